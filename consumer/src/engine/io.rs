@@ -1,0 +1,93 @@
+//! What goes into the engine and what comes out.
+
+use std::time::Duration;
+
+use eso_relay::{event::Fingerprint, stream::Reason};
+
+use crate::{outcome::Outcome, target::Target};
+
+/// A message's sequence in the events stream: the same for each of its deliveries.
+pub type Sequence = u64;
+
+/// A message, decoded and matched. Every later redelivery has the same sequence.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    pub sequence: Sequence,
+    /// How often the server has delivered it, this time included: 1 or more.
+    pub attempt: u64,
+    /// What its events mean, in the order of the message: the later the newer.
+    pub refreshes: Vec<(Target, Fingerprint)>,
+    /// Events of it that nobody can handle.
+    pub rejected: Vec<Rejection>,
+}
+
+/// An event that becomes a dead letter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// Its place in the message; `None` for the whole message.
+    pub index: Option<usize>,
+    pub reason: Reason,
+    pub error: String,
+}
+
+/// What happened.
+#[derive(Debug, Clone)]
+pub enum Input {
+    Delivery(Delivery),
+    /// Decoding or matching the message panicked.
+    Panicked {
+        sequence: Sequence,
+        attempt: u64,
+    },
+    /// A patch that was asked for has ended.
+    Patched {
+        target: Target,
+        value: Fingerprint,
+        outcome: Outcome,
+    },
+    /// The watch says what the object carries now.
+    Observed {
+        target: Target,
+        value: Option<Fingerprint>,
+    },
+    /// The watch says that the object is gone.
+    Deleted(Target),
+    /// The dead letters of a delivery are stored, or could not be.
+    DeadLettered {
+        sequence: Sequence,
+        stored: bool,
+    },
+    /// Time has passed.
+    Tick,
+    /// Start nothing new; hand back what was not started.
+    Stop,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    Patch {
+        target: Target,
+        value: Fingerprint,
+    },
+    /// Every target of the delivery is done.
+    Ack(Sequence),
+    /// Deliver again: at once, or after the delay.
+    Nak {
+        sequence: Sequence,
+        delay: Option<Duration>,
+    },
+    /// Store these; the answer is [`Input::DeadLettered`].
+    DeadLetter {
+        sequence: Sequence,
+        attempt: u64,
+        rejections: Vec<Rejection>,
+    },
+    /// The dead letters are stored: never deliver again.
+    Term {
+        sequence: Sequence,
+        reason: Reason,
+    },
+    /// Still at work: do not deliver again yet.
+    Progress(Sequence),
+}

@@ -1,0 +1,33 @@
+//! What a refresh is done to.
+
+use std::{fmt, sync::Arc};
+
+/// An ExternalSecret, by namespace and name. Cheap to clone.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Target(Arc<(Box<str>, Box<str>)>);
+
+impl Target {
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self(Arc::new((namespace.into(), name.into())))
+    }
+
+    pub fn namespace(&self) -> &str {
+        &self.0.0
+    }
+
+    pub fn name(&self) -> &str {
+        &self.0.1
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace(), self.name())
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

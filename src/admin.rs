@@ -1,0 +1,158 @@
+//! `/livez`, `/readyz` and `/metrics`, on a port of their own.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use anyhow::Context as _;
+use axum::{
+    Router,
+    http::{StatusCode, header},
+    response::IntoResponse,
+    routing::get,
+};
+use prometheus_client::{encoding::text::encode, registry::Registry};
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+/// Where health and metrics are served.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdminConfig {
+    /// Default `0.0.0.0:9090`. Keep it off the public network.
+    pub listen: SocketAddr,
+}
+
+impl Default for AdminConfig {
+    fn default() -> Self {
+        Self {
+            listen: ([0, 0, 0, 0], 9090).into(),
+        }
+    }
+}
+
+/// What must hold before the daemon takes work. Ready when every condition is met.
+#[derive(Clone, Default)]
+pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, Result<(), String>>>>);
+
+/// One condition of a [`Readiness`]; unmet until told otherwise.
+#[derive(Clone)]
+pub struct Condition {
+    name: &'static str,
+    readiness: Readiness,
+}
+
+impl Readiness {
+    pub fn condition(&self, name: &'static str) -> Condition {
+        let condition = Condition {
+            name,
+            readiness: self.clone(),
+        };
+        condition.unmet("starting");
+        condition
+    }
+
+    pub fn is_ready(&self) -> bool {
+        self.lock().values().all(Result::is_ok)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, Result<(), String>>> {
+        // OK to go on after a panic elsewhere: the map is whole after each statement.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn report(&self) -> (StatusCode, String) {
+        let conditions = self.lock();
+        let status = if conditions.values().all(Result::is_ok) {
+            StatusCode::OK
+        } else {
+            StatusCode::SERVICE_UNAVAILABLE
+        };
+        let lines = conditions.iter().map(|(name, state)| match state {
+            Ok(()) => format!("[+]{name} ok\n"),
+            Err(reason) => format!("[-]{name} {reason}\n"),
+        });
+        (status, lines.collect())
+    }
+}
+
+impl Condition {
+    pub fn met(&self) {
+        self.readiness.lock().insert(self.name, Ok(()));
+    }
+
+    /// `reason` is shown to whoever asks `/readyz`: no credentials.
+    pub fn unmet(&self, reason: impl Into<String>) {
+        self.readiness.lock().insert(self.name, Err(reason.into()));
+    }
+}
+
+/// Serves until `stop`; bind first, so that a taken port is an error at the start.
+pub async fn serve(
+    listener: TcpListener,
+    readiness: Readiness,
+    metrics: Registry,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    info!(listen = %listener.local_addr()?, "serving /livez, /readyz and /metrics");
+    axum::serve(listener, router(readiness, metrics))
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await
+        .context("admin server")
+}
+
+/// Binds a listener; the error names the setting to change.
+pub async fn bind(setting: &str, listen: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("cannot listen on {listen} (setting `{setting}`)"))
+}
+
+fn router(readiness: Readiness, metrics: Registry) -> Router {
+    let metrics = Arc::new(metrics);
+    Router::new()
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(move || async move { readiness.report() }))
+        .route("/metrics", get(move || async move { render(&metrics) }))
+}
+
+fn render(metrics: &Registry) -> impl IntoResponse + use<> {
+    const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let mut text = String::new();
+    match encode(&mut text, metrics) {
+        Ok(()) => (StatusCode::OK, [(header::CONTENT_TYPE, OPENMETRICS)], text),
+        Err(_) => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            [(header::CONTENT_TYPE, "text/plain")],
+            String::new(),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ready_means_that_every_condition_is_met() {
+        let readiness = Readiness::default();
+        let (nats, caches) = (readiness.condition("nats"), readiness.condition("caches"));
+        assert!(!readiness.is_ready());
+        nats.met();
+        assert_eq!(
+            readiness.report(),
+            (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "[-]caches starting\n[+]nats ok\n".into()
+            )
+        );
+        caches.met();
+        assert!(readiness.is_ready());
+        nats.unmet("disconnected");
+        assert!(!readiness.is_ready());
+    }
+}

@@ -1,0 +1,66 @@
+//! The value that marks an object as refreshed for an event.
+
+use std::{fmt, str::FromStr};
+
+use ring::digest;
+
+use crate::Slug;
+
+/// Ten bytes of SHA-256 over source and event id, as 20 hexadecimal digits.
+///
+/// It derives from the event and never from a clock: patching it twice is a no-op, and two
+/// different events do not collide. It is short because ESO copies the annotations of an
+/// ExternalSecret without a template to the Secret (ESO `externalsecret_controller_template.go`).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Fingerprint([u8; 10]);
+
+impl Fingerprint {
+    pub(super) fn of(source: &Slug, id: &str) -> Self {
+        let mut context = digest::Context::new(&digest::SHA256);
+        context.update(source.as_str().as_bytes());
+        // A slug holds no NUL, so source and id cannot run into each other.
+        context.update(&[0]);
+        context.update(id.as_bytes());
+        let mut short = [0; 10];
+        short.copy_from_slice(&context.finish().as_ref()[..10]);
+        Self(short)
+    }
+}
+
+/// The text is not a [`Fingerprint`]: somebody else wrote it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a fingerprint of 20 hexadecimal digits")]
+pub struct InvalidFingerprint;
+
+impl FromStr for Fingerprint {
+    type Err = InvalidFingerprint;
+
+    fn from_str(text: &str) -> Result<Self, InvalidFingerprint> {
+        let digits = text.as_bytes();
+        if digits.len() != 20 {
+            return Err(InvalidFingerprint);
+        }
+        let nibble = |digit: u8| match digit {
+            b'0'..=b'9' => Ok(digit - b'0'),
+            b'a'..=b'f' => Ok(digit - b'a' + 10),
+            _ => Err(InvalidFingerprint),
+        };
+        let mut bytes = [0; 10];
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

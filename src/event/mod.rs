@@ -1,0 +1,142 @@
+//! The event: what happened to one secret, or to a scope of secrets, at a store.
+//!
+//! Never in an event: a secret's value, the raw payload, credentials, e-mail addresses.
+
+mod fingerprint;
+mod keys;
+mod target;
+mod wire;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+pub use self::{
+    fingerprint::{Fingerprint, InvalidFingerprint},
+    keys::{InvalidKeys, Keys, MAX_KEY_BYTES, MAX_KEYS},
+    target::{Pattern, StoreKind, StorePattern, Target},
+    wire::{
+        BATCH_CONTENT_TYPE, BatchError, EventError, decode_batch, encode, encode_batch, join_batch,
+    },
+};
+use crate::{Slug, trace::TraceParent};
+
+/// One event, as it stands in the stream (a CloudEvents 1.0 event, see [`encode_batch`]).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Unique within its source. The sender's own id where it has one that survives its retries.
+    pub id: String,
+    /// The configured source that received it; `/sources/<source>` on the wire.
+    pub source: Slug,
+    pub kind: Kind,
+    /// When the change happened, by the sender's clock.
+    pub time: Option<Timestamp>,
+    /// The W3C trace that the webhook belongs to (CloudEvents distributed tracing extension).
+    pub traceparent: Option<TraceParent>,
+    /// Which provider's keys these are; `generic` keys are compared whatever provider a store has.
+    pub provider: Slug,
+    pub operation: Operation,
+    pub matches: Match,
+    /// Which version of the secret changed, where the sender says so.
+    pub version: Option<Version>,
+    /// Attributes of the place that changed (account, region, project, …). Compared only where both
+    /// sides know the attribute: what one side does not know does not exclude.
+    pub scope: BTreeMap<String, String>,
+    /// What the event may reach. From the source's configuration, never from the payload: this is
+    /// the tenancy boundary. `None` reaches everything.
+    pub target: Option<Target>,
+    /// When the ingress (or the command line) received it.
+    pub received_at: Timestamp,
+    pub origin: Origin,
+}
+
+/// What kind of thing happened; the CloudEvents `type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Kind {
+    #[serde(rename = "secret.changed")]
+    SecretChanged,
+    #[serde(rename = "secret.deleted")]
+    SecretDeleted,
+    #[serde(rename = "scope.changed")]
+    ScopeChanged,
+    /// Asked for by a person or a script rather than seen at a store.
+    #[serde(rename = "refresh.requested")]
+    RefreshRequested,
+}
+
+/// What the store says was done. Informative: every operation refreshes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Operation {
+    Created,
+    Updated,
+    Deleted,
+    Restored,
+    Metadata,
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
+/// Which references an event means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Match {
+    /// One secret, by any of its aliases.
+    Exact(Keys),
+    /// Every secret below this path.
+    Prefix(String),
+    /// Everything in the event's scope.
+    Scope,
+    /// Everything that the event's target allows.
+    All,
+}
+
+impl Match {
+    /// The keys that the event names; empty for scope and all.
+    pub fn keys(&self) -> &[String] {
+        match self {
+            Self::Exact(keys) => keys.as_slice(),
+            Self::Prefix(path) => std::slice::from_ref(path),
+            Self::Scope | Self::All => &[],
+        }
+    }
+}
+
+/// A version of a secret.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Version {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
+}
+
+/// What the sender called the event.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Origin {
+    #[serde(rename = "eventId", default, skip_serializing_if = "Option::is_none")]
+    pub event_id: Option<String>,
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+}
+
+/// The provider whose keys match a reference through any store, by the key alone.
+pub const GENERIC: &str = "generic";
+
+impl Event {
+    /// Identifies the event in an annotation's value, across redeliveries.
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of(&self.source, &self.id)
+    }
+
+    /// Whether the event means this cluster.
+    pub fn reaches_cluster(&self, cluster: &Slug) -> bool {
+        self.target
+            .as_ref()
+            .is_none_or(|target| target.allows_cluster(cluster.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests;

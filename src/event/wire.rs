@@ -1,0 +1,261 @@
+//! CloudEvents 1.0 JSON: <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md>.
+//!
+//! Strict about meaning (version, kind, match, keys), lenient about fields it does not know, so
+//! that an older consumer reads what a newer ingress of the same major version wrote.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Event, InvalidKeys, Keys, Kind, Match, Operation, Origin, Target, Version, keys};
+use crate::{Slug, slug::InvalidSlug, trace::TraceParent};
+
+/// The content type of every message in the events stream (CloudEvents JSON batch format).
+pub const BATCH_CONTENT_TYPE: &str = "application/cloudevents-batch+json";
+
+const SOURCE_PREFIX: &str = "/sources/";
+const MAX_ID_BYTES: usize = 512;
+const MAX_SCOPE: usize = 16;
+
+/// The message is not a batch at all; none of its events can be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BatchError {
+    // serde_json's message can quote the payload, so only the place is kept.
+    #[error("not a JSON array of events (line {line}, column {column})")]
+    NotABatch { line: usize, column: usize },
+    #[error("an empty batch")]
+    Empty,
+}
+
+/// One element of a batch is not an event that this version understands.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EventError {
+    #[error("not an event: {0}")]
+    Shape(&'static str),
+    #[error("specversion is not 1.x")]
+    Specversion,
+    #[error("unknown type")]
+    Kind,
+    #[error("id is empty or longer than {MAX_ID_BYTES} bytes")]
+    Id,
+    #[error("source is not `/sources/<name>`")]
+    Source,
+    #[error(transparent)]
+    Slug(#[from] InvalidSlug),
+    #[error("data.keys: {0}")]
+    Keys(#[from] InvalidKeys),
+    #[error("data.match is `prefix`, which takes one key")]
+    Prefix,
+    #[error(
+        "data.match is `scope`, and data.scope is empty or has more than {MAX_SCOPE} attributes"
+    )]
+    Scope,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    specversion: Cow<'a, str>,
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    source: String,
+    #[serde(rename = "type")]
+    kind: Kind,
+    #[serde(default, skip_serializing_if = "Option::is_none", borrow)]
+    subject: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    time: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    traceparent: Option<TraceParent>,
+    datacontenttype: Cow<'a, str>,
+    #[serde(borrow)]
+    data: Data<'a>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Data<'a> {
+    provider: Cow<'a, Slug>,
+    #[serde(default)]
+    operation: Operation,
+    #[serde(rename = "match")]
+    matches: MatchKind,
+    #[serde(default)]
+    keys: Cow<'a, [String]>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    version: Option<Cow<'a, Version>>,
+    #[serde(default, skip_serializing_if = "is_empty")]
+    scope: Cow<'a, BTreeMap<String, String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    target: Option<Cow<'a, Target>>,
+    received_at: Timestamp,
+    #[serde(default)]
+    origin: Cow<'a, Origin>,
+}
+
+#[derive(Serialize, Deserialize, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+enum MatchKind {
+    Exact,
+    Prefix,
+    Scope,
+    All,
+}
+
+fn is_empty(scope: &BTreeMap<String, String>) -> bool {
+    scope.is_empty()
+}
+
+/// One event as JSON, ready for [`join_batch`].
+pub fn encode(event: &Event) -> Bytes {
+    let keys = event.matches.keys();
+    let envelope = Envelope {
+        specversion: "1.0".into(),
+        id: event.id.as_str().into(),
+        source: format!("{SOURCE_PREFIX}{}", event.source),
+        kind: event.kind,
+        subject: keys.first().map(|key| key.as_str().into()),
+        time: event.time,
+        traceparent: event.traceparent,
+        datacontenttype: "application/json".into(),
+        data: Data {
+            provider: Cow::Borrowed(&event.provider),
+            operation: event.operation,
+            matches: match event.matches {
+                Match::Exact(_) => MatchKind::Exact,
+                Match::Prefix(_) => MatchKind::Prefix,
+                Match::Scope => MatchKind::Scope,
+                Match::All => MatchKind::All,
+            },
+            keys: keys.into(),
+            version: event.version.as_ref().map(Cow::Borrowed),
+            scope: Cow::Borrowed(&event.scope),
+            target: event.target.as_ref().map(Cow::Borrowed),
+            received_at: event.received_at,
+            origin: Cow::Borrowed(&event.origin),
+        },
+    };
+    serde_json::to_vec(&envelope)
+        // OK because every map key above is a string and no field has a failing serializer.
+        .expect("an event is always JSON")
+        .into()
+}
+
+/// A batch out of events that [`encode`] made.
+pub fn join_batch<'a>(events: impl IntoIterator<Item = &'a Bytes>) -> Bytes {
+    let mut batch = BytesMut::new();
+    for event in events {
+        batch.put_u8(if batch.is_empty() { b'[' } else { b',' });
+        batch.put_slice(event);
+    }
+    if batch.is_empty() {
+        batch.put_u8(b'[');
+    }
+    batch.put_u8(b']');
+    batch.freeze()
+}
+
+/// A message body out of events.
+pub fn encode_batch<'a>(events: impl IntoIterator<Item = &'a Event>) -> Bytes {
+    join_batch(&events.into_iter().map(encode).collect::<Vec<_>>())
+}
+
+/// The events of a message body, each readable or not by itself: one bad element does not take the
+/// good ones with it.
+pub fn decode_batch(body: &[u8]) -> Result<Vec<Result<Event, EventError>>, BatchError> {
+    let elements: Vec<&serde_json::value::RawValue> =
+        serde_json::from_slice(body).map_err(|error| BatchError::NotABatch {
+            line: error.line(),
+            column: error.column(),
+        })?;
+    if elements.is_empty() {
+        return Err(BatchError::Empty);
+    }
+    Ok(elements
+        .into_iter()
+        .map(|element| decode(element.get()))
+        .collect())
+}
+
+fn decode(json: &str) -> Result<Event, EventError> {
+    check_version(json)?;
+    let envelope: Envelope<'_> = serde_json::from_str(json).map_err(|error| shape(&error))?;
+    let Data {
+        provider,
+        operation,
+        matches,
+        keys,
+        version,
+        scope,
+        target,
+        received_at,
+        origin,
+    } = envelope.data;
+    if envelope.id.is_empty() || envelope.id.len() > MAX_ID_BYTES {
+        return Err(EventError::Id);
+    }
+    let source = envelope
+        .source
+        .strip_prefix(SOURCE_PREFIX)
+        .ok_or(EventError::Source)?
+        .parse()?;
+    let matches = match matches {
+        MatchKind::Exact => Match::Exact(Keys::new(keys.into_owned())?),
+        MatchKind::Prefix => match keys.as_ref() {
+            [path] => {
+                keys::check(path).map_err(|problem| problem(0))?;
+                Match::Prefix(path.clone())
+            }
+            _ => return Err(EventError::Prefix),
+        },
+        MatchKind::Scope if scope.is_empty() => return Err(EventError::Scope),
+        MatchKind::Scope => Match::Scope,
+        MatchKind::All => Match::All,
+    };
+    if scope.len() > MAX_SCOPE {
+        return Err(EventError::Scope);
+    }
+    Ok(Event {
+        id: envelope.id.into_owned(),
+        source,
+        kind: envelope.kind,
+        time: envelope.time,
+        traceparent: envelope.traceparent,
+        provider: provider.into_owned(),
+        operation,
+        matches,
+        version: version.map(Cow::into_owned),
+        scope: scope.into_owned(),
+        target: target.map(Cow::into_owned),
+        received_at,
+        origin: origin.into_owned(),
+    })
+}
+
+/// Before the rest is read: what another major version looks like is unknown.
+fn check_version(json: &str) -> Result<(), EventError> {
+    #[derive(Deserialize)]
+    struct Head<'a> {
+        #[serde(borrow)]
+        specversion: Cow<'a, str>,
+        #[serde(rename = "type", borrow)]
+        kind: Cow<'a, str>,
+    }
+    let head: Head<'_> = serde_json::from_str(json).map_err(|error| shape(&error))?;
+    if head.specversion != "1" && !head.specversion.starts_with("1.") {
+        return Err(EventError::Specversion);
+    }
+    let known = serde_json::from_value::<Kind>(serde_json::Value::from(head.kind.as_ref()));
+    known.map(drop).map_err(|_| EventError::Kind)
+}
+
+/// serde_json's own text can quote the payload.
+fn shape(error: &serde_json::Error) -> EventError {
+    EventError::Shape(if error.is_data() {
+        "a field is missing or has the wrong type"
+    } else {
+        "not JSON"
+    })
+}

@@ -1,0 +1,21 @@
+//! What both daemons of eso-relay are made of.
+//!
+//! ```text
+//! store ──webhook──▶ ingress ──CloudEvents batch──▶ NATS JetStream ──▶ consumer ──patch──▶ ExternalSecret
+//!                       └──────────── this library: event, streams, configuration, lifecycle ────────────┘
+//! ```
+//!
+//! Nothing here knows Kubernetes or a provider's webhook format.
+
+pub mod admin;
+pub mod config;
+pub mod event;
+pub mod lifecycle;
+pub mod nats;
+pub mod slug;
+pub mod stream;
+pub mod telemetry;
+pub mod trace;
+
+pub use event::Event;
+pub use slug::Slug;

@@ -1,0 +1,133 @@
+//! The connection to NATS: kept for ever, and its state told to `/readyz` and the log.
+
+mod config;
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use async_nats::{Client, Event, connection::State};
+use tokio::sync::mpsc;
+use tracing::{info, warn};
+
+pub use self::config::{NatsConfig, TlsConfig};
+use crate::admin::Condition;
+
+/// The lowest server that knows `sync_interval`, compression and `+TERM <reason>` (2.10.4).
+const LOWEST_SERVER: (i64, i64, i64) = (2, 10, 4);
+
+/// Starts to connect and returns at once; reconnects for ever.
+///
+/// `condition` is met while connected to a server that is new enough.
+pub async fn connect(
+    config: &NatsConfig,
+    name: &str,
+    condition: Condition,
+) -> anyhow::Result<Client> {
+    install_crypto();
+    let (events, receiver) = mpsc::unbounded_channel();
+    let client = config
+        .options()?
+        .name(name)
+        .retry_on_initial_connect()
+        .event_callback(move |event| {
+            events.send(event).ok();
+            std::future::ready(())
+        })
+        .connect(config.servers())
+        .await
+        .with_context(|| {
+            format!(
+                "cannot connect to NATS at {} (setting `nats.url`)",
+                config.url
+            )
+        })?;
+    tokio::spawn(watch(client.clone(), receiver, condition));
+    Ok(client)
+}
+
+/// Connects for one command: an error, naming the setting, when there is no server within `patience`.
+pub async fn connect_once(
+    config: &NatsConfig,
+    name: &str,
+    patience: Duration,
+) -> anyhow::Result<Client> {
+    install_crypto();
+    let connect = config
+        .options()?
+        .name(name)
+        .connection_timeout(patience)
+        .connect(config.servers());
+    let client = connect
+        .await
+        .with_context(|| format!("cannot connect to NATS at {} (--nats)", config.url))?;
+    refuse_old_server(&client)?;
+    Ok(client)
+}
+
+/// Waits until the client is connected. An error when the server is too old.
+pub async fn connected(client: &Client) -> anyhow::Result<()> {
+    let mut waited = Duration::ZERO;
+    while client.connection_state() != State::Connected {
+        const STEP: Duration = Duration::from_millis(50);
+        tokio::time::sleep(STEP).await;
+        waited += STEP;
+        if waited.as_millis().is_multiple_of(10_000) {
+            warn!(?waited, "still waiting for NATS (setting `nats.url`)");
+        }
+    }
+    refuse_old_server(client)
+}
+
+/// One TLS stack, chosen before the first connection: rustls does not choose by itself.
+pub fn install_crypto() {
+    // An error means that it is installed already.
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
+}
+
+fn refuse_old_server(client: &Client) -> anyhow::Result<()> {
+    let (major, minor, patch) = LOWEST_SERVER;
+    if !client.is_server_compatible(major, minor, patch) {
+        let version = client.server_info().version;
+        bail!(
+            "the NATS server is {version}; eso-relay needs {major}.{minor}.{patch} or newer (2.15 recommended): upgrade it"
+        );
+    }
+    Ok(())
+}
+
+async fn watch(client: Client, mut events: mpsc::UnboundedReceiver<Event>, condition: Condition) {
+    while let Some(event) = events.recv().await {
+        match event {
+            Event::Connected => match refuse_old_server(&client) {
+                Ok(()) => {
+                    let server = client.server_info();
+                    info!(
+                        server = server.server_name,
+                        version = server.version,
+                        "connected to NATS"
+                    );
+                    condition.met();
+                }
+                Err(error) => condition.unmet(error.to_string()),
+            },
+            Event::Disconnected | Event::Closed => {
+                warn!("disconnected from NATS; reconnecting");
+                condition.unmet("disconnected");
+            }
+            // The client does not move by itself before the server goes away.
+            Event::LameDuckMode => {
+                info!("the NATS server is about to stop; moving to another one");
+                client.force_reconnect().await.ok();
+            }
+            // A denied publish shows only here; the publisher itself sees a time-out.
+            Event::ServerError(error) => warn!(%error, "NATS server error"),
+            Event::ClientError(error) => warn!(%error, "NATS client error"),
+            Event::SlowConsumer(_) => {
+                warn!("a NATS subscription is slow; messages will be redelivered")
+            }
+            Event::Draining => {}
+        }
+    }
+}

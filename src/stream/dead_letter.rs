@@ -1,0 +1,86 @@
+//! An event that a cluster gave up on, in `ESO_RELAY_DEAD`.
+//!
+//! Subject `eso-relay.dead.v1.<cluster>.<source>`; the body is the event (or, if that could not be
+//! read, the message) as it stood in the events stream; what happened is in the headers.
+
+use async_nats::HeaderMap;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::subject::MAJOR;
+use crate::Slug;
+
+/// Why an event was given up. A closed set: it is also a label of a metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// The message or the event cannot be read by this version.
+    Undecodable,
+    /// The Kubernetes API refused the patch for good (400, 422, admission).
+    Refused,
+    /// Handling it panicked, or it was delivered too often without an end.
+    TooManyAttempts,
+    /// The cluster could not take it for as long as `give_up_after`.
+    GaveUp,
+}
+
+impl Reason {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Undecodable => "undecodable",
+            Self::Refused => "refused",
+            Self::TooManyAttempts => "too_many_attempts",
+            Self::GaveUp => "gave_up",
+        }
+    }
+}
+
+/// One dead letter, ready to be published.
+#[derive(Debug, Clone)]
+pub struct DeadLetter {
+    pub reason: Reason,
+    /// For people; no secret value and no payload.
+    pub error: String,
+    pub cluster: Slug,
+    /// `unknown` if the message's subject does not say.
+    pub source: Slug,
+    pub attempts: u64,
+    /// Where it stood in the events stream.
+    pub stream_sequence: u64,
+    /// Which event of the message; `None` when the message could not be read at all.
+    pub index: Option<usize>,
+    pub subject: String,
+    pub body: Bytes,
+}
+
+impl DeadLetter {
+    pub fn subject(&self) -> String {
+        format!("eso-relay.dead.v{MAJOR}.{}.{}", self.cluster, self.source)
+    }
+
+    /// The same for every attempt to publish it, so that it stands in the stream once.
+    pub fn message_id(&self) -> String {
+        let index = self
+            .index
+            .map_or_else(|| "message".to_owned(), |index| index.to_string());
+        format!("{}.{}.{index}", self.cluster, self.stream_sequence)
+    }
+
+    pub fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert("Eso-Relay-Reason", self.reason.as_str());
+        // A header is one line.
+        headers.insert(
+            "Eso-Relay-Error",
+            self.error.replace(['\r', '\n'], " ").as_str(),
+        );
+        headers.insert("Eso-Relay-Cluster", self.cluster.as_str());
+        headers.insert("Eso-Relay-Attempts", self.attempts.to_string().as_str());
+        headers.insert(
+            "Eso-Relay-Sequence",
+            self.stream_sequence.to_string().as_str(),
+        );
+        headers.insert("Eso-Relay-Subject", self.subject.as_str());
+        headers
+    }
+}

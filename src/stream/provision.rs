@@ -1,0 +1,1 @@
+//! `eso-relay init`: declares the streams and durables.

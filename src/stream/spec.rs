@@ -1,0 +1,128 @@
+//! What each stream and durable must be.
+
+use std::{collections::HashMap, time::Duration};
+
+use async_nats::jetstream::{
+    consumer::{AckPolicy, DeliverPolicy, pull},
+    stream::{Compression, Config, DiscardPolicy, RetentionPolicy, StorageType},
+};
+
+use crate::Slug;
+
+const MIB: i64 = 1024 * 1024;
+
+/// The three streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stream {
+    /// `ESO_RELAY`: the events.
+    Events,
+    /// `ESO_RELAY_DEAD`: events that a cluster gave up on.
+    Dead,
+    /// `ESO_RELAY_RECEIPTS`: what became of each event in each cluster.
+    Receipts,
+}
+
+/// What an operator may choose; the rest is fixed.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// 1 on a laptop, 3 in production.
+    pub replicas: usize,
+    /// How long an outage of a cluster may last before it misses events. Default 72 h.
+    pub max_age: Duration,
+    /// The size of the events stream; full means 503, never loss. Default 1 GiB.
+    pub max_bytes: i64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            replicas: 1,
+            max_age: Duration::from_secs(72 * 3600),
+            max_bytes: 1024 * MIB,
+        }
+    }
+}
+
+impl Stream {
+    pub const ALL: [Self; 3] = [Self::Events, Self::Dead, Self::Receipts];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Events => "ESO_RELAY",
+            Self::Dead => "ESO_RELAY_DEAD",
+            Self::Receipts => "ESO_RELAY_RECEIPTS",
+        }
+    }
+
+    /// All major versions: a message that an older consumer cannot read is dead-lettered, not lost.
+    pub const fn subjects(self) -> &'static str {
+        match self {
+            Self::Events => "eso-relay.events.>",
+            Self::Dead => "eso-relay.dead.>",
+            Self::Receipts => "eso-relay.receipts.>",
+        }
+    }
+
+    /// The configuration that `init` declares.
+    pub fn config(self, limits: &Limits) -> Config {
+        let common = Config {
+            name: self.name().to_owned(),
+            subjects: vec![self.subjects().to_owned()],
+            retention: RetentionPolicy::Limits,
+            storage: StorageType::File,
+            num_replicas: limits.replicas,
+            compression: Some(Compression::S2),
+            allow_direct: true,
+            metadata: HashMap::from([("eso-relay.dev/schema".to_owned(), "1".to_owned())]),
+            ..Config::default()
+        };
+        match self {
+            Self::Events => Config {
+                description: Some("eso-relay: events".to_owned()),
+                // Full must mean 503 at the ingress, never the loss of the oldest event.
+                discard: DiscardPolicy::New,
+                deny_delete: true,
+                max_age: limits.max_age,
+                max_bytes: limits.max_bytes,
+                max_message_size: 512 * 1024,
+                duplicate_window: Duration::from_secs(5 * 60).min(limits.max_age),
+                ..common
+            },
+            // A flood of dead letters must not block a consumer: the oldest go.
+            Self::Dead => Config {
+                description: Some("eso-relay: dead letters".to_owned()),
+                discard: DiscardPolicy::Old,
+                max_age: Duration::from_secs(30 * 24 * 3600),
+                max_bytes: 256 * MIB,
+                duplicate_window: Duration::from_secs(10 * 60),
+                ..common
+            },
+            Self::Receipts => Config {
+                description: Some("eso-relay: receipts".to_owned()),
+                discard: DiscardPolicy::Old,
+                max_age: limits.max_age,
+                max_bytes: 256 * MIB,
+                duplicate_window: Duration::from_secs(2 * 60).min(limits.max_age),
+                ..common
+            },
+        }
+    }
+}
+
+/// How long the server waits for an ack before it delivers again. Long work sends progress.
+pub const ACK_WAIT: Duration = Duration::from_secs(60);
+
+/// The durable of a cluster. All replicas of its consumer share it.
+pub fn durable(cluster: &Slug) -> pull::Config {
+    pull::Config {
+        durable_name: Some(cluster.to_string()),
+        description: Some(format!("eso-relay: cluster {cluster}")),
+        deliver_policy: DeliverPolicy::All,
+        ack_policy: AckPolicy::Explicit,
+        ack_wait: ACK_WAIT,
+        // Attempts are counted by the consumer: a limit here would drop an event silently.
+        max_deliver: -1,
+        max_ack_pending: 2000,
+        ..pull::Config::default()
+    }
+}

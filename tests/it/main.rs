@@ -1,1 +1,5 @@
-fn main() {}
+//! The integration tests, in one binary.
+
+mod cli;
+mod nats;
+mod stream;

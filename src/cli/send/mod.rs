@@ -69,7 +69,7 @@ pub(super) struct Args {
     #[arg(long = "cluster", value_name = "NAME", conflicts_with = "to")]
     clusters: Vec<String>,
     #[command(flatten)]
-    post: post::Args,
+    post: post::Post,
 }
 
 #[derive(Serialize)]

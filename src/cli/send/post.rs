@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Secrets come from files: an argument can be seen by every user of the machine.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Through an ingress")]
-pub(super) struct Args {
+pub(super) struct Post {
     /// POST to this webhook of an ingress instead
     #[arg(long, value_name = "URL", requires = "data")]
     to: Option<String>,
@@ -62,7 +62,7 @@ struct Report {
     answer: serde_json::Value,
 }
 
-pub(super) async fn run(session: &Session, args: &Args) -> Result<(), Failure> {
+pub(super) async fn run(session: &Session, args: &Post) -> Result<(), Failure> {
     eso_relay::nats::install_crypto();
     let (Some(url), Some(data)) = (&args.to, &args.data) else {
         return Err(Failure::Usage("--to needs --data".to_owned()));
@@ -90,7 +90,7 @@ pub(super) async fn run(session: &Session, args: &Args) -> Result<(), Failure> {
 fn request(
     client: &Client,
     url: &str,
-    args: &Args,
+    args: &Post,
     body: Vec<u8>,
 ) -> anyhow::Result<RequestBuilder> {
     let secret = |file: &PathBuf| SecretFile::new(file).read();
@@ -151,7 +151,7 @@ fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     Ok((name, value.trim().parse().map_err(|_| wrong())?))
 }
 
-impl Args {
+impl Post {
     pub(super) fn is_wanted(&self) -> bool {
         self.to.is_some()
     }

@@ -1,3 +1,6 @@
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::{eso_relay, event, publish};
@@ -79,6 +82,7 @@ async fn init_keeps_messages_and_refuses_to_shrink_below_them() {
     );
     assert!(run.stderr.contains("--max-bytes 1MiB"), "{}", run.stderr);
 
+    wait_until_older(&server, SignedDuration::from_secs(1)).await;
     let run = eso_relay(&server, "init --max-age 1s").await;
     assert_eq!((run.code, run.stdout.as_str()), (3, ""), "{}", run.stderr);
 
@@ -95,4 +99,21 @@ async fn init_keeps_messages_and_refuses_to_shrink_below_them() {
         larger["changes"][0]["settings"],
         json!([{ "setting": "max_age", "old": "3days", "new": "4days" }])
     );
+}
+
+/// Until the oldest event is older than `age`, as `init` counts it.
+async fn wait_until_older(server: &NatsServer, age: SignedDuration) {
+    let older = async {
+        loop {
+            let status = eso_relay(server, "status -o json").await.json();
+            let [now, first] = [&status["now"], &status["streams"][0]["first_time"]]
+                .map(|time| time.as_str().unwrap().parse::<Timestamp>().unwrap());
+            if now.duration_since(first) > age {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), older)
+        .await
+        .unwrap();
 }

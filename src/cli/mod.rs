@@ -50,6 +50,7 @@ struct Cli {
 }
 
 #[derive(clap::Args)]
+#[command(next_help_heading = "Global options")]
 struct Global {
     /// NATS servers, separated by commas [default: nats://localhost:4222]
     #[arg(

@@ -1,4 +1,8 @@
 //! The integration tests, in one binary.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test says what failed; its helper functions too"
+)]
 
 mod cli;
 mod nats;

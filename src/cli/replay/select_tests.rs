@@ -14,7 +14,7 @@ fn event(id: &str, keys: &[&str]) -> Event {
         operation: Operation::Updated,
         matches: Match::Exact(Keys::new(keys).unwrap()),
         version: None,
-        scope: Default::default(),
+        scope: std::collections::BTreeMap::new(),
         target: None,
         received_at: "2026-01-31T08:00:00Z".parse().unwrap(),
         origin: Origin::default(),

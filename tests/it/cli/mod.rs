@@ -61,7 +61,7 @@ fn event(id: &str, key: &str, target: Option<Target>) -> Event {
         operation: Operation::Updated,
         matches: Match::Exact(eso_relay::event::Keys::one(key).unwrap()),
         version: None,
-        scope: Default::default(),
+        scope: std::collections::BTreeMap::new(),
         target,
         received_at: "2026-01-31T08:00:00Z".parse().unwrap(),
         origin: Origin::default(),

@@ -52,13 +52,13 @@ struct Cli {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Global options")]
 struct Global {
-    /// NATS servers, separated by commas [default: nats://localhost:4222]
     #[arg(
         long,
         global = true,
         value_name = "URL",
         env = "ESO_RELAY__NATS__URL",
-        hide_env_values = true
+        hide_env_values = true,
+        help = "NATS servers, separated by commas [default: nats://localhost:4222]"
     )]
     nats: Option<String>,
     /// A YAML file with a `nats:` section; a daemon's own file will do

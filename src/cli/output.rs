@@ -1,6 +1,9 @@
 //! Tables for people.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt::{self, Write as _},
+    time::Duration,
+};
 
 use async_nats::jetstream::stream::State;
 use jiff::Timestamp;
@@ -37,7 +40,7 @@ impl fmt::Display for Table {
         for row in &self.0 {
             let mut line = String::new();
             for (cell, width) in row.iter().zip(&widths) {
-                line.push_str(&format!("{cell:width$}  "));
+                write!(line, "{cell:width$}  ")?;
             }
             writeln!(f, "{}", line.trim_end())?;
         }

@@ -50,6 +50,7 @@ async fn what_would_lose_events_is_found() {
     let mut config = Stream::Events.config(&stream::Limits::default());
     config.discard = async_nats::jetstream::stream::DiscardPolicy::Old;
     config.deny_delete = false;
+    config.retention = async_nats::jetstream::stream::RetentionPolicy::Interest;
     let events = jetstream.create_stream(config).await.unwrap();
     let problem = verify::events(&jetstream).await.unwrap_err();
     assert!(

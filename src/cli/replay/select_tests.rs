@@ -21,12 +21,12 @@ fn event(id: &str, keys: &[&str]) -> Event {
     }
 }
 
-fn only(clusters: &[&str]) -> Option<Target> {
-    Some(Target {
+fn only(clusters: &[&str]) -> Target {
+    Target {
         namespaces: vec![Pattern::new("team-a")],
         clusters: clusters.iter().copied().map(Pattern::new).collect(),
         ..Target::default()
-    })
+    }
 }
 
 fn select(keys: &[&str], events: Vec<Event>) -> Selection {
@@ -87,7 +87,7 @@ fn what_differs_in_meaning_is_published_by_itself() {
             ..event("scope", &["a"])
         },
         Event {
-            target: only(&[]),
+            target: Some(only(&[])),
             ..event("target", &["a"])
         },
     ];
@@ -100,11 +100,11 @@ fn an_event_reaches_the_one_cluster_and_no_more_than_it_did() {
         &[],
         vec![
             Event {
-                target: only(&["west"]),
+                target: Some(only(&["west"])),
                 ..event("elsewhere", &["a"])
             },
             Event {
-                target: only(&["ea*", "west"]),
+                target: Some(only(&["ea*", "west"])),
                 ..event("here", &["b"])
             },
             event("everywhere", &["c"]),
@@ -132,14 +132,14 @@ fn an_event_reaches_the_one_cluster_and_no_more_than_it_did() {
 #[test]
 fn a_replay_of_a_replay_does_not_grow() {
     let replayed = Event {
-        target: only(&["east"]),
+        target: Some(only(&["east"])),
         ..event("replayed", &["a"])
     };
     let selection = select(
         &[],
         vec![
             Event {
-                target: only(&[]),
+                target: Some(only(&[])),
                 ..event("first", &["a"])
             },
             replayed,

@@ -100,9 +100,10 @@ async fn cluster(events: &Found, cluster: String, durable: &consumer::Info) -> C
         !durable.config.filter_subject.is_empty() || !durable.config.filter_subjects.is_empty();
     let unacked = durable.num_pending > 0 || durable.num_ack_pending > 0;
     // Gone in the meantime, or not allowed to this user: then its age is not shown.
-    let oldest = match unacked {
-        true => events.get_raw_message(next.max(first)).await.ok(),
-        false => None,
+    let oldest = if unacked {
+        events.get_raw_message(next.max(first)).await.ok()
+    } else {
+        None
     };
     ClusterStatus {
         cluster,

@@ -167,7 +167,8 @@ fn what_the_server_cannot_change_is_refused_with_a_way_out() {
     );
     refused(|config| config.retention = RetentionPolicy::WorkQueue);
     refused(|config| config.sealed = true);
-    let message = refused(|config| config.mirror = Some(Default::default()));
+    let message =
+        refused(|config| config.mirror = Some(async_nats::jetstream::stream::Source::default()));
     assert!(message.contains("where its origin is"), "{message}");
 }
 

@@ -1,1 +1,10 @@
-fn main() {}
+//! `eso-relay`: the operator's command line.
+
+mod cli;
+
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    cli::main().await
+}

@@ -251,7 +251,7 @@ fn check_version(json: &str) -> Result<(), EventError> {
     known.map(drop).map_err(|_| EventError::Kind)
 }
 
-/// serde_json's own text can quote the payload.
+/// `serde_json`'s own text can quote the payload.
 fn shape(error: &serde_json::Error) -> EventError {
     EventError::Shape(if error.is_data() {
         "a field is missing or has the wrong type"

@@ -113,7 +113,7 @@ impl NatsConfig {
         }
         match (&tls.cert_file, &tls.key_file) {
             (Some(cert), Some(key)) => {
-                options = options.add_client_certificate(cert.clone(), key.clone())
+                options = options.add_client_certificate(cert.clone(), key.clone());
             }
             (None, None) => {}
             _ => anyhow::bail!("set both `nats.tls.cert_file` and `nats.tls.key_file`, or neither"),

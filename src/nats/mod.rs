@@ -125,7 +125,7 @@ async fn watch(client: Client, mut events: mpsc::UnboundedReceiver<Event>, condi
             Event::ServerError(error) => warn!(%error, "NATS server error"),
             Event::ClientError(error) => warn!(%error, "NATS client error"),
             Event::SlowConsumer(_) => {
-                warn!("a NATS subscription is slow; messages will be redelivered")
+                warn!("a NATS subscription is slow; messages will be redelivered");
             }
             Event::Draining => {}
         }

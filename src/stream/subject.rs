@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use crate::{Event, Slug};
 
 /// The major version of the wire format that this build writes and reads.
-pub const MAJOR: u32 = 1;
+pub(super) const MAJOR: u32 = 1;
 
 /// The subject of an event: `eso-relay.events.v1.<provider>.<source>`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

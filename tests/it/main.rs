@@ -1,1 +1,9 @@
-fn main() {}
+//! The integration tests, in one binary.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test says what failed; its helper functions too"
+)]
+
+mod cli;
+mod nats;
+mod stream;

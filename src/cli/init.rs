@@ -1,0 +1,92 @@
+//! `eso-relay init`
+
+use std::{fmt, time::Duration};
+
+use eso_relay::{
+    Slug,
+    stream::provision::{self, Action, Change, ProvisionError, Wanted},
+};
+use serde::Serialize;
+
+use super::{Failure, Session, output::Table, parse};
+
+/// Declare the streams, and a durable for each cluster
+///
+/// Run it again whenever you like: what is right stays as it is, what was not named keeps its
+/// value, nothing is ever deleted, and a change that would lose stored messages is refused (exit
+/// code 3).
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  eso-relay init --cluster east                                  a laptop
+  eso-relay init --cluster east --replicas 3 --max-bytes 10GiB   production
+  eso-relay init --cluster west                                  one more cluster, all else kept")]
+pub(super) struct Args {
+    /// A cluster that has consumers (repeat it for more); its durable starts at the oldest event
+    #[arg(long = "cluster", value_name = "CLUSTER")]
+    clusters: Vec<Slug>,
+    /// How many servers hold each stream: 1, or 3 in production [default: as it is, else 1]
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=5))]
+    replicas: Option<u8>,
+    /// How long a cluster may be away without missing events [default: as it is, else 72h]
+    #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
+    max_age: Option<Duration>,
+    /// The size of the events stream; full means 503 at the ingress [default: as it is, else 1GiB]
+    #[arg(long, value_name = "SIZE", value_parser = parse::bytes)]
+    max_bytes: Option<i64>,
+}
+
+#[derive(Serialize)]
+struct Report {
+    changes: Vec<Change>,
+}
+
+pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
+    let jetstream = session.jetstream().await?;
+    let wanted = Wanted {
+        replicas: args.replicas.map(usize::from),
+        max_age: args.max_age,
+        max_bytes: args.max_bytes,
+    };
+    let mut changes = provision::streams(&jetstream, &wanted, session.now())
+        .await
+        .map_err(failure)?;
+    for cluster in &args.clusters {
+        changes.push(
+            provision::durable(&jetstream, cluster)
+                .await
+                .map_err(failure)?,
+        );
+    }
+    Ok(session.print(&Report { changes })?)
+}
+
+fn failure(error: ProvisionError) -> Failure {
+    match error {
+        ProvisionError::WouldLose { .. } | ProvisionError::CannotChange { .. } => {
+            Failure::Refused(error.to_string())
+        }
+        ProvisionError::NoStream | ProvisionError::Server { .. } => Failure::Failed(error.into()),
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut table = Table::new(&["WHAT", "RESULT", "SETTINGS"]);
+        for Change { item, action } in &self.changes {
+            let (result, settings) = match action {
+                Action::Created => ("created", String::new()),
+                Action::Unchanged => ("unchanged", String::new()),
+                Action::Updated(differences) => {
+                    let settings = differences
+                        .iter()
+                        .map(|d| format!("{}: {} → {}", d.setting, d.old, d.new))
+                        .collect::<Vec<_>>();
+                    ("updated", settings.join(", "))
+                }
+            };
+            table.row(vec![item.to_string(), result.to_owned(), settings]);
+        }
+        table.fmt(f)
+    }
+}

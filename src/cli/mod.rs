@@ -1,0 +1,126 @@
+//! What an operator can ask for, and how the answer leaves the process.
+
+mod dead;
+mod failure;
+mod init;
+mod output;
+mod parse;
+mod progress;
+mod publish;
+mod replay;
+mod scan;
+mod send;
+mod session;
+mod status;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use jiff::Timestamp;
+
+use self::{failure::Failure, output::Output, session::Session};
+
+const EXAMPLES: &str = "\
+Examples:
+  eso-relay init --cluster east --cluster west     declare the streams and two clusters
+  eso-relay send --key /prod/db                    refresh what reads /prod/db, everywhere
+  eso-relay status                                 is anything behind, stuck or lost?
+  eso-relay replay --cluster east --since 2h       refresh again what changed in two hours
+  eso-relay dead list                              what was given up, and why
+
+Connection:
+  --nats or ESO_RELAY__NATS__URL says where; credentials as for the daemons: a file with a `nats:`
+  section (--config) or ESO_RELAY__NATS__CREDENTIALS_FILE, …__USER with …__PASSWORD_FILE,
+  …__TOKEN_FILE, …__NKEY_SEED_FILE, …__TLS__CA_FILE, and so on.
+
+Exit codes:
+  0  done
+  1  failed (no connection, the server said no, …)
+  2  wrong usage
+  3  refused because messages would be lost, or `status` found a stream missing or misdeclared";
+
+/// Looks at and steers the streams of eso-relay.
+#[derive(Parser)]
+#[command(name = "eso-relay", version, after_help = EXAMPLES, arg_required_else_help = true)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Args)]
+#[command(next_help_heading = "Global options")]
+struct Global {
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "ESO_RELAY__NATS__URL",
+        hide_env_values = true,
+        help = "NATS servers, separated by commas [default: nats://localhost:4222]"
+    )]
+    nats: Option<String>,
+    /// A YAML file with a `nats:` section; a daemon's own file will do
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// For people or for scripts
+    #[arg(long, short, global = true, value_enum, default_value_t)]
+    output: Output,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Init(init::Args),
+    Send(Box<send::Args>),
+    Status(status::Args),
+    Replay(replay::Args),
+    Dead(dead::Args),
+}
+
+/// Runs the command line that the process was given.
+pub(crate) async fn main() -> ExitCode {
+    // Prints its own messages and exits with 2 when the command line is wrong.
+    let cli = Cli::parse();
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place where a command reads the clock"
+    )]
+    let clock = Timestamp::now;
+    match run(cli, clock).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+async fn run(cli: Cli, clock: fn() -> Timestamp) -> Result<(), Failure> {
+    let session = Session::new(cli.global, clock);
+    match cli.command {
+        Command::Init(args) => init::run(&session, args).await,
+        Command::Send(args) => send::run(&session, *args).await,
+        Command::Status(args) => status::run(&session, &args).await,
+        Command::Replay(args) => replay::run(&session, args).await,
+        Command::Dead(args) => dead::run(&session, &args).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_misspelt_option_is_answered_with_the_right_one() {
+        let error = Cli::try_parse_from(["eso-relay", "init", "--replica", "3"])
+            .err()
+            .unwrap();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("--replicas"), "{error}");
+    }
+}

@@ -1,0 +1,70 @@
+//! One event, straight into the stream.
+
+use std::error::Error as _;
+
+use anyhow::Context as _;
+use async_nats::jetstream::{
+    Context, ErrorCode,
+    context::{PublishError, PublishErrorKind},
+    message::PublishMessage,
+};
+use eso_relay::{
+    Event,
+    event::{BATCH_CONTENT_TYPE, encode_batch},
+    stream::{EVENTS_HEADER, Stream, Subject},
+};
+
+const ATTEMPTS: usize = 3;
+
+/// Publishes it, waits for the PubAck and returns its sequence in the stream.
+///
+/// The message's id is the event's, so that a repetition after a lost answer stands there once.
+pub(super) async fn publish(jetstream: &Context, event: &Event) -> anyhow::Result<u64> {
+    let mut attempt = 1;
+    loop {
+        match try_publish(jetstream, event).await {
+            Ok(sequence) => return Ok(sequence),
+            Err(error) if attempt < ATTEMPTS && error.kind() == PublishErrorKind::TimedOut => {
+                attempt += 1;
+            }
+            Err(error) => {
+                let advice = advice(&error);
+                return Err(error).with_context(|| {
+                    format!("cannot publish to {}{advice}", Stream::Events.name())
+                });
+            }
+        }
+    }
+}
+
+async fn try_publish(jetstream: &Context, event: &Event) -> Result<u64, PublishError> {
+    let message = PublishMessage::build()
+        .message_id(&event.id)
+        .expected_stream(Stream::Events.name())
+        .header("Content-Type", BATCH_CONTENT_TYPE)
+        .header(EVENTS_HEADER, "1")
+        .payload(encode_batch([event]));
+    let ack = jetstream
+        .send_publish(Subject::of(event).to_string(), message)
+        .await?;
+    Ok(ack.await?.sequence)
+}
+
+fn advice(error: &PublishError) -> &'static str {
+    let server = error
+        .source()
+        .and_then(|source| source.downcast_ref::<async_nats::jetstream::Error>());
+    match (
+        error.kind(),
+        server.map(async_nats::jetstream::Error::error_code),
+    ) {
+        (PublishErrorKind::StreamNotFound, _) => ": run `eso-relay init`",
+        (_, Some(ErrorCode::STREAM_STORE_FAILED)) => {
+            ": it is full; give it more room with `eso-relay init --max-bytes SIZE`"
+        }
+        (PublishErrorKind::TimedOut, _) => {
+            ": no answer (is this user allowed to publish to `eso-relay.events.>`?)"
+        }
+        _ => "",
+    }
+}

@@ -1,0 +1,165 @@
+//! `eso-relay replay`: what changed since a moment, once more, for one cluster.
+
+mod report;
+mod select;
+
+use std::io::IsTerminal as _;
+
+use anyhow::Context as _;
+use async_nats::{
+    datetime::from_nanos,
+    jetstream::{Context, consumer::DeliverPolicy},
+};
+use eso_relay::{
+    Event, Slug,
+    event::decode_batch,
+    stream::{Stream, verify},
+    trace::TraceParent,
+};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use jiff::Timestamp;
+
+use self::{report::Report, select::Selection};
+use super::{
+    Failure, Output, Session,
+    output::timestamp,
+    parse::{self, Since},
+    progress::Progress,
+    publish::publish,
+    scan::{Scan, scan},
+};
+
+/// How many messages wait for their PubAck at a time.
+const IN_FLIGHT: usize = 64;
+
+/// Publish what changed since a moment again, for one cluster alone
+///
+/// Of the events that mean the same only the newest is published again, under an id of its own, so
+/// that the refresh really happens again. Other clusters ignore it. A cluster that was merely away
+/// needs no replay: its durable goes on where it stopped.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  eso-relay replay --cluster east --since 2h --dry-run
+  eso-relay replay --cluster east --since 2026-01-31T08:00:00Z --source akeyless-prod --yes
+  eso-relay replay --cluster east --since 1d --key /prod/db")]
+pub(super) struct Args {
+    /// The cluster that refreshes again
+    #[arg(long)]
+    cluster: Slug,
+    /// How long ago (90m, 2h, 3d), or a moment (2026-01-31T08:00:00Z)
+    #[arg(long, value_name = "T", value_parser = parse::since)]
+    since: Since,
+    /// Only events of this source
+    #[arg(long)]
+    source: Option<Slug>,
+    /// Only events that name this key, or a path above it (repeat it for more)
+    #[arg(long = "key", value_name = "KEY")]
+    keys: Vec<String>,
+    /// Say what would be published, and stop
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+}
+
+pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
+    let now = session.now();
+    let since = args.since.before(now).ok_or_else(|| {
+        Failure::Usage("--since lies in the future, or before all time".to_owned())
+    })?;
+    let may_ask = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    if !args.yes && !args.dry_run && !may_ask {
+        let message = "without a terminal to ask on: add --yes, or --dry-run to look first";
+        return Err(Failure::Usage(message.to_owned()));
+    }
+    let jetstream = session.jetstream().await?;
+    // A misspelt cluster would be a replay for nobody.
+    verify::durable(&jetstream, &args.cluster).await?;
+
+    let selection = select(&jetstream, &args, since).await?;
+    let mut report = Report::new(&args.cluster, since, &selection);
+    let events = renamed(selection, now);
+    report.list(&events);
+    if args.dry_run || events.is_empty() {
+        return Ok(session.print(&report)?);
+    }
+    if session.output() == Output::Text {
+        session.print(&report)?;
+    }
+    if !args.yes && !confirmed(events.len(), &args.cluster)? {
+        return Err(anyhow::anyhow!("not confirmed; nothing was published").into());
+    }
+    report.published = publish_all(&jetstream, &events).await?;
+    match session.output() {
+        Output::Json => session.print(&report)?,
+        Output::Text => eprintln!("published {} events", report.published),
+    }
+    Ok(())
+}
+
+async fn select(jetstream: &Context, args: &Args, since: Timestamp) -> anyhow::Result<Selection> {
+    let mut selection = Selection::new(args.cluster.clone(), args.keys.clone());
+    let start_time = from_nanos(since.as_nanosecond())
+        .map_err(|error| anyhow::anyhow!(error))
+        .context("--since")?;
+    let filter = match &args.source {
+        Some(source) => format!("eso-relay.events.*.*.{source}"),
+        None => Stream::Events.subjects().to_owned(),
+    };
+    let wanted = Scan {
+        stream: Stream::Events,
+        filter,
+        start: DeliverPolicy::ByStartTime { start_time },
+        headers_only: false,
+    };
+    scan(jetstream, wanted, |message, info| {
+        selection.message(timestamp(info.published), decode_batch(&message.payload));
+    })
+    .await?;
+    Ok(selection)
+}
+
+/// Ids of their own, so that no cluster takes them for events that it has handled.
+fn renamed(selection: Selection, now: Timestamp) -> Vec<Event> {
+    let run = TraceParent::random().trace_id();
+    let mut events = selection.into_events();
+    for (at, event) in events.iter_mut().enumerate() {
+        let id = format!("replay-{run}-{at}");
+        event.origin.event_id = Some(std::mem::replace(&mut event.id, id));
+        event.traceparent = event.traceparent.map(|trace| trace.child());
+        event.received_at = now;
+    }
+    events
+}
+
+fn confirmed(events: usize, cluster: &Slug) -> std::io::Result<bool> {
+    eprint!("Publish {events} events for cluster {cluster}? [y/N] ");
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+async fn publish_all(jetstream: &Context, events: &[Event]) -> anyhow::Result<usize> {
+    let mut progress = Progress::new("published", events.len() as u64);
+    let mut published = 0;
+    let mut acks = stream::iter(events)
+        .map(|event| publish(jetstream, event))
+        .buffered(IN_FLIGHT);
+    loop {
+        match acks.try_next().await {
+            Ok(Some(_)) => {
+                published += 1;
+                progress.step();
+            }
+            Ok(None) => return Ok(published),
+            Err(error) => {
+                let all = events.len();
+                return Err(error.context(format!(
+                    "{published} of {all} events were published; run it again for the rest (refreshing twice does no harm)"
+                )));
+            }
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! A payload by hand through an ingress, signed as its source wants it.
+
+use std::{fmt, fmt::Write as _, io::Read as _, path::PathBuf, time::Duration};
+
+use anyhow::Context as _;
+use eso_relay::config::{Secret, SecretFile};
+use reqwest::{
+    Client, RequestBuilder,
+    header::{HeaderName, HeaderValue},
+};
+use ring::hmac;
+use serde::Serialize;
+
+use super::{Failure, Session};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Secrets come from files: an argument can be seen by every user of the machine.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Through an ingress")]
+pub(super) struct Post {
+    /// POST to this webhook of an ingress instead
+    #[arg(long, value_name = "URL", requires = "data")]
+    to: Option<String>,
+    /// The payload: a file, or `-` for standard input
+    #[arg(long, value_name = "FILE", requires = "to")]
+    data: Option<PathBuf>,
+    /// Basic authentication; the file holds the password
+    #[arg(long, value_name = "USER:FILE", value_parser = user_and_file, requires = "to", group = "auth")]
+    basic: Option<(String, PathBuf)>,
+    /// Bearer authentication; the file holds the token
+    #[arg(long, value_name = "FILE", requires = "to", group = "auth")]
+    bearer_file: Option<PathBuf>,
+    /// Signs the payload with HMAC-SHA256, in hexadecimal; the file holds the secret
+    #[arg(long, value_name = "FILE", requires = "to", group = "auth")]
+    hmac_secret_file: Option<PathBuf>,
+    /// The header of the signature
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "X-Signature",
+        requires = "hmac_secret_file"
+    )]
+    hmac_header: HeaderName,
+    /// What stands before the signature, such as `sha256=`
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        requires = "hmac_secret_file"
+    )]
+    hmac_prefix: String,
+    /// One more header (repeat it for more); not for secrets
+    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header, requires = "to")]
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+#[derive(Serialize)]
+struct Report {
+    status: u16,
+    /// JSON where the answer is JSON, else text.
+    answer: serde_json::Value,
+}
+
+pub(super) async fn run(session: &Session, args: &Post) -> Result<(), Failure> {
+    eso_relay::nats::install_crypto();
+    let (Some(url), Some(data)) = (&args.to, &args.data) else {
+        return Err(Failure::Usage("--to needs --data".to_owned()));
+    };
+    let body = read(data).with_context(|| format!("cannot read {}", data.display()))?;
+    let client = Client::builder().timeout(PATIENCE).build()?;
+    let answer = request(&client, url, args, body)?
+        .send()
+        .await
+        .with_context(|| format!("cannot POST to {url}"))?;
+    let status = answer.status();
+    let text = answer.text().await.context("the answer broke off")?;
+    let answer = serde_json::from_str(&text).unwrap_or(text.into());
+    session.print(&Report {
+        status: status.as_u16(),
+        answer,
+    })?;
+    if status.is_success() {
+        Ok(())
+    } else {
+        Err(anyhow::anyhow!("the ingress answered {status}").into())
+    }
+}
+
+fn request(
+    client: &Client,
+    url: &str,
+    args: &Post,
+    body: Vec<u8>,
+) -> anyhow::Result<RequestBuilder> {
+    let secret = |file: &PathBuf| SecretFile::new(file).read();
+    let mut request = client.post(url);
+    let typed = args.headers.iter().any(|(name, _)| name == "content-type");
+    if !typed {
+        request = request.header("content-type", "application/json");
+    }
+    for (name, value) in &args.headers {
+        request = request.header(name, value);
+    }
+    if let Some((user, file)) = &args.basic {
+        request = request.basic_auth(user, Some(secret(file)?.expose()));
+    }
+    if let Some(file) = &args.bearer_file {
+        request = request.bearer_auth(secret(file)?.expose());
+    }
+    if let Some(file) = &args.hmac_secret_file {
+        let signature = sign(&secret(file)?, &body);
+        request = request.header(
+            &args.hmac_header,
+            format!("{}{signature}", args.hmac_prefix),
+        );
+    }
+    Ok(request.body(body))
+}
+
+fn sign(secret: &Secret, body: &[u8]) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes());
+    let tag = hmac::sign(&key, body);
+    tag.as_ref().iter().fold(String::new(), |mut hex, byte| {
+        // Writing into a String cannot fail.
+        write!(hex, "{byte:02x}").ok();
+        hex
+    })
+}
+
+fn read(data: &PathBuf) -> std::io::Result<Vec<u8>> {
+    if data.as_os_str() != "-" {
+        return std::fs::read(data);
+    }
+    let mut body = Vec::new();
+    std::io::stdin().lock().read_to_end(&mut body)?;
+    Ok(body)
+}
+
+fn user_and_file(text: &str) -> Result<(String, PathBuf), String> {
+    text.split_once(':')
+        .filter(|(user, file)| !user.is_empty() && !file.is_empty())
+        .map(|(user, file)| (user.to_owned(), file.into()))
+        .ok_or_else(|| "write USER:FILE; the file holds the password".to_owned())
+}
+
+fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let wrong = || "write `Name: value`".to_owned();
+    let (name, value) = text.split_once(':').ok_or_else(wrong)?;
+    let name = name.trim().parse().map_err(|_| wrong())?;
+    Ok((name, value.trim().parse().map_err(|_| wrong())?))
+}
+
+impl Post {
+    pub(super) fn is_wanted(&self) -> bool {
+        self.to.is_some()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.answer {
+            serde_json::Value::String(text) => writeln!(f, "{} {}", self.status, text.trim_end()),
+            json => writeln!(f, "{} {json}", self.status),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 4231, test case 2.
+    #[test]
+    fn the_signature_is_hmac_sha256_in_hexadecimal() {
+        let secret = Secret::from("Jefe".to_owned());
+        assert_eq!(
+            sign(&secret, b"what do ya want for nothing?"),
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+        );
+    }
+
+    #[test]
+    fn a_password_is_never_taken_from_the_command_line_itself() {
+        assert_eq!(
+            user_and_file("eso:./password"),
+            Ok(("eso".to_owned(), "./password".into()))
+        );
+        for wrong in ["eso", "eso:", ":file"] {
+            assert!(user_and_file(wrong).is_err(), "{wrong} was taken");
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! What every command needs: a connection, a clock, a way to answer.
+
+use std::{fmt::Display, time::Duration};
+
+use anyhow::Context as _;
+use async_nats::jetstream::Context;
+use eso_relay::nats::{self, NatsConfig};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Global, Output};
+
+/// For the connection, and for each answer of the server.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+pub(super) struct Session {
+    global: Global,
+    clock: fn() -> Timestamp,
+}
+
+/// The one section of a daemon's file that the command line reads.
+#[derive(Deserialize)]
+struct Settings {
+    #[serde(default)]
+    nats: NatsConfig,
+}
+
+impl Session {
+    pub(super) fn new(global: Global, clock: fn() -> Timestamp) -> Self {
+        Self { global, clock }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    pub(super) fn output(&self) -> Output {
+        self.global.output
+    }
+
+    pub(super) async fn jetstream(&self) -> anyhow::Result<Context> {
+        let Settings { mut nats } = eso_relay::config::load(self.global.config.as_deref())?;
+        if let Some(url) = &self.global.nats {
+            nats.url.clone_from(url);
+        }
+        let client = nats::connect_once(&nats, "eso-relay CLI", PATIENCE).await?;
+        Ok(nats.jetstream(client, PATIENCE))
+    }
+
+    /// The answer of the command, on standard output.
+    pub(super) fn print(&self, report: &(impl Serialize + Display)) -> anyhow::Result<()> {
+        match self.global.output {
+            Output::Text => output(format_args!("{report}")),
+            Output::Json => {
+                let json = serde_json::to_string_pretty(report).context("cannot print JSON")?;
+                output(format_args!("{json}\n"))
+            }
+        }
+    }
+}
+
+fn output(text: std::fmt::Arguments<'_>) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    Ok(std::io::stdout().lock().write_fmt(text)?)
+}

@@ -1,0 +1,43 @@
+//! `eso-relay status`: is anything behind, stuck or lost?
+
+mod collect;
+mod report;
+
+use std::time::Duration;
+
+use self::{collect::collect, report::Report};
+use super::{Failure, Output, Session};
+
+const EVERY: Duration = Duration::from_secs(2);
+
+/// Show the streams, and how far each cluster is
+///
+/// BACKLOG messages wait, IN FLIGHT ones are with a consumer, REDELIVERED ones were delivered more
+/// than once. PULLS 0 means that no consumer of the cluster is asking. MISSED messages were removed
+/// by --max-age before the cluster saw them: replay cannot bring them back, a refresh of everything
+/// can (`eso-relay send --all --cluster CLUSTER`).
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Again every two seconds, until Ctrl-C
+    #[arg(long, short)]
+    watch: bool,
+}
+
+pub(super) async fn run(session: &Session, args: &Args) -> Result<(), Failure> {
+    let jetstream = session.jetstream().await?;
+    loop {
+        let report: Report = collect(&jetstream, session.now()).await?;
+        if args.watch && session.output() == Output::Text {
+            // Clears the screen (ECMA-48), as `watch` does.
+            eprint!("\x1b[H\x1b[2J");
+        }
+        session.print(&report)?;
+        if !args.watch {
+            return match report.problems.as_slice() {
+                [] => Ok(()),
+                problems => Err(Failure::Refused(problems.join("\n       "))),
+            };
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+}

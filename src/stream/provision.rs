@@ -1,1 +1,0 @@
-//! `eso-relay init`: declares the streams and durables.

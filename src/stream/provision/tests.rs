@@ -1,0 +1,217 @@
+use async_nats::jetstream::stream::{DiscardPolicy, RetentionPolicy, StorageType};
+use serde_json::json;
+
+use super::*;
+use crate::stream::Limits;
+
+const NOW: &str = "2026-01-31T10:00:00Z";
+
+/// A stream as the server describes it, with `messages` of a mebibyte, the oldest two hours old.
+fn info(config: &Config, messages: u64) -> Info {
+    serde_json::from_value(json!({
+        "config": config,
+        "created": "2026-01-01T00:00:00Z",
+        "cluster": null,
+        "state": {
+            "messages": messages,
+            "bytes": messages << 20,
+            "first_seq": 1,
+            "first_ts": "2026-01-31T08:00:00Z",
+            "last_seq": messages,
+            "last_ts": "2026-01-31T09:00:00Z",
+            "consumer_count": 0,
+        },
+    }))
+    .unwrap()
+}
+
+/// As a server describes what [`Stream::config`] declared.
+fn declared(stream: Stream) -> Config {
+    let mut config = stream.config(&Limits::default());
+    config.max_messages = -1;
+    config.max_messages_per_subject = -1;
+    config
+}
+
+fn plan_for(stream: Stream, found: &Info, wanted: &Wanted) -> Result<Plan, ProvisionError> {
+    let limits = plan::limits(Some(&found.config), wanted);
+    plan::stream(stream, Some(found), &limits, wanted, NOW.parse().unwrap())
+}
+
+fn updated(plan: Result<Plan, ProvisionError>) -> (Config, Vec<String>) {
+    match plan {
+        Ok(Plan::Update(config, differences)) => {
+            let text = |d: Difference| format!("{}: {} → {}", d.setting, d.old, d.new);
+            (*config, differences.into_iter().map(text).collect())
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn wanted(max_age: &str, max_bytes: i64) -> Wanted {
+    Wanted {
+        max_age: Some(humantime::parse_duration(max_age).unwrap()),
+        max_bytes: Some(max_bytes),
+        ..Wanted::default()
+    }
+}
+
+#[test]
+fn what_is_right_stays_as_it_is() {
+    for stream in Stream::ALL {
+        let plan = plan_for(stream, &info(&declared(stream), 5), &Wanted::default());
+        assert!(matches!(plan, Ok(Plan::Keep)), "{plan:?}");
+    }
+}
+
+#[test]
+fn a_setting_that_is_not_named_keeps_its_value() {
+    let mut found = declared(Stream::Events);
+    found.num_replicas = 3;
+    found.max_bytes = 10 << 30;
+    let wanted = Wanted {
+        max_age: Some(Duration::from_secs(96 * 3600)),
+        ..Wanted::default()
+    };
+    let (config, differences) = updated(plan_for(Stream::Events, &info(&found, 5), &wanted));
+    assert_eq!(differences, ["max_age: 3days → 4days"]);
+    assert_eq!((config.num_replicas, config.max_bytes), (3, 10 << 30));
+}
+
+#[test]
+fn a_new_stream_is_as_large_and_as_safe_as_the_events_stream() {
+    let mut events = declared(Stream::Events);
+    events.num_replicas = 3;
+    let limits = plan::limits(Some(&events), &Wanted::default());
+    let plan = plan::stream(
+        Stream::Dead,
+        None,
+        &limits,
+        &Wanted::default(),
+        NOW.parse().unwrap(),
+    );
+    assert!(matches!(plan, Ok(Plan::Create(config)) if config.num_replicas == 3));
+}
+
+#[test]
+fn limits_below_what_is_stored_are_refused_and_just_above_are_taken() {
+    let found = info(&declared(Stream::Events), 5);
+    for (wanted, why) in [
+        (
+            wanted("3h", 4 << 20),
+            "it holds 5MiB, more than --max-bytes 4MiB",
+        ),
+        (
+            wanted("2h", 6 << 20),
+            "oldest message is 2h old, older than --max-age 2h",
+        ),
+    ] {
+        let error = plan_for(Stream::Events, &found, &wanted).unwrap_err();
+        assert!(
+            matches!(error, ProvisionError::WouldLose { .. }),
+            "{error:?}"
+        );
+        assert!(error.to_string().contains(why), "{error}");
+    }
+    let (_, differences) = updated(plan_for(Stream::Events, &found, &wanted("3h", 5 << 20)));
+    assert_eq!(
+        differences,
+        ["max_age: 3days → 3h", "max_bytes: 1GiB → 5MiB"]
+    );
+    // An empty stream has nothing to lose.
+    let empty = info(&declared(Stream::Events), 0);
+    updated(plan_for(Stream::Events, &empty, &wanted("1m", 1 << 20)));
+}
+
+#[test]
+fn what_the_operator_may_not_choose_is_mended_and_what_he_may_is_left() {
+    let mut found = declared(Stream::Events);
+    found.discard = DiscardPolicy::Old;
+    found.max_messages_per_subject = 1;
+    found.no_ack = true;
+    found.subjects = vec!["mine.>".to_owned()];
+    found.metadata.insert("team".to_owned(), "a".to_owned());
+    let (config, differences) = updated(plan_for(
+        Stream::Events,
+        &info(&found, 5),
+        &Wanted::default(),
+    ));
+    assert_eq!(
+        differences,
+        [
+            "subjects: mine.> → mine.> eso-relay.events.>",
+            "discard: Old → New",
+            "max_msgs_per_subject: 1 → unlimited",
+            "no_ack: true → false",
+        ]
+    );
+    assert_eq!(config.metadata["team"], "a");
+}
+
+#[test]
+fn what_the_server_cannot_change_is_refused_with_a_way_out() {
+    let refused = |change: fn(&mut Config)| {
+        let mut found = declared(Stream::Events);
+        change(&mut found);
+        let error = plan_for(Stream::Events, &info(&found, 5), &Wanted::default()).unwrap_err();
+        assert!(
+            matches!(error, ProvisionError::CannotChange { .. }),
+            "{error:?}"
+        );
+        error.to_string()
+    };
+    let message = refused(|config| config.storage = StorageType::Memory);
+    assert!(
+        message.contains("nats stream backup ESO_RELAY"),
+        "{message}"
+    );
+    refused(|config| config.retention = RetentionPolicy::WorkQueue);
+    refused(|config| config.sealed = true);
+    let message =
+        refused(|config| config.mirror = Some(async_nats::jetstream::stream::Source::default()));
+    assert!(message.contains("where its origin is"), "{message}");
+}
+
+#[test]
+fn a_durable_loses_what_would_drop_events_and_keeps_the_rest() {
+    use async_nats::jetstream::consumer::{
+        self, AckPolicy, DeliverPolicy, IntoConsumerConfig as _,
+    };
+    let east: Slug = "east".parse().unwrap();
+    let good = crate::stream::durable(&east).into_consumer_config();
+    assert!(durable::plan(&east, &good).unwrap().is_none());
+
+    let risky = consumer::Config {
+        max_deliver: 5,
+        ack_wait: Duration::from_secs(30),
+        inactive_threshold: Duration::from_secs(3600),
+        max_ack_pending: 7,
+        ..good.clone()
+    };
+    let (config, differences) = durable::plan(&east, &risky).unwrap().unwrap();
+    let settings: Vec<_> = differences.iter().map(|d| d.setting).collect();
+    assert_eq!(settings, ["max_deliver", "ack_wait", "inactive_threshold"]);
+    assert_eq!(config.max_ack_pending, 7);
+
+    let unchangeable = [
+        consumer::Config {
+            ack_policy: AckPolicy::None,
+            ..good.clone()
+        },
+        consumer::Config {
+            deliver_policy: DeliverPolicy::LastPerSubject,
+            ..good.clone()
+        },
+        consumer::Config {
+            deliver_subject: Some("push".to_owned()),
+            ..good
+        },
+    ];
+    for config in unchangeable {
+        let error = durable::plan(&east, &config).unwrap_err();
+        assert!(
+            error.to_string().contains("eso-relay init --cluster east"),
+            "{error}"
+        );
+    }
+}

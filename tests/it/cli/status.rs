@@ -1,0 +1,145 @@
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::PullConsumer;
+use eso_relay::stream::{DeadLetter, Reason, Stream};
+use futures::StreamExt as _;
+
+use super::{eso_relay, event, publish, slug};
+use crate::nats::NatsServer;
+
+#[tokio::test]
+async fn status_shows_what_each_cluster_has_before_it() {
+    let server = NatsServer::start().await;
+    eso_relay(&server, "init --cluster east --cluster west -o json")
+        .await
+        .json();
+    let jetstream = server.jetstream().await;
+    for id in ["1", "2", "3"] {
+        publish(&jetstream, &[event(id, "a", None)]).await;
+    }
+    let events = jetstream.get_stream(Stream::Events.name()).await.unwrap();
+    let east: PullConsumer = events.get_consumer("east").await.unwrap();
+    let mut messages = east.fetch().max_messages(2).messages().await.unwrap();
+    messages
+        .next()
+        .await
+        .unwrap()
+        .unwrap()
+        .double_ack()
+        .await
+        .unwrap();
+    messages.next().await.unwrap().unwrap();
+
+    let status = eso_relay(&server, "status -o json").await.json();
+    assert_eq!(status["streams"][0]["name"], "ESO_RELAY");
+    assert_eq!(status["streams"][0]["messages"], 3);
+    assert_eq!(status["streams"][0]["last_sequence"], 3);
+    let [east, west] = &status["clusters"].as_array().unwrap()[..] else {
+        panic!()
+    };
+    assert_eq!(
+        (&east["backlog"], &east["in_flight"]),
+        (&1.into(), &1.into())
+    );
+    assert!(
+        east["last_ack"].is_string() && east["oldest_unacked"].is_string(),
+        "{east}"
+    );
+    assert_eq!(
+        (&west["backlog"], &west["in_flight"]),
+        (&3.into(), &0.into())
+    );
+    assert!(west["last_ack"].is_null(), "{west}");
+    assert_eq!((&east["missed"], &west["missed"]), (&0.into(), &0.into()));
+}
+
+#[tokio::test]
+async fn messages_that_expired_before_a_cluster_saw_them_are_missed() {
+    let server = NatsServer::start().await;
+    eso_relay(&server, "init --cluster east --max-age 1s -o json")
+        .await
+        .json();
+    let jetstream = server.jetstream().await;
+    for id in ["1", "2", "3"] {
+        publish(&jetstream, &[event(id, "a", None)]).await;
+    }
+    let expired = async {
+        loop {
+            let run = eso_relay(&server, "status -o json").await;
+            if run.json()["streams"][0]["messages"] == 0 {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), expired)
+        .await
+        .unwrap();
+    // A cluster that joins now has missed nothing.
+    eso_relay(&server, "init --cluster west -o json")
+        .await
+        .json();
+    let status = eso_relay(&server, "status -o json").await.json();
+    let missed = [0, 1].map(|at| status["clusters"][at]["missed"].as_u64());
+    assert_eq!(missed, [Some(3), Some(0)]);
+    let run = eso_relay(&server, "status").await;
+    let advice = "east missed up to 3 messages: refresh everything with `eso-relay send --all --cluster east`";
+    assert!(run.stdout.contains(advice), "{}", run.stdout);
+}
+
+#[tokio::test]
+async fn a_missing_stream_is_a_failed_check() {
+    let server = NatsServer::start().await;
+    let run = eso_relay(&server, "status").await;
+    assert_eq!(run.code, 3);
+    assert!(
+        run.stderr
+            .contains("stream ESO_RELAY does not exist: run `eso-relay init`"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[tokio::test]
+async fn dead_letters_are_counted_listed_and_shown() {
+    let server = NatsServer::start().await;
+    eso_relay(&server, "init --cluster east -o json")
+        .await
+        .json();
+    let jetstream = server.jetstream().await;
+    let letter = DeadLetter {
+        reason: Reason::Refused,
+        error: "403 Forbidden".to_owned(),
+        cluster: slug("east"),
+        source: slug("prod"),
+        attempts: 10,
+        stream_sequence: 7,
+        index: Some(0),
+        subject: "eso-relay.events.v1.akeyless.prod".to_owned(),
+        body: eso_relay::event::encode_batch([&event("1", "a", None)]),
+    };
+    let (subject, headers) = (letter.subject(), letter.headers());
+    let publish = jetstream.publish_with_headers(subject, headers, letter.body);
+    publish.await.unwrap().await.unwrap();
+
+    let status = eso_relay(&server, "status -o json").await.json();
+    assert_eq!(status["dead_letters"]["east"], 1);
+    let list = eso_relay(&server, "dead list --cluster east -o json")
+        .await
+        .json();
+    let found = &list["dead_letters"][0];
+    assert_eq!(
+        (&found["sequence"], &found["reason"]),
+        (&1.into(), &"refused".into())
+    );
+    assert_eq!(
+        (&found["error"], &found["event_sequence"]),
+        (&"403 Forbidden".into(), &"7".into())
+    );
+    let shown = eso_relay(&server, "dead show 1 -o json").await.json();
+    assert_eq!(shown["body"][0]["id"], "1");
+    let none = eso_relay(&server, "dead list --cluster west").await;
+    assert_eq!(none.stdout, "no dead letters\n");
+    let run = eso_relay(&server, "dead show 2").await;
+    assert_eq!(run.code, 1);
+    assert!(run.stderr.contains("no dead letter 2"), "{}", run.stderr);
+}

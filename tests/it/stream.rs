@@ -1,0 +1,92 @@
+//! What the daemons say about streams that are not as they must be.
+
+use async_nats::jetstream::consumer::AckPolicy;
+use eso_relay::{
+    Slug,
+    stream::{self, Stream, provision, verify},
+};
+use jiff::Timestamp;
+
+use crate::nats::NatsServer;
+
+fn east() -> Slug {
+    "east".parse().unwrap()
+}
+
+#[tokio::test]
+async fn what_is_missing_is_named_with_the_command_that_makes_it() {
+    let server = NatsServer::start().await;
+    let jetstream = server.jetstream().await;
+    let problem = verify::events(&jetstream).await.unwrap_err();
+    assert_eq!(
+        problem.to_string(),
+        "stream ESO_RELAY does not exist: run `eso-relay init`"
+    );
+    let problem = verify::durable(&jetstream, &east()).await.unwrap_err();
+    assert!(
+        problem.to_string().contains("run `eso-relay init`"),
+        "{problem}"
+    );
+
+    let wanted = provision::Wanted::default();
+    provision::streams(&jetstream, &wanted, Timestamp::UNIX_EPOCH)
+        .await
+        .unwrap();
+    verify::events(&jetstream).await.unwrap();
+    let problem = verify::durable(&jetstream, &east()).await.unwrap_err();
+    assert_eq!(
+        problem.to_string(),
+        "no durable for cluster `east`: run `eso-relay init --cluster east`"
+    );
+
+    provision::durable(&jetstream, &east()).await.unwrap();
+    verify::durable(&jetstream, &east()).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_would_lose_events_is_found() {
+    let server = NatsServer::start().await;
+    let jetstream = server.jetstream().await;
+    let mut config = Stream::Events.config(&stream::Limits::default());
+    config.discard = async_nats::jetstream::stream::DiscardPolicy::Old;
+    config.deny_delete = false;
+    config.retention = async_nats::jetstream::stream::RetentionPolicy::Interest;
+    let events = jetstream.create_stream(config).await.unwrap();
+    let problem = verify::events(&jetstream).await.unwrap_err();
+    assert!(
+        problem.to_string().contains("discards old events"),
+        "{problem}"
+    );
+
+    let mut durable = stream::durable(&east());
+    durable.max_deliver = 3;
+    events.create_consumer(durable).await.unwrap();
+    let problem = verify::durable(&jetstream, &east()).await.unwrap_err();
+    assert!(
+        problem
+            .to_string()
+            .contains("eso-relay init --cluster east"),
+        "{problem}"
+    );
+
+    let mut durable = stream::durable(&"west".parse().unwrap());
+    durable.ack_policy = AckPolicy::None;
+    durable.max_ack_pending = 0;
+    events.create_consumer(durable).await.unwrap();
+    let problem = verify::durable(&jetstream, &"west".parse().unwrap())
+        .await
+        .unwrap_err();
+    assert!(
+        problem.to_string().contains("does not ask for acks"),
+        "{problem}"
+    );
+
+    // And what can be mended, init mends.
+    let wanted = provision::Wanted::default();
+    provision::streams(&jetstream, &wanted, Timestamp::UNIX_EPOCH)
+        .await
+        .unwrap();
+    provision::durable(&jetstream, &east()).await.unwrap();
+    verify::events(&jetstream).await.unwrap();
+    verify::durable(&jetstream, &east()).await.unwrap();
+}

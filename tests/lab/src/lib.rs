@@ -1,1 +1,9 @@
-//! placeholder
+//! The servers and stand-ins that the suites, the demo and the load tool share: for development only.
+
+pub mod cache;
+
+
+pub mod nats_server;
+pub mod port;
+pub mod process;
+pub mod wait;

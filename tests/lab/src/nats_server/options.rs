@@ -1,0 +1,65 @@
+//! What can be chosen for a [`NatsServer`], and the configuration file that comes of it.
+
+use std::path::Path;
+
+use super::NatsServer;
+
+/// Options of a server that is not started yet.
+#[derive(Debug, Clone, Default)]
+pub struct NatsOptions {
+    sync_always: bool,
+    max_file_store: Option<String>,
+    extra: String,
+}
+
+impl NatsOptions {
+    /// Every message is on the disk before its ack (`sync_interval: always`), as production should
+    /// have it. Off by default: the page cache survives the death of the process.
+    #[must_use]
+    pub fn sync_always(mut self) -> Self {
+        self.sync_always = true;
+        self
+    }
+
+    /// The most that all streams together may hold, such as `64MB`. Default: the server's own.
+    #[must_use]
+    pub fn max_file_store(mut self, size: &str) -> Self {
+        self.max_file_store = Some(size.to_owned());
+        self
+    }
+
+    /// More configuration in the server's own language: users, token, TLS.
+    #[must_use]
+    pub fn config_text(mut self, text: &str) -> Self {
+        self.extra.push_str(text);
+        self.extra.push('\n');
+        self
+    }
+
+    /// Starts a server and waits until it greets.
+    ///
+    /// # Errors
+    /// There is none and none can be fetched, or it does not start; the error holds its log.
+    pub async fn start(self) -> anyhow::Result<NatsServer> {
+        NatsServer::with_options(&self).await
+    }
+
+    pub(super) fn config(&self, port: u16, monitor_port: u16, dir: &Path) -> String {
+        let store = dir.join("store");
+        // JSON's escapes are understood in the server's language too.
+        let store = serde_json::json!(store).to_string();
+        let mut jetstream = format!("store_dir: {store}\n");
+        if self.sync_always {
+            jetstream.push_str("sync_interval: always\n");
+        }
+        if let Some(size) = &self.max_file_store {
+            jetstream.push_str("max_file_store: ");
+            jetstream.push_str(size);
+            jetstream.push('\n');
+        }
+        format!(
+            "listen: \"127.0.0.1:{port}\"\nhttp: \"127.0.0.1:{monitor_port}\"\njetstream {{\n{jetstream}}}\n{}",
+            self.extra
+        )
+    }
+}

@@ -1,0 +1,49 @@
+//! Ports for servers that must be told theirs before they start.
+
+use std::{
+    net::{Ipv4Addr, TcpListener},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU16, Ordering},
+    },
+};
+
+/// Below the range from which Linux and macOS take the ports of outgoing connections: a server
+/// that is down for a moment finds its port still free when it comes back.
+const FIRST: u16 = 20_000;
+const COUNT: u16 = 12_000;
+
+/// Each process starts somewhere else, so that suites running in parallel rarely meet.
+static NEXT: LazyLock<AtomicU16> = LazyLock::new(|| AtomicU16::new(fastrand::u16(..COUNT)));
+
+/// A port of 127.0.0.1 that is free now and that this process has not given away recently.
+///
+/// Another process may still take it first: whoever uses it tries again with another one.
+///
+/// # Errors
+/// None of many candidates is free.
+pub fn free() -> anyhow::Result<u16> {
+    (0..COUNT)
+        .map(|_| FIRST + NEXT.fetch_add(1, Ordering::Relaxed) % COUNT)
+        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
+        .ok_or_else(|| anyhow::anyhow!("no free port from {FIRST} to {}", FIRST + COUNT - 1))
+}
+
+/// Whether a server said that its port was taken; then it is worth trying another one.
+pub fn was_taken(log: &str) -> bool {
+    log.contains("address already in use") || log.contains("Address already in use")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_taken_port_is_passed_over() {
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, free().unwrap())).unwrap();
+        let taken = taken.local_addr().unwrap().port();
+        for _ in 0..3 {
+            assert_ne!(free().unwrap(), taken);
+        }
+    }
+}

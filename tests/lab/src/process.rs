@@ -1,0 +1,190 @@
+//! A child process with its output in a file: signalled, awaited, and gone when dropped.
+
+use std::{
+    fs::OpenOptions,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::wait;
+
+/// A running child. Dropping it kills it at once and reaps it.
+pub struct Process {
+    name: String,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts `command`; what it writes to stdout and stderr is appended to the file `log`.
+    pub fn spawn(name: &str, command: &mut Command, log: &Path) -> anyhow::Result<Self> {
+        let output = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(log)
+            .with_context(|| format!("cannot write {}", log.display()))?;
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .spawn()
+            .with_context(|| format!("cannot start {name}: {}", command.get_program().display()))?;
+        Ok(Self {
+            name: name.to_owned(),
+            child,
+            log: log.to_owned(),
+        })
+    }
+
+    /// The id that the system knows it by.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// All that it has written so far.
+    pub fn log(&self) -> String {
+        let bytes = std::fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Its exit status, once it has ended.
+    pub fn exited(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    /// SIGTERM: asks it to finish.
+    pub fn terminate(&mut self) -> anyhow::Result<()> {
+        self.signal(Signal::TERM)
+    }
+
+    /// SIGSTOP: it hangs, with its connections open, until [`Process::resume`].
+    pub fn pause(&mut self) -> anyhow::Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// SIGCONT.
+    pub fn resume(&mut self) -> anyhow::Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    /// SIGKILL, and waits until it is gone: its port is free afterwards.
+    pub fn kill9(&mut self) -> anyhow::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Waits until it has ended by itself.
+    ///
+    /// # Errors
+    /// It still runs after `deadline`; the error holds the end of its log.
+    pub async fn wait_exit(&mut self, deadline: Duration) -> anyhow::Result<ExitStatus> {
+        let what = format!("{} to exit", self.name);
+        let exit = wait::until(what, deadline, async || self.exited()).await;
+        exit.with_context(|| self.last_words())
+    }
+
+    /// Waits until `ready` gives a value, as long as the process lives.
+    ///
+    /// # Errors
+    /// It exited, or is not ready after `deadline`; the error holds the end of its log.
+    pub async fn wait_until<T, E: std::fmt::Debug>(
+        &mut self,
+        what: &str,
+        deadline: Duration,
+        mut ready: impl AsyncFnMut() -> Result<T, E>,
+    ) -> anyhow::Result<T> {
+        let what = format!("{}: {what}", self.name);
+        let probe = async || match self.exited() {
+            Some(status) => Ok(Err(status)),
+            None => ready().await.map(Ok),
+        };
+        match wait::until_ok(what, deadline, probe).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(status)) => bail!("{} ended ({status}); {}", self.name, self.last_words()),
+            Err(error) => Err(error.context(self.last_words())),
+        }
+    }
+
+    fn signal(&mut self, signal: Signal) -> anyhow::Result<()> {
+        // An exited child is reaped here and its id may be another's by now.
+        if let Some(status) = self.exited() {
+            bail!("{} has ended ({status}); {}", self.name, self.last_words());
+        }
+        kill_process(Pid::from_child(&self.child), signal)?;
+        Ok(())
+    }
+
+    fn last_words(&self) -> String {
+        const LINES: usize = 40;
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().collect();
+        let end = lines[lines.len().saturating_sub(LINES)..].join("\n  ");
+        format!("the end of the log of {}:\n  {end}", self.name)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // An error means that it is gone already.
+        self.kill9().ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn shell(script: &str) -> (tempfile::TempDir, Process) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut command = Command::new("sh");
+        let process = Process::spawn(
+            "a script",
+            command.args(["-c", script]),
+            &dir.path().join("log"),
+        );
+        (dir, process.unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_process_that_ends_too_early_is_told_with_its_last_words() {
+        let (_dir, mut process) = shell("echo no such flag >&2; exit 3");
+        let error = process
+            .wait_until("ready", PATIENCE, async || Err::<(), _>("not yet"))
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("exit status: 3"), "{error}");
+        assert!(error.contains("no such flag"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn terminate_lets_a_process_finish_by_itself() {
+        let (_dir, mut process) =
+            shell("trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.05; done");
+        wait::until("the trap", PATIENCE, async || {
+            process.log().contains("ready").then_some(())
+        })
+        .await
+        .unwrap();
+        process.terminate().unwrap();
+        assert!(process.wait_exit(PATIENCE).await.unwrap().success());
+        assert_eq!(process.log(), "ready\nbye\n");
+        process.terminate().unwrap_err();
+    }
+
+    #[test]
+    fn a_dropped_process_is_gone_even_when_paused() {
+        let (_dir, mut process) = shell("sleep 600");
+        process.pause().unwrap();
+        let id = Pid::from_child(&process.child);
+        drop(process);
+        rustix::process::test_kill_process(id).unwrap_err();
+    }
+}

@@ -1,6 +1,7 @@
 //! What is fetched or built once for each user and then kept: servers for tests.
 
 use std::{
+    fmt::Write as _,
     fs::File,
     io::Write as _,
     path::{Path, PathBuf},
@@ -31,17 +32,17 @@ fn directory_from<S: Into<PathBuf>>(
 
 /// The file `name` of the cache. When it is not there, `make` is called once, by one process of
 /// many, with an empty directory; the file that it answers becomes the entry, whole or not at all.
-pub async fn entry(
+pub async fn entry<F: Future<Output = anyhow::Result<PathBuf>>>(
     name: &str,
-    make: impl AsyncFnOnce(&Path) -> anyhow::Result<PathBuf>,
+    make: impl FnOnce(PathBuf) -> F,
 ) -> anyhow::Result<PathBuf> {
     entry_in(&directory()?, name, make).await
 }
 
-async fn entry_in(
+async fn entry_in<F: Future<Output = anyhow::Result<PathBuf>>>(
     cache: &Path,
     name: &str,
-    make: impl AsyncFnOnce(&Path) -> anyhow::Result<PathBuf>,
+    make: impl FnOnce(PathBuf) -> F,
 ) -> anyhow::Result<PathBuf> {
     let path = cache.join(name);
     if path.exists() {
@@ -60,10 +61,10 @@ async fn entry_in(
         return Ok(path);
     }
     let workshop = tempfile::Builder::new().prefix(".new-").tempdir_in(cache)?;
-    let made = make(workshop.path()).await?;
+    let fresh = make(workshop.path().to_owned()).await?;
     // Same file system, so it appears at once and whole.
-    std::fs::rename(&made, &path)
-        .with_context(|| format!("cannot keep {} as {}", made.display(), path.display()))?;
+    std::fs::rename(&fresh, &path)
+        .with_context(|| format!("cannot keep {} as {}", fresh.display(), path.display()))?;
     Ok(path)
 }
 
@@ -76,6 +77,15 @@ async fn lock(cache: PathBuf, path: PathBuf) -> anyhow::Result<File> {
         Ok(file)
     })
     .await?
+}
+
+/// Bytes as checksums are written.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // OK to ignore because writing to a String cannot fail.
+        write!(text, "{byte:02x}").ok();
+        text
+    })
 }
 
 /// Says on stderr what takes long, the first time.
@@ -95,7 +105,7 @@ mod tests {
         let cache = tempfile::tempdir().unwrap();
         let made = AtomicUsize::new(0);
         let ask = || {
-            entry_in(cache.path(), "thing", async |dir: &Path| {
+            entry_in(cache.path(), "thing", async |dir: PathBuf| {
                 made.fetch_add(1, Ordering::Relaxed);
                 tokio::task::yield_now().await;
                 std::fs::write(dir.join("half"), "whole")?;
@@ -111,13 +121,13 @@ mod tests {
     #[tokio::test]
     async fn what_could_not_be_made_leaves_nothing_and_is_tried_again() {
         let cache = tempfile::tempdir().unwrap();
-        let failed = entry_in(cache.path(), "thing", async |dir: &Path| {
+        let failed = entry_in(cache.path(), "thing", async |dir: PathBuf| {
             std::fs::write(dir.join("half"), "ha")?;
             anyhow::bail!("no network")
         });
         assert_eq!(failed.await.unwrap_err().to_string(), "no network");
         assert!(!cache.path().join("thing").exists());
-        let again = entry_in(cache.path(), "thing", async |dir: &Path| {
+        let again = entry_in(cache.path(), "thing", async |dir: PathBuf| {
             std::fs::write(dir.join("it"), "whole")?;
             Ok(dir.join("it"))
         });
@@ -139,6 +149,11 @@ mod tests {
             given(&[("HOME", "/c")]).unwrap(),
             Path::new("/c/.cache/eso-relay")
         );
-        assert!(given(&[]).unwrap_err().to_string().contains("ESO_RELAY_CACHE"));
+        assert!(
+            given(&[])
+                .unwrap_err()
+                .to_string()
+                .contains("ESO_RELAY_CACHE")
+        );
     }
 }

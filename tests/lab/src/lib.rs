@@ -1,8 +1,8 @@
 //! The servers and stand-ins that the suites, the demo and the load tool share: for development only.
 
 pub mod cache;
-
-
+pub mod daemon;
+pub mod kubernetes_api;
 pub mod nats_server;
 pub mod port;
 pub mod process;

@@ -1,7 +1,9 @@
 //! A child process with its output in a file: signalled, awaited, and gone when dropped.
 
 use std::{
+    fmt::Debug,
     fs::OpenOptions,
+    future::ready,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
@@ -84,26 +86,31 @@ impl Process {
     /// It still runs after `deadline`; the error holds the end of its log.
     pub async fn wait_exit(&mut self, deadline: Duration) -> anyhow::Result<ExitStatus> {
         let what = format!("{} to exit", self.name);
-        let exit = wait::until(what, deadline, async || self.exited()).await;
+        let exit = wait::until(what, deadline, || ready(self.exited())).await;
         exit.with_context(|| self.last_words())
     }
 
-    /// Waits until `ready` gives a value, as long as the process lives.
+    /// Waits until `probe` gives a value, as long as the process lives.
     ///
     /// # Errors
     /// It exited, or is not ready after `deadline`; the error holds the end of its log.
-    pub async fn wait_until<T, E: std::fmt::Debug>(
+    pub async fn wait_until<T, E: Debug, F: Future<Output = Result<T, E>>>(
         &mut self,
         what: &str,
         deadline: Duration,
-        mut ready: impl AsyncFnMut() -> Result<T, E>,
+        mut probe: impl FnMut() -> F,
     ) -> anyhow::Result<T> {
         let what = format!("{}: {what}", self.name);
-        let probe = async || match self.exited() {
-            Some(status) => Ok(Err(status)),
-            None => ready().await.map(Ok),
+        let alive = || {
+            let state = self.exited().map_or_else(|| Ok(probe()), Err);
+            async {
+                match state {
+                    Ok(answer) => answer.await.map(Ok),
+                    Err(status) => Ok(Err(status)),
+                }
+            }
         };
-        match wait::until_ok(what, deadline, probe).await {
+        match wait::until_ok(what, deadline, alive).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(status)) => bail!("{} ended ({status}); {}", self.name, self.last_words()),
             Err(error) => Err(error.context(self.last_words())),

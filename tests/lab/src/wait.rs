@@ -14,20 +14,24 @@ const STEP: Duration = Duration::from_millis(20);
 ///
 /// # Errors
 /// No value within `deadline`; the error names `what`.
-pub async fn until<T>(
+pub async fn until<T, F: Future<Output = Option<T>>>(
     what: impl Display,
     deadline: Duration,
-    mut probe: impl AsyncFnMut() -> Option<T>,
+    mut probe: impl FnMut() -> F,
 ) -> anyhow::Result<T> {
-    let attempt = async || probe().await.ok_or(Unmet);
+    let attempt = || {
+        let answer = probe();
+        async { answer.await.ok_or(Unmet) }
+    };
     until_ok(what, deadline, attempt).await
 }
 
 /// As [`until`], for a probe that says why not yet: the last reason becomes part of the error.
-pub async fn until_ok<T, E: Debug>(
+// Not `AsyncFnMut`: its future cannot be known to be `Send`, and tests spawn what waits.
+pub async fn until_ok<T, E: Debug, F: Future<Output = Result<T, E>>>(
     what: impl Display,
     deadline: Duration,
-    mut probe: impl AsyncFnMut() -> Result<T, E>,
+    mut probe: impl FnMut() -> F,
 ) -> anyhow::Result<T> {
     let end = Instant::now() + deadline;
     let mut last = "not asked in time".to_owned();
@@ -39,7 +43,9 @@ pub async fn until_ok<T, E: Debug>(
             Err(_) => last = format!("the last attempt hung; before it: {last}"),
         }
         if Instant::now() + STEP > end {
-            return Err(anyhow!("waited {deadline:?} for {what}; last state: {last}"));
+            return Err(anyhow!(
+                "waited {deadline:?} for {what}; last state: {last}"
+            ));
         }
         sleep(STEP).await;
     }
@@ -63,9 +69,9 @@ mod tests {
     #[tokio::test]
     async fn a_condition_that_comes_true_ends_the_wait_with_its_value() {
         let mut asked = 0;
-        let value = until("a third question", Duration::from_secs(10), async || {
+        let value = until("a third question", Duration::from_secs(10), || {
             asked += 1;
-            (asked == 3).then_some("answer")
+            std::future::ready((asked == 3).then_some("answer"))
         });
         assert_eq!(value.await.unwrap(), "answer");
     }

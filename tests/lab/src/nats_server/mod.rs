@@ -122,7 +122,9 @@ impl NatsServer {
 
     async fn run(&mut self) -> anyhow::Result<()> {
         let mut command = Command::new(&self.program);
-        command.arg("--config").arg(self.dir.path().join("nats.conf"));
+        command
+            .arg("--config")
+            .arg(self.dir.path().join("nats.conf"));
         let log = self.dir.path().join("log");
         let mut process = Process::spawn("nats-server", &mut command, &log)?;
         let port = self.port;

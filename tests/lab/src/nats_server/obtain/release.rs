@@ -10,6 +10,7 @@ use ring::digest::{SHA256, digest};
 use tokio::process::Command;
 
 use super::{VERSION, run};
+use crate::cache::hex;
 
 /// A machine without a way to GitHub shall learn so at once and try the next way.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -65,11 +66,7 @@ pub(super) fn verify(bytes: &[u8], sums: &str, name: &str) -> anyhow::Result<()>
         .find(|(_, file)| file.trim_start_matches([' ', '*']) == name)
         .map(|(sum, _)| sum)
         .with_context(|| format!("SHA256SUMS does not name {name}"))?;
-    let found: String = digest(&SHA256, bytes)
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let found = hex(digest(&SHA256, bytes).as_ref());
     ensure!(
         found == published,
         "{name} has the checksum {found}, published is {published}"

@@ -32,7 +32,9 @@ fn a_download_with_another_checksum_is_refused() {
 #[ignore = "downloads a few dozen MB"]
 async fn go_builds_a_server_that_runs() {
     let dir = tempfile::tempdir().unwrap();
-    check(Way::Go.fetch(dir.path()).await.unwrap()).await.unwrap();
+    check(Way::Go.fetch(dir.path()).await.unwrap())
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

@@ -236,7 +236,15 @@ fn command(
 mod tests {
     use std::path::Path;
 
-    use super::binaries::Output;
+    use super::{Binary, binaries::Output};
+
+    #[tokio::test]
+    async fn our_programs_are_built_and_run() {
+        for binary in [Binary::Cli, Binary::Ingress, Binary::Consumer] {
+            let path = binary.path().await.unwrap();
+            assert!(path.is_file(), "{}", path.display());
+        }
+    }
 
     #[test]
     fn the_daemons_are_built_where_and_how_the_running_program_was() {

@@ -70,6 +70,7 @@ async fn options_reach_the_server() {
             .unwrap();
     let account = jetstream::new(client).query_account().await.unwrap();
     assert_eq!(account.memory, 0);
+    eso_relay::nats::install_crypto();
     let health = reqwest::get(format!("{}/jsz", server.monitor_url()))
         .await
         .unwrap();

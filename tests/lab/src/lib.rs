@@ -1,9 +1,11 @@
 //! The servers and stand-ins that the suites, the demo and the load tool share: for development only.
 
 pub mod cache;
+pub mod cluster;
 pub mod daemon;
 pub mod kubernetes_api;
 pub mod nats_server;
 pub mod port;
 pub mod process;
+pub mod standin;
 pub mod wait;

@@ -1,0 +1,162 @@
+//! ExternalSecrets.
+
+use kube::{Client, api::DynamicObject};
+use serde_json::{Value, json};
+
+use super::{Fixture, Kind};
+
+/// An ExternalSecret in the making: in `default`, from no store, refreshed hourly. What is added
+/// goes into one entry each; entries of `data` are called `value`, `value-2`, `value-3`.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct ExternalSecretBuilder {
+    name: String,
+    namespace: String,
+    annotations: Vec<(String, String)>,
+    labels: Vec<(String, String)>,
+    spec: Value,
+    /// The list that got the last entry.
+    last: &'static str,
+}
+
+/// Short for [`ExternalSecretBuilder::named`].
+pub fn external_secret(name: &str) -> ExternalSecretBuilder {
+    ExternalSecretBuilder::named(name)
+}
+
+impl ExternalSecretBuilder {
+    pub fn named(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            namespace: "default".to_owned(),
+            annotations: Vec::new(),
+            labels: Vec::new(),
+            spec: json!({ "refreshInterval": "1h0m0s", "target": { "name": name } }),
+            last: "data",
+        }
+    }
+
+    pub fn in_namespace(mut self, namespace: &str) -> Self {
+        namespace.clone_into(&mut self.namespace);
+        self
+    }
+
+    /// From the SecretStore of its namespace.
+    pub fn from_store(mut self, store: &str) -> Self {
+        self.spec["secretStoreRef"] = json!({ "kind": "SecretStore", "name": store });
+        self
+    }
+
+    pub fn cluster_store(mut self, store: &str) -> Self {
+        self.spec["secretStoreRef"] = json!({ "kind": "ClusterSecretStore", "name": store });
+        self
+    }
+
+    /// One entry of `data`.
+    pub fn key(mut self, key: &str) -> Self {
+        let secret_key = match self.spec["data"].as_array().map_or(0, Vec::len) {
+            0 => "value".to_owned(),
+            others => format!("value-{}", others + 1),
+        };
+        self.push(
+            "data",
+            json!({ "secretKey": secret_key, "remoteRef": { "key": key } }),
+        );
+        self
+    }
+
+    /// One `dataFrom[].extract`.
+    pub fn extract(mut self, key: &str) -> Self {
+        self.push("dataFrom", json!({ "extract": { "key": key } }));
+        self
+    }
+
+    /// One `dataFrom[].find` by regular expression.
+    pub fn find_name(mut self, regexp: &str) -> Self {
+        self.push(
+            "dataFrom",
+            json!({ "find": { "name": { "regexp": regexp } } }),
+        );
+        self
+    }
+
+    /// One `dataFrom[].find` below a path.
+    pub fn find_path(mut self, path: &str) -> Self {
+        self.push("dataFrom", json!({ "find": { "path": path } }));
+        self
+    }
+
+    /// The entry added last comes from this SecretStore instead.
+    pub fn source_ref(self, store: &str) -> Self {
+        self.from_elsewhere("SecretStore", store)
+    }
+
+    /// The entry added last comes from this ClusterSecretStore instead.
+    pub fn cluster_source_ref(self, store: &str) -> Self {
+        self.from_elsewhere("ClusterSecretStore", store)
+    }
+
+    /// As Kubernetes writes durations: `0s`, `1h0m0s`.
+    pub fn refresh_interval(mut self, interval: &str) -> Self {
+        self.spec["refreshInterval"] = interval.into();
+        self
+    }
+
+    /// `CreatedOnce`, `Periodic` or `OnChange`.
+    pub fn refresh_policy(mut self, policy: &str) -> Self {
+        self.spec["refreshPolicy"] = policy.into();
+        self
+    }
+
+    pub fn annotated(mut self, key: &str, value: &str) -> Self {
+        self.annotations.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn labelled(mut self, key: &str, value: &str) -> Self {
+        self.labels.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Creates it; the namespace must be there.
+    pub async fn create(self, client: &Client) -> anyhow::Result<DynamicObject> {
+        Fixture::from(self).create(client).await
+    }
+
+    fn push(&mut self, list: &'static str, entry: Value) {
+        match self.spec[list].as_array_mut() {
+            Some(entries) => entries.push(entry),
+            None => self.spec[list] = json!([entry]),
+        }
+        self.last = list;
+    }
+
+    fn from_elsewhere(mut self, kind: &str, store: &str) -> Self {
+        let last = self.spec[self.last]
+            .as_array_mut()
+            .and_then(|entries| entries.last_mut());
+        let entry = last.expect("sourceRef comes after the entry that it is for"); // OK because the fixture is wrong otherwise.
+        entry["sourceRef"] = json!({ "storeRef": { "kind": kind, "name": store } });
+        self
+    }
+}
+
+impl From<ExternalSecretBuilder> for Fixture {
+    fn from(builder: ExternalSecretBuilder) -> Self {
+        let ExternalSecretBuilder {
+            name,
+            namespace,
+            annotations,
+            labels,
+            spec,
+            ..
+        } = builder;
+        let fixture = Self::new(Kind::ExternalSecret, Some(&namespace), &name, spec);
+        let fixture = annotations.iter().fold(fixture, |fixture, (key, value)| {
+            fixture.annotated(key, value)
+        });
+        labels.iter().fold(fixture, |fixture, (key, value)| {
+            fixture.labelled(key, value)
+        })
+    }
+}

@@ -1,0 +1,86 @@
+//! The kinds of object that fixtures make and the stand-in API serves.
+
+use kube::core::{ApiResource, GroupVersionKind};
+use serde::{Deserialize, Serialize};
+
+/// ESO's API group.
+pub const GROUP: &str = "external-secrets.io";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Kind {
+    Namespace,
+    Secret,
+    ExternalSecret,
+    SecretStore,
+    ClusterSecretStore,
+    ClusterExternalSecret,
+    Event,
+}
+
+impl Kind {
+    pub const ALL: [Self; 7] = [
+        Self::Namespace,
+        Self::Secret,
+        Self::ExternalSecret,
+        Self::SecretStore,
+        Self::ClusterSecretStore,
+        Self::ClusterExternalSecret,
+        Self::Event,
+    ];
+
+    /// As the API writes it: `ExternalSecret`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Namespace => "Namespace",
+            Self::Secret => "Secret",
+            Self::ExternalSecret => "ExternalSecret",
+            Self::SecretStore => "SecretStore",
+            Self::ClusterSecretStore => "ClusterSecretStore",
+            Self::ClusterExternalSecret => "ClusterExternalSecret",
+            Self::Event => "Event",
+        }
+    }
+
+    /// As it stands in a URL: `externalsecrets`.
+    pub fn plural(self) -> &'static str {
+        match self {
+            Self::Namespace => "namespaces",
+            Self::Secret => "secrets",
+            Self::ExternalSecret => "externalsecrets",
+            Self::SecretStore => "secretstores",
+            Self::ClusterSecretStore => "clustersecretstores",
+            Self::ClusterExternalSecret => "clusterexternalsecrets",
+            Self::Event => "events",
+        }
+    }
+
+    /// Empty for the core group.
+    pub fn group(self) -> &'static str {
+        match self {
+            Self::Namespace | Self::Secret => "",
+            Self::Event => "events.k8s.io",
+            Self::ExternalSecret
+            | Self::SecretStore
+            | Self::ClusterSecretStore
+            | Self::ClusterExternalSecret => GROUP,
+        }
+    }
+
+    pub fn is_namespaced(self) -> bool {
+        !matches!(
+            self,
+            Self::Namespace | Self::ClusterSecretStore | Self::ClusterExternalSecret
+        )
+    }
+
+    /// Whether it is one of ESO's, with a generation and a `/status` of its own.
+    pub fn is_custom(self) -> bool {
+        self.group() == GROUP
+    }
+
+    /// How kube reaches this kind, in version `v1`.
+    pub fn api_resource(self) -> ApiResource {
+        let gvk = GroupVersionKind::gvk(self.group(), "v1", self.name());
+        ApiResource::from_gvk_with_plural(&gvk, self.plural())
+    }
+}

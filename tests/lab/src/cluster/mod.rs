@@ -1,0 +1,70 @@
+//! Objects of a cluster as tests and the demo need them, written as prose, for the real API and the stand-in alike.
+
+mod external_secret;
+mod fixture;
+mod kind;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use kube::{
+    Api, Client,
+    api::{DynamicObject, Patch, PatchParams},
+};
+use serde_json::json;
+
+pub use external_secret::{ExternalSecretBuilder, external_secret};
+pub use fixture::{Fixture, create_all, create_namespace};
+pub use kind::{GROUP, Kind};
+pub use store::{StoreBuilder, cluster_store, store};
+
+/// The annotation that the consumer patches.
+pub const REFRESH: &str = "eso-relay.dev/refresh";
+
+/// The objects of a kind: of one namespace, or of all (or of none, for a kind without namespaces).
+pub fn objects(client: &Client, kind: Kind, namespace: Option<&str>) -> Api<DynamicObject> {
+    let resource = kind.api_resource();
+    match namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+        None => Api::all_with(client.clone(), &resource),
+    }
+}
+
+/// An ExternalSecret as it is now; `None` when there is none.
+pub async fn get(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+) -> kube::Result<Option<DynamicObject>> {
+    objects(client, Kind::ExternalSecret, Some(namespace))
+        .get_opt(name)
+        .await
+}
+
+/// The value of [`REFRESH`] on an ExternalSecret; `None` without the annotation or the object.
+pub async fn annotation(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+) -> kube::Result<Option<String>> {
+    let object = get(client, namespace, name).await?;
+    Ok(object.and_then(|object| object.metadata.annotations?.remove(REFRESH)))
+}
+
+/// Sets [`REFRESH`] on an ExternalSecret, as the consumer would.
+pub async fn annotate(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    value: &str,
+) -> kube::Result<()> {
+    let patch = json!({ "metadata": { "annotations": { REFRESH: value } } });
+    let params = PatchParams {
+        field_manager: Some("eso-relay-lab".to_owned()),
+        ..PatchParams::default()
+    };
+    objects(client, Kind::ExternalSecret, Some(namespace))
+        .patch_metadata(name, &params, &Patch::Merge(&patch))
+        .await
+        .map(drop)
+}

@@ -1,0 +1,93 @@
+//! SecretStores and ClusterSecretStores, with the least that ESO's definitions ask for.
+
+use kube::{Client, api::DynamicObject};
+use serde_json::{Value, json};
+
+use super::{Fixture, Kind};
+
+/// A store in the making; without a provider it is a `fake` one, with no data.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct StoreBuilder {
+    name: String,
+    namespace: Option<String>,
+    provider: Value,
+}
+
+/// A SecretStore in `default`.
+pub fn store(name: &str) -> StoreBuilder {
+    StoreBuilder {
+        name: name.to_owned(),
+        namespace: Some("default".to_owned()),
+        provider: json!({ "fake": { "data": [] } }),
+    }
+}
+
+/// A ClusterSecretStore.
+pub fn cluster_store(name: &str) -> StoreBuilder {
+    StoreBuilder {
+        namespace: None,
+        ..store(name)
+    }
+}
+
+impl StoreBuilder {
+    /// Moves a SecretStore; a ClusterSecretStore stays without a namespace.
+    pub fn in_namespace(mut self, namespace: &str) -> Self {
+        self.namespace = self.namespace.map(|_| namespace.to_owned());
+        self
+    }
+
+    pub fn akeyless(self) -> Self {
+        let auth = json!({ "accessID": secret("access-id"), "accessType": secret("access-type") });
+        self.provider(json!({ "akeyless": {
+            "akeylessGWApiURL": "https://api.akeyless.io",
+            "authSecretRef": { "secretRef": auth },
+        } }))
+    }
+
+    /// KV version 2, mounted at `secret`.
+    pub fn vault(self) -> Self {
+        self.provider(json!({ "vault": {
+            "server": "https://vault.example.com",
+            "path": "secret",
+            "version": "v2",
+            "auth": { "tokenSecretRef": secret("token") },
+        } }))
+    }
+
+    /// ESO's own `fake` provider, with these values; keys as ExternalSecrets name them.
+    pub fn fake<'a>(self, values: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let data: Vec<_> = values
+            .into_iter()
+            .map(|(key, value)| json!({ "key": key, "value": value }))
+            .collect();
+        self.provider(json!({ "fake": { "data": data } }))
+    }
+
+    /// `spec.provider`, for all others: `{"doppler": {…}}`.
+    pub fn provider(mut self, provider: Value) -> Self {
+        self.provider = provider;
+        self
+    }
+
+    /// Creates it; the namespace must be there.
+    pub async fn create(self, client: &Client) -> anyhow::Result<DynamicObject> {
+        Fixture::from(self).create(client).await
+    }
+}
+
+fn secret(key: &str) -> Value {
+    json!({ "name": "store-credentials", "namespace": "default", "key": key })
+}
+
+impl From<StoreBuilder> for Fixture {
+    fn from(builder: StoreBuilder) -> Self {
+        let kind = match builder.namespace {
+            Some(_) => Kind::SecretStore,
+            None => Kind::ClusterSecretStore,
+        };
+        let spec = json!({ "provider": builder.provider });
+        Self::new(kind, builder.namespace.as_deref(), &builder.name, spec)
+    }
+}

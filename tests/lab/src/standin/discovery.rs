@@ -1,0 +1,94 @@
+//! What the API says it serves: what kube's discovery and kubectl ask first.
+
+use serde_json::{Value, json};
+
+use super::Served;
+use crate::cluster::{GROUP, Kind};
+
+/// The answer to a discovery path; `None` when the path is about something else.
+pub(super) fn discover(path: &str, served: Served) -> Option<Value> {
+    let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
+    match segments.as_slice() {
+        ["version"] => Some(json!({
+            "major": "1", "minor": "36", "gitVersion": "v1.36.0-stand-in", "gitCommit": "", "gitTreeState": "clean",
+            "buildDate": "1970-01-01T00:00:00Z", "goVersion": "none", "compiler": "rustc", "platform": "stand-in",
+        })),
+        ["livez" | "readyz" | "healthz"] => Some(json!("ok")),
+        ["api"] => Some(
+            json!({ "kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": [] }),
+        ),
+        ["api", "v1"] => Some(resources("", "v1")),
+        ["apis"] => Some(json!({
+            "kind": "APIGroupList",
+            "apiVersion": "v1",
+            "groups": [group(GROUP, served.version()), group(Kind::Event.group(), "v1")],
+        })),
+        ["apis", name] => {
+            let version = version_of(name, served)?;
+            let mut group = group(name, version);
+            group["kind"] = "APIGroup".into();
+            group["apiVersion"] = "v1".into();
+            Some(group)
+        }
+        ["apis", name, version] if version_of(name, served)? == *version => {
+            Some(resources(name, version))
+        }
+        _ => None,
+    }
+}
+
+fn version_of(group: &str, served: Served) -> Option<&'static str> {
+    match group {
+        GROUP => Some(served.version()),
+        "events.k8s.io" => Some("v1"),
+        _ => None,
+    }
+}
+
+fn group(name: &str, version: &str) -> Value {
+    let version = json!({ "groupVersion": format!("{name}/{version}"), "version": version });
+    json!({ "name": name, "versions": [version], "preferredVersion": version })
+}
+
+fn resources(group: &str, version: &str) -> Value {
+    let mut resources = Vec::new();
+    for kind in Kind::ALL.into_iter().filter(|kind| kind.group() == group) {
+        resources.push(json!({
+            "name": kind.plural(),
+            "singularName": kind.name().to_lowercase(),
+            "namespaced": kind.is_namespaced(),
+            "kind": kind.name(),
+            "shortNames": short_names(kind),
+            "verbs": ["create", "delete", "get", "list", "patch", "watch"],
+        }));
+        if kind.is_custom() {
+            resources.push(json!({
+                "name": format!("{}/status", kind.plural()),
+                "singularName": "",
+                "namespaced": kind.is_namespaced(),
+                "kind": kind.name(),
+                "verbs": ["get", "patch"],
+            }));
+        }
+    }
+    let group_version = format!("{group}/{version}");
+    json!({
+        "kind": "APIResourceList",
+        "apiVersion": "v1",
+        "groupVersion": group_version.trim_start_matches('/'),
+        "resources": resources,
+    })
+}
+
+/// As ESO's own definitions give them.
+fn short_names(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::Namespace => &["ns"],
+        Kind::ExternalSecret => &["es"],
+        Kind::SecretStore => &["ss"],
+        Kind::ClusterSecretStore => &["css"],
+        Kind::ClusterExternalSecret => &["ces"],
+        Kind::Event => &["ev"],
+        Kind::Secret => &[],
+    }
+}

@@ -1,0 +1,128 @@
+//! One sync: read the values, write the Secret, say so in the status.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use jiff::Timestamp;
+use kube::{
+    Client,
+    api::{DynamicObject, Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+
+use super::{SecretValues, Synced, synced_resource_version};
+use crate::cluster::{Kind, objects};
+
+/// Before a sync that the API refused is tried again.
+const PAUSE: Duration = Duration::from_millis(100);
+
+#[derive(Clone)]
+pub(super) struct Syncer {
+    pub(super) client: Client,
+    pub(super) values: SecretValues,
+    pub(super) synced: Synced,
+    pub(super) delay: Duration,
+    pub(super) secrets: bool,
+}
+
+pub(super) enum Outcome {
+    /// Synced, with this status.
+    Written(Value),
+    /// A value is missing; the object says so and waits for its next change.
+    Failed,
+    /// The API did not take it.
+    Again,
+}
+
+impl Syncer {
+    pub(super) async fn sync(&self, object: &DynamicObject) -> Outcome {
+        tokio::time::sleep(self.delay).await;
+        #[expect(clippy::disallowed_methods, reason = "the worker reads the clock")]
+        let now = Timestamp::now();
+        match self.try_sync(object, now).await {
+            Ok(outcome) => outcome,
+            Err(kube::Error::Api(status)) if status.code == 404 => Outcome::Failed,
+            Err(error) => {
+                tracing::debug!(%error, "the stand-in ESO tries again");
+                tokio::time::sleep(PAUSE).await;
+                Outcome::Again
+            }
+        }
+    }
+
+    async fn try_sync(&self, object: &DynamicObject, now: Timestamp) -> kube::Result<Outcome> {
+        let namespace = object.metadata.namespace.clone().unwrap_or_default();
+        let name = object.metadata.name.clone().unwrap_or_default();
+        let values = match self.values.resolve(&object.data["spec"]) {
+            Ok(values) => values,
+            Err(message) => {
+                let status =
+                    json!({ "conditions": [ready(false, "SecretSyncedError", &message, now)] });
+                self.write_status(&namespace, &name, &status).await?;
+                return Ok(Outcome::Failed);
+            }
+        };
+        if self.secrets {
+            let target = object.data["spec"]["target"]["name"]
+                .as_str()
+                .unwrap_or(&name);
+            self.write_secret(&namespace, target, &values).await?;
+        }
+        // Before the status, so that whoever sees the status finds the values.
+        self.synced.record(namespace.clone(), name.clone(), values);
+        let status = json!({
+            "refreshTime": format!("{now:.0}"),
+            "syncedResourceVersion": synced_resource_version(&object.metadata),
+            "conditions": [ready(true, "SecretSynced", "secret synced", now)],
+        });
+        self.write_status(&namespace, &name, &status).await?;
+        Ok(Outcome::Written(status))
+    }
+
+    async fn write_status(&self, namespace: &str, name: &str, status: &Value) -> kube::Result<()> {
+        objects(&self.client, Kind::ExternalSecret, Some(namespace))
+            .patch_status(
+                name,
+                &PatchParams::default(),
+                &Patch::Merge(json!({ "status": status })),
+            )
+            .await
+            .map(drop)
+    }
+
+    async fn write_secret(
+        &self,
+        namespace: &str,
+        name: &str,
+        values: &BTreeMap<String, String>,
+    ) -> kube::Result<()> {
+        let secrets = objects(&self.client, Kind::Secret, Some(namespace));
+        let data: BTreeMap<_, _> = values
+            .iter()
+            .map(|(key, value)| (key, STANDARD.encode(value)))
+            .collect();
+        let patch = Patch::Merge(json!({ "data": data }));
+        match secrets.patch(name, &PatchParams::default(), &patch).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => {
+                let secret = DynamicObject::new(name, &Kind::Secret.api_resource())
+                    .within(namespace)
+                    .data(json!({ "data": data }));
+                secrets
+                    .create(&PostParams::default(), &secret)
+                    .await
+                    .map(drop)
+            }
+            other => other.map(drop),
+        }
+    }
+}
+
+fn ready(ready: bool, reason: &str, message: &str, now: Timestamp) -> Value {
+    json!({
+        "type": "Ready",
+        "status": if ready { "True" } else { "False" },
+        "reason": reason,
+        "message": message,
+        "lastTransitionTime": format!("{now:.0}"),
+    })
+}

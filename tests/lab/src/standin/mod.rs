@@ -1,0 +1,201 @@
+//! Stand-ins for what a test cannot always have: [`StandIn`], a Kubernetes API that can be made to
+//! fail in every way and to hold 100,000 objects, and [`Eso`], which answers a changed annotation as ESO does.
+
+mod answer;
+mod call;
+mod control;
+mod discovery;
+mod eso;
+mod failure;
+mod fault;
+mod listener;
+mod merge;
+mod objects;
+mod read;
+mod requests;
+mod stored;
+#[cfg(test)]
+mod tests;
+mod watch;
+mod write;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::{Arc, RwLock},
+};
+
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::cluster::Fixture;
+
+pub use call::Verb;
+pub use eso::{Eso, EsoBuilder, SecretValues, synced_resource_version};
+pub use fault::{Effect, FaultId, Faults, On, Times};
+pub use requests::{PatchSeen, Requests};
+
+/// A Kubernetes API server in this process, over plain HTTP on a port of its own; gone when dropped.
+///
+/// It serves namespaces, secrets, events and ESO's kinds: create, get, list, watch, merge patch and delete.
+/// It validates no schema and knows field selectors on `metadata.name` and `metadata.namespace` only.
+pub struct StandIn {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    control: SocketAddr,
+    gate: listener::Gate,
+    _serving: [AbortOnDropHandle<()>; 2],
+}
+
+/// What the handlers share.
+struct Shared {
+    objects: objects::Objects,
+    faults: Faults,
+    requests: Requests,
+    served: RwLock<Served>,
+}
+
+/// The one version of ESO's group that discovery shows and paths accept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Served {
+    #[default]
+    V1,
+    /// As clusters with an ESO before 0.16 have it.
+    V1beta1,
+}
+
+impl Served {
+    fn version(self) -> &'static str {
+        match self {
+            Self::V1 => "v1",
+            Self::V1beta1 => "v1beta1",
+        }
+    }
+}
+
+impl StandIn {
+    /// Starts an empty cluster, with the namespace `default`.
+    ///
+    /// # Errors
+    /// When no local port can be had.
+    pub async fn start() -> std::io::Result<Self> {
+        let shared = Arc::new(Shared {
+            objects: objects::Objects::default(),
+            faults: Faults::default(),
+            requests: Requests::default(),
+            served: RwLock::default(),
+        });
+        let (api, gate) = listener::Listener::bind().await?;
+        let (steering, _) = listener::Listener::bind().await?;
+        let (address, control) = (api.address(), steering.address());
+        let routes = control::routes(shared.clone(), gate.clone());
+        let stand_in = Self {
+            address,
+            control,
+            gate,
+            _serving: [
+                AbortOnDropHandle::new(tokio::spawn(
+                    api.serve(answer::routes(shared.clone(), routes.clone())),
+                )),
+                AbortOnDropHandle::new(tokio::spawn(steering.serve(routes))),
+            ],
+            shared,
+        };
+        stand_in.load([Fixture::namespace_named("default")]);
+        Ok(stand_in)
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Where `/_standin/…` answers even while the API is away; for steering from another process.
+    pub fn control_url(&self) -> String {
+        format!("http://{}", self.control)
+    }
+
+    /// A client without hidden retries, so that every request counted is one that the caller made.
+    pub fn client(&self) -> kube::Client {
+        self.client_as("stand-in")
+    }
+
+    /// A client that carries this bearer token, for denials by token.
+    pub fn client_as(&self, token: &str) -> kube::Client {
+        let url = self.url().parse().expect("a socket address makes a URL"); // OK because it is formatted from one.
+        let mut config = kube::Config::new(url);
+        config.default_retry = false;
+        config.auth_info.token = Some(token.to_owned().into());
+        kube::Client::try_from(config).expect("plain HTTP needs no certificates") // OK because nothing else can fail.
+    }
+
+    /// Writes `kubeconfig` into the directory and returns its path. Its user's token is `stand-in`.
+    pub fn kubeconfig(&self, directory: &Path) -> std::io::Result<PathBuf> {
+        let path = directory.join("kubeconfig");
+        let url = self.url();
+        std::fs::write(
+            &path,
+            format!(
+                "apiVersion: v1\n\
+                 kind: Config\n\
+                 current-context: stand-in\n\
+                 clusters:\n  - name: stand-in\n    cluster: {{ server: \"{url}\" }}\n\
+                 users:\n  - name: stand-in\n    user: {{ token: stand-in }}\n\
+                 contexts:\n  - name: stand-in\n    context: {{ cluster: stand-in, user: stand-in }}\n"
+            ),
+        )?;
+        Ok(path)
+    }
+
+    /// Puts objects into memory, past the HTTP interface; namespaces are made as needed.
+    pub fn load<F: Into<Fixture>>(&self, fixtures: impl IntoIterator<Item = F>) {
+        for fixture in fixtures {
+            write::load(&self.shared.objects, fixture.into());
+        }
+    }
+
+    /// Serves this version of ESO's group and no other, from the next request on.
+    pub fn serve(&self, served: Served) {
+        *self
+            .shared
+            .served
+            .write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = served;
+    }
+
+    pub fn faults(&self) -> &Faults {
+        &self.shared.faults
+    }
+
+    pub fn requests(&self) -> &Requests {
+        &self.shared.requests
+    }
+
+    /// Every version seen so far is too old: open watches get an `ERROR` event with 410, new ones at an
+    /// old version and old `continue` tokens are answered with 410.
+    pub fn expire_watches(&self) {
+        self.shared.objects.expire();
+    }
+
+    /// Ends every open watch, as a server does when it restarts.
+    pub fn close_watches(&self) {
+        self.shared.objects.close_watches();
+    }
+
+    /// Cuts every connection and refuses new ones. The port stays reserved.
+    pub async fn go_away(&self) -> std::io::Result<()> {
+        self.gate.close().await
+    }
+
+    /// Accepts connections again, on the same port, with all objects still there.
+    pub async fn come_back(&self) -> std::io::Result<()> {
+        self.gate.open().await
+    }
+}
+
+impl Shared {
+    fn served(&self) -> Served {
+        *self
+            .served
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}

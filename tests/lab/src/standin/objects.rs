@@ -1,0 +1,218 @@
+//! All objects and the history of their changes. A watch is nothing but a place in that history.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    ops::Bound,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::watch;
+
+use super::{
+    failure::Failure,
+    stored::{Key, Stored},
+};
+use crate::cluster::Kind;
+
+/// Changes of one kind that are kept; a watch further behind gets 410.
+const HISTORY: usize = 50_000;
+
+#[derive(Default)]
+pub(super) struct Objects {
+    inner: Mutex<Inner>,
+    pulse: watch::Sender<Pulse>,
+}
+
+#[derive(Default)]
+struct Inner {
+    version: u64,
+    kinds: HashMap<Kind, Shelf>,
+}
+
+#[derive(Default)]
+struct Shelf {
+    objects: BTreeMap<Key, Arc<Stored>>,
+    history: VecDeque<Change>,
+    /// The newest version whose change is no longer in the history.
+    compacted: u64,
+}
+
+/// Wakes the watches.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Pulse {
+    pub(super) version: u64,
+    /// How often all watches have been closed.
+    pub(super) closings: u64,
+}
+
+#[derive(Clone)]
+pub(super) struct Change {
+    pub(super) kind: ChangeKind,
+    pub(super) object: Arc<Stored>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum ChangeKind {
+    Added,
+    Modified,
+    Deleted,
+}
+
+/// What a request does to one object.
+pub(super) enum Write {
+    Keep(Arc<Stored>),
+    Put(Stored),
+    Remove(Stored),
+}
+
+/// Which objects a list or a watch is about.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Selection {
+    pub(super) namespace: Option<String>,
+    pub(super) name: Option<String>,
+}
+
+impl Selection {
+    pub(super) fn has(&self, key: &Key) -> bool {
+        self.namespace
+            .as_deref()
+            .is_none_or(|namespace| *namespace == *key.namespace)
+            && self.name.as_deref().is_none_or(|name| *name == *key.name)
+    }
+}
+
+/// One page of a list.
+pub(super) struct Page {
+    pub(super) objects: Vec<Arc<Stored>>,
+    /// How many more there are after this page.
+    pub(super) remaining: usize,
+    pub(super) version: u64,
+}
+
+impl Objects {
+    pub(super) fn get(&self, kind: Kind, key: &Key) -> Option<Arc<Stored>> {
+        self.lock().kinds.get(&kind)?.objects.get(key).cloned()
+    }
+
+    pub(super) fn page(
+        &self,
+        kind: Kind,
+        selection: &Selection,
+        after: Option<&Key>,
+        limit: Option<usize>,
+    ) -> Page {
+        let mut inner = self.lock();
+        let version = inner.version;
+        let first = Key::new(selection.namespace.as_deref().unwrap_or_default(), "");
+        let from = match after {
+            Some(key) => Bound::Excluded(key),
+            None => Bound::Included(&first),
+        };
+        let mut objects = Vec::new();
+        let mut remaining = 0;
+        let shelf = inner.kinds.entry(kind).or_default();
+        for (key, object) in shelf.objects.range((from, Bound::Unbounded)) {
+            if selection
+                .namespace
+                .as_deref()
+                .is_some_and(|namespace| *namespace != *key.namespace)
+            {
+                break;
+            }
+            if !selection.has(key) {
+                continue;
+            }
+            if limit.is_some_and(|limit| objects.len() >= limit) {
+                remaining += 1;
+            } else {
+                objects.push(object.clone());
+            }
+        }
+        Page {
+            objects,
+            remaining,
+            version,
+        }
+    }
+
+    /// The changes after `version`, and the version up to which that is all.
+    ///
+    /// # Errors
+    /// 410 when the history no longer reaches back to `version`.
+    pub(super) fn changes(&self, kind: Kind, version: u64) -> Result<(Vec<Change>, u64), Failure> {
+        let mut inner = self.lock();
+        let upto = inner.version;
+        let shelf = inner.kinds.entry(kind).or_default();
+        if version < shelf.compacted {
+            return Err(Failure::expired(version));
+        }
+        let start = shelf
+            .history
+            .partition_point(|change| change.object.version <= version);
+        Ok((shelf.history.range(start..).cloned().collect(), upto))
+    }
+
+    /// Changes one object; nothing else happens meanwhile. `decide` gets the object as it is and the version it will have.
+    pub(super) fn write(
+        &self,
+        kind: Kind,
+        key: &Key,
+        decide: impl FnOnce(Option<&Arc<Stored>>, u64) -> Result<Write, Failure>,
+    ) -> Result<Arc<Stored>, Failure> {
+        let mut inner = self.lock();
+        let version = inner.version + 1;
+        let shelf = inner.kinds.entry(kind).or_default();
+        let current = shelf.objects.get(key);
+        let existed = current.is_some();
+        let (kind, object) = match decide(current, version)? {
+            Write::Keep(object) => return Ok(object),
+            Write::Put(object) if existed => (ChangeKind::Modified, Arc::new(object)),
+            Write::Put(object) => (ChangeKind::Added, Arc::new(object)),
+            Write::Remove(object) => (ChangeKind::Deleted, Arc::new(object)),
+        };
+        if let ChangeKind::Deleted = kind {
+            shelf.objects.remove(key);
+        } else {
+            shelf.objects.insert(key.clone(), object.clone());
+        }
+        shelf.history.push_back(Change {
+            kind,
+            object: object.clone(),
+        });
+        if shelf.history.len() > HISTORY
+            && let Some(forgotten) = shelf.history.pop_front()
+        {
+            shelf.compacted = forgotten.object.version;
+        }
+        inner.version = version;
+        drop(inner);
+        self.pulse.send_modify(|pulse| pulse.version = version);
+        Ok(object)
+    }
+
+    /// Forgets the whole history; every version handed out before is too old.
+    pub(super) fn expire(&self) {
+        let mut inner = self.lock();
+        inner.version += 1;
+        let version = inner.version;
+        for kind in Kind::ALL {
+            let shelf = inner.kinds.entry(kind).or_default();
+            shelf.history.clear();
+            shelf.compacted = version;
+        }
+        drop(inner);
+        self.pulse.send_modify(|pulse| pulse.version = version);
+    }
+
+    pub(super) fn close_watches(&self) {
+        self.pulse.send_modify(|pulse| pulse.closings += 1);
+    }
+
+    pub(super) fn pulse(&self) -> watch::Receiver<Pulse> {
+        self.pulse.subscribe()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

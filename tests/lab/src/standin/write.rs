@@ -1,0 +1,219 @@
+//! Create, merge patch and delete.
+
+use http::StatusCode;
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::{
+    call::Call,
+    failure::Failure,
+    merge::merge,
+    objects::{Objects, Selection, Write},
+    read::key,
+    stored::{Form, Key, Stored},
+};
+use crate::cluster::{Fixture, Kind};
+
+pub(super) fn create(
+    objects: &Objects,
+    call: &Call,
+    body: &[u8],
+    now: Timestamp,
+) -> Result<String, Failure> {
+    let mut object: Map<String, Value> =
+        serde_json::from_slice(body).map_err(|error| Failure::bad_request(error.to_string()))?;
+    let name = object
+        .get("metadata")
+        .and_then(|metadata| metadata["name"].as_str())
+        .filter(|name| !name.is_empty())
+        .ok_or_else(|| {
+            Failure::about(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                call,
+                "metadata.name: Required value",
+            )
+        })?
+        .to_owned();
+    let named = Call {
+        name: Some(name.clone()),
+        ..call.clone()
+    };
+    if call.kind.is_namespaced() {
+        let namespace = call.namespace.as_deref().ok_or_else(Failure::method)?;
+        if objects
+            .get(Kind::Namespace, &Key::new("", namespace))
+            .is_none()
+        {
+            return Err(Failure::about(
+                StatusCode::NOT_FOUND,
+                call,
+                format!("namespaces \"{namespace}\" not found"),
+            ));
+        }
+    }
+    if call.kind.is_custom() {
+        // A status arrives through its own path only.
+        object.remove("status");
+    }
+    let key = key(&named);
+    let stored = objects.write(call.kind, &key.clone(), |current, version| match current {
+        Some(_) => Err(Failure::about(
+            StatusCode::CONFLICT,
+            &named,
+            format!("{} \"{name}\" already exists", call.kind.plural()),
+        )),
+        None => Ok(Write::Put(born(call.kind, key, version, object, now))),
+    })?;
+    Ok(stored.written(&Form::asked_by(call)))
+}
+
+/// Applies a merge patch. An object that comes out as it was keeps its version, and no watch hears of it.
+pub(super) fn patch(
+    objects: &Objects,
+    call: &Call,
+    patch: &Value,
+) -> Result<(String, bool), Failure> {
+    let mut changed = false;
+    let stored = objects.write(call.kind, &key(call), |current, version| {
+        let current = current.ok_or_else(|| Failure::not_found(call))?;
+        let before = current.parse();
+        if let Some(wanted) = patch["metadata"]["resourceVersion"].as_str()
+            && wanted != current.version.to_string()
+        {
+            return Err(Failure::about(
+                StatusCode::CONFLICT,
+                call,
+                "the object has been modified; please apply your changes to the latest version and try again",
+            ));
+        }
+        let after = patched(call, &before, patch);
+        changed = after != before;
+        Ok(if changed {
+            Write::Put(Stored::new(current.key.clone(), version, after))
+        } else {
+            Write::Keep(current.clone())
+        })
+    })?;
+    Ok((stored.written(&Form::asked_by(call)), changed))
+}
+
+/// What may change does: the status through `/status`, everything else otherwise; identity never.
+fn patched(call: &Call, before: &Map<String, Value>, patch: &Value) -> Map<String, Value> {
+    let mut after = Value::Object(before.clone());
+    if call.status {
+        merge(&mut after, &json!({ "status": patch["status"] }));
+    } else {
+        let mut patch = patch.clone();
+        if let Some(fields) = patch.as_object_mut() {
+            fields.retain(|field, _| !matches!(field.as_str(), "apiVersion" | "kind"));
+            if call.kind.is_custom() {
+                fields.remove("status");
+            }
+        }
+        if let Some(metadata) = patch["metadata"].as_object_mut() {
+            metadata.retain(|field, _| {
+                matches!(
+                    field.as_str(),
+                    "annotations" | "labels" | "finalizers" | "ownerReferences"
+                )
+            });
+        }
+        if patch["metadata"].is_null()
+            && let Some(fields) = patch.as_object_mut()
+        {
+            fields.remove("metadata");
+        }
+        merge(&mut after, &patch);
+        if call.kind.is_custom() && after.get("spec") != before.get("spec") {
+            let generation = after["metadata"]["generation"].as_u64().unwrap_or_default();
+            after["metadata"]["generation"] = (generation + 1).into();
+        }
+    }
+    match after {
+        Value::Object(after) => after,
+        _ => before.clone(),
+    }
+}
+
+pub(super) fn delete(objects: &Objects, call: &Call) -> Result<String, Failure> {
+    remove(objects, call.kind, &key(call)).ok_or_else(|| Failure::not_found(call))?;
+    if let (Kind::Namespace, Some(name)) = (call.kind, &call.name) {
+        let inside = Selection {
+            namespace: Some(name.clone()),
+            name: None,
+        };
+        for kind in Kind::ALL.into_iter().filter(|kind| kind.is_namespaced()) {
+            for object in objects.page(kind, &inside, None, None).objects {
+                remove(objects, kind, &object.key);
+            }
+        }
+    }
+    let details = json!({
+        "name": call.name,
+        "group": call.kind.group(),
+        "kind": call.kind.plural(),
+    });
+    Ok(json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details }).to_string())
+}
+
+/// The deleted object, or `None` when there was none.
+fn remove(objects: &Objects, kind: Kind, key: &Key) -> Option<()> {
+    objects
+        .write(kind, key, |current, version| {
+            let current = current.ok_or_else(|| Failure::no_such_path(""))?;
+            let last = Stored::new(key.clone(), version, current.parse());
+            Ok(Write::Remove(last))
+        })
+        .ok()
+        .map(drop)
+}
+
+/// Puts an object there, whatever was there before, with its namespace.
+pub(super) fn load(objects: &Objects, fixture: Fixture) {
+    let (kind, key) = (
+        fixture.kind(),
+        Key::new(fixture.namespace().unwrap_or_default(), fixture.name()),
+    );
+    if let Some(namespace) = fixture.namespace()
+        && objects
+            .get(Kind::Namespace, &Key::new("", namespace))
+            .is_none()
+    {
+        load(objects, Fixture::namespace_named(namespace));
+    }
+    let Value::Object(object) = fixture.into_json() else {
+        return;
+    };
+    let loaded = objects.write(kind, &key.clone(), |_, version| {
+        Ok(Write::Put(born(
+            kind,
+            key,
+            version,
+            object,
+            Timestamp::UNIX_EPOCH,
+        )))
+    });
+    debug_assert!(loaded.is_ok(), "nothing refuses a loaded object");
+}
+
+/// A new object with what the API adds to it.
+fn born(
+    kind: Kind,
+    key: Key,
+    version: u64,
+    mut object: Map<String, Value>,
+    now: Timestamp,
+) -> Stored {
+    let metadata = object.entry("metadata").or_insert_with(|| json!({}));
+    metadata["name"] = (*key.name).into();
+    if kind.is_namespaced() {
+        metadata["namespace"] = (*key.namespace).into();
+    }
+    if kind.is_custom() {
+        metadata["generation"] = 1.into();
+    }
+    // Versions are never used twice, so they make identities too.
+    metadata["uid"] = format!("00000000-0000-4000-8000-{version:012x}").into();
+    metadata["creationTimestamp"] = format!("{now:.0}").into();
+    Stored::new(key, version, object)
+}

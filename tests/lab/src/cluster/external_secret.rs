@@ -88,12 +88,12 @@ impl ExternalSecretBuilder {
 
     /// The entry added last comes from this SecretStore instead.
     pub fn source_ref(self, store: &str) -> Self {
-        self.from_elsewhere("SecretStore", store)
+        self.elsewhere("SecretStore", store)
     }
 
     /// The entry added last comes from this ClusterSecretStore instead.
     pub fn cluster_source_ref(self, store: &str) -> Self {
-        self.from_elsewhere("ClusterSecretStore", store)
+        self.elsewhere("ClusterSecretStore", store)
     }
 
     /// As Kubernetes writes durations: `0s`, `1h0m0s`.
@@ -131,7 +131,7 @@ impl ExternalSecretBuilder {
         self.last = list;
     }
 
-    fn from_elsewhere(mut self, kind: &str, store: &str) -> Self {
+    fn elsewhere(mut self, kind: &str, store: &str) -> Self {
         let last = self.spec[self.last]
             .as_array_mut()
             .and_then(|entries| entries.last_mut());

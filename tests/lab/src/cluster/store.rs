@@ -1,4 +1,4 @@
-//! SecretStores and ClusterSecretStores, with the least that ESO's definitions ask for.
+//! `SecretStore`s and `ClusterSecretStore`s, with the least that ESO's definitions ask for.
 
 use kube::{Client, api::DynamicObject};
 use serde_json::{Value, json};

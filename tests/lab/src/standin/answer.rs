@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures::stream;
 use http::{StatusCode, header, request::Parts};
 use http_body_util::BodyExt;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
     Shared,
@@ -76,7 +76,9 @@ fn perform(shared: &Arc<Shared>, call: &Call, parts: &Parts, body: &Bytes) -> Re
         Verb::Create => {
             #[expect(clippy::disallowed_methods, reason = "a handler reads the clock")]
             let now = jiff::Timestamp::now();
-            write::create(objects, call, body, now).map(|object| (StatusCode::CREATED, object))
+            takes_only("application/json", parts)
+                .and_then(|()| write::create(objects, call, body, now))
+                .map(|object| (StatusCode::CREATED, object))
         }
         Verb::Patch => patch(shared, call, parts, body).map(|object| (StatusCode::OK, object)),
         Verb::Delete => write::delete(objects, call).map(|status| (StatusCode::OK, status)),
@@ -88,18 +90,22 @@ fn perform(shared: &Arc<Shared>, call: &Call, parts: &Parts, body: &Bytes) -> Re
 }
 
 fn patch(shared: &Shared, call: &Call, parts: &Parts, body: &[u8]) -> Result<String, Failure> {
-    let content_type = parts.headers.get(header::CONTENT_TYPE);
-    if content_type.is_none_or(|value| value != "application/merge-patch+json") {
-        return Err(Failure::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "the stand-in takes application/merge-patch+json only",
-        ));
-    }
-    let patch: Value =
+    takes_only("application/merge-patch+json", parts)?;
+    let patch: Map<String, Value> =
         serde_json::from_slice(body).map_err(|error| Failure::bad_request(error.to_string()))?;
     let (object, changed) = write::patch(&shared.objects, call, &patch)?;
     shared.requests.patched(call, &patch, changed);
     Ok(object)
+}
+
+fn takes_only(content_type: &str, parts: &Parts) -> Result<(), Failure> {
+    match parts.headers.get(header::CONTENT_TYPE) {
+        Some(value) if value == content_type => Ok(()),
+        _ => Err(Failure::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            format!("the stand-in takes {content_type} only"),
+        )),
+    }
 }
 
 fn refuse(call: &Call, code: u16, retry_after_seconds: Option<u32>) -> Response {

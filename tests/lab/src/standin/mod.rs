@@ -147,8 +147,10 @@ impl StandIn {
 
     /// Puts objects into memory, past the HTTP interface; namespaces are made as needed.
     pub fn load<F: Into<Fixture>>(&self, fixtures: impl IntoIterator<Item = F>) {
+        #[expect(clippy::disallowed_methods, reason = "the fixtures are created now")]
+        let now = jiff::Timestamp::now();
         for fixture in fixtures {
-            write::load(&self.shared.objects, fixture.into());
+            write::load(&self.shared.objects, fixture.into(), now);
         }
     }
 

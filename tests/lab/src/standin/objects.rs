@@ -26,11 +26,11 @@ pub(super) struct Objects {
 #[derive(Default)]
 struct Inner {
     version: u64,
-    kinds: HashMap<Kind, Shelf>,
+    kinds: HashMap<Kind, Row>,
 }
 
 #[derive(Default)]
-struct Shelf {
+struct Row {
     objects: BTreeMap<Key, Arc<Stored>>,
     history: VecDeque<Change>,
     /// The newest version whose change is no longer in the history.
@@ -110,8 +110,8 @@ impl Objects {
         };
         let mut objects = Vec::new();
         let mut remaining = 0;
-        let shelf = inner.kinds.entry(kind).or_default();
-        for (key, object) in shelf.objects.range((from, Bound::Unbounded)) {
+        let row = inner.kinds.entry(kind).or_default();
+        for (key, object) in row.objects.range((from, Bound::Unbounded)) {
             if selection
                 .namespace
                 .as_deref()
@@ -142,14 +142,14 @@ impl Objects {
     pub(super) fn changes(&self, kind: Kind, version: u64) -> Result<(Vec<Change>, u64), Failure> {
         let mut inner = self.lock();
         let upto = inner.version;
-        let shelf = inner.kinds.entry(kind).or_default();
-        if version < shelf.compacted {
+        let row = inner.kinds.entry(kind).or_default();
+        if version < row.compacted {
             return Err(Failure::expired(version));
         }
-        let start = shelf
+        let start = row
             .history
             .partition_point(|change| change.object.version <= version);
-        Ok((shelf.history.range(start..).cloned().collect(), upto))
+        Ok((row.history.range(start..).cloned().collect(), upto))
     }
 
     /// Changes one object; nothing else happens meanwhile. `decide` gets the object as it is and the version it will have.
@@ -161,8 +161,8 @@ impl Objects {
     ) -> Result<Arc<Stored>, Failure> {
         let mut inner = self.lock();
         let version = inner.version + 1;
-        let shelf = inner.kinds.entry(kind).or_default();
-        let current = shelf.objects.get(key);
+        let row = inner.kinds.entry(kind).or_default();
+        let current = row.objects.get(key);
         let existed = current.is_some();
         let (kind, object) = match decide(current, version)? {
             Write::Keep(object) => return Ok(object),
@@ -171,18 +171,18 @@ impl Objects {
             Write::Remove(object) => (ChangeKind::Deleted, Arc::new(object)),
         };
         if let ChangeKind::Deleted = kind {
-            shelf.objects.remove(key);
+            row.objects.remove(key);
         } else {
-            shelf.objects.insert(key.clone(), object.clone());
+            row.objects.insert(key.clone(), object.clone());
         }
-        shelf.history.push_back(Change {
+        row.history.push_back(Change {
             kind,
             object: object.clone(),
         });
-        if shelf.history.len() > HISTORY
-            && let Some(forgotten) = shelf.history.pop_front()
+        if row.history.len() > HISTORY
+            && let Some(forgotten) = row.history.pop_front()
         {
-            shelf.compacted = forgotten.object.version;
+            row.compacted = forgotten.object.version;
         }
         inner.version = version;
         drop(inner);
@@ -196,9 +196,9 @@ impl Objects {
         inner.version += 1;
         let version = inner.version;
         for kind in Kind::ALL {
-            let shelf = inner.kinds.entry(kind).or_default();
-            shelf.history.clear();
-            shelf.compacted = version;
+            let row = inner.kinds.entry(kind).or_default();
+            row.history.clear();
+            row.compacted = version;
         }
         drop(inner);
         self.pulse.send_modify(|pulse| pulse.version = version);

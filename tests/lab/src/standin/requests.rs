@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
     call::{Call, Verb},
@@ -122,9 +122,11 @@ impl Requests {
             .or_default() += 1;
     }
 
-    pub(super) fn patched(&self, call: &Call, patch: &Value, changed: bool) {
-        let value = &patch["metadata"]["annotations"][REFRESH];
-        if let (Kind::ExternalSecret, Some(value)) = (call.kind, value.as_str()) {
+    pub(super) fn patched(&self, call: &Call, patch: &Map<String, Value>, changed: bool) {
+        let value = patch
+            .get("metadata")
+            .map(|metadata| &metadata["annotations"][REFRESH]);
+        if let (Kind::ExternalSecret, Some(value)) = (call.kind, value.and_then(Value::as_str)) {
             let seen = PatchSeen {
                 value: value.to_owned(),
                 field_manager: call.query.get("fieldManager").cloned(),

@@ -71,13 +71,13 @@ pub(super) fn create(
 pub(super) fn patch(
     objects: &Objects,
     call: &Call,
-    patch: &Value,
+    patch: &Map<String, Value>,
 ) -> Result<(String, bool), Failure> {
     let mut changed = false;
     let stored = objects.write(call.kind, &key(call), |current, version| {
         let current = current.ok_or_else(|| Failure::not_found(call))?;
         let before = current.parse();
-        if let Some(wanted) = patch["metadata"]["resourceVersion"].as_str()
+        if let Some(wanted) = patch.get("metadata").and_then(|metadata| metadata["resourceVersion"].as_str())
             && wanted != current.version.to_string()
         {
             return Err(Failure::about(
@@ -98,45 +98,45 @@ pub(super) fn patch(
 }
 
 /// What may change does: the status through `/status`, everything else otherwise; identity never.
-fn patched(call: &Call, before: &Map<String, Value>, patch: &Value) -> Map<String, Value> {
-    let mut after = Value::Object(before.clone());
-    if call.status {
-        merge(&mut after, &json!({ "status": patch["status"] }));
-    } else {
-        let mut patch = patch.clone();
-        if let Some(fields) = patch.as_object_mut() {
-            fields.retain(|field, _| !matches!(field.as_str(), "apiVersion" | "kind"));
-            if call.kind.is_custom() {
-                fields.remove("status");
+fn patched(
+    call: &Call,
+    before: &Map<String, Value>,
+    patch: &Map<String, Value>,
+) -> Map<String, Value> {
+    let mut after = before.clone();
+    for (field, change) in patch {
+        match field.as_str() {
+            "apiVersion" | "kind" => {}
+            "metadata" if call.status => {}
+            "metadata" => {
+                merge_metadata(&mut after["metadata"], change),
             }
-        }
-        if let Some(metadata) = patch["metadata"].as_object_mut() {
-            metadata.retain(|field, _| {
-                matches!(
-                    field.as_str(),
-                    "annotations" | "labels" | "finalizers" | "ownerReferences"
-                )
-            });
-        }
-        if patch["metadata"].is_null()
-            && let Some(fields) = patch.as_object_mut()
-        {
-            fields.remove("metadata");
-        }
-        merge(&mut after, &patch);
-        if call.kind.is_custom() && after.get("spec") != before.get("spec") {
-            let generation = after["metadata"]["generation"].as_u64().unwrap_or_default();
-            after["metadata"]["generation"] = (generation + 1).into();
+            _ if call.kind.is_custom() && call.status != (field == "status") => {}
+            _ if change.is_null() => drop(after.remove(field)),
+            _ => merge(after.entry(field).or_insert(Value::Null), change),
         }
     }
-    match after {
-        Value::Object(after) => after,
-        _ => before.clone(),
+    if call.kind.is_custom() && after.get("spec") != before.get("spec") {
+        let generation = &mut after["metadata"]["generation"];
+        *generation = (generation.as_u64().unwrap_or_default() + 1).into();
     }
+    after
+}
+
+fn merge_metadata(metadata: &mut Value, change: &Value) {
+    let changes = change.as_object().into_iter().flatten();
+    let allowed = ["annotations", "labels", "finalizers", "ownerReferences"];
+    let changes: Map<_, _> = changes
+        .filter(|(field, _)| allowed.contains(&field.as_str()))
+        .map(|(field, value)| (field.clone(), value.clone()))
+        .collect();
+    merge(metadata, &Value::Object(changes));
 }
 
 pub(super) fn delete(objects: &Objects, call: &Call) -> Result<String, Failure> {
-    remove(objects, call.kind, &key(call)).ok_or_else(|| Failure::not_found(call))?;
+    if !remove(objects, call.kind, &key(call)) {
+        return Err(Failure::not_found(call));
+    }
     if let (Kind::Namespace, Some(name)) = (call.kind, &call.name) {
         let inside = Selection {
             namespace: Some(name.clone()),
@@ -156,20 +156,18 @@ pub(super) fn delete(objects: &Objects, call: &Call) -> Result<String, Failure> 
     Ok(json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details }).to_string())
 }
 
-/// The deleted object, or `None` when there was none.
-fn remove(objects: &Objects, kind: Kind, key: &Key) -> Option<()> {
-    objects
-        .write(kind, key, |current, version| {
-            let current = current.ok_or_else(|| Failure::no_such_path(""))?;
-            let last = Stored::new(key.clone(), version, current.parse());
-            Ok(Write::Remove(last))
-        })
-        .ok()
-        .map(drop)
+/// Whether there was such an object.
+fn remove(objects: &Objects, kind: Kind, key: &Key) -> bool {
+    let removed = objects.write(kind, key, |current, version| {
+        let current = current.ok_or_else(|| Failure::new(StatusCode::NOT_FOUND, "not found"))?;
+        let last = Stored::new(key.clone(), version, current.parse());
+        Ok(Write::Remove(last))
+    });
+    removed.is_ok()
 }
 
 /// Puts an object there, whatever was there before, with its namespace.
-pub(super) fn load(objects: &Objects, fixture: Fixture) {
+pub(super) fn load(objects: &Objects, fixture: Fixture, now: Timestamp) {
     let (kind, key) = (
         fixture.kind(),
         Key::new(fixture.namespace().unwrap_or_default(), fixture.name()),
@@ -179,19 +177,13 @@ pub(super) fn load(objects: &Objects, fixture: Fixture) {
             .get(Kind::Namespace, &Key::new("", namespace))
             .is_none()
     {
-        load(objects, Fixture::namespace_named(namespace));
+        load(objects, Fixture::namespace_named(namespace), now);
     }
     let Value::Object(object) = fixture.into_json() else {
         return;
     };
     let loaded = objects.write(kind, &key.clone(), |_, version| {
-        Ok(Write::Put(born(
-            kind,
-            key,
-            version,
-            object,
-            Timestamp::UNIX_EPOCH,
-        )))
+        Ok(Write::Put(born(kind, key, version, object, now)))
     });
     debug_assert!(loaded.is_ok(), "nothing refuses a loaded object");
 }

@@ -95,7 +95,7 @@ impl EsoBuilder {
 
     pub fn start(self, client: &Client, values: &SecretValues) -> Eso {
         let synced = Synced::default();
-        let syncer = sync::Syncer {
+        let worker = sync::Syncer {
             client: client.clone(),
             values: values.clone(),
             synced: synced.clone(),
@@ -104,7 +104,7 @@ impl EsoBuilder {
         };
         Eso {
             synced,
-            _running: AbortOnDropHandle::new(tokio::spawn(queue::run(syncer, self.workers))),
+            _running: AbortOnDropHandle::new(tokio::spawn(queue::run(worker, self.workers))),
         }
     }
 }

@@ -1,7 +1,8 @@
+mod faults;
+
 use std::{collections::BTreeSet, pin::pin, time::Duration};
 
 use futures::{Stream, StreamExt};
-use http::StatusCode;
 use kube::{
     api::{ListParams, Patch, PatchParams},
     core::DynamicObject,
@@ -9,7 +10,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::{Effect, On, Served, StandIn, Times, Verb};
+use super::{Served, StandIn, Verb};
 use crate::cluster::{Kind, annotate, annotation, external_secret, get, objects};
 
 /// Every wait in these tests ends by then, in vain or not.
@@ -145,6 +146,15 @@ async fn only_a_changed_spec_moves_the_generation_and_only_slash_status_the_stat
     assert_eq!(synced.metadata.generation, Some(2));
     assert_eq!(synced.data["status"]["refreshTime"], "now");
     assert_eq!(synced.data["spec"]["refreshInterval"], "5m");
+    let status = Patch::Merge(json!({ "metadata": { "labels": { "a": "1" } } }));
+    let untouched = team
+        .patch_status("db", &PatchParams::default(), &status)
+        .await
+        .unwrap();
+    assert_eq!(
+        untouched.metadata.resource_version,
+        synced.metadata.resource_version
+    );
     let stale = json!({ "metadata": { "resourceVersion": "1", "annotations": { "a": "2" } } });
     let conflict = team
         .patch("db", &PatchParams::default(), &Patch::Merge(stale))
@@ -202,165 +212,6 @@ async fn a_closed_watch_is_resumed_without_a_new_list() {
         api.close_watches();
     }
     assert_eq!(api.requests().count(Verb::List, Kind::ExternalSecret), 1);
-}
-
-#[tokio::test]
-async fn an_injected_429_says_when_to_come_back_and_happens_as_often_as_asked() {
-    let api = with_one().await;
-    let client = api.client();
-    let on = On::verb(Verb::Patch, Kind::ExternalSecret)
-        .in_namespace("team-a")
-        .named("db");
-    api.faults()
-        .inject(on, Effect::too_many_requests(7), Times::Next(1));
-    let error = annotate(&client, "team-a", "db", "one").await.unwrap_err();
-    let kube::Error::Api(status) = error else {
-        panic!("{error}");
-    };
-    assert_eq!(
-        (status.code, status.reason.as_str()),
-        (429, "TooManyRequests")
-    );
-    assert_eq!(status.details.unwrap().retry_after_seconds, 7);
-    assert!(api.requests().patches("team-a", "db").is_empty());
-    annotate(&client, "team-a", "db", "one").await.unwrap();
-    assert_eq!(
-        api.requests()
-            .count_of(Verb::Patch, Kind::ExternalSecret, 429),
-        1
-    );
-}
-
-#[tokio::test]
-async fn a_hanging_request_hangs_until_the_fault_is_lifted() {
-    let api = with_one().await;
-    let client = api.client();
-    let fault = api
-        .faults()
-        .inject(On::any().named("db"), Effect::Hang, Times::All);
-    let hanging = tokio::spawn({
-        let client = client.clone();
-        async move { annotate(&client, "team-a", "db", "one").await }
-    });
-    in_time(async {
-        while api.requests().most_in_flight("team-a", "db") == 0 {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
-    assert!(!hanging.is_finished());
-    assert_eq!(api.requests().count(Verb::Patch, Kind::ExternalSecret), 0);
-    api.faults().lift(fault);
-    in_time(hanging).await.unwrap().unwrap();
-    assert_eq!(
-        annotation(&client, "team-a", "db")
-            .await
-            .unwrap()
-            .as_deref(),
-        Some("one")
-    );
-}
-
-#[tokio::test]
-async fn a_broken_off_answer_leaves_the_patch_done() {
-    let api = with_one().await;
-    let client = api.client();
-    let on = On::verb(Verb::Patch, Kind::ExternalSecret);
-    api.faults().inject(on, Effect::Disconnect, Times::Next(1));
-    let error = annotate(&client, "team-a", "db", "one").await.unwrap_err();
-    assert!(!matches!(error, kube::Error::Api(_)), "{error}");
-    assert_eq!(
-        annotation(&client, "team-a", "db")
-            .await
-            .unwrap()
-            .as_deref(),
-        Some("one")
-    );
-}
-
-#[tokio::test]
-async fn a_token_that_may_not_list_the_cluster_may_list_its_namespace() {
-    let api = with_one().await;
-    let on = On::verb(Verb::List, Kind::ExternalSecret)
-        .across_namespaces()
-        .by_token("tenant");
-    api.faults().deny(on);
-    let count = async |token: &str, namespace: Option<&str>| {
-        let of = objects(&api.client_as(token), Kind::ExternalSecret, namespace);
-        of.list(&ListParams::default())
-            .await
-            .map(|list| list.items.len())
-    };
-    assert_eq!(code(&count("tenant", None).await.unwrap_err()), 403);
-    assert_eq!(count("tenant", Some("team-a")).await.unwrap(), 1);
-    assert_eq!(count("other", None).await.unwrap(), 1);
-}
-
-#[tokio::test]
-async fn an_api_that_was_away_is_back_on_the_same_port_with_all_objects() {
-    let api = with_one().await;
-    let client = api.client();
-    assert!(get(&client, "team-a", "db").await.unwrap().is_some());
-    api.go_away().await.unwrap();
-    let refused = get(&client, "team-a", "db").await.unwrap_err();
-    assert!(!matches!(refused, kube::Error::Api(_)), "{refused}");
-    api.come_back().await.unwrap();
-    assert!(get(&client, "team-a", "db").await.unwrap().is_some());
-}
-
-#[tokio::test]
-async fn it_can_be_steered_over_http_even_while_away() {
-    let api = with_one().await;
-    let http = reqwest::Client::builder()
-        .tls_backend_preconfigured(no_tls())
-        .build()
-        .unwrap();
-    let control = |path: &str| format!("{}/_standin/{path}", api.control_url());
-    let fault = json!({
-        "on": { "verb": "get", "kind": "ExternalSecret" },
-        "effect": { "status": { "code": 503 } },
-        "times": { "next": 1 },
-    });
-    let created = http
-        .post(control("faults"))
-        .body(fault.to_string())
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(created.status(), StatusCode::CREATED);
-    assert_eq!(
-        code(&get(&api.client(), "team-a", "db").await.unwrap_err()),
-        503
-    );
-
-    http.post(control("away"))
-        .send()
-        .await
-        .unwrap()
-        .error_for_status()
-        .unwrap();
-    assert!(get(&api.client(), "team-a", "db").await.is_err());
-    http.post(control("back"))
-        .send()
-        .await
-        .unwrap()
-        .error_for_status()
-        .unwrap();
-    annotate(&api.client(), "team-a", "db", "one")
-        .await
-        .unwrap();
-    let patches = http.get(control("patches/team-a/db")).send().await.unwrap();
-    let patches: Value = patches.json().await.unwrap();
-    assert_eq!(patches["patches"][0]["value"], "one");
-}
-
-fn no_tls() -> rustls::ClientConfig {
-    let provider = rustls::crypto::ring::default_provider();
-    rustls::ClientConfig::builder_with_provider(provider.into())
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(rustls::RootCertStore::empty())
-        .with_no_client_auth()
 }
 
 #[tokio::test]

@@ -108,9 +108,7 @@ fn patched(
         match field.as_str() {
             "apiVersion" | "kind" => {}
             "metadata" if call.status => {}
-            "metadata" => {
-                merge_metadata(&mut after["metadata"], change),
-            }
+            "metadata" => merge_metadata(&mut after["metadata"], change),
             _ if call.kind.is_custom() && call.status != (field == "status") => {}
             _ if change.is_null() => drop(after.remove(field)),
             _ => merge(after.entry(field).or_insert(Value::Null), change),

@@ -11,7 +11,7 @@ pub mod verify;
 
 pub use self::{
     dead_letter::{DeadLetter, Reason},
-    spec::{Limits, Stream, durable},
+    spec::{ACK_WAIT, Limits, Stream, durable},
     subject::{InvalidSubject, Subject},
 };
 

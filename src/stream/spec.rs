@@ -110,7 +110,7 @@ impl Stream {
 }
 
 /// How long the server waits for an ack before it delivers again. Long work sends progress.
-pub(super) const ACK_WAIT: Duration = Duration::from_secs(60);
+pub const ACK_WAIT: Duration = Duration::from_secs(60);
 
 /// The durable of a cluster. All replicas of its consumer share it.
 pub fn durable(cluster: &Slug) -> pull::Config {

@@ -1,0 +1,114 @@
+//! One Kubernetes cluster: an API, a stand-in ESO at work on it, and consumers.
+
+use std::path::{Path, PathBuf};
+
+use kube::Client;
+use tempfile::TempDir;
+
+use super::Hub;
+use crate::{
+    daemon::{Daemon, DaemonOptions},
+    kubernetes_api::KubernetesApi,
+    standin::{Eso, SecretValues, StandIn},
+};
+
+/// Which Kubernetes API a cluster has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KubernetesKind {
+    /// For faults, scale and first runs.
+    StandIn,
+    /// The upstream kube-apiserver.
+    Real,
+}
+
+impl KubernetesKind {
+    /// What `ESO_RELAY_KUBERNETES` says: `real`, or the stand-in.
+    pub fn of_environment() -> Self {
+        match std::env::var("ESO_RELAY_KUBERNETES").as_deref() {
+            Ok("real") => Self::Real,
+            _ => Self::StandIn,
+        }
+    }
+}
+
+/// A cluster with an ESO that syncs at once.
+pub struct Cluster {
+    name: String,
+    api: Api,
+    client: Client,
+    kubeconfig: PathBuf,
+    pub eso: Eso,
+    /// What the cluster's stores hold, by key.
+    pub values: SecretValues,
+    _dir: TempDir,
+}
+
+enum Api {
+    StandIn(StandIn),
+    Real(Box<KubernetesApi>),
+}
+
+impl Cluster {
+    /// On the API that the environment asks for: for a case that makes sense on both.
+    pub async fn start(name: &str) -> anyhow::Result<Self> {
+        Self::of_kind(name, KubernetesKind::of_environment()).await
+    }
+
+    /// On the stand-in, whatever the environment asks for: for faults and for scale.
+    pub async fn stand_in(name: &str) -> anyhow::Result<Self> {
+        Self::of_kind(name, KubernetesKind::StandIn).await
+    }
+
+    pub async fn of_kind(name: &str, kind: KubernetesKind) -> anyhow::Result<Self> {
+        let dir = tempfile::Builder::new().prefix("eso-relay-cluster-").tempdir()?;
+        let (api, client, kubeconfig) = match kind {
+            KubernetesKind::StandIn => {
+                let api = StandIn::start().await?;
+                let (client, kubeconfig) = (api.client(), api.kubeconfig(dir.path())?);
+                (Api::StandIn(api), client, kubeconfig)
+            }
+            KubernetesKind::Real => {
+                let api = KubernetesApi::start().await?;
+                let (client, kubeconfig) = (api.client(), api.kubeconfig());
+                (Api::Real(Box::new(api)), client, kubeconfig)
+            }
+        };
+        let values = SecretValues::default();
+        let eso = Eso::builder().start(&client, &values);
+        Ok(Self { name: name.to_owned(), api, client, kubeconfig, eso, values, _dir: dir })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// With all rights.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    /// The stand-in's faults and counts; `None` on a real API.
+    pub fn as_stand_in(&self) -> Option<&StandIn> {
+        match &self.api {
+            Api::StandIn(api) => Some(api),
+            Api::Real(_) => None,
+        }
+    }
+
+    pub fn as_real(&mut self) -> Option<&mut KubernetesApi> {
+        match &mut self.api {
+            Api::StandIn(_) => None,
+            Api::Real(api) => Some(api),
+        }
+    }
+
+    /// A consumer of this cluster, not started yet, with more YAML at the top level.
+    pub fn consumer(&self, hub: &Hub, more: &str) -> DaemonOptions {
+        let yaml = format!("cluster: {}\nnats: {{ url: '{}' }}\n{more}", self.name, hub.nats.url());
+        Daemon::consumer().config(yaml).kubeconfig(&self.kubeconfig)
+    }
+}

@@ -7,7 +7,9 @@
 //! One durable per cluster; any number of replicas share it. No public port, no access to Secrets.
 
 pub mod engine;
+pub mod index;
 pub mod outcome;
+pub mod provider;
 pub mod target;
 
 /// The annotation whose change makes ESO refresh an ExternalSecret. Its value is the fingerprint of

@@ -1,0 +1,131 @@
+//! What the watch says, and what the engine must know of it.
+
+use eso_relay::event::{Fingerprint, StoreKind};
+
+use crate::{provider::Provider, target::Target};
+
+/// What the watch says.
+#[derive(Debug, Clone)]
+pub enum Change {
+    Applied(ExternalSecret),
+    Deleted(Target),
+    StoreApplied(Store),
+    StoreDeleted(StoreRef),
+    /// What follows, up to the end of the same listing, is everything there is.
+    ListBegins(Listing),
+    /// What has not been applied since the beginning is gone.
+    ListEnds(Listing),
+    /// Everything has been listed once.
+    Synced,
+}
+
+/// What the engine must know of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Observation {
+    /// What the object's annotation holds; `None` when it holds nothing of ours.
+    Carries {
+        target: Target,
+        value: Option<Fingerprint>,
+    },
+    Gone(Target),
+}
+
+/// All of an ExternalSecret that matters here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExternalSecret {
+    pub target: Target,
+    /// The refresh annotation.
+    pub value: Option<Fingerprint>,
+    pub references: Vec<Reference>,
+    /// What of it could not be read. The rest of it counts all the same.
+    pub problems: Vec<String>,
+}
+
+/// One place in an ExternalSecret that names secrets of a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    pub store: StoreRef,
+    pub form: Form,
+}
+
+/// How a reference names secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Form {
+    /// `remoteRef.key` or `extract.key`.
+    Key(String),
+    /// `dataFrom[].find`.
+    Find(FindSpec),
+}
+
+/// `dataFrom[].find`: both conditions hold when both are there. Without either (`tags`, or nothing)
+/// an event cannot tell, so it may mean every secret.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct FindSpec {
+    pub path: Option<String>,
+    pub regexp: Option<String>,
+}
+
+/// A SecretStore in its namespace, or a ClusterSecretStore.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum StoreRef {
+    Namespaced { namespace: String, name: String },
+    Cluster { name: String },
+}
+
+impl StoreRef {
+    pub fn kind(&self) -> StoreKind {
+        match self {
+            Self::Namespaced { .. } => StoreKind::SecretStore,
+            Self::Cluster { .. } => StoreKind::ClusterSecretStore,
+        }
+    }
+
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Namespaced { name, .. } | Self::Cluster { name } => name,
+        }
+    }
+}
+
+/// A SecretStore or a ClusterSecretStore.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Store {
+    pub name: StoreRef,
+    /// `None` when its spec does not say.
+    pub provider: Option<Provider>,
+}
+
+/// What one list of the API holds.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Listing {
+    pub kind: ListKind,
+    /// `None` for the whole cluster.
+    pub namespace: Option<String>,
+}
+
+/// The kinds of object that are watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ListKind {
+    ExternalSecrets,
+    SecretStores,
+    ClusterSecretStores,
+}
+
+impl Listing {
+    pub(super) fn holds(&self, target: &Target) -> bool {
+        self.kind == ListKind::ExternalSecrets && self.spans(target.namespace())
+    }
+
+    pub(super) fn holds_store(&self, store: &StoreRef) -> bool {
+        match store {
+            StoreRef::Namespaced { namespace, .. } => {
+                self.kind == ListKind::SecretStores && self.spans(namespace)
+            }
+            StoreRef::Cluster { .. } => self.kind == ListKind::ClusterSecretStores,
+        }
+    }
+
+    fn spans(&self, namespace: &str) -> bool {
+        self.namespace.as_ref().is_none_or(|only| only == namespace)
+    }
+}

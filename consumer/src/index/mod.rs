@@ -1,0 +1,318 @@
+//! Which ExternalSecrets an event means, without asking the API and without looking at each.
+//!
+//! One task owns the index: the watch's [`Change`]s go in, [`Index::matching`] comes out.
+
+mod change;
+mod find;
+mod lookup;
+mod matching;
+mod regexp;
+mod slab;
+mod stores;
+
+use std::collections::HashMap;
+
+use eso_relay::event::Fingerprint;
+use tracing::warn;
+
+pub use self::change::{
+    Change, ExternalSecret, FindSpec, Form, ListKind, Listing, Observation, Reference, Store,
+    StoreRef,
+};
+use self::{
+    find::Finds,
+    lookup::{Family, Lookup, Posting},
+    slab::Slab,
+    stores::Stores,
+};
+use crate::target::Target;
+
+/// Every ExternalSecret by the keys that it reads.
+#[derive(Debug)]
+pub struct Index {
+    objects: Slab<Object>,
+    ids: HashMap<Target, u32>,
+    stores: Stores,
+    finds: Finds,
+    lookup: Lookup,
+    /// Counts the beginnings of listings; an object keeps the number at which it was last seen.
+    generation: u64,
+    /// Listings that have begun, each with the generation of its beginning.
+    open: HashMap<Listing, u64>,
+    /// What could not be read of whom: said once, not at every status update.
+    problems: HashMap<Target, Vec<String>>,
+    references: usize,
+    synced: bool,
+}
+
+#[derive(Debug)]
+struct Object {
+    target: Target,
+    value: Option<Fingerprint>,
+    seen: u64,
+    /// Keys are kept once, in full: a store that changes reads them anew.
+    references: Box<[Entry]>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    store: u32,
+    form: lookup::Form,
+}
+
+/// How much there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stats {
+    /// ExternalSecrets.
+    pub objects: usize,
+    /// Places in them that name secrets.
+    pub references: usize,
+    /// Distinct `dataFrom[].find`.
+    pub patterns: usize,
+    /// SecretStores and ClusterSecretStores.
+    pub stores: usize,
+    /// ExternalSecrets of which something could not be read.
+    pub malformed: usize,
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Index {
+    pub fn new() -> Self {
+        Self {
+            objects: Slab::new(),
+            ids: HashMap::new(),
+            stores: Stores::new(),
+            finds: Finds::default(),
+            lookup: Lookup::default(),
+            generation: 0,
+            open: HashMap::new(),
+            problems: HashMap::new(),
+            references: 0,
+            synced: false,
+        }
+    }
+
+    /// Takes in what the watch says; returns what the engine must know of it.
+    pub fn apply(&mut self, change: Change) -> Vec<Observation> {
+        match change {
+            Change::Applied(object) => vec![self.put(object)],
+            Change::Deleted(target) => self.remove(&target).into_iter().collect(),
+            Change::StoreApplied(store) => {
+                let id = self.stores.appear(store.name, self.generation);
+                self.refamily(id, store.provider.into());
+                Vec::new()
+            }
+            Change::StoreDeleted(name) => {
+                self.remove_store(&name);
+                Vec::new()
+            }
+            Change::ListBegins(listing) => {
+                self.generation += 1;
+                self.open.insert(listing, self.generation);
+                Vec::new()
+            }
+            Change::ListEnds(listing) => self.sweep(&listing),
+            Change::Synced => {
+                self.synced = true;
+                Vec::new()
+            }
+        }
+    }
+
+    /// The object's annotation, as the watch last said.
+    pub fn carried(&self, target: &Target) -> Option<Fingerprint> {
+        self.objects.get(*self.ids.get(target)?)?.value
+    }
+
+    /// Whether everything has been listed once; before that, matching misses what is not there yet.
+    pub fn is_synced(&self) -> bool {
+        self.synced
+    }
+
+    pub fn stats(&self) -> Stats {
+        Stats {
+            objects: self.objects.len(),
+            references: self.references,
+            patterns: self.finds.len(),
+            stores: self.stores.present(),
+            malformed: self.problems.len(),
+        }
+    }
+
+    fn put(&mut self, object: ExternalSecret) -> Observation {
+        let ExternalSecret {
+            target,
+            value,
+            references,
+            problems,
+        } = object;
+        self.report(&target, problems);
+        let known = self.ids.get(&target).copied();
+        let id = known.unwrap_or_else(|| self.insert(&target));
+        // Most changes are ESO's own, to the status.
+        if !self.reads_the_same(id, &references) {
+            self.unlink(id);
+            self.link(id, references);
+        }
+        if let Some(object) = self.objects.get_mut(id) {
+            object.value = value;
+            object.seen = self.generation;
+        }
+        Observation::Carries { target, value }
+    }
+
+    fn insert(&mut self, target: &Target) -> u32 {
+        let id = self.objects.insert(Object {
+            target: target.clone(),
+            value: None,
+            seen: self.generation,
+            references: Box::default(),
+        });
+        self.ids.insert(target.clone(), id);
+        id
+    }
+
+    fn remove(&mut self, target: &Target) -> Option<Observation> {
+        self.problems.remove(target);
+        let id = self.ids.remove(target)?;
+        self.unlink(id);
+        let object = self.objects.remove(id)?;
+        Some(Observation::Gone(object.target))
+    }
+
+    fn remove_store(&mut self, name: &StoreRef) {
+        if let Some(id) = self.stores.vanish(name) {
+            self.refamily(id, Family::Unknown);
+        }
+    }
+
+    /// Removes what a listing that has ended did not mention.
+    fn sweep(&mut self, listing: &Listing) -> Vec<Observation> {
+        let Some(since) = self.open.remove(listing) else {
+            return Vec::new();
+        };
+        for store in self.stores.missed(listing, since) {
+            self.remove_store(&store);
+        }
+        let missed: Vec<Target> = self
+            .objects
+            .iter()
+            .filter(|(_, object)| object.seen < since && listing.holds(&object.target))
+            .map(|(_, object)| object.target.clone())
+            .collect();
+        missed
+            .iter()
+            .filter_map(|target| self.remove(target))
+            .collect()
+    }
+
+    fn reads_the_same(&self, id: u32, references: &[Reference]) -> bool {
+        let Some(object) = self.objects.get(id) else {
+            return false;
+        };
+        let same = |(old, new): (&Entry, &Reference)| {
+            let store = self.stores.get(old.store);
+            store.is_some_and(|store| store.name == new.store)
+                && match (&old.form, &new.form) {
+                    (lookup::Form::Key(old), Form::Key(new)) => **old == **new,
+                    (lookup::Form::Find(old), Form::Find(new)) => old.spec() == new,
+                    _ => false,
+                }
+        };
+        object.references.len() == references.len()
+            && object.references.iter().zip(references).all(same)
+    }
+
+    fn link(&mut self, id: u32, references: Vec<Reference>) {
+        let Some(object) = self.objects.get_mut(id) else {
+            return;
+        };
+        self.references += references.len();
+        object.references = references
+            .into_iter()
+            .map(|reference| Entry {
+                store: self.stores.use_by(reference.store, id),
+                form: match reference.form {
+                    Form::Key(key) => lookup::Form::Key(key.into()),
+                    Form::Find(spec) => {
+                        lookup::Form::Find(self.finds.intern(spec, &object.target))
+                    }
+                },
+            })
+            .collect();
+        for entry in &object.references {
+            let posting = entry.posting(id);
+            self.lookup.add(&Family::Any, &entry.form, posting);
+            if let Some(store) = self.stores.get(entry.store) {
+                self.lookup.add(&store.family, &entry.form, posting);
+            }
+        }
+    }
+
+    fn unlink(&mut self, id: u32) {
+        let Some(object) = self.objects.get_mut(id) else {
+            return;
+        };
+        let references = std::mem::take(&mut object.references);
+        self.references -= references.len();
+        for entry in &references {
+            let posting = entry.posting(id);
+            self.lookup.remove(&Family::Any, &entry.form, posting);
+            if let Some(store) = self.stores.get(entry.store) {
+                self.lookup.remove(&store.family, &entry.form, posting);
+            }
+        }
+        for entry in references {
+            self.stores.disuse_by(entry.store, id);
+            if let lookup::Form::Find(find) = entry.form {
+                self.finds.release(find);
+            }
+        }
+    }
+
+    /// Reads the keys of all who use the store anew.
+    fn refamily(&mut self, store: u32, family: Family) {
+        let Some(entry) = self.stores.get(store) else {
+            return;
+        };
+        if entry.family != family {
+            for user in &entry.users {
+                let references = self.objects.get(*user).map(|user| &user.references);
+                for reference in references.into_iter().flatten() {
+                    if reference.store == store {
+                        let (form, posting) = (&reference.form, reference.posting(*user));
+                        self.lookup.remove(&entry.family, form, posting);
+                        self.lookup.add(&family, form, posting);
+                    }
+                }
+            }
+        }
+        self.stores.set_family(store, family);
+    }
+
+    fn report(&mut self, target: &Target, problems: Vec<String>) {
+        if problems.is_empty() {
+            self.problems.remove(target);
+        } else if self.problems.get(target) != Some(&problems) {
+            warn!(%target, ?problems, "a part of this ExternalSecret cannot be read and is ignored");
+            self.problems.insert(target.clone(), problems);
+        }
+    }
+}
+
+impl Entry {
+    fn posting(&self, object: u32) -> Posting {
+        Posting {
+            object,
+            store: self.store,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+//! Go's regular expressions (RE2, as ESO evaluates them in `runtime/find/find.go`) by means of
+//! Rust's. Where the two could differ the expression matches: a refresh too many costs little.
+
+use regex::bytes::{Regex, RegexBuilder};
+
+/// Bytes of a compiled expression. A user's expression must not take the consumer's memory.
+const SIZE_LIMIT: usize = 256 * 1024;
+
+/// An expression as somebody wrote it; `None` when only Go knows what it means.
+#[derive(Debug)]
+pub(super) struct Regexp(Option<Regex>);
+
+impl Regexp {
+    /// The error says why the expression will match everything.
+    pub(super) fn new(source: &str) -> (Self, Option<String>) {
+        if reads_differently(source) {
+            let why = "Rust reads it differently from Go";
+            return (Self(None), Some(why.to_owned()));
+        }
+        // Go's \d, \w, \s and \b are ASCII. `str` expressions cannot be that, `bytes` ones can.
+        let built = RegexBuilder::new(source)
+            .unicode(false)
+            .size_limit(SIZE_LIMIT)
+            .dfa_size_limit(SIZE_LIMIT)
+            .build();
+        match built {
+            Ok(regex) => (Self(Some(regex)), None),
+            Err(error) => (Self(None), Some(error.to_string())),
+        }
+    }
+
+    /// Unanchored, as Go's `MatchString`.
+    pub(super) fn may_match(&self, name: &str) -> bool {
+        match &self.0 {
+            // In bytes, `.` is a part of a letter that is not ASCII; in Go it is the whole.
+            Some(regex) => !name.is_ascii() || regex.is_match(name.as_bytes()),
+            None => true,
+        }
+    }
+}
+
+/// What both languages take and understand differently: sets in a class (`[a&&b]`, `[a--b]`,
+/// `[a~~b]`, `[[a]]`) and word boundaries (`\<`, `\>`, `\b{start}`).
+fn reads_differently(source: &str) -> bool {
+    let bytes = source.as_bytes();
+    let mut class_start = None;
+    let mut at = 0;
+    while at < bytes.len() {
+        let rest = &bytes[at..];
+        match (class_start, rest) {
+            (_, [b'\\', b'<' | b'>', ..] | [b'\\', b'b', b'{', ..]) => return true,
+            (_, [b'\\', _, ..]) => at += 1,
+            (None, [b'[', ..]) => {
+                at += usize::from(rest.starts_with(b"[^"));
+                class_start = Some(at + 1);
+            }
+            (Some(_), [b'[', next, ..]) if *next != b':' => return true,
+            (Some(_), [b'&', b'&', ..] | [b'-', b'-', ..] | [b'~', b'~', ..]) => return true,
+            // A bracket that comes first in a class is one of its letters.
+            (Some(start), [b']', ..]) if at != start => {
+                // The bracket of `[:alpha:]` ends that name and not the class.
+                if at < 1 || bytes[at - 1] != b':' {
+                    class_start = None;
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_expression_matches_as_it_does_in_go() {
+        let cases = [
+            ("db", "/prod/db-1", true),
+            ("^db", "/prod/db-1", false),
+            ("^/prod/.*-1$", "/prod/db-1", true),
+            (r"\d{2}", "a12", true),
+            (r"^\w+$", "a-b", false),
+            ("(?i)DB", "db", true),
+            ("", "anything", true),
+            ("[[:alpha:]-]+$", "12", false),
+            ("[]a]", "]", true),
+            ("[^]]", "]", false),
+        ];
+        for (source, name, matches) in cases {
+            let (regexp, problem) = Regexp::new(source);
+            assert_eq!(problem, None, "{source}");
+            assert_eq!(regexp.may_match(name), matches, "{source} {name}");
+        }
+    }
+
+    #[test]
+    fn what_only_go_understands_matches_everything() {
+        for source in [
+            "[", "(", "*", r"\Qa.b\E", "[[a]", "a{,3}", "[a&&b]", "[a--c]", "[a~~c]", "[[a]]x",
+            r"\<a", r"a\>", r"\b{start}a", "(a{1000}){1000}", "é[à]",
+        ] {
+            let (regexp, problem) = Regexp::new(source);
+            assert!(problem.is_some(), "{source} was taken");
+            assert!(regexp.may_match("zzz"), "{source}");
+        }
+    }
+
+    #[test]
+    fn a_name_beyond_ascii_may_match() {
+        // In bytes, the letter is two and the expression would say no.
+        assert!(Regexp::new("^.$").0.may_match("é"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_expression_panics(source in r"[\[\]\\a^:&~<>b{}()*+?|.-]{0,12}", name in "[ab]{0,4}") {
+            Regexp::new(&source).0.may_match(&name);
+        }
+    }
+}

@@ -8,8 +8,10 @@
 
 pub mod engine;
 pub mod index;
+pub mod kubernetes;
 pub mod outcome;
 pub mod provider;
+pub mod refresh;
 pub mod target;
 
 /// The annotation whose change makes ESO refresh an ExternalSecret. Its value is the fingerprint of

@@ -82,8 +82,7 @@ impl Lookup {
     pub(super) fn remove(&mut self, family: &Family, form: &Form, posting: Posting) {
         match form {
             Form::Key(key) => {
-                if let Entry::Occupied(mut entry) =
-                    self.keys.entry(hash(&self.hasher, family, key))
+                if let Entry::Occupied(mut entry) = self.keys.entry(hash(&self.hasher, family, key))
                     && entry.get_mut().remove(posting)
                 {
                     entry.remove();

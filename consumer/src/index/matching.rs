@@ -63,10 +63,9 @@ impl Found<'_> {
             Some(reach) => {
                 let store = self.index.stores.get(posting.store);
                 let object = self.index.objects.get(posting.object);
-                store.is_some_and(|store| {
-                    reach.allows_store(store.name.kind(), store.name.name())
-                }) && object
-                    .is_some_and(|object| reach.allows_namespace(object.target.namespace()))
+                store.is_some_and(|store| reach.allows_store(store.name.kind(), store.name.name()))
+                    && object
+                        .is_some_and(|object| reach.allows_namespace(object.target.namespace()))
             }
         };
         if allowed {
@@ -87,8 +86,7 @@ impl Found<'_> {
             for user in &store.users {
                 let references = self.index.objects.get(*user).map(|user| &user.references);
                 let mut through = references.into_iter().flatten();
-                if through
-                    .any(|entry| entry.store == id && wanted(entry, store.family.provider()))
+                if through.any(|entry| entry.store == id && wanted(entry, store.family.provider()))
                 {
                     self.add(Posting {
                         object: *user,

@@ -239,9 +239,7 @@ impl Index {
                 store: self.stores.use_by(reference.store, id),
                 form: match reference.form {
                     Form::Key(key) => lookup::Form::Key(key.into()),
-                    Form::Find(spec) => {
-                        lookup::Form::Find(self.finds.intern(spec, &object.target))
-                    }
+                    Form::Find(spec) => lookup::Form::Find(self.finds.intern(spec, &object.target)),
                 },
             })
             .collect();

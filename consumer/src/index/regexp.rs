@@ -98,8 +98,21 @@ mod tests {
     #[test]
     fn what_only_go_understands_matches_everything() {
         for source in [
-            "[", "(", "*", r"\Qa.b\E", "[[a]", "a{,3}", "[a&&b]", "[a--c]", "[a~~c]", "[[a]]x",
-            r"\<a", r"a\>", r"\b{start}a", "(a{1000}){1000}", "é[à]",
+            "[",
+            "(",
+            "*",
+            r"\Qa.b\E",
+            "[[a]",
+            "a{,3}",
+            "[a&&b]",
+            "[a--c]",
+            "[a~~c]",
+            "[[a]]x",
+            r"\<a",
+            r"a\>",
+            r"\b{start}a",
+            "(a{1000}){1000}",
+            "é[à]",
         ] {
             let (regexp, problem) = Regexp::new(source);
             assert!(problem.is_some(), "{source} was taken");

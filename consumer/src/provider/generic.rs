@@ -25,7 +25,11 @@ mod tests {
             ("a/b", "a/b/", false),
             ("a/b", "a/bc", false),
             ("a/b", "A/b", false),
-            ("/Chris Gruel/events/Test1", "Chris Gruel/events/Test1", true),
+            (
+                "/Chris Gruel/events/Test1",
+                "Chris Gruel/events/Test1",
+                true,
+            ),
         ];
         for (left, right, same) in cases {
             assert_eq!(canonical(left) == canonical(right), same, "{left} {right}");

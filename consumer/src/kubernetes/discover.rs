@@ -1,0 +1,93 @@
+//! Which version of ESO's kinds the API serves.
+
+use std::{fmt, time::Duration};
+
+use kube::{Client, core::ApiResource, runtime::watcher::DefaultBackoff};
+use tokio::time::{sleep, timeout};
+use tracing::{info, warn};
+
+use super::chain;
+use crate::index::ListKind as List;
+
+const GROUP: &str = "external-secrets.io";
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a reference may name is the same in both (ESO `apis/externalsecrets/v1`, `v1beta1`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ApiVersion {
+    /// Served since ESO 0.16.
+    V1,
+    /// Not served since ESO 0.17.
+    V1Beta1,
+}
+
+impl ApiVersion {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::V1 => "v1",
+            Self::V1Beta1 => "v1beta1",
+        }
+    }
+
+    /// A kind of ESO's, in this version.
+    pub(crate) fn resource(self, list: List) -> ApiResource {
+        let (kind, plural) = match list {
+            List::ExternalSecrets => ("ExternalSecret", "externalsecrets"),
+            List::SecretStores => ("SecretStore", "secretstores"),
+            List::ClusterSecretStores => ("ClusterSecretStore", "clustersecretstores"),
+        };
+        ApiResource {
+            group: GROUP.to_owned(),
+            version: self.as_str().to_owned(),
+            api_version: self.to_string(),
+            kind: kind.to_owned(),
+            plural: plural.to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for ApiVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{GROUP}/{}", self.as_str())
+    }
+}
+
+/// Waits for as long as the API is away or knows no ExternalSecret, and says so.
+pub async fn discover(client: &Client) -> ApiVersion {
+    let mut backoff = DefaultBackoff::default();
+    loop {
+        match served(client).await {
+            Ok(Some(version)) => {
+                info!(%version, "found ExternalSecrets");
+                return version;
+            }
+            Ok(None) => warn!(
+                "waiting: the API serves no externalsecrets in {GROUP}; install the External Secrets Operator"
+            ),
+            Err(reason) => warn!(reason, "waiting for the Kubernetes API"),
+        }
+        sleep(backoff.next().unwrap_or(TIMEOUT)).await;
+    }
+}
+
+async fn served(client: &Client) -> Result<Option<ApiVersion>, String> {
+    for version in [ApiVersion::V1, ApiVersion::V1Beta1] {
+        let name = version.to_string();
+        let answer = timeout(TIMEOUT, client.list_api_group_resources(&name)).await;
+        match answer {
+            Err(_) => return Err(format!("no answer within {TIMEOUT:?}")),
+            Ok(Err(kube::Error::Api(status))) if status.code == 404 => {}
+            Ok(Err(error)) => return Err(chain(&error)),
+            Ok(Ok(list)) => {
+                if list
+                    .resources
+                    .iter()
+                    .any(|kind| kind.name == "externalsecrets")
+                {
+                    return Ok(Some(version));
+                }
+            }
+        }
+    }
+    Ok(None)
+}

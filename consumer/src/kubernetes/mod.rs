@@ -1,0 +1,131 @@
+//! The Kubernetes API: how to reach it, which version of ESO's kinds it has, and what it holds.
+
+mod discover;
+mod object;
+mod read;
+mod watch;
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::Context as _;
+use eso_relay::config::duration;
+use kube::{
+    Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use serde::{Deserialize, Serialize};
+
+pub(crate) use self::object::Object;
+pub use self::{
+    discover::{ApiVersion, discover},
+    watch::watch,
+};
+
+/// A backstop for a connection that is open and dead. Longer than a watch may be silent before
+/// kube's watcher itself begins it anew (295 s).
+const READ_TIMEOUT: Duration = Duration::from_secs(330);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The `kubernetes:` section.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KubernetesConfig {
+    /// Watch and patch only in these; needs no cluster-wide permission. Default empty: everywhere.
+    pub namespaces: Vec<String>,
+    /// A context of the kubeconfig. Default: the service account when run in a pod, else the
+    /// kubeconfig's current context.
+    pub context: Option<String>,
+    /// Default `$KUBECONFIG`, else `~/.kube/config`.
+    pub kubeconfig: Option<PathBuf>,
+    /// How long a patch may take before it counts as failed and is tried again. Default 5s.
+    #[serde(with = "duration")]
+    pub patch_timeout: Duration,
+}
+
+impl Default for KubernetesConfig {
+    fn default() -> Self {
+        Self {
+            namespaces: Vec::new(),
+            context: None,
+            kubeconfig: None,
+            patch_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// A client for watching and patching. It asks nothing of the API yet, so an API that is away is
+/// no error here; a configuration that cannot be read is one.
+///
+/// The client opens as many connections as there are requests at a time (HTTP/1.1). It does not
+/// retry by itself: kube's own 15 retries with up to 1,000 s between them would hide an overloaded
+/// API from the engine, and outlive a delivery.
+pub async fn client(config: &KubernetesConfig) -> anyhow::Result<Client> {
+    let mut config = load(config).await?;
+    config.default_retry = false;
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    config.read_timeout = Some(READ_TIMEOUT);
+    config.reset_reader_on_write = true;
+    tracing::info!(api = %config.cluster_url, "using the Kubernetes API");
+    Client::try_from(config).context("cannot set up a client for the Kubernetes API")
+}
+
+async fn load(config: &KubernetesConfig) -> anyhow::Result<Config> {
+    let options = KubeConfigOptions {
+        context: config.context.clone(),
+        ..KubeConfigOptions::default()
+    };
+    if let Some(path) = &config.kubeconfig {
+        let setting = || format!("setting `kubernetes.kubeconfig` ({})", path.display());
+        let kubeconfig = Kubeconfig::read_from(path).with_context(setting)?;
+        return Config::from_custom_kubeconfig(kubeconfig, &options)
+            .await
+            .with_context(setting);
+    }
+    if config.context.is_none()
+        && let Ok(in_cluster) = Config::incluster()
+    {
+        return Ok(in_cluster);
+    }
+    Config::from_kubeconfig(&options).await.context(
+        "neither in a pod nor with a kubeconfig: set `kubernetes.kubeconfig` and `kubernetes.context`",
+    )
+}
+
+/// The chain of causes in one line; kube's errors name little in their outermost message.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        if !text.contains(&message) {
+            text = format!("{text}: {message}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_unreadable_kubeconfig_names_the_setting() {
+        let config = KubernetesConfig {
+            kubeconfig: Some("/nowhere/kubeconfig".into()),
+            ..KubernetesConfig::default()
+        };
+        let error = client(&config).await.err().unwrap();
+        assert!(
+            format!("{error:#}").contains("setting `kubernetes.kubeconfig` (/nowhere/kubeconfig)")
+        );
+    }
+
+    #[test]
+    fn unknown_settings_are_refused_and_durations_are_text() {
+        let read = |text| serde_json::from_str::<KubernetesConfig>(text);
+        assert!(read(r#"{"namespace": ["a"]}"#).is_err());
+        let config = read(r#"{"namespaces": ["a"], "patch_timeout": "2s"}"#).unwrap();
+        assert_eq!(config.patch_timeout, Duration::from_secs(2));
+    }
+}

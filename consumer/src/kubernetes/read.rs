@@ -1,0 +1,173 @@
+//! What an object says, as far as it can be understood. Field by field: what is malformed is
+//! reported, and the rest counts.
+
+use kube::Resource as _;
+use serde_json::Value;
+use tracing::warn;
+
+use super::object::Object;
+use crate::{
+    index::{Change, ExternalSecret, FindSpec, Form, ListKind, Reference, Store, StoreRef},
+    provider::Provider,
+    target::Target,
+};
+
+/// An object that is there. `None` if it has no name, which no API server serves.
+pub(super) fn applied(kind: ListKind, object: &Object) -> Option<Change> {
+    match kind {
+        ListKind::ExternalSecrets if object.deleting => target(object).map(Change::Deleted),
+        ListKind::ExternalSecrets => external_secret(object).map(Change::Applied),
+        ListKind::SecretStores | ListKind::ClusterSecretStores => {
+            Some(Change::StoreApplied(Store {
+                name: store(kind, object)?,
+                provider: Provider::of_store(&object.spec["provider"]),
+            }))
+        }
+    }
+}
+
+/// An object that is there no more.
+pub(super) fn deleted(kind: ListKind, object: &Object) -> Option<Change> {
+    match kind {
+        ListKind::ExternalSecrets => target(object).map(Change::Deleted),
+        ListKind::SecretStores | ListKind::ClusterSecretStores => {
+            store(kind, object).map(Change::StoreDeleted)
+        }
+    }
+}
+
+fn target(object: &Object) -> Option<Target> {
+    let meta = object.meta();
+    let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
+    let target = namespace.zip(name);
+    if target.is_none() {
+        warn!(
+            ?namespace,
+            ?name,
+            "an ExternalSecret without namespace or name is ignored"
+        );
+    }
+    target.map(|(namespace, name)| Target::new(namespace, name))
+}
+
+fn store(kind: ListKind, object: &Object) -> Option<StoreRef> {
+    let meta = object.meta();
+    let name = meta.name.clone()?;
+    Some(if kind == ListKind::ClusterSecretStores {
+        StoreRef::Cluster { name }
+    } else {
+        StoreRef::Namespaced {
+            namespace: meta.namespace.clone()?,
+            name,
+        }
+    })
+}
+
+fn external_secret(object: &Object) -> Option<ExternalSecret> {
+    let target = target(object)?;
+    let mut reader = Reader {
+        namespace: target.namespace(),
+        references: Vec::new(),
+        problems: Vec::new(),
+    };
+    reader.spec(&object.spec);
+    let Reader {
+        references,
+        problems,
+        ..
+    } = reader;
+    Some(ExternalSecret {
+        // Somebody else's text is not a value of ours.
+        value: object
+            .refresh
+            .as_deref()
+            .and_then(|value| value.parse().ok()),
+        target,
+        references,
+        problems,
+    })
+}
+
+struct Reader<'a> {
+    namespace: &'a str,
+    references: Vec<Reference>,
+    problems: Vec<String>,
+}
+
+impl Reader<'_> {
+    fn spec(&mut self, spec: &Value) {
+        if !spec.is_object() {
+            return self.problem("spec", "is not an object");
+        }
+        let default = &spec["secretStoreRef"];
+        for (place, entry) in self.list(spec, "data") {
+            // An entry without a key is not an error: the API server of an old CRD lets it pass.
+            if let Some(key) = self.text(&entry["remoteRef"], "key", &place) {
+                self.reference(&place, entry, default, Form::Key(key));
+            }
+        }
+        for (place, entry) in self.list(spec, "dataFrom") {
+            if let Some(key) = self.text(&entry["extract"], "key", &place) {
+                self.reference(&place, entry, default, Form::Key(key));
+            }
+            let find = &entry["find"];
+            if find.is_object() {
+                let found = FindSpec {
+                    path: self.text(find, "path", &place),
+                    regexp: self.text(&find["name"], "regexp", &place),
+                };
+                self.reference(&place, entry, default, Form::Find(found));
+            }
+        }
+    }
+
+    /// `sourceRef.storeRef` comes before `spec.secretStoreRef` (ESO `client_manager.go`).
+    fn reference(&mut self, place: &str, entry: &Value, default: &Value, form: Form) {
+        let own = &entry["sourceRef"]["storeRef"];
+        let reference = if own.is_object() { own } else { default };
+        let Some(name) = reference["name"].as_str().map(str::to_owned) else {
+            return self.problem(place, "names no store");
+        };
+        let store = match reference["kind"].as_str() {
+            None | Some("" | "SecretStore") => StoreRef::Namespaced {
+                namespace: self.namespace.to_owned(),
+                name,
+            },
+            Some("ClusterSecretStore") => StoreRef::Cluster { name },
+            Some(_) => return self.problem(place, "names a store of unknown kind"),
+        };
+        self.references.push(Reference { store, form });
+    }
+
+    fn list<'v>(&mut self, spec: &'v Value, field: &str) -> Vec<(String, &'v Value)> {
+        match &spec[field] {
+            Value::Null => Vec::new(),
+            Value::Array(entries) => (0..)
+                .zip(entries)
+                .map(|(at, entry): (usize, _)| (format!("{field}[{at}]"), entry))
+                .collect(),
+            _ => {
+                self.problem(field, "is not a list");
+                Vec::new()
+            }
+        }
+    }
+
+    fn text(&mut self, parent: &Value, field: &str, place: &str) -> Option<String> {
+        match &parent[field] {
+            Value::Null => None,
+            Value::String(text) => Some(text.clone()),
+            _ => {
+                self.problem(place, &format!("has a {field} that is not text"));
+                None
+            }
+        }
+    }
+
+    fn problem(&mut self, place: &str, problem: &str) {
+        self.problems.push(format!("{place} {problem}"));
+    }
+}
+
+#[cfg(test)]
+mod tests;

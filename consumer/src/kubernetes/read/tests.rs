@@ -1,0 +1,145 @@
+use serde_json::json;
+
+use super::*;
+
+fn object(json: Value) -> Object {
+    serde_json::from_value(json).unwrap()
+}
+
+fn read(spec: &Value) -> ExternalSecret {
+    let json = json!({ "metadata": { "namespace": "team", "name": "db" }, "spec": spec });
+    match applied(ListKind::ExternalSecrets, &object(json)) {
+        Some(Change::Applied(read)) => read,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// `store kind/store name what`, one for each reference.
+fn shown(read: &ExternalSecret) -> Vec<String> {
+    let reference = |reference: &Reference| {
+        let form = match &reference.form {
+            Form::Key(key) => key.clone(),
+            Form::Find(find) => format!("find {:?} {:?}", find.path, find.regexp),
+        };
+        let store = &reference.store;
+        format!("{:?}/{} {form}", store.kind(), store.name())
+    };
+    read.references.iter().map(reference).collect()
+}
+
+#[test]
+fn every_place_that_names_a_secret_is_read() {
+    let read = read(&json!({
+        "secretStoreRef": { "name": "main" },
+        "data": [
+            { "secretKey": "a", "remoteRef": { "key": "/a", "property": "x" } },
+            { "secretKey": "b", "remoteRef": { "key": "b" },
+              "sourceRef": { "storeRef": { "name": "shared", "kind": "ClusterSecretStore" } } },
+        ],
+        "dataFrom": [
+            { "extract": { "key": "c" } },
+            { "find": { "name": { "regexp": "^db" } } },
+            { "find": { "path": "/p", "name": { "regexp": "x" }, "tags": { "a": "b" } },
+              "sourceRef": { "storeRef": { "name": "other" } } },
+            { "find": { "tags": { "a": "b" } } },
+            { "sourceRef": { "generatorRef": { "kind": "Password", "name": "p" } } },
+        ],
+    }));
+    assert_eq!(
+        shown(&read),
+        [
+            "SecretStore/main /a",
+            "ClusterSecretStore/shared b",
+            "SecretStore/main c",
+            r#"SecretStore/main find None Some("^db")"#,
+            r#"SecretStore/other find Some("/p") Some("x")"#,
+            "SecretStore/main find None None",
+        ]
+    );
+    assert_eq!(read.problems, Vec::<String>::new());
+}
+
+#[test]
+fn a_malformed_part_is_reported_and_the_rest_counts() {
+    let read = read(&json!({
+        "secretStoreRef": { "name": "main", "kind": "ClusterSecretStore" },
+        "data": [
+            { "remoteRef": { "key": 7 } },
+            { "secretKey": "no remoteRef" },
+            "text",
+            { "remoteRef": { "key": "good" } },
+            { "remoteRef": { "key": "x" }, "sourceRef": { "storeRef": { "kind": "SecretStore" } } },
+            { "remoteRef": { "key": "x" }, "sourceRef": { "storeRef": { "name": "s", "kind": "Vault" } } },
+        ],
+        "dataFrom": { "extract": "not a list" },
+    }));
+    assert_eq!(shown(&read), ["ClusterSecretStore/main good"]);
+    assert_eq!(
+        read.problems,
+        [
+            "data[0] has a key that is not text",
+            "data[4] names no store",
+            "data[5] names a store of unknown kind",
+            "dataFrom is not a list",
+        ]
+    );
+}
+
+#[test]
+fn no_shape_of_a_spec_is_an_error() {
+    for spec in [
+        json!(null),
+        json!(7),
+        json!([]),
+        json!("x"),
+        json!({"data": [null, [], 1]}),
+    ] {
+        assert_eq!(read(&spec).references, [], "{spec}");
+    }
+    // Nor of the metadata: it is ignored, and the list that it comes in goes on.
+    for metadata in [
+        json!({}),
+        json!({ "name": 1, "annotations": [], "namespace": {} }),
+    ] {
+        let nameless = object(json!({ "metadata": metadata, "spec": {} }));
+        assert!(applied(ListKind::ExternalSecrets, &nameless).is_none());
+        assert!(applied(ListKind::SecretStores, &nameless).is_none());
+        assert!(deleted(ListKind::ClusterSecretStores, &nameless).is_none());
+    }
+}
+
+#[test]
+fn an_object_in_deletion_is_gone() {
+    let object = object(json!({
+        "metadata": { "namespace": "team", "name": "db", "deletionTimestamp": "2026-01-01T00:00:00Z" },
+    }));
+    let change = applied(ListKind::ExternalSecrets, &object);
+    assert!(matches!(change, Some(Change::Deleted(target)) if target == Target::new("team", "db")));
+}
+
+#[test]
+fn only_our_own_values_are_carried() {
+    let carried = |text: &str| {
+        let annotations = json!({ crate::REFRESH_ANNOTATION: text });
+        let json = json!({
+            "metadata": { "namespace": "n", "name": "x", "annotations": annotations }, "spec": {},
+        });
+        external_secret(&object(json)).unwrap().value
+    };
+    assert!(carried("0123456789abcdef0123").is_some());
+    assert_eq!(carried("yesterday"), None);
+}
+
+#[test]
+fn a_store_is_read_with_its_provider() {
+    let json = json!({
+        "metadata": { "namespace": "team", "name": "s" }, "spec": { "provider": { "akeyless": {} } },
+    });
+    let provider = |kind| match applied(kind, &object(json.clone())) {
+        Some(Change::StoreApplied(store)) => (store.name.kind(), store.provider),
+        other => panic!("{other:?}"),
+    };
+    for kind in [ListKind::SecretStores, ListKind::ClusterSecretStores] {
+        assert_eq!(provider(kind).1, Some(Provider::Akeyless));
+    }
+}

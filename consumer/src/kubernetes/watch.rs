@@ -1,0 +1,255 @@
+//! From the API to the index, for ever.
+
+use std::{
+    pin::pin,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use eso_relay::admin::Condition;
+use futures::{StreamExt as _, future::join_all};
+use kube::{
+    Api, Client,
+    runtime::watcher::{self, DefaultBackoff, Event, watcher},
+};
+use tokio::{
+    sync::mpsc::Sender,
+    time::{sleep, timeout},
+};
+use tracing::{info, warn};
+
+use super::{ApiVersion, KubernetesConfig, Object, chain, read};
+use crate::index::{Change, ListKind, Listing};
+
+/// For one page of a list. kube waits for an answer without end.
+const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Before asking again for what we may not see.
+const FORBIDDEN_PAUSE: Duration = Duration::from_secs(300);
+
+/// Watches ExternalSecrets, SecretStores and ClusterSecretStores, and sends every change. Errors are
+/// logged and tried again with a jittered exponential delay; it ends when nobody receives.
+///
+/// `condition` is met once everything has been listed, and stays so: an index that is a little old
+/// is better than none. Without permission to see ClusterSecretStores it is met without them; what
+/// reads through one then matches by its key, whatever the provider.
+pub async fn watch(
+    client: Client,
+    version: ApiVersion,
+    config: &KubernetesConfig,
+    changes: Sender<Change>,
+    condition: Condition,
+) -> anyhow::Result<()> {
+    let listings = listings(&config.namespaces);
+    let progress = Progress {
+        unlisted: AtomicUsize::new(listings.len()),
+        changes,
+        condition,
+    };
+    let watches = listings.into_iter().map(|listing| {
+        let resource = version.resource(listing.kind);
+        let api = match &listing.namespace {
+            Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+            None => Api::all_with(client.clone(), &resource),
+        };
+        Watch {
+            listing,
+            api,
+            listed: false,
+            progress: &progress,
+        }
+        .run()
+    });
+    join_all(watches).await;
+    Ok(())
+}
+
+fn listings(namespaces: &[String]) -> Vec<Listing> {
+    let mut everywhere = vec![None];
+    if !namespaces.is_empty() {
+        everywhere = namespaces.iter().cloned().map(Some).collect();
+        everywhere.sort();
+        everywhere.dedup();
+    }
+    let namespaced = |kind| {
+        everywhere
+            .iter()
+            .map(move |namespace| Listing {
+                kind,
+                namespace: namespace.clone(),
+            })
+            .collect::<Vec<_>>()
+    };
+    let mut listings = namespaced(ListKind::ExternalSecrets);
+    listings.extend(namespaced(ListKind::SecretStores));
+    listings.push(Listing {
+        kind: ListKind::ClusterSecretStores,
+        namespace: None,
+    });
+    listings
+}
+
+/// What the watches have in common.
+struct Progress {
+    unlisted: AtomicUsize,
+    changes: Sender<Change>,
+    condition: Condition,
+}
+
+struct Watch<'a> {
+    listing: Listing,
+    api: Api<Object>,
+    /// Whether it counts as listed once.
+    listed: bool,
+    progress: &'a Progress,
+}
+
+/// Nobody receives changes any more.
+struct Closed;
+
+/// Why a watch has to begin anew, and when.
+struct Broken {
+    pause: Option<Duration>,
+}
+
+impl Watch<'_> {
+    async fn run(mut self) {
+        let mut backoff = DefaultBackoff::default();
+        loop {
+            match self.follow(&mut backoff).await {
+                Err(Closed) => return,
+                Ok(Broken { pause }) => {
+                    let pause = pause.or_else(|| backoff.next()).unwrap_or(PAGE_TIMEOUT);
+                    sleep(pause).await;
+                }
+            }
+        }
+    }
+
+    /// Lists, then watches, from the beginning; ends only for what kube's watcher does not mend.
+    async fn follow(&mut self, backoff: &mut DefaultBackoff) -> Result<Broken, Closed> {
+        let mut events = pin!(watcher(self.api.clone(), watcher::Config::default()));
+        let mut listing = true;
+        loop {
+            let next = if listing {
+                timeout(PAGE_TIMEOUT, events.next()).await
+            } else {
+                Ok(events.next().await)
+            };
+            let event = match next {
+                Ok(Some(Ok(event))) => event,
+                Ok(Some(Err(error))) => {
+                    if let Some(broken) = self.failed(&error).await? {
+                        return Ok(broken);
+                    }
+                    sleep(backoff.next().unwrap_or(PAGE_TIMEOUT)).await;
+                    continue;
+                }
+                Ok(None) => return Ok(Broken { pause: None }),
+                Err(_) => {
+                    self.say(&format!("no answer within {PAGE_TIMEOUT:?}"));
+                    return Ok(Broken { pause: None });
+                }
+            };
+            listing =
+                matches!(event, Event::Init) || (listing && !matches!(event, Event::InitDone));
+            self.take(event).await?;
+        }
+    }
+
+    async fn take(&mut self, event: Event<Object>) -> Result<(), Closed> {
+        let kind = self.listing.kind;
+        let change = match event {
+            Event::Init => Some(Change::ListBegins(self.listing.clone())),
+            Event::InitApply(object) | Event::Apply(object) => read::applied(kind, &object),
+            Event::Delete(object) => read::deleted(kind, &object),
+            Event::InitDone => {
+                self.send(Change::ListEnds(self.listing.clone())).await?;
+                return self.listed().await;
+            }
+        };
+        match change {
+            Some(change) => self.send(change).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Whether to begin anew rather than to let kube's watcher go on from where it is.
+    async fn failed(&mut self, error: &watcher::Error) -> Result<Option<Broken>, Closed> {
+        if self.listing.kind == ListKind::ClusterSecretStores && is_forbidden(error) {
+            if !self.listed {
+                warn!(
+                    "no permission to list clustersecretstores: what reads through one matches by its key alone"
+                );
+                self.listed().await?;
+            }
+            return Ok(Some(Broken {
+                pause: Some(FORBIDDEN_PAUSE),
+            }));
+        }
+        self.say(&chain(error));
+        Ok(None)
+    }
+
+    fn say(&self, reason: &str) {
+        let Listing { kind, namespace } = &self.listing;
+        warn!(?kind, namespace, reason, "cannot watch; trying again");
+        if !self.listed {
+            let place = namespace.as_deref().unwrap_or("all namespaces");
+            let unmet = format!("cannot list {kind:?} in {place}: {reason}");
+            self.progress.condition.unmet(unmet);
+        }
+    }
+
+    async fn listed(&mut self) -> Result<(), Closed> {
+        if std::mem::replace(&mut self.listed, true) {
+            return Ok(());
+        }
+        if self.progress.unlisted.fetch_sub(1, Ordering::Relaxed) > 1 {
+            return Ok(());
+        }
+        info!("everything is listed");
+        self.send(Change::Synced).await?;
+        self.progress.condition.met();
+        Ok(())
+    }
+
+    async fn send(&self, change: Change) -> Result<(), Closed> {
+        let sent = self.progress.changes.send(change).await;
+        sent.map_err(|_| Closed)
+    }
+}
+
+fn is_forbidden(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status)) => status.code == 403,
+        watcher::Error::WatchError(status) => status.code == 403,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listed_namespaces_are_watched_each_and_cluster_stores_once() {
+        let shown = |namespaces: &[String]| {
+            let list = listings(namespaces).into_iter();
+            list.map(|l| format!("{:?} {}", l.kind, l.namespace.unwrap_or_default()))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            shown(&["b".into(), "a".into(), "b".into()]),
+            [
+                "ExternalSecrets a",
+                "ExternalSecrets b",
+                "SecretStores a",
+                "SecretStores b",
+                "ClusterSecretStores "
+            ]
+        );
+        assert_eq!(shown(&[]).len(), 3);
+    }
+}

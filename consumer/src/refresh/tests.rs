@@ -1,0 +1,152 @@
+//! Against an API that answers one request in a way of our choosing.
+
+use std::net::SocketAddr;
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+    task::JoinHandle,
+};
+
+use super::*;
+use crate::outcome::Fault;
+
+fn refresher(api: SocketAddr, timeout: Duration) -> Refresher {
+    let mut config = kube::Config::new(format!("http://{api}").parse().unwrap());
+    config.default_retry = false;
+    let client = Client::try_from(config).unwrap();
+    Refresher::new(client, ApiVersion::V1, timeout)
+}
+
+fn value() -> Fingerprint {
+    "0123456789abcdef0123".parse().unwrap()
+}
+
+/// Reads one request, then sends `answer`, or nothing at all for `None`. Returns the request.
+async fn api(answer: Option<String>) -> (SocketAddr, JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let served = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"}}}") {
+            assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0);
+        }
+        match answer {
+            Some(answer) => stream.write_all(answer.as_bytes()).await.unwrap(),
+            None => drop(stream.read_buf(&mut request).await),
+        }
+        String::from_utf8(request).unwrap()
+    });
+    (address, served)
+}
+
+fn answer(status: &str, headers: &str, body: &str) -> Option<String> {
+    let length = body.len();
+    Some(format!(
+        "HTTP/1.1 {status}\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
+    ))
+}
+
+async fn outcome(answer: Option<String>) -> Outcome {
+    let (address, _served) = api(answer).await;
+    let refresher = refresher(address, Duration::from_secs(10));
+    refresher.refresh(&Target::new("team", "db"), value()).await
+}
+
+fn cluster(outcome: &Outcome) -> Option<Option<u64>> {
+    match outcome {
+        Outcome::Retry {
+            fault: Fault::Cluster,
+            after,
+            ..
+        } => Some(after.map(|after| after.as_secs())),
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn one_annotation_is_merged_and_nothing_else() {
+    let (address, served) = api(answer("200 OK", "", "{}")).await;
+    let refresher = refresher(address, Duration::from_secs(10));
+    let outcome = refresher.refresh(&Target::new("team", "db"), value()).await;
+    assert_eq!(outcome, Outcome::Done);
+    let request = served.await.unwrap();
+    let (head, body) = request.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with(
+        "PATCH /apis/external-secrets.io/v1/namespaces/team/externalsecrets/db?&fieldManager=eso-relay "
+    ));
+    assert!(head.contains("content-type: application/merge-patch+json"));
+    assert!(head.contains("as=PartialObjectMetadata;"));
+    assert_eq!(
+        body,
+        r#"{"metadata":{"annotations":{"eso-relay.dev/refresh":"0123456789abcdef0123"}}}"#
+    );
+}
+
+#[tokio::test]
+async fn an_object_that_is_gone_needs_nothing_but_an_api_that_is_gone_is_waited_for() {
+    let gone = r#"{"kind":"Status","reason":"NotFound","details":{"name":"db","kind":"externalsecrets"},"code":404}"#;
+    assert_eq!(
+        outcome(answer("404 Not Found", "", gone)).await,
+        Outcome::Done
+    );
+    let no_api = outcome(answer("404 Not Found", "", "404 page not found")).await;
+    assert_eq!(cluster(&no_api), Some(None));
+}
+
+#[tokio::test]
+async fn an_overloaded_api_says_when_to_come_back() {
+    let details = r#"{"kind":"Status","details":{"retryAfterSeconds":7},"code":429}"#;
+    let told = outcome(answer(
+        "429 Too Many Requests",
+        "retry-after: 3\r\n",
+        details,
+    ))
+    .await;
+    assert_eq!(cluster(&told), Some(Some(7)));
+    let plain = outcome(answer(
+        "429 Too Many Requests",
+        "retry-after: 3\r\n",
+        "Too many requests, please try again later.",
+    ));
+    assert_eq!(cluster(&plain.await), Some(Some(3)));
+}
+
+#[tokio::test]
+async fn a_redirection_is_no_success() {
+    let moved = outcome(answer("302 Found", "location: /login\r\n", "")).await;
+    assert_eq!(cluster(&moved), Some(None));
+}
+
+#[tokio::test]
+async fn a_missing_permission_is_the_targets_and_names_the_reason() {
+    let body = r#"{"kind":"Status","reason":"Forbidden","message":"cannot patch","code":403}"#;
+    match outcome(answer("403 Forbidden", "", body)).await {
+        Outcome::Retry {
+            fault: Fault::Target,
+            after: Some(_),
+            error,
+        } => assert_eq!(error, "403 Forbidden: cannot patch"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn an_api_that_hangs_is_given_up_after_the_timeout() {
+    let (address, _served) = api(None).await;
+    let refresher = refresher(address, Duration::from_millis(50));
+    let hung = refresher.refresh(&Target::new("team", "db"), value()).await;
+    assert_eq!(cluster(&hung), Some(None));
+    assert!(format!("{hung:?}").contains("kubernetes.patch_timeout"));
+}
+
+#[tokio::test]
+async fn an_api_that_is_away_is_the_clusters_fault() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let refresher = refresher(address, Duration::from_secs(10));
+    let away = refresher.refresh(&Target::new("team", "db"), value()).await;
+    assert_eq!(cluster(&away), Some(None));
+}

@@ -105,6 +105,11 @@ impl Lookup {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.finds.is_empty()
+    }
+
     /// Everyone in the family who reads this key, possibly more than once.
     pub(super) fn exact(&self, family: &Family, key: &str, mut found: impl FnMut(Posting)) {
         match self.keys.get(&hash(&self.hasher, family, key)) {

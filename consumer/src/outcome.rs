@@ -92,7 +92,7 @@ fn names_an_object(status: &Status) -> bool {
 
 /// A webhook's refusal has the code of a missing permission unless the webhook chose another; its
 /// text tells them apart (apiserver `admission/plugin/webhook/errors`: "admission webhook … denied the
-/// request"; `admission/plugin/policy/validating`: "ValidatingAdmissionPolicy … denied request").
+/// request"; `admission/plugin/policy/validating`: "`ValidatingAdmissionPolicy` … denied request").
 fn is_admission_denial(status: &Status) -> bool {
     let message = &status.message;
     (message.starts_with("admission webhook ") && message.contains(" denied the request"))
@@ -114,7 +114,7 @@ mod tests {
     }
 
     /// In short: what is done, and after how many seconds if that is fixed.
-    fn short(outcome: Outcome) -> (&'static str, Option<u64>) {
+    fn short(outcome: &Outcome) -> (&'static str, Option<u64>) {
         match outcome {
             Outcome::Done => ("done", None),
             Outcome::Refused { .. } => ("refused", None),
@@ -154,7 +154,7 @@ mod tests {
         ];
         for (code, message, name, after, expected) in cases {
             let outcome = Outcome::of(Err(status(code, message, name, after)));
-            assert_eq!(short(outcome), expected, "{code} {message}");
+            assert_eq!(short(&outcome), expected, "{code} {message}");
         }
         assert_eq!(Outcome::of(Ok(())), Outcome::Done);
     }
@@ -162,8 +162,8 @@ mod tests {
     #[test]
     fn what_never_got_an_answer_is_the_clusters_fault() {
         let timeout = RefreshError::Timeout(Duration::from_secs(5));
-        assert_eq!(short(Outcome::of(Err(timeout))), ("cluster", None));
+        assert_eq!(short(&Outcome::of(Err(timeout))), ("cluster", None));
         let connection = RefreshError::Connection(kube::Error::Service("refused".into()));
-        assert_eq!(short(Outcome::of(Err(connection))), ("cluster", None));
+        assert_eq!(short(&Outcome::of(Err(connection))), ("cluster", None));
     }
 }

@@ -52,8 +52,8 @@ impl Find {
 
     pub(super) fn may_match(&self, provider: Option<&Provider>, names: &Names<'_>) -> bool {
         let below = |path: &String| provider::is_below(provider, path, names.key);
-        let named = |regexp: &Regexp| names.any(|name| regexp.may_match(name));
-        self.spec.path.as_ref().is_none_or(below) && self.regexp.as_ref().is_none_or(named)
+        let fits = |regexp: &Regexp| names.any(|name| regexp.may_match(name));
+        self.spec.path.as_ref().is_none_or(below) && self.regexp.as_ref().is_none_or(fits)
     }
 
     /// Whether secrets below `prefix` may be among those it finds: one path holds the other.
@@ -106,9 +106,9 @@ impl Finds {
     }
 
     /// Forgets the pattern if nobody else uses it.
-    pub(super) fn release(&mut self, find: Arc<Find>) {
-        // Two: this one and our own.
-        if Arc::strong_count(&find) <= 2 {
+    pub(super) fn release(&mut self, find: &Arc<Find>) {
+        // Two: the caller's and our own.
+        if Arc::strong_count(find) <= 2 {
             self.0.remove(&find.spec);
         }
     }

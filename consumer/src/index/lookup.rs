@@ -47,6 +47,10 @@ pub(super) enum Form {
 #[derive(Debug)]
 enum Postings {
     One(Posting),
+    #[expect(
+        clippy::box_collection,
+        reason = "a third of the size, and there is one for every key"
+    )]
     Many(Box<HashSet<Posting>>),
 }
 

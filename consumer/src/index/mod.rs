@@ -69,7 +69,7 @@ pub struct Stats {
     pub references: usize,
     /// Distinct `dataFrom[].find`.
     pub patterns: usize,
-    /// SecretStores and ClusterSecretStores.
+    /// Of either kind.
     pub stores: usize,
     /// ExternalSecrets of which something could not be read.
     pub malformed: usize,
@@ -268,7 +268,7 @@ impl Index {
         for entry in references {
             self.stores.disuse_by(entry.store, id);
             if let lookup::Form::Find(find) = entry.form {
-                self.finds.release(find);
+                self.finds.release(&find);
             }
         }
     }

@@ -48,20 +48,18 @@ fn reads_differently(source: &str) -> bool {
     while at < bytes.len() {
         let rest = &bytes[at..];
         match (class_start, rest) {
-            (_, [b'\\', b'<' | b'>', ..] | [b'\\', b'b', b'{', ..]) => return true,
+            (_, [b'\\', b'<' | b'>', ..] | [b'\\', b'b', b'{', ..])
+            | (Some(_), [b'&', b'&', ..] | [b'-', b'-', ..] | [b'~', b'~', ..]) => return true,
             (_, [b'\\', _, ..]) => at += 1,
             (None, [b'[', ..]) => {
                 at += usize::from(rest.starts_with(b"[^"));
                 class_start = Some(at + 1);
             }
             (Some(_), [b'[', next, ..]) if *next != b':' => return true,
-            (Some(_), [b'&', b'&', ..] | [b'-', b'-', ..] | [b'~', b'~', ..]) => return true,
-            // A bracket that comes first in a class is one of its letters.
-            (Some(start), [b']', ..]) if at != start => {
-                // The bracket of `[:alpha:]` ends that name and not the class.
-                if at < 1 || bytes[at - 1] != b':' {
-                    class_start = None;
-                }
+            // A bracket that comes first in a class is one of its letters, and the bracket of
+            // `[:alpha:]` ends that name and not the class.
+            (Some(start), [b']', ..]) if at != start && bytes[at - 1] != b':' => {
+                class_start = None;
             }
             _ => {}
         }

@@ -26,11 +26,10 @@ const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Before asking again for what we may not see.
 const FORBIDDEN_PAUSE: Duration = Duration::from_secs(300);
 
-/// Watches ExternalSecrets, SecretStores and ClusterSecretStores, and sends every change. Errors are
-/// logged and tried again with a jittered exponential delay; it ends when nobody receives.
+/// Watches ExternalSecrets and both kinds of store, and sends every change. Errors are logged and tried again with a jittered exponential delay; it ends when nobody receives.
 ///
 /// `condition` is met once everything has been listed, and stays so: an index that is a little old
-/// is better than none. Without permission to see ClusterSecretStores it is met without them; what
+/// is better than none. Without permission to see cluster stores it is met without them; what
 /// reads through one then matches by its key, whatever the provider.
 pub async fn watch(
     client: Client,
@@ -70,7 +69,7 @@ fn listings(namespaces: &[String]) -> Vec<Listing> {
         everywhere.sort();
         everywhere.dedup();
     }
-    let namespaced = |kind| {
+    let in_each = |kind| {
         everywhere
             .iter()
             .map(move |namespace| Listing {
@@ -79,8 +78,8 @@ fn listings(namespaces: &[String]) -> Vec<Listing> {
             })
             .collect::<Vec<_>>()
     };
-    let mut listings = namespaced(ListKind::ExternalSecrets);
-    listings.extend(namespaced(ListKind::SecretStores));
+    let mut listings = in_each(ListKind::ExternalSecrets);
+    listings.extend(in_each(ListKind::SecretStores));
     listings.push(Listing {
         kind: ListKind::ClusterSecretStores,
         namespace: None,
@@ -223,8 +222,8 @@ fn is_forbidden(error: &watcher::Error) -> bool {
     match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
         | watcher::Error::WatchStartFailed(kube::Error::Api(status))
-        | watcher::Error::WatchFailed(kube::Error::Api(status)) => status.code == 403,
-        watcher::Error::WatchError(status) => status.code == 403,
+        | watcher::Error::WatchFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => status.code == 403,
         _ => false,
     }
 }

@@ -1,1 +1,3 @@
-//! placeholder
+//! HTTP in, stream out.
+
+pub mod publish;

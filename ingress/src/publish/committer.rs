@@ -1,0 +1,99 @@
+//! Takes what waits and puts it into messages, a few of them in flight at a time.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use async_nats::jetstream;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::task::TaskTracker;
+
+use super::{
+    PublishConfig,
+    gate::Gate,
+    lanes::{Lanes, Submission},
+    message::{Ids, Sender},
+    split::Limits,
+};
+
+/// How many submissions to take from the queue at once.
+const AT_ONCE: usize = 4096;
+
+/// The task that publishes.
+pub struct Committer {
+    submissions: mpsc::UnboundedReceiver<Submission>,
+    /// Empty between two messages; kept for its memory.
+    arrived: Vec<Submission>,
+    lanes: Lanes,
+    gate: Arc<Gate>,
+    in_flight: Arc<Semaphore>,
+    sender: Arc<Sender>,
+    ids: Ids,
+    limits: Limits,
+}
+
+impl Committer {
+    pub(super) fn new(
+        gate: Arc<Gate>,
+        submissions: mpsc::UnboundedReceiver<Submission>,
+        jetstream: jetstream::Context,
+        config: &PublishConfig,
+    ) -> Self {
+        Self {
+            submissions,
+            arrived: Vec::new(),
+            lanes: Lanes::default(),
+            gate: Arc::clone(&gate),
+            in_flight: Arc::new(Semaphore::new(config.in_flight.get())),
+            sender: Arc::new(Sender {
+                jetstream,
+                gate,
+                attempt_timeout: config.attempt_timeout,
+            }),
+            ids: Ids::new(),
+            limits: config.limits(),
+        }
+    }
+
+    /// Ends when every [`Publisher`](super::Publisher) is dropped and everything accepted is
+    /// answered.
+    pub async fn run(mut self) -> anyhow::Result<()> {
+        let publishing = TaskTracker::new();
+        loop {
+            let permit = Arc::clone(&self.in_flight).acquire_owned().await;
+            let permit = permit.context("the committer's semaphore is never closed")?;
+            if !self.take_waiting().await {
+                break;
+            }
+            let Some(gathered) = self.lanes.gather(self.limits) else {
+                continue;
+            };
+            let places = gathered.submissions.iter().map(|waiting| waiting.places);
+            self.gate.release(places.sum());
+            let (sender, id) = (Arc::clone(&self.sender), self.ids.next());
+            publishing.spawn(async move {
+                sender.publish(gathered, id).await;
+                drop(permit);
+            });
+        }
+        publishing.close();
+        publishing.wait().await;
+        Ok(())
+    }
+
+    /// Waits only if there is nothing to publish. False when there never will be.
+    async fn take_waiting(&mut self) -> bool {
+        let arrived = &mut self.arrived;
+        if self.lanes.is_empty() && self.submissions.recv_many(arrived, AT_ONCE).await == 0 {
+            return false;
+        }
+        // Requests that are ready to submit do so before the message closes; alone, it goes at once.
+        tokio::task::yield_now().await;
+        while !self.submissions.is_empty() {
+            self.submissions.recv_many(arrived, AT_ONCE).await;
+        }
+        for submission in arrived.drain(..) {
+            self.lanes.push(submission);
+        }
+        true
+    }
+}

@@ -1,0 +1,137 @@
+//! What decides at once whether events are accepted: the connection, the stream, the queue.
+
+use std::{
+    num::NonZeroU32,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use async_nats::{Client, connection::State};
+use tokio::{sync::Semaphore, time::Instant};
+
+use super::{Metrics, PublishError};
+
+/// For how long one "full" answer of the server speaks for all requests.
+const FULL: Duration = Duration::from_secs(1);
+
+pub(super) struct Gate {
+    client: Client,
+    full: FullMark,
+    queue: u32,
+    /// One for each event that may still wait.
+    free: Semaphore,
+    pub(super) metrics: Metrics,
+}
+
+/// Places of the queue, for the parts of one request.
+pub(super) struct Places(usize);
+
+impl Gate {
+    pub(super) fn new(client: Client, queue: NonZeroU32, metrics: Metrics) -> Self {
+        Self {
+            client,
+            full: FullMark::new(Instant::now()),
+            queue: queue.get(),
+            free: Semaphore::new(queue.get() as usize),
+            metrics,
+        }
+    }
+
+    /// Whether to send anything at all. What is handed to a disconnected client piles up in it, and
+    /// is sent after the reconnect although its sender was told otherwise.
+    pub(super) fn connected(&self) -> bool {
+        self.client.connection_state() == State::Connected
+    }
+
+    pub(super) fn open(&self, now: Instant) -> Result<(), PublishError> {
+        if !self.connected() {
+            Err(PublishError::Disconnected)
+        } else if self.full.is_set(now) {
+            Err(PublishError::StreamFull)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The server has answered that it takes nothing.
+    pub(super) fn stream_is_full(&self, now: Instant) {
+        self.full.set(now);
+    }
+
+    /// Places for all events of a request, or for none. A request larger than the whole queue
+    /// takes all of it: it must not be refused for ever.
+    pub(super) fn reserve(&self, events: usize) -> Result<Places, PublishError> {
+        let places = u32::try_from(events).unwrap_or(u32::MAX).min(self.queue);
+        let permits = self.free.try_acquire_many(places);
+        permits.map_err(|_| PublishError::QueueFull)?.forget();
+        self.metrics.waiting.inc_by(i64::from(places));
+        Ok(Places(places as usize))
+    }
+
+    pub(super) fn release(&self, places: usize) {
+        self.free.add_permits(places);
+        let places = i64::try_from(places).unwrap_or(i64::MAX);
+        self.metrics.waiting.dec_by(places);
+    }
+}
+
+impl Places {
+    /// Up to as many as are left.
+    pub(super) fn take(&mut self, events: usize) -> usize {
+        let taken = events.min(self.0);
+        self.0 -= taken;
+        taken
+    }
+}
+
+/// Whether the server said "full" a moment ago.
+struct FullMark {
+    start: Instant,
+    /// Milliseconds after the start until which it counts.
+    until: AtomicU64,
+}
+
+impl FullMark {
+    fn new(start: Instant) -> Self {
+        Self {
+            start,
+            until: AtomicU64::new(0),
+        }
+    }
+
+    fn set(&self, now: Instant) {
+        self.until.store(self.millis(now + FULL), Ordering::Relaxed);
+    }
+
+    fn is_set(&self, now: Instant) -> bool {
+        self.millis(now) < self.until.load(Ordering::Relaxed)
+    }
+
+    fn millis(&self, at: Instant) -> u64 {
+        let since = at.saturating_duration_since(self.start).as_millis();
+        u64::try_from(since).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_counts_for_a_second() {
+        let start = Instant::now();
+        let mark = FullMark::new(start);
+        assert!(!mark.is_set(start));
+        let now = start + Duration::from_secs(5);
+        mark.set(now);
+        assert!(mark.is_set(now));
+        assert!(mark.is_set(now + Duration::from_millis(999)));
+        assert!(!mark.is_set(now + FULL));
+    }
+
+    #[test]
+    fn the_parts_of_a_request_give_back_exactly_what_it_took() {
+        let mut places = Places(5);
+        assert_eq!([places.take(3), places.take(3), places.take(3)], [3, 2, 0]);
+    }
+}

@@ -1,0 +1,85 @@
+//! What publishing tells Prometheus.
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, EncodeLabelValue},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::{Registry, Unit},
+};
+
+/// The metrics of one [`Publisher`](super::Publisher).
+#[derive(Clone)]
+pub struct Metrics {
+    pub(super) latency: Histogram,
+    pub(super) events: Histogram,
+    pub(super) messages: Family<MessageLabels, Counter>,
+    pub(super) retries: Counter,
+    pub(super) waiting: Gauge,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct MessageLabels {
+    pub(super) result: MessageResult,
+}
+
+/// What became of a message.
+#[expect(
+    non_camel_case_types,
+    reason = "the label's values, as they are written"
+)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub(super) enum MessageResult {
+    stored,
+    full,
+    no_ack,
+    refused,
+}
+
+impl Metrics {
+    /// Adds the metrics to a registry, by their full names.
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            // 0.5 ms to 16 s.
+            latency: Histogram::new(exponential_buckets(0.000_5, 2.0, 16)),
+            events: Histogram::new(exponential_buckets(1.0, 2.0, 11)),
+            messages: Family::default(),
+            retries: Counter::default(),
+            waiting: Gauge::default(),
+        };
+        registry.register_with_unit(
+            "eso_relay_publish_latency",
+            "From the acceptance of a message's oldest event to the PubAck",
+            Unit::Seconds,
+            metrics.latency.clone(),
+        );
+        registry.register(
+            "eso_relay_publish_events_per_message",
+            "How many events went into one message",
+            metrics.events.clone(),
+        );
+        registry.register(
+            "eso_relay_publish_messages",
+            "Messages by what became of them",
+            metrics.messages.clone(),
+        );
+        registry.register(
+            "eso_relay_publish_retries",
+            "Attempts to publish a message after its first one",
+            metrics.retries.clone(),
+        );
+        registry.register(
+            "eso_relay_publish_waiting_events",
+            "Events that are accepted and not yet sent",
+            metrics.waiting.clone(),
+        );
+        metrics
+    }
+
+    pub(super) fn count(&self, result: MessageResult) {
+        self.messages.get_or_create(&MessageLabels { result }).inc();
+    }
+}

@@ -1,0 +1,128 @@
+//! Group commit: an event goes out at once while few messages are in flight, and otherwise with
+//! whatever has gathered meanwhile; each request is answered when its messages are acked.
+//!
+//! ```text
+//! publish ─split─▶ submissions ─queue─▶ lanes, one per subject ─k in flight─▶ message ─PubAck─▶ answer
+//! ```
+
+mod committer;
+mod config;
+mod fault;
+mod gate;
+mod lanes;
+mod message;
+mod metrics;
+mod split;
+
+use std::sync::Arc;
+
+use eso_relay::Event;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
+
+pub use self::{committer::Committer, config::PublishConfig, metrics::Metrics};
+use self::{
+    gate::Gate,
+    lanes::{Submission, Waiter},
+    split::{Limits, split},
+};
+
+/// Why not every event stands in the stream. All but [`PublishError::TooLarge`] pass by themselves:
+/// the sender should come again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// More events wait than `publish.queue` allows.
+    #[error("too many events wait to be published (setting `publish.queue`)")]
+    QueueFull,
+    #[error("not connected to NATS (setting `nats.url`)")]
+    Disconnected,
+    /// The stream takes nothing now: it is full, or the server is short of storage or overloaded.
+    #[error("the stream ESO_RELAY is full: raise its limits with `eso-relay init --max-bytes`")]
+    StreamFull,
+    /// Nobody acked in time. The events may or may not stand in the stream.
+    #[error("no PubAck in time (setting `publish.deadline`)")]
+    NoAck,
+    /// One event alone exceeds the limit of a message.
+    #[error("an event is larger than a message may be (setting `publish.max_message_bytes`)")]
+    TooLarge,
+}
+
+/// Publishes events durably. Clones share one queue.
+#[derive(Clone)]
+pub struct Publisher {
+    gate: Arc<Gate>,
+    queue: mpsc::UnboundedSender<Submission>,
+    limits: Limits,
+    deadline: std::time::Duration,
+}
+
+type Answer = oneshot::Receiver<Result<(), PublishError>>;
+
+/// The two ends of the queue: hand the [`Publisher`] to the handlers and run the [`Committer`].
+///
+/// `jetstream` must belong to `client`; its own timeout should not be shorter than
+/// [`PublishConfig::attempt_timeout`].
+pub fn publisher(
+    client: async_nats::Client,
+    jetstream: async_nats::jetstream::Context,
+    config: &PublishConfig,
+    metrics: Metrics,
+) -> (Publisher, Committer) {
+    let gate = Arc::new(Gate::new(client, config.queue, metrics));
+    // Bounded by the gate: in events rather than in requests.
+    let (queue, submissions) = mpsc::unbounded_channel();
+    let publisher = Publisher {
+        gate: Arc::clone(&gate),
+        queue,
+        limits: config.limits(),
+        deadline: config.deadline,
+    };
+    (
+        publisher,
+        Committer::new(gate, submissions, jetstream, config),
+    )
+}
+
+impl Publisher {
+    /// Returns when every event stands in the stream, or why not.
+    ///
+    /// On an error some of the events may stand there nevertheless. Dropping the future does not
+    /// take back what was accepted.
+    pub async fn publish(&self, events: &[Event]) -> Result<(), PublishError> {
+        for answer in self.submit(events)? {
+            // A dropped answer means that the committer or its task is gone: the outcome is unknown.
+            answer.await.unwrap_or(Err(PublishError::NoAck))?;
+        }
+        Ok(())
+    }
+
+    /// All events are accepted, or none.
+    fn submit(&self, events: &[Event]) -> Result<Vec<Answer>, PublishError> {
+        let now = Instant::now();
+        self.gate.open(now)?;
+        let parts = split(events, self.limits)?;
+        let mut places = self.gate.reserve(events.len())?;
+        let mut answers = Vec::with_capacity(parts.len());
+        for part in parts {
+            let (done, answer) = oneshot::channel();
+            let submission = Submission {
+                places: places.take(part.events.len()),
+                part,
+                waiter: Waiter {
+                    accepted: now,
+                    deadline: now + self.deadline,
+                    done,
+                },
+            };
+            // An error drops the waiter, and with that answers.
+            self.queue.send(submission).ok();
+            answers.push(answer);
+        }
+        Ok(answers)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,129 @@
+//! Against a real nats-server; where a test must decide when and what the stream answers, a plain
+//! subscriber plays the stream.
+
+use std::{collections::HashSet, time::Duration};
+
+use async_nats::{Client, jetstream::Context};
+use eso_relay::{
+    Event,
+    event::{Keys, Kind, Match, Operation, Origin, decode_batch},
+    nats::{NatsConfig, connect_once, connected},
+    stream::{EVENTS_HEADER, Limits, Stream},
+};
+use futures::{StreamExt as _, future::join_all};
+use tokio::{task::JoinHandle, time::timeout};
+
+use super::*;
+
+mod fake_stream;
+mod nats_server;
+mod outage;
+mod real_stream;
+
+use nats_server::NatsServer;
+
+/// Long enough for a slow machine; nothing waits for it when all is well.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(super) fn event(source: &str, id: &str) -> Event {
+    Event {
+        id: id.to_owned(),
+        source: source.parse().unwrap(),
+        kind: Kind::SecretChanged,
+        time: None,
+        traceparent: None,
+        provider: "akeyless".parse().unwrap(),
+        operation: Operation::Updated,
+        matches: Match::Exact(Keys::new(vec![format!("/secret/{id}")]).unwrap()),
+        version: None,
+        scope: std::collections::BTreeMap::default(),
+        target: None,
+        received_at: jiff::Timestamp::UNIX_EPOCH,
+        origin: Origin::default(),
+    }
+}
+
+struct Setup {
+    server: NatsServer,
+    client: Client,
+    jetstream: Context,
+    publisher: Publisher,
+    committer: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Setup {
+    /// Without a stream.
+    async fn new(config: &PublishConfig) -> Self {
+        let server = NatsServer::start().await.unwrap();
+        let nats = NatsConfig::at(server.url());
+        let client = connect_once(&nats, "publish-test", PATIENCE).await.unwrap();
+        let jetstream = nats.jetstream(client.clone(), config.attempt_timeout);
+        let metrics = Metrics::register(&mut prometheus_client::registry::Registry::default());
+        let (publisher, committer) =
+            super::publisher(client.clone(), jetstream.clone(), config, metrics);
+        Self {
+            server,
+            client,
+            jetstream,
+            publisher,
+            committer: tokio::spawn(committer.run()),
+        }
+    }
+
+    /// With the stream as `init` declares it, but for its size in messages.
+    async fn with_stream(config: &PublishConfig, max_messages: i64) -> Self {
+        let setup = Self::new(config).await;
+        let mut stream = Stream::Events.config(&Limits::default());
+        stream.max_messages = max_messages;
+        setup.jetstream.create_stream(stream).await.unwrap();
+        setup
+    }
+
+    /// The ids of all events in the stream, message by message.
+    async fn stored(&self) -> Vec<Vec<String>> {
+        let stream = self.jetstream.get_stream(Stream::Events.name()).await;
+        let stream = stream.unwrap();
+        let last = stream.get_info().await.unwrap().state.last_sequence;
+        let mut messages = Vec::new();
+        for sequence in 1..=last {
+            let message = stream.get_raw_message(sequence).await.unwrap();
+            let ids = ids(&message.payload);
+            let counted = message.headers.get(EVENTS_HEADER).unwrap().as_str();
+            assert_eq!(counted, ids.len().to_string());
+            messages.push(ids);
+        }
+        messages
+    }
+
+    fn publish(&self, id: &str) -> JoinHandle<Result<(), PublishError>> {
+        let publisher = self.publisher.clone();
+        let event = event("s", id);
+        tokio::spawn(async move { publisher.publish(&[event]).await })
+    }
+}
+
+fn ids(body: &[u8]) -> Vec<String> {
+    let events = decode_batch(body).unwrap().into_iter();
+    events.map(|event| event.unwrap().id).collect()
+}
+
+async fn result(publish: JoinHandle<Result<(), PublishError>>) -> Result<(), PublishError> {
+    timeout(PATIENCE, publish)
+        .await
+        .expect("an answer")
+        .unwrap()
+}
+
+fn config() -> PublishConfig {
+    PublishConfig::default()
+}
+
+fn short() -> PublishConfig {
+    PublishConfig {
+        attempt_timeout: Duration::from_millis(300),
+        deadline: Duration::from_millis(600),
+        ..config()
+    }
+}
+
+const UNLIMITED: i64 = -1;

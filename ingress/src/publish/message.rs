@@ -38,7 +38,6 @@ impl Sender {
         let Some(mut message) = Message::new(gathered, &id) else {
             return self.gate.metrics.count(MessageResult::no_ack);
         };
-        let metrics = &self.gate.metrics;
         let mut pauses = pauses();
         let result = loop {
             match self.attempt(&message).await {
@@ -48,10 +47,9 @@ impl Sender {
             }
             message.expire(Instant::now());
             if message.waiters.is_empty() {
-                warn!(id, subject = %message.subject, "no PubAck in time; the senders were told to come again");
-                return metrics.count(MessageResult::no_ack);
+                break Err(Fault::Transient);
             }
-            metrics.retries.inc();
+            self.gate.metrics.retries.inc();
             sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
         };
         self.conclude(message, result);
@@ -87,7 +85,10 @@ impl Sender {
                 metrics.latency.observe(message.age(now).as_secs_f64());
                 (MessageResult::stored, Ok(()))
             }
-            Err(Fault::Transient) => (MessageResult::no_ack, Err(PublishError::NoAck)),
+            Err(Fault::Transient) => {
+                warn!(subject = %message.subject, "no PubAck in time; the senders were told to come again");
+                (MessageResult::no_ack, Err(PublishError::NoAck))
+            }
             Err(Fault::Full) => {
                 self.gate.stream_is_full(now);
                 (MessageResult::full, Err(PublishError::StreamFull))

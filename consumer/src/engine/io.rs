@@ -15,10 +15,21 @@ pub struct Delivery {
     pub sequence: Sequence,
     /// How often the server has delivered it, this time included: 1 or more.
     pub attempt: u64,
-    /// What its events mean, in the order of the message: the later the newer.
-    pub refreshes: Vec<(Target, Fingerprint)>,
+    /// What its events mean: one for each pair of an event and a target.
+    pub refreshes: Vec<Refresh>,
     /// Events of it that nobody can handle.
     pub rejected: Vec<Rejection>,
+}
+
+/// What one event means for one target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refresh {
+    pub target: Target,
+    pub value: Fingerprint,
+    /// The event's place in the message: the later the newer.
+    pub index: usize,
+    /// What the object carries now, as far as the watch knows. If it is `value`, nothing is left to do.
+    pub carries: Option<Fingerprint>,
 }
 
 /// An event that becomes a dead letter.

@@ -1,5 +1,142 @@
 //! The state machine between deliveries and patches: no I/O, no clock, no lock.
+//!
+//! ```text
+//! Delivery ─intake─▶ targets ─lane─▶ Patch, Patched ─patch─▶ last target done ─settle─▶ Ack, dead letter or Nak
+//! ```
+//!
+//! One task owns it, tells it what happened and does what it says. It promises:
+//!
+//! - no ack before each target of the delivery carried its value, or a newer one, or is gone;
+//! - at most one patch in flight for a target, always of the newest value known;
+//! - each event takes effect or becomes a dead letter;
+//! - its memory follows the held deliveries and their targets, nothing else.
 
+mod api;
+mod backoff;
+mod held;
+mod intake;
 mod io;
+mod lane;
+mod patch;
+mod settings;
+mod settle;
+mod timers;
+mod work;
 
-pub use self::io::{Delivery, Input, Output, Rejection, Sequence};
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    time::Duration,
+};
+
+use fastrand::Rng;
+
+use self::{
+    api::Api,
+    held::{Storing, Working},
+    lane::Lane,
+    timers::{Timer, Timers},
+    work::Work,
+};
+pub use self::{
+    io::{Delivery, Input, Output, Refresh, Rejection, Sequence},
+    settings::Settings,
+};
+use crate::target::Target;
+
+#[derive(Debug)]
+pub struct Engine {
+    settings: Settings,
+    rng: Rng,
+    working: BTreeMap<Sequence, Working>,
+    storing: BTreeMap<Sequence, Storing>,
+    targets: HashMap<Target, Work>,
+    lane: Lane,
+    api: Api,
+    timers: Timers,
+    outputs: VecDeque<Output>,
+    stopping: bool,
+}
+
+impl Engine {
+    /// The seed drives the jitter of the back-offs, and nothing else.
+    pub fn new(settings: Settings, seed: u64) -> Self {
+        Self {
+            lane: Lane::new(settings.patches_in_flight, settings.patches_per_second),
+            settings,
+            rng: Rng::with_seed(seed),
+            working: BTreeMap::new(),
+            storing: BTreeMap::new(),
+            targets: HashMap::new(),
+            api: Api::default(),
+            timers: Timers::default(),
+            outputs: VecDeque::new(),
+            stopping: false,
+        }
+    }
+
+    /// Takes in what happened. `now` is the time since the start of the process, by a clock that
+    /// does not go back. Afterwards, do all of [`Self::next_output`].
+    pub fn handle(&mut self, now: Duration, input: Input) {
+        match input {
+            Input::Delivery(delivery) => self.take(now, delivery),
+            Input::Panicked { sequence, attempt } => self.panicked(now, sequence, attempt),
+            Input::Patched {
+                target,
+                value,
+                outcome,
+            } => self.patched(now, &target, value, outcome),
+            Input::Observed {
+                target,
+                value: Some(value),
+            } => self.observed(&target, value),
+            Input::Observed { value: None, .. } | Input::Tick => {}
+            Input::Deleted(target) => self.deleted(&target),
+            Input::DeadLettered { sequence, stored } => self.dead_lettered(sequence, stored),
+            Input::Stop => self.stop(),
+        }
+        self.fire_timers(now);
+        self.start_patches(now);
+    }
+
+    /// What is to be done, in this order.
+    pub fn next_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When it wants the next [`Input::Tick`], unless another input comes first.
+    pub fn wake_at(&self) -> Option<Duration> {
+        self.timers.next().into_iter().chain(self.next_start()).min()
+    }
+
+    /// How many more deliveries it will take: none while stopping or while the API is away.
+    pub fn capacity(&self) -> usize {
+        if self.stopping || self.api.is_away() {
+            return 0;
+        }
+        let held = self.working.len() + self.storing.len();
+        self.settings.max_deliveries.saturating_sub(held)
+    }
+
+    /// No delivery is held and no patch is in flight.
+    pub fn is_idle(&self) -> bool {
+        self.working.is_empty() && self.storing.is_empty() && self.targets.is_empty()
+    }
+
+    fn fire_timers(&mut self, now: Duration) {
+        while let Some(timer) = self.timers.pop_due(now) {
+            match timer {
+                Timer::Progress(sequence) => {
+                    self.outputs.push_back(Output::Progress(sequence));
+                    self.expect_progress(now, sequence);
+                }
+                Timer::GiveUp(sequence) => self.give_up(sequence),
+                Timer::Rest(target) => self.rested(&target),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+//! Deliveries come in.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use eso_relay::stream::Reason;
+
+use super::{
+    Delivery, Engine, Output, Rejection, Sequence, backoff::REDELIVERY, held::Working,
+    timers::Timer, work::Work,
+};
+
+impl Engine {
+    pub(super) fn take(&mut self, now: Duration, delivery: Delivery) {
+        let (sequence, attempt) = (delivery.sequence, delivery.attempt);
+        if self.redelivered(now, sequence, attempt) {
+            return;
+        }
+        if self.stopping {
+            return self.nak(sequence, None);
+        }
+        self.expect_progress(now, sequence);
+        if attempt > self.settings.max_attempts {
+            return self.give_up_unseen(sequence, attempt, "it never came to an end");
+        }
+        let give_up_at = now.saturating_add(self.settings.give_up_after);
+        self.timers.set(Timer::GiveUp(sequence), give_up_at);
+        let delivery = Working::new(delivery);
+        for (target, want) in &delivery.open {
+            let lane = &mut self.lane;
+            self.targets
+                .entry(target.clone())
+                .or_insert_with_key(|target| Work::new(lane.push(target.clone())))
+                .waiting
+                .insert(want.version(sequence), want.value);
+        }
+        self.working.insert(sequence, delivery);
+        self.settle(sequence);
+    }
+
+    /// Decoding or matching it panicked: another time it may go well, say on another version.
+    pub(super) fn panicked(&mut self, now: Duration, sequence: Sequence, attempt: u64) {
+        if self.redelivered(now, sequence, attempt) {
+            return;
+        }
+        if self.stopping {
+            self.nak(sequence, None);
+        } else if attempt > self.settings.max_attempts {
+            self.expect_progress(now, sequence);
+            self.give_up_unseen(sequence, attempt, "handling it panicked");
+        } else {
+            let delay = REDELIVERY.delay(attempt, &mut self.rng);
+            self.nak(sequence, Some(delay));
+        }
+    }
+
+    /// A message that is held already came once more: its work goes on as it is.
+    fn redelivered(&mut self, now: Duration, sequence: Sequence, attempt: u64) -> bool {
+        let held = match (
+            self.working.get_mut(&sequence),
+            self.storing.get_mut(&sequence),
+        ) {
+            (Some(working), _) => &mut working.attempt,
+            (None, Some(storing)) => &mut storing.attempt,
+            (None, None) => return false,
+        };
+        *held = attempt;
+        self.expect_progress(now, sequence);
+        true
+    }
+
+    /// From now on the server waits for a sign of life.
+    pub(super) fn expect_progress(&mut self, now: Duration, sequence: Sequence) {
+        // Never at once again, whatever the setting: the timers would never come to an end.
+        let every = self.settings.progress_every.max(Duration::from_millis(1));
+        let at = now.saturating_add(every);
+        self.timers.set(Timer::Progress(sequence), at);
+    }
+
+    fn give_up_unseen(&mut self, sequence: Sequence, attempt: u64, cause: &str) {
+        let whole_message = Rejection {
+            index: None,
+            reason: Reason::TooManyAttempts,
+            error: format!("delivered {attempt} times: {cause}"),
+        };
+        self.store(sequence, attempt, BTreeMap::from([(None, whole_message)]));
+    }
+
+    pub(super) fn nak(&mut self, sequence: Sequence, delay: Option<Duration>) {
+        self.outputs.push_back(Output::Nak { sequence, delay });
+    }
+}

@@ -1,0 +1,185 @@
+//! Patches go out, and what comes of them.
+
+use std::time::Duration;
+
+use eso_relay::{event::Fingerprint, stream::Reason};
+
+use super::{
+    Engine, Output,
+    backoff::{CLUSTER, TARGET},
+    held::Version,
+    timers::Timer,
+    work::Phase,
+};
+use crate::{
+    outcome::{Fault, Outcome},
+    target::Target,
+};
+
+impl Engine {
+    pub(super) fn start_patches(&mut self, now: Duration) {
+        while self.next_start().is_some_and(|at| at <= now) {
+            let Some(target) = self.lane.start(now, self.api.most_in_flight()) else {
+                return;
+            };
+            let Some(work) = self.targets.get_mut(&target) else {
+                continue;
+            };
+            let Some((version, value)) = work.pending() else {
+                continue;
+            };
+            work.phase = Phase::Patching { version, value };
+            self.api.asked();
+            self.outputs.push_back(Output::Patch { target, value });
+        }
+    }
+
+    /// When the next patch may start, if only time is wanting.
+    pub(super) fn next_start(&self) -> Option<Duration> {
+        if self.stopping {
+            return None;
+        }
+        let lane = self.lane.wake_at(self.api.most_in_flight())?;
+        Some(lane.max(self.api.next()))
+    }
+
+    pub(super) fn patched(
+        &mut self,
+        now: Duration,
+        target: &Target,
+        value: Fingerprint,
+        outcome: Outcome,
+    ) {
+        let Some(work) = self.targets.get_mut(target) else {
+            return;
+        };
+        let Phase::Patching { version, value: asked } = work.phase else {
+            return;
+        };
+        if asked != value {
+            return;
+        }
+        self.lane.ended();
+        work.phase = Phase::Ready(self.lane.push(target.clone()));
+        match outcome {
+            Outcome::Done => {
+                self.answered(target);
+                self.close(target, version, None);
+            }
+            Outcome::Refused { error } => {
+                self.answered(target);
+                self.close(target, version, Some((Reason::Refused, &error)));
+            }
+            Outcome::Retry {
+                fault,
+                after,
+                error,
+            } => {
+                self.retry(now, target, fault, after, error);
+                self.settle_waiting(target);
+            }
+        }
+        self.tidy(target);
+    }
+
+    fn answered(&mut self, target: &Target) {
+        self.api.answered();
+        if let Some(work) = self.targets.get_mut(target) {
+            work.answered();
+        }
+    }
+
+    fn retry(
+        &mut self,
+        now: Duration,
+        target: &Target,
+        fault: Fault,
+        after: Option<Duration>,
+        error: String,
+    ) {
+        let Some(work) = self.targets.get_mut(target) else {
+            return;
+        };
+        let failures = work.failed(fault, error);
+        let rest = match fault {
+            Fault::Cluster => {
+                self.api.failed(now, &mut self.rng);
+                CLUSTER.delay(failures, &mut self.rng)
+            }
+            Fault::Target => {
+                self.api.answered();
+                TARGET.delay(failures, &mut self.rng)
+            }
+        };
+        let rest = if self.api.is_away() {
+            // It takes its turn as a probe; the probes have a back-off of their own.
+            after.unwrap_or_default()
+        } else {
+            rest.max(after.unwrap_or_default())
+        };
+        if let (Phase::Ready(ticket), false) = (work.phase, rest.is_zero()) {
+            self.lane.remove(ticket);
+            work.phase = Phase::Resting;
+            let until = now.saturating_add(rest);
+            self.timers.set(Timer::Rest(target.clone()), until);
+        }
+    }
+
+    pub(super) fn rested(&mut self, target: &Target) {
+        if let Some(work) = self.targets.get_mut(target) {
+            work.phase = Phase::Ready(self.lane.push(target.clone()));
+        }
+    }
+
+    /// Another replica may have patched it, or a patch whose answer was lost. Only an exact value
+    /// says anything: fingerprints have no order.
+    pub(super) fn observed(&mut self, target: &Target, value: Fingerprint) {
+        let work = self.targets.get(target);
+        if let Some(version) = work.and_then(|work| work.version_of(value)) {
+            self.close(target, version, None);
+            self.tidy(target);
+        }
+    }
+
+    /// Nothing is left to refresh.
+    pub(super) fn deleted(&mut self, target: &Target) {
+        let newest = self.targets.get(target).and_then(super::Work::pending);
+        if let Some((version, _)) = newest {
+            self.close(target, version, None);
+            self.tidy(target);
+        }
+    }
+
+    /// Releases every delivery that waits for `done` or an older value of the target.
+    fn close(&mut self, target: &Target, done: Version, failure: Option<(Reason, &str)>) {
+        let Some(work) = self.targets.get_mut(target) else {
+            return;
+        };
+        for Version { sequence, .. } in work.take_up_to(done) {
+            if let Some(delivery) = self.working.get_mut(&sequence) {
+                delivery.close(target, failure);
+            }
+            self.settle(sequence);
+        }
+    }
+
+    /// Forgets a target that nobody waits for.
+    pub(super) fn tidy(&mut self, target: &Target) {
+        let Some(work) = self.targets.get(target) else {
+            return;
+        };
+        if !work.waiting.is_empty() {
+            return;
+        }
+        match work.phase {
+            Phase::Patching { .. } => return,
+            Phase::Ready(ticket) => self.lane.remove(ticket),
+            Phase::Resting => self.timers.cancel(&Timer::Rest(target.clone())),
+        }
+        self.targets.remove(target);
+        if self.targets.is_empty() {
+            // Nothing is left that could probe the API: the next delivery will show.
+            self.api.answered();
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! What an operator may choose.
+
+use std::time::Duration;
+
+use eso_relay::stream::ACK_WAIT;
+
+/// The limits within which the engine works.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How many deliveries are held at once. Default 500.
+    pub max_deliveries: usize,
+    /// How many patches are under way at once, at least 1. Default 32.
+    pub patches_in_flight: usize,
+    /// How many patches start in a second, bursts of one second included. Default: as many as
+    /// `patches_in_flight` lets through. Zero and less limit nothing.
+    pub patches_per_second: Option<f64>,
+    /// How often the server is told that a delivery is still at work. Default: a third of [`ACK_WAIT`].
+    pub progress_every: Duration,
+    /// A message that is delivered more often becomes a dead letter. Default 20.
+    pub max_attempts: u64,
+    /// What a cluster could not take for so long becomes a dead letter. Default 24 h.
+    pub give_up_after: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            max_deliveries: 500,
+            patches_in_flight: 32,
+            patches_per_second: None,
+            progress_every: ACK_WAIT / 3,
+            max_attempts: 20,
+            give_up_after: Duration::from_secs(24 * 3600),
+        }
+    }
+}

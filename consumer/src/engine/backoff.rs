@@ -12,7 +12,8 @@ pub(super) struct Backoff {
 }
 
 /// A target, after a fault of the cluster.
-pub(super) const CLUSTER: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(30));
+pub(super) const CLUSTER: Backoff =
+    Backoff::new(Duration::from_millis(100), Duration::from_secs(30));
 /// A target, after a fault of its own: a person has to mend it, so there is no hurry.
 pub(super) const TARGET: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
 /// The next probe of an API that is away. Short: this is how late its return is noticed.
@@ -45,7 +46,11 @@ mod tests {
         for (failures, seconds) in [(0, 1), (1, 1), (2, 2), (3, 4), (7, 60), (u64::MAX, 60)] {
             let whole = Duration::from_secs(seconds);
             let delays: Vec<_> = (0..50).map(|_| TARGET.delay(failures, &mut rng)).collect();
-            assert!(delays.iter().all(|delay| (whole / 2..=whole).contains(delay)));
+            assert!(
+                delays
+                    .iter()
+                    .all(|delay| (whole / 2..=whole).contains(delay))
+            );
             assert!(delays.windows(2).any(|pair| pair[0] != pair[1]));
         }
     }

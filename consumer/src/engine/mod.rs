@@ -105,7 +105,11 @@ impl Engine {
 
     /// When it wants the next [`Input::Tick`], unless another input comes first.
     pub fn wake_at(&self) -> Option<Duration> {
-        self.timers.next().into_iter().chain(self.next_start()).min()
+        self.timers
+            .next()
+            .into_iter()
+            .chain(self.next_start())
+            .min()
     }
 
     /// How many more deliveries it will take: none while stopping or while the API is away.

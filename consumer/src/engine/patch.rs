@@ -53,7 +53,11 @@ impl Engine {
         let Some(work) = self.targets.get_mut(target) else {
             return;
         };
-        let Phase::Patching { version, value: asked } = work.phase else {
+        let Phase::Patching {
+            version,
+            value: asked,
+        } = work.phase
+        else {
             return;
         };
         if asked != value {

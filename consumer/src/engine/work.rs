@@ -24,7 +24,10 @@ pub(super) enum Phase {
     /// In the lane's queue.
     Ready(Ticket),
     /// This is in flight.
-    Patching { version: Version, value: Fingerprint },
+    Patching {
+        version: Version,
+        value: Fingerprint,
+    },
     /// Until its timer fires.
     Resting,
 }

@@ -1,0 +1,65 @@
+//! The engine in a model world: a stream, a Kubernetes API, replicas, and everything that goes wrong.
+//!
+//! `ESO_RELAY_SCHEDULES=1000000` runs more of them, `ESO_RELAY_SEED=7` one of them, step by step.
+
+mod cluster;
+mod finale;
+mod plan;
+mod promises;
+mod replica;
+mod server;
+mod world;
+
+use std::{env, thread};
+
+use self::world::World;
+
+/// A value's place in the order of the stream: sequence, then place in the message.
+type Order = (u64, usize);
+
+#[test]
+fn every_promise_holds_in_ten_thousand_random_schedules() {
+    if let Some(seed) = setting("ESO_RELAY_SEED") {
+        return run(seed, true);
+    }
+    let schedules = setting("ESO_RELAY_SCHEDULES").unwrap_or(10_000);
+    let threads = thread::available_parallelism().map_or(1, |threads| threads.get() as u64);
+    thread::scope(|scope| {
+        for first in 0..threads {
+            scope.spawn(move || {
+                for seed in (first..schedules).step_by(usize::try_from(threads).unwrap()) {
+                    run(seed, false);
+                }
+            });
+        }
+    });
+}
+
+fn setting(name: &str) -> Option<u64> {
+    let text = env::var(name).ok()?;
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name}={text} is not a whole number")),
+    )
+}
+
+fn run(seed: u64, verbose: bool) {
+    let _replay = Replay(seed);
+    let mut world = World::new(seed, verbose);
+    world.run();
+    world.finish();
+}
+
+/// Says how to see a failure again.
+struct Replay(u64);
+
+impl Drop for Replay {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!(
+                "schedule {seed} failed; to replay it: ESO_RELAY_SEED={seed} cargo test -p eso-relay-consumer every_promise -- --nocapture",
+                seed = self.0
+            );
+        }
+    }
+}

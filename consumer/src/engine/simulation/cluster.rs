@@ -1,0 +1,106 @@
+//! The Kubernetes API: objects with one annotation each.
+
+use std::time::Duration;
+
+use eso_relay::event::Fingerprint;
+
+use super::Order;
+use crate::target::Target;
+
+pub(super) struct Cluster {
+    pub(super) objects: Vec<Object>,
+    /// Sent and not answered yet.
+    pub(super) patches: Vec<Patch>,
+    /// Given up by the sender, yet still on their way.
+    pub(super) late: Vec<Patch>,
+    pub(super) is_away: bool,
+}
+
+#[derive(Clone, Default)]
+pub(super) struct Object {
+    pub(super) exists: bool,
+    pub(super) annotation: Option<Fingerprint>,
+    /// The newest value that it ever carried.
+    pub(super) newest: Option<Order>,
+    /// When it was last seen to be gone.
+    gone: Option<Duration>,
+    /// An admission webhook refuses its changes for good.
+    pub(super) refuses: bool,
+    /// The newest value that was refused.
+    pub(super) refused: Option<Order>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Patch {
+    /// Which process asked for it.
+    pub(super) process: u64,
+    pub(super) object: usize,
+    pub(super) order: Order,
+}
+
+impl Cluster {
+    pub(super) fn new(objects: usize) -> Self {
+        let object = Object {
+            exists: true,
+            ..Object::default()
+        };
+        Self {
+            objects: vec![object; objects],
+            patches: Vec::new(),
+            late: Vec::new(),
+            is_away: false,
+        }
+    }
+
+    pub(super) fn apply(&mut self, patch: Patch) {
+        let object = &mut self.objects[patch.object];
+        if object.exists && !object.refuses {
+            object.annotation = Some(fingerprint(patch.order));
+            object.newest = object.newest.max(Some(patch.order));
+        }
+    }
+
+    /// Creates it or deletes it.
+    pub(super) fn toggle(&mut self, now: Duration, object: usize) {
+        let object = &mut self.objects[object];
+        object.exists = !object.exists;
+        object.annotation = None;
+        object.gone = Some(now);
+    }
+
+    /// What the watch shows of it.
+    pub(super) fn shows(&self, object: usize) -> Option<Option<Fingerprint>> {
+        let object = &self.objects[object];
+        object.exists.then_some(object.annotation)
+    }
+
+    /// Whether the object carried the value or a newer one, or was gone after it was published.
+    pub(super) fn is_done(&self, object: usize, order: Order, published: Duration) -> bool {
+        let object = &self.objects[object];
+        !object.exists || object.newest >= Some(order) || object.gone >= Some(published)
+    }
+
+    pub(super) fn was_ever_gone(&self, object: usize) -> bool {
+        self.objects[object].gone.is_some()
+    }
+}
+
+pub(super) fn target(object: usize) -> Target {
+    Target::new("apps", &object.to_string())
+}
+
+pub(super) fn object(target: &Target) -> usize {
+    target.name().parse().unwrap()
+}
+
+/// The value of an event, which says its order.
+pub(super) fn fingerprint((sequence, index): Order) -> Fingerprint {
+    format!("{sequence:018x}{index:02x}").parse().unwrap()
+}
+
+pub(super) fn order(value: Fingerprint) -> Order {
+    let digits = value.to_string();
+    let number = |digits| u64::from_str_radix(digits, 16).unwrap();
+    let index = usize::try_from(number(&digits[18..])).unwrap();
+    (number(&digits[2..18]), index)
+}

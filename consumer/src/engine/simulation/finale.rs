@@ -1,0 +1,109 @@
+//! All faults end, time goes on, and everything must come to its end.
+
+use std::time::Duration;
+
+use super::{
+    cluster::{fingerprint, target},
+    world::World,
+};
+
+/// Enough for twenty deliveries of a poisonous message, five minutes apart.
+const PATIENCE: Duration = Duration::from_secs(2 * 3600);
+
+impl World {
+    pub(super) fn finish(&mut self) {
+        self.mend();
+        let deadline = self.now + PATIENCE;
+        while self.now < deadline {
+            self.work();
+            if self.is_over() {
+                return self.judge();
+            }
+            let wakes = self.replicas.iter().filter_map(|it| it.engine.wake_at());
+            let next = wakes.chain(self.server.next_due()).min();
+            self.advance_to(next.expect("nothing will ever happen again").max(self.now));
+            // A message that is due but that nobody has room for waits for a later wake-up.
+            self.advance_to(self.now + Duration::from_millis(500));
+        }
+        panic!("it never comes to an end");
+    }
+
+    fn mend(&mut self) {
+        self.plan.cluster_faults = 0.0;
+        self.plan.target_faults = 0.0;
+        self.plan.watch_losses = 0.0;
+        self.cluster.is_away = false;
+        self.server.takes_dead_letters = true;
+        for object in &mut self.cluster.objects {
+            object.refuses = false;
+        }
+        self.start_replicas();
+        self.relist();
+    }
+
+    /// Everything that can happen now.
+    fn work(&mut self) {
+        loop {
+            while !self.cluster.patches.is_empty() {
+                self.answer(0);
+            }
+            self.answer_letters();
+            while self.replicas.iter().any(|it| !it.watch.is_empty()) {
+                self.watch();
+            }
+            let room = self.replicas.iter().find(|it| it.engine.capacity() > 0);
+            let due = self.server.available(self.now).first().copied();
+            match (room.map(|it| it.process), due) {
+                (Some(process), Some(sequence)) => self.deliver_to(process, sequence),
+                _ if self.cluster.patches.is_empty() => return,
+                _ => {}
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        let mut messages = self.server.messages();
+        messages.all(|(_, message)| message.is_settled())
+            && self
+                .replicas
+                .iter()
+                .all(|it| it.held.is_empty() && it.in_flight.is_empty())
+    }
+
+    fn judge(&self) {
+        for replica in &self.replicas {
+            let engine = &replica.engine;
+            assert!(engine.is_idle() && engine.lane.waiting() == 0 && engine.timers.len() == 0);
+            assert_eq!(engine.wake_at(), None);
+            assert_eq!(engine.capacity(), self.plan.settings.max_deliveries);
+        }
+        let mut newest = vec![None; self.plan.objects];
+        for (sequence, message) in self.server.messages() {
+            for (index, event) in message.events.iter().enumerate() {
+                let dead = message.dead.contains(&None) || message.dead.contains(&Some(index));
+                assert!(dead || !event.undecodable, "an unreadable event vanished");
+                for &object in event.objects.iter().filter(|_| !event.undecodable) {
+                    let order = (sequence, index);
+                    let done = self.cluster.is_done(object, order, message.published);
+                    // An object that came and went may not have been seen when it was matched.
+                    let unseen = self.cluster.was_ever_gone(object);
+                    assert!(
+                        done || dead || unseen,
+                        "{order:?} never reached {}",
+                        target(object)
+                    );
+                    newest[object] = Some(fingerprint(order));
+                }
+            }
+        }
+        if self.plan.calm {
+            let carried: Vec<_> = self
+                .cluster
+                .objects
+                .iter()
+                .map(|it| it.annotation)
+                .collect();
+            assert_eq!(carried, newest, "the newest value does not win");
+        }
+    }
+}

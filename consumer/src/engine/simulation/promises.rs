@@ -1,0 +1,232 @@
+//! What the engine promises, checked on every output and after every input.
+
+use std::collections::BTreeSet;
+
+use eso_relay::stream::{ACK_WAIT, Reason};
+
+use super::{
+    super::{Output, Rejection},
+    Order,
+    cluster::{object, order},
+    replica::{Holding, Letters, Replica},
+    world::World,
+};
+
+impl World {
+    pub(super) fn check_output(&self, at: usize, output: &Output) {
+        let replica = &self.replicas[at];
+        let held = |sequence: &u64| {
+            let holding = replica.held.get(sequence);
+            holding.unwrap_or_else(|| panic!("{output:?} for a delivery that is not held"))
+        };
+        match output {
+            Output::Patch { target, value } => {
+                self.check_patch(replica, object(target), order(*value));
+            }
+            Output::Ack(sequence) => self.check_ack(*sequence, held(sequence)),
+            Output::Nak { sequence, delay } => {
+                let holding = held(sequence);
+                let failed = holding.panicked || matches!(holding.letters, Letters::Lost);
+                assert!(
+                    replica.stopping || (failed && delay.is_some()),
+                    "needless {output:?}"
+                );
+            }
+            Output::DeadLetter {
+                sequence,
+                attempt,
+                rejections,
+            } => {
+                self.check_letters(*sequence, *attempt, held(sequence), rejections);
+            }
+            Output::Term { sequence, reason } => {
+                self.check_term(*sequence, *reason, held(sequence));
+            }
+            Output::Progress(sequence) => {
+                held(sequence);
+            }
+        }
+    }
+
+    fn check_patch(&self, replica: &Replica, object: usize, patched: Order) {
+        let settings = &self.plan.settings;
+        assert!(!replica.stopping, "a patch starts after the stop");
+        let mut in_flight = replica.in_flight.iter();
+        assert!(
+            in_flight.all(|patch| patch.object != object),
+            "two patches of one target"
+        );
+        let most = if replica.faults_in_a_row >= 3 {
+            1
+        } else {
+            settings.patches_in_flight
+        };
+        assert!(
+            replica.in_flight.len() < most,
+            "more than {most} patches in flight"
+        );
+        let early = replica
+            .not_before
+            .get(&object)
+            .is_some_and(|at| self.now < *at);
+        assert!(!early, "the API asked to wait");
+        if let Some(rate) = settings.patches_per_second {
+            for (later, start) in replica.started.iter().rev().enumerate() {
+                let window = (self.now - *start).as_secs_f64();
+                let count = u32::try_from(later + 2).unwrap();
+                assert!(
+                    f64::from(count) <= rate.max(1.0) + rate * window + 1e-6,
+                    "too fast"
+                );
+            }
+        }
+        let open = replica
+            .held
+            .iter()
+            .filter(|(_, holding)| matches!(holding.letters, Letters::None));
+        let mut wants = open
+            .flat_map(|(sequence, holding)| holding.wants.iter().map(move |want| (sequence, want)));
+        assert!(
+            wants.all(|(sequence, (other, newer))| {
+                let published = self.server.message(*sequence).published;
+                *other != object
+                    || *newer <= patched
+                    || self.cluster.is_done(object, *newer, published)
+                    || self.cluster.objects[object].refused >= Some(*newer)
+            }),
+            "{patched:?} is patched although a newer value is known"
+        );
+    }
+
+    /// The first target of the delivery, with the event, that nothing was done to.
+    fn undone(&self, sequence: u64, holding: &Holding) -> impl Iterator<Item = (usize, Order)> {
+        let published = self.server.message(sequence).published;
+        let wants = holding.wants.iter().copied();
+        wants.filter(move |(object, order)| !self.cluster.is_done(*object, *order, published))
+    }
+
+    fn check_ack(&self, sequence: u64, holding: &Holding) {
+        let early = self.undone(sequence, holding).next();
+        assert_eq!(early, None, "message {sequence} is acked too early");
+        let mut events = self.server.message(sequence).events.iter();
+        assert!(
+            events.all(|event| !event.undecodable),
+            "a rejected event is acked away"
+        );
+        assert!(!holding.panicked && matches!(holding.letters, Letters::None));
+    }
+
+    fn check_letters(&self, sequence: u64, attempt: u64, holding: &Holding, letters: &[Rejection]) {
+        assert_eq!(attempt, holding.attempt);
+        let indices: BTreeSet<_> = letters.iter().map(|letter| letter.index).collect();
+        assert_eq!(
+            indices.len(),
+            letters.len(),
+            "two dead letters of one event"
+        );
+        let settings = &self.plan.settings;
+        let message = self.server.message(sequence);
+        for Rejection { index, reason, .. } in letters {
+            let wants = holding
+                .wants
+                .iter()
+                .filter(|(_, (_, at))| Some(*at) == *index);
+            let right = match reason {
+                Reason::Undecodable => index.is_some_and(|index| message.events[index].undecodable),
+                Reason::Refused => wants
+                    .into_iter()
+                    .any(|(object, order)| self.cluster.objects[*object].refused >= Some(*order)),
+                Reason::TooManyAttempts => index.is_none() && attempt > settings.max_attempts,
+                Reason::GaveUp => self.now >= holding.since + settings.give_up_after,
+            };
+            assert!(
+                right,
+                "dead letter of {sequence} {index:?} for no reason: {reason:?}"
+            );
+        }
+    }
+
+    fn check_term(&self, sequence: u64, reason: Reason, holding: &Holding) {
+        let Letters::Stored(letters) = &holding.letters else {
+            panic!("message {sequence} is terminated before its dead letters are stored");
+        };
+        assert!(letters.iter().any(|letter| letter.reason == reason));
+        let dead = &self.server.message(sequence).dead;
+        for (object, (_, index)) in self.undone(sequence, holding) {
+            assert!(
+                dead.contains(&None) || dead.contains(&Some(index)),
+                "event {index} of {sequence} is lost for object {object}"
+            );
+        }
+    }
+
+    pub(super) fn check(&mut self, at: usize) {
+        let now = self.now;
+        let max_deliveries = self.plan.settings.max_deliveries;
+        let replica = &mut self.replicas[at];
+        let engine = &replica.engine;
+        if engine.targets.is_empty() {
+            replica.faults_in_a_row = 0;
+        }
+        replica.not_before.retain(|object, _| {
+            engine
+                .targets
+                .contains_key(&super::cluster::target(*object))
+        });
+
+        let held: Vec<_> = engine.working.keys().chain(engine.storing.keys()).collect();
+        assert_eq!(held.len(), replica.held.len(), "deliveries are forgotten");
+        assert!(
+            held.iter()
+                .all(|sequence| replica.held.contains_key(sequence))
+        );
+        for (sequence, holding) in &replica.held {
+            assert!(
+                now <= holding.heard + ACK_WAIT,
+                "no progress for {sequence}"
+            );
+        }
+
+        let pairs = |holding: &Holding| {
+            holding
+                .wants
+                .iter()
+                .map(|(object, _)| *object)
+                .collect::<BTreeSet<_>>()
+        };
+        let waiting: usize = engine.targets.values().map(|work| work.waiting.len()).sum();
+        let most_waiting: usize = replica
+            .held
+            .values()
+            .map(|holding| pairs(holding).len())
+            .sum();
+        assert!(
+            waiting <= most_waiting,
+            "more is waited for than deliveries are held"
+        );
+        let mut known: BTreeSet<_> = replica.held.values().flat_map(pairs).collect();
+        known.extend(replica.in_flight.iter().map(|patch| patch.object));
+        assert!(
+            engine.targets.len() <= known.len(),
+            "a target without work is kept"
+        );
+        assert!(engine.lane.waiting() <= engine.targets.len());
+        assert!(engine.timers.len() <= 2 * held.len() + engine.targets.len());
+
+        assert!(
+            engine.wake_at().is_none_or(|at| at > now),
+            "it wants to be woken for ever"
+        );
+        let may_take = !replica.stopping && replica.faults_in_a_row < 3;
+        let capacity = if may_take {
+            max_deliveries.saturating_sub(held.len())
+        } else {
+            0
+        };
+        assert_eq!(engine.capacity(), capacity);
+        let at_rest = replica.in_flight.is_empty() && replica.letters().is_empty();
+        if replica.stopping && at_rest {
+            assert!(engine.is_idle(), "something is kept after the stop");
+        }
+    }
+}

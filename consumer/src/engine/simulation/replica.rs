@@ -1,0 +1,145 @@
+//! One process: an engine, and what its worker knows.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::Duration,
+};
+
+use eso_relay::{event::Fingerprint, stream::Reason};
+
+use super::{
+    super::{Delivery, Engine, Refresh, Rejection},
+    Order,
+    cluster::{Cluster, Patch, fingerprint, target},
+    plan::Plan,
+    server::Message,
+};
+
+/// An object as the watch showed it: gone, or with this value.
+pub(super) type Seen = Option<Option<Fingerprint>>;
+
+pub(super) struct Replica {
+    /// No two processes have the same, restarts included.
+    pub(super) process: u64,
+    pub(super) engine: Engine,
+    pub(super) stopping: bool,
+    /// What the watch has shown so far, and what it is going to show.
+    pub(super) cache: Vec<Seen>,
+    pub(super) watch: VecDeque<(usize, Seen)>,
+    pub(super) held: BTreeMap<u64, Holding>,
+    pub(super) in_flight: Vec<Patch>,
+    /// When each patch started.
+    pub(super) started: Vec<Duration>,
+    /// Of the cluster, without an answer in between.
+    pub(super) faults_in_a_row: u32,
+    /// Until when the API asked to be left alone about an object.
+    pub(super) not_before: BTreeMap<usize, Duration>,
+}
+
+/// A delivery that the engine has not answered.
+pub(super) struct Holding {
+    pub(super) attempt: u64,
+    pub(super) since: Duration,
+    /// When the server last heard of it.
+    pub(super) heard: Duration,
+    /// What it was matched to.
+    pub(super) wants: BTreeSet<(usize, Order)>,
+    pub(super) panicked: bool,
+    pub(super) letters: Letters,
+}
+
+pub(super) enum Letters {
+    None,
+    Sent(Vec<Rejection>),
+    Stored(Vec<Rejection>),
+    Lost,
+}
+
+impl Replica {
+    pub(super) fn new(process: u64, plan: &Plan, cluster: &Cluster) -> Self {
+        Self {
+            process,
+            engine: Engine::new(plan.settings.clone(), process),
+            stopping: false,
+            cache: (0..plan.objects)
+                .map(|object| cluster.shows(object))
+                .collect(),
+            watch: VecDeque::new(),
+            held: BTreeMap::new(),
+            in_flight: Vec::new(),
+            started: Vec::new(),
+            faults_in_a_row: 0,
+            not_before: BTreeMap::new(),
+        }
+    }
+
+    /// Decodes and matches a message, by what the watch has shown so far.
+    pub(super) fn matched(&self, sequence: u64, attempt: u64, message: &Message) -> Delivery {
+        let mut refreshes = Vec::new();
+        let mut rejected = Vec::new();
+        for (index, event) in message.events.iter().enumerate() {
+            if event.undecodable {
+                rejected.push(Rejection {
+                    index: Some(index),
+                    reason: Reason::Undecodable,
+                    error: "unknown version".to_owned(),
+                });
+                continue;
+            }
+            for &object in &event.objects {
+                if let Some(carries) = self.cache[object] {
+                    refreshes.push(Refresh {
+                        target: target(object),
+                        value: fingerprint((sequence, index)),
+                        index,
+                        carries,
+                    });
+                }
+            }
+        }
+        Delivery {
+            sequence,
+            attempt,
+            refreshes,
+            rejected,
+        }
+    }
+
+    /// Remembers that a delivery went in.
+    pub(super) fn hold(
+        &mut self,
+        now: Duration,
+        sequence: u64,
+        attempt: u64,
+        matched: Option<&Delivery>,
+    ) {
+        let holding = self.held.entry(sequence).or_insert_with(|| Holding {
+            attempt,
+            since: now,
+            heard: now,
+            wants: matched
+                .iter()
+                .flat_map(|delivery| &delivery.refreshes)
+                .map(|refresh| {
+                    (
+                        super::cluster::object(&refresh.target),
+                        (sequence, refresh.index),
+                    )
+                })
+                .collect(),
+            panicked: matched.is_none(),
+            letters: Letters::None,
+        });
+        holding.attempt = attempt;
+        holding.heard = now;
+    }
+
+    /// The sequences whose dead letters wait to be stored.
+    pub(super) fn letters(&self) -> Vec<u64> {
+        let sent = |holding: &Holding| matches!(holding.letters, Letters::Sent(_));
+        let held = self.held.iter();
+        held.filter(|(_, holding)| sent(holding))
+            .map(|(sequence, _)| *sequence)
+            .collect()
+    }
+}

@@ -1,0 +1,401 @@
+//! The world and its random steps.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use fastrand::Rng;
+
+use super::{
+    super::{Input, Output},
+    cluster::{Cluster, Patch, object, order, target},
+    plan::Plan,
+    replica::{Letters, Replica},
+    server::{Event, Server},
+};
+use crate::outcome::{Fault, Outcome};
+
+pub(super) struct World {
+    pub(super) now: Duration,
+    pub(super) rng: Rng,
+    pub(super) plan: Plan,
+    pub(super) server: Server,
+    pub(super) cluster: Cluster,
+    pub(super) replicas: Vec<Replica>,
+    processes: u64,
+    verbose: bool,
+}
+
+impl World {
+    pub(super) fn new(seed: u64, verbose: bool) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let plan = Plan::new(&mut rng);
+        let mut world = Self {
+            now: Duration::from_secs(rng.u64(..100)),
+            rng,
+            server: Server {
+                takes_dead_letters: true,
+                ..Server::default()
+            },
+            cluster: Cluster::new(plan.objects),
+            replicas: Vec::new(),
+            plan,
+            processes: 0,
+            verbose,
+        };
+        world.start_replicas();
+        world
+    }
+
+    pub(super) fn run(&mut self) {
+        for _ in 0..self.plan.steps {
+            match self.rng.u8(..100) {
+                0..15 => self.publish(),
+                15..40 => self.deliver(),
+                40..62 => self.answer_a_patch(),
+                62..72 => self.watch(),
+                72..78 => self.answer_letters(),
+                78..90 => self.wait(),
+                90..93 => self.cluster.is_away = !self.cluster.is_away,
+                93..95 => self.relist(),
+                _ if self.plan.calm => {}
+                95 => self.crash(),
+                96 => self.stop(),
+                97 => self.trouble(),
+                98 => self.apply_late(),
+                _ => self.start_replicas(),
+            }
+        }
+    }
+
+    fn publish(&mut self) {
+        if self.server.messages().count() == self.plan.messages {
+            return;
+        }
+        let events = (0..self.rng.usize(1..=3))
+            .map(|_| Event {
+                objects: (0..self.plan.objects).filter(|_| self.rng.bool()).collect(),
+                undecodable: self.rng.u8(..12) == 0,
+            })
+            .collect();
+        let poisonous = !self.plan.calm && self.rng.u8(..20) == 0;
+        self.server.publish(self.now, events, poisonous);
+    }
+
+    fn deliver(&mut self) {
+        let available = self.server.available(self.now);
+        if available.is_empty() || self.replicas.is_empty() {
+            return;
+        }
+        let replica = &self.replicas[self.rng.usize(..self.replicas.len())];
+        // A pull that was under way when the capacity went away still brings deliveries.
+        let pulled_before =
+            self.rng.u8(..8) == 0 && replica.held.len() < self.plan.settings.max_deliveries;
+        if replica.engine.capacity() > 0 || pulled_before {
+            let any = self.rng.usize(..available.len());
+            let sequence = available[if self.plan.calm { 0 } else { any }];
+            self.deliver_to(replica.process, sequence);
+        }
+    }
+
+    pub(super) fn deliver_to(&mut self, process: u64, sequence: u64) {
+        let attempt = self.server.deliver(self.now, sequence);
+        let unlucky = !self.plan.calm && self.rng.u8(..50) == 0;
+        let Some(replica) = self.replicas.iter_mut().find(|it| it.process == process) else {
+            return;
+        };
+        let message = self.server.message(sequence);
+        let input = if message.poisonous || unlucky {
+            replica.hold(self.now, sequence, attempt, None);
+            Input::Panicked { sequence, attempt }
+        } else {
+            let delivery = replica.matched(sequence, attempt, message);
+            replica.hold(self.now, sequence, attempt, Some(&delivery));
+            Input::Delivery(delivery)
+        };
+        self.tell(process, input);
+    }
+
+    fn answer_a_patch(&mut self) {
+        if !self.cluster.patches.is_empty() {
+            let any = self.rng.usize(..self.cluster.patches.len());
+            self.answer(any);
+        }
+    }
+
+    pub(super) fn answer(&mut self, any: usize) {
+        let patch = self.cluster.patches.swap_remove(any);
+        let outcome = self.outcome(patch);
+        let now = self.now;
+        let Some(replica) = self
+            .replicas
+            .iter_mut()
+            .find(|it| it.process == patch.process)
+        else {
+            return;
+        };
+        replica.in_flight.retain(|it| *it != patch);
+        match &outcome {
+            Outcome::Retry {
+                fault: Fault::Cluster,
+                after,
+                ..
+            } => {
+                replica.faults_in_a_row += 1;
+                if let Some(after) = after {
+                    replica.not_before.insert(patch.object, now + *after);
+                }
+            }
+            _ => replica.faults_in_a_row = 0,
+        }
+        let input = Input::Patched {
+            target: target(patch.object),
+            value: super::cluster::fingerprint(patch.order),
+            outcome,
+        };
+        self.tell(patch.process, input);
+    }
+
+    fn outcome(&mut self, patch: Patch) -> Outcome {
+        let retry = |fault, after| Outcome::Retry {
+            fault,
+            after,
+            error: "not now".to_owned(),
+        };
+        if self.cluster.is_away || self.rng.f64() < self.plan.cluster_faults {
+            match self.rng.u8(..4) {
+                0 => self.apply(patch),
+                1 if !self.plan.calm => self.cluster.late.push(patch),
+                _ => {}
+            }
+            let after = (self.rng.u8(..5) == 0).then_some(Duration::from_secs(7));
+            return retry(Fault::Cluster, after);
+        }
+        let object = &mut self.cluster.objects[patch.object];
+        if !object.exists {
+            return Outcome::Done;
+        }
+        if object.refuses {
+            object.refused = object.refused.max(Some(patch.order));
+            return Outcome::Refused {
+                error: "denied".to_owned(),
+            };
+        }
+        if self.rng.f64() < self.plan.target_faults {
+            return retry(Fault::Target, None);
+        }
+        self.apply(patch);
+        Outcome::Done
+    }
+
+    fn apply(&mut self, patch: Patch) {
+        self.cluster.apply(patch);
+        self.show(patch.object);
+    }
+
+    fn apply_late(&mut self) {
+        if let Some(patch) = self.cluster.late.pop() {
+            self.apply(patch);
+        }
+    }
+
+    fn show(&mut self, object: usize) {
+        for replica in &mut self.replicas {
+            if self.rng.f64() >= self.plan.watch_losses {
+                replica
+                    .watch
+                    .push_back((object, self.cluster.shows(object)));
+            }
+        }
+    }
+
+    pub(super) fn watch(&mut self) {
+        for process in self.processes() {
+            let replica = self.replicas.iter_mut().find(|it| it.process == process);
+            let Some((replica, (object, seen))) =
+                replica.and_then(|it| it.watch.pop_front().map(|event| (it, event)))
+            else {
+                continue;
+            };
+            replica.cache[object] = seen;
+            let target = target(object);
+            let input = match seen {
+                Some(value) => Input::Observed { target, value },
+                None => Input::Deleted(target),
+            };
+            self.tell(process, input);
+        }
+    }
+
+    pub(super) fn relist(&mut self) {
+        for replica in &mut self.replicas {
+            let all = (0..self.plan.objects).map(|object| (object, self.cluster.shows(object)));
+            replica.watch = all.collect();
+        }
+    }
+
+    pub(super) fn answer_letters(&mut self) {
+        let stored = self.server.takes_dead_letters;
+        let waiting: Vec<_> = self
+            .replicas
+            .iter()
+            .flat_map(|it| {
+                it.letters()
+                    .into_iter()
+                    .map(|sequence| (it.process, sequence))
+            })
+            .collect();
+        for (process, sequence) in waiting {
+            let Some(replica) = self.replicas.iter_mut().find(|it| it.process == process) else {
+                continue;
+            };
+            if let Some(holding) = replica.held.get_mut(&sequence)
+                && let Letters::Sent(letters) =
+                    std::mem::replace(&mut holding.letters, Letters::Lost)
+                && stored
+            {
+                let indices = letters.iter().map(|letter| letter.index);
+                self.server.message_mut(sequence).dead.extend(indices);
+                holding.letters = Letters::Stored(letters);
+            }
+            self.tell(process, Input::DeadLettered { sequence, stored });
+        }
+    }
+
+    fn wait(&mut self) {
+        let seconds = [0.02, 0.3, 2.0, 9.0, 70.0][self.rng.usize(..5)] * self.rng.f64();
+        self.advance_to(self.now + Duration::from_secs_f64(seconds));
+    }
+
+    /// Wakes every engine when it wants to be woken.
+    pub(super) fn advance_to(&mut self, then: Duration) {
+        loop {
+            let wakes = self
+                .replicas
+                .iter()
+                .filter_map(|it| Some((it.engine.wake_at()?, it.process)));
+            match wakes.min() {
+                Some((at, process)) if at <= then => {
+                    self.now = self.now.max(at);
+                    self.tell(process, Input::Tick);
+                }
+                _ => break,
+            }
+        }
+        self.now = then;
+    }
+
+    fn crash(&mut self) {
+        if !self.replicas.is_empty() {
+            let any = self.rng.usize(..self.replicas.len());
+            self.replicas.swap_remove(any);
+        }
+    }
+
+    fn stop(&mut self) {
+        if !self.replicas.is_empty() {
+            let any = self.rng.usize(..self.replicas.len());
+            let replica = &mut self.replicas[any];
+            replica.stopping = true;
+            let process = replica.process;
+            self.tell(process, Input::Stop);
+        }
+    }
+
+    fn trouble(&mut self) {
+        let any = self.rng.usize(..self.plan.objects);
+        match self.rng.u8(..3) {
+            0 => self.server.takes_dead_letters ^= true,
+            1 => self.cluster.objects[any].refuses ^= true,
+            _ => {
+                self.cluster.toggle(self.now, any);
+                self.show(any);
+            }
+        }
+    }
+
+    pub(super) fn start_replicas(&mut self) {
+        while self.replicas.iter().filter(|it| !it.stopping).count() < self.plan.replicas {
+            self.processes += 1;
+            self.replicas
+                .push(Replica::new(self.processes, &self.plan, &self.cluster));
+        }
+    }
+
+    fn processes(&self) -> BTreeSet<u64> {
+        self.replicas.iter().map(|it| it.process).collect()
+    }
+
+    /// Tells an engine something, does what it says, and checks its promises.
+    pub(super) fn tell(&mut self, process: u64, input: Input) {
+        let Some(at) = self.replicas.iter().position(|it| it.process == process) else {
+            return;
+        };
+        if self.verbose {
+            eprintln!("{:?} {process} <- {input:?}", self.now);
+        }
+        self.replicas[at].engine.handle(self.now, input);
+        while let Some(output) = self.replicas[at].engine.next_output() {
+            if self.verbose {
+                eprintln!("{:?} {process}   -> {output:?}", self.now);
+            }
+            self.check_output(at, &output);
+            self.obey(at, output);
+        }
+        self.check(at);
+        let replica = &self.replicas[at];
+        if replica.stopping && replica.engine.is_idle() {
+            self.replicas.swap_remove(at);
+        }
+    }
+
+    fn obey(&mut self, at: usize, output: Output) {
+        let lost = !self.plan.calm && self.rng.u8(..30) == 0;
+        let replica = &mut self.replicas[at];
+        match output {
+            Output::Patch { target, value } => {
+                let patch = Patch {
+                    process: replica.process,
+                    object: object(&target),
+                    order: order(value),
+                };
+                replica.in_flight.push(patch);
+                replica.started.push(self.now);
+                self.cluster.patches.push(patch);
+            }
+            Output::Ack(sequence)
+            | Output::Term { sequence, .. }
+            | Output::Nak { sequence, .. }
+                if lost =>
+            {
+                replica.held.remove(&sequence);
+            }
+            Output::Ack(sequence) => {
+                replica.held.remove(&sequence);
+                self.server.ack(sequence);
+            }
+            Output::Term { sequence, .. } => {
+                replica.held.remove(&sequence);
+                self.server.term(sequence);
+            }
+            Output::Nak { sequence, delay } => {
+                replica.held.remove(&sequence);
+                self.server
+                    .nak(self.now, sequence, delay.unwrap_or_default());
+            }
+            Output::DeadLetter {
+                sequence,
+                rejections,
+                ..
+            } => {
+                if let Some(holding) = replica.held.get_mut(&sequence) {
+                    holding.letters = Letters::Sent(rejections);
+                }
+            }
+            Output::Progress(sequence) => {
+                if let Some(holding) = replica.held.get_mut(&sequence) {
+                    holding.heard = self.now;
+                }
+                self.server.progress(self.now, sequence);
+            }
+        }
+    }
+}

@@ -61,7 +61,8 @@ pub enum Input {
         target: Target,
         value: Option<Fingerprint>,
     },
-    /// The watch says that the object is gone.
+    /// The watch says that the object is gone: what rests because of a fault of its own is tried
+    /// now, and the API's "not found" ends it.
     Deleted(Target),
     /// The dead letters of a delivery are stored, or could not be.
     DeadLettered {

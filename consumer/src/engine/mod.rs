@@ -90,7 +90,7 @@ impl Engine {
                 value: Some(value),
             } => self.observed(&target, value),
             Input::Observed { value: None, .. } | Input::Tick => {}
-            Input::Deleted(target) => self.deleted(&target),
+            Input::Deleted(target) => self.deleted(now, &target),
             Input::DeadLettered { sequence, stored } => self.dead_lettered(sequence, stored),
             Input::Stop => self.stop(),
         }

@@ -145,12 +145,13 @@ impl Engine {
         }
     }
 
-    /// Nothing is left to refresh.
-    pub(super) fn deleted(&mut self, target: &Target) {
-        let newest = self.targets.get(target).and_then(super::Work::pending);
-        if let Some((version, _)) = newest {
-            self.close(target, version, None);
-            self.tidy(target);
+    /// The watch may be late: an object of the same name may be there already, made before the
+    /// event. So the API has the last word, and answers at once that the object is not found.
+    pub(super) fn deleted(&mut self, now: Duration, target: &Target) {
+        if let Some(work) = self.targets.get(target)
+            && work.rests_for(Fault::Target)
+        {
+            self.timers.set(Timer::Rest(target.clone()), now);
         }
     }
 

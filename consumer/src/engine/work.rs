@@ -79,6 +79,11 @@ impl Work {
         count
     }
 
+    pub(super) fn rests_for(&self, fault: Fault) -> bool {
+        let last = self.faults.map(|(last, _)| last);
+        matches!(self.phase, Phase::Resting) && last == Some(fault)
+    }
+
     pub(super) fn answered(&mut self) {
         self.faults = None;
         self.error = None;

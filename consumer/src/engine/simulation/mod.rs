@@ -2,6 +2,7 @@
 //!
 //! `ESO_RELAY_SCHEDULES=1000000` runs more of them, `ESO_RELAY_SEED=7` one of them, step by step.
 
+mod answers;
 mod cluster;
 mod finale;
 mod plan;

@@ -1,0 +1,130 @@
+//! The API answers patches, and the watch shows what they did.
+
+use std::time::Duration;
+
+use super::{
+    super::Input,
+    cluster::{Patch, fingerprint, target},
+    world::World,
+};
+use crate::outcome::{Fault, Outcome};
+
+impl World {
+    pub(super) fn answer_a_patch(&mut self) {
+        if !self.cluster.patches.is_empty() {
+            let any = self.rng.usize(..self.cluster.patches.len());
+            self.answer(any);
+        }
+    }
+
+    pub(super) fn answer(&mut self, any: usize) {
+        let patch = self.cluster.patches.swap_remove(any);
+        let outcome = self.outcome(patch);
+        let now = self.now;
+        let Some(replica) = self
+            .replicas
+            .iter_mut()
+            .find(|it| it.process == patch.process)
+        else {
+            return;
+        };
+        replica.in_flight.retain(|it| *it != patch);
+        match &outcome {
+            Outcome::Retry {
+                fault: Fault::Cluster,
+                after,
+                ..
+            } => {
+                replica.faults_in_a_row += 1;
+                if let Some(after) = after {
+                    replica.not_before.insert(patch.object, now + *after);
+                }
+            }
+            _ => replica.faults_in_a_row = 0,
+        }
+        let input = Input::Patched {
+            target: target(patch.object),
+            value: fingerprint(patch.order),
+            outcome,
+        };
+        self.tell(patch.process, input);
+    }
+
+    fn outcome(&mut self, patch: Patch) -> Outcome {
+        let retry = |fault, after| Outcome::Retry {
+            fault,
+            after,
+            error: "not now".to_owned(),
+        };
+        if self.cluster.is_away || self.rng.f64() < self.plan.cluster_faults {
+            match self.rng.u8(..4) {
+                0 => self.apply(patch),
+                1 if !self.plan.calm => self.cluster.late.push(patch),
+                _ => {}
+            }
+            let after = (self.rng.u8(..5) == 0).then_some(Duration::from_secs(7));
+            return retry(Fault::Cluster, after);
+        }
+        let object = &mut self.cluster.objects[patch.object];
+        if !object.exists {
+            return Outcome::Done;
+        }
+        if object.refuses {
+            object.refused = object.refused.max(Some(patch.order));
+            return Outcome::Refused {
+                error: "denied".to_owned(),
+            };
+        }
+        if self.rng.f64() < self.plan.target_faults {
+            return retry(Fault::Target, None);
+        }
+        self.apply(patch);
+        Outcome::Done
+    }
+
+    fn apply(&mut self, patch: Patch) {
+        self.cluster.apply(patch);
+        self.show(patch.object);
+    }
+
+    pub(super) fn apply_late(&mut self) {
+        if let Some(patch) = self.cluster.late.pop() {
+            self.apply(patch);
+        }
+    }
+
+    pub(super) fn show(&mut self, object: usize) {
+        for replica in &mut self.replicas {
+            if self.rng.f64() >= self.plan.watch_losses {
+                replica
+                    .watch
+                    .push_back((object, self.cluster.shows(object)));
+            }
+        }
+    }
+
+    pub(super) fn watch(&mut self) {
+        for process in self.processes() {
+            let replica = self.replicas.iter_mut().find(|it| it.process == process);
+            let Some((replica, (object, seen))) =
+                replica.and_then(|it| it.watch.pop_front().map(|event| (it, event)))
+            else {
+                continue;
+            };
+            replica.cache[object] = seen;
+            let target = target(object);
+            let input = match seen {
+                Some(value) => Input::Observed { target, value },
+                None => Input::Deleted(target),
+            };
+            self.tell(process, input);
+        }
+    }
+
+    pub(super) fn relist(&mut self) {
+        for replica in &mut self.replicas {
+            let all = (0..self.plan.objects).map(|object| (object, self.cluster.shows(object)));
+            replica.watch = all.collect();
+        }
+    }
+}

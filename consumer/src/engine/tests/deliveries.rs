@@ -1,0 +1,222 @@
+use super::*;
+
+#[test]
+fn a_message_that_means_nothing_is_acked_at_once() {
+    let mut engine = engine();
+    assert_eq!(take(&mut engine, delivery(1, &[])), [Output::Ack(1)]);
+    assert!(engine.is_idle());
+    assert_eq!(engine.wake_at(), None);
+}
+
+#[test]
+fn a_delivery_is_acked_when_its_last_target_is_done() {
+    let mut engine = engine();
+    let started = take(&mut engine, delivery(1, &[("a", 0), ("b", 0)]));
+    assert_eq!(started, [patch("a", 1, 0), patch("b", 1, 0)]);
+    let first = tell(&mut engine, START, patched("b", 1, 0, Outcome::Done));
+    assert_eq!(first, []);
+    let last = tell(&mut engine, START, patched("a", 1, 0, Outcome::Done));
+    assert_eq!(last, [Output::Ack(1)]);
+    assert!(engine.is_idle());
+}
+
+#[test]
+fn only_the_newest_event_of_a_message_is_patched() {
+    let mut engine = engine();
+    let started = take(&mut engine, delivery(1, &[("a", 0), ("a", 2), ("a", 1)]));
+    assert_eq!(started, [patch("a", 1, 2)]);
+}
+
+#[test]
+fn what_arrives_during_a_patch_waits_and_goes_out_as_its_newest_value() {
+    let mut engine = engine();
+    take(&mut engine, delivery(1, &[("a", 0)]));
+    for sequence in [3, 4, 2] {
+        assert_eq!(take(&mut engine, delivery(sequence, &[("a", 0)])), []);
+    }
+    let first = tell(&mut engine, START, patched("a", 1, 0, Outcome::Done));
+    assert_eq!(first, [Output::Ack(1), patch("a", 4, 0)]);
+    let second = tell(&mut engine, START, patched("a", 4, 0, Outcome::Done));
+    assert_eq!(second, [2, 3, 4].map(Output::Ack));
+}
+
+#[test]
+fn an_older_delivery_is_released_by_a_newer_patch_in_flight() {
+    let mut engine = engine();
+    take(&mut engine, delivery(5, &[("a", 0)]));
+    take(&mut engine, delivery(3, &[("a", 0)]));
+    let outputs = tell(&mut engine, START, patched("a", 5, 0, Outcome::Done));
+    assert_eq!(outputs, [Output::Ack(3), Output::Ack(5)]);
+}
+
+#[test]
+fn a_redelivery_of_a_held_message_starts_nothing_and_counts_the_attempt() {
+    let mut engine = engine();
+    take(&mut engine, delivery(1, &[("a", 0)]));
+    let mut again = delivery(1, &[("a", 0)]);
+    again.attempt = 99;
+    assert_eq!(take(&mut engine, again), []);
+    let panicked = Input::Panicked {
+        sequence: 1,
+        attempt: 100,
+    };
+    assert_eq!(tell(&mut engine, START, panicked), []);
+    let outputs = tell(&mut engine, START, patched("a", 1, 0, refused()));
+    assert!(matches!(
+        outputs[..],
+        [Output::DeadLetter { attempt: 100, .. }]
+    ));
+}
+
+#[test]
+fn only_the_very_value_on_the_object_saves_the_patch() {
+    let two = [("a", 0), ("a", 1)];
+    for (carries, saved) in [
+        (Some(value(1, 1)), true),
+        (Some(value(1, 0)), false),
+        (Some(value(2, 0)), false),
+        (None, false),
+    ] {
+        let mut engine = engine();
+        let mut delivery = delivery(1, &two);
+        for refresh in &mut delivery.refreshes {
+            refresh.carries = carries;
+        }
+        let expected = if saved {
+            Output::Ack(1)
+        } else {
+            patch("a", 1, 1)
+        };
+        assert_eq!(take(&mut engine, delivery), [expected], "{carries:?}");
+    }
+}
+
+#[test]
+fn an_observed_value_releases_what_waits_for_it_or_for_an_older_one() {
+    let mut engine = engine();
+    take(&mut engine, delivery(1, &[("a", 0)]));
+    take(&mut engine, delivery(2, &[("a", 0)]));
+    take(&mut engine, delivery(3, &[("a", 0)]));
+    let observed = Input::Observed {
+        target: target("a"),
+        value: Some(value(2, 0)),
+    };
+    let outputs = tell(&mut engine, START, observed);
+    assert_eq!(outputs, [Output::Ack(1), Output::Ack(2)]);
+    let outputs = tell(&mut engine, START, patched("a", 1, 0, Outcome::Done));
+    assert_eq!(outputs, [patch("a", 3, 0)]);
+}
+
+#[test]
+fn what_nobody_asked_about_costs_nothing() {
+    let mut engine = engine();
+    for input in [
+        Input::Observed {
+            target: target("a"),
+            value: Some(value(1, 0)),
+        },
+        Input::Deleted(target("a")),
+        patched("a", 1, 0, Outcome::Done),
+        Input::DeadLettered {
+            sequence: 1,
+            stored: true,
+        },
+        Input::Tick,
+    ] {
+        assert_eq!(tell(&mut engine, START, input), []);
+    }
+    assert!(engine.is_idle());
+    assert_eq!(engine.wake_at(), None);
+}
+
+#[test]
+fn capacity_is_what_is_not_held() {
+    let mut engine = Engine::new(
+        Settings {
+            max_deliveries: 2,
+            ..Settings::default()
+        },
+        7,
+    );
+    assert_eq!(engine.capacity(), 2);
+    take(&mut engine, delivery(1, &[("a", 0)]));
+    assert_eq!(engine.capacity(), 1);
+    tell(&mut engine, START, patched("a", 1, 0, refused()));
+    assert_eq!(engine.capacity(), 1, "its dead letters are not stored yet");
+    for sequence in [2, 3] {
+        take(&mut engine, delivery(sequence, &[("b", 0)]));
+    }
+    assert_eq!(engine.capacity(), 0);
+}
+
+#[test]
+fn progress_is_sent_for_each_held_delivery_again_and_again() {
+    let mut engine = engine();
+    take(&mut engine, delivery(1, &[("a", 0)]));
+    take(&mut engine, delivery(2, &[("a", 0)]));
+    let every = Settings::default().progress_every;
+    for round in 1..=3 {
+        let now = START + every * round;
+        assert_eq!(engine.wake_at(), Some(now));
+        let outputs = tell(&mut engine, now, Input::Tick);
+        assert_eq!(outputs, [Output::Progress(1), Output::Progress(2)]);
+    }
+}
+
+#[test]
+fn a_redelivery_puts_the_next_progress_off() {
+    let mut engine = engine();
+    take(&mut engine, delivery(1, &[("a", 0)]));
+    tell(
+        &mut engine,
+        START + SECOND,
+        Input::Delivery(delivery(1, &[("a", 0)])),
+    );
+    let every = Settings::default().progress_every;
+    assert_eq!(engine.wake_at(), Some(START + SECOND + every));
+}
+
+#[test]
+fn unreadable_events_are_dead_lettered_after_the_rest_is_done() {
+    let mut engine = engine();
+    let mut message = delivery(1, &[("a", 1)]);
+    message.rejected = vec![rejection(0), rejection(2)];
+    assert_eq!(take(&mut engine, message), [patch("a", 1, 1)]);
+    let outputs = tell(&mut engine, START, patched("a", 1, 1, Outcome::Done));
+    let expected = [
+        (Some(0), Reason::Undecodable),
+        (Some(2), Reason::Undecodable),
+    ];
+    assert_eq!(letters(&outputs), expected);
+}
+
+#[test]
+fn a_message_is_terminated_only_when_its_dead_letters_are_stored() {
+    for stored in [true, false] {
+        let mut engine = engine();
+        let mut message = delivery(1, &[]);
+        message.rejected = vec![rejection(0)];
+        letters(&take(&mut engine, message));
+        let outputs = tell(
+            &mut engine,
+            START,
+            Input::DeadLettered {
+                sequence: 1,
+                stored,
+            },
+        );
+        match outputs[..] {
+            [
+                Output::Term {
+                    sequence: 1,
+                    reason,
+                },
+            ] if stored => assert_eq!(reason, Reason::Undecodable),
+            [Output::Nak { sequence: 1, delay }] if !stored => {
+                assert!(delay > Some(Duration::ZERO))
+            }
+            _ => panic!("{outputs:?}"),
+        }
+        assert!(engine.is_idle());
+    }
+}

@@ -29,7 +29,7 @@ impl Plan {
         let rate = [None, None, Some(0.5), Some(5.0)][rng.usize(..4)];
         let short_patience = !calm && rng.u8(..4) == 0;
         Self {
-            steps: rng.usize(40..250),
+            steps: rng.usize(40..160),
             replicas: if calm { 1 } else { rng.usize(1..=3) },
             objects: rng.usize(1..=4),
             messages: rng.usize(1..=10),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     super::Input,
-    cluster::{Patch, fingerprint, target},
+    cluster::{Patch, Seen, fingerprint, target},
     world::World,
 };
 use crate::outcome::{Fault, Outcome};
@@ -114,8 +114,8 @@ impl World {
             replica.cache[object] = seen;
             let target = target(object);
             let input = match seen {
-                Some(value) => Input::Observed { target, value },
-                None => Input::Deleted(target),
+                Seen::Carries(value) => Input::Observed { target, value },
+                Seen::Gone => Input::Deleted(target),
             };
             self.tell(process, input);
         }

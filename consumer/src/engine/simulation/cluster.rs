@@ -38,6 +38,13 @@ pub(super) struct Patch {
     pub(super) order: Order,
 }
 
+/// An object as the watch shows it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Seen {
+    Gone,
+    Carries(Option<Fingerprint>),
+}
+
 impl Cluster {
     pub(super) fn new(objects: usize) -> Self {
         let object = Object {
@@ -69,9 +76,13 @@ impl Cluster {
     }
 
     /// What the watch shows of it.
-    pub(super) fn shows(&self, object: usize) -> Option<Option<Fingerprint>> {
+    pub(super) fn shows(&self, object: usize) -> Seen {
         let object = &self.objects[object];
-        object.exists.then_some(object.annotation)
+        if object.exists {
+            Seen::Carries(object.annotation)
+        } else {
+            Seen::Gone
+        }
     }
 
     /// Whether the object carried the value or a newer one, or was gone after it was published.

@@ -72,7 +72,7 @@ impl World {
         assert!(!early, "the API asked to wait");
         if let Some(rate) = settings.patches_per_second {
             for (later, start) in replica.started.iter().rev().enumerate() {
-                let window = (self.now - *start).as_secs_f64();
+                let window = self.now.saturating_sub(*start).as_secs_f64();
                 let count = u32::try_from(later + 2).unwrap();
                 assert!(
                     f64::from(count) <= rate.max(1.0) + rate * window + 1e-6,

@@ -5,18 +5,15 @@ use std::{
     time::Duration,
 };
 
-use eso_relay::{event::Fingerprint, stream::Reason};
+use eso_relay::stream::Reason;
 
 use super::{
     super::{Delivery, Engine, Refresh, Rejection},
     Order,
-    cluster::{Cluster, Patch, fingerprint, target},
+    cluster::{Cluster, Patch, Seen, fingerprint, target},
     plan::Plan,
     server::Message,
 };
-
-/// An object as the watch showed it: gone, or with this value.
-pub(super) type Seen = Option<Option<Fingerprint>>;
 
 pub(super) struct Replica {
     /// No two processes have the same, restarts included.
@@ -87,7 +84,7 @@ impl Replica {
                 continue;
             }
             for &object in &event.objects {
-                if let Some(carries) = self.cache[object] {
+                if let Seen::Carries(carries) = self.cache[object] {
                     refreshes.push(Refresh {
                         target: target(object),
                         value: fingerprint((sequence, index)),

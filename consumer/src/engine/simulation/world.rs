@@ -54,11 +54,11 @@ impl World {
                 72..78 => self.answer_letters(),
                 78..90 => self.wait(),
                 90..93 => self.cluster.is_away = !self.cluster.is_away,
-                93..95 => self.relist(),
+                93 => self.relist(),
                 _ if self.plan.calm => {}
-                95 => self.crash(),
-                96 => self.stop(),
-                97 => self.trouble(),
+                94 | 95 => self.trouble(),
+                96 => self.crash(),
+                97 => self.stop(),
                 98 => self.apply_late(),
                 _ => self.start_replicas(),
             }
@@ -187,8 +187,11 @@ impl World {
             0 => self.server.takes_dead_letters ^= true,
             1 => self.cluster.objects[any].refuses ^= true,
             _ => {
-                self.cluster.toggle(self.now, any);
-                self.show(any);
+                // One that was deleted may be made anew before anybody sees it.
+                for _ in 0..self.rng.u8(1..=2) {
+                    self.cluster.toggle(self.now, any);
+                    self.show(any);
+                }
             }
         }
     }

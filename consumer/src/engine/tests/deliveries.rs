@@ -213,7 +213,7 @@ fn a_message_is_terminated_only_when_its_dead_letters_are_stored() {
                 },
             ] if stored => assert_eq!(reason, Reason::Undecodable),
             [Output::Nak { sequence: 1, delay }] if !stored => {
-                assert!(delay > Some(Duration::ZERO))
+                assert!(delay > Some(Duration::ZERO));
             }
             _ => panic!("{outputs:?}"),
         }

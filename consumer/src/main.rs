@@ -1,1 +1,36 @@
-fn main() {}
+//! `eso-relay-consumer --config FILE`.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Parser;
+use eso_relay::{config::effective, telemetry};
+use eso_relay_consumer::config::ConsumerConfig;
+
+/// Refreshes the ExternalSecrets of one cluster when their secrets change.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// The configuration, YAML. Variables such as `ESO_RELAY__NATS__URL` override it.
+    #[arg(long, env = "ESO_RELAY_CONFIG")]
+    config: Option<PathBuf>,
+    /// Print the effective configuration, secrets redacted, and exit.
+    #[arg(long)]
+    check: bool,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<ExitCode> {
+    let arguments = Arguments::parse();
+    let config = ConsumerConfig::load(arguments.config.as_deref())?;
+    if arguments.check {
+        print(&effective(&config));
+        return Ok(ExitCode::SUCCESS);
+    }
+    telemetry::init(&config.log)?;
+    eso_relay_consumer::run(config).await
+}
+
+#[expect(clippy::print_stdout, reason = "this is what --check is for")]
+fn print(text: &str) {
+    println!("{text}");
+}

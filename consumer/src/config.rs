@@ -1,0 +1,178 @@
+//! `consumer.yaml`.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use eso_relay::{
+    Slug,
+    admin::AdminConfig,
+    config::{ConfigError, duration, load},
+    nats::NatsConfig,
+    telemetry::LogConfig,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{engine::Settings, kubernetes::KubernetesConfig};
+
+/// The configuration of one consumer. Only `cluster` has no default.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConsumerConfig {
+    /// The name of this cluster: of its durable, and in dead letters.
+    pub cluster: Slug,
+    #[serde(default)]
+    pub admin: AdminConfig,
+    #[serde(default)]
+    pub nats: NatsConfig,
+    #[serde(default)]
+    pub log: LogConfig,
+    #[serde(default)]
+    pub kubernetes: KubernetesConfig,
+    #[serde(default)]
+    pub refresh: RefreshConfig,
+    #[serde(default)]
+    pub shutdown: ShutdownConfig,
+    /// How long an event may wait for a cluster that cannot take it, before it becomes a dead
+    /// letter. Default 24 h.
+    #[serde(default = "default_give_up_after", with = "duration")]
+    pub give_up_after: Duration,
+    /// How often an event may be delivered that panics or never ends. Default 20.
+    #[serde(default = "default_max_attempts")]
+    pub max_attempts: u64,
+    /// The most messages held at once; each keeps its body (512 KiB at most). Default 500.
+    #[serde(default = "default_max_deliveries")]
+    pub max_deliveries: usize,
+}
+
+/// How fast to patch.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RefreshConfig {
+    /// Patches at once. Default 32.
+    pub concurrency: usize,
+    /// The most patches per second. Default: no limit.
+    pub rate: Option<f64>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ShutdownConfig {
+    /// How long started patches may take after SIGTERM. Default 20 s; keep it below the pod's
+    /// `terminationGracePeriodSeconds`.
+    #[serde(with = "duration")]
+    pub grace: Duration,
+}
+
+impl Default for RefreshConfig {
+    fn default() -> Self {
+        Self {
+            concurrency: 32,
+            rate: None,
+        }
+    }
+}
+
+impl Default for ShutdownConfig {
+    fn default() -> Self {
+        Self {
+            grace: Duration::from_secs(20),
+        }
+    }
+}
+
+fn default_give_up_after() -> Duration {
+    Duration::from_secs(24 * 3600)
+}
+
+fn default_max_attempts() -> u64 {
+    20
+}
+
+fn default_max_deliveries() -> usize {
+    500
+}
+
+impl ConsumerConfig {
+    /// From a file, if there is one, and the environment over it.
+    pub fn load(file: Option<&std::path::Path>) -> anyhow::Result<Self> {
+        let config: Self = load(file).map_err(|error| match error {
+            ConfigError::Invalid(text) if text.contains("missing field `cluster`") => {
+                ConfigError::Invalid(format!(
+                    "{text}: set `cluster` to this cluster's name, as in `eso-relay init --cluster`"
+                ))
+            }
+            error => error,
+        })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        let RefreshConfig { concurrency, rate } = self.refresh;
+        ensure!(concurrency > 0, "`refresh.concurrency` must be 1 or more");
+        ensure!(
+            rate.is_none_or(|rate| rate > 0.0 && rate.is_finite()),
+            "`refresh.rate` must be more than 0; leave it out for no limit"
+        );
+        ensure!(
+            self.max_deliveries > 0,
+            "`max_deliveries` must be 1 or more"
+        );
+        ensure!(self.max_attempts > 0, "`max_attempts` must be 1 or more");
+        Ok(())
+    }
+
+    /// What the engine needs to know.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            max_deliveries: self.max_deliveries,
+            patches_in_flight: self.refresh.concurrency,
+            patches_per_second: self.refresh.rate,
+            max_attempts: self.max_attempts,
+            give_up_after: self.give_up_after,
+            ..Settings::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(json: &str) -> Result<ConsumerConfig, serde_json::Error> {
+        serde_json::from_str(json)
+    }
+
+    #[test]
+    fn the_name_of_the_cluster_is_all_that_must_be_set() {
+        let config = parse(r#"{"cluster": "east"}"#).unwrap();
+        config.check().unwrap();
+        assert_eq!(config.refresh.concurrency, 32);
+        assert_eq!(config.settings().max_deliveries, 500);
+        assert!(parse("{}").is_err());
+    }
+
+    #[test]
+    fn a_setting_that_could_never_work_is_refused_by_name() {
+        for (json, setting) in [
+            (
+                r#"{"cluster": "e", "refresh": {"concurrency": 0}}"#,
+                "refresh.concurrency",
+            ),
+            (
+                r#"{"cluster": "e", "refresh": {"rate": 0.0}}"#,
+                "refresh.rate",
+            ),
+            (r#"{"cluster": "e", "max_deliveries": 0}"#, "max_deliveries"),
+            (r#"{"cluster": "e", "max_attempts": 0}"#, "max_attempts"),
+        ] {
+            let error = parse(json).unwrap().check().unwrap_err();
+            assert!(error.to_string().contains(setting), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_setting_is_refused() {
+        assert!(parse(r#"{"cluster": "east", "refesh": {}}"#).is_err());
+    }
+}

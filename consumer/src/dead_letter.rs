@@ -1,0 +1,123 @@
+//! Dead letters: stored before the delivery is terminated, never the other way round.
+
+use anyhow::Context as _;
+use async_nats::jetstream::{Context, context::PublishAckFuture, message::PublishMessage};
+use bytes::Bytes;
+use eso_relay::{
+    Slug,
+    stream::{DeadLetter, Stream},
+};
+use serde_json::value::RawValue;
+
+use crate::{delivery::Received, engine::Rejection};
+
+/// In a dead letter's subject, if the message's own subject does not name its source.
+const UNKNOWN_SOURCE: &str = "unknown";
+
+/// Publishes what was rejected of a message; `Ok` means that the stream holds all of it.
+pub async fn publish(
+    jetstream: &Context,
+    cluster: &Slug,
+    message: &Received,
+    attempts: u64,
+    rejections: &[Rejection],
+) -> anyhow::Result<()> {
+    let mut acks = Vec::with_capacity(rejections.len());
+    for rejection in rejections {
+        let letter = letter(cluster, message, attempts, rejection)?;
+        acks.push(send(jetstream, letter).await?);
+    }
+    for ack in acks {
+        ack.await.with_context(failed)?;
+    }
+    Ok(())
+}
+
+async fn send(jetstream: &Context, letter: DeadLetter) -> anyhow::Result<PublishAckFuture> {
+    let message = PublishMessage::build()
+        .headers(letter.headers())
+        .message_id(letter.message_id())
+        .expected_stream(Stream::Dead.name())
+        .payload(letter.body.clone());
+    let sent = jetstream.send_publish(letter.subject(), message).await;
+    sent.with_context(failed)
+}
+
+fn failed() -> String {
+    format!(
+        "cannot store a dead letter in {} (does it exist? `eso-relay init`)",
+        Stream::Dead.name()
+    )
+}
+
+fn letter(
+    cluster: &Slug,
+    message: &Received,
+    attempts: u64,
+    rejection: &Rejection,
+) -> anyhow::Result<DeadLetter> {
+    let source = match message.source() {
+        Some(source) => source,
+        None => UNKNOWN_SOURCE.parse()?,
+    };
+    Ok(DeadLetter {
+        reason: rejection.reason,
+        error: rejection.error.clone(),
+        cluster: cluster.clone(),
+        source,
+        attempts,
+        stream_sequence: message.sequence,
+        index: rejection.index,
+        subject: message.subject.clone(),
+        body: rejection
+            .index
+            .and_then(|index| element(&message.body, index))
+            .unwrap_or_else(|| message.body.clone()),
+    })
+}
+
+/// One event of a batch, byte by byte as it stands there.
+fn element(batch: &[u8], index: usize) -> Option<Bytes> {
+    let elements: Vec<&RawValue> = serde_json::from_slice(batch).ok()?;
+    let element = elements.get(index)?;
+    Some(Bytes::copy_from_slice(element.get().as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use eso_relay::stream::Reason;
+
+    use super::*;
+
+    fn rejected(index: Option<usize>, subject: &str, body: &'static str) -> DeadLetter {
+        let message = Received {
+            sequence: 7,
+            attempt: 2,
+            reply: "reply".into(),
+            subject: subject.into(),
+            body: Bytes::from_static(body.as_bytes()),
+        };
+        let rejection = Rejection {
+            index,
+            reason: Reason::Undecodable,
+            error: "no".into(),
+        };
+        letter(&"east".parse().unwrap(), &message, 2, &rejection).unwrap()
+    }
+
+    #[test]
+    fn a_dead_letter_holds_the_one_event_as_it_stood() {
+        let subject = "eso-relay.events.v1.akeyless.prod";
+        let letter = rejected(Some(1), subject, r#"[{"a":1}, {"b" : 2}]"#);
+        assert_eq!(letter.body, r#"{"b" : 2}"#);
+        assert_eq!(letter.subject(), "eso-relay.dead.v1.east.prod");
+        assert_eq!(letter.message_id(), "east.7.1");
+    }
+
+    #[test]
+    fn a_message_that_is_no_batch_is_kept_whole() {
+        let letter = rejected(None, "eso-relay.events.strange", "\u{1}[");
+        assert_eq!(letter.body, "\u{1}[");
+        assert_eq!(letter.subject(), "eso-relay.dead.v1.east.unknown");
+    }
+}

@@ -1,0 +1,59 @@
+//! From the stream to events: pulled, then decoded.
+
+mod decode;
+mod pull;
+mod resolve;
+
+use async_nats::{Subject, jetstream};
+use bytes::Bytes;
+use eso_relay::stream;
+
+pub use self::{
+    decode::{Decoded, decode},
+    pull::{Credit, Pull},
+    resolve::{Resolved, Seen, resolve},
+};
+use crate::engine::Sequence;
+
+/// One message of the events stream, as it was delivered.
+///
+/// It keeps its body until it is acked: a dead letter holds the event as it stood. Reading it from
+/// the stream again would need a further permission, and would fail just when the stream is ill;
+/// the price is bounded by `max_deliveries`.
+#[derive(Debug, Clone)]
+pub struct Received {
+    pub sequence: Sequence,
+    /// How often the server has delivered it, this time included: 1 or more.
+    pub attempt: u64,
+    /// Where acks go. Each delivery of a message has its own.
+    pub reply: Subject,
+    pub subject: String,
+    pub body: Bytes,
+}
+
+/// A message that no JetStream consumer delivered: its reply subject is not an ack subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a delivery of a JetStream consumer")]
+pub struct NotADelivery;
+
+impl Received {
+    /// Copies what it keeps: a part of the connection's read buffer would hold all of that buffer.
+    fn new(message: &jetstream::Message) -> Result<Self, NotADelivery> {
+        let info = message.info().map_err(|_| NotADelivery)?;
+        let (sequence, delivered) = (info.stream_sequence, info.delivered);
+        let reply = message.reply.as_ref().ok_or(NotADelivery)?;
+        Ok(Self {
+            sequence,
+            attempt: u64::try_from(delivered).unwrap_or(0).max(1),
+            reply: Subject::from(reply.to_string()),
+            subject: message.subject.to_string(),
+            body: Bytes::copy_from_slice(&message.payload),
+        })
+    }
+
+    /// The source that the subject names, if it is one of ours.
+    pub fn source(&self) -> Option<eso_relay::Slug> {
+        let subject: stream::Subject = self.subject.parse().ok()?;
+        Some(subject.source)
+    }
+}

@@ -1,0 +1,238 @@
+//! What `/metrics` says. Labels come from closed sets only.
+
+use std::{
+    sync::atomic::{AtomicI64, AtomicU64},
+    time::Duration,
+};
+
+use eso_relay::stream::Reason;
+use prometheus_client::{
+    encoding::{EncodeLabelSet, EncodeLabelValue},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::{Registry, Unit},
+};
+
+use crate::{
+    index::Stats,
+    outcome::{Fault, Outcome},
+};
+
+/// The metrics of one consumer, `eso_relay_consumer_…`. Cheap to clone.
+#[derive(Clone)]
+pub struct Metrics {
+    pub deliveries: Family<Ended, Counter>,
+    pub events: Family<Taken, Counter>,
+    pub dead_letters: Family<GivenUp, Counter>,
+    /// Pull requests that were lost and made again.
+    pub lost_pulls: Counter,
+    pub patches: Family<Patched, Counter>,
+    pub patch_duration: Histogram,
+    /// From the webhook to the patch: what the users of a secret wait for.
+    pub event_age: Histogram,
+    pub held: Gauge<i64, AtomicI64>,
+    pub backlog: Gauge<u64, AtomicU64>,
+    pub ack_pending: Gauge<u64, AtomicU64>,
+    objects: Gauge<i64, AtomicI64>,
+    references: Gauge<i64, AtomicI64>,
+    patterns: Gauge<i64, AtomicI64>,
+    stores: Gauge<i64, AtomicI64>,
+    malformed: Gauge<i64, AtomicI64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Ended {
+    pub outcome: End,
+}
+
+/// How a delivery ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(non_camel_case_types, reason = "the names are the label's values")]
+pub enum End {
+    acked,
+    nacked,
+    dead_lettered,
+    /// Given back at shutdown, not started.
+    handed_back,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Taken {
+    pub result: Found,
+}
+
+/// What an event meant to this cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(non_camel_case_types, reason = "the names are the label's values")]
+pub enum Found {
+    matched,
+    unmatched,
+    /// Its target names other clusters.
+    elsewhere,
+    undecodable,
+}
+
+/// [`Reason`] as text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct GivenUp {
+    pub reason: &'static str,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Patched {
+    pub result: Patch,
+}
+
+/// How a patch ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(non_camel_case_types, reason = "the names are the label's values")]
+pub enum Patch {
+    done,
+    /// The API was away, overloaded or slow.
+    cluster_fault,
+    /// This object, or the permission to patch it.
+    target_fault,
+    refused,
+}
+
+impl From<&Outcome> for Patch {
+    fn from(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Done => Self::done,
+            Outcome::Retry { fault, .. } => match fault {
+                Fault::Cluster => Self::cluster_fault,
+                Fault::Target => Self::target_fault,
+            },
+            Outcome::Refused { .. } => Self::refused,
+        }
+    }
+}
+
+impl Metrics {
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            deliveries: Family::default(),
+            events: Family::default(),
+            dead_letters: Family::default(),
+            lost_pulls: Counter::default(),
+            patches: Family::default(),
+            patch_duration: Histogram::new([
+                0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+            ]),
+            event_age: Histogram::new([
+                0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0,
+                86400.0,
+            ]),
+            held: Gauge::default(),
+            backlog: Gauge::default(),
+            ack_pending: Gauge::default(),
+            objects: Gauge::default(),
+            references: Gauge::default(),
+            patterns: Gauge::default(),
+            stores: Gauge::default(),
+            malformed: Gauge::default(),
+        };
+        let ours = registry.sub_registry_with_prefix("eso_relay_consumer");
+        ours.register(
+            "deliveries",
+            "Deliveries by how they ended",
+            metrics.deliveries.clone(),
+        );
+        ours.register(
+            "events",
+            "Events by what they meant to this cluster",
+            metrics.events.clone(),
+        );
+        let dead_letters = "Dead letters stored, by reason";
+        ours.register("dead_letters", dead_letters, metrics.dead_letters.clone());
+        let lost = "Pull requests that were lost, with the connection or at the server";
+        ours.register("lost_pulls", lost, metrics.lost_pulls.clone());
+        ours.register("patches", "Patches by result", metrics.patches.clone());
+        ours.register_with_unit(
+            "patch_duration",
+            "Time of one patch",
+            Unit::Seconds,
+            metrics.patch_duration.clone(),
+        );
+        ours.register_with_unit(
+            "event_age",
+            "Time from the receipt of an event to its patch",
+            Unit::Seconds,
+            metrics.event_age.clone(),
+        );
+        let held = "Deliveries at work";
+        ours.register("held_deliveries", held, metrics.held.clone());
+        let backlog = "Messages that the cluster's durable has not delivered yet";
+        ours.register("backlog", backlog, metrics.backlog.clone());
+        let ack_pending = "Messages delivered to any replica and not acked yet";
+        ours.register("ack_pending", ack_pending, metrics.ack_pending.clone());
+        let objects = "ExternalSecrets in the index";
+        ours.register("index_objects", objects, metrics.objects.clone());
+        let references = "Keys that they refer to";
+        ours.register("index_references", references, metrics.references.clone());
+        let patterns = "Searches by name or path in the index";
+        ours.register("index_patterns", patterns, metrics.patterns.clone());
+        let stores = "Stores in the index";
+        ours.register("index_stores", stores, metrics.stores.clone());
+        let malformed = "ExternalSecrets of which something could not be read";
+        ours.register(
+            "index_malformed_objects",
+            malformed,
+            metrics.malformed.clone(),
+        );
+        metrics
+    }
+
+    pub fn ended(&self, outcome: End) {
+        self.deliveries.get_or_create(&Ended { outcome }).inc();
+    }
+
+    pub fn event(&self, result: Found) {
+        self.events.get_or_create(&Taken { result }).inc();
+    }
+
+    pub fn dead_letter(&self, reason: Reason) {
+        let reason = reason.as_str();
+        self.dead_letters.get_or_create(&GivenUp { reason }).inc();
+    }
+
+    pub fn patched(&self, outcome: &Outcome, took: Duration) {
+        let result = Patch::from(outcome);
+        self.patches.get_or_create(&Patched { result }).inc();
+        self.patch_duration.observe(took.as_secs_f64());
+    }
+
+    pub fn index(&self, stats: Stats) {
+        let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.objects.set(count(stats.objects));
+        self.references.set(count(stats.references));
+        self.patterns.set(count(stats.patterns));
+        self.stores.set(count(stats.stores));
+        self.malformed.set(count(stats.malformed));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::encoding::text::encode;
+
+    use super::*;
+
+    #[test]
+    fn names_follow_the_conventions() {
+        let mut registry = Registry::default();
+        let metrics = Metrics::register(&mut registry);
+        metrics.ended(End::dead_lettered);
+        metrics.patched(&Outcome::Done, Duration::from_millis(3));
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        for line in [
+            r#"eso_relay_consumer_deliveries_total{outcome="dead_lettered"} 1"#,
+            r#"eso_relay_consumer_patches_total{result="done"} 1"#,
+            "eso_relay_consumer_patch_duration_seconds_count 1",
+            "eso_relay_consumer_event_age_seconds_count 0",
+            "eso_relay_consumer_backlog 0",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What the tests of this package share.
+
+mod nats_server;
+
+use std::{collections::BTreeMap, future::Future, time::Duration};
+
+use async_nats::jetstream::{Context, consumer::PullConsumer};
+use bytes::Bytes;
+use eso_relay::{
+    Event, Slug,
+    admin::{Condition, Readiness},
+    event::{Keys, Kind, Match, Operation, Origin},
+    stream::{self, Limits, Stream},
+};
+use jiff::Timestamp;
+use tokio::time::{sleep, timeout};
+
+pub(crate) use self::nats_server::NatsServer;
+
+/// How long a condition may take to come true on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) const SUBJECT: &str = "eso-relay.events.v1.akeyless.prod";
+
+pub(crate) fn cluster() -> Slug {
+    "east".parse().unwrap()
+}
+
+/// An event about `/app/db`.
+pub(crate) fn event(id: &str) -> Event {
+    Event {
+        id: id.into(),
+        source: "prod".parse().unwrap(),
+        kind: Kind::SecretChanged,
+        time: None,
+        traceparent: None,
+        provider: "akeyless".parse().unwrap(),
+        operation: Operation::Updated,
+        matches: Match::Exact(Keys::one("/app/db").unwrap()),
+        version: None,
+        scope: BTreeMap::new(),
+        target: None,
+        received_at: Timestamp::UNIX_EPOCH,
+        origin: Origin::default(),
+    }
+}
+
+pub(crate) fn condition(name: &'static str) -> (Readiness, Condition) {
+    let readiness = Readiness::default();
+    let condition = readiness.condition(name);
+    (readiness, condition)
+}
+
+/// A connection such as the daemon has.
+pub(crate) async fn connect(server: &NatsServer) -> (async_nats::Client, Context) {
+    let config = eso_relay::nats::NatsConfig::at(server.url());
+    let (_, connected) = condition("nats");
+    let client = eso_relay::nats::connect(&config, "test", connected).await;
+    let client = client.unwrap();
+    eso_relay::nats::connected(&client).await.unwrap();
+    let jetstream = config.jetstream(client.clone(), Duration::from_secs(5));
+    (client, jetstream)
+}
+
+/// The streams and the durable, as `eso-relay init` declares them.
+pub(crate) async fn provision(jetstream: &Context, streams: &[Stream]) {
+    for stream in streams {
+        let config = stream.config(&Limits::default());
+        jetstream.create_stream(config).await.unwrap();
+    }
+    create_durable(jetstream).await;
+}
+
+pub(crate) async fn create_durable(jetstream: &Context) -> PullConsumer {
+    let config = stream::durable(&cluster());
+    let events = jetstream.get_stream(Stream::Events.name()).await.unwrap();
+    events.create_consumer(config).await.unwrap()
+}
+
+/// Publishes messages, each with one byte of body, and waits until they are stored.
+pub(crate) async fn publish(jetstream: &Context, subject: &'static str, bodies: Vec<Bytes>) {
+    for chunk in bodies.chunks(500) {
+        let mut acks = Vec::new();
+        for body in chunk {
+            acks.push(jetstream.publish(subject, body.clone()).await.unwrap());
+        }
+        for ack in acks {
+            ack.await.unwrap();
+        }
+    }
+}
+
+/// Waits for something to come true, with a deadline.
+pub(crate) async fn until<F: Future<Output = bool>>(what: &str, condition: impl Fn() -> F) {
+    let wait = async {
+        while !condition().await {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    assert!(timeout(PATIENCE, wait).await.is_ok(), "waited for {what}");
+}
+
+/// How many messages the durable has delivered that are not acked yet, and how many still wait.
+pub(crate) async fn pending(jetstream: &Context) -> (usize, u64) {
+    let durable = eso_relay::stream::verify::durable(jetstream, &cluster()).await;
+    let info = durable.unwrap().cached_info().clone();
+    (info.num_ack_pending, info.num_pending)
+}

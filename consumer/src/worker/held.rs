@@ -1,0 +1,129 @@
+//! The messages at work: where their acks go, and what is said about their events.
+
+use std::collections::{HashMap, hash_map::Entry};
+
+use eso_relay::event::Fingerprint;
+
+use crate::{
+    delivery::{Received, Seen},
+    engine::Sequence,
+};
+
+/// Bounded by the engine's capacity.
+#[derive(Default)]
+pub(super) struct Held {
+    messages: HashMap<Sequence, Message>,
+    /// Each event with how many of the messages hold it: a replay can hold one twice.
+    events: HashMap<Fingerprint, (Seen, usize)>,
+}
+
+struct Message {
+    received: Received,
+    events: Vec<Fingerprint>,
+}
+
+impl Held {
+    /// A redelivery takes the place of the delivery before it: acks go to the newest.
+    pub(super) fn insert(&mut self, received: Received, events: Vec<Seen>) {
+        self.remove(received.sequence);
+        let values = events.iter().map(|event| event.value).collect();
+        for event in events {
+            let known = self.events.entry(event.value);
+            known.or_insert((event, 0)).1 += 1;
+        }
+        let message = Message {
+            received,
+            events: values,
+        };
+        self.messages.insert(message.received.sequence, message);
+    }
+
+    /// The message and its events, which are forgotten.
+    pub(super) fn remove(&mut self, sequence: Sequence) -> Option<(Received, Vec<Seen>)> {
+        let message = self.messages.remove(&sequence)?;
+        let forget = |value| match self.events.entry(value) {
+            Entry::Occupied(mut known) if known.get().1 > 1 => {
+                known.get_mut().1 -= 1;
+                Some(known.get().0.clone())
+            }
+            Entry::Occupied(known) => Some(known.remove().0),
+            Entry::Vacant(_) => None,
+        };
+        let events = message.events.into_iter().filter_map(forget).collect();
+        Some((message.received, events))
+    }
+
+    pub(super) fn message(&self, sequence: Sequence) -> Option<&Received> {
+        Some(&self.messages.get(&sequence)?.received)
+    }
+
+    pub(super) fn event(&self, value: Fingerprint) -> Option<&Seen> {
+        Some(&self.events.get(&value)?.0)
+    }
+
+    /// The event at this place of a message, if it could be read.
+    pub(super) fn event_at(&self, sequence: Sequence, index: usize) -> Option<&Seen> {
+        let values = &self.messages.get(&sequence)?.events;
+        let mut events = values.iter().filter_map(|value| self.event(*value));
+        events.find(|event| event.index == index)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.messages.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::metrics::Found;
+
+    fn message(sequence: Sequence, reply: &str) -> Received {
+        Received {
+            sequence,
+            attempt: 1,
+            reply: reply.into(),
+            subject: String::new(),
+            body: Bytes::new(),
+        }
+    }
+
+    fn seen(value: &str) -> Seen {
+        Seen {
+            index: 0,
+            value: value.parse().unwrap(),
+            source: "prod".parse().unwrap(),
+            trace_id: None,
+            received_at: Timestamp::UNIX_EPOCH,
+            found: Found::matched,
+            targets: 1,
+        }
+    }
+
+    const VALUE: &str = "00112233445566778899";
+
+    #[test]
+    fn acks_go_to_the_newest_delivery() {
+        let mut held = Held::default();
+        held.insert(message(7, "first"), vec![seen(VALUE)]);
+        held.insert(message(7, "second"), vec![seen(VALUE)]);
+        assert_eq!(held.len(), 1);
+        assert_eq!(held.message(7).unwrap().reply.as_str(), "second");
+        assert!(held.remove(7).is_some());
+        assert!(held.event(VALUE.parse().unwrap()).is_none());
+    }
+
+    #[test]
+    fn an_event_is_known_until_the_last_message_with_it_is_done() {
+        let mut held = Held::default();
+        held.insert(message(7, "a"), vec![seen(VALUE)]);
+        held.insert(message(8, "b"), vec![seen(VALUE)]);
+        held.remove(7);
+        assert!(held.event(VALUE.parse().unwrap()).is_some());
+        held.remove(8);
+        assert!(held.event(VALUE.parse().unwrap()).is_none());
+    }
+}

@@ -1,0 +1,137 @@
+//! What happens to the worker, told to the engine.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use jiff::Timestamp;
+use tracing::{debug, error, info, warn};
+
+use super::{
+    Phase, Worker,
+    outputs::{Patched, Stored},
+};
+use crate::{
+    delivery::{Received, Resolved, Seen, resolve},
+    engine::Input,
+    index::{Change, Observation},
+    metrics::{End, Found},
+    outcome::Outcome,
+};
+
+impl Worker {
+    /// A message has come.
+    pub(super) fn take(&mut self, message: Received) {
+        self.taken += 1;
+        if let Phase::Stopping(returning) = &mut self.phase {
+            returning.push((message.reply, None));
+            self.tools.metrics.ended(End::handed_back);
+            return;
+        }
+        let (sequence, attempt) = (message.sequence, message.attempt);
+        let resolve = || resolve(&message, &self.index, &self.tools.cluster);
+        // OK to go on after a panic: resolving only reads.
+        let Ok(resolved) = catch_unwind(AssertUnwindSafe(resolve)) else {
+            error!(sequence, attempt, "reading a message panicked");
+            self.held.insert(message, Vec::new());
+            self.handle(Input::Panicked { sequence, attempt });
+            return;
+        };
+        let Resolved { delivery, events } = resolved;
+        for event in &events {
+            self.saw(event, &message);
+        }
+        for _ in &delivery.rejected {
+            self.tools.metrics.event(Found::undecodable);
+        }
+        self.held.insert(message, events);
+        self.handle(Input::Delivery(delivery));
+    }
+
+    fn saw(&self, seen: &Seen, message: &Received) {
+        self.tools.metrics.event(seen.found);
+        let (sequence, attempt) = (message.sequence, message.attempt);
+        let Seen {
+            value: event,
+            source,
+            trace_id,
+            targets,
+            ..
+        } = seen;
+        if seen.found == Found::matched {
+            info!(%source, %event, sequence, attempt, targets, trace_id, "event matched");
+        } else {
+            debug!(%source, %event, sequence, attempt, found = ?seen.found, trace_id, "event without targets");
+        }
+    }
+
+    /// The cluster has changed.
+    pub(super) fn apply(&mut self, change: Change) {
+        let was_synced = self.index.is_synced();
+        for observation in self.index.apply(change) {
+            self.handle(match observation {
+                Observation::Carries { target, value } => Input::Observed { target, value },
+                Observation::Gone(target) => Input::Deleted(target),
+            });
+        }
+        if !was_synced && self.index.is_synced() {
+            info!(index = ?self.index.stats(), "the index is complete; pulling");
+            self.gauges();
+        }
+    }
+
+    /// A patch has ended.
+    pub(super) fn patched(&mut self, patched: Patched) {
+        let Patched {
+            target,
+            value,
+            outcome,
+            took,
+        } = patched;
+        let metrics = &self.tools.metrics;
+        metrics.patched(&outcome, took);
+        let seen = self.held.event(value);
+        let trace_id = seen.and_then(|event| event.trace_id.as_deref());
+        match &outcome {
+            Outcome::Done => {
+                let age = seen.map(|event| now().duration_since(event.received_at));
+                if let Some(age) = age {
+                    metrics.event_age.observe(age.as_secs_f64().max(0.0));
+                }
+                info!(%target, event = %value, trace_id, ?took, "patched");
+            }
+            Outcome::Retry { fault, error, .. } => {
+                warn!(%target, event = %value, trace_id, ?fault, error, "not patched; trying again");
+            }
+            Outcome::Refused { error } => {
+                error!(%target, event = %value, trace_id, error, "the API refused a patch for good");
+            }
+        }
+        self.handle(Input::Patched {
+            target,
+            value,
+            outcome,
+        });
+    }
+
+    /// Dead letters are stored, or could not be.
+    pub(super) fn stored(&mut self, stored: Stored) {
+        let Stored { sequence, result } = stored;
+        let stored = result.is_ok();
+        match result {
+            Ok(reasons) => {
+                for reason in reasons {
+                    self.tools.metrics.dead_letter(reason);
+                }
+            }
+            Err(error) => {
+                let error = format!("{error:#}");
+                error!(sequence, error, "no dead letter, so the message stays");
+            }
+        }
+        self.handle(Input::DeadLettered { sequence, stored });
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the worker reads the clock")]
+fn now() -> Timestamp {
+    Timestamp::now()
+}

@@ -1,0 +1,185 @@
+//! The one task that owns engine and index: it feeds the engine and does what the engine says.
+
+mod held;
+mod inputs;
+mod outputs;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use async_nats::{Client, Subject, jetstream::Context};
+use eso_relay::{Slug, admin::Condition, stream::verify};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::{interval, sleep_until, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use self::{
+    held::Held,
+    outputs::{Patched, Stored},
+};
+use crate::{
+    delivery::{Credit, Received},
+    engine::{Engine, Input},
+    index::{Change, Index},
+    metrics::Metrics,
+    refresh::Refresher,
+};
+
+/// How often gauges are brought up to date.
+const GAUGES: Duration = Duration::from_secs(10);
+/// How many messages or changes are taken at once, before the engine's wishes are carried out.
+const TAKE: usize = 64;
+/// How long the last acks may take to leave.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Where the worker's work comes from.
+pub struct Inlet {
+    pub messages: mpsc::Receiver<Received>,
+    /// Tells the pull loop how much may come.
+    pub credit: watch::Sender<Credit>,
+    pub changes: mpsc::Receiver<Change>,
+    pub stop: CancellationToken,
+    /// Unmet from the moment of stopping.
+    pub running: Condition,
+}
+
+/// What the worker works with.
+pub struct Tools {
+    pub cluster: Slug,
+    pub client: Client,
+    pub jetstream: Context,
+    pub refresher: Arc<Refresher>,
+    pub metrics: Metrics,
+}
+
+pub struct Worker {
+    tools: Tools,
+    engine: Engine,
+    index: Index,
+    held: Held,
+    patches: JoinSet<Patched>,
+    letters: JoinSet<Stored>,
+    /// The engine's clock starts here.
+    started: Instant,
+    taken: Credit,
+    phase: Phase,
+}
+
+/// The order of a shutdown.
+#[derive(Debug, PartialEq, Eq)]
+enum Phase {
+    Running,
+    /// Nothing is started any more. What goes back to the server waits in the list until nothing is
+    /// pulled: a live pull request of ours would only fetch it again.
+    Stopping(Vec<(Subject, Option<Duration>)>),
+    /// Only what was started is left.
+    Finishing,
+}
+
+impl Worker {
+    pub fn new(engine: Engine, tools: Tools) -> Self {
+        Self {
+            tools,
+            engine,
+            index: Index::new(),
+            held: Held::default(),
+            patches: JoinSet::new(),
+            letters: JoinSet::new(),
+            started: Instant::now(),
+            taken: 0,
+            phase: Phase::Running,
+        }
+    }
+
+    /// Until `stop`, and then until everything that was started is finished and acked.
+    pub async fn run(mut self, mut inlet: Inlet) -> anyhow::Result<()> {
+        inlet.running.met();
+        let mut gauges = interval(GAUGES);
+        let (mut messages, mut changes) = (Vec::new(), Vec::new());
+        let mut watching = true;
+        while self.phase != Phase::Finishing || !self.engine.is_idle() {
+            self.grant(&inlet.credit);
+            let wake = self.engine.wake_at().map(|at| self.started + at);
+            tokio::select! {
+                count = inlet.messages.recv_many(&mut messages, TAKE), if self.phase != Phase::Finishing => {
+                    messages.drain(..).for_each(|message| self.take(message));
+                    if count == 0 {
+                        inlet.running.unmet("stopping");
+                        self.stop();
+                        self.carry_out().await;
+                        self.hand_back().await;
+                    }
+                }
+                count = inlet.changes.recv_many(&mut changes, TAKE), if watching => {
+                    changes.drain(..).for_each(|change| self.apply(change));
+                    watching = count > 0;
+                }
+                Some(patched) = self.patches.join_next() => self.patched(patched?),
+                Some(stored) = self.letters.join_next() => self.stored(stored?),
+                () = inlet.stop.cancelled(), if self.phase == Phase::Running => {
+                    inlet.running.unmet("stopping");
+                    self.stop();
+                }
+                () = wake_up(wake) => self.handle(Input::Tick),
+                _ = gauges.tick() => self.gauges(),
+            }
+            self.carry_out().await;
+        }
+        self.farewell().await;
+        Ok(())
+    }
+
+    fn handle(&mut self, input: Input) {
+        self.engine.handle(self.started.elapsed(), input);
+    }
+
+    /// Nothing is pulled before the index knows every object: an event would miss some.
+    fn grant(&self, credit: &watch::Sender<Credit>) {
+        let open = self.phase == Phase::Running && self.index.is_synced();
+        let room = if open { self.engine.capacity() } else { 0 };
+        let granted = self.taken + room as Credit;
+        credit.send_if_modified(|credit| std::mem::replace(credit, granted) != granted);
+    }
+
+    fn stop(&mut self) {
+        if self.phase != Phase::Running {
+            return;
+        }
+        info!(held = self.held.len(), "finishing what was started");
+        self.phase = Phase::Stopping(Vec::new());
+        self.handle(Input::Stop);
+    }
+
+    fn gauges(&self) {
+        let held = i64::try_from(self.held.len()).unwrap_or(i64::MAX);
+        self.tools.metrics.held.set(held);
+        self.tools.metrics.index(self.index.stats());
+    }
+
+    /// An answer says that the server has read every ack before it. Flushing would only say that
+    /// they have left, and a socket closed too early can still lose them.
+    async fn farewell(&self) {
+        let last = verify::durable(&self.tools.jetstream, &self.tools.cluster);
+        if let Ok(Ok(_)) = timeout(FAREWELL, last).await {
+            info!("every ack has arrived");
+        } else {
+            warn!("the last acks may be lost; their messages will be delivered again");
+        }
+    }
+}
+
+async fn wake_up(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,177 @@
+//! What the engine wants, done.
+
+use std::{
+    future::Future,
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::anyhow;
+use async_nats::{Subject, connection::State, jetstream::AckKind};
+use bytes::Bytes;
+use eso_relay::{event::Fingerprint, stream::Reason};
+use futures::FutureExt as _;
+use tracing::{Instrument as _, debug, info_span, warn};
+
+use super::{Phase, Worker};
+use crate::{
+    dead_letter,
+    engine::{Output, Rejection, Sequence},
+    metrics::End,
+    outcome::{Fault, Outcome},
+    target::Target,
+};
+
+/// A patch that has ended.
+pub(super) struct Patched {
+    pub(super) target: Target,
+    pub(super) value: Fingerprint,
+    pub(super) outcome: Outcome,
+    pub(super) took: Duration,
+}
+
+/// Why the dead letters of a message were written, once they are stored.
+pub(super) struct Stored {
+    pub(super) sequence: Sequence,
+    pub(super) result: anyhow::Result<Vec<Reason>>,
+}
+
+impl Worker {
+    /// Everything that the engine wants now.
+    pub(super) async fn carry_out(&mut self) {
+        while let Some(output) = self.engine.next_output() {
+            match output {
+                Output::Patch { target, value } => self.patch(target, value),
+                Output::Ack(sequence) => self.end(sequence, End::acked, AckKind::Ack.into()).await,
+                Output::Nak { sequence, delay } => self.nak(sequence, delay).await,
+                Output::DeadLetter {
+                    sequence,
+                    attempt,
+                    rejections,
+                } => self.dead_letter(sequence, attempt, rejections),
+                Output::Term { sequence, reason } => {
+                    self.end(sequence, End::dead_lettered, term(reason)).await;
+                }
+                Output::Progress(sequence) => self.progress(sequence).await,
+            }
+        }
+    }
+
+    fn patch(&mut self, target: Target, value: Fingerprint) {
+        let seen = self.held.event(value);
+        let trace_id = seen.and_then(|event| event.trace_id.as_deref());
+        let span = info_span!("refresh", %target, event = %value, trace_id);
+        let refresher = Arc::clone(&self.tools.refresher);
+        let patch = async move {
+            let started = Instant::now();
+            let refresh = guarded(refresher.refresh(&target, value)).await;
+            let outcome = refresh.unwrap_or_else(|error| Outcome::Retry {
+                fault: Fault::Target,
+                after: None,
+                error: error.to_string(),
+            });
+            Patched {
+                target,
+                value,
+                outcome,
+                took: started.elapsed(),
+            }
+        };
+        self.patches.spawn(patch.instrument(span));
+    }
+
+    fn dead_letter(&mut self, sequence: Sequence, attempt: u64, rejections: Vec<Rejection>) {
+        let Some(message) = self.held.message(sequence).cloned() else {
+            return;
+        };
+        for rejection in &rejections {
+            let seen = rejection.index;
+            let seen = seen.and_then(|index| self.held.event_at(sequence, index));
+            warn!(
+                sequence,
+                attempt,
+                source = seen.map(|event| event.source.as_str()),
+                event = seen.map(|event| event.value.to_string()),
+                trace_id = seen.and_then(|event| event.trace_id.as_deref()),
+                reason = rejection.reason.as_str(),
+                error = rejection.error,
+                "giving up; storing a dead letter"
+            );
+        }
+        let (jetstream, cluster) = (self.tools.jetstream.clone(), self.tools.cluster.clone());
+        self.letters.spawn(async move {
+            let publish =
+                dead_letter::publish(&jetstream, &cluster, &message, attempt, &rejections);
+            let result = guarded(publish).await.flatten();
+            let reasons = rejections.iter().map(|rejection| rejection.reason);
+            Stored {
+                sequence,
+                result: result.map(|()| reasons.collect()),
+            }
+        });
+    }
+
+    /// The last word on a message.
+    async fn end(&mut self, sequence: Sequence, end: End, word: Bytes) {
+        let Some((message, events)) = self.held.remove(sequence) else {
+            return;
+        };
+        for event in events {
+            let (source, trace_id) = (event.source, event.trace_id);
+            debug!(%source, event = %event.value, sequence, trace_id, ?end, "done with");
+        }
+        self.tools.metrics.ended(end);
+        self.send(message.reply, word).await;
+    }
+
+    async fn nak(&mut self, sequence: Sequence, delay: Option<Duration>) {
+        if let Phase::Stopping(returning) = &mut self.phase {
+            if let Some((message, _)) = self.held.remove(sequence) {
+                returning.push((message.reply, delay));
+                self.tools.metrics.ended(End::handed_back);
+            }
+            return;
+        }
+        self.end(sequence, End::nacked, AckKind::Nak(delay).into())
+            .await;
+    }
+
+    async fn progress(&self, sequence: Sequence) {
+        // Without a connection it would only fill the client's queue.
+        if self.tools.client.connection_state() != State::Connected {
+            return;
+        }
+        if let Some(message) = self.held.message(sequence) {
+            self.send(message.reply.clone(), AckKind::Progress.into())
+                .await;
+        }
+    }
+
+    /// Nothing is pulled any more: what was not started goes to whoever pulls next, at once.
+    pub(super) async fn hand_back(&mut self) {
+        let phase = std::mem::replace(&mut self.phase, Phase::Finishing);
+        if let Phase::Stopping(returning) = phase {
+            for (reply, delay) in returning {
+                self.send(reply, AckKind::Nak(delay).into()).await;
+            }
+        }
+    }
+
+    async fn send(&self, reply: Subject, word: Bytes) {
+        if let Err(error) = self.tools.client.publish(reply, word).await {
+            debug!(%error, "an ack was not sent; the message will be delivered again");
+        }
+    }
+}
+
+/// The reason shows in the server's advisory (nats-server 2.10.4), for people who look there.
+fn term(reason: Reason) -> Bytes {
+    format!("+TERM {}", reason.as_str()).into()
+}
+
+/// A panic becomes an error: no answer at all would hold its message for ever.
+async fn guarded<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
+    let result = AssertUnwindSafe(work).catch_unwind().await;
+    result.map_err(|_| anyhow!("it panicked"))
+}

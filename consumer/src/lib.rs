@@ -6,15 +6,146 @@
 //!
 //! One durable per cluster; any number of replicas share it. No public port, no access to Secrets.
 
+pub mod backlog;
+pub mod config;
+pub mod dead_letter;
+pub mod delivery;
 pub mod engine;
 pub mod index;
 pub mod kubernetes;
+pub mod metrics;
 pub mod outcome;
 pub mod provider;
 pub mod refresh;
 pub mod target;
+pub mod worker;
+
+use std::{process::ExitCode, sync::Arc, time::Duration};
+
+use eso_relay::{
+    admin::{self, Readiness},
+    lifecycle::Lifecycle,
+    nats,
+};
+use prometheus_client::registry::Registry;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::ConsumerConfig,
+    delivery::Pull,
+    engine::Engine,
+    metrics::Metrics,
+    refresh::Refresher,
+    worker::{Inlet, Tools, Worker},
+};
 
 /// The annotation whose change makes ESO refresh an ExternalSecret. Its value is the fingerprint of
 /// the newest event: ESO refreshes when the hash over an object's annotations changes (ESO
 /// `externalsecret_controller.go`, `shouldRefresh`).
 pub const REFRESH_ANNOTATION: &str = "eso-relay.dev/refresh";
+
+/// Bounds each request to JetStream and each wait for a PubAck.
+const JETSTREAM_TIMEOUT: Duration = Duration::from_secs(5);
+/// Messages and changes on their way to the worker.
+const MESSAGES: usize = 256;
+const CHANGES: usize = 1024;
+
+/// Runs until a signal, or until something fails for good.
+///
+/// NATS or Kubernetes may come up later: until then it waits, and `/readyz` says for what.
+pub async fn run(config: ConsumerConfig) -> anyhow::Result<ExitCode> {
+    let lifecycle = Lifecycle::new(config.shutdown.grace);
+    let (readiness, mut registry) = (Readiness::default(), Registry::default());
+    let metrics = Metrics::register(&mut registry);
+    nats::install_crypto();
+    let listener = admin::bind("admin.listen", config.admin.listen).await?;
+    let connected = readiness.condition("nats");
+    let name = format!("eso-relay-consumer {}", config.cluster);
+    let client = nats::connect(&config.nats, &name, connected).await?;
+    let kube = kubernetes::client(&config.kubernetes).await?;
+
+    // `/readyz` answers until the last ack is out.
+    let finished = CancellationToken::new();
+    let serve = admin::serve(listener, readiness.clone(), registry, finished.clone());
+    lifecycle.spawn("admin", serve);
+    let work = work(config, client, kube, metrics, readiness, lifecycle.clone());
+    lifecycle.spawn("worker", async move {
+        let _finished = finished.drop_guard();
+        work.await
+    });
+    Ok(lifecycle.run().await)
+}
+
+/// Sets up the way of an event: pull loop ─▶ worker ◀─ watch.
+async fn work(
+    config: ConsumerConfig,
+    client: async_nats::Client,
+    kube: kube::Client,
+    metrics: Metrics,
+    readiness: Readiness,
+    lifecycle: Lifecycle,
+) -> anyhow::Result<()> {
+    let stop = lifecycle.stopping();
+    let jetstream = config.nats.jetstream(client.clone(), JETSTREAM_TIMEOUT);
+    let (granted, credit) = watch::channel(0);
+    let (messages, received) = mpsc::channel(MESSAGES);
+    let (changes, cluster_changes) = mpsc::channel(CHANGES);
+
+    let pull = Pull {
+        client: client.clone(),
+        jetstream: jetstream.clone(),
+        cluster: config.cluster.clone(),
+        condition: readiness.condition("stream"),
+        credit,
+        messages,
+        lost: metrics.lost_pulls.clone(),
+        stop: stop.clone(),
+    };
+    lifecycle.spawn("pull", pull.run());
+
+    let (running, caches) = (
+        readiness.condition("worker"),
+        readiness.condition("kubernetes"),
+    );
+    let discover = kubernetes::discover(&kube);
+    let Some(version) = stop.run_until_cancelled(discover).await else {
+        return Ok(());
+    };
+    let (stopped, watched, settings) = (stop.clone(), kube.clone(), config.kubernetes.clone());
+    lifecycle.spawn("watch", async move {
+        let watch = kubernetes::watch(watched, version, &settings, changes, caches);
+        stopped.run_until_cancelled(watch).await.unwrap_or(Ok(()))
+    });
+
+    let backlog = backlog::observe(jetstream.clone(), config.cluster.clone(), metrics.clone());
+    let stopped = stop.clone();
+    lifecycle.spawn("backlog", async move {
+        stopped.run_until_cancelled(backlog).await;
+        Ok(())
+    });
+
+    let engine = Engine::new(config.settings(), fastrand::u64(..));
+    let tools = Tools {
+        cluster: config.cluster,
+        client,
+        jetstream,
+        refresher: Arc::new(Refresher::new(
+            kube,
+            version,
+            config.kubernetes.patch_timeout,
+        )),
+        metrics,
+    };
+    let inlet = Inlet {
+        messages: received,
+        credit: granted,
+        changes: cluster_changes,
+        stop,
+        running,
+    };
+    Worker::new(engine, tools).run(inlet).await
+}
+
+#[cfg(test)]
+mod tests;

@@ -60,7 +60,9 @@ impl Cluster {
     }
 
     pub async fn of_kind(name: &str, kind: KubernetesKind) -> anyhow::Result<Self> {
-        let dir = tempfile::Builder::new().prefix("eso-relay-cluster-").tempdir()?;
+        let dir = tempfile::Builder::new()
+            .prefix("eso-relay-cluster-")
+            .tempdir()?;
         let (api, client, kubeconfig) = match kind {
             KubernetesKind::StandIn => {
                 let api = StandIn::start().await?;
@@ -75,7 +77,15 @@ impl Cluster {
         };
         let values = SecretValues::default();
         let eso = Eso::builder().start(&client, &values);
-        Ok(Self { name: name.to_owned(), api, client, kubeconfig, eso, values, _dir: dir })
+        Ok(Self {
+            name: name.to_owned(),
+            api,
+            client,
+            kubeconfig,
+            eso,
+            values,
+            _dir: dir,
+        })
     }
 
     pub fn name(&self) -> &str {
@@ -108,7 +118,11 @@ impl Cluster {
 
     /// A consumer of this cluster, not started yet, with more YAML at the top level.
     pub fn consumer(&self, hub: &Hub, more: &str) -> DaemonOptions {
-        let yaml = format!("cluster: {}\nnats: {{ url: '{}' }}\n{more}", self.name, hub.nats.url());
+        let yaml = format!(
+            "cluster: {}\nnats: {{ url: '{}' }}\n{more}",
+            self.name,
+            hub.nats.url()
+        );
         Daemon::consumer().config(yaml).kubeconfig(&self.kubeconfig)
     }
 }

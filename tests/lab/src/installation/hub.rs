@@ -30,8 +30,14 @@ impl Hub {
     /// A nats-server that syncs before each PubAck; without streams as yet.
     pub async fn start() -> anyhow::Result<Self> {
         let nats = NatsServer::builder().sync_always().start().await?;
-        let secrets = tempfile::Builder::new().prefix("eso-relay-secrets-").tempdir()?;
-        for (name, secret) in [("password", BASIC_PASSWORD), ("token", BEARER_TOKEN), ("hmac", HMAC_SECRET)] {
+        let secrets = tempfile::Builder::new()
+            .prefix("eso-relay-secrets-")
+            .tempdir()?;
+        for (name, secret) in [
+            ("password", BASIC_PASSWORD),
+            ("token", BEARER_TOKEN),
+            ("hmac", HMAC_SECRET),
+        ] {
             std::fs::write(secrets.path().join(name), secret)?;
         }
         Ok(Self { nats, secrets })
@@ -64,7 +70,9 @@ impl Hub {
 
     /// A connection of the caller's own, with its JetStream API.
     pub async fn jetstream(&self) -> anyhow::Result<jetstream::Context> {
-        let client = async_nats::connect(self.nats.url()).await.context("the hub's NATS")?;
+        let client = async_nats::connect(self.nats.url())
+            .await
+            .context("the hub's NATS")?;
         Ok(jetstream::new(client))
     }
 
@@ -79,7 +87,7 @@ impl Hub {
         let (password, token, hmac) = (secret("password"), secret("token"), secret("hmac"));
         let yaml = format!(
             "nats: {{ url: '{}' }}\n\
-             drain_delay: 0s\n\
+             shutdown: {{ drain_delay: 0s, grace: 20s }}\n\
              sources:\n\
              - {{ name: akeyless, format: akeyless, auth: {{ basic: {{ username: {BASIC_USER}, password_file: '{password}' }} }} }}\n\
              - {{ name: cloudevents, format: cloudevents, auth: {{ bearer: {{ token_file: '{token}' }} }} }}\n\
@@ -103,4 +111,4 @@ impl Hub {
 }
 
 /// Where the generic source finds what it needs.
-const GENERIC_MAPPING: &str = "MAPPING";
+const GENERIC_MAPPING: &str = "mapping: { keys: /secret/name, id: /id, type: /type, time: /time }";

@@ -14,7 +14,10 @@ use std::time::Duration;
 pub use self::{
     cluster::{Cluster, KubernetesKind},
     hub::{CliOutput, Hub},
-    webhook::{Answer, Webhooks},
+    webhook::{
+        Answer, BASIC_PASSWORD, BASIC_USER, BEARER_TOKEN, HMAC_SECRET, Webhooks, akeyless, send,
+        sign,
+    },
 };
 use crate::daemon::Daemon;
 
@@ -44,7 +47,12 @@ impl Installation {
             consumers.push(consumer);
         }
         ingress.wait_ready(READY).await?;
-        Ok(Self { hub, ingress, clusters, consumers })
+        Ok(Self {
+            hub,
+            ingress,
+            clusters,
+            consumers,
+        })
     }
 
     /// Sends webhooks to the ingress.

@@ -29,7 +29,9 @@ impl Answer {
     pub fn accepted(&self) -> Vec<String> {
         let body: Value = serde_json::from_str(&self.body).unwrap_or_default();
         let ids = body["accepted"].as_array().cloned().unwrap_or_default();
-        ids.iter().filter_map(|id| id.as_str().map(str::to_owned)).collect()
+        ids.iter()
+            .filter_map(|id| id.as_str().map(str::to_owned))
+            .collect()
     }
 }
 
@@ -38,41 +40,66 @@ impl Webhooks {
         eso_relay::nats::install_crypto();
         let client = reqwest::Client::builder().no_proxy().build();
         // OK because nothing that can fail was asked for.
-        Self { base: base.to_owned(), client: client.expect("a plain client") }
+        Self {
+            base: base.to_owned(),
+            client: client.expect("a plain client"),
+        }
     }
 
     /// The seed's own: `POST /webhook` with Basic authentication.
     pub async fn seed(&self, body: &Value) -> anyhow::Result<Answer> {
-        let request = self.post("/webhook").basic_auth(BASIC_USER, Some(BASIC_PASSWORD));
+        let request = self
+            .post("/webhook")
+            .basic_auth(BASIC_USER, Some(BASIC_PASSWORD));
         send(request.body(body.to_string())).await
     }
 
     /// The seed's payload, with one updated item for each name.
     pub async fn updated(&self, items: &[&str]) -> anyhow::Result<Answer> {
-        self.seed(&Value::from_iter(items.iter().enumerate().map(|(at, item)| akeyless(at, item)))).await
+        let body: Value = items
+            .iter()
+            .enumerate()
+            .map(|(at, item)| akeyless(at, item))
+            .collect();
+        self.seed(&body).await
     }
 
     /// An Akeyless Event Center webhook, to the source `akeyless`.
     pub async fn akeyless(&self, body: &Value) -> anyhow::Result<Answer> {
-        let request = self.post("/v1/hooks/akeyless").basic_auth(BASIC_USER, Some(BASIC_PASSWORD));
+        let request = self
+            .post("/v1/hooks/akeyless")
+            .basic_auth(BASIC_USER, Some(BASIC_PASSWORD));
         send(request.body(body.to_string())).await
     }
 
-    /// A signed JSON body, to the source `generic`.
+    /// A signed body such as `{"id": "1", "type": "updated", "secret": {"name": "prod/db"}}`, or an array
+    /// of them, to the source `generic`.
     pub async fn generic(&self, body: &Value) -> anyhow::Result<Answer> {
         let body = body.to_string();
-        send(self.post("/v1/hooks/generic").header("x-signature", sign(body.as_bytes())).body(body)).await
+        send(
+            self.post("/v1/hooks/generic")
+                .header("x-signature", sign(body.as_bytes()))
+                .body(body),
+        )
+        .await
     }
 
-    /// A structured CloudEvent, to the source `cloudevents`.
+    /// A structured `CloudEvent`, to the source `cloudevents`.
     pub async fn cloudevent(&self, body: &Value) -> anyhow::Result<Answer> {
         let request = self.post("/v1/hooks/cloudevents").bearer_auth(BEARER_TOKEN);
-        send(request.header("content-type", "application/cloudevents+json").body(body.to_string())).await
+        send(
+            request
+                .header("content-type", "application/cloudevents+json")
+                .body(body.to_string()),
+        )
+        .await
     }
 
     /// A request of the caller's making, without authentication.
     pub fn post(&self, path: &str) -> reqwest::RequestBuilder {
-        self.client.post(format!("{}{path}", self.base)).header("content-type", "application/json")
+        self.client
+            .post(format!("{}{path}", self.base))
+            .header("content-type", "application/json")
     }
 }
 
@@ -88,13 +115,18 @@ pub fn akeyless(item_id: usize, item: &str) -> Value {
 pub fn sign(body: &[u8]) -> String {
     let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, HMAC_SECRET.as_bytes());
     let tag = ring::hmac::sign(&key, body);
-    let hex: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256={hex}")
+    tag.as_ref()
+        .iter()
+        .fold("sha256=".to_owned(), |hex, byte| format!("{hex}{byte:02x}"))
 }
 
 /// Sends and reads the whole answer.
 pub async fn send(request: reqwest::RequestBuilder) -> anyhow::Result<Answer> {
     let answer = request.send().await.context("no answer from the ingress")?;
     let (status, headers) = (answer.status(), answer.headers().clone());
-    Ok(Answer { status, headers, body: answer.text().await? })
+    Ok(Answer {
+        status,
+        headers,
+        body: answer.text().await?,
+    })
 }

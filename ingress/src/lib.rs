@@ -1,3 +1,186 @@
-//! HTTP in, stream out.
+//! HTTP in, stream out: authenticates webhooks and answers 202 when their events are durable.
+//!
+//! ```text
+//! request ─verify─▶ Verified bytes ─source─▶ Vec<Event> ─publish─▶ PubAck ─▶ 202
+//! ```
 
+pub mod body;
+pub mod config;
+pub mod error;
+pub mod metrics;
 pub mod publish;
+pub mod rotation;
+pub mod routes;
+pub mod server;
+pub mod source;
+pub mod verify;
+pub mod webhook;
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use async_nats::jetstream;
+use eso_relay::{
+    admin::{self, Condition, Readiness},
+    lifecycle::Lifecycle,
+    nats, stream,
+};
+use prometheus_client::registry::Registry;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+pub use self::{
+    config::{IngressConfig, ShutdownConfig},
+    source::{
+        FormatName, MappingConfig, OneOrMany, Pointer, SourceConfig, StoreConfig, TargetConfig,
+    },
+    verify::{AuthConfig, BasicConfig, BearerConfig, Encoding, HmacConfig},
+    webhook::WebhookConfig,
+};
+
+/// Between looks at the stream: while something is wrong with it, and while nothing is.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+const LOOK_AT_TIMES: Duration = Duration::from_secs(30);
+/// Everything is answered by then; this only says goodbye.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Starts every task of the ingress on `lifecycle`. An error is one of the configuration.
+///
+/// The end, in this order: not ready → drain delay → stop accepting, finish the requests that have
+/// begun → the committer has answered everything → disconnect → `/readyz` and `/metrics` close.
+pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result<()> {
+    config.check()?;
+    let sources = Arc::new(config.open_sources()?);
+    let listener = admin::bind("listen", config.listen).await?;
+    let admin_listener = admin::bind("admin.listen", config.admin.listen).await?;
+
+    let readiness = Readiness::default();
+    let mut registry = Registry::with_prefix("eso_relay_ingress");
+    let metrics = metrics::Metrics::register(&mut registry);
+    let publish_metrics = publish::Metrics::register(&mut registry);
+
+    let client = nats::connect(
+        &config.nats,
+        "eso-relay-ingress",
+        readiness.condition("nats"),
+    )
+    .await?;
+    let jetstream = config
+        .nats
+        .jetstream(client.clone(), config.publish.timeout);
+    let (publisher, committer) = publish::publisher(
+        client.clone(),
+        jetstream.clone(),
+        &config.publish,
+        publish_metrics,
+    );
+    let router = routes::router(routes::Ingress {
+        sources: Arc::clone(&sources),
+        webhook: config
+            .webhook
+            .as_ref()
+            .map(|webhook| Arc::new(webhook.open())),
+        publisher,
+        budget: body::Budget::new(config.body_limits()),
+        metrics: metrics.clone(),
+    });
+
+    let (stop, closing, closed) = (
+        lifecycle.stopping(),
+        CancellationToken::new(),
+        CancellationToken::new(),
+    );
+    lifecycle.spawn(
+        "secret files",
+        rotation::watch(sources, metrics.clone(), stop.clone()),
+    );
+    lifecycle.spawn(
+        "stream check",
+        look_at_stream(jetstream, readiness.condition("stream"), stop.clone()),
+    );
+    let serving = readiness.condition("serving");
+    serving.met();
+    tokio::spawn(drain_delay(
+        serving,
+        stop,
+        config.shutdown.drain_delay,
+        closing.clone(),
+    ));
+    lifecycle.spawn(
+        "webhooks",
+        server::serve(listener, router, config.server_limits(), metrics, closing),
+    );
+    lifecycle.spawn(
+        "admin",
+        admin::serve(admin_listener, readiness, registry, closed.clone()),
+    );
+    lifecycle.spawn("publisher", async move {
+        // Its end opens the admin port's end, also when it fails.
+        let _closed = closed.drop_guard();
+        committer.run().await?;
+        tokio::time::timeout(GOODBYE, client.drain()).await.ok();
+        Ok(())
+    });
+    Ok(())
+}
+
+/// From the signal until load balancers have noticed that this replica is not ready.
+async fn drain_delay(
+    serving: Condition,
+    stop: CancellationToken,
+    delay: Duration,
+    closing: CancellationToken,
+) {
+    stop.cancelled().await;
+    serving.unmet("stopping");
+    tokio::time::sleep(delay).await;
+    closing.cancel();
+}
+
+/// Keeps `condition` true to the state of the events stream. Never mends it: `eso-relay init` does.
+async fn look_at_stream(
+    jetstream: jetstream::Context,
+    condition: Condition,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let mut known = None;
+    loop {
+        let Some(looked) = stop
+            .run_until_cancelled(stream::verify::events(&jetstream))
+            .await
+        else {
+            return Ok(());
+        };
+        let problem = looked.err().map(|problem| problem.to_string());
+        match &problem {
+            None => condition.met(),
+            Some(problem) => condition.unmet(problem),
+        }
+        if let Some(problem) = problem.as_ref().filter(|_| problem != known) {
+            warn!(
+                problem,
+                "the events stream is not in order; requests are answered 503"
+            );
+        }
+        let pause = if problem.is_some() {
+            LOOK_AGAIN
+        } else {
+            LOOK_AT_TIMES
+        };
+        known = problem;
+        if stop
+            .run_until_cancelled(tokio::time::sleep(pause))
+            .await
+            .is_none()
+        {
+            return Ok(());
+        }
+    }
+}
+
+/// Loads the configuration and reads every secret that it names, as a start would.
+pub fn check(file: Option<&std::path::Path>) -> anyhow::Result<IngressConfig> {
+    let config = IngressConfig::load(file)?;
+    config.open_sources().context("sources")?;
+    Ok(config)
+}

@@ -1,1 +1,42 @@
-fn main() {}
+//! `eso-relay-ingress --config FILE`
+
+use std::{io::Write as _, path::PathBuf, process::ExitCode};
+
+use clap::Parser;
+use eso_relay::{config, lifecycle::Lifecycle, telemetry};
+
+/// Takes webhooks and answers 202 when their events stand in the stream.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// The YAML file; ESO_RELAY__… variables override its settings.
+    #[arg(long, env = "ESO_RELAY_CONFIG")]
+    config: Option<PathBuf>,
+    /// Check the configuration and the secret files, print the effective settings, and exit.
+    #[arg(long)]
+    check: bool,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match start(Arguments::parse()).await {
+        Ok(code) => code,
+        Err(error) => {
+            // Also before there is a log.
+            writeln!(std::io::stderr(), "eso-relay-ingress: {error:#}").ok();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn start(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let settings = eso_relay_ingress::check(arguments.config.as_deref())?;
+    if arguments.check {
+        writeln!(std::io::stdout(), "{}", config::effective(&settings))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    telemetry::init(&settings.log)?;
+    let lifecycle = Lifecycle::new(settings.shutdown.grace);
+    eso_relay_ingress::run(settings, &lifecycle).await?;
+    Ok(lifecycle.run().await)
+}

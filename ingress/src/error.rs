@@ -1,0 +1,132 @@
+//! What a sender is told when its request brings no event: the only table of statuses.
+//!
+//! Final faults are 4xx. Every transient one is 503 with `Retry-After`, never a 4xx: many senders
+//! drop an event at any 4xx, 429 included.
+
+use axum::{
+    body::Body,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+use crate::{publish::PublishError, source::DecodeError};
+
+/// Long enough for a reconnect, short enough for senders that retry for a minute only.
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The same for an unknown path and an unknown source.
+    #[error("there is nothing at this path")]
+    NotFound,
+    #[error("send a POST request")]
+    Method,
+    /// With the scheme to name in `WWW-Authenticate`.
+    #[error("missing or wrong credentials")]
+    Unauthorized(Option<&'static str>),
+    #[error("the body is larger than this server takes")]
+    TooLarge,
+    #[error("the body did not arrive in time")]
+    TooSlow,
+    #[error("the body did not arrive whole")]
+    Broken,
+    #[error("too many requests at once; try again")]
+    Overloaded,
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    #[error("{}", published(.0))]
+    Publish(#[from] PublishError),
+}
+
+#[derive(Serialize)]
+struct Answer {
+    code: &'static str,
+    message: String,
+}
+
+/// Nothing about servers, streams or addresses.
+fn published(error: &PublishError) -> &'static str {
+    match error {
+        PublishError::TooLarge => "an event is larger than the stream takes",
+        _ => "the event could not be stored; try again",
+    }
+}
+
+impl Error {
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::Broken | Self::Decode(DecodeError::NotJson { .. }) => StatusCode::BAD_REQUEST,
+            Self::Decode(DecodeError::Malformed(_)) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Decode(DecodeError::Irrelevant) => StatusCode::NO_CONTENT,
+            Self::TooLarge
+            | Self::Decode(DecodeError::TooMany(_))
+            | Self::Publish(PublishError::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Overloaded
+            | Self::Publish(
+                PublishError::QueueFull
+                | PublishError::Disconnected
+                | PublishError::StreamFull
+                | PublishError::NoAck,
+            ) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// Stable; also the `result` in the metrics.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::Method => "method_not_allowed",
+            Self::Unauthorized(_) => "unauthorized",
+            Self::TooLarge | Self::Publish(PublishError::TooLarge) => "too_large",
+            Self::TooSlow => "too_slow",
+            Self::Broken => "broken_body",
+            Self::Overloaded => "overloaded",
+            Self::Decode(DecodeError::NotJson { .. }) => "not_json",
+            Self::Decode(DecodeError::Malformed(_)) => "malformed",
+            Self::Decode(DecodeError::TooMany(_)) => "too_many",
+            Self::Decode(DecodeError::Irrelevant) => "irrelevant",
+            Self::Publish(PublishError::QueueFull) => "queue_full",
+            Self::Publish(PublishError::Disconnected) => "disconnected",
+            Self::Publish(PublishError::StreamFull) => "stream_full",
+            Self::Publish(PublishError::NoAck) => "no_ack",
+        }
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        if status == StatusCode::NO_CONTENT {
+            return status.into_response();
+        }
+        let answer = Answer {
+            code: self.code(),
+            message: self.to_string(),
+        };
+        let mut response = json(status, &answer);
+        let headers = response.headers_mut();
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS);
+        }
+        if let Self::Unauthorized(Some(challenge)) = self {
+            headers.insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static(challenge),
+            );
+        }
+        response
+    }
+}
+
+/// An answer in JSON.
+pub fn json(status: StatusCode, answer: &impl Serialize) -> Response {
+    // OK because answers are structs of strings.
+    let text = serde_json::to_vec(answer).expect("an answer is always JSON");
+    let json = HeaderValue::from_static("application/json");
+    (status, [(header::CONTENT_TYPE, json)], Body::from(text)).into_response()
+}

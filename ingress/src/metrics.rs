@@ -1,0 +1,128 @@
+//! What the ingress counts. Labels come from the configuration and closed sets, never from a request.
+
+use std::time::Duration;
+
+use eso_relay::Slug;
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::{Registry, Unit},
+};
+
+/// The `source` of requests that belong to none; not a slug, so no source is called so.
+const NO_SOURCE: &str = "-";
+
+#[derive(Clone)]
+pub struct Metrics {
+    webhooks: Family<Result, Counter>,
+    events: Family<Source, Counter>,
+    duration: Histogram,
+    /// Requests being worked on.
+    pub in_flight: Gauge,
+    /// Open connections.
+    pub connections: Gauge,
+    credentials: Family<Source, Counter>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Result {
+    source: String,
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Source {
+    source: String,
+}
+
+/// Counts up now and down when it is dropped, also when a client goes away.
+pub struct Counted(Gauge);
+
+impl Default for Metrics {
+    fn default() -> Self {
+        const SECONDS: [f64; 12] = [
+            0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0,
+        ];
+        Self {
+            webhooks: Family::default(),
+            events: Family::default(),
+            duration: Histogram::new(SECONDS),
+            in_flight: Gauge::default(),
+            connections: Gauge::default(),
+            credentials: Family::default(),
+        }
+    }
+}
+
+impl Metrics {
+    /// Under the registry's prefix, `eso_relay_ingress`.
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        registry.register(
+            "webhooks",
+            "Requests by source and what was answered",
+            metrics.webhooks.clone(),
+        );
+        registry.register(
+            "events",
+            "Events accepted and durable, by source",
+            metrics.events.clone(),
+        );
+        registry.register_with_unit(
+            "request_duration",
+            "From the end of the headers to the answer, of accepted requests",
+            Unit::Seconds,
+            metrics.duration.clone(),
+        );
+        registry.register(
+            "requests_in_flight",
+            "Requests being worked on",
+            metrics.in_flight.clone(),
+        );
+        registry.register(
+            "connections",
+            "Open connections",
+            metrics.connections.clone(),
+        );
+        registry.register(
+            "credential_failures",
+            "Failed attempts to read a changed secret file again, by source",
+            metrics.credentials.clone(),
+        );
+        metrics
+    }
+
+    /// `source`: of the configuration; `None` for a path that belongs to none.
+    pub fn answered(&self, source: Option<&Slug>, result: &'static str) {
+        let source = source.map_or(NO_SOURCE, Slug::as_str).to_owned();
+        self.webhooks
+            .get_or_create(&Result { source, result })
+            .inc();
+    }
+
+    pub fn accepted(&self, source: &Slug, events: usize, took: Duration) {
+        self.answered(Some(source), "accepted");
+        self.duration.observe(took.as_secs_f64());
+        let source = source.to_string();
+        let count = u64::try_from(events).unwrap_or(u64::MAX);
+        self.events.get_or_create(&Source { source }).inc_by(count);
+    }
+
+    pub fn credential_failed(&self, source: &Slug) {
+        let source = source.to_string();
+        self.credentials.get_or_create(&Source { source }).inc();
+    }
+}
+
+impl Counted {
+    pub fn up(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

@@ -1,0 +1,181 @@
+//! `POST /v1/hooks/{source}`: one request, read downwards.
+
+use std::{collections::BTreeMap, future::Future, sync::Arc};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Path, State},
+    http::{HeaderMap, Request, StatusCode},
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use eso_relay::{Event, Slug, trace::TraceParent};
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+use crate::{
+    body::Budget,
+    error::{Error, json},
+    metrics::{Counted, Metrics},
+    publish::{PublishError, Publisher},
+    source::{Delivery, Source},
+};
+
+/// Where events go. The stream, or in tests a list.
+pub trait Publish: Clone + Send + Sync + 'static {
+    /// Returns when every event is durable.
+    fn publish(&self, events: &[Event]) -> impl Future<Output = Result<(), PublishError>> + Send;
+}
+
+impl Publish for Publisher {
+    fn publish(&self, events: &[Event]) -> impl Future<Output = Result<(), PublishError>> + Send {
+        Self::publish(self, events)
+    }
+}
+
+/// What every request needs.
+#[derive(Clone)]
+pub struct Ingress<P> {
+    pub sources: Arc<BTreeMap<Slug, Source>>,
+    /// The seed's `/webhook`, if it is on.
+    pub webhook: Option<Arc<Source>>,
+    pub publisher: P,
+    pub budget: Budget,
+    pub metrics: Metrics,
+}
+
+/// The answer to a request whose events are durable.
+#[derive(Serialize)]
+struct Accepted {
+    accepted: Vec<String>,
+}
+
+pub fn router<P: Publish>(ingress: Ingress<P>) -> Router {
+    let mut router = Router::new().route("/v1/hooks/{source}", post(hook::<P>));
+    if ingress.webhook.is_some() {
+        router = router.route("/webhook", post(webhook::<P>));
+    }
+    router
+        .method_not_allowed_fallback(method_not_allowed::<P>)
+        .fallback(not_found::<P>)
+        .with_state(ingress)
+}
+
+async fn hook<P: Publish>(
+    State(ingress): State<Ingress<P>>,
+    // Not UTF-8 is as unknown as any other unknown name.
+    name: Result<Path<String>, axum::extract::rejection::PathRejection>,
+    request: Request<Body>,
+) -> Response {
+    let name = name.ok().and_then(|Path(name)| name.parse::<Slug>().ok());
+    match name.and_then(|name| ingress.sources.get(&name)) {
+        Some(source) => ingress.answer(source, request).await,
+        None => ingress.refuse(Error::NotFound),
+    }
+}
+
+async fn webhook<P: Publish>(
+    State(ingress): State<Ingress<P>>,
+    request: Request<Body>,
+) -> Response {
+    match &ingress.webhook {
+        Some(source) => ingress.answer(source, request).await,
+        None => ingress.refuse(Error::NotFound),
+    }
+}
+
+async fn not_found<P: Publish>(State(ingress): State<Ingress<P>>) -> Response {
+    ingress.refuse(Error::NotFound)
+}
+
+async fn method_not_allowed<P: Publish>(State(ingress): State<Ingress<P>>) -> Response {
+    ingress.refuse(Error::Method)
+}
+
+impl<P: Publish> Ingress<P> {
+    async fn answer(&self, source: &Source, request: Request<Body>) -> Response {
+        let _in_flight = Counted::up(&self.metrics.in_flight);
+        let started = Instant::now();
+        let traceparent = traceparent(request.headers());
+        let trace = traceparent.trace_id();
+        match self.receive(source, request, traceparent).await {
+            Ok(accepted) => {
+                self.metrics
+                    .accepted(&source.name, accepted.len(), started.elapsed());
+                info!(source = %source.name, trace, events = accepted.len(), "accepted");
+                json(StatusCode::ACCEPTED, &Accepted { accepted })
+            }
+            Err(error) => {
+                self.metrics.answered(Some(&source.name), error.code());
+                report(source, &trace, &error);
+                error.into_response()
+            }
+        }
+    }
+
+    /// Headers → body → verified bytes → events → stream. The ids of the events.
+    async fn receive(
+        &self,
+        source: &Source,
+        request: Request<Body>,
+        traceparent: TraceParent,
+    ) -> Result<Vec<String>, Error> {
+        let (head, body) = request.into_parts();
+        let unauthorized = |_| Error::Unauthorized(source.scheme.challenge());
+        let admitted = source.scheme.admit(&head.headers).map_err(unauthorized)?;
+        let arrived = self.budget.read(body).await?;
+        let verified = admitted.verify(arrived.bytes).map_err(unauthorized)?;
+        let delivery = Delivery {
+            headers: &head.headers,
+            received_at: now(),
+            traceparent,
+        };
+        let events = source.decode(&verified, &delivery)?;
+        drop(verified);
+        if !events.is_empty() {
+            self.publisher.publish(&events).await?;
+        }
+        drop(arrived.share);
+        Ok(events.into_iter().map(|event| event.id).collect())
+    }
+
+    fn refuse(&self, error: Error) -> Response {
+        self.metrics.answered(None, error.code());
+        error.into_response()
+    }
+}
+
+/// The sender's trace, or a new one.
+fn traceparent(headers: &HeaderMap) -> TraceParent {
+    headers
+        .get("traceparent")
+        .and_then(|value| value.to_str().ok()?.parse().ok())
+        .unwrap_or_else(TraceParent::random)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the handler is where the time of arrival is known"
+)]
+fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+/// Faults of ours are warnings; faults of a sender that proved itself are worth a line; a stranger
+/// cannot fill the log.
+fn report(source: &Source, trace: &str, error: &Error) {
+    let (source, code) = (&source.name, error.code());
+    if error.status().is_server_error() {
+        warn!(%source, trace, code, "not accepted");
+    } else if let Error::Unauthorized(_) = error {
+        debug!(%source, trace, code, "refused");
+    } else {
+        info!(%source, trace, code, %error, "nothing accepted");
+    }
+}
+
+#[cfg(test)]
+mod tests;

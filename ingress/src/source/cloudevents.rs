@@ -1,0 +1,202 @@
+//! CloudEvents 1.0 over HTTP: binary, structured and batch mode.
+//! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md>
+//!
+//! Our own types (`secret.changed`, …) with our own `data` pass through; of any other event the key
+//! is its subject, or stands in its data where the configuration says so.
+
+mod own;
+
+use std::collections::BTreeMap;
+
+use eso_relay::event::{Keys, Kind, Origin};
+use http::{HeaderMap, header};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{
+    Change, DecodeError, Decoded, Pointer, checked_id, checked_type, generic,
+    json::{Scalar, Shape, elements, fields, place, shape, whole},
+    malformed,
+};
+
+/// What the configuration adds to what an event says of itself.
+#[derive(Default)]
+pub(super) struct Mapping {
+    /// Into `data`. Without any, the subject is the key.
+    pub keys: Vec<Pointer>,
+    /// Which types count. Empty: all.
+    pub kinds: Vec<String>,
+    pub scope: BTreeMap<String, String>,
+    /// Whether our own events may mean everything that the source's target allows.
+    pub allow_all: bool,
+}
+
+/// The attributes of one event, wherever they stood.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Attributes {
+    specversion: Scalar,
+    id: Scalar,
+    source: Scalar,
+    #[serde(rename = "type")]
+    kind: Scalar,
+    subject: Scalar,
+    time: Scalar,
+}
+
+impl Mapping {
+    pub(super) fn decode(&self, headers: &HeaderMap, body: &[u8]) -> Result<Decoded, DecodeError> {
+        let content_type = headers
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok());
+        let media_type = content_type
+            .and_then(|value| value.split(';').next())
+            .unwrap_or_default();
+        match media_type.trim().to_ascii_lowercase().as_str() {
+            "application/cloudevents-batch+json" => self.batch(body),
+            "application/cloudevents+json" => self.structured(0, whole(body)?).map(one),
+            _ if headers.contains_key("ce-specversion") => self.binary(headers, body).map(one),
+            _ => Err(malformed(
+                "not a CloudEvent: send Content-Type application/cloudevents+json, application/cloudevents-batch+json, or ce- headers",
+            )),
+        }
+    }
+
+    fn batch(&self, body: &[u8]) -> Result<Decoded, DecodeError> {
+        let body = whole(body)?;
+        let Shape::Array(_) = shape(body) else {
+            return Err(malformed("the body is not an array of events"));
+        };
+        let elements = elements(body)?;
+        let changes = elements.iter().enumerate();
+        Ok(Decoded {
+            elements: elements.len(),
+            changes: changes
+                .filter_map(|(index, event)| self.structured(index, event).transpose())
+                .collect::<Result<_, DecodeError>>()?,
+        })
+    }
+
+    fn structured(&self, index: usize, event: &RawValue) -> Result<Option<Change>, DecodeError> {
+        let attributes = fields(event, &place(index))?;
+        let data = match shape(event) {
+            Shape::Object(mut object) => object.remove("data"),
+            Shape::Array(_) | Shape::Scalar => None,
+        };
+        self.change(index, attributes, || Ok(data))
+    }
+
+    fn binary(&self, headers: &HeaderMap, body: &[u8]) -> Result<Option<Change>, DecodeError> {
+        let attribute = |name: &str| match headers.get(name) {
+            None => Scalar::Missing,
+            Some(value) => percent_decoded(value.as_bytes()).map_or(Scalar::Other, Scalar::Text),
+        };
+        let attributes = Attributes {
+            specversion: attribute("ce-specversion"),
+            id: attribute("ce-id"),
+            source: attribute("ce-source"),
+            kind: attribute("ce-type"),
+            subject: attribute("ce-subject"),
+            time: attribute("ce-time"),
+        };
+        // Data need not be JSON, unless something is looked for in it.
+        self.change(0, attributes, || match body {
+            [] => Ok(None),
+            body => whole(body).map(Some),
+        })
+    }
+
+    fn change<'a>(
+        &self,
+        index: usize,
+        attributes: Attributes,
+        data: impl FnOnce() -> Result<Option<&'a RawValue>, DecodeError>,
+    ) -> Result<Option<Change>, DecodeError> {
+        let place = place(index);
+        let at = |field: &str| format!("{place}: {field}");
+        let version = attributes.specversion.required(&at("specversion"))?;
+        if version != "1" && !version.starts_with("1.") {
+            return Err(malformed(at("specversion is not 1.x")));
+        }
+        let kind = checked_type(attributes.kind.required(&at("type"))?, &at("type"))?;
+        let own_kind = own::kind(&kind);
+        if own_kind.is_none() && !generic::allowed(&self.kinds, Some(&kind)) {
+            return Ok(None);
+        }
+        let event_id = checked_id(attributes.id.required(&at("id"))?, &at("id"))?;
+        let source = attributes.source.required(&at("source"))?;
+        // An event is identified by both (CloudEvents §3.1.1), and many producers may share a source of ours.
+        let id = checked_id(
+            format!("{source}/{event_id}"),
+            &at("source and id together"),
+        )?;
+        let subject = attributes.subject.optional(&at("subject"))?;
+        let time = attributes.time.optional(&at("time"))?;
+        let wanted = own_kind.is_some() || !self.keys.is_empty();
+        let data = if wanted { data()? } else { None };
+        let details = match own_kind.and(data) {
+            Some(data) => own::details(data, self.allow_all, &place)?,
+            None => None,
+        };
+        let details = match details {
+            Some(details) => details,
+            None => own::Details::of(self.alias(subject, data, &place)?, self.scope.clone()),
+        };
+        Ok(Some(Change {
+            index,
+            id: Some(id),
+            origin: Origin {
+                event_id: Some(event_id),
+                kind: Some(kind),
+            },
+            kind: own_kind.unwrap_or(Kind::SecretChanged),
+            operation: details.operation,
+            matches: details.matches,
+            provider: details.provider,
+            time: time.as_deref().and_then(generic::timestamp),
+            version: details.version,
+            scope: details.scope,
+        }))
+    }
+
+    /// The keys of an event that does not carry our data.
+    fn alias(
+        &self,
+        subject: Option<String>,
+        data: Option<&RawValue>,
+        place: &str,
+    ) -> Result<Keys, DecodeError> {
+        match (&self.keys[..], data) {
+            ([], _) => {
+                let subject =
+                    subject.ok_or_else(|| malformed(format!("{place}: subject is missing")))?;
+                Keys::one(subject)
+                    .map_err(|problem| malformed(format!("{place}: subject: {problem}")))
+            }
+            (keys, Some(data)) => generic::keys(keys, data, place),
+            (_, None) => Err(malformed(format!("{place}: data is missing"))),
+        }
+    }
+}
+
+fn one(change: Option<Change>) -> Decoded {
+    Decoded {
+        elements: 1,
+        changes: change.into_iter().collect(),
+    }
+}
+
+/// Attribute values in headers are percent-encoded UTF-8 (HTTP binding §3.1.3.2).
+fn percent_decoded(value: &[u8]) -> Option<String> {
+    let mut decoded = Vec::with_capacity(value.len());
+    let mut bytes = value.iter();
+    while let Some(byte) = bytes.next() {
+        if *byte == b'%' {
+            let mut digit = || char::from(*bytes.next()?).to_digit(16);
+            decoded.push(u8::try_from(digit()? << 4 | digit()?).ok()?);
+        } else {
+            decoded.push(*byte);
+        }
+    }
+    String::from_utf8(decoded).ok()
+}

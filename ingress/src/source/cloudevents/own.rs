@@ -1,0 +1,123 @@
+//! Our own `data` in somebody's CloudEvent: taken after the same checks as everything else. The
+//! target is not read: it comes from the configuration alone.
+
+use std::collections::BTreeMap;
+
+use eso_relay::{
+    Slug,
+    event::{Keys, Kind, Match, Operation, Version},
+};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::source::{
+    DecodeError,
+    json::{Scalar, fields},
+    malformed,
+};
+
+/// The most attributes of a scope, labels of a version, and bytes of each.
+const MAX_ENTRIES: usize = 16;
+const MAX_ENTRY_BYTES: usize = 256;
+
+/// What an event means.
+pub(super) struct Details {
+    pub operation: Operation,
+    pub matches: Match,
+    pub provider: Option<Slug>,
+    pub version: Option<Version>,
+    pub scope: BTreeMap<String, String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Data {
+    provider: Scalar,
+    operation: Operation,
+    #[serde(rename = "match")]
+    matches: Scalar,
+    keys: Vec<String>,
+    version: Option<Version>,
+    scope: BTreeMap<String, String>,
+}
+
+impl Details {
+    /// One secret, and nothing more is known.
+    pub(super) fn of(keys: Keys, scope: BTreeMap<String, String>) -> Self {
+        Self {
+            operation: Operation::Unknown,
+            matches: Match::Exact(keys),
+            provider: None,
+            version: None,
+            scope,
+        }
+    }
+}
+
+/// Our own type of that name.
+pub(super) fn kind(name: &str) -> Option<Kind> {
+    serde_json::from_value(name.into()).ok()
+}
+
+/// `None` when the data says nothing of what is meant.
+pub(super) fn details(
+    data: &RawValue,
+    allow_all: bool,
+    place: &str,
+) -> Result<Option<Details>, DecodeError> {
+    if data.get() == "null" {
+        return Ok(None);
+    }
+    let data: Data = fields(data, &format!("{place}: data"))?;
+    let at = |what: &str| malformed(format!("{place}: data.{what}"));
+    let matches = data.matches.optional(&format!("{place}: data.match"))?;
+    let matches = match (matches.as_deref(), &data.keys[..]) {
+        (None, []) => return Ok(None),
+        (None | Some("exact"), _) => {
+            Match::Exact(Keys::new(data.keys).map_err(|problem| at(&format!("keys: {problem}")))?)
+        }
+        (Some("prefix"), [path]) => {
+            Keys::one(path).map_err(|problem| at(&format!("keys: {problem}")))?;
+            Match::Prefix(path.clone())
+        }
+        (Some("prefix"), _) => return Err(at("keys: `prefix` takes one key")),
+        (Some("scope"), _) if data.scope.is_empty() => return Err(at("scope is empty")),
+        (Some("scope"), _) => Match::Scope,
+        (Some("all"), _) if allow_all => Match::All,
+        (Some("all"), _) => {
+            return Err(at(
+                "match: `all` is not allowed here (setting `mapping.allow_all`)",
+            ));
+        }
+        (Some(_), _) => return Err(at("match is not exact, prefix, scope or all")),
+    };
+    let short = |text: &String| text.len() <= MAX_ENTRY_BYTES;
+    let scope_fits = data.scope.len() <= MAX_ENTRIES
+        && data
+            .scope
+            .iter()
+            .all(|(name, value)| short(name) && short(value));
+    if !scope_fits {
+        return Err(at("scope is too large"));
+    }
+    let version_fits = data.version.as_ref().is_none_or(|version| {
+        version.id.iter().chain(&version.labels).all(short) && version.labels.len() <= MAX_ENTRIES
+    });
+    if !version_fits {
+        return Err(at("version is too large"));
+    }
+    let provider = data.provider.optional(&format!("{place}: data.provider"))?;
+    let provider = provider
+        .map(|name| {
+            name.parse()
+                .map_err(|_| at("provider is not a name of a-z, 0-9 and -"))
+        })
+        .transpose()?;
+    Ok(Some(Details {
+        operation: data.operation,
+        matches,
+        provider,
+        version: data.version,
+        scope: data.scope,
+    }))
+}

@@ -1,0 +1,101 @@
+//! JSON pointers (RFC 6901) into a text that is read no deeper than the pointer goes.
+
+use eso_relay::config::ConfigError;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::json::{Shape, shape};
+
+/// `""` is the whole; `/a/0/b` goes into objects and arrays; `~1` stands for `/`, `~0` for `~`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Pointer(String);
+
+impl TryFrom<String> for Pointer {
+    type Error = ConfigError;
+
+    fn try_from(text: String) -> Result<Self, ConfigError> {
+        if text.is_empty() || text.starts_with('/') {
+            Ok(Self(text))
+        } else {
+            Err(ConfigError::Invalid(format!(
+                "`{text}` is not a JSON pointer: write `/{text}`"
+            )))
+        }
+    }
+}
+
+impl From<Pointer> for String {
+    fn from(pointer: Pointer) -> Self {
+        pointer.0
+    }
+}
+
+impl Pointer {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// `None` when there is nothing at that place.
+    pub(super) fn find<'a>(&self, json: &'a RawValue) -> Option<&'a RawValue> {
+        let tokens = self.0.split('/').skip(1);
+        tokens.into_iter().try_fold(json, |json, token| {
+            let token = token.replace("~1", "/").replace("~0", "~");
+            match shape(json) {
+                Shape::Object(mut object) => object.remove(token.as_str()),
+                Shape::Array(array) => array.get(token.parse::<usize>().ok()?).copied(),
+                Shape::Scalar => None,
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_examples_of_rfc_6901_lead_where_it_says() {
+        let json = r#"{"foo":["bar","baz"],"":0,"a/b":1,"c%d":2," ":7,"m~n":8}"#;
+        let json: &RawValue = serde_json::from_str(json).unwrap();
+        for (pointer, expected) in [
+            ("/foo", Some(r#"["bar","baz"]"#)),
+            ("/foo/0", Some(r#""bar""#)),
+            ("/", Some("0")),
+            ("/a~1b", Some("1")),
+            ("/c%d", Some("2")),
+            ("/ ", Some("7")),
+            ("/m~0n", Some("8")),
+            ("", Some(json.get())),
+            ("/foo/2", None),
+            ("/foo/bar", None),
+            ("/a~1b/c", None),
+        ] {
+            let pointer = Pointer::try_from(pointer.to_owned()).unwrap();
+            assert_eq!(
+                pointer.find(json).map(RawValue::get),
+                expected,
+                "{pointer:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_name_without_a_slash_is_refused_with_what_to_write() {
+        let error = Pointer::try_from("name".to_owned()).unwrap_err();
+        assert!(error.to_string().ends_with("write `/name`"), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn it_agrees_with_serde_json(pointer in "(/(a|b|0|1|~0|~1)){0,4}") {
+            let json = r#"{"a":{"b":[1,{"0":"x","~":[2]}],"/":{"a":null}},"0":[[3],{"1":4}]}"#;
+            let value: serde_json::Value = serde_json::from_str(json).unwrap();
+            let found = Pointer::try_from(pointer.clone()).unwrap().find(serde_json::from_str(json).unwrap())
+                .map(|raw| serde_json::from_str::<serde_json::Value>(raw.get()).unwrap());
+            prop_assert_eq!(found.as_ref(), value.pointer(&pointer));
+        }
+    }
+}

@@ -9,7 +9,7 @@ use eso_relay::{config, lifecycle::Lifecycle, telemetry};
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// The YAML file; ESO_RELAY__… variables override its settings.
+    /// The YAML file; variables such as `ESO_RELAY__NATS__URL` override its settings.
     #[arg(long, env = "ESO_RELAY_CONFIG")]
     config: Option<PathBuf>,
     /// Check the configuration and the secret files, print the effective settings, and exit.

@@ -24,7 +24,9 @@ pub async fn watch(
     {
         let (sources, metrics) = (Arc::clone(&sources), metrics.clone());
         tokio::task::spawn_blocking(move || {
-            sources.values().for_each(|source| look(source, &metrics))
+            for source in sources.values() {
+                look(source, &metrics);
+            }
         })
         .await
         .context("reading secret files again")?;

@@ -1,1 +1,160 @@
+use serde_json::json;
 
+use super::*;
+
+fn config(settings: serde_json::Value) -> IngressConfig {
+    serde_json::from_value(settings).unwrap()
+}
+
+fn refused(settings: serde_json::Value) -> String {
+    let config = config(settings);
+    let checked = config
+        .check()
+        .and_then(|()| config.open_sources().map(drop));
+    checked.unwrap_err().to_string()
+}
+
+/// A file that is not empty, for secrets.
+const SECRET: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+
+fn source(name: &str, more: serde_json::Value) -> serde_json::Value {
+    let mut source = json!({ "name": name, "format": "akeyless", "auth": { "basic": { "username": "eso", "password_file": SECRET } } });
+    source
+        .as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
+    source
+}
+
+#[test]
+fn the_least_that_works_is_enough_and_is_shown_without_secrets() {
+    let mut config = config(
+        json!({ "sources": [source("akeyless-prod", json!({ "target": { "stores": [{ "kind": "ClusterSecretStore", "name": "akeyless*" }], "namespaces": ["*"] } }))] }),
+    );
+    config.check().unwrap();
+    assert_eq!(config.open_sources().unwrap().len(), 1);
+    config.webhook = WebhookConfig::from(|_| Some("hunter2-or-so".to_owned())).unwrap();
+    let shown = config::effective(&config);
+    assert!(
+        shown.contains("[redacted]") && shown.contains("\"drain_delay\": \"5s\""),
+        "{shown}"
+    );
+    assert_eq!(
+        shown.matches("hunter2-or-so").count(),
+        1,
+        "only the user's name: {shown}"
+    );
+}
+
+#[test]
+fn a_mistake_is_named_with_its_source_and_what_mends_it() {
+    let one = |more| json!({ "sources": [source("a", more)] });
+    let auth = |auth: serde_json::Value| one(json!({ "auth": auth }));
+    for (settings, expected) in [
+        (
+            json!({}),
+            &["`sources`", "BASIC_AUTH_USER and BASIC_AUTH_PASSWORD"][..],
+        ),
+        (
+            json!({ "sources": [source("a", json!({})), source("a", json!({}))] }),
+            &["source `a` is there twice"],
+        ),
+        (
+            auth(json!({ "bearer": { "token_file": "/nowhere" } })),
+            &["source `a`", "/nowhere", "No such file"],
+        ),
+        (
+            auth(json!({ "bearer": { "token_file": "/dev/null" } })),
+            &["source `a`", "/dev/null is empty"],
+        ),
+        (
+            auth(json!({ "bearer": { "token_file": [] } })),
+            &["source `a`", "name one"],
+        ),
+        (
+            auth(json!({ "basic": { "username": "a:b", "password_file": SECRET } })),
+            &["source `a`", "auth.basic.username"],
+        ),
+        (
+            auth(json!({ "hmac-sha256": { "secret_file": SECRET, "header": "no header" } })),
+            &["source `a`", "auth.hmac-sha256.header"],
+        ),
+        (
+            one(json!({ "format": "generic" })),
+            &["source `a`", "`mapping.keys`"],
+        ),
+        (
+            one(json!({ "format": "generic", "mapping": { "keys": "/k", "types": ["x"] } })),
+            &["source `a`", "`mapping.type`"],
+        ),
+        (
+            one(json!({ "mapping": {} })),
+            &["source `a`", "remove `mapping`"],
+        ),
+        (
+            one(json!({ "format": "cloudevents", "mapping": { "id": "/id" } })),
+            &["source `a`", "remove events, id"],
+        ),
+        (
+            json!({ "sources": [source("a", json!({}))], "body_limit": 20_000_000 }),
+            &["`max_buffered`", "`body_limit`"],
+        ),
+        (
+            json!({ "sources": [source("a", json!({}))], "max_connections": 0 }),
+            &["`max_connections` is 0"],
+        ),
+        (
+            json!({ "sources": [source("a", json!({}))], "shutdown": { "grace": "5s" } }),
+            &["`shutdown.grace`"],
+        ),
+    ] {
+        let error = refused(settings);
+        for part in expected {
+            assert!(error.contains(part), "{part:?} is not in {error:?}");
+        }
+    }
+}
+
+#[test]
+fn an_unknown_setting_is_refused_wherever_it_stands() {
+    for settings in [
+        json!({ "listne": "0.0.0.0:1" }),
+        json!({ "webhook": { "username": "a", "password": "b" } }),
+        json!({ "sources": [source("a", json!({ "target": { "namespace": ["a"] } }))] }),
+        json!({ "sources": [source("a", json!({ "target": { "stores": [{ "name": "a", "kidn": "SecretStore" }] } }))] }),
+        json!({ "sources": [source("a", json!({ "auth": { "none": {} } }))] }),
+        json!({ "sources": [source("a", json!({ "mapping": { "key": "/a" } }))] }),
+        json!({ "sources": [source("Not A Slug", json!({}))] }),
+    ] {
+        assert!(
+            serde_json::from_value::<IngressConfig>(settings.clone()).is_err(),
+            "{settings}"
+        );
+    }
+}
+
+#[test]
+fn the_yaml_of_the_documentation_is_read() {
+    let path = std::env::temp_dir().join(format!("eso-relay-ingress-{}.yaml", std::process::id()));
+    let yaml = format!(
+        r#"
+listen: 127.0.0.1:0
+request_timeout: 3s
+sources:
+  - name: akeyless-prod
+    format: akeyless
+    auth: {{ basic: {{ username: eso, password_file: {SECRET} }} }}
+    target: {{ stores: [{{ kind: ClusterSecretStore, name: "akeyless*" }}], namespaces: ["*"] }}
+  - name: github
+    format: generic
+    auth: {{ hmac-sha256: {{ secret_file: [{SECRET}, {SECRET}], header: X-Hub-Signature-256, prefix: "sha256=" }} }}
+    mapping: {{ keys: [/secret/name], id: /id, scope: {{ repository: a }} }}
+"#
+    );
+    std::fs::write(&path, yaml).unwrap();
+    let loaded = config::load::<IngressConfig>(Some(&path));
+    std::fs::remove_file(&path).unwrap();
+    let config = loaded.unwrap();
+    assert_eq!(config.request_timeout, Duration::from_secs(3));
+    assert_eq!(config.open_sources().unwrap().len(), 2);
+}

@@ -1,1 +1,316 @@
+use std::sync::{Mutex, PoisonError};
 
+use axum::http::{Method, header};
+use futures::stream;
+use http_body_util::BodyExt as _;
+use prometheus_client::{encoding::text::encode, registry::Registry};
+use serde_json::Value;
+use tower::ServiceExt as _;
+
+use super::*;
+use crate::{
+    body::Limits,
+    verify::{Basic, Credentials, Scheme},
+};
+
+/// Keeps what it is given, or fails as told.
+#[derive(Clone, Default)]
+struct Recorder {
+    events: Arc<Mutex<Vec<Event>>>,
+    fault: Option<PublishError>,
+}
+
+impl Publish for Recorder {
+    async fn publish(&self, events: &[Event]) -> Result<(), PublishError> {
+        let mut recorded = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        match &self.fault {
+            Some(fault) => Err(fault.clone()),
+            None => {
+                recorded.extend_from_slice(events);
+                Ok(())
+            }
+        }
+    }
+}
+
+struct Tested {
+    router: Router,
+    recorder: Recorder,
+    registry: Registry,
+}
+
+const RIGHT: &str = "Basic ZXNvOmh1bnRlcjI=";
+const GOOD: &str =
+    r#"[{"event_id":1,"event_type":"update","item_name":"a/b","payload":"do-not-leak"}]"#;
+
+fn seed() -> Source {
+    let password = Credentials::fixed("hunter2".to_owned().into());
+    Source::seed(Scheme::Basic(Basic::new("eso".to_owned(), password)))
+}
+
+fn ingress(fault: Option<PublishError>) -> Tested {
+    let recorder = Recorder {
+        fault,
+        ..Recorder::default()
+    };
+    let mut registry = Registry::default();
+    let router = router(Ingress {
+        sources: Arc::new(BTreeMap::from([("prod".parse().unwrap(), seed())])),
+        webhook: Some(Arc::new(seed())),
+        publisher: recorder.clone(),
+        budget: Budget::new(Limits {
+            body: 1000,
+            total: 1500,
+            time: std::time::Duration::from_secs(10),
+        }),
+        metrics: Metrics::register(&mut registry),
+    });
+    Tested {
+        router,
+        recorder,
+        registry,
+    }
+}
+
+/// Status, headers and body of the answer.
+async fn send(tested: &Tested, request: Request<Body>) -> (StatusCode, HeaderMap, Value) {
+    let answer = tested.router.clone().oneshot(request).await.unwrap();
+    let (head, body) = answer.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    assert!(
+        !body.windows(11).any(|part| part == b"do-not-leak"),
+        "{body:?}"
+    );
+    let body = if body.is_empty() {
+        Value::Null
+    } else {
+        serde_json::from_slice(&body).unwrap()
+    };
+    (head.status, head.headers, body)
+}
+
+fn request(
+    method: Method,
+    path: &str,
+    authorization: Option<&str>,
+    body: impl Into<Body>,
+) -> Request<Body> {
+    let mut request = Request::builder().method(method).uri(path);
+    if let Some(authorization) = authorization {
+        request = request.header(header::AUTHORIZATION, authorization);
+    }
+    request.body(body.into()).unwrap()
+}
+
+fn hook(body: impl Into<Body>) -> Request<Body> {
+    request(Method::POST, "/v1/hooks/prod", Some(RIGHT), body)
+}
+
+#[tokio::test]
+async fn an_accepted_request_names_the_events_that_stand_in_the_stream() {
+    let tested = ingress(None);
+    for path in ["/v1/hooks/prod", "/webhook"] {
+        let (status, _, body) = send(&tested, request(Method::POST, path, Some(RIGHT), GOOD)).await;
+        assert_eq!(status, StatusCode::ACCEPTED);
+        let events = tested.recorder.events.lock().unwrap();
+        assert_eq!(
+            body["accepted"],
+            serde_json::json!([events.last().unwrap().id])
+        );
+    }
+    assert_eq!(tested.recorder.events.lock().unwrap().len(), 2);
+    let (status, _, body) = send(&tested, hook("[]")).await;
+    assert_eq!(
+        (status, body),
+        (StatusCode::ACCEPTED, serde_json::json!({ "accepted": [] }))
+    );
+}
+
+#[tokio::test]
+async fn every_refusal_has_its_status_and_code_and_publishes_nothing() {
+    let post = |path, auth, body: &str| request(Method::POST, path, auth, body.to_owned());
+    let wrong = Some("Basic ZXNvOndyb25n");
+    let cases = [
+        (post("/nowhere", Some(RIGHT), GOOD), 404, "not_found"),
+        (
+            post("/v1/hooks/unknown", Some(RIGHT), GOOD),
+            404,
+            "not_found",
+        ),
+        (post("/v1/hooks/%ff", Some(RIGHT), GOOD), 404, "not_found"),
+        (post("/v1/hooks/UP", Some(RIGHT), GOOD), 404, "not_found"),
+        (
+            post("/v1/hooks/prod/more", Some(RIGHT), GOOD),
+            404,
+            "not_found",
+        ),
+        (
+            request(Method::GET, "/v1/hooks/prod", Some(RIGHT), ""),
+            405,
+            "method_not_allowed",
+        ),
+        (
+            request(Method::PUT, "/webhook", Some(RIGHT), ""),
+            405,
+            "method_not_allowed",
+        ),
+        (post("/v1/hooks/prod", None, GOOD), 401, "unauthorized"),
+        (post("/v1/hooks/prod", wrong, GOOD), 401, "unauthorized"),
+        (post("/webhook", wrong, GOOD), 401, "unauthorized"),
+        (hook("{invalid json}"), 400, "not_json"),
+        (hook(""), 400, "not_json"),
+        (hook(r#"[{"event_id":1}]"#), 422, "malformed"),
+        (
+            hook(format!(r#"[{{"item_name":"a"}},{{"item_name":"{}"}}]"#, "")),
+            422,
+            "malformed",
+        ),
+        (hook(" ".repeat(1001)), 413, "too_large"),
+    ];
+    for (request, status, code) in cases {
+        let tested = ingress(None);
+        let shown = format!("{} {}", request.method(), request.uri());
+        let (found, headers, body) = send(&tested, request).await;
+        assert_eq!(
+            (found.as_u16(), body["code"].as_str()),
+            (status, Some(code)),
+            "{shown}"
+        );
+        assert!(
+            body["message"]
+                .as_str()
+                .is_some_and(|message| !message.is_empty())
+        );
+        assert_eq!(
+            headers.contains_key(header::WWW_AUTHENTICATE),
+            status == 401,
+            "{shown}"
+        );
+        assert!(!headers.contains_key(header::RETRY_AFTER), "{shown}");
+        assert!(tested.recorder.events.lock().unwrap().is_empty(), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_source_cannot_be_told_from_an_unknown_path() {
+    let tested = ingress(None);
+    let (_, headers, body) = send(
+        &tested,
+        request(Method::POST, "/v1/hooks/unknown", None, "x"),
+    )
+    .await;
+    let other = send(&tested, request(Method::POST, "/unknown", None, "x")).await;
+    assert_eq!((headers, body), (other.1, other.2));
+}
+
+#[tokio::test]
+async fn every_transient_fault_is_503_with_retry_after_and_the_final_one_is_not() {
+    for (fault, status, code) in [
+        (PublishError::QueueFull, 503, "queue_full"),
+        (PublishError::Disconnected, 503, "disconnected"),
+        (PublishError::StreamFull, 503, "stream_full"),
+        (PublishError::NoAck, 503, "no_ack"),
+        (PublishError::TooLarge, 413, "too_large"),
+    ] {
+        let (found, headers, body) = send(&ingress(Some(fault)), hook(GOOD)).await;
+        assert_eq!(
+            (found.as_u16(), body["code"].as_str()),
+            (status, Some(code))
+        );
+        assert_eq!(headers.contains_key(header::RETRY_AFTER), status == 503);
+    }
+}
+
+#[tokio::test]
+async fn bodies_beyond_the_budget_are_to_be_sent_again() {
+    let tested = ingress(None);
+    let start = futures::StreamExt::chain(
+        stream::iter([Ok::<_, std::io::Error>(" ".repeat(900))]),
+        stream::pending(),
+    );
+    let slow = tokio::spawn(
+        tested
+            .router
+            .clone()
+            .oneshot(hook(Body::from_stream(start))),
+    );
+    // The slow one has sent its part once the other no longer fits.
+    let deadline = Instant::now() + std::time::Duration::from_secs(10);
+    loop {
+        let (status, headers, _) = send(&tested, hook(" ".repeat(700))).await;
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            assert!(headers.contains_key(header::RETRY_AFTER));
+            break;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "the budget was never used up: {status}"
+        );
+        tokio::task::yield_now().await;
+    }
+    slow.abort();
+    slow.await.unwrap_err();
+    assert_eq!(send(&tested, hook(GOOD)).await.0, StatusCode::ACCEPTED);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_arrive_is_408() {
+    let body = Body::from_stream(stream::pending::<Result<&str, std::io::Error>>());
+    let (status, _, body) = send(&ingress(None), hook(body)).await;
+    assert_eq!(
+        (status.as_u16(), body["code"].as_str()),
+        (408, Some("too_slow"))
+    );
+}
+
+#[tokio::test]
+async fn a_strangers_body_is_never_read() {
+    let body = Body::from_stream(stream::poll_fn(
+        |_| -> std::task::Poll<Option<Result<&str, std::io::Error>>> {
+            panic!("the body was read")
+        },
+    ));
+    let stranger = request(Method::POST, "/v1/hooks/prod", Some("Basic eDp5"), body);
+    assert_eq!(
+        send(&ingress(None), stranger).await.0,
+        StatusCode::UNAUTHORIZED
+    );
+}
+
+#[tokio::test]
+async fn the_senders_trace_goes_on_in_the_event() {
+    let tested = ingress(None);
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    for header in [trace, "nonsense"] {
+        let mut request = hook(GOOD);
+        request
+            .headers_mut()
+            .insert("traceparent", header.parse().unwrap());
+        send(&tested, request).await;
+    }
+    let events = tested.recorder.events.lock().unwrap();
+    assert_eq!(events[0].traceparent, Some(trace.parse().unwrap()));
+    assert!(events[1].traceparent.is_some() && events[1].traceparent != events[0].traceparent);
+}
+
+#[tokio::test]
+async fn unknown_sources_leave_no_label_behind() {
+    let tested = ingress(None);
+    send(
+        &tested,
+        request(Method::POST, "/v1/hooks/made-up", None, "x"),
+    )
+    .await;
+    send(&tested, hook(GOOD)).await;
+    let mut text = String::new();
+    encode(&mut text, &tested.registry).unwrap();
+    assert!(
+        text.contains(r#"webhooks_total{source="-",result="not_found"} 1"#),
+        "{text}"
+    );
+    assert!(
+        text.contains(r#"webhooks_total{source="webhook",result="accepted"} 1"#),
+        "{text}"
+    );
+    assert!(!text.contains("made-up") && !text.contains("a/b"), "{text}");
+}

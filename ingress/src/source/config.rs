@@ -10,7 +10,7 @@ use eso_relay::{
 use serde::{Deserialize, Serialize};
 
 use super::{Format, Pointer, Source, cloudevents, generic, slug};
-use crate::verify::AuthConfig;
+use crate::verify::{AuthConfig, Scheme};
 
 /// A sender, at `POST /v1/hooks/<name>`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -92,23 +92,25 @@ pub enum OneOrMany<T> {
 impl SourceConfig {
     /// Reads the secrets and checks what belongs together. Errors name the source.
     pub fn open(&self) -> Result<Source, ConfigError> {
-        let here = |problem: &dyn std::fmt::Display| {
-            ConfigError::Invalid(format!("source `{}`: {problem}", self.name))
-        };
-        let format = self.format().map_err(|problem| here(&problem))?;
+        let scheme = self.auth.open();
+        self.open_with(scheme.map_err(|error| self.problem(&with_cause(&error)))?)
+    }
+
+    pub(super) fn open_with(&self, scheme: Scheme) -> Result<Source, ConfigError> {
         Ok(Source {
             name: self.name.clone(),
-            scheme: self
-                .auth
-                .open()
-                .map_err(|error| here(&with_cause(&error)))?,
+            scheme,
             provider: match self.format {
                 FormatName::Akeyless => self.provider.clone().or_else(|| Some(slug("akeyless"))),
                 FormatName::Generic | FormatName::CloudEvents => self.provider.clone(),
             },
-            format,
+            format: self.format().map_err(|problem| self.problem(problem))?,
             target: self.target.as_ref().map(TargetConfig::target),
         })
+    }
+
+    fn problem(&self, problem: &str) -> ConfigError {
+        ConfigError::Invalid(format!("source `{}`: {problem}", self.name))
     }
 
     fn format(&self) -> Result<Format, &'static str> {

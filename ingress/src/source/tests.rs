@@ -1,1 +1,373 @@
+use eso_relay::event::{decode_batch, encode_batch};
+use http::{HeaderName, HeaderValue};
+use insta::assert_json_snapshot;
+use serde_json::{Value, json};
 
+use super::*;
+use crate::verify::{Basic, Credentials};
+
+/// A source as the configuration makes it; whoever sends is believed.
+pub(crate) fn source(config: &Value) -> Source {
+    let mut config = config.clone();
+    config["name"] = json!("tested");
+    config["auth"] = json!({ "basic": { "username": "eso", "password_file": [] } });
+    let config: SourceConfig = serde_json::from_value(config).unwrap();
+    let scheme = open_door();
+    config.open_with(scheme).unwrap()
+}
+
+fn open_door() -> Scheme {
+    let password = Credentials::fixed("hunter2".to_owned().into());
+    Scheme::Basic(Basic::new("eso".to_owned(), password))
+}
+
+fn verified(body: &[u8]) -> Verified {
+    let mut headers = HeaderMap::new();
+    headers.insert(
+        "authorization",
+        HeaderValue::from_static("Basic ZXNvOmh1bnRlcjI="),
+    );
+    let body = body.to_vec().into();
+    open_door().admit(&headers).unwrap().verify(body).unwrap()
+}
+
+fn decode_with(
+    source: &Source,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Result<Vec<Event>, DecodeError> {
+    let headers = headers.iter().map(|(name, value)| {
+        (
+            name.parse::<HeaderName>().unwrap(),
+            HeaderValue::from_str(value).unwrap(),
+        )
+    });
+    let delivery = Delivery {
+        headers: &headers.collect(),
+        received_at: "2026-08-08T12:00:01.234Z".parse().unwrap(),
+        traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+            .parse()
+            .unwrap(),
+    };
+    source.decode(&verified(body), &delivery)
+}
+
+fn decode(config: &Value, body: &[u8]) -> Result<Vec<Event>, DecodeError> {
+    decode_with(&source(config), &[], body)
+}
+
+/// What stands in the stream: read back as a consumer does, and free of what must not be there.
+fn on_the_wire(events: &[Event]) -> Value {
+    let batch = encode_batch(events);
+    let decoded: Vec<Event> = decode_batch(&batch)
+        .unwrap()
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(decoded, events);
+    let text = std::str::from_utf8(&batch).unwrap();
+    assert!(
+        !text.contains("do-not-leak") && !text.contains('@'),
+        "{text}"
+    );
+    serde_json::from_slice(&batch).unwrap()
+}
+
+/// An id that is new for each delivery: milliseconds and 128 random bits.
+fn redact(mut batch: Value) -> Value {
+    for event in batch.as_array_mut().unwrap() {
+        let id = event["id"].as_str().unwrap();
+        let (fresh, rest) = id
+            .split_once('/')
+            .map_or((id, ""), |(fresh, rest)| (fresh, rest));
+        if fresh.len() == 44 && fresh.starts_with("19fc") {
+            event["id"] = json!(format!("[fresh]/{rest}"));
+        }
+    }
+    batch
+}
+
+macro_rules! assert_events {
+    ($name:literal, $events:expr) => {
+        assert_json_snapshot!($name, redact(on_the_wire(&$events.unwrap())));
+    };
+}
+
+const CE: &str = "application/cloudevents+json";
+const CE_BATCH: &str = "application/cloudevents-batch+json; charset=utf-8";
+
+#[test]
+fn akeyless_is_read_in_all_three_shapes() {
+    let config = json!({ "format": "akeyless", "target": { "stores": [{ "name": "akeyless*" }] } });
+    assert_events!(
+        "akeyless-array",
+        decode(&config, include_bytes!("fixtures/akeyless-array.json"))
+    );
+    assert_events!(
+        "akeyless-documented",
+        decode(&config, include_bytes!("fixtures/akeyless-documented.json"))
+    );
+    assert_events!(
+        "akeyless-grouped",
+        decode(&config, include_bytes!("fixtures/akeyless-grouped.json"))
+    );
+}
+
+#[test]
+fn akeyless_events_that_change_no_value_are_irrelevant() {
+    let config = json!({ "format": "akeyless" });
+    for body in [
+        r#"[{"event_type":"rotated-secret-failure","item_name":"/a"}]"#,
+        r#"{"Akeyless_Events":{"gateway-inactive":[{"name":"g"}]}}"#,
+        "[]",
+        "{}",
+    ] {
+        assert_eq!(
+            decode(&config, body.as_bytes()),
+            Err(DecodeError::Irrelevant),
+            "{body}"
+        );
+    }
+}
+
+#[test]
+fn a_generic_body_is_read_where_the_mapping_says() {
+    let config = json!({ "format": "generic", "mapping": {
+        "events": "/records", "keys": ["/secret/name", "/secret/arns"], "id": "/uid",
+        "type": "/kind", "types": ["rotated"], "time": "/at", "scope": { "account": "a-1" },
+    }});
+    assert_events!(
+        "generic",
+        decode(&config, include_bytes!("fixtures/generic.json"))
+    );
+}
+
+#[test]
+fn a_generic_source_without_keys_means_its_scope() {
+    let config = json!({ "format": "generic", "provider": "doppler", "mapping": { "scope": { "project": "backend" } } });
+    assert_events!("generic-scope", decode(&config, b"{}"));
+}
+
+#[test]
+fn cloudevents_are_read_in_all_three_modes() {
+    let config = json!({ "format": "cloudevents", "target": { "namespaces": ["team-a"] } });
+    let source = source(&config);
+    let structured = include_bytes!("fixtures/cloudevent-structured.json");
+    assert_events!(
+        "cloudevent-structured",
+        decode_with(&source, &[("content-type", CE)], structured)
+    );
+    let batch = include_bytes!("fixtures/cloudevent-batch.json");
+    assert_events!(
+        "cloudevent-batch",
+        decode_with(&source, &[("content-type", CE_BATCH)], batch)
+    );
+    let binary = [
+        ("ce-specversion", "1.0"),
+        ("ce-id", "42"),
+        ("ce-source", "urn:x"),
+        ("ce-type", "changed"),
+        ("ce-subject", "prod/d%C3%BC"),
+        ("content-type", "application/octet-stream"),
+    ];
+    assert_events!(
+        "cloudevent-binary",
+        decode_with(&source, &binary, b"\xff do-not-leak")
+    );
+}
+
+#[test]
+fn the_provider_and_the_types_of_cloudevents_are_the_configurations() {
+    let config = json!({ "format": "cloudevents", "provider": "vault", "mapping": { "types": ["written"], "keys": "/path" } });
+    let source = source(&config);
+    let event = |kind: &str| {
+        let event = json!({ "specversion": "1.0", "id": "1", "source": "s", "type": kind, "data": { "path": "kv/a", "match": "exact", "keys": ["own"], "provider": "akeyless" } });
+        decode_with(
+            &source,
+            &[("content-type", CE)],
+            event.to_string().as_bytes(),
+        )
+    };
+    let written = event("written").unwrap();
+    assert_eq!(written[0].matches.keys(), ["kv/a"]);
+    assert_eq!(event("read"), Err(DecodeError::Irrelevant));
+    let own = event("secret.changed").unwrap();
+    assert_eq!(
+        (own[0].matches.keys(), own[0].provider.as_str()),
+        (&["own".to_owned()][..], "vault")
+    );
+}
+
+#[test]
+fn everything_at_once_is_refused_unless_the_source_may() {
+    let all = json!({ "specversion": "1.0", "id": "1", "source": "s", "type": "refresh.requested", "data": { "match": "all" } }).to_string();
+    let send =
+        |config: Value| decode_with(&source(&config), &[("content-type", CE)], all.as_bytes());
+    let refused = send(json!({ "format": "cloudevents" }))
+        .unwrap_err()
+        .to_string();
+    assert!(refused.contains("`mapping.allow_all`"), "{refused}");
+    let allowed =
+        send(json!({ "format": "cloudevents", "mapping": { "allow_all": true } })).unwrap();
+    assert_eq!(allowed[0].matches, Match::All);
+}
+
+#[test]
+fn the_seeds_payload_is_read_and_every_type_counts() {
+    let seed = Source::seed(open_door());
+    let body = include_bytes!("fixtures/seed.json");
+    assert_events!("seed", decode_with(&seed, &[], body));
+    assert_eq!(decode_with(&seed, &[], b"[]"), Ok(vec![]));
+    let single = decode_with(
+        &seed,
+        &[],
+        br#"{"item_name":"a/b","item_id":1.5,"event_id":7}"#,
+    )
+    .unwrap();
+    assert_eq!(single[0].matches.keys(), ["a/b"]);
+    assert_eq!(single[0].provider.as_str(), GENERIC);
+}
+
+#[test]
+fn two_equal_bodies_are_two_changes_unless_the_senders_id_says_otherwise() {
+    let without = br#"[{"event_type":"static-secret-updated","item_name":"/a"}]"#;
+    let with = br#"[{"event_id":5,"event_type":"static-secret-updated","item_name":"/a"}]"#;
+    let id = |body: &[u8]| {
+        decode(&json!({ "format": "akeyless" }), body).unwrap()[0]
+            .id
+            .clone()
+    };
+    assert_ne!(id(without), id(without));
+    assert_eq!((id(with), id(with)), ("5".to_owned(), "5".to_owned()));
+    let seed = || {
+        decode_with(&Source::seed(open_door()), &[], with).unwrap()[0]
+            .id
+            .clone()
+    };
+    assert_ne!(seed(), seed());
+}
+
+#[test]
+fn what_is_malformed_is_named_and_what_stands_there_is_not() {
+    let long = "do-not-leak".repeat(200);
+    let akeyless = |fields: &str| {
+        let body = format!(
+            r#"[{{"event_type":"static-secret-updated","item_name":"/a"}},{{"event_type":"static-secret-updated"{fields}}}]"#
+        );
+        (json!({ "format": "akeyless" }), body)
+    };
+    let generic = |body: &str| {
+        (
+            json!({ "format": "generic", "mapping": { "keys": ["/name", "/arn"], "id": "/id" } }),
+            body.to_owned(),
+        )
+    };
+    for ((config, body), expected) in [
+        (akeyless(""), "element 1: item_name is missing"),
+        (
+            akeyless(r#","item_name":["do-not-leak"]"#),
+            "element 1: item_name is neither a string nor a number",
+        ),
+        (
+            akeyless(r#","item_name":"""#),
+            "element 1: item_name: key 0 is empty",
+        ),
+        (
+            akeyless(&format!(r#","item_name":"{long}""#)),
+            "element 1: item_name: key 0 is longer than 2048 bytes",
+        ),
+        (
+            akeyless(&format!(r#","item_name":"/a","event_id":"{long}""#)),
+            "element 1: event_id is not an id of 1 to 480 bytes without control characters",
+        ),
+        (
+            akeyless(r#","item_name":"/a","event_id":"a\nb""#),
+            "element 1: event_id is not an id of 1 to 480 bytes without control characters",
+        ),
+        (
+            akeyless(r#","item_name":"/a","item_name":"/b""#),
+            "element 1 has a field twice or of the wrong type",
+        ),
+        (
+            (
+                json!({ "format": "akeyless" }),
+                r#""do-not-leak""#.to_owned(),
+            ),
+            "the body is neither an object nor an array",
+        ),
+        (
+            (
+                json!({ "format": "akeyless" }),
+                r#"{"type":"do-not-leak"}"#.to_owned(),
+            ),
+            "the body is neither an event with event_type nor events grouped by their type",
+        ),
+        (generic(r#"{"id":1}"#), "element 0: no key at /name or /arn"),
+        (
+            generic(r#"{"name":{"a":1}}"#),
+            "element 0: /name is neither a string nor a number",
+        ),
+        (
+            generic(r#"{"name":"a","id":true}"#),
+            "element 0: /id is neither a string nor a number",
+        ),
+        (generic("[1]"), "element 0 is not an object"),
+        (
+            (json!({ "format": "cloudevents" }), "{}".to_owned()),
+            "not a CloudEvent: send Content-Type application/cloudevents+json, application/cloudevents-batch+json, or ce- headers",
+        ),
+    ] {
+        assert_eq!(
+            decode(&config, body.as_bytes()),
+            Err(malformed(expected)),
+            "{body}"
+        );
+    }
+}
+
+#[test]
+fn what_is_not_json_is_told_apart_from_what_is_malformed() {
+    for config in [
+        json!({ "format": "akeyless" }),
+        json!({ "format": "generic", "mapping": { "keys": "/k" } }),
+    ] {
+        for body in [&b""[..], b"{invalid json}", b"[{}", b"\xff\xfe", b"[] []"] {
+            let error = decode(&config, body);
+            assert!(
+                matches!(error, Err(DecodeError::NotJson { .. })),
+                "{body:?}: {error:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn too_many_elements_are_refused_before_they_are_read() {
+    let body = format!("[{}{{}}]", "{},".repeat(MAX_ELEMENTS));
+    assert_eq!(
+        decode(&json!({ "format": "akeyless" }), body.as_bytes()),
+        Err(DecodeError::TooMany(MAX_ELEMENTS + 1))
+    );
+}
+
+#[test]
+fn a_depth_that_is_hostile_is_no_trouble() {
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let inside =
+        format!(r#"[{{"event_type":"static-secret-updated","item_name":"/a","payload":{deep}}}]"#);
+    assert_eq!(
+        decode(&json!({ "format": "akeyless" }), inside.as_bytes())
+            .unwrap()
+            .len(),
+        1
+    );
+    assert!(
+        decode(
+            &json!({ "format": "generic", "mapping": { "keys": "/0/0/0" } }),
+            deep.as_bytes()
+        )
+        .is_err()
+    );
+}
+
+mod properties;

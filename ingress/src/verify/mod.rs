@@ -102,7 +102,7 @@ fn equal(presented: &[u8], expected: &[u8]) -> bool {
 }
 
 /// The single value of a header; a repeated one proves nothing.
-fn single<'a>(headers: &'a HeaderMap, name: impl http::header::AsHeaderName) -> Option<&'a str> {
+fn single(headers: &HeaderMap, name: impl http::header::AsHeaderName) -> Option<&str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?;
     values.next().is_none().then(|| value.to_str().ok())?

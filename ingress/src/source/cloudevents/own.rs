@@ -1,4 +1,4 @@
-//! Our own `data` in somebody's CloudEvent: taken after the same checks as everything else. The
+//! Our own `data` in somebody else's event: taken after the same checks as everything else. The
 //! target is not read: it comes from the configuration alone.
 
 use std::collections::BTreeMap;

@@ -1,0 +1,84 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn formats() -> Vec<Source> {
+    vec![
+        source(&json!({ "format": "akeyless" })),
+        source(
+            &json!({ "format": "generic", "mapping": { "keys": ["/a", "/b/0"], "id": "/id", "time": "/time" } }),
+        ),
+        source(&json!({ "format": "cloudevents", "mapping": { "keys": "/a" } })),
+        source(&json!({ "format": "cloudevents" })),
+        Source::seed(open_door()),
+    ]
+}
+
+/// JSON that often has the names that the formats look for.
+fn likely() -> impl Strategy<Value = Value> {
+    let name = prop::sample::select(vec![
+        "event_type",
+        "event_id",
+        "item_name",
+        "name",
+        "Akeyless_Events",
+        "static-secret-updated",
+        "a",
+        "b",
+        "id",
+        "time",
+        "specversion",
+        "source",
+        "type",
+        "subject",
+        "data",
+        "keys",
+        "match",
+        "scope",
+        "version",
+    ]);
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        "\\PC{0,9}".prop_map(Value::from),
+        prop::sample::select(vec![
+            "static-secret-updated",
+            "1.0",
+            "secret.changed",
+            "scope",
+            "prefix",
+            "exact"
+        ])
+        .prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 40, 6, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map(name.clone().prop_map(str::to_owned), inner, 0..8)
+                .prop_map(|map| json!(map)),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_a_decoder_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        for source in formats() {
+            decode_with(&source, &[("content-type", CE)], &bytes).ok();
+        }
+    }
+
+    #[test]
+    fn whatever_a_decoder_takes_a_consumer_can_read(body in likely()) {
+        let body = body.to_string();
+        for (source, content_type) in formats().iter().flat_map(|source| [(source, CE), (source, CE_BATCH)]) {
+            if let Ok(events) = decode_with(source, &[("content-type", content_type)], body.as_bytes()) && !events.is_empty() {
+                let read = decode_batch(&encode_batch(&events)).unwrap();
+                let read: Vec<Event> = read.into_iter().map(Result::unwrap).collect();
+                prop_assert_eq!(read, events);
+            }
+        }
+    }
+}

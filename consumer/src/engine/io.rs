@@ -50,7 +50,8 @@ pub enum Input {
         sequence: Sequence,
         attempt: u64,
     },
-    /// A patch that was asked for has ended.
+    /// A patch that was asked for has ended. Every [`Output::Patch`] needs one: until then its target
+    /// gets no other.
     Patched {
         target: Target,
         value: Fingerprint,
@@ -78,10 +79,8 @@ pub enum Input {
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
-    Patch {
-        target: Target,
-        value: Fingerprint,
-    },
+    /// Write the value; the answer is [`Input::Patched`], also when the patch times out or panics.
+    Patch { target: Target, value: Fingerprint },
     /// Every target of the delivery is done.
     Ack(Sequence),
     /// Deliver again: at once, or after the delay.
@@ -96,10 +95,7 @@ pub enum Output {
         rejections: Vec<Rejection>,
     },
     /// The dead letters are stored: never deliver again.
-    Term {
-        sequence: Sequence,
-        reason: Reason,
-    },
+    Term { sequence: Sequence, reason: Reason },
     /// Still at work: do not deliver again yet.
     Progress(Sequence),
 }

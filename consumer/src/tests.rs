@@ -1,7 +1,5 @@
 //! What the tests of this package share.
 
-mod nats_server;
-
 use std::{collections::BTreeMap, future::Future, time::Duration};
 
 use async_nats::jetstream::{Context, consumer::PullConsumer};
@@ -15,7 +13,7 @@ use eso_relay::{
 use jiff::Timestamp;
 use tokio::time::{sleep, timeout};
 
-pub(crate) use self::nats_server::NatsServer;
+pub(crate) use eso_relay_lab::nats_server::NatsServer;
 
 /// How long a condition may take to come true on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);

@@ -140,7 +140,7 @@ async fn dead(jetstream: &Context) -> JetStreamStream {
 
 #[tokio::test]
 async fn an_event_that_matches_nothing_is_acked() {
-    let server = NatsServer::start();
+    let server = NatsServer::start().await.unwrap();
     let (_, jetstream) = connect(&server).await;
     provision(&jetstream, &Stream::ALL).await;
     publish(&jetstream, SUBJECT, vec![good("one"), good("two")]).await;
@@ -152,7 +152,7 @@ async fn an_event_that_matches_nothing_is_acked() {
 
 #[tokio::test]
 async fn what_cannot_be_read_becomes_a_dead_letter_and_the_next_message_goes_on() {
-    let server = NatsServer::start();
+    let server = NatsServer::start().await.unwrap();
     let (_, jetstream) = connect(&server).await;
     provision(&jetstream, &Stream::ALL).await;
     publish(&jetstream, SUBJECT, vec!["poison".into(), good("fine")]).await;
@@ -177,7 +177,7 @@ async fn what_cannot_be_read_becomes_a_dead_letter_and_the_next_message_goes_on(
 
 #[tokio::test]
 async fn without_a_place_for_dead_letters_nothing_is_terminated() {
-    let server = NatsServer::start();
+    let server = NatsServer::start().await.unwrap();
     let (_, jetstream) = connect(&server).await;
     provision(&jetstream, &[Stream::Events]).await;
     publish(&jetstream, SUBJECT, vec!["poison".into()]).await;
@@ -197,7 +197,7 @@ async fn without_a_place_for_dead_letters_nothing_is_terminated() {
 
 #[tokio::test]
 async fn nothing_is_pulled_before_the_index_is_complete() {
-    let server = NatsServer::start();
+    let server = NatsServer::start().await.unwrap();
     let (_, jetstream) = connect(&server).await;
     provision(&jetstream, &Stream::ALL).await;
     publish(&jetstream, SUBJECT, vec![good("early")]).await;
@@ -212,7 +212,7 @@ async fn nothing_is_pulled_before_the_index_is_complete() {
 
 #[tokio::test]
 async fn an_event_is_acked_when_its_object_is_patched_and_not_before() {
-    let server = NatsServer::start();
+    let server = NatsServer::start().await.unwrap();
     let (_, jetstream) = connect(&server).await;
     provision(&jetstream, &Stream::ALL).await;
     let consumer = Consumer::start(&server).await.synced().await;
@@ -228,7 +228,7 @@ async fn an_event_is_acked_when_its_object_is_patched_and_not_before() {
 
 #[tokio::test]
 async fn a_stop_finishes_the_patch_in_flight_and_hands_back_what_was_not_started() {
-    let server = NatsServer::start();
+    let server = NatsServer::start().await.unwrap();
     let (_, jetstream) = connect(&server).await;
     provision(&jetstream, &Stream::ALL).await;
     let consumer = Consumer::start(&server).await.synced().await;
@@ -257,7 +257,7 @@ async fn a_stop_finishes_the_patch_in_flight_and_hands_back_what_was_not_started
 
 #[tokio::test]
 async fn after_a_stop_no_message_is_left_behind_unacked() {
-    let server = NatsServer::start();
+    let server = NatsServer::start().await.unwrap();
     let (_, jetstream) = connect(&server).await;
     provision(&jetstream, &Stream::ALL).await;
     let bodies = (0..5000).map(|id| good(&id.to_string())).collect();

@@ -85,7 +85,7 @@ fn bodies(count: usize) -> Vec<bytes::Bytes> {
 
 /// Each comes once, and no request is lost.
 async fn twenty_thousand_messages(capacity: Credit) {
-    let server = NatsServer::start();
+    let server = NatsServer::start().await.unwrap();
     let (_, jetstream) = connect(&server).await;
     provision(&jetstream, &[Stream::Events]).await;
     publish(&jetstream, SUBJECT, bodies(20_000)).await;
@@ -130,7 +130,7 @@ async fn twenty_thousand_messages_come_in_full_batches() {
 
 #[tokio::test]
 async fn a_message_that_comes_later_is_pulled_too() {
-    let server = NatsServer::start();
+    let server = NatsServer::start().await.unwrap();
     let (_, jetstream) = connect(&server).await;
     provision(&jetstream, &[Stream::Events]).await;
     let mut pulling = Pulling::start(&server, 10).await;
@@ -142,7 +142,7 @@ async fn a_message_that_comes_later_is_pulled_too() {
 
 #[tokio::test]
 async fn without_room_nothing_is_pulled() {
-    let server = NatsServer::start();
+    let server = NatsServer::start().await.unwrap();
     let (_, jetstream) = connect(&server).await;
     provision(&jetstream, &[Stream::Events]).await;
     publish(&jetstream, SUBJECT, bodies(5)).await;
@@ -161,15 +161,15 @@ async fn without_room_nothing_is_pulled() {
 
 #[tokio::test]
 async fn pulling_goes_on_when_the_server_is_killed_and_comes_back() {
-    let mut server = NatsServer::start();
+    let mut server = NatsServer::start().await.unwrap();
     let (_, jetstream) = connect(&server).await;
     provision(&jetstream, &[Stream::Events]).await;
     publish(&jetstream, SUBJECT, bodies(1000)).await;
     let mut pulling = Pulling::start(&server, 10).await;
     let mut seen = HashSet::new();
     pulling.take(300, &mut seen).await;
-    server.kill9();
-    server.start_again();
+    server.kill9().unwrap();
+    server.start_again().await.unwrap();
     // What was on its way in the moment of death is delivered again, after ack_wait; the rest at
     // once, and new messages as well.
     pulling.take(900, &mut seen).await;
@@ -177,7 +177,7 @@ async fn pulling_goes_on_when_the_server_is_killed_and_comes_back() {
 
 #[tokio::test]
 async fn pulling_goes_on_when_the_durable_is_deleted_and_declared_again() {
-    let server = NatsServer::start();
+    let server = NatsServer::start().await.unwrap();
     let (_, jetstream) = connect(&server).await;
     provision(&jetstream, &[Stream::Events]).await;
     let mut pulling = Pulling::start(&server, 10).await;
@@ -203,7 +203,7 @@ async fn pulling_goes_on_when_the_durable_is_deleted_and_declared_again() {
 
 #[tokio::test]
 async fn a_stop_hands_on_everything_that_was_delivered() {
-    let server = NatsServer::start();
+    let server = NatsServer::start().await.unwrap();
     let (_, jetstream) = connect(&server).await;
     provision(&jetstream, &[Stream::Events]).await;
     publish(&jetstream, SUBJECT, bodies(1000)).await;

@@ -16,11 +16,10 @@ use tokio::{task::JoinHandle, time::timeout};
 use super::*;
 
 mod fake_stream;
-mod nats_server;
 mod outage;
 mod real_stream;
 
-use nats_server::NatsServer;
+use eso_relay_lab::nats_server::NatsServer;
 
 /// Long enough for a slow machine; nothing waits for it when all is well.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -54,7 +53,7 @@ struct Setup {
 impl Setup {
     /// Without a stream.
     async fn new(config: &PublishConfig) -> Self {
-        let server = NatsServer::start().await.unwrap();
+        let server = NatsServer::builder().sync_always().start().await.unwrap();
         let nats = NatsConfig::at(server.url());
         let client = connect_once(&nats, "publish-test", PATIENCE).await.unwrap();
         let jetstream = nats.jetstream(client.clone(), config.attempt_timeout);

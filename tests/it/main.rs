@@ -6,4 +6,5 @@
 
 mod cli;
 mod nats;
+mod pipeline;
 mod stream;

@@ -17,7 +17,7 @@ fn refused(settings: serde_json::Value) -> String {
 /// A file that is not empty, for secrets.
 const SECRET: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
 
-fn source(name: &str, more: serde_json::Value) -> serde_json::Value {
+fn source(name: &str, more: &serde_json::Value) -> serde_json::Value {
     let mut source = json!({ "name": name, "format": "akeyless", "auth": { "basic": { "username": "eso", "password_file": SECRET } } });
     source
         .as_object_mut()
@@ -29,7 +29,7 @@ fn source(name: &str, more: serde_json::Value) -> serde_json::Value {
 #[test]
 fn the_least_that_works_is_enough_and_is_shown_without_secrets() {
     let mut config = config(
-        json!({ "sources": [source("akeyless-prod", json!({ "target": { "stores": [{ "kind": "ClusterSecretStore", "name": "akeyless*" }], "namespaces": ["*"] } }))] }),
+        json!({ "sources": [source("akeyless-prod", &json!({ "target": { "stores": [{ "kind": "ClusterSecretStore", "name": "akeyless*" }], "namespaces": ["*"] } }))] }),
     );
     config.check().unwrap();
     assert_eq!(config.open_sources().unwrap().len(), 1);
@@ -48,7 +48,7 @@ fn the_least_that_works_is_enough_and_is_shown_without_secrets() {
 
 #[test]
 fn a_mistake_is_named_with_its_source_and_what_mends_it() {
-    let one = |more| json!({ "sources": [source("a", more)] });
+    let one = |more| json!({ "sources": [source("a", &more)] });
     let auth = |auth: serde_json::Value| one(json!({ "auth": auth }));
     for (settings, expected) in [
         (
@@ -56,7 +56,7 @@ fn a_mistake_is_named_with_its_source_and_what_mends_it() {
             &["`sources`", "BASIC_AUTH_USER and BASIC_AUTH_PASSWORD"][..],
         ),
         (
-            json!({ "sources": [source("a", json!({})), source("a", json!({}))] }),
+            json!({ "sources": [source("a", &json!({})), source("a", &json!({}))] }),
             &["source `a` is there twice"],
         ),
         (
@@ -96,15 +96,15 @@ fn a_mistake_is_named_with_its_source_and_what_mends_it() {
             &["source `a`", "remove events, id"],
         ),
         (
-            json!({ "sources": [source("a", json!({}))], "body_limit": 20_000_000 }),
+            json!({ "sources": [source("a", &json!({}))], "body_limit": 20_000_000 }),
             &["`max_buffered`", "`body_limit`"],
         ),
         (
-            json!({ "sources": [source("a", json!({}))], "max_connections": 0 }),
+            json!({ "sources": [source("a", &json!({}))], "max_connections": 0 }),
             &["`max_connections` is 0"],
         ),
         (
-            json!({ "sources": [source("a", json!({}))], "shutdown": { "grace": "5s" } }),
+            json!({ "sources": [source("a", &json!({}))], "shutdown": { "grace": "5s" } }),
             &["`shutdown.grace`"],
         ),
     ] {
@@ -120,11 +120,11 @@ fn an_unknown_setting_is_refused_wherever_it_stands() {
     for settings in [
         json!({ "listne": "0.0.0.0:1" }),
         json!({ "webhook": { "username": "a", "password": "b" } }),
-        json!({ "sources": [source("a", json!({ "target": { "namespace": ["a"] } }))] }),
-        json!({ "sources": [source("a", json!({ "target": { "stores": [{ "name": "a", "kidn": "SecretStore" }] } }))] }),
-        json!({ "sources": [source("a", json!({ "auth": { "none": {} } }))] }),
-        json!({ "sources": [source("a", json!({ "mapping": { "key": "/a" } }))] }),
-        json!({ "sources": [source("Not A Slug", json!({}))] }),
+        json!({ "sources": [source("a", &json!({ "target": { "namespace": ["a"] } }))] }),
+        json!({ "sources": [source("a", &json!({ "target": { "stores": [{ "name": "a", "kidn": "SecretStore" }] } }))] }),
+        json!({ "sources": [source("a", &json!({ "auth": { "none": {} } }))] }),
+        json!({ "sources": [source("a", &json!({ "mapping": { "key": "/a" } }))] }),
+        json!({ "sources": [source("Not A Slug", &json!({}))] }),
     ] {
         assert!(
             serde_json::from_value::<IngressConfig>(settings.clone()).is_err(),

@@ -23,13 +23,8 @@ struct Recorder {
 impl Publish for Recorder {
     async fn publish(&self, events: &[Event]) -> Result<(), PublishError> {
         let mut recorded = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        match &self.fault {
-            Some(fault) => Err(fault.clone()),
-            None => {
-                recorded.extend_from_slice(events);
-                Ok(())
-            }
-        }
+        recorded.extend(events.iter().filter(|_| self.fault.is_none()).cloned());
+        self.fault.clone().map_or(Ok(()), Err)
     }
 }
 

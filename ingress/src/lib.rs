@@ -67,7 +67,7 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
     .await?;
     let jetstream = config
         .nats
-        .jetstream(client.clone(), config.publish.attempt_timeout);
+        .jetstream(client.clone(), config.publish.deadline);
     let (publisher, committer) = publish::publisher(
         client.clone(),
         jetstream.clone(),

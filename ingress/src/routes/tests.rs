@@ -24,7 +24,7 @@ impl Publish for Recorder {
     async fn publish(&self, events: &[Event]) -> Result<(), PublishError> {
         let mut recorded = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         recorded.extend(events.iter().filter(|_| self.fault.is_none()).cloned());
-        self.fault.clone().map_or(Ok(()), Err)
+        self.fault.map_or(Ok(()), Err)
     }
 }
 

@@ -35,7 +35,7 @@ pub enum Error {
     Overloaded,
     #[error(transparent)]
     Decode(#[from] DecodeError),
-    #[error("{}", published(.0))]
+    #[error("{}", published(*.0))]
     Publish(#[from] PublishError),
 }
 
@@ -46,7 +46,7 @@ struct Answer {
 }
 
 /// Nothing about servers, streams or addresses.
-fn published(error: &PublishError) -> &'static str {
+fn published(error: PublishError) -> &'static str {
     match error {
         PublishError::TooLarge => "an event is larger than the stream takes",
         _ => "the event could not be stored; try again",

@@ -1,6 +1,6 @@
 //! `eso-relay-consumer --config FILE`.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use eso_relay::{config::effective, telemetry};
@@ -23,14 +23,9 @@ async fn main() -> anyhow::Result<ExitCode> {
     let arguments = Arguments::parse();
     let config = ConsumerConfig::load(arguments.config.as_deref())?;
     if arguments.check {
-        print(&effective(&config));
+        writeln!(std::io::stdout(), "{}", effective(&config))?;
         return Ok(ExitCode::SUCCESS);
     }
     telemetry::init(&config.log)?;
     eso_relay_consumer::run(config).await
-}
-
-#[expect(clippy::print_stdout, reason = "this is what --check is for")]
-fn print(text: &str) {
-    println!("{text}");
 }

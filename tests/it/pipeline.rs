@@ -9,10 +9,18 @@ use eso_relay_lab::{
 };
 
 /// Waits until the object carries a refresh other than `before`, and says which.
-pub(crate) async fn refreshed(cluster: &Cluster, namespace: &str, name: &str, before: Option<&str>) -> String {
+pub(crate) async fn refreshed(
+    cluster: &Cluster,
+    namespace: &str,
+    name: &str,
+    before: Option<&str>,
+) -> String {
     let what = format!("a refresh of {namespace}/{name} in {}", cluster.name());
     wait::until(what, READY, || async {
-        let value = annotation(cluster.client(), namespace, name).await.ok().flatten();
+        let value = annotation(cluster.client(), namespace, name)
+            .await
+            .ok()
+            .flatten();
         value.filter(|value| Some(value.as_str()) != before)
     })
     .await
@@ -21,11 +29,22 @@ pub(crate) async fn refreshed(cluster: &Cluster, namespace: &str, name: &str, be
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_webhook_becomes_a_patch_in_two_clusters() {
-    let clusters = vec![Cluster::start("east").await.unwrap(), Cluster::start("west").await.unwrap()];
+    let clusters = vec![
+        Cluster::start("east").await.unwrap(),
+        Cluster::start("west").await.unwrap(),
+    ];
     for cluster in &clusters {
         create_namespace(cluster.client(), "team-a").await.unwrap();
-        store("akeyless").in_namespace("team-a").akeyless().create(cluster.client()).await.unwrap();
-        let db = external_secret("db").in_namespace("team-a").from_store("akeyless").key("/prod/db");
+        store("akeyless")
+            .in_namespace("team-a")
+            .akeyless()
+            .create(cluster.client())
+            .await
+            .unwrap();
+        let db = external_secret("db")
+            .in_namespace("team-a")
+            .from_store("akeyless")
+            .key("/prod/db");
         db.create(cluster.client()).await.unwrap();
         cluster.values.set("/prod/db", "old");
     }

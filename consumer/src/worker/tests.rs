@@ -1,6 +1,6 @@
 mod api;
 
-use async_nats::jetstream::stream::Stream as JetStreamStream;
+use async_nats::{HeaderValue, jetstream::stream::Stream as JetStreamStream};
 use bytes::Bytes;
 use eso_relay::{
     admin::Readiness,
@@ -156,9 +156,10 @@ async fn what_cannot_be_read_becomes_a_dead_letter_and_the_next_message_goes_on(
     let (_, jetstream) = connect(&server).await;
     provision(&jetstream, &Stream::ALL).await;
     publish(&jetstream, SUBJECT, vec!["poison".into(), good("fine")]).await;
+    let consumer = Consumer::start(&server).await.synced().await;
+    consumer.settled().await;
     let other_major = "eso-relay.events.v2.akeyless.prod";
     publish(&jetstream, other_major, vec![good("from the future")]).await;
-    let consumer = Consumer::start(&server).await.synced().await;
     consumer.settled().await;
     assert_eq!(consumer.ended(End::acked), 1);
     assert_eq!(consumer.ended(End::dead_lettered), 2);
@@ -168,7 +169,7 @@ async fn what_cannot_be_read_becomes_a_dead_letter_and_the_next_message_goes_on(
     let letter = dead.get_raw_message(1).await.unwrap();
     assert_eq!(letter.subject.as_str(), "eso-relay.dead.v1.east.prod");
     assert_eq!(letter.payload, "poison");
-    let header = |name| letter.headers.get(name).map(|value| value.as_str());
+    let header = |name| letter.headers.get(name).map(HeaderValue::as_str);
     assert_eq!(header("Eso-Relay-Reason"), Some("undecodable"));
     assert_eq!(header("Eso-Relay-Sequence"), Some("1"));
     let letter = dead.get_raw_message(2).await.unwrap();

@@ -22,6 +22,15 @@ use tokio::{
     time::Instant,
 };
 
+pub use self::{committer::Committer, config::PublishConfig, metrics::Metrics};
+use self::{
+    gate::Gate,
+    lanes::{Submission, Waiter},
+    split::{Limits, split},
+};
+
+/// Why not every event stands in the stream. All but [`PublishError::TooLarge`] pass by themselves:
+/// the sender should come again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PublishError {
     /// More events wait than `publish.queue` allows.
@@ -40,23 +49,40 @@ pub enum PublishError {
     TooLarge,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct PublishConfig {
-    pub queue: usize,
-    pub in_flight: usize,
-    #[serde(with = "duration")]
-    pub deadline: Duration,
+/// Publishes events durably. Clones share one queue.
+#[derive(Clone)]
+pub struct Publisher {
+    gate: Arc<Gate>,
+    queue: mpsc::UnboundedSender<Submission>,
+    limits: Limits,
+    deadline: std::time::Duration,
 }
 
-impl Default for PublishConfig {
-    fn default() -> Self {
-        Self {
-            queue: 4096,
-            in_flight: 8,
-            deadline: Duration::from_secs(8),
-        }
-    }
+type Answer = oneshot::Receiver<Result<(), PublishError>>;
+
+/// The two ends of the queue: hand the [`Publisher`] to the handlers and run the [`Committer`].
+///
+/// `jetstream` must belong to `client`; its own timeout should not be shorter than
+/// [`PublishConfig::attempt_timeout`].
+pub fn publisher(
+    client: async_nats::Client,
+    jetstream: async_nats::jetstream::Context,
+    config: &PublishConfig,
+    metrics: Metrics,
+) -> (Publisher, Committer) {
+    let gate = Arc::new(Gate::new(client, config.queue, metrics));
+    // Bounded by the gate: in events rather than in requests.
+    let (queue, submissions) = mpsc::unbounded_channel();
+    let publisher = Publisher {
+        gate: Arc::clone(&gate),
+        queue,
+        limits: config.limits(),
+        deadline: config.deadline,
+    };
+    (
+        publisher,
+        Committer::new(gate, submissions, jetstream, config),
+    )
 }
 
 impl Publisher {

@@ -3,29 +3,9 @@
 use std::time::Duration;
 
 use eso_relay_lab::{
-    cluster::{annotation, create_namespace, external_secret, store},
-    installation::{Cluster, Installation, READY},
-    wait,
+    cluster::{create_namespace, external_secret, store},
+    installation::{Cluster, Installation},
 };
-
-/// Waits until the object carries a refresh other than `before`, and says which.
-pub(crate) async fn refreshed(
-    cluster: &Cluster,
-    namespace: &str,
-    name: &str,
-    before: Option<&str>,
-) -> String {
-    let what = format!("a refresh of {namespace}/{name} in {}", cluster.name());
-    wait::until(what, READY, || async {
-        let value = annotation(cluster.client(), namespace, name)
-            .await
-            .ok()
-            .flatten();
-        value.filter(|value| Some(value.as_str()) != before)
-    })
-    .await
-    .unwrap()
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_webhook_becomes_a_patch_in_two_clusters() {
@@ -52,8 +32,14 @@ async fn a_webhook_becomes_a_patch_in_two_clusters() {
     let answer = installation.webhooks().updated(&["prod/db"]).await.unwrap();
     assert_eq!(answer.status, 202, "{answer:?}");
     assert_eq!(answer.accepted().len(), 1);
-    let east = refreshed(&installation.clusters[0], "team-a", "db", None).await;
-    let west = refreshed(&installation.clusters[1], "team-a", "db", None).await;
+    let east = installation.clusters[0]
+        .refreshed("team-a", "db", None)
+        .await
+        .unwrap();
+    let west = installation.clusters[1]
+        .refreshed("team-a", "db", None)
+        .await
+        .unwrap();
     assert_eq!(east, west, "the value derives from the event");
     for consumer in &mut installation.consumers {
         consumer.terminate().unwrap();

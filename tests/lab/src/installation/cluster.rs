@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use kube::Client;
 use tempfile::TempDir;
 
-use super::Hub;
+use super::{Hub, READY};
 use crate::{
+    cluster::annotation,
     daemon::{Daemon, DaemonOptions},
     kubernetes_api::KubernetesApi,
     standin::{Eso, SecretValues, StandIn},
+    wait,
 };
 
 /// Which Kubernetes API a cluster has.
@@ -124,5 +126,28 @@ impl Cluster {
             hub.nats.url()
         );
         Daemon::consumer().config(yaml).kubeconfig(&self.kubeconfig)
+    }
+
+    /// What the ExternalSecret was refreshed for last.
+    pub async fn refresh_of(&self, namespace: &str, name: &str) -> Option<String> {
+        annotation(&self.client, namespace, name)
+            .await
+            .ok()
+            .flatten()
+    }
+
+    /// Waits until it carries a refresh other than `before`, and says which.
+    pub async fn refreshed(
+        &self,
+        namespace: &str,
+        name: &str,
+        before: Option<&str>,
+    ) -> anyhow::Result<String> {
+        let what = format!("a refresh of {namespace}/{name} in {}", self.name);
+        wait::until(what, READY, || async {
+            let value = self.refresh_of(namespace, name).await;
+            value.filter(|value| Some(value.as_str()) != before)
+        })
+        .await
     }
 }

@@ -13,8 +13,10 @@ use kube::{
 use serde_json::json;
 
 use crate::{
-    REFRESH_ANNOTATION, index::ListKind, kubernetes::ApiVersion, kubernetes::Object,
-    outcome::Outcome, target::Target,
+    REFRESH_ANNOTATION,
+    index::ListKind,
+    kubernetes::{ApiVersion, Object},
+    target::Target,
 };
 
 /// Who owns the annotation, in `metadata.managedFields`.
@@ -60,9 +62,9 @@ impl Refresher {
     }
 
     /// Once. Writing a value that the object carries already changes nothing and is a success.
-    pub async fn refresh(&self, target: &Target, value: Fingerprint) -> Outcome {
+    pub async fn refresh(&self, target: &Target, value: Fingerprint) -> Result<(), RefreshError> {
         let patch = tokio::time::timeout(self.timeout, self.patch(target, value)).await;
-        Outcome::of(patch.unwrap_or(Err(RefreshError::Timeout(self.timeout))))
+        patch.unwrap_or(Err(RefreshError::Timeout(self.timeout)))
     }
 
     /// A merge patch of one annotation without resourceVersion conflicts with nobody. The answer

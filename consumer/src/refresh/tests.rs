@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::outcome::Fault;
+use crate::outcome::{Fault, Outcome};
 
 fn refresher(api: SocketAddr, timeout: Duration) -> Refresher {
     let mut config = kube::Config::new(format!("http://{api}").parse().unwrap());
@@ -49,7 +49,7 @@ fn answer(status: &str, headers: &str, body: &str) -> String {
 async fn outcome(answer: String) -> Outcome {
     let (address, _served) = api(Some(answer)).await;
     let refresher = refresher(address, Duration::from_secs(10));
-    refresher.refresh(&Target::new("team", "db"), value()).await
+    Outcome::of(refresher.refresh(&Target::new("team", "db"), value()).await)
 }
 
 /// The outcome of a patch that failed by the fault of the cluster, to be tried after so many
@@ -69,7 +69,7 @@ fn assert_cluster(outcome: &Outcome, seconds: Option<u64>) {
 async fn one_annotation_is_merged_and_nothing_else() {
     let (address, served) = api(Some(answer("200 OK", "", "{}"))).await;
     let refresher = refresher(address, Duration::from_secs(10));
-    let outcome = refresher.refresh(&Target::new("team", "db"), value()).await;
+    let outcome = Outcome::of(refresher.refresh(&Target::new("team", "db"), value()).await);
     assert_eq!(outcome, Outcome::Done);
     let request = served.await.unwrap();
     let (head, body) = request.split_once("\r\n\r\n").unwrap();
@@ -136,7 +136,7 @@ async fn a_missing_permission_is_the_targets_and_names_the_reason() {
 async fn an_api_that_hangs_is_given_up_after_the_timeout() {
     let (address, _served) = api(None).await;
     let refresher = refresher(address, Duration::from_millis(50));
-    let hung = refresher.refresh(&Target::new("team", "db"), value()).await;
+    let hung = Outcome::of(refresher.refresh(&Target::new("team", "db"), value()).await);
     assert_cluster(&hung, None);
     assert!(format!("{hung:?}").contains("kubernetes.patch_timeout"));
 }
@@ -147,6 +147,6 @@ async fn an_api_that_is_away_is_the_clusters_fault() {
     let address = listener.local_addr().unwrap();
     drop(listener);
     let refresher = refresher(address, Duration::from_secs(10));
-    let away = refresher.refresh(&Target::new("team", "db"), value()).await;
+    let away = Outcome::of(refresher.refresh(&Target::new("team", "db"), value()).await);
     assert_cluster(&away, None);
 }

@@ -66,11 +66,12 @@ impl Worker {
         let patch = async move {
             let started = Instant::now();
             let refresh = guarded(refresher.refresh(&target, value)).await;
-            let outcome = refresh.unwrap_or_else(|error| Outcome::Retry {
+            let panicked = |error: anyhow::Error| Outcome::Retry {
                 fault: Fault::Target,
                 after: None,
                 error: error.to_string(),
-            });
+            };
+            let outcome = refresh.map_or_else(panicked, Outcome::of);
             Patched {
                 target,
                 value,

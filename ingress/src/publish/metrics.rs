@@ -40,7 +40,7 @@ pub(super) enum MessageResult {
 }
 
 impl Metrics {
-    /// Adds the metrics to a registry, by their full names.
+    /// Adds the metrics to the registry of the ingress, which puts `eso_relay_ingress_` before them.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
             // 0.5 ms to 16 s.
@@ -51,28 +51,28 @@ impl Metrics {
             waiting: Gauge::default(),
         };
         registry.register_with_unit(
-            "eso_relay_publish_latency",
+            "publish_latency",
             "From the acceptance of a message's oldest event to the PubAck",
             Unit::Seconds,
             metrics.latency.clone(),
         );
         registry.register(
-            "eso_relay_publish_events_per_message",
+            "publish_events_per_message",
             "How many events went into one message",
             metrics.events.clone(),
         );
         registry.register(
-            "eso_relay_publish_messages",
+            "publish_messages",
             "Messages by what became of them",
             metrics.messages.clone(),
         );
         registry.register(
-            "eso_relay_publish_retries",
+            "publish_retries",
             "Attempts to publish a message after its first one",
             metrics.retries.clone(),
         );
         registry.register(
-            "eso_relay_publish_waiting_events",
+            "publish_waiting_events",
             "Events that are accepted and not yet sent",
             metrics.waiting.clone(),
         );

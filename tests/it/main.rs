@@ -5,6 +5,7 @@
 )]
 
 mod cli;
+mod connection;
 mod nats;
 mod pipeline;
 mod stream;

@@ -1,0 +1,262 @@
+//! Every way to prove to NATS who is asking, against a real server that asks for it.
+
+use std::{path::Path, time::Duration};
+
+use eso_relay::{
+    config::{Secret, SecretFile},
+    nats::{NatsConfig, TlsConfig, connect_once},
+};
+use eso_relay_lab::nats_server::NatsServer;
+use nkeys::KeyPair;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair as TlsKey};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    net::TcpListener,
+};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+async fn server(config: &str) -> NatsServer {
+    NatsServer::builder()
+        .config_text(config)
+        .start()
+        .await
+        .unwrap()
+}
+
+async fn connects(config: &NatsConfig) -> bool {
+    match connect_once(config, "test", PATIENCE).await {
+        // A round trip: the server has let it in.
+        Ok(client) => client.flush().await.is_ok(),
+        Err(_) => false,
+    }
+}
+
+fn written(dir: &TempDir, name: &str, text: &str) -> std::path::PathBuf {
+    let path = dir.path().join(name);
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+#[tokio::test]
+async fn a_user_with_a_password_is_let_in_and_with_a_wrong_one_is_not() {
+    let server = server("authorization { user: relay, password: right }").await;
+    let dir = TempDir::new().unwrap();
+    let with = |password: &str| NatsConfig {
+        user: Some("relay".to_owned()),
+        password_file: Some(SecretFile::new(written(
+            &dir,
+            password,
+            &format!("{password}\n"),
+        ))),
+        ..NatsConfig::at(server.url())
+    };
+    assert!(connects(&with("right")).await);
+    assert!(!connects(&with("wrong")).await);
+    assert!(!connects(&NatsConfig::at(server.url())).await);
+}
+
+#[tokio::test]
+async fn a_token_is_taken_from_a_file_or_from_the_environment() {
+    let server = server("authorization { token: open-sesame }").await;
+    let dir = TempDir::new().unwrap();
+    let file = Some(SecretFile::new(written(&dir, "token", "open-sesame")));
+    let from_file = NatsConfig {
+        token_file: file,
+        ..NatsConfig::at(server.url())
+    };
+    let token = Some(Secret::from("open-sesame".to_owned()));
+    let from_environment = NatsConfig {
+        token,
+        ..NatsConfig::at(server.url())
+    };
+    assert!(connects(&from_file).await);
+    assert!(connects(&from_environment).await);
+}
+
+#[tokio::test]
+async fn an_nkey_proves_itself_by_its_seed() {
+    let user = KeyPair::new_user();
+    let server = server(&format!(
+        "authorization {{ users: [ {{ nkey: {} }} ] }}",
+        user.public_key()
+    ))
+    .await;
+    let dir = TempDir::new().unwrap();
+    let with = |key: &KeyPair, name: &str| NatsConfig {
+        nkey_seed_file: Some(SecretFile::new(written(&dir, name, &key.seed().unwrap()))),
+        ..NatsConfig::at(server.url())
+    };
+    assert!(connects(&with(&user, "right")).await);
+    assert!(!connects(&with(&KeyPair::new_user(), "other")).await);
+}
+
+#[tokio::test]
+async fn a_credentials_file_of_an_operators_account_is_let_in() {
+    let (operator, account, user) = (
+        KeyPair::new_operator(),
+        KeyPair::new_account(),
+        KeyPair::new_user(),
+    );
+    let unlimited = serde_json::json!({ "subs": -1, "data": -1, "payload": -1, "conn": -1, "leaf": -1, "imports": -1, "exports": -1, "wildcards": true });
+    let operator_jwt = jwt(
+        &operator,
+        &operator,
+        serde_json::json!({ "type": "operator", "version": 2 }),
+    );
+    let account_jwt = jwt(
+        &operator,
+        &account,
+        serde_json::json!({ "type": "account", "version": 2, "limits": unlimited }),
+    );
+    let user_jwt = jwt(
+        &account,
+        &user,
+        serde_json::json!({ "type": "user", "version": 2, "subs": -1, "data": -1, "payload": -1 }),
+    );
+    // JetStream asks for a system account in this mode.
+    let system = KeyPair::new_account();
+    let system_jwt = jwt(
+        &operator,
+        &system,
+        serde_json::json!({ "type": "account", "version": 2, "limits": unlimited }),
+    );
+    let (account_key, system_key) = (account.public_key(), system.public_key());
+    let server = server(&format!(
+        "operator: {operator_jwt}\nsystem_account: {system_key}\nresolver: MEMORY\n\
+         resolver_preload {{ {account_key}: {account_jwt}\n {system_key}: {system_jwt} }}",
+    ))
+    .await;
+    let credentials = format!(
+        "-----BEGIN NATS USER JWT-----\n{user_jwt}\n------END NATS USER JWT------\n\n\
+         -----BEGIN USER NKEY SEED-----\n{}\n------END USER NKEY SEED------\n",
+        user.seed().unwrap()
+    );
+    let dir = TempDir::new().unwrap();
+    let credentials_file = Some(written(&dir, "relay.creds", &credentials));
+    assert!(
+        connects(&NatsConfig {
+            credentials_file,
+            ..NatsConfig::at(server.url())
+        })
+        .await
+    );
+    assert!(!connects(&NatsConfig::at(server.url())).await);
+}
+
+/// The claims of `subject`, signed by `issuer` (NATS JWT, algorithm `ed25519-nkey`).
+fn jwt(issuer: &KeyPair, subject: &KeyPair, nats: serde_json::Value) -> String {
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+    let claims = serde_json::json!({
+        "jti": subject.public_key(), "iat": 1_700_000_000, "iss": issuer.public_key(),
+        "sub": subject.public_key(), "name": "lab", "nats": nats,
+    });
+    let head = BASE64.encode(r#"{"typ":"JWT","alg":"ed25519-nkey"}"#);
+    let signed = format!("{head}.{}", BASE64.encode(claims.to_string()));
+    let signature = issuer.sign(signed.as_bytes()).unwrap();
+    format!("{signed}.{}", BASE64.encode(signature))
+}
+
+#[tokio::test]
+async fn tls_takes_our_own_ca_and_a_client_certificate() {
+    let dir = TempDir::new().unwrap();
+    certificates(dir.path());
+    let path = |name: &str| dir.path().join(name);
+    let server = server(&format!(
+        "tls {{ cert_file: {:?}, key_file: {:?}, ca_file: {:?}, verify: true, timeout: 5 }}",
+        path("server.pem"),
+        path("server.key"),
+        path("ca.pem")
+    ))
+    .await;
+    let url = server.url().replace("nats://127.0.0.1", "tls://localhost");
+    let full = TlsConfig {
+        required: true,
+        first: false,
+        ca_file: Some(path("ca.pem")),
+        cert_file: Some(path("client.pem")),
+        key_file: Some(path("client.key")),
+    };
+    let anonymous = TlsConfig {
+        cert_file: None,
+        key_file: None,
+        ..full.clone()
+    };
+    let stranger = TlsConfig {
+        ca_file: None,
+        ..full.clone()
+    };
+    let with = |tls| NatsConfig {
+        tls,
+        ..NatsConfig::at(url.clone())
+    };
+    assert!(connects(&with(full)).await);
+    assert!(
+        !connects(&with(anonymous)).await,
+        "without a client certificate"
+    );
+    assert!(!connects(&with(stranger)).await, "without our CA");
+}
+
+fn certificates(dir: &Path) {
+    let mut ca = CertificateParams::new(Vec::new()).unwrap();
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca = CertifiedIssuer::self_signed(ca, TlsKey::generate().unwrap()).unwrap();
+    std::fs::write(dir.join("ca.pem"), ca.pem()).unwrap();
+    for name in ["server", "client"] {
+        let key = TlsKey::generate().unwrap();
+        let params =
+            CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &ca).unwrap();
+        std::fs::write(dir.join(format!("{name}.pem")), certificate.pem()).unwrap();
+        std::fs::write(dir.join(format!("{name}.key")), key.serialize_pem()).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_too_old_is_refused_with_its_version() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("nats://{}", listener.local_addr().unwrap());
+    // What a server of that version says first; it answers pings.
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let (read, mut write) = stream.into_split();
+        let info =
+            r#"INFO {"server_id":"OLD","version":"2.9.25","max_payload":1048576,"headers":true}"#;
+        write
+            .write_all(format!("{info}\r\n").as_bytes())
+            .await
+            .unwrap();
+        let mut lines = BufReader::new(read).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            if line.starts_with("PING") {
+                write.write_all(b"PONG\r\n").await.unwrap();
+            }
+        }
+    });
+    let error = connect_once(&NatsConfig::at(url), "test", PATIENCE)
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("2.9.25") && error.contains("2.10.4") && error.contains("upgrade"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn two_ways_at_once_are_refused_before_anything_is_sent() {
+    let config = NatsConfig {
+        user: Some("relay".to_owned()),
+        password: Some("secret-word".to_owned().into()),
+        token: Some("secret-word".to_owned().into()),
+        ..NatsConfig::at("nats://127.0.0.1:1")
+    };
+    let error = format!(
+        "{:#}",
+        connect_once(&config, "test", PATIENCE).await.unwrap_err()
+    );
+    assert!(error.contains("only one of"), "{error}");
+    assert!(!error.contains("secret-word"), "{error}");
+}

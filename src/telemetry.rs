@@ -3,12 +3,15 @@
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 
+const DEFAULT: &str = "info,async_nats=off,kube_client=off,kube_runtime=off";
+
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogConfig {
     /// Default `json`.
     pub format: LogFormat,
-    /// A filter in the syntax of `RUST_LOG`, which overrides it. Default `info`.
+    /// A filter in the syntax of `RUST_LOG`, which overrides it. Default `info`, without the lines in
+    /// which the clients of NATS and Kubernetes repeat what the daemons say themselves.
     pub level: Option<String>,
 }
 
@@ -25,7 +28,7 @@ pub fn init(config: &LogConfig) -> anyhow::Result<()> {
     let level = std::env::var("RUST_LOG")
         .ok()
         .or_else(|| config.level.clone());
-    let filter = EnvFilter::try_new(level.as_deref().unwrap_or("info"))
+    let filter = EnvFilter::try_new(level.as_deref().unwrap_or(DEFAULT))
         .map_err(|error| anyhow::anyhow!("setting `log.level` (or RUST_LOG): {error}"))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)

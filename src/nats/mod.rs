@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use async_nats::{Client, Event, connection::State};
 use tokio::sync::mpsc;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 pub use self::config::{NatsConfig, TlsConfig};
 use crate::admin::Condition;
@@ -98,6 +98,8 @@ fn refuse_old_server(client: &Client) -> anyhow::Result<()> {
 }
 
 async fn watch(client: Client, mut events: mpsc::UnboundedReceiver<Event>, condition: Condition) {
+    // Each failed attempt to reconnect is an event: the same reason is said once.
+    let mut said = String::new();
     while let Some(event) = events.recv().await {
         match event {
             Event::Connected => match refuse_old_server(&client) {
@@ -109,8 +111,12 @@ async fn watch(client: Client, mut events: mpsc::UnboundedReceiver<Event>, condi
                         "connected to NATS"
                     );
                     condition.met();
+                    said.clear();
                 }
-                Err(error) => condition.unmet(error.to_string()),
+                Err(refusal) => {
+                    error!(%refusal, "this NATS server cannot be used");
+                    condition.unmet(refusal.to_string());
+                }
             },
             Event::Disconnected | Event::Closed => {
                 warn!("disconnected from NATS; reconnecting");
@@ -123,7 +129,13 @@ async fn watch(client: Client, mut events: mpsc::UnboundedReceiver<Event>, condi
             }
             // A denied publish shows only here; the publisher itself sees a time-out.
             Event::ServerError(error) => warn!(%error, "NATS server error"),
-            Event::ClientError(error) => warn!(%error, "NATS client error"),
+            Event::ClientError(error) => {
+                let error = error.to_string();
+                if error != said {
+                    warn!(error, "NATS client error");
+                    said = error;
+                }
+            }
             Event::SlowConsumer(_) => {
                 warn!("a NATS subscription is slow; messages will be redelivered");
             }

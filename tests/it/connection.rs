@@ -103,24 +103,24 @@ async fn a_credentials_file_of_an_operators_account_is_let_in() {
     let operator_jwt = jwt(
         &operator,
         &operator,
-        serde_json::json!({ "type": "operator", "version": 2 }),
+        &serde_json::json!({ "type": "operator", "version": 2 }),
     );
     let account_jwt = jwt(
         &operator,
         &account,
-        serde_json::json!({ "type": "account", "version": 2, "limits": unlimited }),
+        &serde_json::json!({ "type": "account", "version": 2, "limits": unlimited }),
     );
     let user_jwt = jwt(
         &account,
         &user,
-        serde_json::json!({ "type": "user", "version": 2, "subs": -1, "data": -1, "payload": -1 }),
+        &serde_json::json!({ "type": "user", "version": 2, "subs": -1, "data": -1, "payload": -1 }),
     );
     // JetStream asks for a system account in this mode.
     let system = KeyPair::new_account();
     let system_jwt = jwt(
         &operator,
         &system,
-        serde_json::json!({ "type": "account", "version": 2, "limits": unlimited }),
+        &serde_json::json!({ "type": "account", "version": 2, "limits": unlimited }),
     );
     let (account_key, system_key) = (account.public_key(), system.public_key());
     let server = server(&format!(
@@ -146,7 +146,7 @@ async fn a_credentials_file_of_an_operators_account_is_let_in() {
 }
 
 /// The claims of `subject`, signed by `issuer` (NATS JWT, algorithm `ed25519-nkey`).
-fn jwt(issuer: &KeyPair, subject: &KeyPair, nats: serde_json::Value) -> String {
+fn jwt(issuer: &KeyPair, subject: &KeyPair, nats: &serde_json::Value) -> String {
     use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
     let claims = serde_json::json!({
         "jti": subject.public_key(), "iat": 1_700_000_000, "iss": issuer.public_key(),

@@ -13,7 +13,7 @@ use serde_json::Value;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Provider {
     Akeyless,
-    /// Any other provider of ESO's union. Keeps its name in the form of [`plain`], so that an
+    /// Any other provider of ESO's union. Keeps its name in the form of `plain`, so that an
     /// event of the same name means its stores.
     Other(Arc<str>),
 }

@@ -3,12 +3,20 @@
 //! The first SIGTERM or SIGINT asks every task to finish; the second one, or the end of the grace
 //! period, ends the process with a failure. A task that fails or panics stops the others.
 
-use std::{future::Future, process::ExitCode, time::Duration};
+use std::{future::Future, io::Write as _, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info};
+
+/// What a daemon's `main` returns. An error goes to standard error, also before there is a log.
+pub fn exit_code(program: &str, result: anyhow::Result<ExitCode>) -> ExitCode {
+    result.unwrap_or_else(|error| {
+        writeln!(std::io::stderr(), "{program}: {error:#}").ok();
+        ExitCode::FAILURE
+    })
+}
 
 /// The tasks of one daemon and their common end.
 #[derive(Clone)]

@@ -3,7 +3,7 @@
 use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
-use eso_relay::{config::effective, telemetry};
+use eso_relay::{config::effective, lifecycle, telemetry};
 use eso_relay_consumer::config::ConsumerConfig;
 
 /// Refreshes the ExternalSecrets of one cluster when their secrets change.
@@ -19,8 +19,11 @@ struct Arguments {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<ExitCode> {
-    let arguments = Arguments::parse();
+async fn main() -> ExitCode {
+    lifecycle::exit_code("eso-relay-consumer", start(Arguments::parse()).await)
+}
+
+async fn start(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let config = ConsumerConfig::load(arguments.config.as_deref())?;
     if arguments.check {
         writeln!(std::io::stdout(), "{}", effective(&config))?;

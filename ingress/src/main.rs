@@ -3,7 +3,11 @@
 use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
-use eso_relay::{config, lifecycle::Lifecycle, telemetry};
+use eso_relay::{
+    config,
+    lifecycle::{self, Lifecycle},
+    telemetry,
+};
 
 /// Takes webhooks and answers 202 when their events stand in the stream.
 #[derive(Parser)]
@@ -19,14 +23,7 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match start(Arguments::parse()).await {
-        Ok(code) => code,
-        Err(error) => {
-            // Also before there is a log.
-            writeln!(std::io::stderr(), "eso-relay-ingress: {error:#}").ok();
-            ExitCode::FAILURE
-        }
-    }
+    lifecycle::exit_code("eso-relay-ingress", start(Arguments::parse()).await)
 }
 
 async fn start(arguments: Arguments) -> anyhow::Result<ExitCode> {
@@ -36,6 +33,11 @@ async fn start(arguments: Arguments) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     telemetry::init(&settings.log)?;
+    if std::env::var("ENABLE_CACHE_BUSTER").is_ok_and(|value| value == "true") {
+        tracing::warn!(
+            "ENABLE_CACHE_BUSTER has no effect: there is one refresh for each event, and no second one after a delay"
+        );
+    }
     let lifecycle = Lifecycle::new(settings.shutdown.grace);
     eso_relay_ingress::run(settings, &lifecycle).await?;
     Ok(lifecycle.run().await)

@@ -70,7 +70,23 @@ pub fn effective<T: Serialize>(config: &T) -> String {
 }
 
 fn invalid(error: &config::ConfigError) -> ConfigError {
-    ConfigError::Invalid(suggest::with_nearest_name(&error.to_string()))
+    ConfigError::Invalid(match error {
+        config::ConfigError::NotFound(setting) => {
+            format!(
+                "`{setting}` is missing: set it in the file, or set the variable {}",
+                variable(setting)
+            )
+        }
+        _ => suggest::with_nearest_name(&error.to_string()),
+    })
+}
+
+/// The variable that sets a setting.
+fn variable(setting: &str) -> String {
+    format!(
+        "{ENVIRONMENT_PREFIX}__{}",
+        setting.replace('.', "__").to_uppercase()
+    )
 }
 
 fn refuse_secrets(path: &Path, yaml: &str) -> Result<(), ConfigError> {
@@ -81,10 +97,7 @@ fn refuse_secrets(path: &Path, yaml: &str) -> Result<(), ConfigError> {
     match secret_in(&file.cache, "") {
         None => Ok(()),
         Some(setting) => {
-            let variable = format!(
-                "{ENVIRONMENT_PREFIX}__{}",
-                setting.replace('.', "__").to_uppercase()
-            );
+            let variable = variable(&setting);
             Err(ConfigError::SecretInFile {
                 path: path.to_owned(),
                 setting,

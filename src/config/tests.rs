@@ -86,3 +86,12 @@ fn a_missing_file_is_named() {
         .to_string();
     assert!(error.contains("/nowhere/consumer.yaml"), "{error}");
 }
+
+#[test]
+fn a_missing_setting_is_named_with_its_variable() {
+    let error = load_text("nats: {}\ngrace: 2s\n").unwrap_err().to_string();
+    assert!(
+        error.contains("`nats.url` is missing") && error.contains("ESO_RELAY__NATS__URL"),
+        "{error}"
+    );
+}

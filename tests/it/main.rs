@@ -6,6 +6,14 @@
 
 mod cli;
 mod connection;
+mod credentials;
+mod durability;
 mod nats;
 mod pipeline;
+mod rejection;
+mod secrecy;
+mod seed;
+mod senders;
+mod stored;
 mod stream;
+mod trace;

@@ -1,0 +1,132 @@
+//! The nats-server dies, hangs, is away, has no room.
+
+use eso_relay_lab::{
+    installation::{Hub, READY, akeyless},
+    wait,
+};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use super::{SENDERS, jetstream, nothing_is_missing, start, wait_accepted};
+use crate::{
+    senders::{Senders, says_come_again},
+    stored,
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_accepted_survives_kill_9_of_nats_right_after_the_answer() {
+    let mut hub = Hub::start().await.unwrap();
+    hub.init(&[]).await.unwrap();
+    let (_ingress, webhooks) = start(hub.ingress()).await;
+
+    for _ in 0..3 {
+        let accepted = wait_accepted(&webhooks, &json!([akeyless(1, "prod/db")])).await;
+        hub.nats.kill9().unwrap();
+        hub.nats.start_again().await.unwrap();
+        let stored = stored::ids(&jetstream(&hub).await).await;
+        assert_eq!(stored.get(&accepted[0]), Some(&1), "{accepted:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_accepted_survives_kill_9_of_nats_under_load() {
+    let mut hub = Hub::start().await.unwrap();
+    hub.init(&[]).await.unwrap();
+    let (_ingress, webhooks) = start(hub.ingress()).await;
+
+    let senders = Senders::start(&webhooks, SENDERS);
+    // Each time amid other messages: some of them unacked, some written and not yet answered.
+    for more in [1, 20, 40, 60, 80] {
+        senders.wait_accepted(more).await;
+        hub.nats.kill9().unwrap();
+        hub.nats.start_again().await.unwrap();
+    }
+    senders.wait_accepted(20).await;
+    let answers = senders.stop().await;
+    hub.nats.kill9().unwrap();
+    hub.nats.start_again().await.unwrap();
+
+    answers.are_yes_or_later();
+    nothing_is_missing(&jetstream(&hub).await, &answers).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_nats_is_away_senders_are_told_when_to_come_again_and_then_all_is_well() {
+    let mut hub = Hub::start().await.unwrap();
+    hub.init(&[]).await.unwrap();
+    let (mut ingress, webhooks) = start(hub.ingress()).await;
+    wait_accepted(&webhooks, &json!([akeyless(1, "before")])).await;
+
+    hub.nats.stop().await.unwrap();
+    let refused = webhooks
+        .akeyless(&json!([akeyless(2, "meanwhile")]))
+        .await
+        .unwrap();
+    says_come_again(&refused);
+    let not_ready = wait::until("readiness to go", READY, || async {
+        let (status, text) = ingress.readyz().await.ok()?;
+        (status == StatusCode::SERVICE_UNAVAILABLE).then_some(text)
+    });
+    let why = not_ready.await.unwrap();
+    assert!(why.contains("nats"), "{why}");
+
+    hub.nats.start_again().await.unwrap();
+    ingress.wait_ready(READY).await.unwrap();
+    let accepted = wait_accepted(&webhooks, &json!([akeyless(3, "after")])).await;
+    let stored = stored::ids(&jetstream(&hub).await).await;
+    assert_eq!(stored.get(&accepted[0]), Some(&1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_nats_hangs_senders_are_told_when_to_come_again_and_then_all_is_well() {
+    let mut hub = Hub::start().await.unwrap();
+    hub.init(&[]).await.unwrap();
+    let impatient = "publish: { attempt_timeout: 200ms, deadline: 600ms }";
+    let (_ingress, webhooks) = start(hub.ingress_with(impatient)).await;
+    let senders = Senders::start(&webhooks, SENDERS);
+    senders.wait_accepted(10).await;
+
+    hub.nats.pause().unwrap();
+    let refused = wait::until("a refusal", READY, || async {
+        let webhook = json!([akeyless(2, "meanwhile")]);
+        let answer = webhooks.akeyless(&webhook).await.ok()?;
+        (answer.status != StatusCode::ACCEPTED).then_some(answer)
+    });
+    says_come_again(&refused.await.unwrap());
+
+    hub.nats.resume().unwrap();
+    senders.wait_accepted(10).await;
+    let answers = senders.stop().await;
+    answers.are_yes_or_later();
+    nothing_is_missing(&jetstream(&hub).await, &answers).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_stream_refuses_with_retry_after_keeps_what_it_has_and_takes_more_with_more_room() {
+    let hub = Hub::start().await.unwrap();
+    let output = hub.cli(&["init", "--max-bytes", "1MiB"]).await.unwrap();
+    assert_eq!(output.code, 0, "{output:?}");
+    let (_ingress, webhooks) = start(hub.ingress()).await;
+
+    let mut accepted = Vec::new();
+    let refused = loop {
+        let long = "k".repeat(2000);
+        let webhook: Value = (0..50).map(|at| akeyless(at, &long)).collect();
+        let answer = webhooks.akeyless(&webhook).await.unwrap();
+        if answer.status != StatusCode::ACCEPTED {
+            break answer;
+        }
+        accepted.extend(answer.accepted());
+        assert!(accepted.len() < 10_000, "the stream does not fill");
+    };
+    says_come_again(&refused);
+    assert!(refused.body.contains("stream_full"), "{refused:?}");
+
+    let output = hub.cli(&["init", "--max-bytes", "2MiB"]).await.unwrap();
+    assert_eq!(output.code, 0, "{output:?}");
+    accepted.extend(wait_accepted(&webhooks, &json!([akeyless(0, "more")])).await);
+    let stored = stored::ids(&jetstream(&hub).await).await;
+    for id in &accepted {
+        assert_eq!(stored.get(id), Some(&1), "{id} is missing");
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{Command, Stdio},
 };
 
 use anyhow::{Context as _, ensure};
@@ -40,8 +40,7 @@ async fn build() -> anyhow::Result<PathBuf> {
     let here = std::env::current_exe()?;
     let output = Output::of(&here)?;
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = tokio::process::Command::new(cargo)
+    let status = tokio::process::Command::from(cargo())
         .args(["build", "--quiet", "--bins", "--profile", &output.profile])
         .args(
             [Binary::Cli, Binary::Ingress, Binary::Consumer]
@@ -59,6 +58,21 @@ async fn build() -> anyhow::Result<PathBuf> {
         "cargo build of the daemons failed: see above"
     );
     Ok(output.dir)
+}
+
+/// Cargo, with no sign that it runs inside of `cargo test`.
+///
+/// The variables that cargo gives to a test are inputs of some build scripts (ring's among them):
+/// left in place, this build and the next one around it would undo each other's work for ever.
+pub(super) fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_MANIFEST_") || text.starts_with("CARGO_PKG_") {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 /// Where cargo put the program that is running now.

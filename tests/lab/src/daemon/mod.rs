@@ -247,6 +247,16 @@ mod tests {
     }
 
     #[test]
+    fn the_build_inside_a_test_is_the_same_as_one_outside() {
+        assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
+        let cargo = super::binaries::cargo();
+        for name in ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME"] {
+            let removed = cargo.get_envs().any(|(it, to)| it == name && to.is_none());
+            assert!(removed, "{name} would reach the build scripts");
+        }
+    }
+
+    #[test]
     fn the_daemons_are_built_where_and_how_the_running_program_was() {
         let of = |program: &str| {
             let output = Output::of(Path::new(program)).unwrap();

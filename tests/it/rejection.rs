@@ -42,7 +42,7 @@ impl Tested {
     }
 
     /// Still the same process, still at work; only its first webhook is in the stream.
-    async fn is_unharmed(mut self) {
+    async fn ends_unharmed(mut self) {
         let jetstream = self.hub.jetstream().await.unwrap();
         assert_eq!(stored::last_sequence(&jetstream).await, 1, "published");
         self.accepts().await;

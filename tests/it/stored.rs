@@ -10,7 +10,8 @@ pub(crate) async fn messages(jetstream: &Context, stream: Stream) -> Vec<StreamM
     let stream = jetstream.get_stream(stream.name()).await.unwrap();
     let state = stream.get_info().await.unwrap().state;
     let mut messages = Vec::new();
-    for sequence in state.first_sequence..=state.last_sequence {
+    // An empty stream says 0, which is no sequence.
+    for sequence in state.first_sequence.max(1)..=state.last_sequence {
         messages.push(stream.get_raw_message(sequence).await.unwrap());
     }
     messages

@@ -75,7 +75,7 @@ async fn missing_or_wrong_credentials_are_401_and_never_say_what_is_wrong() {
             assert!(answer.body.contains("missing or wrong credentials"));
         }
     }
-    tested.is_unharmed().await;
+    tested.ends_unharmed().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -124,5 +124,5 @@ async fn unknown_paths_and_sources_are_404_and_other_methods_405() {
         let answer = send(client.request(Method::HEAD, url)).await.unwrap();
         assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
     }
-    tested.is_unharmed().await;
+    tested.ends_unharmed().await;
 }

@@ -108,7 +108,7 @@ async fn work(
         readiness.condition("worker"),
         readiness.condition("kubernetes"),
     );
-    let discover = kubernetes::discover(&kube);
+    let discover = kubernetes::discover(&kube, &caches);
     let Some(version) = stop.run_until_cancelled(discover).await else {
         return Ok(());
     };

@@ -55,6 +55,15 @@ pub enum End {
     handed_back,
 }
 
+impl End {
+    const ALL: [Self; 4] = [
+        Self::acked,
+        Self::nacked,
+        Self::dead_lettered,
+        Self::handed_back,
+    ];
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Taken {
     pub result: Found,
@@ -69,6 +78,15 @@ pub enum Found {
     /// Its target names other clusters.
     elsewhere,
     undecodable,
+}
+
+impl Found {
+    const ALL: [Self; 4] = [
+        Self::matched,
+        Self::unmatched,
+        Self::elsewhere,
+        Self::undecodable,
+    ];
 }
 
 /// [`Reason`] as text.
@@ -92,6 +110,15 @@ pub enum Patch {
     /// This object, or the permission to patch it.
     target_fault,
     refused,
+}
+
+impl Patch {
+    const ALL: [Self; 4] = [
+        Self::done,
+        Self::cluster_fault,
+        Self::target_fault,
+        Self::refused,
+    ];
 }
 
 impl From<&Outcome> for Patch {
@@ -131,6 +158,7 @@ impl Metrics {
             stores: Gauge::default(),
             malformed: Gauge::default(),
         };
+        metrics.start_at_zero();
         let ours = registry.sub_registry_with_prefix("eso_relay_consumer");
         ours.register(
             "deliveries",
@@ -182,6 +210,24 @@ impl Metrics {
         metrics
     }
 
+    /// A series that appears with its first event has no rate over it, and an alert would miss it.
+    fn start_at_zero(&self) {
+        for outcome in End::ALL {
+            self.deliveries.get_or_create(&Ended { outcome }).inc_by(0);
+        }
+        for result in Found::ALL {
+            self.events.get_or_create(&Taken { result }).inc_by(0);
+        }
+        for result in Patch::ALL {
+            self.patches.get_or_create(&Patched { result }).inc_by(0);
+        }
+        for reason in Reason::ALL.map(Reason::as_str) {
+            self.dead_letters
+                .get_or_create(&GivenUp { reason })
+                .inc_by(0);
+        }
+    }
+
     pub fn ended(&self, outcome: End) {
         self.deliveries.get_or_create(&Ended { outcome }).inc();
     }
@@ -227,7 +273,10 @@ mod tests {
         encode(&mut text, &registry).unwrap();
         for line in [
             r#"eso_relay_consumer_deliveries_total{outcome="dead_lettered"} 1"#,
+            r#"eso_relay_consumer_deliveries_total{outcome="acked"} 0"#,
             r#"eso_relay_consumer_patches_total{result="done"} 1"#,
+            r#"eso_relay_consumer_events_total{result="unmatched"} 0"#,
+            r#"eso_relay_consumer_dead_letters_total{reason="gave_up"} 0"#,
             "eso_relay_consumer_patch_duration_seconds_count 1",
             "eso_relay_consumer_event_age_seconds_count 0",
             "eso_relay_consumer_backlog 0",

@@ -25,6 +25,13 @@ pub enum Reason {
 }
 
 impl Reason {
+    pub const ALL: [Self; 4] = [
+        Self::Undecodable,
+        Self::Refused,
+        Self::TooManyAttempts,
+        Self::GaveUp,
+    ];
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Undecodable => "undecodable",

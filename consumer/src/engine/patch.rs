@@ -72,6 +72,7 @@ impl Engine {
             }
             Outcome::Refused { error } => {
                 self.answered(target);
+                let error = format!("{target}: {error}");
                 self.close(target, version, Some((Reason::Refused, &error)));
             }
             Outcome::Retry {

@@ -2,6 +2,7 @@
 
 use std::{fmt, time::Duration};
 
+use eso_relay::admin::Condition;
 use kube::{Client, core::ApiResource, runtime::watcher::DefaultBackoff};
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
@@ -53,19 +54,22 @@ impl fmt::Display for ApiVersion {
 }
 
 /// Waits for as long as the API is away or knows no ExternalSecret, and says so.
-pub async fn discover(client: &Client) -> ApiVersion {
+pub async fn discover(client: &Client, condition: &Condition) -> ApiVersion {
     let mut backoff = DefaultBackoff::default();
     loop {
-        match served(client).await {
+        let reason = match served(client).await {
             Ok(Some(version)) => {
                 info!(%version, "found ExternalSecrets");
+                condition.unmet("listing");
                 return version;
             }
-            Ok(None) => warn!(
-                "waiting: the API serves no externalsecrets in {GROUP}; install the External Secrets Operator"
+            Ok(None) => format!(
+                "the API serves no externalsecrets in {GROUP}: install the External Secrets Operator"
             ),
-            Err(reason) => warn!(reason, "waiting for the Kubernetes API"),
-        }
+            Err(reason) => format!("cannot reach the API: {reason}"),
+        };
+        warn!(reason, "waiting for Kubernetes");
+        condition.unmet(reason);
         sleep(backoff.next().unwrap_or(TIMEOUT)).await;
     }
 }

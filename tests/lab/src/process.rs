@@ -1,5 +1,7 @@
 //! A child process with its output in a file: signalled, awaited, and gone when dropped.
 
+mod guard;
+
 use std::{
     fmt::Debug,
     fs::OpenOptions,
@@ -12,12 +14,16 @@ use std::{
 use anyhow::{Context as _, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
+use self::guard::Guard;
 use crate::wait;
 
-/// A running child. Dropping it kills it at once and reaps it.
+/// A running child. Dropping it kills it at once and reaps it; it does not outlive this process
+/// either, however that ends.
 pub struct Process {
     name: String,
     child: Child,
+    /// None once the child is reaped.
+    guard: Option<Guard>,
     log: PathBuf,
 }
 
@@ -35,11 +41,14 @@ impl Process {
             .stderr(output)
             .spawn()
             .with_context(|| format!("cannot start {name}: {}", command.get_program().display()))?;
-        Ok(Self {
+        let mut process = Self {
             name: name.to_owned(),
             child,
+            guard: None,
             log: log.to_owned(),
-        })
+        };
+        process.guard = Some(Guard::of(process.id())?);
+        Ok(process)
     }
 
     /// The id that the system knows it by.
@@ -55,7 +64,9 @@ impl Process {
 
     /// Its exit status, once it has ended.
     pub fn exited(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().ok().flatten()
+        let status = self.child.try_wait().ok().flatten()?;
+        self.guard = None;
+        Some(status)
     }
 
     /// SIGTERM: asks it to finish.
@@ -77,6 +88,7 @@ impl Process {
     pub fn kill9(&mut self) -> anyhow::Result<()> {
         self.child.kill()?;
         self.child.wait()?;
+        self.guard = None;
         Ok(())
     }
 

@@ -7,9 +7,12 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+use std::path::Path;
+
+use anyhow::Context as _;
 use kube::{
     Api, Client,
-    api::{DynamicObject, Patch, PatchParams},
+    api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams},
 };
 use serde_json::json;
 
@@ -67,4 +70,31 @@ pub async fn annotate(
         .patch_metadata(name, &params, &Patch::Merge(&patch))
         .await
         .map(drop)
+}
+
+/// Deletes an ExternalSecret.
+pub async fn delete(client: &Client, namespace: &str, name: &str) -> kube::Result<()> {
+    objects(client, Kind::ExternalSecret, Some(namespace))
+        .delete(name, &DeleteParams::default())
+        .await
+        .map(drop)
+}
+
+/// Applies every object of a YAML file, as `kubectl apply --server-side -f` does.
+pub async fn apply(client: &Client, manifest: &Path) -> anyhow::Result<()> {
+    let text = std::fs::read_to_string(manifest)
+        .with_context(|| format!("cannot read {}", manifest.display()))?;
+    let objects: Vec<DynamicObject> = serde_saphyr::from_multiple(&text)?;
+    for object in objects {
+        let types = object.types.as_ref().context("an object without a kind")?;
+        let resource = ApiResource::from_gvk(&types.try_into()?);
+        let api: Api<DynamicObject> = match &object.metadata.namespace {
+            Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+            None => Api::all_with(client.clone(), &resource),
+        };
+        let name = object.metadata.name.as_deref().unwrap_or_default();
+        let params = PatchParams::apply("eso-relay-lab").force();
+        api.patch(name, &params, &Patch::Apply(&object)).await?;
+    }
+    Ok(())
 }

@@ -144,6 +144,18 @@ impl Daemon {
         self.metrics().await?.sum(name, labels)
     }
 
+    /// A metric that counts.
+    pub async fn count(&self, name: &str, labels: &[(&str, &str)]) -> anyhow::Result<u64> {
+        let value = self.metric(name, labels).await?;
+        ensure!(value.fract() == 0.0 && value >= 0.0, "{name} is {value}");
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "it is whole and not negative"
+        )]
+        Ok(value as u64)
+    }
+
     /// All that it has written, over all of its starts.
     pub fn logs(&self) -> String {
         self.process.log()

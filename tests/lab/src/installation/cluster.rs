@@ -42,7 +42,7 @@ pub struct Cluster {
     pub eso: Eso,
     /// What the cluster's stores hold, by key.
     pub values: SecretValues,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 enum Api {
@@ -86,7 +86,7 @@ impl Cluster {
             kubeconfig,
             eso,
             values,
-            _dir: dir,
+            dir,
         })
     }
 
@@ -101,6 +101,32 @@ impl Cluster {
 
     pub fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
+    }
+
+    /// The kubeconfig of a user who may do no more than the roles bound to him allow, such as
+    /// `system:serviceaccount:NAMESPACE:NAME`; on the stand-in, all that is not denied to the token
+    /// of that name.
+    pub fn kubeconfig_as(&self, user: &str) -> anyhow::Result<PathBuf> {
+        match &self.api {
+            Api::StandIn(api) => Ok(api.kubeconfig_as(self.dir.path(), user)?),
+            Api::Real(api) => api.kubeconfig_as(user),
+        }
+    }
+
+    /// Takes the API away: connections break and new ones are refused. Its objects stay.
+    pub async fn go_away(&mut self) -> anyhow::Result<()> {
+        match &mut self.api {
+            Api::StandIn(api) => Ok(api.go_away().await?),
+            Api::Real(api) => api.kill9(),
+        }
+    }
+
+    /// After [`Cluster::go_away`]: on the same port, with the same objects.
+    pub async fn come_back(&mut self) -> anyhow::Result<()> {
+        match &mut self.api {
+            Api::StandIn(api) => Ok(api.come_back().await?),
+            Api::Real(api) => api.start_again().await,
+        }
     }
 
     /// The stand-in's faults and counts; `None` on a real API.

@@ -129,7 +129,16 @@ impl StandIn {
 
     /// Writes `kubeconfig` into the directory and returns its path. Its user's token is `stand-in`.
     pub fn kubeconfig(&self, directory: &Path) -> std::io::Result<PathBuf> {
-        let path = directory.join("kubeconfig");
+        self.write_kubeconfig(directory.join("kubeconfig"), "stand-in")
+    }
+
+    /// The same for a user whose token is his name: for denials by token.
+    pub fn kubeconfig_as(&self, directory: &Path, user: &str) -> std::io::Result<PathBuf> {
+        let name = format!("kubeconfig-{}", user.replace(['/', ':'], "-"));
+        self.write_kubeconfig(directory.join(name), user)
+    }
+
+    fn write_kubeconfig(&self, path: PathBuf, token: &str) -> std::io::Result<PathBuf> {
         let url = self.url();
         std::fs::write(
             &path,
@@ -138,7 +147,7 @@ impl StandIn {
                  kind: Config\n\
                  current-context: stand-in\n\
                  clusters:\n  - name: stand-in\n    cluster: {{ server: \"{url}\" }}\n\
-                 users:\n  - name: stand-in\n    user: {{ token: stand-in }}\n\
+                 users:\n  - name: stand-in\n    user: {{ token: \"{token}\" }}\n\
                  contexts:\n  - name: stand-in\n    context: {{ cluster: stand-in, user: stand-in }}\n"
             ),
         )?;

@@ -6,14 +6,23 @@
 
 mod cli;
 mod connection;
+mod consuming;
 mod credentials;
 mod durability;
+mod faults;
+mod matching;
+mod namespaced;
 mod nats;
+mod outage;
 mod pipeline;
+mod poison;
 mod rejection;
+mod replay;
+mod replicas;
 mod secrecy;
 mod seed;
 mod senders;
 mod stored;
 mod stream;
 mod trace;
+mod v1beta1;

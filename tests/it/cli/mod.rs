@@ -50,7 +50,7 @@ async fn eso_relay(server: &NatsServer, arguments: &str) -> Run {
     }
 }
 
-fn event(id: &str, key: &str, target: Option<Target>) -> Event {
+pub(crate) fn event(id: &str, key: &str, target: Option<Target>) -> Event {
     Event {
         id: id.to_owned(),
         source: "prod".parse().unwrap(),
@@ -69,7 +69,7 @@ fn event(id: &str, key: &str, target: Option<Target>) -> Event {
 }
 
 /// One message out of events, as the ingress writes it.
-async fn publish(jetstream: &Context, events: &[Event]) {
+pub(crate) async fn publish(jetstream: &Context, events: &[Event]) {
     let message = PublishMessage::build().payload(encode_batch(events));
     let subject = Subject::of(&events[0]).to_string();
     jetstream

@@ -1,0 +1,123 @@
+//! A cluster that is away, from the start or in between.
+
+use eso_relay_lab::{
+    installation::{Cluster, Installation, READY},
+    wait,
+};
+use reqwest::StatusCode;
+
+use crate::consuming::{Consuming, TEAM, drained, fill, names, strs};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_an_outage_each_target_is_patched_at_most_twice_and_the_other_cluster_never_noticed()
+{
+    let names = names("db", 100);
+    let keys: Vec<String> = names.iter().map(|name| format!("prod/{name}")).collect();
+    let mut clusters = Vec::new();
+    for name in ["east", "west"] {
+        let cluster = Cluster::stand_in(name).await.unwrap();
+        fill(&cluster, &strs(&names)).await;
+        clusters.push(cluster);
+    }
+    let mut installation = Installation::start(clusters).await.unwrap();
+    installation.clusters[0].go_away().await.unwrap();
+    let webhooks = installation.webhooks();
+    for _ in 0..100 {
+        let answer = webhooks.updated(&strs(&keys)).await.unwrap();
+        assert_eq!(answer.status, 202, "{answer:?}");
+    }
+    let jetstream = installation.hub.jetstream().await.unwrap();
+    drained(&jetstream, "west", READY).await;
+    let east = installation.clusters[0].as_stand_in().unwrap().requests();
+    assert_eq!(east.patches(TEAM, "db-0").len(), 0);
+
+    installation.clusters[0].come_back().await.unwrap();
+    drained(&jetstream, "east", READY).await;
+    let east = installation.clusters[0].as_stand_in().unwrap().requests();
+    for name in &names {
+        let patches = east.patches(TEAM, name);
+        assert!((1..=2).contains(&patches.len()), "{name}: {patches:?}");
+        let west = installation.clusters[1].refresh_of(TEAM, name).await;
+        let last = patches.last().map(|patch| patch.value.clone());
+        assert_eq!(last, west, "{name}: the newest event wins in both clusters");
+    }
+    assert_eq!(east.most_in_flight_of_any(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_that_starts_before_nats_and_kubernetes_waits_and_then_works() {
+    let cluster = Cluster::stand_in("east").await.unwrap();
+    let mut relay = Consuming::on(cluster, &["db"]).await;
+    relay.cluster.go_away().await.unwrap();
+    relay.hub.nats.stop().await.unwrap();
+
+    let mut consumer = relay.options("").start().await.unwrap();
+    missing(&consumer, &["nats", "stream", "kubernetes"], &[]).await;
+    relay.hub.nats.start_again().await.unwrap();
+    missing(
+        &consumer,
+        &["kubernetes cannot reach the API:"],
+        &["nats ok", "stream ok"],
+    )
+    .await;
+    relay.cluster.come_back().await.unwrap();
+    consumer.wait_ready(READY).await.unwrap();
+
+    relay.jetstream = relay.hub.jetstream().await.unwrap();
+    let values = relay.publish(&["/prod/db"]).await;
+    relay.carries("db", &values[0]).await;
+    relay.drained().await;
+}
+
+/// Waits until `/readyz` says no, because of these and not of those.
+async fn missing(consumer: &eso_relay_lab::daemon::Daemon, unmet: &[&str], met: &[&str]) {
+    let what = format!("/readyz to miss {unmet:?} and not {met:?}");
+    wait::until_ok(what, READY, || async {
+        let (status, text) = consumer.readyz().await.unwrap();
+        let says = |sign: &str, names: &[&str]| {
+            let mut names = names.iter();
+            names.all(|name| text.contains(&format!("[{sign}]{name}")))
+        };
+        let so = says("-", unmet) && says("+", met) && status == StatusCode::SERVICE_UNAVAILABLE;
+        so.then_some(()).ok_or(text)
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_kubernetes_api_is_away_nothing_is_pulled_or_given_up_and_then_all_is_done() {
+    let cluster = Cluster::start("east").await.unwrap();
+    let names = names("db", 20);
+    let mut relay = Consuming::on(cluster, &strs(&names)).await;
+    let consumer = relay.consumer("").await;
+    relay.cluster.go_away().await.unwrap();
+    let mut values = relay.publish(&["/prod/db-0"]).await;
+    let not_pulling = || async { (relay.durable().await.num_waiting == 0).then_some(()) };
+    wait::until("the last pull request to end", READY, not_pulling)
+        .await
+        .unwrap();
+    for name in &names[1..] {
+        values.extend(relay.publish(&[&format!("/prod/{name}")]).await);
+    }
+    let metric = "eso_relay_consumer_patches_total";
+    let faults = || async {
+        consumer
+            .count(metric, &[("result", "cluster_fault")])
+            .await
+            .unwrap()
+    };
+    let before = faults().await;
+    let tried = || async { (faults().await >= before + 2).then_some(()) };
+    wait::until("two more tries", READY, tried).await.unwrap();
+    let info = relay.durable().await;
+    assert_eq!((info.num_pending, info.num_ack_pending), (19, 1));
+
+    relay.cluster.come_back().await.unwrap();
+    for (name, value) in names.iter().zip(&values) {
+        relay.carries(name, value).await;
+    }
+    relay.drained().await;
+    assert_eq!(relay.dead_letters().await.len(), 0);
+    assert_eq!(relay.durable().await.num_redelivered, 0);
+}

@@ -109,7 +109,8 @@ async fn while_the_kubernetes_api_is_away_nothing_is_pulled_or_given_up_and_then
     };
     let before = faults().await;
     let tried = || async { (faults().await >= before + 2).then_some(()) };
-    wait::until("two more tries", READY, tried).await.unwrap();
+    let tried = wait::until("two more tries", READY, tried).await;
+    tried.unwrap_or_else(|error| panic!("{error}\n{}", consumer.logs()));
     let info = relay.durable().await;
     assert_eq!((info.num_pending, info.num_ack_pending), (19, 1));
 

@@ -54,9 +54,12 @@ pub(super) fn decode(body: &[u8]) -> Result<Decoded, DecodeError> {
     })
 }
 
-/// `{type: [event, …]}`, by itself or below `Akeyless_Events`.
+/// `{type: [event, …]}`, by itself or below `Akeyless_Events`, which the documentation of the Event
+/// Center writes with a space (<https://docs.akeyless.io/docs/event-center>).
 fn grouped(mut object: Object<'_>) -> Result<Vec<(Option<String>, &RawValue)>, DecodeError> {
-    if let Some(inner) = object.remove("Akeyless_Events") {
+    let mut names = object.keys();
+    let wrapper = names.find(|name| normal(name) == "akeyless-events");
+    if let Some(inner) = wrapper.and_then(|name| object.get(name).copied()) {
         match shape(inner) {
             Shape::Object(groups) => object = groups,
             _ => return Err(malformed("Akeyless_Events is not an object")),

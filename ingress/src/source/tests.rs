@@ -114,6 +114,14 @@ fn akeyless_is_read_in_all_three_shapes() {
 }
 
 #[test]
+fn akeyless_groups_are_read_with_the_titles_of_the_documentation_too() {
+    let config = json!({ "format": "akeyless" });
+    let body = r#"{"Akeyless Events":{"Static Secret Updated":[{"name":"/prod/db"}]}}"#;
+    let events = decode(&config, body.as_bytes()).unwrap();
+    assert_eq!(events[0].matches.keys(), ["/prod/db"]);
+}
+
+#[test]
 fn akeyless_events_that_change_no_value_are_irrelevant() {
     let config = json!({ "format": "akeyless" });
     for body in [

@@ -23,7 +23,7 @@ const SECRETS: [&str; 4] = ["password", "token", "nkey_seed", "secret"];
 
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    #[error("cannot read the configuration file {path}")]
+    #[error("cannot read {path}")]
     Read {
         path: PathBuf,
         #[source]

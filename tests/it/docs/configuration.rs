@@ -1,0 +1,200 @@
+//! Examples of configurations, and the reference of all settings, against the daemons' `--check`.
+
+use std::{collections::BTreeMap, path::Path, process::Output};
+
+use eso_relay_lab::daemon::Binary;
+use serde_json::Value;
+
+use super::{blocks, code, documents, path, read, rows};
+
+/// Where the examples keep their secrets.
+const SECRETS: &str = "/etc/eso-relay/";
+const REFERENCE: &str = "docs/configuration.md";
+
+/// What `--check` says of a file.
+async fn check(binary: Binary, file: Option<&Path>, env: &[(&str, &str)]) -> Output {
+    let mut command = tokio::process::Command::new(binary.path().await.unwrap());
+    for (name, _) in std::env::vars() {
+        if name.starts_with("ESO_RELAY_") || name.starts_with("BASIC_AUTH_") {
+            command.env_remove(name);
+        }
+    }
+    if let Some(file) = file {
+        command.arg("--config").arg(file);
+    }
+    let command = command.arg("--check").envs(env.iter().copied());
+    command.output().await.unwrap()
+}
+
+/// Writes the example beside the secret files that it names, and checks it.
+async fn check_example(binary: Binary, yaml: &str) -> Output {
+    let dir = tempfile::tempdir().unwrap();
+    for rest in yaml.split(SECRETS).skip(1) {
+        let name = rest.split([',', ']', '}', ' ', '\n']).next().unwrap();
+        let secret = dir.path().join(name);
+        std::fs::create_dir_all(secret.parent().unwrap()).unwrap();
+        std::fs::write(secret, "a secret").unwrap();
+    }
+    let yaml = yaml.replace(SECRETS, &format!("{}/", dir.path().display()));
+    let file = dir.path().join("config.yaml");
+    std::fs::write(&file, yaml).unwrap();
+    check(binary, Some(&file), &[]).await
+}
+
+fn json(output: &Output) -> Value {
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Every setting with its value; elements of a list are `[]`.
+fn settings(value: &Value, at: &str, found: &mut BTreeMap<String, Value>) {
+    let below = |name: &str| match at {
+        "" => name.to_owned(),
+        at => format!("{at}.{name}"),
+    };
+    match value {
+        // Its names are the user's own.
+        Value::Object(_) if at.ends_with(".scope") => {
+            found.insert(at.to_owned(), value.clone());
+        }
+        Value::Object(object) => {
+            for (name, value) in object {
+                settings(value, &below(name), found);
+            }
+        }
+        Value::Array(list) if list.iter().any(Value::is_object) => {
+            for value in list {
+                settings(value, &format!("{at}[]"), found);
+            }
+        }
+        value => {
+            found.insert(at.to_owned(), value.clone());
+        }
+    }
+}
+
+/// The settings that a heading of the reference lists, with their defaults.
+fn listed(heading: &str) -> BTreeMap<String, String> {
+    rows(&read(REFERENCE), heading)
+        .into_iter()
+        .map(|row| {
+            (
+                code(&row[0])[0].clone(),
+                row[1].trim_matches('`').to_owned(),
+            )
+        })
+        .collect()
+}
+
+fn is_default(value: &Value, listed: &str) -> bool {
+    match value {
+        Value::Null => listed == "none",
+        Value::String(text) => match humantime::parse_duration(text) {
+            Ok(duration) => humantime::parse_duration(listed) == Ok(duration),
+            Err(_) => listed == text,
+        },
+        value => listed == value.to_string(),
+    }
+}
+
+#[tokio::test]
+async fn every_example_configuration_is_accepted_by_its_daemon() {
+    let mut examples = Vec::new();
+    for (file, document) in documents() {
+        for block in blocks(&document, "yaml") {
+            examples.push((file.clone(), block));
+        }
+    }
+    for file in ["ingress", "consumer"] {
+        let file = format!("deploy/kubernetes/{file}.yaml");
+        let objects: Vec<Value> = serde_saphyr::from_multiple(&read(&file)).unwrap();
+        for object in objects.iter().filter(|it| it["kind"] == "ConfigMap") {
+            for (name, text) in object["data"].as_object().unwrap() {
+                let text = text.as_str().unwrap();
+                examples.push((file.clone(), format!("# {name}\n{text}")));
+            }
+        }
+    }
+    let count = |name: &str| {
+        let of = examples.iter().filter(|(_, yaml)| yaml.starts_with(name));
+        of.count()
+    };
+    assert!(count("# ingress.yaml") >= 4 && count("# consumer.yaml") >= 4);
+    for (file, yaml) in &examples {
+        let binary = match yaml.lines().next().unwrap() {
+            "# ingress.yaml" => Binary::Ingress,
+            "# consumer.yaml" => Binary::Consumer,
+            other => panic!("{file}: say in the first line which file it is, not {other:?}"),
+        };
+        let output = check_example(binary, yaml).await;
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{file}: {said}\n{yaml}");
+    }
+}
+
+#[tokio::test]
+async fn every_setting_stands_in_the_reference_with_its_default() {
+    let webhook = [("BASIC_AUTH_USER", "eso"), ("BASIC_AUTH_PASSWORD", "x")];
+    let ingress = json(&check(Binary::Ingress, None, &webhook).await);
+    let cluster = [("ESO_RELAY__CLUSTER", "required")];
+    let consumer = json(&check(Binary::Consumer, None, &cluster).await);
+    for (heading, checked) in [("## Ingress", ingress), ("## Consumer", consumer)] {
+        let mut listed = listed(heading);
+        listed.extend(self::listed("## Both daemons"));
+        let mut found = BTreeMap::new();
+        settings(&checked, "", &mut found);
+        found.retain(|name, _| !name.starts_with("webhook."));
+        for (name, value) in &found {
+            let Some(default) = listed.get(name) else {
+                panic!("{heading}: `{name}` is missing");
+            };
+            assert!(is_default(value, default), "{name}: {value}, not {default}");
+        }
+        for name in listed.keys() {
+            assert!(found.contains_key(name), "{heading}: no setting `{name}`");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_setting_of_a_source_stands_in_the_reference() {
+    const ALL: &str = "
+sources:
+- name: a
+  format: akeyless
+  auth: { basic: { username: u, password_file: /etc/eso-relay/a } }
+  target: { stores: [{ name: s }] }
+- { name: b, format: cloudevents, auth: { bearer: { token_file: /etc/eso-relay/b } } }
+- name: c
+  format: generic
+  auth: { hmac-sha256: { header: x, secret_file: /etc/eso-relay/c } }
+  mapping: { keys: /k, scope: { project: p } }
+";
+    let checked = json(&check_example(Binary::Ingress, ALL).await);
+    let mut found = BTreeMap::new();
+    settings(&checked["sources"], "sources", &mut found);
+    let listed = listed("### Sources");
+    for name in found.keys() {
+        // An absent section shows as null.
+        let section = |other: &String| other.starts_with(&format!("{name}."));
+        let known = listed.contains_key(name) || listed.keys().any(section);
+        assert!(known, "`{name}` is missing");
+    }
+    for name in listed.keys() {
+        let section = |other: &String| other.starts_with(&format!("{name}."));
+        let known = found.contains_key(name) || found.keys().any(section);
+        assert!(known, "no setting `{name}`");
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_configuration_is_one_line_without_a_trace() {
+    let nowhere = path("nowhere.yaml");
+    for binary in [Binary::Ingress, Binary::Consumer] {
+        let output = check(binary, Some(&nowhere), &[("RUST_BACKTRACE", "1")]).await;
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert!(said.contains("nowhere.yaml: No such file"), "{said}");
+    }
+}

@@ -1,0 +1,147 @@
+//! The users of docs/operations.md: what they may do is enough, and not more.
+
+use std::{process::Stdio, time::Duration};
+
+use async_nats::{ConnectOptions, Event, jetstream::message::PublishMessage};
+use eso_relay::stream::Stream;
+use eso_relay_lab::{
+    cluster::{create_namespace, external_secret, store},
+    daemon::{Binary, Daemon},
+    installation::{BASIC_PASSWORD, BASIC_USER, Cluster, READY, Webhooks},
+    nats_server::NatsServer,
+    wait,
+};
+use tokio::sync::mpsc;
+
+use super::{blocks, read};
+
+async fn operator(server: &NatsServer, arguments: &[&str]) -> String {
+    let output = tokio::process::Command::new(Binary::Cli.path().await.unwrap())
+        .args(arguments)
+        .env("ESO_RELAY__NATS__URL", server.url())
+        .env("ESO_RELAY__NATS__USER", "operator")
+        .env("ESO_RELAY__NATS__PASSWORD", "change-me")
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn nats(server: &NatsServer, user: &str) -> String {
+    format!(
+        "nats: {{ url: '{}', user: {user}, inbox_prefix: _INBOX_{user} }}\n",
+        server.url()
+    )
+}
+
+/// A server with the documented users, and the streams on it.
+async fn server() -> NatsServer {
+    let users = blocks(&read("docs/operations.md"), "conf").remove(0);
+    let server = NatsServer::builder().config_text(&users).start().await;
+    let server = server.unwrap();
+    operator(&server, &["init", "--cluster", "east", "--cluster", "west"]).await;
+    server
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_documented_permissions_are_enough() {
+    let server = server().await;
+    let east = Cluster::stand_in("east").await.unwrap();
+    create_namespace(east.client(), "a").await.unwrap();
+    let akeyless = store("akeyless").in_namespace("a").akeyless();
+    akeyless.create(east.client()).await.unwrap();
+    let db = external_secret("db")
+        .in_namespace("a")
+        .from_store("akeyless");
+    db.key("/prod/db").create(east.client()).await.unwrap();
+
+    let ingress = Daemon::ingress()
+        .config(nats(&server, "ingress") + "shutdown: { drain_delay: 0s }\n")
+        .env("ESO_RELAY__NATS__PASSWORD", "change-me")
+        .env("BASIC_AUTH_USER", BASIC_USER)
+        .env("BASIC_AUTH_PASSWORD", BASIC_PASSWORD);
+    let mut ingress = ingress.start().await.unwrap();
+    let consumer = Daemon::consumer()
+        .config(format!("cluster: east\n{}", nats(&server, "east")))
+        .env("ESO_RELAY__NATS__PASSWORD", "change-me")
+        .kubeconfig(east.kubeconfig());
+    let mut consumer = consumer.start().await.unwrap();
+    ingress.wait_ready(READY).await.unwrap();
+    consumer.wait_ready(READY).await.unwrap();
+
+    let webhooks = Webhooks::to(&ingress.url());
+    let answer = webhooks.updated(&["/prod/db"]).await.unwrap();
+    assert_eq!(answer.status, 202, "{answer:?}");
+    east.refreshed("a", "db", None).await.unwrap();
+    // Stored as a dead letter, then terminated: neither may be denied.
+    let (client, _) = connect(&server, "operator", "_INBOX").await;
+    let jetstream = async_nats::jetstream::new(client);
+    let poison = PublishMessage::build().payload("no batch".into());
+    let subject = "eso-relay.events.v1.generic.manual";
+    let ack = jetstream.send_publish(subject, poison).await.unwrap();
+    ack.await.unwrap();
+    wait::until("all done, one dead letter", READY, || async {
+        let status = operator(&server, &["status", "-o", "json"]).await;
+        let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+        let east = &status["clusters"][0];
+        let done = east["backlog"] == 0 && east["in_flight"] == 0;
+        (done && status["dead_letters"]["east"] == 1).then_some(())
+    })
+    .await
+    .unwrap();
+    operator(&server, &["dead", "list"]).await;
+    operator(
+        &server,
+        &["replay", "--cluster", "east", "--since", "1h", "--yes"],
+    )
+    .await;
+    for daemon in [&mut ingress, &mut consumer] {
+        daemon.terminate().unwrap();
+        let status = daemon.wait_exit(READY).await.unwrap();
+        assert!(status.success(), "{}", daemon.logs());
+        assert!(!daemon.logs().contains("Violation"), "{}", daemon.logs());
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_can_neither_read_anothers_events_nor_publish_any() {
+    let server = server().await;
+    let next = format!("$JS.API.CONSUMER.MSG.NEXT.{}.west", Stream::Events.name());
+    let info = format!("$JS.API.STREAM.INFO.{}", Stream::Events.name());
+    for (user, subject) in [
+        ("east", next.as_str()),
+        ("east", "eso-relay.events.v1.akeyless.prod"),
+        ("east", "eso-relay.dead.v1.west.prod"),
+        ("east", &info),
+        ("ingress", &next),
+        ("ingress", "eso-relay.dead.v1.east.prod"),
+    ] {
+        let (client, mut violations) = connect(&server, user, &format!("_INBOX_{user}")).await;
+        client.publish(subject.to_owned(), "".into()).await.unwrap();
+        client.flush().await.unwrap();
+        let violation = tokio::time::timeout(READY, violations.recv()).await;
+        let violation = violation.unwrap().unwrap().to_lowercase();
+        assert!(violation.contains("permissions violation"), "{violation}");
+    }
+}
+
+/// A client, and what the server reproaches it with.
+async fn connect(
+    server: &NatsServer,
+    user: &str,
+    inbox: &str,
+) -> (async_nats::Client, mpsc::UnboundedReceiver<String>) {
+    let (said, violations) = mpsc::unbounded_channel();
+    let options = ConnectOptions::with_user_and_password(user.to_owned(), "change-me".to_owned())
+        .custom_inbox_prefix(inbox)
+        .request_timeout(Some(Duration::from_secs(10)))
+        .event_callback(move |event| {
+            if let Event::ServerError(error) = event {
+                said.send(error.to_string()).ok();
+            }
+            std::future::ready(())
+        });
+    (options.connect(server.url()).await.unwrap(), violations)
+}

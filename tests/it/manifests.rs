@@ -23,7 +23,9 @@ fn objects(file: &str) -> Vec<Value> {
 fn files() -> Vec<String> {
     let entries = std::fs::read_dir(path("deploy/kubernetes")).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    names.filter(|name| name.ends_with(".yaml")).collect()
+    names
+        .filter(|name| name.rsplit('.').next() == Some("yaml"))
+        .collect()
 }
 
 /// Server-side apply, as `kubectl apply --server-side`: unknown fields are refused.

@@ -54,7 +54,7 @@ fn settings(value: &Value, at: &str, found: &mut BTreeMap<String, Value>) {
     };
     match value {
         // Its names are the user's own.
-        Value::Object(_) if at.ends_with(".scope") => {
+        Value::Object(_) if at.rsplit('.').next() == Some("scope") => {
             found.insert(at.to_owned(), value.clone());
         }
         Value::Object(object) => {
@@ -93,7 +93,10 @@ fn is_default(value: &Value, listed: &str) -> bool {
             Ok(duration) => humantime::parse_duration(listed) == Ok(duration),
             Err(_) => listed == text,
         },
-        value => listed == value.to_string(),
+        value => {
+            let json = value.to_string();
+            listed == json
+        }
     }
 }
 

@@ -25,7 +25,7 @@ fn documents() -> Vec<(String, String)> {
     ];
     for entry in std::fs::read_dir(path("docs")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        if name.ends_with(".md") {
+        if name.rsplit('.').next() == Some("md") {
             files.push(format!("docs/{name}"));
         }
     }

@@ -27,7 +27,7 @@ fn exposed(text: &str) -> BTreeSet<String> {
 
 fn first_cells(heading: &str) -> BTreeSet<String> {
     let rows = rows(&read(OPERATIONS), heading);
-    rows.iter().map(|row| code(&row[0])).flatten().collect()
+    rows.iter().flat_map(|row| code(&row[0])).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,10 +9,13 @@ use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
+    time::{Instant, timeout_at},
 };
 
 use crate::error::Error;
+
+/// How much of a body that is too large is read for the sake of its answer.
+const DISCARDED_BYTES: usize = 8 * 1024 * 1024;
 
 /// Bytes for bodies, common to all requests. Only what has arrived counts, so that a slow client
 /// holds no more than it sent.
@@ -53,17 +56,22 @@ impl Budget {
     /// # Errors
     /// [`Error::TooLarge`], [`Error::Overloaded`], [`Error::TooSlow`], or [`Error::Broken`] when the
     /// client goes away.
-    pub async fn read(&self, body: Body) -> Result<Arrived, Error> {
-        // Refused before a byte is read: most senders say how long the body is.
-        if body.size_hint().lower() > self.limits.body as u64 {
-            return Err(Error::TooLarge);
+    pub async fn read(&self, mut body: Body) -> Result<Arrived, Error> {
+        let end = Instant::now() + self.limits.time;
+        // Refused before a byte is kept: most senders say how long the body is.
+        let arrived = if body.size_hint().lower() > self.limits.body as u64 {
+            Err(Error::TooLarge)
+        } else {
+            let frames = timeout_at(end, self.frames(&mut body)).await;
+            frames.unwrap_or(Err(Error::TooSlow))
+        };
+        if matches!(arrived, Err(Error::TooLarge)) {
+            timeout_at(end, discard(body)).await.ok();
         }
-        timeout(self.limits.time, self.frames(body))
-            .await
-            .unwrap_or(Err(Error::TooSlow))
+        arrived
     }
 
-    async fn frames(&self, mut body: Body) -> Result<Arrived, Error> {
+    async fn frames(&self, body: &mut Body) -> Result<Arrived, Error> {
         let mut bytes = BytesMut::new();
         let mut share: Option<OwnedSemaphorePermit> = None;
         while let Some(frame) = body.frame().await {
@@ -88,6 +96,23 @@ impl Budget {
             bytes: bytes.freeze(),
             share: Share(share),
         })
+    }
+}
+
+/// Reads on without keeping anything: a sender that is still writing when the connection closes sees
+/// it break, not the answer (RFC 9112 §9.6), and would send the same again. What is far too long is
+/// not worth it.
+async fn discard(mut body: Body) {
+    let mut left = DISCARDED_BYTES;
+    if body.size_hint().lower() > left as u64 {
+        return;
+    }
+    while let Some(Ok(frame)) = body.frame().await {
+        let length = frame.data_ref().map_or(0, Bytes::len);
+        match left.checked_sub(length) {
+            Some(rest) => left = rest,
+            None => return,
+        }
     }
 }
 
@@ -121,6 +146,23 @@ mod tests {
         assert!(matches!(refused, Some(Error::TooLarge)));
         let refused = budget.read(Body::from("abcdefg")).await.err();
         assert!(matches!(refused, Some(Error::TooLarge)));
+    }
+
+    #[tokio::test]
+    async fn what_is_too_large_is_read_to_its_end_and_not_kept() {
+        let budget = budget(6, 8);
+        let (sent, mut rest) = tokio::sync::mpsc::unbounded_channel();
+        let chunks = stream::iter(["abcd"; 10]).map(move |chunk| {
+            sent.send(chunk).ok();
+            Ok::<_, std::io::Error>(chunk)
+        });
+        let refused = budget.read(Body::from_stream(chunks)).await.err();
+        assert!(matches!(refused, Some(Error::TooLarge)));
+        let mut read = 0;
+        while rest.try_recv().is_ok() {
+            read += 1;
+        }
+        assert_eq!((read, budget.free.available_permits()), (10, 8));
     }
 
     #[tokio::test]

@@ -47,6 +47,7 @@ async fn a_traceparent_goes_from_the_webhook_into_the_message_and_the_logs_of_bo
         assert_eq!(line["trace_id"], TRACE, "{line}");
     }
     assert_eq!(patched["event"], value, "the value on the object");
+    assert_eq!(patched["object"], "team-a/db");
 }
 
 fn line(text: &str) -> Value {

@@ -93,7 +93,7 @@ impl Finds {
         let regexp = spec.regexp.as_deref().map(|source| {
             let (regexp, problem) = Regexp::new(source);
             if let Some(problem) = problem {
-                warn!(%target, regexp = source, problem, "a find.name.regexp will match every secret");
+                warn!(object = %target, regexp = source, problem, "a find.name.regexp will match every secret");
             }
             regexp
         });

@@ -297,7 +297,7 @@ impl Index {
         if problems.is_empty() {
             self.problems.remove(target);
         } else if self.problems.get(target) != Some(&problems) {
-            warn!(%target, ?problems, "a part of this ExternalSecret cannot be read and is ignored");
+            warn!(object = %target, ?problems, "a part of this ExternalSecret cannot be read and is ignored");
             self.problems.insert(target.clone(), problems);
         }
     }

@@ -83,26 +83,28 @@ impl Worker {
         let Patched {
             target,
             value,
+            event,
             outcome,
             took,
         } = patched;
         let metrics = &self.tools.metrics;
         metrics.patched(&outcome, took);
-        let seen = self.held.event(value);
-        let trace_id = seen.and_then(|event| event.trace_id.as_deref());
+        let trace_id = event.as_ref().and_then(|event| event.trace_id.as_deref());
         match &outcome {
             Outcome::Done => {
-                let age = seen.map(|event| now().duration_since(event.received_at));
+                let age = event
+                    .as_ref()
+                    .map(|event| now().duration_since(event.received_at));
                 if let Some(age) = age {
                     metrics.event_age.observe(age.as_secs_f64().max(0.0));
                 }
-                info!(%target, event = %value, trace_id, ?took, "patched");
+                info!(object = %target, event = %value, trace_id, ?took, "patched");
             }
             Outcome::Retry { fault, error, .. } => {
-                warn!(%target, event = %value, trace_id, ?fault, error, "not patched; trying again");
+                warn!(object = %target, event = %value, trace_id, ?fault, error, "not patched; trying again");
             }
             Outcome::Refused { error } => {
-                error!(%target, event = %value, trace_id, error, "the API refused a patch for good");
+                error!(object = %target, event = %value, trace_id, error, "the API refused a patch for good");
             }
         }
         self.handle(Input::Patched {

@@ -17,6 +17,7 @@ use tracing::{Instrument as _, debug, info_span, warn};
 use super::{Phase, Worker};
 use crate::{
     dead_letter,
+    delivery::Seen,
     engine::{Output, Rejection, Sequence},
     metrics::End,
     outcome::{Fault, Outcome},
@@ -27,6 +28,8 @@ use crate::{
 pub(super) struct Patched {
     pub(super) target: Target,
     pub(super) value: Fingerprint,
+    /// Kept beside the patch: the watch can show it, and so end the delivery, before its answer.
+    pub(super) event: Option<Seen>,
     pub(super) outcome: Outcome,
     pub(super) took: Duration,
 }
@@ -59,9 +62,9 @@ impl Worker {
     }
 
     fn patch(&mut self, target: Target, value: Fingerprint) {
-        let seen = self.held.event(value);
-        let trace_id = seen.and_then(|event| event.trace_id.as_deref());
-        let span = info_span!("refresh", %target, event = %value, trace_id);
+        let event = self.held.event(value).cloned();
+        let trace_id = event.as_ref().and_then(|event| event.trace_id.as_deref());
+        let span = info_span!("refresh", object = %target, event = %value, trace_id);
         let refresher = Arc::clone(&self.tools.refresher);
         let patch = async move {
             let started = Instant::now();
@@ -75,6 +78,7 @@ impl Worker {
             Patched {
                 target,
                 value,
+                event,
                 outcome,
                 took: started.elapsed(),
             }

@@ -34,6 +34,7 @@ pub struct EsoBuilder {
     workers: usize,
     delay: Duration,
     secrets: bool,
+    namespace: Option<String>,
 }
 
 /// What each ExternalSecret, by namespace and name, got last.
@@ -53,6 +54,7 @@ impl Eso {
             workers: 1,
             delay: Duration::ZERO,
             secrets: true,
+            namespace: None,
         }
     }
 
@@ -93,6 +95,12 @@ impl EsoBuilder {
         self
     }
 
+    /// Looks at this namespace and at no other: for a cluster that is not the lab's own.
+    pub fn in_namespace(mut self, namespace: &str) -> Self {
+        self.namespace = Some(namespace.to_owned());
+        self
+    }
+
     pub fn start(self, client: &Client, values: &SecretValues) -> Eso {
         let synced = Synced::default();
         let worker = sync::Syncer {
@@ -104,7 +112,11 @@ impl EsoBuilder {
         };
         Eso {
             synced,
-            _running: AbortOnDropHandle::new(tokio::spawn(queue::run(worker, self.workers))),
+            _running: AbortOnDropHandle::new(tokio::spawn(queue::run(
+                worker,
+                self.workers,
+                self.namespace,
+            ))),
         }
     }
 }

@@ -32,8 +32,9 @@ struct Queue {
     active: HashSet<Key>,
 }
 
-pub(super) async fn run(syncer: Syncer, workers: usize) {
-    let api = objects(&syncer.client, Kind::ExternalSecret, None);
+/// Over one namespace, or over all.
+pub(super) async fn run(syncer: Syncer, workers: usize, namespace: Option<String>) {
+    let api = objects(&syncer.client, Kind::ExternalSecret, namespace.as_deref());
     let mut events = pin!(watcher(api, watcher::Config::default()).default_backoff());
     let mut queue = Queue::default();
     let mut working = JoinSet::new();

@@ -83,19 +83,17 @@ impl Narrator {
         self.line(&format!("  {} {claim}", self.styled(Style::Green, "ok")));
     }
 
-    /// Waits until `probe` says that the claim holds.
+    /// Waits until `probe` says that the claim holds, and says so.
     ///
     /// # Errors
-    /// It does not within `deadline`: what was expected, and the last reason why not.
-    pub(crate) async fn claim<T, E: Debug, F: Future<Output = Result<T, E>>>(
+    /// As [`expect`].
+    pub(crate) async fn claim<T, E: Display, F: Future<Output = Result<T, E>>>(
         &self,
         claim: impl Display,
         deadline: Duration,
         probe: impl FnMut() -> F,
     ) -> anyhow::Result<T> {
-        let value = wait::until_ok("it", deadline, probe)
-            .await
-            .with_context(|| format!("expected: {claim}"))?;
+        let value = expect(&claim, deadline, probe).await?;
         self.holds(claim);
         Ok(value)
     }
@@ -138,14 +136,17 @@ impl Narrator {
     }
 
     fn progress(&self, what: &str, elapsed: Duration) {
-        let elapsed = elapsed.as_secs();
+        let elapsed = match elapsed.as_secs() {
+            0 => String::new(),
+            seconds => format!(" ({seconds} s)"),
+        };
         let (start, end) = if self.live {
             ("\r", "\x1b[K")
         } else {
             ("", "\n")
         };
         // Progress that cannot be shown stops nothing.
-        write!(std::io::stderr(), "{start}  … {what} ({elapsed} s){end}").ok();
+        write!(std::io::stderr(), "{start}  … {what}{elapsed}{end}").ok();
     }
 
     fn step(&self, step: &str, text: &str, mut facts: Value) {
@@ -173,7 +174,34 @@ impl Narrator {
     }
 }
 
-/// `3.2 ms`, `140 ms`, `2.4 s`: at least as wide as the columns of the story.
+/// Waits until `probe` says that it is as claimed.
+///
+/// # Errors
+/// It is not within `deadline`: what was expected, and the last reason why not.
+pub(crate) async fn expect<T, E: Display, F: Future<Output = Result<T, E>>>(
+    claim: impl Display,
+    deadline: Duration,
+    mut probe: impl FnMut() -> F,
+) -> anyhow::Result<T> {
+    let attempt = || {
+        let answer = probe();
+        async { answer.await.map_err(|error| Reason(format!("{error:#}"))) }
+    };
+    wait::until_ok("it", deadline, attempt)
+        .await
+        .with_context(|| format!("expected: {claim}"))
+}
+
+/// Why not yet, without quotes and backtraces.
+struct Reason(String);
+
+impl Debug for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// `3.2 ms`, `140 ms`, `2.4 s`: never wider than eight characters.
 pub(crate) fn short(duration: Duration) -> String {
     let millis = duration.as_secs_f64() * 1000.0;
     match millis {

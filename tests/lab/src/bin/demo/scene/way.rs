@@ -2,8 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
-use eso_relay_lab::wait;
+use anyhow::ensure;
 use futures::future::{try_join, try_join_all};
 use jiff::Timestamp;
 use serde_json::json;
@@ -11,7 +10,7 @@ use serde_json::json;
 use super::EFFECT;
 use crate::{
     cast::Part,
-    narrate::{Narrator, short},
+    narrate::{Narrator, expect, short},
     stage::{Sighting, Site, Stage},
 };
 
@@ -107,9 +106,7 @@ async fn arrival(
     }
     let (name, cluster) = (it.part.name, site.name);
     let what = format!("the new value in Secret {name} of {cluster}");
-    wait::until_ok(&what, EFFECT, || site.secret_holds(name, &it.value))
-        .await
-        .with_context(|| format!("expected: {what}"))?;
+    expect(what, EFFECT, || site.secret_holds(name, &it.value)).await?;
     Ok(Some(since.elapsed()))
 }
 
@@ -125,13 +122,12 @@ async fn refreshed(
     let sighting = || async {
         let seen = site.sightings.of(name, refresh);
         seen.filter(|seen| seen.synced.is_some() || arrived.is_none())
+            .ok_or("it has not been seen")
     };
     let what = format!("{name} in {cluster} patched with {refresh} and synced");
     let Sighting {
         patched, synced, ..
-    } = wait::until(&what, EFFECT, sighting)
-        .await
-        .with_context(|| format!("expected: {what}"))?;
+    } = expect(what, EFFECT, sighting).await?;
     let after = |moment: Instant| short(moment - since);
     let value = match (synced, arrived) {
         (Some(synced), Some(arrived)) => {

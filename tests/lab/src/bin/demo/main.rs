@@ -46,6 +46,8 @@ async fn main() -> ExitCode {
         None => None,
     };
     let code = tokio::select! {
+        // First, because with --keep it ends by the same Ctrl-C, and well.
+        biased;
         code = scene::play_all(&args, own.as_ref(), &tell) => code,
         // As a shell has it for a program that Ctrl-C ended.
         () = interrupted() => ExitCode::from(130),
@@ -58,7 +60,7 @@ async fn main() -> ExitCode {
 }
 
 /// Ctrl-C, or SIGTERM.
-async fn interrupted() {
+pub(crate) async fn interrupted() {
     let Ok(mut terminate) = signal(SignalKind::terminate()) else {
         return;
     };

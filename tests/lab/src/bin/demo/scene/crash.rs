@@ -74,7 +74,7 @@ pub(crate) async fn play(stage: &mut Stage<'_>, tell: &Narrator) -> anyhow::Resu
         anyhow::Ok(())
     };
     tell.claim(
-        "the other consumer of east finished its own messages at once",
+        "the other consumer of east has finished its own messages",
         EFFECT,
         idle,
     )

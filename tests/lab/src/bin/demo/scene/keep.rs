@@ -14,14 +14,16 @@ pub(crate) async fn lines(stage: &Stage<'_>, tell: &Narrator) -> anyhow::Result<
     tell.scene("All of it runs on, until Ctrl-C. To try, in another terminal:");
     let seed =
         format!(r#"[{{"event_id":"1","event_type":"static-secret-updated","item_name":"{key}"}}]"#);
-    let generic = format!(r#"{{"id":"1","type":"updated","secret":{{"name":"{key}"}}}}"#);
+    // An id of its own each time: the same one again is the same event, and changes nothing.
+    let generic =
+        format!(r#"{{\"id\":\"$RANDOM\",\"type\":\"updated\",\"secret\":{{\"name\":\"{key}\"}}}}"#);
     let sign = format!("openssl dgst -sha256 -hmac {HMAC_SECRET} -r | cut -d' ' -f1");
     let mut lines = vec![
         format!(
             "curl -i -u {BASIC_USER}:{BASIC_PASSWORD} -H 'content-type: application/json' -d '{seed}' {url}/webhook"
         ),
         format!(
-            "B='{generic}'; curl -i -H \"x-signature: sha256=$(printf %s \"$B\" | {sign})\" -H 'content-type: application/json' -d \"$B\" {url}/v1/hooks/generic"
+            "B=\"{generic}\"; curl -i -H \"x-signature: sha256=$(printf %s \"$B\" | {sign})\" -H 'content-type: application/json' -d \"$B\" {url}/v1/hooks/generic"
         ),
         format!("{cli} status"),
         format!("{cli} send --key {key}"),

@@ -35,8 +35,7 @@ pub(crate) async fn play_all(args: &Args, own: Option<&Own>, tell: &Narrator) ->
     let code = tell.finished();
     if args.keep {
         match keep::lines(&stage, tell).await {
-            // Until Ctrl-C, which ends this by dropping it.
-            Ok(()) => std::future::pending().await,
+            Ok(()) => crate::interrupted().await,
             Err(error) => return tell.failed(&error, ""),
         }
     }

@@ -9,7 +9,6 @@ mod stage;
 use std::process::ExitCode;
 
 use clap::Parser;
-use tokio::signal::unix::{SignalKind, signal};
 
 use self::{
     narrate::{Narrator, Output},
@@ -50,22 +49,11 @@ async fn main() -> ExitCode {
         biased;
         code = scene::play_all(&args, own.as_ref(), &tell) => code,
         // As a shell has it for a program that Ctrl-C ended.
-        () = interrupted() => ExitCode::from(130),
+        () = scene::interrupted() => ExitCode::from(130),
     };
     // All processes are gone by now; what was made in somebody's cluster goes last.
     match own {
         Some(own) => own.remove(&tell).await.map_or(ExitCode::FAILURE, |()| code),
         None => code,
-    }
-}
-
-/// Ctrl-C, or SIGTERM.
-pub(crate) async fn interrupted() {
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        return;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
     }
 }

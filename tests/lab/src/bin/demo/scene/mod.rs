@@ -13,6 +13,7 @@ use std::{process::ExitCode, time::Duration};
 
 use anyhow::ensure;
 use eso_relay_lab::installation::Answer;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     Args,
@@ -35,7 +36,7 @@ pub(crate) async fn play_all(args: &Args, own: Option<&Own>, tell: &Narrator) ->
     let code = tell.finished();
     if args.keep {
         match keep::lines(&stage, tell).await {
-            Ok(()) => crate::interrupted().await,
+            Ok(()) => interrupted().await,
             Err(error) => return tell.failed(&error, ""),
         }
     }
@@ -51,7 +52,18 @@ async fn play(stage: &mut Stage<'_>, tell: &Narrator) -> anyhow::Result<()> {
     status::play(stage, tell).await
 }
 
-/// The id of the one event of a webhook that must have been answered 202.
+/// Ctrl-C, or SIGTERM.
+pub(crate) async fn interrupted() {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+/// The ids of the events of a webhook that must have been answered 202.
 fn accepted(answer: &Answer) -> anyhow::Result<Vec<String>> {
     let (status, body) = (answer.status, &answer.body);
     ensure!(

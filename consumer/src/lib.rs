@@ -23,7 +23,7 @@ pub mod worker;
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use eso_relay::{
-    admin::{self, Readiness},
+    admin::{self, Condition, Readiness},
     lifecycle::Lifecycle,
     nats,
 };
@@ -60,21 +60,34 @@ pub async fn run(config: ConsumerConfig) -> anyhow::Result<ExitCode> {
     let metrics = Metrics::register(&mut registry);
     nats::install_crypto();
     let listener = admin::bind("admin.listen", config.admin.listen).await?;
+    // All of them before `/readyz` answers: it says yes when none that it knows of is unmet.
     let connected = readiness.condition("nats");
+    let conditions = Conditions {
+        stream: readiness.condition("stream"),
+        worker: readiness.condition("worker"),
+        kubernetes: readiness.condition("kubernetes"),
+    };
     let name = format!("eso-relay-consumer {}", config.cluster);
     let client = nats::connect(&config.nats, &name, connected).await?;
     let kube = kubernetes::client(&config.kubernetes).await?;
 
     // `/readyz` answers until the last ack is out.
     let finished = CancellationToken::new();
-    let serve = admin::serve(listener, readiness.clone(), registry, finished.clone());
+    let serve = admin::serve(listener, readiness, registry, finished.clone());
     lifecycle.spawn("admin", serve);
-    let work = work(config, client, kube, metrics, readiness, lifecycle.clone());
+    let work = work(config, client, kube, metrics, conditions, lifecycle.clone());
     lifecycle.spawn("worker", async move {
         let _finished = finished.drop_guard();
         work.await
     });
     Ok(lifecycle.run().await)
+}
+
+/// What the parts of [`work`] must reach before this daemon is ready.
+struct Conditions {
+    stream: Condition,
+    worker: Condition,
+    kubernetes: Condition,
 }
 
 /// Sets up the way of an event: pull loop ─▶ worker ◀─ watch.
@@ -83,7 +96,7 @@ async fn work(
     client: async_nats::Client,
     kube: kube::Client,
     metrics: Metrics,
-    readiness: Readiness,
+    conditions: Conditions,
     lifecycle: Lifecycle,
 ) -> anyhow::Result<()> {
     let stop = lifecycle.stopping();
@@ -96,7 +109,7 @@ async fn work(
         client: client.clone(),
         jetstream: jetstream.clone(),
         cluster: config.cluster.clone(),
-        condition: readiness.condition("stream"),
+        condition: conditions.stream,
         credit,
         messages,
         lost: metrics.lost_pulls.clone(),
@@ -104,10 +117,7 @@ async fn work(
     };
     lifecycle.spawn("pull", pull.run());
 
-    let (running, caches) = (
-        readiness.condition("worker"),
-        readiness.condition("kubernetes"),
-    );
+    let caches = conditions.kubernetes;
     let discover = kubernetes::discover(&kube, &caches);
     let Some(version) = stop.run_until_cancelled(discover).await else {
         return Ok(());
@@ -142,7 +152,7 @@ async fn work(
         credit: granted,
         changes: cluster_changes,
         stop,
-        running,
+        running: conditions.worker,
     };
     Worker::new(engine, tools).run(inlet).await
 }

@@ -1,6 +1,7 @@
 //! A cluster that is away, from the start or in between.
 
 use eso_relay_lab::{
+    daemon::Daemon,
     installation::{Cluster, Installation, READY},
     wait,
 };
@@ -70,7 +71,7 @@ async fn a_consumer_that_starts_before_nats_and_kubernetes_waits_and_then_works(
 }
 
 /// Waits until `/readyz` says no, because of these and not of those.
-async fn missing(consumer: &eso_relay_lab::daemon::Daemon, unmet: &[&str], met: &[&str]) {
+async fn missing(consumer: &Daemon, unmet: &[&str], met: &[&str]) {
     let what = format!("/readyz to miss {unmet:?} and not {met:?}");
     wait::until_ok(what, READY, || async {
         let (status, text) = consumer.readyz().await.unwrap();
@@ -93,6 +94,7 @@ async fn while_the_kubernetes_api_is_away_nothing_is_pulled_or_given_up_and_then
     let consumer = relay.consumer("").await;
     relay.cluster.go_away().await.unwrap();
     let mut values = relay.publish(&["/prod/db-0"]).await;
+    faults(&consumer, 3).await;
     let not_pulling = || async { (relay.durable().await.num_waiting == 0).then_some(()) };
     wait::until("the last pull request to end", READY, not_pulling)
         .await
@@ -100,17 +102,7 @@ async fn while_the_kubernetes_api_is_away_nothing_is_pulled_or_given_up_and_then
     for name in &names[1..] {
         values.extend(relay.publish(&[&format!("/prod/{name}")]).await);
     }
-    let metric = "eso_relay_consumer_patches_total";
-    let faults = || async {
-        consumer
-            .count(metric, &[("result", "cluster_fault")])
-            .await
-            .unwrap()
-    };
-    let before = faults().await;
-    let tried = || async { (faults().await >= before + 2).then_some(()) };
-    let tried = wait::until("two more tries", READY, tried).await;
-    tried.unwrap_or_else(|error| panic!("{error}\n{}", consumer.logs()));
+    faults(&consumer, 2).await;
     let info = relay.durable().await;
     assert_eq!((info.num_pending, info.num_ack_pending), (19, 1));
 
@@ -121,4 +113,15 @@ async fn while_the_kubernetes_api_is_away_nothing_is_pulled_or_given_up_and_then
     relay.drained().await;
     assert_eq!(relay.dead_letters().await.len(), 0);
     assert_eq!(relay.durable().await.num_redelivered, 0);
+}
+
+/// Waits until this many more patches have found the API away.
+async fn faults(consumer: &Daemon, more: u64) {
+    let metric = "eso_relay_consumer_patches_total";
+    let labels = [("result", "cluster_fault")];
+    let faults = || async { consumer.count(metric, &labels).await.unwrap() };
+    let wanted = faults().await + more;
+    let met = || async { (faults().await >= wanted).then_some(()) };
+    let what = format!("{more} more patches that fail");
+    wait::until(what, READY, met).await.unwrap();
 }

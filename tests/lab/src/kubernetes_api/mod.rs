@@ -37,6 +37,11 @@ pub struct KubernetesApi {
 }
 
 impl KubernetesApi {
+    /// Whether [`KubernetesApi::start`] takes seconds: the programs are there and need not be built.
+    pub fn is_at_hand() -> bool {
+        programs::at_hand()
+    }
+
     /// Starts both and returns when the kinds are served: some three seconds, and minutes the first
     /// time when the programs must be built.
     ///

@@ -1,6 +1,7 @@
 //! Where etcd and kube-apiserver come from.
 
 use std::{
+    ffi::OsString,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -50,13 +51,30 @@ pub(super) async fn obtain() -> anyhow::Result<Programs> {
     FOUND.get_or_try_init(find).await.cloned()
 }
 
+/// Whether they are there without building anything.
+pub(super) fn at_hand() -> bool {
+    let built = || Ok::<_, anyhow::Error>(cache::directory()?.join(entry(&source())?).exists());
+    assets().is_some() || built().unwrap_or(false)
+}
+
+fn assets() -> Option<OsString> {
+    std::env::var_os("KUBEBUILDER_ASSETS").filter(|dir| !dir.is_empty())
+}
+
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("kube-apiserver")
+}
+
+fn entry(source: &Path) -> anyhow::Result<String> {
+    Ok(format!("kube-apiserver-{}", fingerprint(source)?))
+}
+
 async fn find() -> anyhow::Result<Programs> {
-    if let Some(assets) = std::env::var_os("KUBEBUILDER_ASSETS").filter(|dir| !dir.is_empty()) {
+    if let Some(assets) = assets() {
         return from_assets(Path::new(&assets));
     }
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("kube-apiserver");
-    let name = format!("kube-apiserver-{}", fingerprint(&source)?);
-    let path = cache::entry(&name, |dir| build(source, dir)).await?;
+    let source = source();
+    let path = cache::entry(&entry(&source)?, |dir| build(source, dir)).await?;
     let role = |role| Program {
         path: path.clone(),
         role: Some(role),

@@ -1,1 +1,123 @@
-fn main() {}
+//! `cargo load`: speed, as ratios to the floor of the same machine in the same run.
+
+mod backlog;
+mod batch;
+mod burst;
+mod child;
+mod events;
+mod http;
+mod ingress;
+mod latency;
+mod matching;
+mod memory;
+mod report;
+mod rounds;
+
+use clap::{Parser, ValueEnum};
+use serde::Serialize;
+
+use self::{child::Child, report::Report};
+
+/// Measures eso-relay beside the floor of this machine: what the same work costs without it.
+///
+/// A goal that is missed is shown and is no error: the exit code is 0 unless something did not work.
+/// How to read the table: docs/performance.md.
+#[derive(Parser)]
+struct Arguments {
+    /// Small numbers, in less than 90 seconds: to see that all of it works.
+    #[arg(long)]
+    quick: bool,
+    /// Only these lines; may be given more than once.
+    #[arg(long, value_name = "LINE")]
+    only: Vec<Line>,
+    /// Where the burst is measured. Without this: on the stand-in, and on the real API too where it
+    /// is in the cache already.
+    #[arg(long, value_name = "API")]
+    kubernetes: Option<Kubernetes>,
+    #[arg(long, default_value = "table")]
+    output: Output,
+    #[command(subcommand)]
+    child: Option<Child>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Line {
+    /// Requests per second beside a bare axum handler.
+    Ingress,
+    /// Events per second in large requests beside a raw publisher.
+    Batch,
+    /// From the webhook to the patch beside its parts, measured alone.
+    Latency,
+    /// Draining a backlog beside a raw pull and ack.
+    Backlog,
+    /// Patches per second beside a raw loop of patches.
+    Burst,
+    /// Finding one among 100,000 ExternalSecrets beside one among 1,000.
+    Matching,
+    /// What an ExternalSecret and the daemons take.
+    Memory,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kubernetes {
+    StandIn,
+    /// Built first if it is not in the cache: up to ten minutes.
+    Real,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    Table,
+    Json,
+}
+
+/// How much to measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scale {
+    Full,
+    Quick,
+}
+
+impl Scale {
+    fn pick<T>(self, full: T, quick: T) -> T {
+        match self {
+            Self::Full => full,
+            Self::Quick => quick,
+        }
+    }
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    if let Some(child) = arguments.child {
+        return child.run().await;
+    }
+    let scale = if arguments.quick {
+        Scale::Quick
+    } else {
+        Scale::Full
+    };
+    let mut report = Report::default();
+    for line in Line::value_variants() {
+        if arguments.only.is_empty() || arguments.only.contains(line) {
+            let measures = match line {
+                Line::Ingress => ingress::measure(scale).await,
+                Line::Batch => batch::measure(scale).await,
+                Line::Latency => latency::measure(scale).await,
+                Line::Backlog => backlog::measure(scale).await,
+                Line::Burst => burst::measure(scale, arguments.kubernetes).await,
+                Line::Matching => matching::measure(scale),
+                Line::Memory => memory::measure(scale).await,
+            };
+            report.add(*line, measures?);
+        }
+    }
+    report.print(arguments.output)
+}
+
+/// Says on stderr what is being done.
+fn progress(what: &str) {
+    eprintln!("load: {what}");
+}

@@ -1,0 +1,145 @@
+//! From the webhook to the patch, at a low rate ÷ what cannot be avoided, measured alone and added:
+//! a publish with its `PubAck`, the delivery of a message to a waiting client, and a patch.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use async_nats::Client;
+use bytes::Bytes;
+use eso_relay::{event::encode_batch, stream};
+use eso_relay_lab::{
+    cluster::{annotate, store},
+    installation::{Hub, READY},
+    standin::StandIn,
+    wait,
+};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::{
+    Scale, batch,
+    events::{NAMESPACE, STORE, event, name, object, webhook},
+    http::{Connection, address},
+    progress,
+    report::{Goal, Measure, Unit},
+    rounds::{Rounds, quantile},
+};
+
+const OBJECTS: usize = 1000;
+/// The floor has an object of its own, which no event means.
+const FLOORS: usize = OBJECTS;
+/// Ten webhooks per second, and the floor in between.
+const PERIOD: Duration = Duration::from_millis(100);
+/// More rounds only make the quantiles surer; each round gives one of each.
+const ROUNDS: usize = 3;
+
+pub(crate) async fn measure(scale: Scale) -> anyhow::Result<Vec<Measure>> {
+    let hub = Hub::start().await?;
+    hub.init(&["load"]).await?;
+    let api = StandIn::start().await?;
+    api.load([store(STORE).in_namespace(NAMESPACE).akeyless()]);
+    api.load((0..=OBJECTS).map(object));
+    let dir = tempfile::tempdir()?;
+    let kubeconfig = api.kubeconfig(dir.path())?;
+    let mut ingress = hub.ingress().start().await?;
+    let options = super::burst::consumer(&hub, &kubeconfig);
+    let mut consumer = options.start().await?;
+    ingress.wait_ready(READY).await?;
+    consumer.wait_ready(READY).await?;
+    let mut webhooks = Connection::open(address(&ingress.url())?).await?;
+    let floor = Floor::new(&hub, &api).await?;
+
+    let samples = scale.pick(150, 30);
+    let (mut median, mut slow) = (Rounds::default(), Rounds::default());
+    let mut pace = interval(PERIOD);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    for round in 0..=ROUNDS {
+        progress(&format!("latency: round {round} of {ROUNDS}"));
+        let (mut ours, mut parts) = (Vec::new(), Vec::new());
+        for sample in 0..samples {
+            pace.tick().await;
+            let number = (round * samples + sample) % OBJECTS;
+            ours.push(one_webhook(&mut webhooks, &api, round, number).await?);
+            parts.push(floor.once(&format!("{round}-{sample}")).await?);
+        }
+        // The first round warms up.
+        if round > 0 {
+            let typical = quantile(&parts, 0.5);
+            median.ours.push(quantile(&ours, 0.5));
+            median.floor.push(typical);
+            slow.ours.push(quantile(&ours, 0.99));
+            slow.floor.push(typical);
+        }
+    }
+    let measure =
+        |what, rounds, goal| Measure::ratio(what, Unit::Milliseconds, rounds, Goal::AtMost(goal));
+    Ok(vec![
+        measure("latency: webhook → patch, p50 ÷ parts' p50", &median, 1.5),
+        measure("latency: webhook → patch, p99 ÷ parts' p50", &slow, 4.0),
+    ])
+}
+
+/// From before the request is written until the API has the patch, in milliseconds.
+async fn one_webhook(
+    webhooks: &mut Connection,
+    api: &StandIn,
+    round: usize,
+    number: usize,
+) -> anyhow::Result<f64> {
+    let name = name(number);
+    let before = api.requests().patches(NAMESPACE, &name).len();
+    let webhook = webhook(&format!("latency-{round}"), number);
+    let sent = Instant::now();
+    webhooks.send(&webhook).await?;
+    let patch = wait::until("the patch", READY, || {
+        let patches = api.requests().patches(NAMESPACE, &name);
+        std::future::ready(patches.get(before).cloned())
+    });
+    Ok(milliseconds(patch.await?.at.duration_since(sent)))
+}
+
+/// The parts, over connections that are open.
+struct Floor {
+    client: Client,
+    jetstream: async_nats::jetstream::Context,
+    kube: kube::Client,
+    message: Bytes,
+}
+
+impl Floor {
+    async fn new(hub: &Hub, api: &StandIn) -> anyhow::Result<Self> {
+        let client = async_nats::connect(hub.nats.url()).await?;
+        let jetstream = async_nats::jetstream::new(client.clone());
+        batch::create_raw_stream(&jetstream).await?;
+        let durable = stream::durable(&"raw".parse()?);
+        jetstream
+            .create_consumer_on_stream(durable, batch::RAW)
+            .await?;
+        Ok(Self {
+            client,
+            jetstream,
+            kube: api.client(),
+            message: encode_batch([&event("raw", 0)?]),
+        })
+    }
+
+    /// The three parts one after the other, added, in milliseconds.
+    async fn once(&self, value: &str) -> anyhow::Result<f64> {
+        let started = Instant::now();
+        let sent = self
+            .jetstream
+            .publish(batch::RAW_SUBJECT, self.message.clone());
+        sent.await?.await?;
+        // Asking for a message that is there takes one round trip, as its delivery does.
+        let next = format!("$JS.API.CONSUMER.MSG.NEXT.{}.raw", batch::RAW);
+        let delivered = self.client.request(next, "1".into()).await?;
+        annotate(&self.kube, NAMESPACE, &name(FLOORS), value).await?;
+        let took = started.elapsed();
+        let ack = delivered.reply.context("a delivery says where to ack")?;
+        self.client.publish(ack, "+ACK".into()).await?;
+        Ok(milliseconds(took))
+    }
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}

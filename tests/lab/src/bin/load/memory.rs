@@ -1,0 +1,113 @@
+//! What an ExternalSecret takes in the index, and the most that each daemon took at its work.
+
+use std::{
+    hint::black_box,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, ensure};
+use eso_relay_lab::{
+    cluster::{Kind, store},
+    daemon::Daemon,
+    installation::{Hub, READY},
+    standin::{StandIn, Verb},
+};
+use tokio::time::sleep;
+
+use super::{
+    Scale, burst, child,
+    events::{NAMESPACE, STORE, object},
+    http::{address, per_second, send_all},
+    ingress, matching, progress,
+    report::{Goal, Measure, Unit},
+};
+
+const INDEXED: usize = 100_000;
+const OBJECTS: usize = 5000;
+
+pub(crate) async fn measure(scale: Scale) -> anyhow::Result<Vec<Measure>> {
+    progress("memory: an index of 100,000");
+    let per_object = child::figure(&["index-memory", &INDEXED.to_string()]).await?;
+    let hub = Hub::start().await?;
+    hub.init(&["load"]).await?;
+    progress("memory: an ingress at full load");
+    let ingress = ingress_at_full_load(&hub, scale).await?;
+    progress("memory: a consumer of 5,000");
+    let consumer = consumer_at_work(&hub).await?;
+    let peak = |what, peak, goal| Measure::value(what, Unit::Mebibytes, peak, Goal::AtMost(goal));
+    Ok(vec![
+        Measure::value(
+            "memory: one ExternalSecret of 100,000 in the index",
+            Unit::Bytes,
+            per_object,
+            Goal::AtMost(1024.0),
+        ),
+        peak("memory: consumer, after a burst on 5,000", consumer, 40.0),
+        peak(
+            "memory: ingress, 256 connections at full load",
+            ingress,
+            30.0,
+        ),
+    ])
+}
+
+async fn ingress_at_full_load(hub: &Hub, scale: Scale) -> anyhow::Result<f64> {
+    let mut daemon = hub.ingress().start().await?;
+    daemon.wait_ready(READY).await?;
+    let time = scale.pick(Duration::from_secs(15), Duration::from_secs(2));
+    per_second(address(&daemon.url())?, &ingress::webhooks(), time).await?;
+    peak(&daemon)
+}
+
+/// After the listing of all objects, a refresh of each of them, and what the ingress above has sent.
+async fn consumer_at_work(hub: &Hub) -> anyhow::Result<f64> {
+    let api = StandIn::start().await?;
+    api.load([store(STORE).in_namespace(NAMESPACE).akeyless()]);
+    api.load((0..OBJECTS).map(object));
+    let dir = tempfile::tempdir()?;
+    let mut consumer = burst::consumer(hub, &api.kubeconfig(dir.path())?)
+        .start()
+        .await?;
+    let mut ingress = hub.ingress().start().await?;
+    consumer.wait_ready(READY).await?;
+    ingress.wait_ready(READY).await?;
+    let webhooks = burst::webhooks("memory", OBJECTS);
+    send_all(address(&ingress.url())?, &webhooks, 8).await?;
+    let patched = || {
+        let patches = api.requests();
+        patches.count_of(Verb::Patch, Kind::ExternalSecret, 200)
+    };
+    let started = Instant::now();
+    while patched() < OBJECTS as u64 {
+        ensure!(started.elapsed() < READY, "{}", consumer.logs());
+        sleep(Duration::from_millis(10)).await;
+    }
+    peak(&consumer)
+}
+
+/// The most resident memory that it ever had, in MiB.
+fn peak(daemon: &Daemon) -> anyhow::Result<f64> {
+    Ok(status(&daemon.id().to_string(), "VmHWM:")? / 1024.0)
+}
+
+/// Resident bytes per object, in this process, which has done nothing else yet.
+pub(crate) fn per_object(objects: usize) -> anyhow::Result<f64> {
+    let before = status("self", "VmRSS:")?;
+    let index = black_box(matching::index(objects));
+    let after = status("self", "VmRSS:")?;
+    ensure!(index.stats().objects == objects, "{:?}", index.stats());
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+    Ok((after - before) * 1024.0 / objects as f64)
+}
+
+/// A line of `/proc/PID/status`, in KiB.
+fn status(process: &str, field: &str) -> anyhow::Result<f64> {
+    let path = format!("/proc/{process}/status");
+    let text = std::fs::read_to_string(&path).context("memory is measured on Linux only")?;
+    let value = text.lines().find_map(|line| line.strip_prefix(field));
+    let value = value.and_then(|value| value.trim().strip_suffix(" kB"));
+    Ok(value
+        .with_context(|| format!("no {field} in {path}"))?
+        .trim()
+        .parse()?)
+}

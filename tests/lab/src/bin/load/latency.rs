@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use async_nats::Client;
+use async_nats::{Client, Subject, Subscriber};
 use bytes::Bytes;
 use eso_relay::{event::encode_batch, stream};
 use eso_relay_lab::{
@@ -13,6 +13,7 @@ use eso_relay_lab::{
     standin::StandIn,
     wait,
 };
+use futures::StreamExt as _;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
@@ -46,7 +47,7 @@ pub(crate) async fn measure(scale: Scale) -> anyhow::Result<Vec<Measure>> {
     ingress.wait_ready(READY).await?;
     consumer.wait_ready(READY).await?;
     let mut webhooks = Connection::open(address(&ingress.url())?).await?;
-    let floor = Floor::new(&hub, &api).await?;
+    let mut floor = Floor::new(&hub, &api).await?;
 
     let samples = scale.pick(150, 30);
     let (mut median, mut slow) = (Rounds::default(), Rounds::default());
@@ -101,6 +102,8 @@ async fn one_webhook(
 struct Floor {
     client: Client,
     jetstream: async_nats::jetstream::Context,
+    inbox: Subject,
+    deliveries: Subscriber,
     kube: kube::Client,
     message: Bytes,
 }
@@ -114,7 +117,10 @@ impl Floor {
         jetstream
             .create_consumer_on_stream(durable, batch::RAW)
             .await?;
+        let inbox = Subject::from(client.new_inbox());
         Ok(Self {
+            deliveries: client.subscribe(inbox.clone()).await?,
+            inbox,
             client,
             jetstream,
             kube: api.client(),
@@ -123,7 +129,7 @@ impl Floor {
     }
 
     /// The three parts one after the other, added, in milliseconds.
-    async fn once(&self, value: &str) -> anyhow::Result<f64> {
+    async fn once(&mut self, value: &str) -> anyhow::Result<f64> {
         let started = Instant::now();
         let sent = self
             .jetstream
@@ -131,7 +137,12 @@ impl Floor {
         sent.await?.await?;
         // Asking for a message that is there takes one round trip, as its delivery does.
         let next = format!("$JS.API.CONSUMER.MSG.NEXT.{}.raw", batch::RAW);
-        let delivered = self.client.request(next, "1".into()).await?;
+        let inbox = self.inbox.clone();
+        self.client
+            .publish_with_reply(next, inbox, "1".into())
+            .await?;
+        let delivered = self.deliveries.next().await;
+        let delivered = delivered.context("the connection to NATS is closed")?;
         annotate(&self.kube, NAMESPACE, &name(FLOORS), value).await?;
         let took = started.elapsed();
         let ack = delivered.reply.context("a delivery says where to ack")?;

@@ -39,7 +39,7 @@ pub struct ConsumerConfig {
     /// How often an event may be delivered that panics or never ends. Default 20.
     #[serde(default = "default_max_attempts")]
     pub max_attempts: u64,
-    /// The most messages held at once; each keeps its body (512 KiB at most). Default 500.
+    /// The most messages held at once, whose bodies together take 64 MiB at most. Default 16384.
     #[serde(default = "default_max_deliveries")]
     pub max_deliveries: usize,
 }
@@ -89,7 +89,7 @@ fn default_max_attempts() -> u64 {
 }
 
 fn default_max_deliveries() -> usize {
-    500
+    Settings::default().max_deliveries
 }
 
 impl ConsumerConfig {
@@ -148,7 +148,7 @@ mod tests {
         let config = parse(r#"{"cluster": "east"}"#).unwrap();
         config.check().unwrap();
         assert_eq!(config.refresh.concurrency, 32);
-        assert_eq!(config.settings().max_deliveries, 500);
+        assert_eq!(config.settings().max_deliveries, 16_384);
         assert!(parse("{}").is_err());
     }
 

@@ -93,6 +93,7 @@ mod tests {
         let message = Received {
             sequence: 7,
             attempt: 2,
+            pending: 0,
             reply: "reply".into(),
             subject: subject.into(),
             body: Bytes::from_static(body.as_bytes()),

@@ -122,7 +122,8 @@ pub fn durable(cluster: &Slug) -> pull::Config {
         ack_wait: ACK_WAIT,
         // Attempts are counted by the consumer: a limit here would drop an event silently.
         max_deliver: -1,
-        max_ack_pending: 2000,
+        // More than one replica holds of a backlog (`max_deliveries`).
+        max_ack_pending: 50_000,
         ..pull::Config::default()
     }
 }

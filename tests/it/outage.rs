@@ -1,13 +1,15 @@
 //! A cluster that is away, from the start or in between.
 
+use eso_relay::{event::encode_batch, stream::Subject};
 use eso_relay_lab::{
     daemon::Daemon,
     installation::{Cluster, Installation, READY},
     wait,
 };
+use futures::{StreamExt as _, stream};
 use reqwest::StatusCode;
 
-use crate::consuming::{Consuming, TEAM, drained, fill, names, strs};
+use crate::consuming::{Consuming, TEAM, drained, event, fill, names, strs};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_an_outage_each_target_is_patched_at_most_twice_and_the_other_cluster_never_noticed()
@@ -43,6 +45,31 @@ async fn after_an_outage_each_target_is_patched_at_most_twice_and_the_other_clus
         assert_eq!(last, west, "{name}: the newest event wins in both clusters");
     }
     assert_eq!(east.most_in_flight_of_any(), 1);
+}
+
+/// Ten thousand messages of one event each: nothing was packed on the way.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_of_single_events_is_coalesced_too() {
+    let names = names("db", 100);
+    let relay = Consuming::on(Cluster::stand_in("east").await.unwrap(), &strs(&names)).await;
+    let messages = (0..10_000).map(|at| {
+        let event = event(&format!("/prod/{}", names[at % names.len()]));
+        (Subject::of(&event).to_string(), encode_batch([&event]))
+    });
+    stream::iter(messages)
+        .map(async |(subject, body)| {
+            let ack = relay.jetstream.publish(subject, body).await.unwrap();
+            ack.await.unwrap();
+        })
+        .buffer_unordered(256)
+        .for_each(|()| std::future::ready(()))
+        .await;
+    let _consumer = relay.consumer("").await;
+    relay.drained().await;
+    for name in &names {
+        let patches = relay.requests().patches(TEAM, name);
+        assert!((1..=2).contains(&patches.len()), "{name}: {patches:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

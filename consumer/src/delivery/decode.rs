@@ -64,6 +64,7 @@ mod tests {
         Received {
             sequence: 7,
             attempt: 1,
+            pending: 0,
             reply: "reply".into(),
             subject: subject.into(),
             body: body.into(),

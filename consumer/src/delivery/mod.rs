@@ -19,12 +19,14 @@ use crate::engine::Sequence;
 ///
 /// It keeps its body until it is acked: a dead letter holds the event as it stood. Reading it from
 /// the stream again would need a further permission, and would fail just when the stream is ill;
-/// the price is bounded by `max_deliveries`.
+/// the worker bounds the price.
 #[derive(Debug, Clone)]
 pub struct Received {
     pub sequence: Sequence,
     /// How often the server has delivered it, this time included: 1 or more.
     pub attempt: u64,
+    /// How many messages of the durable waited behind it.
+    pub pending: u64,
     /// Where acks go. Each delivery of a message has its own.
     pub reply: Subject,
     pub subject: String,
@@ -40,11 +42,12 @@ impl Received {
     /// Copies what it keeps: a part of the connection's read buffer would hold all of that buffer.
     fn new(message: &jetstream::Message) -> Result<Self, NotADelivery> {
         let info = message.info().map_err(|_| NotADelivery)?;
-        let (sequence, delivered) = (info.stream_sequence, info.delivered);
+        let (sequence, delivered, pending) = (info.stream_sequence, info.delivered, info.pending);
         let reply = message.reply.as_ref().ok_or(NotADelivery)?;
         Ok(Self {
             sequence,
             attempt: u64::try_from(delivered).unwrap_or(0).max(1),
+            pending,
             reply: Subject::from(reply.to_string()),
             subject: message.subject.to_string(),
             body: Bytes::copy_from_slice(&message.payload),

@@ -56,6 +56,7 @@ pub fn resolve(message: &Received, objects: &Index, cluster: &Slug) -> Resolved 
         delivery: Delivery {
             sequence: message.sequence,
             attempt: message.attempt,
+            pending: message.pending,
             refreshes,
             rejected: decoded.rejected,
         },

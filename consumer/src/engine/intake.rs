@@ -11,6 +11,12 @@ use super::{
 
 impl Engine {
     pub(super) fn take(&mut self, now: Duration, delivery: Delivery) {
+        let pending = delivery.pending;
+        self.hold(now, delivery);
+        self.gather.delivered(now, pending, self.room() == 0);
+    }
+
+    fn hold(&mut self, now: Duration, delivery: Delivery) {
         let (sequence, attempt) = (delivery.sequence, delivery.attempt);
         if self.redelivered(now, sequence, attempt) {
             return;

@@ -15,6 +15,8 @@ pub struct Delivery {
     pub sequence: Sequence,
     /// How often the server has delivered it, this time included: 1 or more.
     pub attempt: u64,
+    /// How many messages waited behind it when it was delivered.
+    pub pending: u64,
     /// What its events mean: one for each pair of an event and a target.
     pub refreshes: Vec<Refresh>,
     /// Events of it that nobody can handle.

@@ -13,6 +13,7 @@
 
 mod api;
 mod backoff;
+mod gather;
 mod held;
 mod intake;
 mod io;
@@ -32,6 +33,7 @@ use fastrand::Rng;
 
 use self::{
     api::Api,
+    gather::Gather,
     held::{Storing, Working},
     lane::Lane,
     timers::{Timer, Timers},
@@ -52,6 +54,7 @@ pub struct Engine {
     targets: HashMap<Target, Work>,
     lane: Lane,
     api: Api,
+    gather: Gather,
     timers: Timers,
     outputs: VecDeque<Output>,
     stopping: bool,
@@ -68,6 +71,7 @@ impl Engine {
             storing: BTreeMap::new(),
             targets: HashMap::new(),
             api: Api::default(),
+            gather: Gather::default(),
             timers: Timers::default(),
             outputs: VecDeque::new(),
             stopping: false,
@@ -117,6 +121,10 @@ impl Engine {
         if self.stopping || self.api.is_away() {
             return 0;
         }
+        self.room()
+    }
+
+    fn room(&self) -> usize {
         let held = self.working.len() + self.storing.len();
         self.settings.max_deliveries.saturating_sub(held)
     }

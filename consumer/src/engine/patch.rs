@@ -40,7 +40,7 @@ impl Engine {
             return None;
         }
         let lane = self.lane.wake_at(self.api.most_in_flight())?;
-        Some(lane.max(self.api.next()))
+        Some(lane.max(self.api.next()).max(self.gather.next()))
     }
 
     pub(super) fn patched(

@@ -7,7 +7,8 @@ use eso_relay::stream::ACK_WAIT;
 /// The limits within which the engine works.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// How many deliveries are held at once. Default 500.
+    /// How many deliveries are held at once. Default 16,384: an
+    /// outage's backlog, so that it is coalesced.
     pub max_deliveries: usize,
     /// How many patches are under way at once, at least 1. Default 32.
     pub patches_in_flight: usize,
@@ -25,7 +26,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            max_deliveries: 500,
+            max_deliveries: 16_384,
             patches_in_flight: 32,
             patches_per_second: None,
             progress_every: ACK_WAIT / 3,

@@ -25,6 +25,7 @@ fn delivery(sequence: u64, refreshes: &[(&str, usize)]) -> Delivery {
     Delivery {
         sequence,
         attempt: 1,
+        pending: 0,
         refreshes: refreshes
             .iter()
             .map(|&(name, index)| Refresh {

@@ -15,6 +15,7 @@ pub(super) struct Held {
     messages: HashMap<Sequence, Message>,
     /// Each event with how many of the messages hold it: a replay can hold one twice.
     events: HashMap<Fingerprint, (Seen, usize)>,
+    bytes: usize,
 }
 
 struct Message {
@@ -31,6 +32,7 @@ impl Held {
             let known = self.events.entry(event.value);
             known.or_insert((event, 0)).1 += 1;
         }
+        self.bytes += received.body.len();
         let message = Message {
             received,
             events: values,
@@ -41,6 +43,7 @@ impl Held {
     /// The message and its events, which are forgotten.
     pub(super) fn remove(&mut self, sequence: Sequence) -> Option<(Received, Vec<Seen>)> {
         let message = self.messages.remove(&sequence)?;
+        self.bytes -= message.received.body.len();
         let forget = |value| match self.events.entry(value) {
             Entry::Occupied(mut known) if known.get().1 > 1 => {
                 known.get_mut().1 -= 1;
@@ -68,6 +71,11 @@ impl Held {
         events.find(|event| event.index == index)
     }
 
+    /// Of the bodies of all messages.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn len(&self) -> usize {
         self.messages.len()
     }
@@ -85,6 +93,7 @@ mod tests {
         Received {
             sequence,
             attempt: 1,
+            pending: 0,
             reply: reply.into(),
             subject: String::new(),
             body: Bytes::new(),

@@ -35,6 +35,9 @@ use crate::{
 const GAUGES: Duration = Duration::from_secs(10);
 /// How many messages or changes are taken at once, before the engine's wishes are carried out.
 const TAKE: usize = 64;
+/// Nothing more is pulled while the bodies of the held messages take so many bytes; what is on its
+/// way then, 256 messages at most, still comes.
+const HELD_BYTES: usize = 64 * 1024 * 1024;
 /// How long the last acks may take to leave.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -141,7 +144,9 @@ impl Worker {
 
     /// Nothing is pulled before the index knows every object: an event would miss some.
     fn grant(&self, credit: &watch::Sender<Credit>) {
-        let open = self.phase == Phase::Running && self.index.is_synced();
+        let open = self.phase == Phase::Running
+            && self.index.is_synced()
+            && self.held.bytes() < HELD_BYTES;
         let room = if open { self.engine.capacity() } else { 0 };
         let granted = self.taken + room as Credit;
         credit.send_if_modified(|credit| std::mem::replace(credit, granted) != granted);

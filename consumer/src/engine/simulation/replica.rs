@@ -71,7 +71,13 @@ impl Replica {
     }
 
     /// Decodes and matches a message, by what the watch has shown so far.
-    pub(super) fn matched(&self, sequence: u64, attempt: u64, message: &Message) -> Delivery {
+    pub(super) fn matched(
+        &self,
+        sequence: u64,
+        attempt: u64,
+        pending: u64,
+        message: &Message,
+    ) -> Delivery {
         let mut refreshes = Vec::new();
         let mut rejected = Vec::new();
         for (index, event) in message.events.iter().enumerate() {
@@ -97,6 +103,7 @@ impl Replica {
         Delivery {
             sequence,
             attempt,
+            pending,
             refreshes,
             rejected,
         }

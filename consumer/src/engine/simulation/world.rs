@@ -97,6 +97,7 @@ impl World {
 
     pub(super) fn deliver_to(&mut self, process: u64, sequence: u64) {
         let attempt = self.server.deliver(self.now, sequence);
+        let pending = self.server.available(self.now).len() as u64;
         let unlucky = !self.plan.calm && self.rng.u8(..50) == 0;
         let Some(replica) = self.replicas.iter_mut().find(|it| it.process == process) else {
             return;
@@ -106,7 +107,7 @@ impl World {
             replica.hold(self.now, sequence, attempt, None);
             Input::Panicked { sequence, attempt }
         } else {
-            let delivery = replica.matched(sequence, attempt, message);
+            let delivery = replica.matched(sequence, attempt, pending, message);
             replica.hold(self.now, sequence, attempt, Some(&delivery));
             Input::Delivery(delivery)
         };

@@ -41,6 +41,30 @@ fn what_arrives_during_a_patch_waits_and_goes_out_as_its_newest_value() {
 }
 
 #[test]
+fn a_backlog_is_pulled_to_its_end_and_each_target_patched_for_its_newest_event() {
+    let mut engine = engine();
+    for sequence in 1..10 {
+        let mut behind = delivery(sequence, &[("a", 0)]);
+        behind.pending = 10 - sequence;
+        assert_eq!(take(&mut engine, behind), []);
+    }
+    let last = take(&mut engine, delivery(10, &[("a", 0)]));
+    assert_eq!(last, [patch("a", 10, 0)]);
+    let done = tell(&mut engine, START, patched("a", 10, 0, Outcome::Done));
+    assert_eq!(done.len(), 10, "one patch for all: {done:?}");
+}
+
+#[test]
+fn a_backlog_without_an_end_does_not_hold_patches_back_for_ever() {
+    let mut engine = engine();
+    let mut behind = delivery(1, &[("a", 0)]);
+    behind.pending = 1_000_000;
+    assert_eq!(take(&mut engine, behind), []);
+    let (_, started) = next(&mut engine);
+    assert_eq!(started, [patch("a", 1, 0)]);
+}
+
+#[test]
 fn an_older_delivery_is_released_by_a_newer_patch_in_flight() {
     let mut engine = engine();
     take(&mut engine, delivery(5, &[("a", 0)]));

@@ -170,9 +170,10 @@ impl Api {
                 usize::try_from(count)?
             }
             Self::Real(_) => {
-                let done = [("result", "done")];
-                let metric = "eso_relay_consumer_patches_total";
-                consumer.metric(metric, &done).await? as usize
+                // Before the first patch there is no such metric.
+                let metrics = consumer.metrics().await?;
+                let done = metrics.sum("eso_relay_consumer_patches_total", &[("result", "done")]);
+                done.unwrap_or_default() as usize
             }
         })
     }

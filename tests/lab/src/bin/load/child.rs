@@ -1,6 +1,6 @@
 //! What must be measured in a process of its own: this program, started again.
 
-use std::{path::PathBuf, process::Stdio, time::Duration};
+use std::{io::Write as _, path::PathBuf, process::Stdio, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use axum::{Router, http::StatusCode, routing::post, serve::ListenerExt as _};
@@ -38,7 +38,6 @@ impl Child {
             } => burst::patch_loop(&kubeconfig, &round, objects).await?,
             Self::IndexMemory { objects } => memory::per_object(objects)?,
         };
-        use std::io::Write as _;
         writeln!(std::io::stdout(), "{figure}")?;
         Ok(())
     }

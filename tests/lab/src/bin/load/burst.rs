@@ -188,9 +188,8 @@ impl Api {
 
     fn rounds(&self, scale: Scale, objects: usize) -> usize {
         match self {
-            Self::StandIn(_) => scale.pick(5, 2),
-            Self::Real(_) if objects > 1000 => 2,
-            Self::Real(_) => scale.pick(4, 2),
+            Self::Real(_) if objects > 1000 => 3,
+            Self::StandIn(_) | Self::Real(_) => scale.pick(5, 2),
         }
     }
 }

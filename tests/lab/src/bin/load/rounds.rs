@@ -53,8 +53,15 @@ pub(crate) fn quantile(values: &[f64], share: f64) -> f64 {
     sorted.get(place).copied().unwrap_or_default()
 }
 
+/// Of an even number of values, the mean of the two in the middle: neither side is favoured.
 pub(crate) fn median(values: &[f64]) -> f64 {
-    quantile(values, 0.5)
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    match (sorted.len(), sorted.len() / 2) {
+        (0, _) => 0.0,
+        (count, middle) if count % 2 == 0 => f64::midpoint(sorted[middle - 1], sorted[middle]),
+        (_, middle) => sorted[middle],
+    }
 }
 
 /// So many of them in that time, per second.
@@ -73,6 +80,7 @@ mod tests {
         assert_eq!(median(&values).to_string(), "3");
         assert_eq!(quantile(&values, 0.99).to_string(), "5");
         assert_eq!(median(&[]).to_string(), "0");
+        assert_eq!(median(&[0.9, 1.1]).to_string(), "1");
     }
 
     #[tokio::test]

@@ -37,7 +37,7 @@ const LOOK: Duration = Duration::from_millis(2);
 pub(crate) async fn measure(scale: Scale) -> anyhow::Result<Vec<Measure>> {
     let hub = Hub::start().await?;
     let jetstream = hub.jetstream().await?;
-    let (messages, rounds) = (scale.pick(60_000, 15_000), scale.pick(5, 2));
+    let (messages, rounds) = (scale.pick(60_000, 10_000), scale.pick(5, 2));
     hub.init(&[]).await?;
     progress(&format!("backlog: storing {messages} messages"));
     store_backlog(&jetstream, messages).await?;

@@ -91,8 +91,8 @@ pub(crate) async fn play(stage: &mut Stage<'_>, tell: &Narrator) -> anyhow::Resu
 }
 
 /// Many changes of few secrets; the last value of each.
-async fn send(stage: &Stage<'_>) -> anyhow::Result<[String; PARTS.len()]> {
-    let values = PARTS.map(|_| fresh());
+async fn send(stage: &Stage<'_>) -> anyhow::Result<Vec<String>> {
+    let values: Vec<String> = PARTS.iter().map(|_| fresh()).collect();
     for (part, value) in PARTS.iter().zip(&values) {
         stage.rotate(part.key, value).await?;
     }

@@ -39,7 +39,7 @@ pub struct ConsumerConfig {
     /// How often an event may be delivered that panics or never ends. Default 20.
     #[serde(default = "default_max_attempts")]
     pub max_attempts: u64,
-    /// The most messages held at once, whose bodies together take 64 MiB at most. Default 16384.
+    /// The most messages held at once, whose bodies together take 8 MiB at most. Default 16384.
     #[serde(default = "default_max_deliveries")]
     pub max_deliveries: usize,
 }

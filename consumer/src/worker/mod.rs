@@ -37,7 +37,7 @@ const GAUGES: Duration = Duration::from_secs(10);
 const TAKE: usize = 64;
 /// Nothing more is pulled while the bodies of the held messages take so many bytes; what is on its
 /// way then, 256 messages at most, still comes.
-const HELD_BYTES: usize = 64 * 1024 * 1024;
+const HELD_BYTES: usize = 8 * 1024 * 1024;
 /// How long the last acks may take to leave.
 const FAREWELL: Duration = Duration::from_secs(2);
 

@@ -105,9 +105,7 @@ impl<P: Publish> Ingress<P> {
             Ok(accepted) => {
                 self.metrics
                     .accepted(&source.name, accepted.len(), started.elapsed());
-                // Metrics count it, the stream holds it and the consumer logs it under the same
-                // trace: a line for each would cost a seventh of the request's CPU time.
-                debug!(source = %source.name, trace, events = accepted.len(), "accepted");
+                info!(source = %source.name, trace, events = accepted.len(), "accepted");
                 json(StatusCode::ACCEPTED, &Accepted { accepted })
             }
             Err(error) => {

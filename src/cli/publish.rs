@@ -6,12 +6,11 @@ use anyhow::Context as _;
 use async_nats::jetstream::{
     Context, ErrorCode,
     context::{PublishError, PublishErrorKind},
-    message::PublishMessage,
 };
 use eso_relay::{
     Event,
-    event::{BATCH_CONTENT_TYPE, encode_batch},
-    stream::{EVENTS_HEADER, Stream, Subject},
+    event::encode_batch,
+    stream::{self, Stream, Subject},
 };
 
 const ATTEMPTS: usize = 3;
@@ -38,12 +37,7 @@ pub(super) async fn publish(jetstream: &Context, event: &Event) -> anyhow::Resul
 }
 
 async fn try_publish(jetstream: &Context, event: &Event) -> Result<u64, PublishError> {
-    let message = PublishMessage::build()
-        .message_id(&event.id)
-        .expected_stream(Stream::Events.name())
-        .header("Content-Type", BATCH_CONTENT_TYPE)
-        .header(EVENTS_HEADER, "1")
-        .payload(encode_batch([event]));
+    let message = stream::message(&event.id, 1, encode_batch([event]));
     let ack = jetstream
         .send_publish(Subject::of(event).to_string(), message)
         .await?;

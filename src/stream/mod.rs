@@ -4,6 +4,7 @@
 //! create, change or delete one.
 
 mod dead_letter;
+mod message;
 pub mod provision;
 mod spec;
 mod subject;
@@ -11,9 +12,7 @@ pub mod verify;
 
 pub use self::{
     dead_letter::{DeadLetter, Reason},
+    message::{EVENTS_HEADER, message},
     spec::{ACK_WAIT, Limits, Stream, durable},
     subject::{InvalidSubject, Subject},
 };
-
-/// In each message of the events stream: how many events it holds.
-pub const EVENTS_HEADER: &str = "Eso-Relay-Events";

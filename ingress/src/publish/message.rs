@@ -2,15 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_nats::{
-    header::{NATS_EXPECTED_STREAM, NATS_MESSAGE_ID},
-    jetstream::{self, message::PublishMessage},
-};
+use async_nats::jetstream::{self, message::PublishMessage};
 use backon::{BackoffBuilder as _, ExponentialBuilder};
-use eso_relay::{
-    event::{BATCH_CONTENT_TYPE, join_batch},
-    stream::{EVENTS_HEADER, Stream},
-};
+use eso_relay::{event::join_batch, stream};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{error, warn};
@@ -141,12 +135,7 @@ impl Message {
         let body = join_batch(submissions.iter().flat_map(|waiting| &waiting.part.events));
         let events = submissions.iter().map(|waiting| waiting.part.events.len());
         let events: usize = events.sum();
-        let outgoing = PublishMessage::build()
-            .header("Content-Type", BATCH_CONTENT_TYPE)
-            .header(NATS_MESSAGE_ID, id)
-            .header(NATS_EXPECTED_STREAM, Stream::Events.name())
-            .header(EVENTS_HEADER, events.to_string())
-            .payload(body);
+        let outgoing = stream::message(id, events, body);
         Some(Self {
             subject: gathered.subject.to_string().into(),
             outgoing,

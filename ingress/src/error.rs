@@ -25,6 +25,9 @@ pub enum Error {
     /// With the scheme to name in `WWW-Authenticate`.
     #[error("missing or wrong credentials")]
     Unauthorized(Option<&'static str>),
+    /// The sender may be right: what is needed to tell cannot be had.
+    #[error("the credentials cannot be verified now; try again")]
+    Unverifiable,
     #[error("the body is larger than this server takes")]
     TooLarge,
     #[error("the body did not arrive in time")]
@@ -35,6 +38,9 @@ pub enum Error {
     Overloaded,
     #[error(transparent)]
     Decode(#[from] DecodeError),
+    /// Well-formed, and nothing in it that changes a secret.
+    #[error("nothing in the body changes a secret")]
+    Irrelevant,
     #[error("{}", published(*.0))]
     Publish(#[from] PublishError),
 }
@@ -62,11 +68,12 @@ impl Error {
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Broken | Self::Decode(DecodeError::NotJson { .. }) => StatusCode::BAD_REQUEST,
             Self::Decode(DecodeError::Malformed(_)) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Decode(DecodeError::Irrelevant) => StatusCode::NO_CONTENT,
+            Self::Irrelevant => StatusCode::NO_CONTENT,
             Self::TooLarge
             | Self::Decode(DecodeError::TooMany(_))
             | Self::Publish(PublishError::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Overloaded
+            | Self::Unverifiable
             | Self::Publish(
                 PublishError::QueueFull
                 | PublishError::Disconnected
@@ -82,6 +89,7 @@ impl Error {
             Self::NotFound => "not_found",
             Self::Method => "method_not_allowed",
             Self::Unauthorized(_) => "unauthorized",
+            Self::Unverifiable => "unverifiable",
             Self::TooLarge | Self::Publish(PublishError::TooLarge) => "too_large",
             Self::TooSlow => "too_slow",
             Self::Broken => "broken_body",
@@ -89,7 +97,7 @@ impl Error {
             Self::Decode(DecodeError::NotJson { .. }) => "not_json",
             Self::Decode(DecodeError::Malformed(_)) => "malformed",
             Self::Decode(DecodeError::TooMany(_)) => "too_many",
-            Self::Decode(DecodeError::Irrelevant) => "irrelevant",
+            Self::Irrelevant => "irrelevant",
             Self::Publish(PublishError::QueueFull) => "queue_full",
             Self::Publish(PublishError::Disconnected) => "disconnected",
             Self::Publish(PublishError::StreamFull) => "stream_full",

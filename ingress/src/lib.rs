@@ -32,9 +32,10 @@ use tracing::warn;
 pub use self::{
     config::{IngressConfig, ShutdownConfig},
     source::{
-        FormatName, MappingConfig, OneOrMany, Pointer, SourceConfig, StoreConfig, TargetConfig,
+        FormatName, MappingConfig, OneOrMany, Pointer, Projects, SourceConfig, StoreConfig,
+        TargetConfig,
     },
-    verify::{AuthConfig, BasicConfig, BearerConfig, Encoding, HmacConfig},
+    verify::{AuthConfig, BasicConfig, BearerConfig, Encoding, HeaderConfig, HmacConfig},
     webhook::WebhookConfig,
 };
 

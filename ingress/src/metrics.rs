@@ -9,6 +9,8 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+use crate::source::Irrelevant;
+
 /// The `source` of requests that belong to none; not a slug, so no source is called so.
 const NO_SOURCE: &str = "-";
 
@@ -16,6 +18,7 @@ const NO_SOURCE: &str = "-";
 pub struct Metrics {
     webhooks: Family<Result, Counter>,
     events: Family<Source, Counter>,
+    ignored: Family<Ignored, Counter>,
     duration: Histogram,
     /// Requests being worked on.
     pub in_flight: Gauge,
@@ -28,6 +31,12 @@ pub struct Metrics {
 struct Result {
     source: String,
     result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Ignored {
+    source: String,
+    reason: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -46,6 +55,7 @@ impl Default for Metrics {
         Self {
             webhooks: Family::default(),
             events: Family::default(),
+            ignored: Family::default(),
             duration: Histogram::new(SECONDS),
             in_flight: Gauge::default(),
             connections: Gauge::default(),
@@ -67,6 +77,11 @@ impl Metrics {
             "events",
             "Events accepted and durable, by source",
             metrics.events.clone(),
+        );
+        registry.register(
+            "ignored",
+            "Elements of authenticated bodies that are no change of a secret, by source and reason",
+            metrics.ignored.clone(),
         );
         registry.register_with_unit(
             "request_duration",
@@ -106,6 +121,15 @@ impl Metrics {
         let source = source.to_string();
         let count = u64::try_from(events).unwrap_or(u64::MAX);
         self.events.get_or_create(&Source { source }).inc_by(count);
+    }
+
+    pub fn ignored(&self, source: &Slug, reasons: &[Irrelevant]) {
+        for reason in reasons {
+            let (source, reason) = (source.to_string(), reason.reason());
+            self.ignored
+                .get_or_create(&Ignored { source, reason })
+                .inc();
+        }
     }
 
     pub fn credential_failed(&self, source: &Slug) {

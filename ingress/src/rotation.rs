@@ -35,7 +35,7 @@ pub async fn watch(
 }
 
 fn look(source: &Source, metrics: &Metrics) {
-    for seen in source.scheme.credentials().refresh() {
+    for seen in source.scheme.refresh() {
         let source = &source.name;
         match seen {
             Refresh::Replaced(file) => {

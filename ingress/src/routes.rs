@@ -21,7 +21,8 @@ use crate::{
     error::{Error, json},
     metrics::{Counted, Metrics},
     publish::{PublishError, Publisher},
-    source::{Delivery, Source},
+    source::{Content, Delivery, Source},
+    verify::{self, Refused},
 };
 
 /// Where events go. The stream, or in tests a list.
@@ -124,17 +125,33 @@ impl<P: Publish> Ingress<P> {
         traceparent: TraceParent,
     ) -> Result<Vec<String>, Error> {
         let (head, body) = request.into_parts();
-        let unauthorized = |_| Error::Unauthorized(source.scheme.challenge());
-        let admitted = source.scheme.admit(&head.headers).map_err(unauthorized)?;
+        let refused = |refused| match refused {
+            Refused::Unauthorized(_) => Error::Unauthorized(source.scheme.challenge()),
+            Refused::Unavailable => Error::Unverifiable,
+        };
+        let received_at = now();
+        let presented = verify::Request {
+            headers: &head.headers,
+            query: head.uri.query(),
+            now: received_at,
+        };
+        let admitted = source.scheme.admit(&presented).await.map_err(refused)?;
         let arrived = self.budget.read(body).await?;
-        let verified = admitted.verify(arrived.bytes).map_err(unauthorized)?;
+        let verified = admitted.verify(arrived.bytes).await.map_err(refused)?;
         let delivery = Delivery {
             headers: &head.headers,
-            received_at: now(),
+            received_at,
             traceparent,
         };
-        let events = source.decode(&verified, &delivery)?;
+        let (events, ignored) = match source.decode(&verified, &delivery)? {
+            Content::Events { events, ignored } => (events, ignored),
+            Content::Handshake(_) => return Err(Error::Irrelevant),
+        };
         drop(verified);
+        self.metrics.ignored(&source.name, &ignored);
+        if events.is_empty() && !ignored.is_empty() {
+            return Err(Error::Irrelevant);
+        }
         if !events.is_empty() {
             self.publisher.publish(&events).await?;
         }

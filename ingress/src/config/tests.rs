@@ -148,7 +148,8 @@ sources:
   - name: github
     format: generic
     auth: {{ hmac-sha256: {{ secret_file: [{SECRET}, {SECRET}], header: X-Hub-Signature-256, prefix: "sha256=" }} }}
-    mapping: {{ keys: [/secret/name], id: /id, scope: {{ repository: a }} }}
+    mapping: {{ keys: [/secret/name], id: /id }}
+    scope: {{ repository: a }}
 "#
     );
     std::fs::write(&path, yaml).unwrap();

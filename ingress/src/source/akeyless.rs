@@ -3,14 +3,12 @@
 //! Three shapes are in use: an array of events, the same grouped by type, and that below
 //! `Akeyless_Events`. Periodic forwarders send many at once.
 
-use std::collections::BTreeMap;
-
-use eso_relay::event::{Keys, Kind, Match, Operation, Origin};
+use eso_relay::event::{Keys, Operation};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    Change, DecodeError, Decoded, MAX_ELEMENTS, checked_id, checked_type,
+    Change, DecodeError, Decoded, Element, Irrelevant, checked_id, checked_type,
     json::{Object, Scalar, Shape, elements, fields, place, shape, whole},
     malformed,
 };
@@ -25,7 +23,7 @@ const CHANGES: [&str; 3] = [
 /// The fields of an event that matter; `payload` is not one of them.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Element {
+struct Fields {
     event_id: Scalar,
     event_type: Scalar,
     item_name: Scalar,
@@ -41,16 +39,8 @@ pub(super) fn decode(body: &[u8]) -> Result<Decoded, DecodeError> {
             .map(|element| (None, element))
             .collect(),
     };
-    if found.len() > MAX_ELEMENTS {
-        return Err(DecodeError::TooMany(found.len()));
-    }
-    let mut changes = Vec::new();
-    for (index, (group, element)) in found.iter().enumerate() {
-        changes.extend(change(index, group.as_deref(), element)?);
-    }
-    Ok(Decoded {
-        elements: found.len(),
-        changes,
+    Decoded::each(found, |index, (group, element)| {
+        read(&place(index), group, element)
     })
 }
 
@@ -85,21 +75,16 @@ fn grouped(mut object: Object<'_>) -> Result<Vec<(Option<String>, &RawValue)>, D
     Ok(found)
 }
 
-fn change(
-    index: usize,
-    group: Option<&str>,
-    element: &RawValue,
-) -> Result<Option<Change>, DecodeError> {
-    let place = place(index);
+fn read(place: &str, group: Option<String>, element: &RawValue) -> Result<Element, DecodeError> {
     let at = |field: &str| format!("{place}: {field}");
-    let element: Element = fields(element, &place)?;
+    let element: Fields = fields(element, place)?;
     let kind = match group {
-        Some(group) => group.to_owned(),
+        Some(group) => group,
         None => element.event_type.required(&at("event_type"))?,
     };
     let kind = checked_type(kind, &at("event_type"))?;
     if !CHANGES.contains(&normal(&kind).as_str()) {
-        return Ok(None);
+        return Ok(Element::Ignored(Irrelevant::Type));
     }
     let name = match element.item_name {
         Scalar::Missing => element.name,
@@ -109,21 +94,10 @@ fn change(
         .map_err(|problem| malformed(at(&format!("item_name: {problem}"))))?;
     let id = element.event_id.optional(&at("event_id"))?;
     let id = id.map(|id| checked_id(id, &at("event_id"))).transpose()?;
-    Ok(Some(Change {
-        index,
-        origin: Origin {
-            event_id: id.clone(),
-            kind: Some(kind),
-        },
-        id,
-        kind: Kind::SecretChanged,
-        operation: Operation::Updated,
-        matches: Match::Exact(keys),
-        provider: None,
-        time: None,
-        version: None,
-        scope: BTreeMap::new(),
-    }))
+    let mut change = Change::of(keys).identified(id);
+    change.origin.kind = Some(kind);
+    change.operation = Operation::Updated;
+    Ok(change.into())
 }
 
 /// The console shows the types with spaces and capitals, and some forwarders send them so.

@@ -6,15 +6,13 @@
 
 mod own;
 
-use std::collections::BTreeMap;
-
 use eso_relay::event::{Keys, Kind, Origin};
 use http::{HeaderMap, header};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    Change, DecodeError, Decoded, Pointer, checked_id, checked_type, generic,
+    Change, DecodeError, Decoded, Element, Irrelevant, Pointer, checked_id, checked_type, generic,
     json::{Scalar, Shape, elements, fields, place, shape, whole},
     malformed,
 };
@@ -26,7 +24,6 @@ pub(super) struct Mapping {
     pub keys: Vec<Pointer>,
     /// Which types count. Empty: all.
     pub kinds: Vec<String>,
-    pub scope: BTreeMap<String, String>,
     /// Whether our own events may mean everything that the source's target allows.
     pub allow_all: bool,
 }
@@ -54,8 +51,10 @@ impl Mapping {
             .unwrap_or_default();
         match media_type.trim().to_ascii_lowercase().as_str() {
             "application/cloudevents-batch+json" => self.batch(body),
-            "application/cloudevents+json" => self.structured(0, whole(body)?).map(one),
-            _ if headers.contains_key("ce-specversion") => self.binary(headers, body).map(one),
+            "application/cloudevents+json" => self.structured(0, whole(body)?).map(Decoded::one),
+            _ if headers.contains_key("ce-specversion") => {
+                self.binary(headers, body).map(Decoded::one)
+            }
             _ => Err(malformed(
                 "not a CloudEvent: send Content-Type application/cloudevents+json, application/cloudevents-batch+json, or ce- headers",
             )),
@@ -67,17 +66,12 @@ impl Mapping {
         let Shape::Array(_) = shape(body) else {
             return Err(malformed("the body is not an array of events"));
         };
-        let elements = elements(body)?;
-        let changes = elements.iter().enumerate();
-        Ok(Decoded {
-            elements: elements.len(),
-            changes: changes
-                .filter_map(|(index, event)| self.structured(index, event).transpose())
-                .collect::<Result<_, DecodeError>>()?,
+        Decoded::each(elements(body)?, |index, event| {
+            self.structured(index, event)
         })
     }
 
-    fn structured(&self, index: usize, event: &RawValue) -> Result<Option<Change>, DecodeError> {
+    fn structured(&self, index: usize, event: &RawValue) -> Result<Element, DecodeError> {
         let attributes = fields(event, &place(index))?;
         let data = match shape(event) {
             Shape::Object(mut object) => object.remove("data"),
@@ -86,7 +80,7 @@ impl Mapping {
         self.change(index, attributes, || Ok(data))
     }
 
-    fn binary(&self, headers: &HeaderMap, body: &[u8]) -> Result<Option<Change>, DecodeError> {
+    fn binary(&self, headers: &HeaderMap, body: &[u8]) -> Result<Element, DecodeError> {
         let attribute = |name: &str| match headers.get(name) {
             None => Scalar::Missing,
             Some(value) => percent_decoded(value.as_bytes()).map_or(Scalar::Other, Scalar::Text),
@@ -111,7 +105,7 @@ impl Mapping {
         index: usize,
         attributes: Attributes,
         data: impl FnOnce() -> Result<Option<&'a RawValue>, DecodeError>,
-    ) -> Result<Option<Change>, DecodeError> {
+    ) -> Result<Element, DecodeError> {
         let place = place(index);
         let at = |field: &str| format!("{place}: {field}");
         let version = attributes.specversion.required(&at("specversion"))?;
@@ -121,7 +115,7 @@ impl Mapping {
         let kind = checked_type(attributes.kind.required(&at("type"))?, &at("type"))?;
         let own_kind = own::kind(&kind);
         if own_kind.is_none() && !generic::allowed(&self.kinds, Some(&kind)) {
-            return Ok(None);
+            return Ok(Element::Ignored(Irrelevant::Type));
         }
         let event_id = checked_id(attributes.id.required(&at("id"))?, &at("id"))?;
         let source = attributes.source.required(&at("source"))?;
@@ -140,10 +134,9 @@ impl Mapping {
         };
         let details = match details {
             Some(details) => details,
-            None => own::Details::of(self.alias(subject, data, &place)?, self.scope.clone()),
+            None => own::Details::of(self.alias(subject, data, &place)?),
         };
-        Ok(Some(Change {
-            index,
+        Ok(Element::Change(Change {
             id: Some(id),
             origin: Origin {
                 event_id: Some(event_id),
@@ -176,13 +169,6 @@ impl Mapping {
             (keys, Some(data)) => generic::keys(keys, data, place),
             (_, None) => Err(malformed(format!("{place}: data is missing"))),
         }
-    }
-}
-
-fn one(change: Option<Change>) -> Decoded {
-    Decoded {
-        elements: 1,
-        changes: change.into_iter().collect(),
     }
 }
 

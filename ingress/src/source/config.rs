@@ -1,15 +1,15 @@
 //! One entry of `sources:`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use eso_relay::{
     Slug,
-    config::ConfigError,
+    config::{ConfigError, duration},
     event::{Pattern, StoreKind, StorePattern, Target},
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Format, Pointer, Source, cloudevents, generic, slug};
+use super::{Format, Pointer, Source, aws_sns::Topics, cloudevents, doppler, generic, slug};
 use crate::verify::{AuthConfig, Scheme};
 
 /// A sender, at `POST /v1/hooks/<name>`.
@@ -19,24 +19,61 @@ pub struct SourceConfig {
     pub name: Slug,
     pub format: FormatName,
     pub auth: AuthConfig,
-    /// Whose keys they are. Default: `akeyless` for that format, else `generic`, which matches by
+    /// Whose keys they are. Default: the format's own provider; else `generic`, which matches by
     /// key whatever provider a store has.
     #[serde(default)]
     pub provider: Option<Slug>,
     /// What the events may reach: the tenancy boundary. Default: everything.
     #[serde(default)]
     pub target: Option<TargetConfig>,
-    /// Where things stand in the body; for `generic` and `cloudevents`.
+    /// What is known of the place whose secrets these are, whatever the payload says: attributes
+    /// such as `project` or `region`. Stores that are known to be elsewhere are not reached.
+    #[serde(default)]
+    pub scope: BTreeMap<String, String>,
+    /// Where things stand in the body; for `cloudevents`, `generic`, `github`, `gitlab` and
+    /// `standard-webhooks`.
     #[serde(default)]
     pub mapping: Option<MappingConfig>,
+    /// `aws-sns`: the ARNs of the topics that may send; at least one.
+    #[serde(default)]
+    pub topics: Vec<String>,
+    /// `gcp-pubsub`, `infisical`: the sender's project (number, id or name) → the project as the
+    /// stores write it.
+    #[serde(default)]
+    pub projects: Projects,
+    /// `vault-audit`: answer 2xx even when the event could not be stored and is lost, because
+    /// OpenBao stops serving when its only audit device fails. Default `false`.
+    #[serde(default)]
+    pub fail_open: bool,
+    /// Older changes are ignored, by the time that the event itself states. Default: no bound.
+    #[serde(default, with = "duration::optional")]
+    pub max_age: Option<Duration>,
 }
 
+/// The sender's project → the project as the stores write it.
+pub type Projects = BTreeMap<String, String>;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum FormatName {
     Akeyless,
-    Generic,
+    #[serde(rename = "aws-eventbridge")]
+    AwsEventBridge,
+    AwsSns,
+    AzureEventGrid,
+    #[serde(rename = "cloudevents")]
     CloudEvents,
+    Doppler,
+    GcpPubsub,
+    Generic,
+    Github,
+    Gitlab,
+    IbmSecretsManager,
+    Infisical,
+    PulumiEsc,
+    StandardWebhooks,
+    VaultAudit,
+    VaultEvents,
 }
 
 /// An empty list does not restrict. In a pattern `*` stands for any run of characters.
@@ -75,9 +112,6 @@ pub struct MappingConfig {
     pub types: Vec<String>,
     /// `generic`: RFC 3339 or Unix time.
     pub time: Option<Pointer>,
-    /// Attributes of the place whose secrets these are. Without `keys` (`generic`) an event means
-    /// all of it.
-    pub scope: BTreeMap<String, String>,
     /// `cloudevents`: whether an event may mean everything that `target` allows. Default `false`.
     pub allow_all: bool,
 }
@@ -97,15 +131,17 @@ impl SourceConfig {
     }
 
     pub(super) fn open_with(&self, scheme: Scheme) -> Result<Source, ConfigError> {
+        let format = self.check().and_then(|()| self.format());
+        let provider = || self.format.provider().map(slug);
         Ok(Source {
             name: self.name.clone(),
             scheme,
-            provider: match self.format {
-                FormatName::Akeyless => self.provider.clone().or_else(|| Some(slug("akeyless"))),
-                FormatName::Generic | FormatName::CloudEvents => self.provider.clone(),
-            },
-            format: self.format().map_err(|problem| self.problem(problem))?,
+            fail_open: self.fail_open,
+            provider: self.provider.clone().or_else(provider),
+            format: format.map_err(|problem| self.problem(&problem))?,
             target: self.target.as_ref().map(TargetConfig::target),
+            scope: self.scope.clone(),
+            max_age: self.max_age,
         })
     }
 
@@ -113,51 +149,141 @@ impl SourceConfig {
         ConfigError::Invalid(format!("source `{}`: {problem}", self.name))
     }
 
-    fn format(&self) -> Result<Format, &'static str> {
+    /// Whether every setting belongs to the format.
+    fn check(&self) -> Result<(), String> {
+        use FormatName as F;
+        for (setting, given, formats) in [
+            (
+                "mapping",
+                self.mapping.is_some(),
+                &[
+                    F::CloudEvents,
+                    F::Generic,
+                    F::Github,
+                    F::Gitlab,
+                    F::StandardWebhooks,
+                ][..],
+            ),
+            ("topics", !self.topics.is_empty(), &[F::AwsSns]),
+            (
+                "projects",
+                !self.projects.is_empty(),
+                &[F::GcpPubsub, F::Infisical],
+            ),
+            ("fail_open", self.fail_open, &[F::VaultAudit]),
+        ] {
+            if given && !formats.contains(&self.format) {
+                return Err(format!(
+                    "format {} does not take it: remove `{setting}`",
+                    self.format
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn format(&self) -> Result<Format, String> {
+        Ok(match self.format {
+            FormatName::Akeyless => Format::Akeyless,
+            FormatName::AwsEventBridge => Format::AwsEventBridge,
+            FormatName::AwsSns if self.topics.is_empty() => {
+                return Err("format aws-sns needs `topics`, the ARNs of the topics that may send: anybody with an AWS account can sign messages of a topic of theirs".to_owned());
+            }
+            FormatName::AwsSns => Format::AwsSns(Topics(self.topics.clone())),
+            FormatName::AzureEventGrid => Format::AzureEventGrid,
+            FormatName::CloudEvents => Format::CloudEvents(self.cloudevents()?),
+            FormatName::Doppler if self.scope.is_empty() => {
+                Format::Doppler(doppler::Payload::Default)
+            }
+            FormatName::Doppler => Format::Doppler(doppler::Payload::Custom),
+            FormatName::GcpPubsub => Format::GcpPubsub(self.projects.clone()),
+            FormatName::Generic => Format::Generic(self.generic()?),
+            FormatName::Github => Format::Github(self.generic()?),
+            FormatName::Gitlab => Format::Gitlab(self.generic()?),
+            FormatName::IbmSecretsManager => Format::IbmSecretsManager,
+            FormatName::Infisical => Format::Infisical(self.projects.clone()),
+            FormatName::PulumiEsc => Format::PulumiEsc,
+            FormatName::StandardWebhooks => Format::StandardWebhooks(self.generic()?),
+            FormatName::VaultAudit => Format::VaultAudit,
+            FormatName::VaultEvents => Format::VaultEvents,
+        })
+    }
+
+    fn generic(&self) -> Result<generic::Mapping, String> {
         let mapping = self.mapping.clone().unwrap_or_default();
-        let keys = match mapping.keys {
-            None => Vec::new(),
-            Some(OneOrMany::One(key)) => vec![key],
-            Some(OneOrMany::Many(keys)) => keys,
-        };
-        match self.format {
-            FormatName::Akeyless if self.mapping.is_some() => {
-                Err("format akeyless is fixed: remove `mapping`")
-            }
-            FormatName::Akeyless => Ok(Format::Akeyless),
-            FormatName::Generic if keys.is_empty() && mapping.scope.is_empty() => {
-                Err("format generic needs `mapping.keys`, such as /secret/name, or `mapping.scope`")
-            }
-            FormatName::Generic if !mapping.types.is_empty() && mapping.kind.is_none() => {
-                Err("`mapping.types` needs `mapping.type`: say where the type stands")
-            }
-            FormatName::Generic if mapping.allow_all => {
-                Err("`mapping.allow_all` belongs to format cloudevents: remove it")
-            }
-            FormatName::Generic => Ok(Format::Generic(generic::Mapping {
-                events: mapping.events,
-                keys,
-                id: mapping.id,
-                kind: mapping.kind,
-                kinds: mapping.types,
-                time: mapping.time,
-                scope: mapping.scope,
-            })),
-            FormatName::CloudEvents
-                if [mapping.events, mapping.id, mapping.kind, mapping.time]
-                    .iter()
-                    .any(Option::is_some) =>
-            {
-                Err(
-                    "a CloudEvent has its own id, type and time: remove events, id, type and time from `mapping`",
-                )
-            }
-            FormatName::CloudEvents => Ok(Format::CloudEvents(cloudevents::Mapping {
-                keys,
-                kinds: mapping.types,
-                scope: mapping.scope,
-                allow_all: mapping.allow_all,
-            })),
+        let refuse = |problem: &str| Err(format!("format {}: {problem}", self.format));
+        let keys = mapping.keys.map_or_else(Vec::new, OneOrMany::into_vec);
+        if keys.is_empty() && self.scope.is_empty() {
+            return refuse("set `mapping.keys`, such as /secret/name, or `scope`");
+        }
+        // The headers of the other formats tell the type.
+        if self.format == FormatName::Generic && !mapping.types.is_empty() && mapping.kind.is_none()
+        {
+            return refuse("`mapping.types` needs `mapping.type`: say where the type stands");
+        }
+        if mapping.allow_all {
+            return refuse("`mapping.allow_all` belongs to format cloudevents: remove it");
+        }
+        Ok(generic::Mapping {
+            events: mapping.events,
+            keys,
+            id: mapping.id,
+            kind: mapping.kind,
+            kinds: mapping.types,
+            time: mapping.time,
+        })
+    }
+
+    fn cloudevents(&self) -> Result<cloudevents::Mapping, String> {
+        let mapping = self.mapping.clone().unwrap_or_default();
+        let fixed = [mapping.events, mapping.id, mapping.kind, mapping.time];
+        if fixed.iter().any(Option::is_some) {
+            return Err(
+                "a CloudEvent has its own id, type and time: remove events, id, type and time from `mapping`".to_owned(),
+            );
+        }
+        Ok(cloudevents::Mapping {
+            keys: mapping.keys.map_or_else(Vec::new, OneOrMany::into_vec),
+            kinds: mapping.types,
+            allow_all: mapping.allow_all,
+        })
+    }
+}
+
+impl FormatName {
+    /// Whose keys the events name, where the format tells; AWS's formats say it event by event.
+    fn provider(self) -> Option<&'static str> {
+        match self {
+            Self::Akeyless => Some("akeyless"),
+            Self::AzureEventGrid => Some("azure-kv"),
+            Self::Doppler => Some("doppler"),
+            Self::GcpPubsub => Some("gcp-sm"),
+            Self::IbmSecretsManager => Some("ibm"),
+            Self::Infisical => Some("infisical"),
+            Self::PulumiEsc => Some("pulumi"),
+            Self::VaultAudit | Self::VaultEvents => Some("vault"),
+            Self::AwsEventBridge
+            | Self::AwsSns
+            | Self::CloudEvents
+            | Self::Generic
+            | Self::Github
+            | Self::Gitlab
+            | Self::StandardWebhooks => None,
+        }
+    }
+}
+
+impl std::fmt::Display for FormatName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.serialize(f)
+    }
+}
+
+impl<T> OneOrMany<T> {
+    fn into_vec(self) -> Vec<T> {
+        match self {
+            Self::One(one) => vec![one],
+            Self::Many(many) => many,
         }
     }
 }

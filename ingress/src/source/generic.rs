@@ -1,13 +1,11 @@
 //! Any JSON: the configuration says where the keys, the id, the type and the time stand.
 
-use std::collections::BTreeMap;
-
-use eso_relay::event::{Keys, Kind, Match, Operation, Origin};
+use eso_relay::event::{Keys, Kind, Match};
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 
 use super::{
-    Change, DecodeError, Decoded, Pointer, checked_id, checked_type,
+    Change, DecodeError, Decoded, Element, Irrelevant, Pointer, checked_id, checked_type,
     json::{Scalar, Shape, elements, place, shape, whole},
     malformed,
 };
@@ -16,18 +14,26 @@ use super::{
 pub(super) struct Mapping {
     /// The event or the array of events; the whole body by default.
     pub events: Option<Pointer>,
-    /// Aliases of one secret. Without any, an event means all of `scope`.
+    /// Aliases of one secret. Without any, an event means all of the source's `scope`.
     pub keys: Vec<Pointer>,
     pub id: Option<Pointer>,
     pub kind: Option<Pointer>,
     /// Which types count. Empty: all.
     pub kinds: Vec<String>,
     pub time: Option<Pointer>,
-    pub scope: BTreeMap<String, String>,
+}
+
+/// What the headers say of the body, where the sender has such headers. The mapping's own `id` and
+/// `type` come first.
+#[derive(Default)]
+pub(super) struct Envelope {
+    /// The same again when the sender tries again.
+    pub id: Option<String>,
+    pub kind: Option<String>,
 }
 
 impl Mapping {
-    pub(super) fn decode(&self, body: &[u8]) -> Result<Decoded, DecodeError> {
+    pub(super) fn decode(&self, envelope: Envelope, body: &[u8]) -> Result<Decoded, DecodeError> {
         let body = whole(body)?;
         let events = match &self.events {
             None => body,
@@ -35,40 +41,37 @@ impl Mapping {
                 .find(body)
                 .ok_or_else(|| malformed(format!("{} is missing", events.as_str())))?,
         };
-        let elements = elements(events)?;
-        let changes = elements.iter().enumerate();
-        Ok(Decoded {
-            elements: elements.len(),
-            changes: changes
-                .filter_map(|(index, element)| self.change(index, element).transpose())
-                .collect::<Result<_, DecodeError>>()?,
+        Decoded::each(elements(events)?, |index, element| {
+            self.element(&envelope, &place(index), element)
         })
     }
 
-    fn change(&self, index: usize, element: &RawValue) -> Result<Option<Change>, DecodeError> {
-        let place = place(index);
+    fn element(
+        &self,
+        envelope: &Envelope,
+        place: &str,
+        element: &RawValue,
+    ) -> Result<Element, DecodeError> {
         let Shape::Object(_) = shape(element) else {
             return Err(malformed(format!("{place} is not an object")));
         };
+        let at = |pointer: &Pointer| format!("{place}: {}", pointer.as_str());
         let text = |pointer: &Option<Pointer>| match pointer {
             None => Ok(None),
-            Some(pointer) => {
-                let at = format!("{place}: {}", pointer.as_str());
-                scalar(pointer, element).optional(&at)
-            }
+            Some(pointer) => scalar(pointer, element).optional(&at(pointer)),
         };
-        let at = |pointer: &Option<Pointer>| {
-            format!("{place}: {}", pointer.as_ref().map_or("", Pointer::as_str))
-        };
+        let at = |pointer: &Option<Pointer>| pointer.as_ref().map_or(String::new(), at);
         let kind = text(&self.kind)?
             .map(|kind| checked_type(kind, &at(&self.kind)))
-            .transpose()?;
+            .transpose()?
+            .or_else(|| envelope.kind.clone());
         if !allowed(&self.kinds, kind.as_deref()) {
-            return Ok(None);
+            return Ok(Element::Ignored(Irrelevant::Type));
         }
         let id = text(&self.id)?
             .map(|id| checked_id(id, &at(&self.id)))
-            .transpose()?;
+            .transpose()?
+            .or_else(|| envelope.id.clone());
         // A time that cannot be read is no reason to miss a change.
         let time = self
             .time
@@ -77,29 +80,15 @@ impl Mapping {
                 Scalar::Text(text) => timestamp(&text),
                 Scalar::Missing | Scalar::Other => None,
             });
-        let (kind_of_event, matches) = if self.keys.is_empty() {
-            (Kind::ScopeChanged, Match::Scope)
+        let mut change = if self.keys.is_empty() {
+            Change::new(Kind::ScopeChanged, Match::Scope)
         } else {
-            (
-                Kind::SecretChanged,
-                Match::Exact(keys(&self.keys, element, &place)?),
-            )
-        };
-        Ok(Some(Change {
-            index,
-            origin: Origin {
-                event_id: id.clone(),
-                kind,
-            },
-            id,
-            kind: kind_of_event,
-            operation: Operation::Unknown,
-            matches,
-            provider: None,
-            time,
-            version: None,
-            scope: self.scope.clone(),
-        }))
+            Change::of(keys(&self.keys, element, place)?)
+        }
+        .identified(id);
+        change.origin.kind = kind;
+        change.time = time;
+        Ok(change.into())
     }
 }
 

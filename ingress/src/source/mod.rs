@@ -5,51 +5,84 @@
 //! ```
 
 mod akeyless;
+mod aws_eventbridge;
+mod aws_sns;
+mod azure_event_grid;
 mod cloudevents;
 mod config;
+mod doppler;
+mod element;
+mod gcp_pubsub;
 mod generic;
+mod github;
+mod gitlab;
+mod ibm_secrets_manager;
+mod infisical;
 mod json;
 mod pointer;
+mod pulumi_esc;
 mod seed;
+mod standard_webhooks;
+mod vault_audit;
+mod vault_events;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use eso_relay::{
     Event, Slug,
-    event::{GENERIC, Kind, Match, Operation, Origin, Target, Version},
+    event::{GENERIC, Target},
     trace::TraceParent,
 };
 use http::HeaderMap;
 use jiff::Timestamp;
 
+use self::element::{Body, Change, Decoded, Element, checked_id, checked_type};
 pub use self::{
-    config::{FormatName, MappingConfig, OneOrMany, SourceConfig, StoreConfig, TargetConfig},
+    config::{
+        FormatName, MappingConfig, OneOrMany, Projects, SourceConfig, StoreConfig, TargetConfig,
+    },
+    element::{Handshake, Irrelevant},
     pointer::Pointer,
 };
 use crate::verify::{Scheme, Verified};
 
 /// The most elements of one body; an Akeyless runner that forwards once a day stays below.
 const MAX_ELEMENTS: usize = 10_000;
-/// Leaves room for `/<index>` below the 512 bytes that an event id may have.
-const MAX_ID_BYTES: usize = 480;
-const MAX_TYPE_BYTES: usize = 256;
-
 /// A configured sender: who it is, how it proves that, what it says and what it may reach.
 pub struct Source {
     pub name: Slug,
     pub scheme: Scheme,
+    /// Answers 2xx even when nothing could be stored, for a sender that would stop working.
+    pub fail_open: bool,
     format: Format,
     /// `None` takes the provider that an event of our own names.
     provider: Option<Slug>,
     target: Option<Target>,
+    /// What the configuration knows of the place whose secrets these are. It outweighs the payload.
+    scope: BTreeMap<String, String>,
+    /// Changes that are older are ignored.
+    max_age: Option<Duration>,
 }
 
 /// What the body looks like. One file per format.
 enum Format {
     Akeyless,
-    Generic(generic::Mapping),
+    AwsEventBridge,
+    AwsSns(aws_sns::Topics),
+    AzureEventGrid,
     CloudEvents(cloudevents::Mapping),
+    Doppler(doppler::Payload),
+    GcpPubsub(config::Projects),
+    Generic(generic::Mapping),
+    Github(generic::Mapping),
+    Gitlab(generic::Mapping),
+    IbmSecretsManager,
+    Infisical(config::Projects),
+    PulumiEsc,
     Seed,
+    StandardWebhooks(generic::Mapping),
+    VaultAudit,
+    VaultEvents,
 }
 
 /// What is known of a request besides its body.
@@ -59,27 +92,15 @@ pub struct Delivery<'a> {
     pub traceparent: TraceParent,
 }
 
-/// What a format read out of a body.
-struct Decoded {
-    /// Of how many elements the body consists, the irrelevant ones included.
-    elements: usize,
-    changes: Vec<Change>,
-}
-
-/// One change, as the sender tells it.
-struct Change {
-    /// Its place in the body.
-    index: usize,
-    /// The sender's id, if it is the same again when the sender tries again.
-    id: Option<String>,
-    origin: Origin,
-    kind: Kind,
-    operation: Operation,
-    matches: Match,
-    provider: Option<Slug>,
-    time: Option<Timestamp>,
-    version: Option<Version>,
-    scope: BTreeMap<String, String>,
+/// What an authenticated body means.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Content {
+    Events {
+        events: Vec<Event>,
+        /// Why each of the other elements is none.
+        ignored: Vec<Irrelevant>,
+    },
+    Handshake(Handshake),
 }
 
 /// Why a body gives no events. Names fields and places, never what stands there.
@@ -91,9 +112,6 @@ pub enum DecodeError {
     Malformed(String),
     #[error("the body has {0} elements, the most is {MAX_ELEMENTS}: send fewer at once")]
     TooMany(usize),
-    /// Well-formed, and nothing in it that changes a secret.
-    #[error("nothing in the body changes a secret")]
-    Irrelevant,
 }
 
 impl Source {
@@ -102,45 +120,59 @@ impl Source {
         Self {
             name: slug("webhook"),
             scheme,
+            fail_open: false,
             format: Format::Seed,
             provider: None,
             target: None,
+            scope: BTreeMap::new(),
+            max_age: None,
         }
     }
 
     /// All events of the body, or none: one malformed element refuses the whole.
-    pub fn decode(
-        &self,
-        body: &Verified,
-        delivery: &Delivery<'_>,
-    ) -> Result<Vec<Event>, DecodeError> {
-        let body = body.bytes();
-        let decoded = match &self.format {
-            Format::Akeyless => akeyless::decode(body)?,
-            Format::Generic(mapping) => mapping.decode(body)?,
-            Format::CloudEvents(mapping) => mapping.decode(delivery.headers, body)?,
-            Format::Seed => seed::decode(body)?,
+    pub fn decode(&self, body: &Verified, delivery: &Delivery<'_>) -> Result<Content, DecodeError> {
+        let decoded = match self.format.decode(delivery.headers, body.bytes())? {
+            Body::Handshake(handshake) => return Ok(Content::Handshake(handshake)),
+            Body::Decoded(decoded) => decoded,
         };
-        let nothing_is_fine = matches!(self.format, Format::Seed);
-        if decoded.changes.is_empty() && !nothing_is_fine {
-            return Err(DecodeError::Irrelevant);
-        }
         let fresh = fresh_id(delivery.received_at);
         let several = decoded.elements > 1;
-        let events = decoded.changes.into_iter();
-        Ok(events
-            .map(|change| self.event(change, several, &fresh, delivery))
-            .collect())
+        let (mut events, mut ignored) =
+            (Vec::with_capacity(decoded.changes.len()), decoded.ignored);
+        for (index, change) in decoded.changes {
+            if self.is_too_old(&change, delivery.received_at) {
+                ignored.push(Irrelevant::TooOld);
+            } else {
+                let id = change.id.as_deref().unwrap_or(&fresh);
+                let id = if several {
+                    format!("{id}/{index}")
+                } else {
+                    id.to_owned()
+                };
+                events.push(self.event(id, change, delivery));
+            }
+        }
+        // The seed answered an empty array like any other.
+        let nothing_is_fine = matches!(self.format, Format::Seed);
+        if events.is_empty() && ignored.is_empty() && !nothing_is_fine {
+            ignored.push(Irrelevant::Empty);
+        }
+        Ok(Content::Events { events, ignored })
     }
 
-    fn event(&self, change: Change, several: bool, fresh: &str, delivery: &Delivery<'_>) -> Event {
-        let id = change.id.as_deref().unwrap_or(fresh);
+    fn is_too_old(&self, change: &Change, now: Timestamp) -> bool {
+        let age = change.time.map(|time| now.duration_since(time));
+        let (Some(age), Some(max_age)) = (age, self.max_age) else {
+            return false;
+        };
+        Duration::try_from(age).is_ok_and(|age| age > max_age)
+    }
+
+    fn event(&self, id: String, change: Change, delivery: &Delivery<'_>) -> Event {
+        let mut scope = change.scope;
+        scope.extend(self.scope.clone());
         Event {
-            id: if several {
-                format!("{id}/{}", change.index)
-            } else {
-                id.to_owned()
-            },
+            id,
             source: self.name.clone(),
             kind: change.kind,
             time: change.time,
@@ -153,11 +185,37 @@ impl Source {
             operation: change.operation,
             matches: change.matches,
             version: change.version,
-            scope: change.scope,
+            scope,
             target: self.target.clone(),
             received_at: delivery.received_at,
             origin: change.origin,
         }
+    }
+}
+
+impl Format {
+    fn decode(&self, headers: &HeaderMap, body: &[u8]) -> Result<Body, DecodeError> {
+        Ok(Body::Decoded(match self {
+            Self::AwsSns(topics) => return topics.decode(body),
+            Self::AzureEventGrid => return azure_event_grid::decode(headers, body),
+            Self::Akeyless => akeyless::decode(body)?,
+            Self::AwsEventBridge => aws_eventbridge::decode(body)?,
+            Self::CloudEvents(mapping) => mapping.decode(headers, body)?,
+            Self::Doppler(payload) => payload.decode(body)?,
+            Self::GcpPubsub(projects) => gcp_pubsub::decode(projects, headers, body)?,
+            Self::Generic(mapping) => mapping.decode(generic::Envelope::default(), body)?,
+            Self::Github(mapping) => mapping.decode(github::envelope(headers)?, body)?,
+            Self::Gitlab(mapping) => mapping.decode(gitlab::envelope(headers)?, body)?,
+            Self::IbmSecretsManager => ibm_secrets_manager::decode(body)?,
+            Self::Infisical(projects) => infisical::decode(projects, body)?,
+            Self::PulumiEsc => pulumi_esc::decode(headers, body)?,
+            Self::Seed => seed::decode(body)?,
+            Self::StandardWebhooks(mapping) => {
+                mapping.decode(standard_webhooks::envelope(headers)?, body)?
+            }
+            Self::VaultAudit => vault_audit::decode(body)?,
+            Self::VaultEvents => vault_events::decode(body)?,
+        }))
     }
 }
 
@@ -179,26 +237,6 @@ fn slug(name: &'static str) -> Slug {
 
 fn malformed(what: impl Into<String>) -> DecodeError {
     DecodeError::Malformed(what.into())
-}
-
-/// `at`: the field, for the message.
-fn checked_id(id: String, at: &str) -> Result<String, DecodeError> {
-    if id.is_empty() || id.len() > MAX_ID_BYTES || id.chars().any(char::is_control) {
-        return Err(malformed(format!(
-            "{at} is not an id of 1 to {MAX_ID_BYTES} bytes without control characters"
-        )));
-    }
-    Ok(id)
-}
-
-/// `at`: the field, for the message.
-fn checked_type(kind: String, at: &str) -> Result<String, DecodeError> {
-    if kind.len() > MAX_TYPE_BYTES || kind.chars().any(char::is_control) {
-        return Err(malformed(format!(
-            "{at} is not a type of at most {MAX_TYPE_BYTES} bytes without control characters"
-        )));
-    }
-    Ok(kind)
 }
 
 #[cfg(test)]

@@ -1,16 +1,23 @@
-//! The `auth:` section of a source: exactly one scheme.
+//! The `auth:` section of a source: one scheme, or several.
 
 use eso_relay::config::{ConfigError, SecretFiles};
 use serde::{Deserialize, Serialize};
 
-use super::{Basic, Bearer, Credentials, Hmac, Scheme};
+use super::{Basic, Bearer, Credentials, HeaderConfig, HmacConfig, Scheme};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AuthConfig {
+    /// Everybody who reaches the port may send; announced at every start.
+    None,
     Basic(BasicConfig),
     Bearer(BearerConfig),
+    Header(HeaderConfig),
     HmacSha256(HmacConfig),
+    /// All of them must hold.
+    All(Vec<AuthConfig>),
+    /// One of them must hold.
+    Any(Vec<AuthConfig>),
 }
 
 /// HTTP Basic (RFC 7617).
@@ -30,36 +37,19 @@ pub struct BearerConfig {
     pub token_file: SecretFiles,
 }
 
-/// HMAC-SHA256 over the raw body, in a header.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct HmacConfig {
-    /// One file or several; a signature by the secret of each is valid.
-    pub secret_file: SecretFiles,
-    /// The header of the signature, such as `X-Hub-Signature-256`.
-    pub header: String,
-    /// What stands before the signature, such as `sha256=`. Default: nothing.
-    #[serde(default)]
-    pub prefix: String,
-    /// Default `hex`.
-    #[serde(default)]
-    pub encoding: Encoding,
-}
-
-/// How the signature is written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Encoding {
-    #[default]
-    Hex,
-    /// Standard alphabet, padded (RFC 4648 §4).
-    Base64,
-}
-
 impl AuthConfig {
     /// Reads the secrets. A missing or empty file is an error, never an open door.
     pub fn open(&self) -> Result<Scheme, ConfigError> {
+        let several = |several: &[Self], name: &str| {
+            if several.is_empty() {
+                return Err(ConfigError::Invalid(format!(
+                    "auth.{name} is empty: list the schemes, or write `auth: none`"
+                )));
+            }
+            several.iter().map(Self::open).collect()
+        };
         Ok(match self {
+            Self::None => Scheme::None,
             Self::Basic(config) => {
                 if config.username.contains(':') {
                     return Err(ConfigError::Invalid(
@@ -72,19 +62,10 @@ impl AuthConfig {
             Self::Bearer(config) => Scheme::Bearer(Bearer {
                 tokens: Credentials::open(&config.token_file)?,
             }),
-            Self::HmacSha256(config) => {
-                let header = config.header.parse().map_err(|_| {
-                    ConfigError::Invalid(
-                        "auth.hmac-sha256.header is not the name of a header: set one such as X-Hub-Signature-256".to_owned(),
-                    )
-                })?;
-                Scheme::Hmac(Hmac {
-                    secrets: Credentials::open(&config.secret_file)?,
-                    header,
-                    prefix: config.prefix.clone(),
-                    encoding: config.encoding,
-                })
-            }
+            Self::Header(config) => Scheme::Header(config.open()?),
+            Self::HmacSha256(config) => Scheme::Hmac(config.open()?),
+            Self::All(schemes) => Scheme::All(several(schemes, "all")?),
+            Self::Any(schemes) => Scheme::Any(several(schemes, "any")?),
         })
     }
 }

@@ -1,32 +1,51 @@
 //! Who is asking: headers first, then the raw bytes, both before anything is parsed.
 //!
 //! ```text
-//! headers ──Scheme::admit──▶ Admitted ──(read the body)──▶ Admitted::verify ──▶ Verified
+//! Request (headers, query) ──Scheme::admit──▶ Admitted ──(read the body)──▶ Admitted::verify ──▶ Verified
 //! ```
 
 mod basic;
 mod bearer;
 mod config;
 mod credentials;
+mod header;
 mod hmac;
 
 use bytes::Bytes;
 use http::HeaderMap;
+use jiff::Timestamp;
 use ring::hmac::{HMAC_SHA256, Key, sign, verify};
 
 pub use self::{
     basic::Basic,
     bearer::Bearer,
-    config::{AuthConfig, BasicConfig, BearerConfig, Encoding, HmacConfig},
+    config::{AuthConfig, BasicConfig, BearerConfig},
     credentials::{Credentials, Refresh},
-    hmac::Hmac,
+    header::{Header, HeaderConfig},
+    hmac::{Encoding, Hmac, HmacConfig},
 };
 
 /// How a source proves itself. One file per scheme.
 pub enum Scheme {
+    /// Whoever knows the path is believed.
+    None,
     Basic(Basic),
     Bearer(Bearer),
+    Header(Header),
     Hmac(Hmac),
+    /// Every one of them holds.
+    All(Vec<Scheme>),
+    /// At least one of them holds.
+    Any(Vec<Scheme>),
+}
+
+/// What a request shows of its sender, besides its body.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    pub headers: &'a HeaderMap,
+    pub query: Option<&'a str>,
+    /// When it arrived: signed times are compared with it.
+    pub now: Timestamp,
 }
 
 /// A request whose headers are in order. A signature still has to fit its body.
@@ -34,7 +53,9 @@ pub struct Admitted<'a>(Pending<'a>);
 
 enum Pending<'a> {
     Nothing,
-    Signature { hmac: &'a Hmac, tag: Vec<u8> },
+    Hmac(hmac::Claim<'a>),
+    All(Vec<Pending<'a>>),
+    Any(Vec<Pending<'a>>),
 }
 
 /// The exact bytes of an authenticated request. Only [`Admitted::verify`] makes one.
@@ -46,45 +67,125 @@ pub struct Verified(Bytes);
 #[error("missing or wrong credentials")]
 pub struct Unauthorized;
 
+/// Why a request is not believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    #[error(transparent)]
+    Unauthorized(#[from] Unauthorized),
+    /// What is needed to tell, such as the issuer's keys, cannot be had now. The sender tries again.
+    #[error("the credentials cannot be verified now")]
+    Unavailable,
+}
+
 impl Scheme {
-    /// Looks at the headers alone, so that a stranger's body is never read.
-    pub fn admit(&self, headers: &HeaderMap) -> Result<Admitted<'_>, Unauthorized> {
-        let pending = match self {
-            Self::Basic(basic) => basic.check(headers).map(|()| Pending::Nothing)?,
-            Self::Bearer(bearer) => bearer.check(headers).map(|()| Pending::Nothing)?,
-            Self::Hmac(hmac) => Pending::Signature {
-                tag: hmac.tag(headers)?,
-                hmac,
-            },
-        };
-        Ok(Admitted(pending))
+    /// Looks at all but the body, so that a stranger's body is never read.
+    pub async fn admit<'a>(&'a self, request: &Request<'_>) -> Result<Admitted<'a>, Refused> {
+        self.pending(request).await.map(Admitted)
     }
 
-    /// For `WWW-Authenticate` (RFC 9110 §11.6.1); a signature has no registered scheme.
+    async fn pending<'a>(&'a self, request: &Request<'_>) -> Result<Pending<'a>, Refused> {
+        match self {
+            Self::None => {}
+            Self::Basic(basic) => basic.check(request.headers)?,
+            Self::Bearer(bearer) => bearer.check(request.headers)?,
+            Self::Header(header) => header.check(request)?,
+            Self::Hmac(hmac) => return Ok(Pending::Hmac(hmac.claim(request)?)),
+            Self::All(schemes) => {
+                let mut all = Vec::with_capacity(schemes.len());
+                for scheme in schemes {
+                    all.push(Box::pin(scheme.pending(request)).await?);
+                }
+                return Ok(Pending::All(all));
+            }
+            Self::Any(schemes) => {
+                let (mut any, mut refused) = (Vec::new(), Unauthorized.into());
+                for scheme in schemes {
+                    match Box::pin(scheme.pending(request)).await {
+                        Ok(pending) => any.push(pending),
+                        Err(other) => refused = worse(refused, other),
+                    }
+                }
+                return if any.is_empty() {
+                    Err(refused)
+                } else {
+                    Ok(Pending::Any(any))
+                };
+            }
+        }
+        Ok(Pending::Nothing)
+    }
+
+    /// For `WWW-Authenticate` (RFC 9110 §11.6.1); only two of the schemes are registered.
     pub fn challenge(&self) -> Option<&'static str> {
         match self {
             Self::Basic(_) => Some("Basic realm=\"eso-relay\", charset=\"UTF-8\""),
             Self::Bearer(_) => Some("Bearer realm=\"eso-relay\""),
-            Self::Hmac(_) => None,
+            Self::All(schemes) | Self::Any(schemes) => schemes.iter().find_map(Self::challenge),
+            Self::None | Self::Header(_) | Self::Hmac(_) => None,
         }
     }
 
-    /// The secrets that this scheme compares with, to be refreshed from their files.
-    pub fn credentials(&self) -> &Credentials {
+    /// Reads secrets again whose files have changed. Blocks on the file system.
+    pub fn refresh(&self) -> Vec<Refresh> {
         match self {
-            Self::Basic(basic) => &basic.passwords,
-            Self::Bearer(bearer) => &bearer.tokens,
-            Self::Hmac(hmac) => &hmac.secrets,
+            Self::None => Vec::new(),
+            Self::Basic(basic) => basic.passwords.refresh(),
+            Self::Bearer(bearer) => bearer.tokens.refresh(),
+            Self::Header(header) => header.values.refresh(),
+            Self::Hmac(hmac) => hmac.secrets.refresh(),
+            Self::All(schemes) | Self::Any(schemes) => {
+                schemes.iter().flat_map(Self::refresh).collect()
+            }
+        }
+    }
+
+    /// Whether somebody who proves nothing gets in.
+    pub fn is_open(&self) -> bool {
+        match self {
+            Self::None => true,
+            Self::All(schemes) => schemes.iter().all(Self::is_open),
+            Self::Any(schemes) => schemes.iter().any(Self::is_open),
+            _ => false,
         }
     }
 }
 
+/// A sender that may be right after all is asked to try again.
+fn worse(one: Refused, other: Refused) -> Refused {
+    match (one, other) {
+        (Refused::Unauthorized(_), Refused::Unauthorized(_)) => one,
+        _ => Refused::Unavailable,
+    }
+}
+
 impl Admitted<'_> {
-    pub fn verify(self, body: Bytes) -> Result<Verified, Unauthorized> {
-        match self.0 {
-            Pending::Nothing => Ok(Verified(body)),
-            Pending::Signature { hmac, tag } if hmac.signed(&body, &tag) => Ok(Verified(body)),
-            Pending::Signature { .. } => Err(Unauthorized),
+    pub async fn verify(self, body: Bytes) -> Result<Verified, Refused> {
+        self.0.holds(&body).await?;
+        Ok(Verified(body))
+    }
+}
+
+impl Pending<'_> {
+    async fn holds(&self, body: &[u8]) -> Result<(), Refused> {
+        match self {
+            Self::Nothing => Ok(()),
+            Self::Hmac(claim) => Ok(claim.check(body)?),
+            Self::All(all) => {
+                for pending in all {
+                    Box::pin(pending.holds(body)).await?;
+                }
+                Ok(())
+            }
+            Self::Any(any) => {
+                let mut refused = Unauthorized.into();
+                for pending in any {
+                    match Box::pin(pending.holds(body)).await {
+                        Ok(()) => return Ok(()),
+                        Err(other) => refused = worse(refused, other),
+                    }
+                }
+                Err(refused)
+            }
         }
     }
 }

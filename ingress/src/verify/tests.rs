@@ -1,3 +1,4 @@
+use futures::executor::block_on;
 use http::{HeaderName, HeaderValue};
 use proptest::prelude::*;
 
@@ -33,12 +34,20 @@ fn check(scheme: &Scheme, headers: &[(&'static str, &str)], body: &'static [u8])
             HeaderValue::from_str(value).unwrap(),
         )
     });
-    let admitted = scheme.admit(&headers.fold(HeaderMap::new(), |mut all, (name, value)| {
+    let headers = headers.fold(HeaderMap::new(), |mut all, (name, value)| {
         all.append(name, value);
         all
-    }));
-    let verified = admitted.and_then(|admitted| admitted.verify(Bytes::from_static(body)));
-    verified.is_ok_and(|verified| {
+    });
+    let request = Request {
+        headers: &headers,
+        query: None,
+        now: Timestamp::UNIX_EPOCH,
+    };
+    let verified = async {
+        let admitted = scheme.admit(&request).await?;
+        admitted.verify(Bytes::from_static(body)).await
+    };
+    block_on(verified).is_ok_and(|verified| {
         assert_eq!(verified.bytes(), body);
         true
     })

@@ -43,13 +43,13 @@ struct Data {
 
 impl Details {
     /// One secret, and nothing more is known.
-    pub(super) fn of(keys: Keys, scope: BTreeMap<String, String>) -> Self {
+    pub(super) fn of(keys: Keys) -> Self {
         Self {
             operation: Operation::Unknown,
             matches: Match::Exact(keys),
             provider: None,
             version: None,
-            scope,
+            scope: BTreeMap::new(),
         }
     }
 }

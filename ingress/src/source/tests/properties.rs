@@ -1,6 +1,12 @@
 use proptest::prelude::*;
 
-use super::*;
+use eso_relay::event::{decode_batch, encode_batch};
+use serde_json::{Value, json};
+
+use super::{
+    kit::{decode_with, open_door, source},
+    *,
+};
 
 fn formats() -> Vec<Source> {
     vec![

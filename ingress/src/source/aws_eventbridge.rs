@@ -1,0 +1,7 @@
+//! aws_eventbridge.
+
+use super::{DecodeError, Decoded, malformed};
+
+pub(super) fn decode(_body: &[u8]) -> Result<Decoded, DecodeError> {
+    Err(malformed("unread"))
+}

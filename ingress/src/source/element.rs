@@ -1,0 +1,198 @@
+//! What a format reads out of a body: for each element a change, or why it is none.
+
+use std::collections::BTreeMap;
+
+use eso_relay::{
+    Slug,
+    event::{Keys, Kind, Match, Operation, Origin, Version},
+};
+use jiff::Timestamp;
+
+use super::{DecodeError, MAX_ELEMENTS, malformed};
+
+/// Leaves room for `/<index>` below the 512 bytes that an event id may have.
+const MAX_ID_BYTES: usize = 480;
+const MAX_TYPE_BYTES: usize = 256;
+
+/// What a body is.
+pub(super) enum Body {
+    Decoded(Decoded),
+    Handshake(Handshake),
+}
+
+/// How a sender makes sure that somebody wants its webhooks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Handshake {
+    /// Azure Event Grid: the answer repeats the code.
+    Validation { code: String },
+    /// Amazon SNS: whoever fetches the address wants the topic.
+    Confirmation { url: String },
+    /// Amazon SNS: there will be no more.
+    Farewell,
+}
+
+/// What a format read out of a body.
+#[derive(Default)]
+pub(super) struct Decoded {
+    /// Of how many elements the body consists, the irrelevant ones included.
+    pub elements: usize,
+    /// Each with its place in the body.
+    pub changes: Vec<(usize, Change)>,
+    pub ignored: Vec<Irrelevant>,
+}
+
+/// What an element is.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "moved once, into a list of changes"
+)]
+pub(super) enum Element {
+    Change(Change),
+    Ignored(Irrelevant),
+}
+
+/// Why an element is no change of a secret: a label of the metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Irrelevant {
+    /// The body has no element at all.
+    Empty,
+    /// Events of that type change no value, or the configuration does not list it.
+    Type,
+    /// What was tried failed.
+    Failed,
+    /// Somebody read or listed.
+    Read,
+    /// A version that nobody reads by default, such as AWS's pending one.
+    Version,
+    /// A test of the sender's.
+    Test,
+    /// Older than the source's `max_age`.
+    TooOld,
+}
+
+/// One change, as the sender tells it.
+pub(super) struct Change {
+    /// The sender's id, if it is the same again when the sender tries again.
+    pub id: Option<String>,
+    pub origin: Origin,
+    pub kind: Kind,
+    pub operation: Operation,
+    pub matches: Match,
+    /// Where one format brings the events of several.
+    pub provider: Option<Slug>,
+    pub time: Option<Timestamp>,
+    pub version: Option<Version>,
+    pub scope: BTreeMap<String, String>,
+}
+
+impl Decoded {
+    /// Reads each element; the first that is malformed refuses the whole.
+    pub(super) fn each<T>(
+        elements: impl IntoIterator<Item = T>,
+        read: impl Fn(usize, T) -> Result<Element, DecodeError>,
+    ) -> Result<Self, DecodeError> {
+        let mut decoded = Self::default();
+        for (index, element) in elements.into_iter().enumerate() {
+            decoded.elements = index + 1;
+            if decoded.elements > MAX_ELEMENTS {
+                return Err(DecodeError::TooMany(decoded.elements));
+            }
+            match read(index, element)? {
+                Element::Change(change) => decoded.changes.push((index, change)),
+                Element::Ignored(reason) => decoded.ignored.push(reason),
+            }
+        }
+        Ok(decoded)
+    }
+
+    /// A body of a single element.
+    pub(super) fn one(element: Element) -> Self {
+        let (mut changes, mut ignored) = (Vec::new(), Vec::new());
+        match element {
+            Element::Change(change) => changes.push((0, change)),
+            Element::Ignored(reason) => ignored.push(reason),
+        }
+        Self {
+            elements: 1,
+            changes,
+            ignored,
+        }
+    }
+}
+
+impl From<Change> for Element {
+    fn from(change: Change) -> Self {
+        Self::Change(change)
+    }
+}
+
+impl Irrelevant {
+    /// Stable; the `reason` in the metrics.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::Type => "type",
+            Self::Failed => "failed",
+            Self::Read => "read",
+            Self::Version => "version",
+            Self::Test => "test",
+            Self::TooOld => "too_old",
+        }
+    }
+}
+
+impl Change {
+    /// One secret changed; the rest is unknown until it is set.
+    pub(super) fn of(keys: Keys) -> Self {
+        Self::new(Kind::SecretChanged, Match::Exact(keys))
+    }
+
+    /// Something in this place changed.
+    pub(super) fn in_scope(scope: BTreeMap<String, String>) -> Self {
+        Self {
+            scope,
+            ..Self::new(Kind::ScopeChanged, Match::Scope)
+        }
+    }
+
+    pub(super) fn new(kind: Kind, matches: Match) -> Self {
+        Self {
+            id: None,
+            origin: Origin::default(),
+            kind,
+            operation: Operation::Unknown,
+            matches,
+            provider: None,
+            time: None,
+            version: None,
+            scope: BTreeMap::new(),
+        }
+    }
+
+    /// The sender's id, which is the same when it tries again.
+    pub(super) fn identified(mut self, id: Option<String>) -> Self {
+        self.origin.event_id.clone_from(&id);
+        self.id = id;
+        self
+    }
+}
+
+/// `at`: the field, for the message.
+pub(super) fn checked_id(id: String, at: &str) -> Result<String, DecodeError> {
+    if id.is_empty() || id.len() > MAX_ID_BYTES || id.chars().any(char::is_control) {
+        return Err(malformed(format!(
+            "{at} is not an id of 1 to {MAX_ID_BYTES} bytes without control characters"
+        )));
+    }
+    Ok(id)
+}
+
+/// `at`: the field, for the message.
+pub(super) fn checked_type(kind: String, at: &str) -> Result<String, DecodeError> {
+    if kind.len() > MAX_TYPE_BYTES || kind.chars().any(char::is_control) {
+        return Err(malformed(format!(
+            "{at} is not a type of at most {MAX_TYPE_BYTES} bytes without control characters"
+        )));
+    }
+    Ok(kind)
+}

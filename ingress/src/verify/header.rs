@@ -1,0 +1,77 @@
+//! A secret in a header of any name, or in a query parameter where a sender can do no better.
+
+use eso_relay::config::{ConfigError, SecretFiles};
+use http::HeaderName;
+use serde::{Deserialize, Serialize};
+
+use super::{Credentials, Request, Unauthorized, equal, single};
+
+pub struct Header {
+    place: Place,
+    pub(super) values: Credentials,
+}
+
+enum Place {
+    Header(HeaderName),
+    Query(String),
+}
+
+/// A fixed value in a header (an API key), or in a query parameter. Exactly one of both is named.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeaderConfig {
+    /// The header, such as `X-API-Key`.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// The query parameter, such as `token`. URLs end up in the logs of proxies: only for senders
+    /// that cannot send a header.
+    #[serde(default)]
+    pub query: Option<String>,
+    /// One file or several; the value of each is valid.
+    pub value_file: SecretFiles,
+}
+
+impl HeaderConfig {
+    pub fn open(&self) -> Result<Header, ConfigError> {
+        let invalid = |problem: &str| Err(ConfigError::Invalid(problem.to_owned()));
+        let place = match (&self.name, &self.query) {
+            (Some(name), None) => match name.parse() {
+                Ok(name) => Place::Header(name),
+                Err(_) => {
+                    return invalid(
+                        "auth.header.name is not the name of a header: set one such as X-API-Key",
+                    );
+                }
+            },
+            (None, Some(query)) if !query.is_empty() => Place::Query(query.clone()),
+            _ => {
+                return invalid(
+                    "auth.header needs either `name`, the header's name, or `query`, the name of a query parameter",
+                );
+            }
+        };
+        Ok(Header {
+            place,
+            values: Credentials::open(&self.value_file)?,
+        })
+    }
+}
+
+impl Header {
+    pub(super) fn check(&self, request: &Request<'_>) -> Result<(), Unauthorized> {
+        let right = |presented: &[u8]| self.values.any(|value| equal(presented, value.as_bytes()));
+        let holds = match &self.place {
+            Place::Header(name) => {
+                single(request.headers, name).is_some_and(|value| right(value.as_bytes()))
+            }
+            Place::Query(name) => {
+                let query = request.query.unwrap_or_default().as_bytes();
+                let mut values = form_urlencoded::parse(query).filter(|(key, _)| key == name);
+                let value = values.next();
+                // A repeated parameter proves nothing, like a repeated header.
+                value.is_some_and(|(_, value)| right(value.as_bytes())) && values.next().is_none()
+            }
+        };
+        if holds { Ok(()) } else { Err(Unauthorized) }
+    }
+}

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     body,
+    limit::LimitsConfig,
     publish::PublishConfig,
     server,
     source::{Source, SourceConfig},
@@ -123,6 +124,10 @@ impl IngressConfig {
                 self.max_buffered, self.body_limit
             ));
         }
+        for source in &self.sources {
+            let limits = source.limits.check(self.body_limit);
+            limits.map_err(|problem| source.problem(&problem))?;
+        }
         if self.shutdown.grace <= self.shutdown.drain_delay {
             return refuse(
                 "`shutdown.grace` includes `shutdown.drain_delay`: make it longer".to_owned(),
@@ -135,10 +140,9 @@ impl IngressConfig {
     pub fn open_sources(&self) -> Result<BTreeMap<Slug, Source>, ConfigError> {
         let mut sources = BTreeMap::new();
         for config in &self.sources {
-            if sources
-                .insert(config.name.clone(), config.open()?)
-                .is_some()
-            {
+            let mut source = config.open()?;
+            source.limits = config.limits.open(&self.body_limits());
+            if sources.insert(config.name.clone(), source).is_some() {
                 return Err(ConfigError::Invalid(format!(
                     "source `{}` is there twice: give each its own `name`",
                     config.name
@@ -146,6 +150,15 @@ impl IngressConfig {
             }
         }
         Ok(sources)
+    }
+
+    /// The drop-in, if it is on.
+    pub fn open_webhook(&self) -> Option<Source> {
+        self.webhook.as_ref().map(|webhook| {
+            let mut source = webhook.open();
+            source.limits = LimitsConfig::default().open(&self.body_limits());
+            source
+        })
     }
 
     pub(crate) fn body_limits(&self) -> body::Limits {

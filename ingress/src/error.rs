@@ -36,6 +36,9 @@ pub enum Error {
     Broken,
     #[error("too many requests at once; try again")]
     Overloaded,
+    /// Of one source, beyond its `limits.requests_per_second`.
+    #[error("more requests than this source may send in a second; try again")]
+    RateLimited,
     #[error(transparent)]
     Decode(#[from] DecodeError),
     /// Well-formed, and nothing in it that changes a secret.
@@ -73,6 +76,7 @@ impl Error {
             | Self::Decode(DecodeError::TooMany(_))
             | Self::Publish(PublishError::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Overloaded
+            | Self::RateLimited
             | Self::Unverifiable
             | Self::Publish(
                 PublishError::QueueFull
@@ -94,6 +98,7 @@ impl Error {
             Self::TooSlow => "too_slow",
             Self::Broken => "broken_body",
             Self::Overloaded => "overloaded",
+            Self::RateLimited => "rate_limited",
             Self::Decode(DecodeError::NotJson { .. }) => "not_json",
             Self::Decode(DecodeError::Malformed(_)) => "malformed",
             Self::Decode(DecodeError::TooMany(_)) => "too_many",

@@ -7,6 +7,7 @@
 pub mod body;
 pub mod config;
 pub mod error;
+pub mod limit;
 pub mod metrics;
 pub mod publish;
 pub mod rotation;
@@ -29,8 +30,11 @@ use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use self::source::Source;
+
 pub use self::{
     config::{IngressConfig, ShutdownConfig},
+    limit::LimitsConfig,
     source::{
         FormatName, MappingConfig, OneOrMany, Pointer, Projects, SourceConfig, StoreConfig,
         TargetConfig,
@@ -52,6 +56,7 @@ const GOODBYE: Duration = Duration::from_secs(1);
 pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result<()> {
     config.check()?;
     let sources = Arc::new(config.open_sources()?);
+    announce(sources.values());
     let listener = admin::bind("listen", config.listen).await?;
     let admin_listener = admin::bind("admin.listen", config.admin.listen).await?;
 
@@ -77,10 +82,7 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
     );
     let router = routes::router(routes::Ingress {
         sources: Arc::clone(&sources),
-        webhook: config
-            .webhook
-            .as_ref()
-            .map(|webhook| Arc::new(webhook.open())),
+        webhook: config.open_webhook().map(Arc::new),
         publisher,
         budget: body::Budget::new(config.body_limits()),
         metrics: metrics.clone(),
@@ -123,6 +125,13 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
         Ok(())
     });
     Ok(())
+}
+
+/// An open door is a choice; nobody shall make it unawares.
+fn announce<'a>(sources: impl Iterator<Item = &'a Source>) {
+    for source in sources.filter(|source| source.scheme.is_open()) {
+        warn!(source = %source.name, "whoever reaches the port can send as this source: its `auth` asks for nothing");
+    }
 }
 
 /// From the signal until load balancers have noticed that this replica is not ready.

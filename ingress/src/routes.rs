@@ -136,8 +136,12 @@ impl<P: Publish> Ingress<P> {
             now: received_at,
         };
         let admitted = source.scheme.admit(&presented).await.map_err(refused)?;
-        let arrived = self.budget.read(body).await?;
+        let arrived = self.budget.read(body, &source.limits.room).await?;
         let verified = admitted.verify(arrived.bytes).await.map_err(refused)?;
+        // Not before: a stranger uses up nothing of it.
+        if !source.limits.pass(Instant::now()) {
+            return Err(Error::RateLimited);
+        }
         let delivery = Delivery {
             headers: &head.headers,
             received_at,
@@ -181,14 +185,14 @@ fn now() -> Timestamp {
     Timestamp::now()
 }
 
-/// Faults of ours are warnings; faults of a sender that proved itself are worth a line; a stranger
-/// cannot fill the log.
+/// Faults of ours are warnings; faults of a sender that proved itself are worth a line; neither a
+/// stranger nor a source beyond its rate can fill the log.
 fn report(source: &Source, trace: &str, error: &Error) {
     let (source, code) = (&source.name, error.code());
-    if error.status().is_server_error() {
-        warn!(%source, trace, code, "not accepted");
-    } else if let Error::Unauthorized(_) = error {
+    if let Error::Unauthorized(_) | Error::RateLimited = error {
         debug!(%source, trace, code, "refused");
+    } else if error.status().is_server_error() {
+        warn!(%source, trace, code, "not accepted");
     } else {
         info!(%source, trace, code, %error, "nothing accepted");
     }

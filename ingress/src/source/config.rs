@@ -10,7 +10,10 @@ use eso_relay::{
 use serde::{Deserialize, Serialize};
 
 use super::{Format, Pointer, Source, aws_sns::Topics, cloudevents, doppler, generic, slug};
-use crate::verify::{AuthConfig, Scheme};
+use crate::{
+    limit::{Limits, LimitsConfig},
+    verify::{AuthConfig, Scheme},
+};
 
 /// A sender, at `POST /v1/hooks/<name>`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -48,6 +51,8 @@ pub struct SourceConfig {
     /// Older changes are ignored, by the time that the event itself states. Default: no bound.
     #[serde(default, with = "duration::optional")]
     pub max_age: Option<Duration>,
+    #[serde(default)]
+    pub limits: LimitsConfig,
 }
 
 /// The sender's project → the project as the stores write it.
@@ -137,6 +142,7 @@ impl SourceConfig {
             name: self.name.clone(),
             scheme,
             fail_open: self.fail_open,
+            limits: Limits::default(),
             provider: self.provider.clone().or_else(provider),
             format: format.map_err(|problem| self.problem(&problem))?,
             target: self.target.as_ref().map(TargetConfig::target),
@@ -145,7 +151,7 @@ impl SourceConfig {
         })
     }
 
-    fn problem(&self, problem: &str) -> ConfigError {
+    pub(crate) fn problem(&self, problem: &str) -> ConfigError {
         ConfigError::Invalid(format!("source `{}`: {problem}", self.name))
     }
 

@@ -44,7 +44,10 @@ pub use self::{
     element::{Handshake, Irrelevant},
     pointer::Pointer,
 };
-use crate::verify::{Scheme, Verified};
+use crate::{
+    limit::Limits,
+    verify::{Scheme, Verified},
+};
 
 /// The most elements of one body; an Akeyless runner that forwards once a day stays below.
 const MAX_ELEMENTS: usize = 10_000;
@@ -54,6 +57,7 @@ pub struct Source {
     pub scheme: Scheme,
     /// Answers 2xx even when nothing could be stored, for a sender that would stop working.
     pub fail_open: bool,
+    pub limits: Limits,
     format: Format,
     /// `None` takes the provider that an event of our own names.
     provider: Option<Slug>,
@@ -121,6 +125,7 @@ impl Source {
             name: slug("webhook"),
             scheme,
             fail_open: false,
+            limits: Limits::default(),
             format: Format::Seed,
             provider: None,
             target: None,

@@ -1,7 +1,6 @@
 //! What an operator can ask for, and how the answer leaves the process.
 
 mod dead;
-mod failure;
 mod init;
 mod output;
 mod parse;
@@ -16,9 +15,10 @@ mod status;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
+use eso_relay::command::{Failure, Output};
 use jiff::Timestamp;
 
-use self::{failure::Failure, output::Output, session::Session};
+use self::session::Session;
 
 const EXAMPLES: &str = "\
 Examples:

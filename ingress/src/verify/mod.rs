@@ -9,6 +9,7 @@ mod bearer;
 mod config;
 mod credentials;
 mod hmac;
+mod mtls;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -20,6 +21,7 @@ pub use self::{
     config::{AuthConfig, BasicConfig, BearerConfig, Encoding, HmacConfig},
     credentials::{Credentials, Refresh},
     hmac::Hmac,
+    mtls::{Mtls, MtlsConfig},
 };
 
 /// How a source proves itself. One file per scheme.

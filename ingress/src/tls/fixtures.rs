@@ -39,38 +39,38 @@ impl Ca {
 
     /// For the server.
     pub(super) fn localhost(&self) -> Pair {
-        self.sign(CertificateParams::new(vec!["localhost".to_owned()]).unwrap())
+        self.sign(&CertificateParams::new(vec!["localhost".to_owned()]).unwrap())
     }
 
     /// For a client.
     pub(super) fn client(&self, uri: &str) -> Pair {
-        let mut params = CertificateParams::default();
-        params.subject_alt_names = vec![SanType::URI(uri.try_into().unwrap())];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        self.sign(params)
+        self.sign(&named(uri, ExtendedKeyUsagePurpose::ClientAuth))
     }
 
     /// For a client that should have renewed it long ago.
     pub(super) fn expired_client(&self, uri: &str) -> Pair {
-        let mut params = CertificateParams::default();
-        params.subject_alt_names = vec![SanType::URI(uri.try_into().unwrap())];
+        let mut params = named(uri, ExtendedKeyUsagePurpose::ClientAuth);
         params.not_after = date_time_ymd(2001, 1, 1);
-        self.sign(params)
+        self.sign(&params)
     }
 
     /// For servers only, in the hands of a client.
     pub(super) fn server_only(&self, uri: &str) -> Pair {
-        let mut params = CertificateParams::default();
-        params.subject_alt_names = vec![SanType::URI(uri.try_into().unwrap())];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        self.sign(params)
+        self.sign(&named(uri, ExtendedKeyUsagePurpose::ServerAuth))
     }
 
-    fn sign(&self, params: CertificateParams) -> Pair {
+    fn sign(&self, params: &CertificateParams) -> Pair {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.0).unwrap();
         Pair { certificate, key }
     }
+}
+
+fn named(uri: &str, purpose: ExtendedKeyUsagePurpose) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.subject_alt_names = vec![SanType::URI(uri.try_into().unwrap())];
+    params.extended_key_usages = vec![purpose];
+    params
 }
 
 impl Pair {

@@ -232,6 +232,26 @@ async fn a_rotated_certificate_counts_at_once_and_open_connections_end() {
 }
 
 #[tokio::test]
+async fn changed_files_are_seen_while_it_runs() {
+    let (old, new) = (Ca::new("old"), Ca::new("new"));
+    let mounted = Mounted::new(&old.localhost(), None);
+    let running = start(&mounted).await;
+    let mut open = Client::of(&old).connect(&running).await.unwrap();
+    ask(&mut open).await;
+    mounted.put(&new.localhost());
+    tokio::spawn(crate::rotation::watch(
+        Arc::default(),
+        Some(Arc::clone(&running.tls)),
+        running.metrics.clone(),
+        running.stop.clone(),
+    ));
+    // The end of the open connection says that the new certificate counts.
+    let rest = tokio::time::timeout(MINUTE, open.read_to_end(&mut Vec::new())).await;
+    assert!(rest.is_ok());
+    assert!(Client::of(&new).get(&running).await.is_ok());
+}
+
+#[tokio::test]
 async fn a_rotated_client_ca_lets_the_new_ones_in_and_the_old_ones_no_more() {
     let ca = Ca::new("a");
     let (old, new) = (Ca::new("old"), Ca::new("new"));

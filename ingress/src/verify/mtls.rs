@@ -78,14 +78,14 @@ mod tests {
 
     use super::*;
 
-    fn config(san: Value) -> MtlsConfig {
+    fn config(san: &Value) -> MtlsConfig {
         serde_json::from_value(json!({ "san": san })).unwrap()
     }
 
     #[test]
     fn one_pinned_name_among_the_certificates_is_enough_and_the_whole_of_it() {
         let pinned = json!(["spiffe://prod/akeyless", "Gateway.example.com", "192.0.2.7"]);
-        let mtls = config(pinned).open().unwrap();
+        let mtls = config(&pinned).open().unwrap();
         let check = |certificate: ClientCertificate| mtls.check(Some(&certificate));
         for right in [
             ["spiffe://prod/akeyless", "x.example.com"],
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn one_name_needs_no_list_and_a_star_is_no_pattern() {
-        let mtls = config(json!("*.example.com")).open().unwrap();
+        let mtls = config(&json!("*.example.com")).open().unwrap();
         assert!(mtls.check(Some(&["a.example.com"].into())).is_err());
         assert!(mtls.check(Some(&["*.example.com"].into())).is_ok());
     }
@@ -122,14 +122,14 @@ mod tests {
     #[test]
     fn no_name_an_empty_one_or_no_ca_is_an_error_at_the_start() {
         for san in [json!([]), json!(""), json!(["a", ""]), json!(" a")] {
-            let error = config(san.clone()).open().unwrap_err().to_string();
+            let error = config(&san).open().unwrap_err().to_string();
             assert!(error.contains("auth.mtls.san"), "{san}: {error}");
         }
         assert!(serde_json::from_value::<MtlsConfig>(json!({})).is_err());
         let mut tls = TlsConfig::default();
-        let error = config(json!("a")).check(&tls).unwrap_err().to_string();
+        let error = config(&json!("a")).check(&tls).unwrap_err().to_string();
         assert!(error.contains("`tls.client_ca_file`"), "{error}");
         tls.client_ca_file = Some("ca.crt".into());
-        config(json!("a")).check(&tls).unwrap();
+        config(&json!("a")).check(&tls).unwrap();
     }
 }

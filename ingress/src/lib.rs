@@ -14,6 +14,8 @@ pub mod rotation;
 pub mod routes;
 pub mod server;
 pub mod source;
+pub mod stamp;
+pub mod tls;
 pub mod verify;
 pub mod webhook;
 
@@ -39,7 +41,10 @@ pub use self::{
         FormatName, MappingConfig, OneOrMany, Pointer, Projects, SourceConfig, StoreConfig,
         TargetConfig,
     },
-    verify::{AuthConfig, BasicConfig, BearerConfig, Encoding, HeaderConfig, HmacConfig},
+    tls::TlsConfig,
+    verify::{
+        AuthConfig, BasicConfig, BearerConfig, Encoding, HeaderConfig, HmacConfig, MtlsConfig,
+    },
     webhook::WebhookConfig,
 };
 
@@ -57,6 +62,7 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
     config.check()?;
     let sources = Arc::new(config.open_sources()?);
     announce(sources.values());
+    let tls = config.open_tls()?.map(Arc::new);
     let listener = admin::bind("listen", config.listen).await?;
     let admin_listener = admin::bind("admin.listen", config.admin.listen).await?;
 
@@ -95,7 +101,7 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
     );
     lifecycle.spawn(
         "secret files",
-        rotation::watch(sources, metrics.clone(), stop.clone()),
+        rotation::watch(sources, tls.clone(), metrics.clone(), stop.clone()),
     );
     lifecycle.spawn(
         "stream check",
@@ -111,7 +117,14 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
     ));
     lifecycle.spawn(
         "webhooks",
-        server::serve(listener, router, config.server_limits(), metrics, closing),
+        server::serve(
+            listener,
+            tls,
+            router,
+            config.server_limits(),
+            metrics,
+            closing,
+        ),
     );
     lifecycle.spawn(
         "admin",
@@ -188,9 +201,10 @@ async fn look_at_stream(
     }
 }
 
-/// Loads the configuration and reads every secret that it names, as a start would.
+/// Loads the configuration and reads every secret and certificate that it names, as a start would.
 pub fn check(file: Option<&std::path::Path>) -> anyhow::Result<IngressConfig> {
     let config = IngressConfig::load(file)?;
     config.open_sources().context("sources")?;
+    config.open_tls()?;
     Ok(config)
 }

@@ -22,6 +22,7 @@ use crate::{
     metrics::{Counted, Metrics},
     publish::{PublishError, Publisher},
     source::{Content, Delivery, Source},
+    tls::ClientCertificate,
     verify::{self, Refused},
 };
 
@@ -130,9 +131,11 @@ impl<P: Publish> Ingress<P> {
             Refused::Unavailable => Error::Unverifiable,
         };
         let received_at = now();
+        let certificate = head.extensions.get::<Arc<ClientCertificate>>();
         let presented = verify::Request {
             headers: &head.headers,
             query: head.uri.query(),
+            certificate: certificate.map(Arc::as_ref),
             now: received_at,
         };
         let admitted = source.scheme.admit(&presented).await.map_err(refused)?;

@@ -10,7 +10,8 @@ fn refused(settings: serde_json::Value) -> String {
     let config = config(settings);
     let checked = config
         .check()
-        .and_then(|()| config.open_sources().map(drop));
+        .and_then(|()| config.open_sources().map(drop))
+        .and_then(|()| config.open_tls().map(drop));
     checked.unwrap_err().to_string()
 }
 
@@ -76,6 +77,16 @@ fn a_mistake_is_named_with_its_source_and_what_mends_it() {
             &["source `a`", "auth.basic.username"],
         ),
         (
+            auth(
+                json!({ "all": [{ "basic": { "username": "eso", "password_file": SECRET } }, { "mtls": { "san": "a" } }] }),
+            ),
+            &["source `a`", "`tls.client_ca_file`"],
+        ),
+        (
+            auth(json!({ "any": [] })),
+            &["source `a`", "auth.any is empty"],
+        ),
+        (
             auth(json!({ "hmac-sha256": { "secret_file": SECRET, "header": "no header" } })),
             &["source `a`", "auth.hmac-sha256.header"],
         ),
@@ -115,6 +126,14 @@ fn a_mistake_is_named_with_its_source_and_what_mends_it() {
             json!({ "sources": [source("a", &json!({}))], "shutdown": { "grace": "5s" } }),
             &["`shutdown.grace`"],
         ),
+        (
+            json!({ "sources": [source("a", &json!({}))], "tls": { "cert_file": SECRET } }),
+            &["set both `tls.cert_file` and `tls.key_file`"],
+        ),
+        (
+            json!({ "sources": [source("a", &json!({}))], "tls": { "cert_file": "/nowhere", "key_file": SECRET } }),
+            &["`tls.cert_file`: /nowhere", "No such file", "name another"],
+        ),
     ] {
         let error = refused(settings);
         for part in expected {
@@ -127,6 +146,7 @@ fn a_mistake_is_named_with_its_source_and_what_mends_it() {
 fn an_unknown_setting_is_refused_wherever_it_stands() {
     for settings in [
         json!({ "listne": "0.0.0.0:1" }),
+        json!({ "tls": { "ca_file": "ca.crt" } }),
         json!({ "webhook": { "username": "a", "password": "b" } }),
         json!({ "sources": [source("a", &json!({ "target": { "namespace": ["a"] } }))] }),
         json!({ "sources": [source("a", &json!({ "target": { "stores": [{ "name": "a", "kidn": "SecretStore" }] } }))] }),

@@ -3,7 +3,7 @@
 use eso_relay::config::{ConfigError, SecretFiles};
 use serde::{Deserialize, Serialize};
 
-use super::{Basic, Bearer, Credentials, HeaderConfig, HmacConfig, Scheme};
+use super::{Basic, Bearer, Credentials, HeaderConfig, HmacConfig, MtlsConfig, Scheme};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -14,6 +14,7 @@ pub enum AuthConfig {
     Bearer(BearerConfig),
     Header(HeaderConfig),
     HmacSha256(HmacConfig),
+    Mtls(MtlsConfig),
     /// All of them must hold.
     All(Vec<AuthConfig>),
     /// One of them must hold.
@@ -64,8 +65,18 @@ impl AuthConfig {
             }),
             Self::Header(config) => Scheme::Header(config.open()?),
             Self::HmacSha256(config) => Scheme::Hmac(config.open()?),
+            Self::Mtls(config) => Scheme::Mtls(config.open()?),
             Self::All(schemes) => Scheme::All(several(schemes, "all")?),
             Self::Any(schemes) => Scheme::Any(several(schemes, "any")?),
         })
+    }
+
+    /// Whether it looks at client certificates, which a client shows only when it is asked.
+    pub(crate) fn needs_client_ca(&self) -> bool {
+        match self {
+            Self::Mtls(_) => true,
+            Self::All(schemes) | Self::Any(schemes) => schemes.iter().any(Self::needs_client_ca),
+            _ => false,
+        }
     }
 }

@@ -10,6 +10,7 @@ mod config;
 mod credentials;
 mod header;
 mod hmac;
+mod mtls;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -23,7 +24,10 @@ pub use self::{
     credentials::{Credentials, Refresh},
     header::{Header, HeaderConfig},
     hmac::{Encoding, Hmac, HmacConfig},
+    mtls::{Mtls, MtlsConfig},
 };
+
+use crate::tls::ClientCertificate;
 
 /// How a source proves itself. One file per scheme.
 pub enum Scheme {
@@ -33,6 +37,7 @@ pub enum Scheme {
     Bearer(Bearer),
     Header(Header),
     Hmac(Hmac),
+    Mtls(Mtls),
     /// Every one of them holds.
     All(Vec<Scheme>),
     /// At least one of them holds.
@@ -44,6 +49,8 @@ pub enum Scheme {
 pub struct Request<'a> {
     pub headers: &'a HeaderMap,
     pub query: Option<&'a str>,
+    /// Of the connection, if the ingress ends TLS and the client showed one.
+    pub certificate: Option<&'a ClientCertificate>,
     /// When it arrived: signed times are compared with it.
     pub now: Timestamp,
 }
@@ -89,6 +96,7 @@ impl Scheme {
             Self::Basic(basic) => basic.check(request.headers)?,
             Self::Bearer(bearer) => bearer.check(request.headers)?,
             Self::Header(header) => header.check(request)?,
+            Self::Mtls(mtls) => mtls.check(request.certificate)?,
             Self::Hmac(hmac) => return Ok(Pending::Hmac(hmac.claim(request)?)),
             Self::All(schemes) => {
                 let mut all = Vec::with_capacity(schemes.len());
@@ -121,14 +129,14 @@ impl Scheme {
             Self::Basic(_) => Some("Basic realm=\"eso-relay\", charset=\"UTF-8\""),
             Self::Bearer(_) => Some("Bearer realm=\"eso-relay\""),
             Self::All(schemes) | Self::Any(schemes) => schemes.iter().find_map(Self::challenge),
-            Self::None | Self::Header(_) | Self::Hmac(_) => None,
+            Self::None | Self::Header(_) | Self::Hmac(_) | Self::Mtls(_) => None,
         }
     }
 
     /// Reads secrets again whose files have changed. Blocks on the file system.
     pub fn refresh(&self) -> Vec<Refresh> {
         match self {
-            Self::None => Vec::new(),
+            Self::None | Self::Mtls(_) => Vec::new(),
             Self::Basic(basic) => basic.passwords.refresh(),
             Self::Bearer(bearer) => bearer.tokens.refresh(),
             Self::Header(header) => header.values.refresh(),

@@ -5,6 +5,8 @@
 //! ```
 
 pub mod body;
+pub mod catalogue;
+pub mod commands;
 pub mod config;
 pub mod error;
 pub mod limit;

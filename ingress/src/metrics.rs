@@ -131,8 +131,8 @@ impl Metrics {
         self.events.get_or_create(&Source { source }).inc_by(count);
     }
 
-    pub fn ignored(&self, source: &Slug, reasons: &[Irrelevant]) {
-        for reason in reasons {
+    pub fn ignored(&self, source: &Slug, reasons: &[(usize, Irrelevant)]) {
+        for (_, reason) in reasons {
             let (source, reason) = (source.to_string(), reason.reason());
             self.ignored
                 .get_or_create(&Ignored { source, reason })

@@ -33,6 +33,10 @@ impl Session {
         (self.clock)()
     }
 
+    pub(super) fn global(&self) -> &Global {
+        &self.global
+    }
+
     pub(super) fn output(&self) -> Output {
         self.global.output
     }

@@ -26,12 +26,14 @@ pub fn client() -> reqwest::Result<Client> {
     Client::builder().timeout(PATIENCE).build()
 }
 
-/// Sends, and prints the answer. Any but success is a failure.
+/// Sends, and prints the answer. Any but success is a failure. `url`: for messages.
 pub async fn send(request: RequestBuilder, url: &str, output: Output) -> Result<(), Failure> {
-    let sent = request.send().await;
+    // Never with its own URL: a query may hold a secret.
+    let sent = request.send().await.map_err(reqwest::Error::without_url);
     let answer = sent.with_context(|| format!("cannot POST to {url}"))?;
     let status = answer.status();
-    let text = answer.text().await.context("the answer broke off")?;
+    let text = answer.text().await.map_err(reqwest::Error::without_url);
+    let text = text.context("the answer broke off")?;
     output.print(&Answer::of(status, text))?;
     if status.is_success() {
         Ok(())

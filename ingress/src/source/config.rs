@@ -58,15 +58,17 @@ pub struct SourceConfig {
 /// The sender's project → the project as the stores write it.
 pub type Projects = BTreeMap<String, String>;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum FormatName {
     Akeyless,
     #[serde(rename = "aws-eventbridge")]
+    #[value(name = "aws-eventbridge")]
     AwsEventBridge,
     AwsSns,
     AzureEventGrid,
     #[serde(rename = "cloudevents")]
+    #[value(name = "cloudevents")]
     CloudEvents,
     Doppler,
     GcpPubsub,
@@ -135,7 +137,8 @@ impl SourceConfig {
         self.open_with(scheme.map_err(|error| self.problem(&with_cause(&error)))?)
     }
 
-    pub(super) fn open_with(&self, scheme: Scheme) -> Result<Source, ConfigError> {
+    /// The same, with what is to be known of the sender from elsewhere.
+    pub(crate) fn open_with(&self, scheme: Scheme) -> Result<Source, ConfigError> {
         let format = self.check().and_then(|()| self.format());
         let provider = || self.format.provider().map(slug);
         Ok(Source {

@@ -38,7 +38,8 @@ pub(super) struct Decoded {
     pub elements: usize,
     /// Each with its place in the body.
     pub changes: Vec<(usize, Change)>,
-    pub ignored: Vec<Irrelevant>,
+    /// Each with its place in the body.
+    pub ignored: Vec<(usize, Irrelevant)>,
 }
 
 /// What an element is.
@@ -99,7 +100,7 @@ impl Decoded {
             }
             match read(index, element)? {
                 Element::Change(change) => decoded.changes.push((index, change)),
-                Element::Ignored(reason) => decoded.ignored.push(reason),
+                Element::Ignored(reason) => decoded.ignored.push((index, reason)),
             }
         }
         Ok(decoded)
@@ -110,7 +111,7 @@ impl Decoded {
         let (mut changes, mut ignored) = (Vec::new(), Vec::new());
         match element {
             Element::Change(change) => changes.push((0, change)),
-            Element::Ignored(reason) => ignored.push(reason),
+            Element::Ignored(reason) => ignored.push((0, reason)),
         }
         Self {
             elements: 1,

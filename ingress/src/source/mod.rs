@@ -101,8 +101,8 @@ pub struct Delivery<'a> {
 pub enum Content {
     Events {
         events: Vec<Event>,
-        /// Why each of the other elements is none.
-        ignored: Vec<Irrelevant>,
+        /// Why each of the other elements is none, with its place in the body.
+        ignored: Vec<(usize, Irrelevant)>,
     },
     Handshake(Handshake),
 }
@@ -146,7 +146,7 @@ impl Source {
             (Vec::with_capacity(decoded.changes.len()), decoded.ignored);
         for (index, change) in decoded.changes {
             if self.is_too_old(&change, delivery.received_at) {
-                ignored.push(Irrelevant::TooOld);
+                ignored.push((index, Irrelevant::TooOld));
             } else {
                 let id = change.id.as_deref().unwrap_or(&fresh);
                 let id = if several {
@@ -160,7 +160,7 @@ impl Source {
         // The seed answered an empty array like any other.
         let nothing_is_fine = matches!(self.format, Format::Seed);
         if events.is_empty() && ignored.is_empty() && !nothing_is_fine {
-            ignored.push(Irrelevant::Empty);
+            ignored.push((0, Irrelevant::Empty));
         }
         Ok(Content::Events { events, ignored })
     }

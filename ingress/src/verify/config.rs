@@ -21,6 +21,29 @@ pub enum AuthConfig {
     Any(Vec<AuthConfig>),
 }
 
+/// The schemes, by what `auth:` calls them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum SchemeName {
+    None,
+    Basic,
+    Bearer,
+    Header,
+    HmacSha256,
+    StandardWebhooks,
+    Jwt,
+    Sns,
+    Mtls,
+    All,
+    Any,
+}
+
+impl std::fmt::Display for SchemeName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.serialize(f)
+    }
+}
+
 /// HTTP Basic (RFC 7617).
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,6 +62,19 @@ pub struct BearerConfig {
 }
 
 impl AuthConfig {
+    pub fn name(&self) -> SchemeName {
+        match self {
+            Self::None => SchemeName::None,
+            Self::Basic(_) => SchemeName::Basic,
+            Self::Bearer(_) => SchemeName::Bearer,
+            Self::Header(_) => SchemeName::Header,
+            Self::HmacSha256(_) => SchemeName::HmacSha256,
+            Self::Mtls(_) => SchemeName::Mtls,
+            Self::All(_) => SchemeName::All,
+            Self::Any(_) => SchemeName::Any,
+        }
+    }
+
     /// Reads the secrets. A missing or empty file is an error, never an open door.
     pub fn open(&self) -> Result<Scheme, ConfigError> {
         let several = |several: &[Self], name: &str| {

@@ -11,6 +11,7 @@ mod credentials;
 mod header;
 mod hmac;
 mod mtls;
+mod sign;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -20,11 +21,12 @@ use ring::hmac::{HMAC_SHA256, Key, sign, verify};
 pub use self::{
     basic::Basic,
     bearer::Bearer,
-    config::{AuthConfig, BasicConfig, BearerConfig},
+    config::{AuthConfig, BasicConfig, BearerConfig, SchemeName},
     credentials::{Credentials, Refresh},
     header::{Header, HeaderConfig},
     hmac::{Encoding, Hmac, HmacConfig},
     mtls::{Mtls, MtlsConfig},
+    sign::{Unsignable, Unsigned},
 };
 
 use crate::tls::ClientCertificate;

@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, path::PathBuf};
 
 use eso_relay::{
-    command,
+    Slug, command,
     config::{Secret, SecretFile},
 };
 use reqwest::{
@@ -13,25 +13,29 @@ use reqwest::{
 use ring::hmac;
 
 use super::{Failure, Session};
+use crate::cli::ingress;
 
 /// Secrets come from files: an argument can be seen by every user of the machine.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Through an ingress")]
 pub(super) struct Post {
-    /// POST to this webhook of an ingress instead
-    #[arg(long, value_name = "URL", requires = "data")]
+    /// POST to this webhook of an ingress instead; with --sample the ingress, without the path
+    #[arg(long, value_name = "URL", requires = "payload")]
     to: Option<String>,
     /// The payload: a file, or `-` for standard input
-    #[arg(long, value_name = "FILE", requires = "to")]
+    #[arg(long, value_name = "FILE", requires = "to", group = "payload")]
     data: Option<PathBuf>,
+    /// The documented sample of --source, a source of --config, signed with its own secret file
+    #[arg(long, requires = "source", group = "payload")]
+    sample: bool,
     /// Basic authentication; the file holds the password
-    #[arg(long, value_name = "USER:FILE", value_parser = user_and_file, requires = "to", group = "auth")]
+    #[arg(long, value_name = "USER:FILE", value_parser = user_and_file, requires = "data", group = "auth")]
     basic: Option<(String, PathBuf)>,
     /// Bearer authentication; the file holds the token
-    #[arg(long, value_name = "FILE", requires = "to", group = "auth")]
+    #[arg(long, value_name = "FILE", requires = "data", group = "auth")]
     bearer_file: Option<PathBuf>,
     /// Signs the payload with HMAC-SHA256, in hexadecimal; the file holds the secret
-    #[arg(long, value_name = "FILE", requires = "to", group = "auth")]
+    #[arg(long, value_name = "FILE", requires = "data", group = "auth")]
     hmac_secret_file: Option<PathBuf>,
     /// The header of the signature
     #[arg(
@@ -50,7 +54,7 @@ pub(super) struct Post {
     )]
     hmac_prefix: String,
     /// One more header (repeat it for more); not for secrets
-    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = command::header, requires = "to")]
+    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = command::header, requires = "data")]
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -113,6 +117,19 @@ fn user_and_file(text: &str) -> Result<(String, PathBuf), String> {
 impl Post {
     pub(super) fn is_wanted(&self) -> bool {
         self.to.is_some()
+    }
+
+    pub(super) fn is_sample(&self) -> bool {
+        self.sample
+    }
+
+    /// The ingress's binary knows the samples, and how their senders sign.
+    pub(super) fn sample(&self, session: &Session, source: &Slug) -> Failure {
+        let mut own = vec!["--source".into(), source.to_string().into()];
+        if let Some(to) = &self.to {
+            own.extend(["--to".into(), to.into()]);
+        }
+        ingress::run("sample", session.global(), own)
     }
 }
 

@@ -8,10 +8,7 @@ mod stores;
 use clap::ValueEnum as _;
 use serde::Serialize;
 
-use crate::{
-    FormatName,
-    verify::{AuthConfig, SchemeName},
-};
+use crate::{FormatName, verify::SchemeName};
 
 /// A format: who speaks it, and what becomes of it. Sentences for people.
 #[derive(Debug, Serialize)]

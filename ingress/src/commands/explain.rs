@@ -54,8 +54,8 @@ pub struct Args {
     answer: Answer,
 }
 
-#[derive(Serialize)]
-struct Report {
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
     /// Always false; whoever reads only this answer knows it too.
     authenticated: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,7 +67,7 @@ struct Report {
     rows: Vec<(usize, Event)>,
 }
 
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 struct Ignored {
     element: usize,
     reason: &'static str,
@@ -75,6 +75,15 @@ struct Ignored {
 }
 
 pub(super) async fn run(args: &Args, config: Option<&Path>, now: Timestamp) -> Result<(), Failure> {
+    let report = report(args, config, now).await?;
+    Ok(args.answer.output.print(&report)?)
+}
+
+pub(super) async fn report(
+    args: &Args,
+    config: Option<&Path>,
+    now: Timestamp,
+) -> Result<Report, Failure> {
     let source = match (&args.source, args.format) {
         (Some(name), _) => super::source(config, name)?.open_with(Scheme::None)?,
         (None, Some(format)) => plain(format)?,
@@ -83,7 +92,7 @@ pub(super) async fn run(args: &Args, config: Option<&Path>, now: Timestamp) -> R
     let body = command::read(&args.payload)?;
     let headers = args.headers.iter().cloned().collect();
     let content = decode(&source, &headers, body, now).await?;
-    Ok(args.answer.output.print(&Report::of(content)?)?)
+    Ok(Report::of(content)?)
 }
 
 /// A source that has nothing but its format.

@@ -75,3 +75,98 @@ pub(super) fn secret(value: &str) -> Result<HeaderValue, Unsignable> {
     value.set_sensitive(true);
     Ok(value)
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::executor::block_on;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::verify::{AuthConfig, Request};
+
+    /// The scheme of an `auth:` whose secret file is `FILE`.
+    fn scheme(auth: &Value) -> Scheme {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let standard = auth.get("standard-webhooks").is_some();
+        let secret = if standard {
+            "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+        } else {
+            "hunter2 & more"
+        };
+        std::fs::write(&file, secret).unwrap();
+        let auth = auth
+            .to_string()
+            .replace("FILE", file.path().to_str().unwrap());
+        let auth: AuthConfig = serde_json::from_str(&auth).unwrap();
+        auth.open().unwrap()
+    }
+
+    fn is_believed(scheme: &Scheme, request: Unsigned, now: Timestamp) -> bool {
+        let shown = Request {
+            headers: &request.headers,
+            query: request.query.as_deref(),
+            now,
+            certificate: None,
+        };
+        let verified = async {
+            let admitted = scheme.admit(&shown).await?;
+            admitted.verify(request.body.into()).await
+        };
+        block_on(verified).is_ok()
+    }
+
+    #[test]
+    fn what_is_signed_here_is_believed_by_the_scheme_itself() {
+        let now = "2026-08-08T12:00:00.5Z".parse().unwrap();
+        for auth in [
+            json!("none"),
+            json!({ "basic": { "username": "eso", "password_file": "FILE" } }),
+            json!({ "bearer": { "token_file": "FILE" } }),
+            json!({ "header": { "name": "X-Relay-Key", "value_file": "FILE" } }),
+            json!({ "header": { "query": "to ken", "value_file": "FILE" } }),
+            json!({ "hmac-sha256": { "header": "X-Sig", "prefix": "sha256=", "secret_file": "FILE" } }),
+            json!({ "hmac-sha256": { "header": "X-Sig", "encoding": "base64", "secret_file": "FILE" } }),
+            json!({ "all": [
+                { "basic": { "username": "eso", "password_file": "FILE" } },
+                { "hmac-sha256": { "header": "X-Sig", "secret_file": "FILE" } },
+            ] }),
+            json!({ "any": [{ "mtls": { "san": "a" } }, { "bearer": { "token_file": "FILE" } }] }),
+        ] {
+            let scheme = scheme(&auth);
+            let unsigned = || Unsigned {
+                body: br#"{"timestamp":1,"key":"a"}"#.to_vec(),
+                ..Unsigned::default()
+            };
+            let mut signed = unsigned();
+            scheme.sign(&mut signed, now).unwrap();
+            assert!(is_believed(&scheme, signed, now), "{auth}");
+            assert_eq!(
+                is_believed(&scheme, unsigned(), now),
+                scheme.is_open(),
+                "{auth}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_only_the_provider_can_prove_is_said_with_another_way() {
+        let mtls = json!({ "mtls": { "san": "a" } });
+        for auth in [
+            mtls.clone(),
+            json!({ "all": ["none", mtls] }),
+            json!({ "any": [mtls] }),
+        ] {
+            let refused = scheme(&auth).sign(&mut Unsigned::default(), Timestamp::UNIX_EPOCH);
+            let said = refused.unwrap_err().to_string();
+            assert!(said.contains("curl --cert"), "{auth}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_not_shown_with_the_headers() {
+        let mut signed = Unsigned::default();
+        let scheme = scheme(&json!({ "bearer": { "token_file": "FILE" } }));
+        scheme.sign(&mut signed, Timestamp::UNIX_EPOCH).unwrap();
+        assert!(!format!("{signed:?}").contains("hunter2"), "{signed:?}");
+    }
+}

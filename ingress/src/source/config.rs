@@ -7,6 +7,7 @@ use eso_relay::{
     config::{ConfigError, duration},
     event::{Pattern, StoreKind, StorePattern, Target},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Format, Pointer, Source, aws_sns::Topics, cloudevents, doppler, generic, slug};
@@ -116,7 +117,7 @@ pub struct MappingConfig {
     pub allow_all: bool,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum OneOrMany<T> {
     One(T),
@@ -280,7 +281,7 @@ impl std::fmt::Display for FormatName {
 }
 
 impl<T> OneOrMany<T> {
-    fn into_vec(self) -> Vec<T> {
+    pub(crate) fn into_vec(self) -> Vec<T> {
         match self {
             Self::One(one) => vec![one],
             Self::Many(many) => many,

@@ -11,7 +11,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Format, Pointer, Source, aws_sns::Topics, cloudevents, doppler, generic, slug};
-use crate::verify::{AuthConfig, Scheme};
+use crate::{
+    outgoing::Outgoing,
+    verify::{AuthConfig, Scheme},
+};
 
 /// A sender, at `POST /v1/hooks/<name>`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -126,8 +129,8 @@ pub enum OneOrMany<T> {
 
 impl SourceConfig {
     /// Reads the secrets and checks what belongs together. Errors name the source.
-    pub fn open(&self) -> Result<Source, ConfigError> {
-        let scheme = self.auth.open();
+    pub fn open(&self, outgoing: &Outgoing) -> Result<Source, ConfigError> {
+        let scheme = self.auth.open(outgoing);
         self.open_with(scheme.map_err(|error| self.problem(&with_cause(&error)))?)
     }
 

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     body,
     limit::LimitsConfig,
+    outgoing::{Outgoing, OutgoingConfig},
     publish::PublishConfig,
     server,
     source::{Source, SourceConfig},
@@ -48,6 +49,7 @@ pub struct IngressConfig {
     /// Default 1024. More wait until one closes.
     pub max_connections: usize,
     pub publish: PublishConfig,
+    pub outgoing: OutgoingConfig,
     pub shutdown: ShutdownConfig,
 }
 
@@ -79,6 +81,7 @@ impl Default for IngressConfig {
             header_timeout: Duration::from_secs(5),
             max_connections: 1024,
             publish: PublishConfig::default(),
+            outgoing: OutgoingConfig::default(),
             shutdown: ShutdownConfig::default(),
         }
     }
@@ -151,9 +154,10 @@ impl IngressConfig {
 
     /// Reads the secrets of every source.
     pub fn open_sources(&self) -> Result<BTreeMap<Slug, Source>, ConfigError> {
+        let outgoing = Outgoing::new(&self.outgoing)?;
         let mut sources = BTreeMap::new();
         for config in &self.sources {
-            let mut source = config.open()?;
+            let mut source = config.open(&outgoing)?;
             source.limits = config.limits.open(&self.body_limits());
             if sources.insert(config.name.clone(), source).is_some() {
                 return Err(ConfigError::Invalid(format!(

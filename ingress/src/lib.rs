@@ -11,6 +11,7 @@ pub mod config;
 pub mod error;
 pub mod limit;
 pub mod metrics;
+pub mod outgoing;
 pub mod publish;
 pub mod rotation;
 pub mod routes;
@@ -39,6 +40,7 @@ use self::source::Source;
 pub use self::{
     config::{IngressConfig, ShutdownConfig},
     limit::LimitsConfig,
+    outgoing::OutgoingConfig,
     source::{
         FormatName, MappingConfig, OneOrMany, Pointer, Projects, SourceConfig, StoreConfig,
         TargetConfig,

@@ -85,7 +85,7 @@ pub(super) async fn report(
     now: Timestamp,
 ) -> Result<Report, Failure> {
     let source = match (&args.source, args.format) {
-        (Some(name), _) => super::source(config, name)?.open_with(Scheme::None)?,
+        (Some(name), _) => super::source(config, name)?.0.open_with(Scheme::None)?,
         (None, Some(format)) => plain(format)?,
         (None, None) => return Err(Failure::Usage("--format or --source".to_owned())),
     };

@@ -14,7 +14,7 @@ use eso_relay::{
 };
 use jiff::Timestamp;
 
-use crate::{IngressConfig, SourceConfig};
+use crate::{IngressConfig, OutgoingConfig, SourceConfig};
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -43,8 +43,8 @@ pub async fn run(
     }
 }
 
-/// A source of the configuration file.
-fn source(config: Option<&Path>, name: &Slug) -> Result<SourceConfig, Failure> {
+/// A source of the configuration file, and how it may call others.
+fn source(config: Option<&Path>, name: &Slug) -> Result<(SourceConfig, OutgoingConfig), Failure> {
     let Some(file) = config else {
         return Err(Failure::Usage(
             "--source needs --config FILE, the file of the ingress".to_owned(),
@@ -57,13 +57,14 @@ fn source(config: Option<&Path>, name: &Slug) -> Result<SourceConfig, Failure> {
         .map(|source| source.name.to_string())
         .collect();
     let mut sources = config.sources.into_iter();
-    sources.find(|source| source.name == *name).ok_or_else(|| {
+    let source = sources.find(|source| source.name == *name).ok_or_else(|| {
         Failure::Usage(format!(
             "{} has no source `{name}`; it has: {}",
             file.display(),
             names.join(", ")
         ))
-    })
+    })?;
+    Ok((source, config.outgoing))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use http::{HeaderName, HeaderValue, header::CONTENT_TYPE};
 use jiff::Timestamp;
 
 use super::Answer;
-use crate::{SourceConfig, catalogue, verify::Unsigned};
+use crate::{SourceConfig, catalogue, outgoing::Outgoing, verify::Unsigned};
 
 /// Send the documented sample of a source's format, signed with the source's own secret
 ///
@@ -30,8 +30,8 @@ pub struct Args {
 }
 
 pub(super) async fn run(args: &Args, config: Option<&Path>, now: Timestamp) -> Result<(), Failure> {
-    let source = super::source(config, &args.source)?;
-    let request = signed(&source, now)?;
+    let (source, outgoing) = super::source(config, &args.source)?;
+    let request = signed(&source, &Outgoing::new(&outgoing)?, now)?;
     let mut url = format!("{}/v1/hooks/{}", args.to.trim_end_matches('/'), source.name);
     // Without the query: it may hold a secret.
     let shown = url.clone();
@@ -45,9 +45,9 @@ pub(super) async fn run(args: &Args, config: Option<&Path>, now: Timestamp) -> R
     command::send(request, &shown, args.answer.output).await
 }
 
-fn signed(source: &SourceConfig, now: Timestamp) -> anyhow::Result<Unsigned> {
+fn signed(source: &SourceConfig, outgoing: &Outgoing, now: Timestamp) -> anyhow::Result<Unsigned> {
     let mut request = unsigned(source)?;
-    let scheme = source.open()?.scheme;
+    let scheme = source.open(outgoing)?.scheme;
     scheme.sign(&mut request, now).with_context(|| {
         format!(
             "source `{}`: auth {}: no sample can be sent",

@@ -7,11 +7,13 @@ use eso_relay::{
     config::{ConfigError, duration},
     event::{Pattern, StoreKind, StorePattern, Target},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Format, Pointer, Source, aws_sns::Topics, cloudevents, doppler, generic, slug};
 use crate::{
     limit::{Limits, LimitsConfig},
+    outgoing::Outgoing,
     verify::{AuthConfig, Scheme},
 };
 
@@ -123,7 +125,7 @@ pub struct MappingConfig {
     pub allow_all: bool,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum OneOrMany<T> {
     One(T),
@@ -132,8 +134,8 @@ pub enum OneOrMany<T> {
 
 impl SourceConfig {
     /// Reads the secrets and checks what belongs together. Errors name the source.
-    pub fn open(&self) -> Result<Source, ConfigError> {
-        let scheme = self.auth.open();
+    pub fn open(&self, outgoing: &Outgoing) -> Result<Source, ConfigError> {
+        let scheme = self.auth.open(outgoing);
         self.open_with(scheme.map_err(|error| self.problem(&with_cause(&error)))?)
     }
 
@@ -289,7 +291,7 @@ impl std::fmt::Display for FormatName {
 }
 
 impl<T> OneOrMany<T> {
-    fn into_vec(self) -> Vec<T> {
+    pub(crate) fn into_vec(self) -> Vec<T> {
         match self {
             Self::One(one) => vec![one],
             Self::Many(many) => many,

@@ -3,7 +3,8 @@
 use eso_relay::config::{ConfigError, SecretFiles};
 use serde::{Deserialize, Serialize};
 
-use super::{Basic, Bearer, Credentials, HeaderConfig, HmacConfig, MtlsConfig, Scheme};
+use super::{Basic, Bearer, Credentials, HeaderConfig, HmacConfig, JwtConfig, MtlsConfig, Scheme};
+use crate::outgoing::Outgoing;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -14,6 +15,7 @@ pub enum AuthConfig {
     Bearer(BearerConfig),
     Header(HeaderConfig),
     HmacSha256(HmacConfig),
+    Jwt(JwtConfig),
     Mtls(MtlsConfig),
     /// All of them must hold.
     All(Vec<AuthConfig>),
@@ -69,6 +71,7 @@ impl AuthConfig {
             Self::Bearer(_) => SchemeName::Bearer,
             Self::Header(_) => SchemeName::Header,
             Self::HmacSha256(_) => SchemeName::HmacSha256,
+            Self::Jwt(_) => SchemeName::Jwt,
             Self::Mtls(_) => SchemeName::Mtls,
             Self::All(_) => SchemeName::All,
             Self::Any(_) => SchemeName::Any,
@@ -76,14 +79,14 @@ impl AuthConfig {
     }
 
     /// Reads the secrets. A missing or empty file is an error, never an open door.
-    pub fn open(&self) -> Result<Scheme, ConfigError> {
+    pub fn open(&self, outgoing: &Outgoing) -> Result<Scheme, ConfigError> {
         let several = |several: &[Self], name: &str| {
             if several.is_empty() {
                 return Err(ConfigError::Invalid(format!(
                     "auth.{name} is empty: list the schemes, or write `auth: none`"
                 )));
             }
-            several.iter().map(Self::open).collect()
+            several.iter().map(|one| one.open(outgoing)).collect()
         };
         Ok(match self {
             Self::None => Scheme::None,
@@ -101,6 +104,7 @@ impl AuthConfig {
             }),
             Self::Header(config) => Scheme::Header(config.open()?),
             Self::HmacSha256(config) => Scheme::Hmac(config.open()?),
+            Self::Jwt(config) => Scheme::Jwt(config.open(outgoing)?),
             Self::Mtls(config) => Scheme::Mtls(config.open()?),
             Self::All(schemes) => Scheme::All(several(schemes, "all")?),
             Self::Any(schemes) => Scheme::Any(several(schemes, "any")?),

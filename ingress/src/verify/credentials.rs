@@ -7,6 +7,8 @@ use std::{
 
 use eso_relay::config::{ConfigError, Secret, SecretFile, SecretFiles};
 
+use super::jwt::News;
+
 use crate::stamp::Stamp;
 
 /// Every secret that is valid now.
@@ -29,6 +31,8 @@ pub enum Refresh {
     Revoked(SecretFile),
     /// The file cannot be read; the secret that it held stays valid.
     Kept(SecretFile, ConfigError),
+    /// What became of the keys of a JWT's issuer.
+    Issuer(News),
 }
 
 impl Credentials {

@@ -10,6 +10,7 @@ mod config;
 mod credentials;
 mod header;
 mod hmac;
+pub mod jwt;
 mod mtls;
 mod sign;
 
@@ -25,6 +26,7 @@ pub use self::{
     credentials::{Credentials, Refresh},
     header::{Header, HeaderConfig},
     hmac::{Encoding, Hmac, HmacConfig},
+    jwt::{Jwt, JwtConfig},
     mtls::{Mtls, MtlsConfig},
     sign::{Unsignable, Unsigned},
 };
@@ -39,6 +41,7 @@ pub enum Scheme {
     Bearer(Bearer),
     Header(Header),
     Hmac(Hmac),
+    Jwt(Jwt),
     Mtls(Mtls),
     /// Every one of them holds.
     All(Vec<Scheme>),
@@ -98,6 +101,7 @@ impl Scheme {
             Self::Basic(basic) => basic.check(request.headers)?,
             Self::Bearer(bearer) => bearer.check(request.headers)?,
             Self::Header(header) => header.check(request)?,
+            Self::Jwt(jwt) => jwt.check(request.headers, request.now).await?,
             Self::Mtls(mtls) => mtls.check(request.certificate)?,
             Self::Hmac(hmac) => return Ok(Pending::Hmac(hmac.claim(request)?)),
             Self::All(schemes) => {
@@ -129,7 +133,7 @@ impl Scheme {
     pub fn challenge(&self) -> Option<&'static str> {
         match self {
             Self::Basic(_) => Some("Basic realm=\"eso-relay\", charset=\"UTF-8\""),
-            Self::Bearer(_) => Some("Bearer realm=\"eso-relay\""),
+            Self::Bearer(_) | Self::Jwt(_) => Some("Bearer realm=\"eso-relay\""),
             Self::All(schemes) | Self::Any(schemes) => schemes.iter().find_map(Self::challenge),
             Self::None | Self::Header(_) | Self::Hmac(_) | Self::Mtls(_) => None,
         }
@@ -139,6 +143,7 @@ impl Scheme {
     pub fn refresh(&self) -> Vec<Refresh> {
         match self {
             Self::None | Self::Mtls(_) => Vec::new(),
+            Self::Jwt(jwt) => jwt.refresh().map(Refresh::Issuer).into_iter().collect(),
             Self::Basic(basic) => basic.passwords.refresh(),
             Self::Bearer(bearer) => bearer.tokens.refresh(),
             Self::Header(header) => header.values.refresh(),

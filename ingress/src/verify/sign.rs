@@ -42,6 +42,9 @@ impl Scheme {
             }
             Self::Header(header) => header.sign(request),
             Self::Hmac(hmac) => hmac.sign(request, now),
+            Self::Jwt(_) => Err(Unsignable(
+                "only the issuer can sign its tokens: let the sender send a test (Pub/Sub: `gcloud pubsub topics publish TOPIC --message=test`) and look at the log of the ingress; `eso-relay explain` shows what a captured payload becomes",
+            )),
             Self::Mtls(_) => Err(Unsignable(
                 "only who has the client certificate can prove it: send the sample with `curl --cert FILE --key FILE --data-binary @FILE URL`",
             )),
@@ -82,7 +85,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::verify::{AuthConfig, Request};
+    use crate::{
+        outgoing::{Outgoing, OutgoingConfig},
+        verify::{AuthConfig, Request},
+    };
 
     /// The scheme of an `auth:` whose secret file is `FILE`.
     fn scheme(auth: &Value) -> Scheme {
@@ -98,7 +104,8 @@ mod tests {
             .to_string()
             .replace("FILE", file.path().to_str().unwrap());
         let auth: AuthConfig = serde_json::from_str(&auth).unwrap();
-        auth.open().unwrap()
+        let outgoing = Outgoing::new(&OutgoingConfig::default()).unwrap();
+        auth.open(&outgoing).unwrap()
     }
 
     fn is_believed(scheme: &Scheme, request: Unsigned, now: Timestamp) -> bool {

@@ -60,7 +60,7 @@ fn settings(value: &Value, at: &str, found: &mut BTreeMap<String, Value>) {
     };
     match value {
         // Its names are the user's own.
-        Value::Object(_) if at.rsplit('.').next() == Some("scope") => {
+        Value::Object(_) if matches!(at.rsplit('.').next(), Some("scope" | "claims")) => {
             found.insert(at.to_owned(), value.clone());
         }
         Value::Object(object) => {
@@ -178,6 +178,9 @@ sources:
   format: generic
   auth: { hmac-sha256: { header: x, secret_file: /etc/eso-relay/c } }
   mapping: { keys: /k, scope: { project: p } }
+- name: d
+  format: cloudevents
+  auth: { jwt: { preset: google, audience: a, claims: { email: a@b } } }
 ";
     let checked = json(&check_example(Binary::Ingress, ALL).await);
     let mut found = BTreeMap::new();

@@ -66,7 +66,16 @@ async fn a_payload_is_shown_as_it_would_stand_in_the_stream() {
     assert_eq!(shown["ignored"][0]["reason"], "type");
     let text = report.to_string();
     assert!(!format!("{shown}{text}").contains("do-not-leak"));
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text, @r"
+    ELEMENT  EVENT           PROVIDER  KEYS             SCOPE  ID
+    0        secret.changed  akeyless  /prod/db         -      123/0
+    2        secret.changed  akeyless  /prod/cache key  -      a-125/2
+
+    ELEMENT  IGNORED  BECAUSE
+    1        type     events of this type change no value, or are not listed in `mapping.types`
+
+    Nothing was authenticated, and nothing was sent.
+    ");
 }
 
 #[tokio::test]

@@ -25,6 +25,7 @@ pub struct Metrics {
     /// Open connections.
     pub connections: Gauge,
     credentials: Family<Source, Counter>,
+    lost: Family<Source, Counter>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -60,6 +61,7 @@ impl Default for Metrics {
             in_flight: Gauge::default(),
             connections: Gauge::default(),
             credentials: Family::default(),
+            lost: Family::default(),
         }
     }
 }
@@ -104,6 +106,11 @@ impl Metrics {
             "Failed attempts to read a changed secret file again, by source",
             metrics.credentials.clone(),
         );
+        registry.register(
+            "lost",
+            "Requests of sources that fail open whose events could not be stored, by source",
+            metrics.lost.clone(),
+        );
         metrics
     }
 
@@ -130,6 +137,11 @@ impl Metrics {
                 .get_or_create(&Ignored { source, reason })
                 .inc();
         }
+    }
+
+    pub fn lost(&self, source: &Slug) {
+        let source = source.to_string();
+        self.lost.get_or_create(&Source { source }).inc();
     }
 
     pub fn credential_failed(&self, source: &Slug) {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    Change, DecodeError, Decoded, Element, Irrelevant, checked_type,
+    Change, DecodeError, Decoded, Element, Irrelevant,
     json::{Scalar, Shape, fields, part, place, shape, whole},
     malformed,
     scope::{attribute, scope},
@@ -55,8 +55,11 @@ impl Payload {
             (Self::Default, Scalar::Text(kind), None) if kind == UPDATE => {
                 Err(malformed("config is not an object"))
             }
-            (_, Scalar::Text(kind), Some(config)) if kind == UPDATE => update(kind, config, body),
-            (_, Scalar::Text(_), Some(_)) | (Self::Default, Scalar::Text(_), None) => {
+            (_, Scalar::Text(kind), Some(config)) if kind == UPDATE => update(config, body),
+            (Self::Default, Scalar::Text(_), _) => {
+                Ok(Decoded::one(Element::Ignored(Irrelevant::Type)))
+            }
+            (Self::Custom, Scalar::Text(kind), Some(_)) if kind.starts_with("config.") => {
                 Ok(Decoded::one(Element::Ignored(Irrelevant::Type)))
             }
             (Self::Custom, ..) => custom(),
@@ -68,8 +71,7 @@ impl Payload {
 }
 
 /// With a diff each of its names is a change; without one, or when it names nothing, the config is.
-fn update(kind: String, config: &RawValue, body: &RawValue) -> Result<Decoded, DecodeError> {
-    let kind = checked_type(kind, "type")?;
+fn update(config: &RawValue, body: &RawValue) -> Result<Decoded, DecodeError> {
     let config: Config = fields(config, "config")?;
     let required = |field: Scalar, at: &str| {
         attribute(field, at)?.ok_or_else(|| malformed(format!("{at} is missing")))
@@ -81,7 +83,7 @@ fn update(kind: String, config: &RawValue, body: &RawValue) -> Result<Decoded, D
     let names = part(body, "diff").map_or_else(|| Ok(Vec::new()), names)?;
     if names.is_empty() {
         let mut change = Change::in_scope(scope);
-        change.origin.kind = Some(kind);
+        change.origin.kind = Some(UPDATE.to_owned());
         change.operation = Operation::Updated;
         return Ok(Decoded::one(change.into()));
     }
@@ -91,7 +93,7 @@ fn update(kind: String, config: &RawValue, body: &RawValue) -> Result<Decoded, D
         let keys = Keys::one(name.required(&at)?)
             .map_err(|problem| malformed(format!("{at}: {problem}")))?;
         let mut change = Change::of(keys);
-        change.origin.kind = Some(kind.clone());
+        change.origin.kind = Some(UPDATE.to_owned());
         change.operation = operation;
         change.scope = scope.clone();
         Ok(change.into())

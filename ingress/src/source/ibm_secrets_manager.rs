@@ -26,7 +26,7 @@ struct Notification {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Secret {
+struct Item {
     secret_name: Scalar,
     secret_id: Scalar,
     event_time: Scalar,
@@ -90,9 +90,9 @@ fn instance_of(crn: &str) -> Option<&str> {
 impl Common {
     fn read(&self, place: &str, secret: &RawValue) -> Result<Element, DecodeError> {
         let at = |field: &str| format!("{place}: {field}");
-        let secret: Secret = fields(secret, place)?;
-        let name = secret.secret_name.required(&at("secret_name"))?;
-        let crn = attribute(secret.secret_id, &at("secret_id"))?;
+        let item: Item = fields(secret, place)?;
+        let name = item.secret_name.required(&at("secret_name"))?;
+        let crn = attribute(item.secret_id, &at("secret_id"))?;
         let typed = self.secret_type.iter().map(|kind| format!("{kind}/{name}"));
         let mut keys: Vec<String> = typed.collect();
         keys.push(name);
@@ -107,7 +107,7 @@ impl Common {
         let mut change = Change::of(keys);
         change.origin.kind = Some(self.event_type.clone());
         change.operation = self.operation;
-        change.time = generic::time(&secret.event_time);
+        change.time = generic::time(&item.event_time);
         let own = || crn.as_deref().and_then(instance_of).map(str::to_owned);
         change.scope = scope([("instance", self.instance.clone().or_else(own))]);
         Ok(change.into())

@@ -7,7 +7,7 @@ use eso_relay::event::Operation;
 use serde::Deserialize;
 
 use super::{
-    Change, DecodeError, Decoded, Element, Irrelevant, checked_type,
+    Change, DecodeError, Decoded, Element, Irrelevant,
     config::Projects,
     generic,
     json::{Scalar, fields, part, whole},
@@ -24,7 +24,7 @@ struct Delivery {
 
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct Project {
+struct Place {
     project_id: Scalar,
     workspace_id: Scalar,
     project_name: Scalar,
@@ -36,33 +36,26 @@ struct Project {
 pub(super) fn decode(projects: &Projects, body: &[u8]) -> Result<Decoded, DecodeError> {
     let body = whole(body)?;
     let Delivery { event, timestamp } = fields(body, "the body")?;
-    let kind = checked_type(event.required("event")?, "event")?;
+    let kind = event.required("event")?;
     match kind.as_str() {
         "secrets.modified" => {}
         "test" => return Ok(Decoded::one(Element::Ignored(Irrelevant::Test))),
         _ => return Ok(Decoded::one(Element::Ignored(Irrelevant::Type))),
     }
     let project = part(body, "project").ok_or_else(|| malformed("project is missing"))?;
-    let project: Project = fields(project, "project")?;
+    let place: Place = fields(project, "project")?;
     // No name of these is the slug: where none is configured the project is unknown.
-    let names = [
-        project.project_id,
-        project.workspace_id,
-        project.project_name,
-    ];
+    let names = [place.project_id, place.workspace_id, place.project_name];
     let slug = names.iter().find_map(|name| match name {
         Scalar::Text(name) => projects.get(name).cloned(),
         Scalar::Missing | Scalar::Other => None,
     });
-    let environment = attribute(project.environment, "project.environment")?;
+    let environment = attribute(place.environment, "project.environment")?;
     let environment = environment.ok_or_else(|| malformed("project.environment is missing"))?;
     let mut change = Change::in_scope(scope([
         ("project", slug),
         ("environment", Some(environment)),
-        (
-            "path",
-            attribute(project.secret_path, "project.secretPath")?,
-        ),
+        ("path", attribute(place.secret_path, "project.secretPath")?),
     ]));
     change.origin.kind = Some(kind);
     change.operation = Operation::Updated;

@@ -8,7 +8,7 @@ use http::HeaderMap;
 use serde::Deserialize;
 
 use super::{
-    Change, DecodeError, Decoded, Element, Irrelevant, checked_id, checked_type,
+    Change, DecodeError, Decoded, Element, Irrelevant, checked_id,
     json::{Scalar, fields, part, whole},
     malformed,
     scope::{attribute, scope},
@@ -32,7 +32,7 @@ struct Organization {
 }
 
 pub(super) fn decode(headers: &HeaderMap, body: &[u8]) -> Result<Decoded, DecodeError> {
-    let kind = checked_type(header(headers, KIND).required(KIND)?, KIND)?;
+    let kind = header(headers, KIND).required(KIND)?;
     match kind.as_str() {
         "environment_revision" | "imported_environment_changed" => {}
         "ping" | "test" => return Ok(Decoded::one(Element::Ignored(Irrelevant::Test))),

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    Change, DecodeError, Decoded, Element, Irrelevant, checked_id, checked_type, generic,
+    Change, DecodeError, Decoded, Element, Irrelevant, checked_id, generic,
     json::{Scalar, fields, lines, part, place},
     malformed,
     scope::scope,
@@ -84,7 +84,7 @@ fn read(place: &str, entry: &RawValue) -> Result<Element, DecodeError> {
         .map_err(|problem| malformed(at(&format!("request.path: {problem}"))))?;
     let mut change = Change::of(keys).identified(id);
     change.operation = meaning(&operation, version2);
-    change.origin.kind = Some(checked_type(operation, &at("request.operation"))?);
+    change.origin.kind = Some(operation);
     change.time = generic::time(&time);
     change.scope = scope([("namespace", space), ("mount", mount)]);
     Ok(change.into())

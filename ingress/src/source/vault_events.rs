@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    Change, DecodeError, Decoded, Element, Irrelevant, checked_id, checked_type, generic,
+    Change, DecodeError, Decoded, Element, Irrelevant, checked_id, generic,
     json::{Scalar, elements, fields, part, place, whole},
     malformed,
     scope::scope,
@@ -58,17 +58,14 @@ fn read(place: &str, json: &RawValue) -> Result<Element, DecodeError> {
         event_type,
         namespace: space,
     } = fields(data, &at("data"))?;
-    let kind = checked_type(
-        event_type.required(&at("data.event_type"))?,
-        &at("data.event_type"),
-    )?;
+    let kind = event_type.required(&at("data.event_type"))?;
     let Some(operation) = operation(&kind) else {
         return Ok(Element::Ignored(Irrelevant::Type));
     };
     let metadata = part(data, "event").and_then(|event| part(event, "metadata"));
     let metadata = metadata.ok_or_else(|| missing("data.event.metadata"))?;
     let metadata: Metadata = fields(metadata, &at("data.event.metadata"))?;
-    // Before 1.16 events did not say it; their type does.
+    // Old versions do not say it; the type does.
     let modified = metadata
         .modified
         .optional(&at("data.event.metadata.modified"))?;
@@ -85,7 +82,7 @@ fn read(place: &str, json: &RawValue) -> Result<Element, DecodeError> {
     let path = metadata
         .data_path
         .optional(&at("data.event.metadata.data_path"))?;
-    let path = match path {
+    let path = match path.filter(|path| !path.is_empty()) {
         Some(path) => path,
         None => metadata.path.required(&at("data.event.metadata.path"))?,
     };

@@ -55,7 +55,7 @@ fn a_custom_payload_means_the_scope_of_the_source() {
         " \n",
         "[]",
         "1",
-        r#"{"type":"deploy"}"#,
+        r#"{"type":"deploy","config":{}}"#,
         r#"{"type":7,"config":"prd"}"#,
     ] {
         let events = decode(&custom(), body.as_bytes()).unwrap();

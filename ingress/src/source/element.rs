@@ -68,6 +68,8 @@ pub enum Irrelevant {
     Test,
     /// Older than the source's `max_age`.
     TooOld,
+    /// The whole body is not what the format says, and its source fails open.
+    Undecodable,
 }
 
 /// One change, as the sender tells it.
@@ -137,6 +139,7 @@ impl Irrelevant {
             Self::Version => "version",
             Self::Test => "test",
             Self::TooOld => "too_old",
+            Self::Undecodable => "undecodable",
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::{
     error::{Error, json},
     metrics::{Counted, Metrics},
     publish::{PublishError, Publisher},
-    source::{Content, Delivery, Source},
+    source::{Content, Delivery, Irrelevant, Source},
     tls::ClientCertificate,
     verify::{self, Refused},
 };
@@ -112,10 +112,26 @@ impl<P: Publish> Ingress<P> {
             }
             Err(error) => {
                 self.metrics.answered(Some(&source.name), error.code());
+                if source.fail_open && !stays(&error) {
+                    return self.fail_open(source, &trace, &error);
+                }
                 report(source, &trace, &error);
                 error.into_response()
             }
         }
+    }
+
+    /// The answer to a sender that stops working unless it is told 2xx. Never 202, which means that
+    /// the events are durable: these are lost, and counted.
+    fn fail_open(&self, source: &Source, trace: &str, error: &Error) -> Response {
+        let (name, code) = (&source.name, error.code());
+        if let Error::Decode(_) = error {
+            self.metrics.ignored(name, [Irrelevant::Undecodable]);
+        } else {
+            self.metrics.lost(name);
+        }
+        warn!(source = %name, trace, code, %error, "lost, because this source fails open");
+        StatusCode::NO_CONTENT.into_response()
     }
 
     /// Headers → body → verified bytes → events → stream. The ids of the events.
@@ -155,7 +171,8 @@ impl<P: Publish> Ingress<P> {
             Content::Handshake(_) => return Err(Error::Irrelevant),
         };
         drop(verified);
-        self.metrics.ignored(&source.name, &ignored);
+        let reasons = ignored.iter().map(|(_, reason)| *reason);
+        self.metrics.ignored(&source.name, reasons);
         if events.is_empty() && !ignored.is_empty() {
             return Err(Error::Irrelevant);
         }
@@ -186,6 +203,15 @@ fn traceparent(headers: &HeaderMap) -> TraceParent {
 )]
 fn now() -> Timestamp {
     Timestamp::now()
+}
+
+/// Whether a source that fails open answers it like any other: nobody unknown is told 2xx, and what
+/// is irrelevant is not lost.
+fn stays(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Unauthorized(_) | Error::Unverifiable | Error::Irrelevant
+    )
 }
 
 /// Faults of ours are warnings; faults of a sender that proved itself are worth a line; neither a

@@ -96,7 +96,5 @@ sources:
     auth: { header: { name: X-Relay-Key, value_file: /etc/eso-relay/ibm } }
     target: { stores: [{ name: "ibm-*" }] }
 "#,
-    sample: json(include_str!(
-        "../source/fixtures/ibm-secrets-manager-rotated.json"
-    )),
+    sample: json(include_str!("../source/fixtures/ibm-secrets-manager.json")),
 };

@@ -52,7 +52,7 @@ sources:
     projects: { 6f3e1c2a-0000-4000-8000-000000000001: backend-x1y2 }
     target: { stores: [{ name: "infisical-*" }] }
 "#,
-    sample: json(include_str!("../source/fixtures/infisical-modified.json")),
+    sample: json(include_str!("../source/fixtures/infisical.json")),
 };
 
 pub(super) const PULUMI_ESC: Format = Format {
@@ -74,7 +74,7 @@ sources:
             ("Pulumi-Webhook-ID", "2f1f2b2c-0000-4000-8000-000000000001"),
             ("Pulumi-Webhook-Kind", "environment_revision"),
         ],
-        body: include_str!("../source/fixtures/pulumi-esc-revision.json"),
+        body: include_str!("../source/fixtures/pulumi-esc.json"),
     },
 };
 
@@ -93,7 +93,7 @@ sources:
     fail_open: true
     target: { stores: [{ name: "bao-*" }] }
 "#,
-    sample: json(include_str!("../source/fixtures/vault-audit-entry.json")),
+    sample: json(include_str!("../source/fixtures/vault-audit-openbao.json")),
 };
 
 pub(super) const VAULT_EVENTS: Format = Format {
@@ -110,5 +110,5 @@ sources:
     auth: { bearer: { token_file: /etc/eso-relay/vault } }
     target: { stores: [{ name: "vault-*" }] }
 "#,
-    sample: json(include_str!("../source/fixtures/vault-events-write.json")),
+    sample: json(include_str!("../source/fixtures/vault-events.json")),
 };

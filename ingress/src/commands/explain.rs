@@ -12,7 +12,7 @@ use eso_relay::{
     event::{Match, encode_batch},
     trace::TraceParent,
 };
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -130,8 +130,11 @@ async fn decode(
     };
     source.decode(&verified, &delivery).map_err(|problem| {
         let error = Error::from(problem);
-        let (status, code) = (error.status().as_u16(), error.code());
-        anyhow::anyhow!("{error} (the answer would be {status} `{code}`)").into()
+        let (status, code) = match source.fail_open {
+            true => (StatusCode::NO_CONTENT, "fail_open"),
+            false => (error.status(), error.code()),
+        };
+        anyhow::anyhow!("{error} (the answer would be {} `{code}`)", status.as_u16()).into()
     })
 }
 
@@ -178,6 +181,7 @@ fn why(reason: Irrelevant) -> &'static str {
         Irrelevant::Read => "somebody read or listed",
         Irrelevant::Version => "it is about a version that nobody reads by default",
         Irrelevant::Test => "it is a test of the sender's",
+        Irrelevant::Undecodable => "it cannot be read, and the source has `fail_open`",
         Irrelevant::TooOld => "it is older than the source's `max_age`",
     }
 }

@@ -8,6 +8,7 @@ pub mod body;
 pub mod config;
 pub mod error;
 pub mod metrics;
+pub mod preflight;
 pub mod publish;
 pub mod rotation;
 pub mod routes;

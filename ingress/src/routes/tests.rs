@@ -1,6 +1,8 @@
+mod preflight;
+
 use std::sync::{Mutex, PoisonError};
 
-use axum::http::{Method, header};
+use axum::http::{HeaderValue, Method, header};
 use futures::stream;
 use http_body_util::BodyExt as _;
 use prometheus_client::{encoding::text::encode, registry::Registry};
@@ -44,13 +46,17 @@ fn seed() -> Source {
 }
 
 fn ingress(fault: Option<PublishError>) -> Tested {
+    serving(BTreeMap::from([("prod".parse().unwrap(), seed())]), fault)
+}
+
+fn serving(sources: BTreeMap<Slug, Source>, fault: Option<PublishError>) -> Tested {
     let recorder = Recorder {
         fault,
         ..Recorder::default()
     };
     let mut registry = Registry::default();
     let router = router(Ingress {
-        sources: Arc::new(BTreeMap::from([("prod".parse().unwrap(), seed())])),
+        sources: Arc::new(sources),
         webhook: Some(Arc::new(seed())),
         publisher: recorder.clone(),
         budget: Budget::new(Limits {

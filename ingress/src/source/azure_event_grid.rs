@@ -168,14 +168,15 @@ impl Object {
         if object.is_whole() {
             return Ok(object);
         }
-        // The documented samples have stray blanks, as in "ObjectName " and " Version".
+        // The documented samples have stray blanks, as in "ObjectName " and " Version", and the
+        // documented lists of properties begin in lower case.
         if let Shape::Object(entries) = shape(data) {
             for (name, value) in entries {
-                let field = match name.trim() {
-                    "Id" => &mut object.id,
-                    "VaultName" => &mut object.vault_name,
-                    "ObjectName" => &mut object.object_name,
-                    "Version" => &mut object.version,
+                let field = match name.trim().to_ascii_lowercase().as_str() {
+                    "id" => &mut object.id,
+                    "vaultname" => &mut object.vault_name,
+                    "objectname" => &mut object.object_name,
+                    "version" => &mut object.version,
                     _ => continue,
                 };
                 if *field == Scalar::Missing {

@@ -1,3 +1,5 @@
+mod azure_event_grid;
+mod gcp_pubsub;
 mod kit;
 mod properties;
 

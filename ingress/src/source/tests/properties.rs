@@ -16,6 +16,8 @@ fn formats() -> Vec<Source> {
         ),
         source(&json!({ "format": "cloudevents", "mapping": { "keys": "/a" } })),
         source(&json!({ "format": "cloudevents" })),
+        source(&json!({ "format": "azure-event-grid" })),
+        source(&json!({ "format": "gcp-pubsub", "projects": { "1": "p" } })),
         Source::seed(open_door()),
     ]
 }
@@ -42,6 +44,16 @@ fn likely() -> impl Strategy<Value = Value> {
         "match",
         "scope",
         "version",
+        "eventType",
+        "Id",
+        "ObjectName",
+        " VaultName",
+        "Version",
+        "message",
+        "attributes",
+        "secretId",
+        "versionId",
+        "messageId",
     ]);
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -55,7 +67,11 @@ fn likely() -> impl Strategy<Value = Value> {
             "secret.changed",
             "scope",
             "prefix",
-            "exact"
+            "exact",
+            "Microsoft.KeyVault.CertificateNewVersionCreated",
+            "https://kv.vault.azure.net/secrets/a/1",
+            "SECRET_VERSION_ADD",
+            "projects/1/secrets/s",
         ])
         .prop_map(Value::from),
     ];

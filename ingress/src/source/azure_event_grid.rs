@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use super::{
     Body, Change, DecodeError, Decoded, Element, Handshake, Irrelevant, checked_id, checked_type,
     generic::timestamp,
-    json::{Scalar, Shape, elements, fields, place, shape, whole},
+    json::{Scalar, Shape, fields, place, shape, whole_elements},
     malformed,
 };
 
@@ -22,7 +22,7 @@ use super::{
 const VALIDATION: &str = "Microsoft.EventGrid.SubscriptionValidationEvent";
 
 /// The fields of an event in both schemas: `eventType` and `eventTime` are Event Grid's own, `type`
-/// and `time` those of a CloudEvent.
+/// and `time` those of CloudEvents.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Fields<'a> {
@@ -43,8 +43,10 @@ struct Fields<'a> {
 #[serde(default, rename_all = "PascalCase")]
 struct Object {
     id: Scalar,
-    vault_name: Scalar,
-    object_name: Scalar,
+    #[serde(rename = "VaultName")]
+    vault: Scalar,
+    #[serde(rename = "ObjectName")]
+    name: Scalar,
     version: Scalar,
 }
 
@@ -63,7 +65,7 @@ struct Address<'a> {
 }
 
 pub(super) fn decode(headers: &HeaderMap, body: &[u8]) -> Result<Body, DecodeError> {
-    let events = elements(whole(body)?)?;
+    let events = whole_elements(body)?;
     if let Some(code) = validation(headers, events.first().copied())? {
         return Ok(Body::Handshake(Handshake::Validation { code }));
     }
@@ -108,7 +110,7 @@ fn read(event: Fields<'_>) -> Result<Element, DecodeError> {
     let url = text(object.id, "data.Id")?;
     let address = url.as_deref().map_or_else(Address::default, Address::of);
 
-    let name = text(object.object_name, "data.ObjectName")?;
+    let name = text(object.name, "data.ObjectName")?;
     let subject = text(event.subject, "subject")?;
     let name = name.as_deref().or(address.name).or(subject.as_deref());
     let name = name.ok_or_else(|| malformed("data.ObjectName is missing"))?;
@@ -125,7 +127,7 @@ fn read(event: Fields<'_>) -> Result<Element, DecodeError> {
     let keys = Keys::new(keys.collect())
         .map_err(|problem| malformed(format!("data.ObjectName: {problem}")))?;
 
-    let vault_name = text(object.vault_name, "data.VaultName")?;
+    let vault_name = text(object.vault, "data.VaultName")?;
     let vault = address.host.map(str::to_ascii_lowercase).or_else(|| {
         let name = vault_name.filter(|name| is_name(name))?;
         Some(format!("{}.vault.azure.net", name.to_ascii_lowercase()))
@@ -174,8 +176,8 @@ impl Object {
             for (name, value) in entries {
                 let field = match name.trim().to_ascii_lowercase().as_str() {
                     "id" => &mut object.id,
-                    "vaultname" => &mut object.vault_name,
-                    "objectname" => &mut object.object_name,
+                    "vaultname" => &mut object.vault,
+                    "objectname" => &mut object.name,
                     "version" => &mut object.version,
                     _ => continue,
                 };
@@ -188,7 +190,7 @@ impl Object {
     }
 
     fn is_whole(&self) -> bool {
-        let all = [&self.id, &self.vault_name, &self.object_name, &self.version];
+        let all = [&self.id, &self.vault, &self.name, &self.version];
         all.into_iter().all(|field| *field != Scalar::Missing)
     }
 }

@@ -134,6 +134,15 @@ pub(super) fn elements(json: &RawValue) -> Result<Vec<&RawValue>, DecodeError> {
     }
 }
 
+/// The same of a whole body, which is scanned only once where it is an array.
+pub(super) fn whole_elements(body: &[u8]) -> Result<Vec<&RawValue>, DecodeError> {
+    match serde_json::from_slice::<Vec<&RawValue>>(body) {
+        Ok(elements) if elements.len() > MAX_ELEMENTS => Err(DecodeError::TooMany(elements.len())),
+        Ok(elements) => Ok(elements),
+        Err(_) => elements(whole(body)?),
+    }
+}
+
 /// Reads the fields that `T` names out of an object and skips the others.
 ///
 /// `at`: the place in the body, for the message. serde's own text can quote the payload.

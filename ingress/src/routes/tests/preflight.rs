@@ -1,3 +1,4 @@
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ring::hmac;
 use serde_json::json;
 
@@ -11,7 +12,7 @@ const EVENTS: &str = "/v1/hooks/events";
 
 fn tested() -> Tested {
     let query = json!({ "header": { "query": "code", "value_file": SECRET_FILE } });
-    let signed = json!({ "hmac-sha256": { "header": "x-signature", "secret_file": SECRET_FILE } });
+    let signed = json!({ "hmac-sha256": { "header": "x-signature", "encoding": "base64", "secret_file": SECRET_FILE } });
     let sources = [
         ("grid", "azure-event-grid", query),
         ("events", "cloudevents", signed),
@@ -39,11 +40,7 @@ fn options(path: &str, origins: &[&[u8]]) -> Request<Body> {
 fn signed(mut request: Request<Body>, body: &[u8]) -> Request<Body> {
     let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
     let tag = hmac::sign(&key, body);
-    let tag: String = tag
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let tag = STANDARD.encode(tag);
     request
         .headers_mut()
         .insert("x-signature", tag.parse().unwrap());

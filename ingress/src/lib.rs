@@ -9,6 +9,7 @@ pub mod config;
 pub mod error;
 pub mod metrics;
 pub mod outgoing;
+pub mod preflight;
 pub mod publish;
 pub mod rotation;
 pub mod routes;

@@ -1,8 +1,9 @@
 mod fail_open;
+mod preflight;
 
 use std::sync::{Mutex, PoisonError};
 
-use axum::http::{Method, header};
+use axum::http::{HeaderValue, Method, header};
 use futures::stream;
 use http_body_util::BodyExt as _;
 use prometheus_client::{encoding::text::encode, registry::Registry};
@@ -54,16 +55,24 @@ fn fail_open() -> Source {
 }
 
 fn ingress(fault: Option<PublishError>) -> Tested {
+    let sources = [("prod", seed()), ("bao", fail_open())];
+    serving(
+        sources
+            .into_iter()
+            .map(|(name, source)| (name.parse().unwrap(), source))
+            .collect(),
+        fault,
+    )
+}
+
+fn serving(sources: BTreeMap<Slug, Source>, fault: Option<PublishError>) -> Tested {
     let recorder = Recorder {
         fault,
         ..Recorder::default()
     };
     let mut registry = Registry::default();
     let router = router(Ingress {
-        sources: Arc::new(BTreeMap::from([
-            ("prod".parse().unwrap(), seed()),
-            ("bao".parse().unwrap(), fail_open()),
-        ])),
+        sources: Arc::new(sources),
         webhook: Some(Arc::new(seed())),
         publisher: recorder.clone(),
         budget: Budget::new(Limits {

@@ -3,7 +3,10 @@ use ring::hmac;
 use serde_json::json;
 
 use super::*;
-use crate::SourceConfig;
+use crate::{
+    SourceConfig,
+    outgoing::{Outgoing, OutgoingConfig},
+};
 
 const SECRET_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/routes/tests/secret");
 const SECRET: &str = "do-not-leak";
@@ -17,10 +20,11 @@ fn tested() -> Tested {
         ("grid", "azure-event-grid", query),
         ("events", "cloudevents", signed),
     ];
+    let outgoing = Outgoing::new(&OutgoingConfig::default()).unwrap();
     let sources = sources.map(|(name, format, auth)| {
         let config = json!({ "name": name, "format": format, "auth": auth });
         let config: SourceConfig = serde_json::from_value(config).unwrap();
-        (config.name.clone(), config.open().unwrap())
+        (config.name.clone(), config.open(&outgoing).unwrap())
     });
     serving(BTreeMap::from(sources), None)
 }

@@ -12,6 +12,7 @@ pub mod error;
 pub mod limit;
 pub mod metrics;
 pub mod outgoing;
+pub mod preflight;
 pub mod publish;
 pub mod rotation;
 pub mod routes;

@@ -56,7 +56,7 @@ sources:
 "#,
     sample: Sample {
         headers: &[("aeg-event-type", "Notification")],
-        body: include_str!("../source/fixtures/azure-event-grid-secret.json"),
+        body: include_str!("../source/fixtures/azure-event-grid-documented.json"),
     },
 };
 
@@ -79,7 +79,7 @@ sources:
     projects: { "123456789": my-project }
     target: { stores: [{ name: "gcp-*" }] }
 "#,
-    sample: json(include_str!("../source/fixtures/gcp-pubsub-add.json")),
+    sample: json(include_str!("../source/fixtures/gcp-pubsub-wrapped.json")),
 };
 
 pub(super) const IBM_SECRETS_MANAGER: Format = Format {

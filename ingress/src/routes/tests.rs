@@ -1,8 +1,9 @@
 mod fail_open;
+mod preflight;
 
 use std::sync::{Mutex, PoisonError};
 
-use axum::http::{Method, header};
+use axum::http::{HeaderValue, Method, header};
 use futures::stream;
 use http_body_util::BodyExt as _;
 use prometheus_client::{encoding::text::encode, registry::Registry};
@@ -61,20 +62,24 @@ fn fail_open() -> Source {
 }
 
 fn ingress(fault: Option<PublishError>) -> Tested {
-    ingress_of(seed(), fault)
+    let sources = [("prod", seed()), ("bao", fail_open())];
+    serving(
+        sources
+            .into_iter()
+            .map(|(name, source)| (name.parse().unwrap(), source))
+            .collect(),
+        fault,
+    )
 }
 
-fn ingress_of(source: Source, fault: Option<PublishError>) -> Tested {
+fn serving(sources: BTreeMap<Slug, Source>, fault: Option<PublishError>) -> Tested {
     let recorder = Recorder {
         fault,
         ..Recorder::default()
     };
     let mut registry = Registry::default();
     let router = router(Ingress {
-        sources: Arc::new(BTreeMap::from([
-            ("prod".parse().unwrap(), source),
-            ("bao".parse().unwrap(), fail_open()),
-        ])),
+        sources: Arc::new(sources),
         webhook: Some(Arc::new(seed())),
         publisher: recorder.clone(),
         budget: Budget::new(LIMITS),
@@ -276,7 +281,7 @@ async fn a_source_beyond_its_rate_waits_and_a_stranger_uses_up_nothing_of_it() {
         buffered: None,
     }
     .open(&LIMITS);
-    let tested = ingress_of(limited, None);
+    let tested = serving(BTreeMap::from([("prod".parse().unwrap(), limited)]), None);
     let stranger = |path| request(Method::POST, path, Some("Basic eDp5"), GOOD);
     for _ in 0..10 {
         let (status, ..) = send(&tested, stranger("/v1/hooks/prod")).await;

@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeOwned, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
+    de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::value::RawValue;
 
@@ -22,6 +22,14 @@ pub(super) enum Scalar {
 }
 
 impl Scalar {
+    /// The other one when this is missing or null.
+    pub(super) fn or(self, other: Self) -> Self {
+        match self {
+            Self::Missing => other,
+            found => found,
+        }
+    }
+
     /// `None` when it is missing or null.
     pub(super) fn optional(self, at: &str) -> Result<Option<String>, DecodeError> {
         match self {
@@ -150,10 +158,22 @@ pub(super) fn part<'a>(json: &'a RawValue, field: &str) -> Option<&'a RawValue> 
     }
 }
 
+/// The same of a whole body, which is scanned only once where it is an array.
+pub(super) fn whole_elements(body: &[u8]) -> Result<Vec<&RawValue>, DecodeError> {
+    match serde_json::from_slice::<Vec<&RawValue>>(body) {
+        Ok(elements) if elements.len() > MAX_ELEMENTS => Err(DecodeError::TooMany(elements.len())),
+        Ok(elements) => Ok(elements),
+        Err(_) => elements(whole(body)?),
+    }
+}
+
 /// Reads the fields that `T` names out of an object and skips the others.
 ///
 /// `at`: the place in the body, for the message. serde's own text can quote the payload.
-pub(super) fn fields<T: DeserializeOwned>(json: &RawValue, at: &str) -> Result<T, DecodeError> {
+pub(super) fn fields<'a, T: Deserialize<'a>>(
+    json: &'a RawValue,
+    at: &str,
+) -> Result<T, DecodeError> {
     if !json.get().starts_with('{') {
         return Err(malformed(format!("{at} is not an object")));
     }

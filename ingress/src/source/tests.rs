@@ -1,4 +1,6 @@
+mod azure_event_grid;
 mod doppler;
+mod gcp_pubsub;
 mod ibm_secrets_manager;
 mod infisical;
 mod kit;

@@ -34,7 +34,7 @@ sources:
   - name: aws-sns
     format: aws-sns
     auth: { sns: {} }
-    topics: ["arn:aws:sns:eu-west-1:012345678901:secrets"]
+    topics: ["arn:aws:sns:us-west-2:012345678901:secrets"]
     target: { stores: [{ name: "aws-*" }] }
 "#,
     sample: json(include_str!("../source/fixtures/aws-sns-notification.json")),

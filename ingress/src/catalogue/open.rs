@@ -61,7 +61,7 @@ sources:
             ("X-GitHub-Event", "repository_dispatch"),
             ("X-GitHub-Delivery", "72d3162e-cc78-11e3-81ab-4c9367dc0958"),
         ],
-        body: include_str!("../source/fixtures/github-dispatch.json"),
+        body: include_str!("../source/fixtures/github-repository-dispatch.json"),
     },
 };
 
@@ -69,7 +69,7 @@ pub(super) const GITLAB: Format = Format {
     name: FormatName::Gitlab,
     sender: "a webhook of a GitLab project or group",
     reads: "What `mapping` points at; the type is X-Gitlab-Event. A change of a CI/CD variable raises no webhook.",
-    gives: "The key at `mapping.keys`. The id is GitLab's own of the delivery.",
+    gives: "The key at `mapping.keys`; with `mapping.each` one for each member of a list. The id is Idempotency-Key.",
     proof: "The secret token as it is, in X-Gitlab-Token. A signing token is the scheme standard-webhooks.",
     failure: "GitLab waits 10 s, and switches a webhook off for a time after several failures.",
     stanza: r#"
@@ -77,7 +77,7 @@ sources:
   - name: gitlab
     format: gitlab
     auth: { header: { name: X-Gitlab-Token, value_file: /etc/eso-relay/gitlab } }
-    mapping: { keys: /variables/key, types: [Pipeline Hook] }
+    mapping: { each: /object_attributes/variables, keys: /key, types: [Pipeline Hook] }
 "#,
     sample: Sample {
         headers: &[
@@ -108,6 +108,6 @@ sources:
 "#,
     sample: Sample {
         headers: &[("webhook-id", "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W")],
-        body: include_str!("../source/fixtures/standard-webhooks-updated.json"),
+        body: include_str!("../source/fixtures/standard-webhooks.json"),
     },
 };

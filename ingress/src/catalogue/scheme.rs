@@ -104,7 +104,7 @@ sources:
   - name: aws-sns
     format: aws-sns
     auth: { sns: {} }
-    topics: ["arn:aws:sns:eu-west-1:012345678901:secrets"]
+    topics: ["arn:aws:sns:us-west-2:012345678901:secrets"]
 "#,
 };
 

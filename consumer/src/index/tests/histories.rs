@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::{index::lookup::Family, provider::Provider};
 
 fn reference() -> impl Strategy<Value = Reference> {
     let store = prop_oneof![
@@ -22,7 +23,7 @@ fn reference() -> impl Strategy<Value = Reference> {
 
 fn change() -> impl Strategy<Value = Change> {
     let references = proptest::collection::vec(reference(), 0..4);
-    let provider = prop_oneof![Just("akeyless"), Just("vault")];
+    let provider = prop_oneof![Just("akeyless"), Just("conjur")];
     prop_oneof![
         4 => ("[xyz]", references).prop_map(|(name, read)| applied(&format!("n/{name}"), read)),
         1 => "[xyz]".prop_map(|name| Change::Deleted(Target::new("n", &name))),
@@ -44,9 +45,9 @@ proptest! {
         for reference in &last {
             let Form::Key(key) = &reference.form else { continue };
             let id = index.stores.iter().find(|(_, store)| store.name == reference.store);
-            let provider = match id.and_then(|(_, store)| store.family.provider()) {
-                Some(Provider::Akeyless) => "akeyless",
-                Some(Provider::Other(_)) | None => "vault",
+            let provider = match id.map(|(_, store)| &store.view.family) {
+                Some(Family::Of(Provider::Akeyless)) => "akeyless",
+                _ => "conjur",
             };
             for provider in [provider, "generic"] {
                 let found = matching(&index, &exact(provider, key));

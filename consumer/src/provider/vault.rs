@@ -1,0 +1,229 @@
+//! HashiCorp Vault (ESO `providers/v1/vault/client_get.go`, `client_get_all_secrets.go`) and
+//! OpenBao by its own provider (ESO `providers/v1/openbao/client.go`).
+//!
+//! Names are paths of the API below `/v1/`: `mount/data/p` of version 2 of the engine, `mount/p` of
+//! version 1.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use super::rules::{
+    Pattern, Reading, Rules, Scope, Sought, agree, clean, host, is_below, overlaps, setting,
+};
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Vault {
+    openbao: bool,
+    host: Option<String>,
+    /// `None` is not the root: Vault's client may take one from its environment.
+    namespace: Option<String>,
+    /// As it is written: how a key that repeats it is read depends on every slash.
+    mount: Option<String>,
+    version1: bool,
+}
+
+impl Vault {
+    pub(super) fn of(spec: &Value) -> Self {
+        Self {
+            openbao: false,
+            host: setting(spec, "server").and_then(|server| host(&server)),
+            namespace: setting(spec, "namespace").map(|name| namespace(&name).to_owned()),
+            mount: setting(spec, "path"),
+            version1: spec["version"] == "v1",
+        }
+    }
+
+    /// Its mount is `kv` by default, and keys are always relative to it.
+    pub(super) fn openbao(spec: &Value) -> Self {
+        let mount = setting(spec, "path").unwrap_or_else(|| "kv".to_owned());
+        Self {
+            openbao: true,
+            mount: Some(mount),
+            ..Self::of(spec)
+        }
+    }
+
+    /// Where ESO reads this key: its `buildPath`, quirks included, and then Vault's own client, which
+    /// cleans the path.
+    fn address(&self, key: &str) -> String {
+        let Some(mount) = self.mount.as_deref() else {
+            return match key.split_once('/') {
+                _ if self.version1 || key.contains("/data/") => clean(key),
+                Some((first, rest)) => clean(&format!("{first}/data/{rest}")),
+                None => clean(&format!("{key}/data")),
+            };
+        };
+        let own = key
+            .strip_prefix(mount)
+            .and_then(|key| key.strip_prefix('/'));
+        let relative = match own.filter(|_| !self.openbao) {
+            Some(rest) if self.version1 => rest,
+            Some(rest) => rest.strip_prefix("data/").unwrap_or(rest),
+            None => key,
+        };
+        let data = if self.version1 { "" } else { "data" };
+        clean(&format!("{mount}/{data}/{relative}"))
+    }
+
+    /// The path of a key, or the folder of a `find`; `None` when only ESO's failure could tell.
+    fn begins(&self, reading: &Reading<'_>) -> Option<String> {
+        match reading {
+            Reading::Key(key) => Some(self.address(key)),
+            Reading::Find(Pattern { path: None, .. }) if self.mount.is_none() => None,
+            Reading::Find(pattern) => Some(self.address(pattern.path.unwrap_or_default())),
+        }
+    }
+
+    /// Compares a path of ours with the event's, each seen from the same namespace. One may stand in
+    /// a path just as well as in the setting.
+    fn meets(&self, path: &str, theirs: &str, scope: Scope<'_>, test: Test<'_>) -> bool {
+        match (&self.namespace, scope.get("namespace").map(namespace)) {
+            (Some(mine), Some(space)) => test(
+                &clean(&format!("{mine}/{path}")),
+                &clean(&format!("{space}/{theirs}")),
+            ),
+            _ => seen_from_above(theirs, scope).any(|theirs| test(path, &theirs)),
+        }
+    }
+}
+
+/// Of a path of ours and one of the event's.
+type Test<'t> = &'t dyn Fn(&str, &str) -> bool;
+
+fn namespace(name: &str) -> &str {
+    match name.trim_matches('/') {
+        "root" => "",
+        name => name,
+    }
+}
+
+/// The path as it is called in the event's namespace, and in each one above it.
+fn seen_from_above(path: &str, scope: Scope<'_>) -> impl Iterator<Item = String> {
+    let space = scope.get("namespace").map_or("", namespace);
+    let starts = space.rmatch_indices('/').map(|(at, _)| at + 1);
+    let mut starts: Vec<usize> = starts.collect();
+    starts.insert(0, space.len());
+    if !space.is_empty() {
+        starts.push(0);
+    }
+    starts.into_iter().map(move |start| {
+        clean(&format!(
+            "{}/{path}",
+            space.get(start..).unwrap_or_default()
+        ))
+    })
+}
+
+pub(super) fn sought<'e>(key: &'e str, scope: Scope<'_>, names: &mut Vec<Cow<'e, str>>) {
+    names.extend(seen_from_above(key, scope).map(Cow::Owned));
+}
+
+/// A path as mount and rest, without the `data` between them. Without a mount in the scope it is a
+/// guess; `None` for what has but one part.
+fn parts(key: &str, scope: Scope<'_>) -> Option<(String, String)> {
+    let key = clean(key);
+    let (mount, rest) = match scope.get("mount").map(clean) {
+        Some(mount) => {
+            let rest = key.strip_prefix(&*mount)?.strip_prefix('/')?;
+            (mount, rest.strip_prefix("data/").unwrap_or(rest).to_owned())
+        }
+        None => {
+            let (mount, rest) = key.split_once("/data/").or_else(|| key.split_once('/'))?;
+            (mount.to_owned(), rest.to_owned())
+        }
+    };
+    Some((mount, rest))
+}
+
+/// What references through a store that we cannot see may call a secret: with or without mount.
+pub(super) fn spellings(key: &str, scope: Scope<'_>) -> Vec<String> {
+    let both = |(mount, rest)| vec![format!("{mount}/{rest}"), rest];
+    parts(key, scope).map_or_else(Vec::new, both)
+}
+
+impl Rules for Vault {
+    fn names(&self, key: &str, name: &mut dyn FnMut(&str)) {
+        name(&self.address(key));
+    }
+
+    fn reaches(&self, reading: &Reading<'_>, sought: &Sought<'_>) -> bool {
+        let scope = sought.scope;
+        let server = scope.get("host").and_then(host);
+        let address = self.begins(reading);
+        let space = scope.get("namespace").map(namespace);
+        // A path may lead down into a namespace below the store's, never up.
+        let in_namespace = |(mine, theirs): (&String, &str)| match &address {
+            Some(address) => is_below(theirs, &clean(&format!("{mine}/{address}"))),
+            None => is_below(mine, theirs),
+        };
+        let in_mount = |mount| {
+            let below = |mine: &str, theirs: &str| is_below(theirs, mine);
+            let address = address.as_deref();
+            address.is_none_or(|address| self.meets(address, mount, scope, &below))
+        };
+        agree(self.host.as_ref(), server.as_ref())
+            && self.namespace.as_ref().zip(space).is_none_or(in_namespace)
+            && scope.get("mount").is_none_or(in_mount)
+    }
+
+    fn reads(&self, key: &str, sought: &Sought<'_>) -> bool {
+        let address = self.address(key);
+        let mut keys = sought.keys.iter();
+        keys.any(|key| {
+            let theirs = clean(key);
+            self.meets(&address, &theirs, sought.scope, &|mine, theirs| {
+                mine == theirs
+            })
+        })
+    }
+
+    /// Vault's secrets are listed with all folders and named from the mount on, with `path` before
+    /// them as it is written; OpenBao's in one folder, by bare name, and then read from the mount's
+    /// root whatever the folder.
+    fn finds(&self, pattern: &Pattern<'_>, sought: &Sought<'_>) -> bool {
+        if self.mount.is_none() && pattern.path.is_none() {
+            return true;
+        }
+        let listed = |folder: &str| {
+            let address = self.address(folder);
+            let fits = |rest: &str| match folder {
+                _ if self.openbao => !rest.contains('/') && pattern.fits(rest),
+                "" => pattern.fits(rest),
+                folder => pattern.fits(&format!("{folder}/{rest}")),
+            };
+            let test = |mine: &str, theirs: &str| {
+                let rest = theirs
+                    .strip_prefix(mine)
+                    .and_then(|rest| rest.strip_prefix('/'));
+                rest.is_some_and(fits)
+            };
+            let mut keys = sought.keys.iter();
+            keys.any(|key| self.meets(&address, key, sought.scope, &test))
+        };
+        listed(pattern.path.unwrap_or_default()) || self.openbao && listed("")
+    }
+
+    /// A person may write the path with or without `data`.
+    fn is_below(&self, reading: &Reading<'_>, sought: &Sought<'_>) -> bool {
+        let meets = |address: &str, test: Test<'_>| {
+            let mut keys = sought.keys.iter();
+            keys.any(|key| {
+                let parts = parts(key, sought.scope);
+                let with_data = parts.map(|(mount, rest)| format!("{mount}/data/{rest}"));
+                let mut forms = [Some(clean(key)), with_data].into_iter().flatten();
+                forms.any(|form| self.meets(address, &form, sought.scope, test))
+            })
+        };
+        let Some(address) = self.begins(reading) else {
+            return true;
+        };
+        meets(&address, &|mine, theirs| match reading {
+            Reading::Key(_) => is_below(theirs, mine),
+            Reading::Find(_) => overlaps(mine, theirs),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

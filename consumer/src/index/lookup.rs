@@ -110,6 +110,10 @@ impl Search {
 }
 
 impl Lookup {
+    #[expect(
+        clippy::mutable_key_type,
+        reason = "a pattern is equal to another, and hashed, by what was written"
+    )]
     pub(super) fn add(&mut self, view: &View, form: &Form, posting: Posting) {
         let Self {
             hasher,

@@ -25,7 +25,7 @@ impl Index {
             match &event.matches {
                 Match::Exact(_) => {
                     self.lookup.candidates(family, sought, |posting| {
-                        found.verify(posting, family, sought)
+                        found.verify(posting, family, sought);
                     });
                     self.lookup
                         .finders(family, sought, |posting| found.add(posting));

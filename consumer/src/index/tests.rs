@@ -1,4 +1,5 @@
 mod histories;
+mod providers;
 
 use eso_relay::{
     event::{Event, Keys},

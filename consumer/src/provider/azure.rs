@@ -44,7 +44,7 @@ impl Rules for Azure {
 
     fn reaches(&self, _: &Reading<'_>, sought: &Sought<'_>) -> bool {
         let vault = sought.scope.get("vault").and_then(host);
-        agree(self.vault.as_ref(), vault.as_ref())
+        agree(self.vault.as_deref(), vault.as_deref())
     }
 
     /// Of secrets only, by name; `path` is not read (`GetAllSecrets`). The vault keeps the case in
@@ -57,18 +57,12 @@ impl Rules for Azure {
         names.any(|name| minds_case || pattern.fits(name))
     }
 
-    /// Names have no folders: a prefix is the beginning of a name.
-    fn is_below(&self, reading: &Reading<'_>, sought: &Sought<'_>) -> bool {
-        match reading {
-            Reading::Key(key) => {
-                let name = canonical(key);
-                sought
-                    .names
-                    .iter()
-                    .any(|prefix| name.starts_with(&**prefix))
-            }
-            Reading::Find(_) => true,
-        }
+    fn has_folders(&self) -> bool {
+        false
+    }
+
+    fn root<'p>(&self, _: &Pattern<'p>) -> Option<&'p str> {
+        None
     }
 }
 

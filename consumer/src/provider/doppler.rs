@@ -41,12 +41,12 @@ impl Rules for Doppler {
         self.transformed || names.any(|name| pattern.starts(name) && pattern.fits(name))
     }
 
-    /// Names have no folders: a prefix is the beginning of a name.
-    fn is_below(&self, reading: &Reading<'_>, sought: &Sought<'_>) -> bool {
-        match reading {
-            Reading::Key(key) => sought.names.iter().any(|prefix| key.starts_with(&**prefix)),
-            Reading::Find(_) => true,
-        }
+    fn has_folders(&self) -> bool {
+        false
+    }
+
+    fn root<'p>(&self, pattern: &Pattern<'p>) -> Option<&'p str> {
+        (!self.transformed).then_some(pattern.path.unwrap_or_default())
     }
 }
 

@@ -81,15 +81,8 @@ impl Rules for Gcp {
         names.any(|name| pattern.starts(name) && pattern.fits(name))
     }
 
-    /// Names have no folders: a prefix is the beginning of a name.
-    fn is_below(&self, reading: &Reading<'_>, sought: &Sought<'_>) -> bool {
-        let mut prefixes = sought.names.iter();
-        prefixes.any(|prefix| match reading {
-            Reading::Key(key) => key.starts_with(&**prefix),
-            Reading::Find(pattern) => {
-                super::rules::overlaps(pattern.path.unwrap_or_default(), prefix)
-            }
-        })
+    fn has_folders(&self) -> bool {
+        false
     }
 }
 

@@ -53,7 +53,7 @@ impl Rules for Ibm {
 
     fn reaches(&self, _: &Reading<'_>, sought: &Sought<'_>) -> bool {
         let theirs = sought.scope.get("instance").map(str::to_ascii_lowercase);
-        agree(self.instance.as_ref(), theirs.as_ref())
+        agree(self.instance.as_deref(), theirs.as_deref())
     }
 
     /// A reference's type is `arbitrary` by default; an event may not tell its own.

@@ -36,7 +36,7 @@ pub enum Provider {
     Akeyless,
     SecretsManager,
     ParameterStore,
-    /// Vault and OpenBao: ESO's provider for either reads from both.
+    /// Vault and `OpenBao`: ESO's provider for either reads from both.
     Vault,
     Gcp,
     Azure,

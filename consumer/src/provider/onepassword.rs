@@ -68,6 +68,10 @@ impl Rules for OnePassword {
                 untold || sought.names.iter().any(|name| *name == title)
             })
     }
+
+    fn root<'p>(&self, _: &Pattern<'p>) -> Option<&'p str> {
+        None
+    }
 }
 
 #[cfg(test)]

@@ -33,9 +33,22 @@ pub(crate) trait Rules {
     fn is_below(&self, reading: &Reading<'_>, sought: &Sought<'_>) -> bool {
         let mut prefixes = sought.names.iter();
         prefixes.any(|prefix| match reading {
-            Reading::Key(key) => self.any_name(key, &|name| is_below(prefix, name)),
-            Reading::Find(pattern) => overlaps(pattern.path.unwrap_or_default(), prefix),
+            Reading::Key(key) if self.has_folders() => {
+                self.any_name(key, &|name| is_below(prefix, name))
+            }
+            Reading::Key(key) => self.any_name(key, &|name| name.starts_with(&**prefix)),
+            Reading::Find(pattern) => self.root(pattern).is_none_or(|root| overlaps(root, prefix)),
         })
+    }
+
+    /// Where names have none, a prefix is the beginning of a name and no folder.
+    fn has_folders(&self) -> bool {
+        true
+    }
+
+    /// What the names of all that a `find` finds begin with; `None` when that cannot be told.
+    fn root<'p>(&self, pattern: &Pattern<'p>) -> Option<&'p str> {
+        Some(pattern.path.unwrap_or_default())
     }
 
     fn any_name(&self, key: &str, fits: &dyn Fn(&str) -> bool) -> bool {
@@ -101,7 +114,7 @@ impl<'e> Scope<'e> {
 }
 
 /// Equal, or not known to both sides.
-pub(super) fn agree<T: PartialEq>(one: Option<T>, other: Option<T>) -> bool {
+pub(super) fn agree(one: Option<&str>, other: Option<&str>) -> bool {
     one.is_none() || other.is_none() || one == other
 }
 
@@ -185,6 +198,6 @@ mod tests {
     #[test]
     fn what_one_side_does_not_know_does_not_exclude() {
         assert!(agree(Some("a"), Some("a")) && !agree(Some("a"), Some("b")));
-        assert!(agree(None, Some("b")) && agree(Some("a"), None) && agree::<&str>(None, None));
+        assert!(agree(None, Some("b")) && agree(Some("a"), None) && agree(None, None));
     }
 }

@@ -1,3 +1,4 @@
+mod cases;
 mod properties;
 
 use eso_relay::event::{Keys, Kind, Match, Operation, Origin};

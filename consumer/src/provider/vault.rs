@@ -1,5 +1,5 @@
-//! HashiCorp Vault (ESO `providers/v1/vault/client_get.go`, `client_get_all_secrets.go`) and
-//! OpenBao by its own provider (ESO `providers/v1/openbao/client.go`).
+//! Vault (ESO `providers/v1/vault/client_get.go`, `client_get_all_secrets.go`) and
+//! `OpenBao` by its own provider (ESO `providers/v1/openbao/client.go`).
 //!
 //! Names are paths of the API below `/v1/`: `mount/data/p` of version 2 of the engine, `mount/p` of
 //! version 1.
@@ -123,16 +123,12 @@ pub(super) fn sought<'e>(key: &'e str, scope: Scope<'_>, names: &mut Vec<Cow<'e,
 /// guess; `None` for what has but one part.
 fn parts(key: &str, scope: Scope<'_>) -> Option<(String, String)> {
     let key = clean(key);
-    let (mount, rest) = match scope.get("mount").map(clean) {
-        Some(mount) => {
-            let rest = key.strip_prefix(&*mount)?.strip_prefix('/')?;
-            (mount, rest.strip_prefix("data/").unwrap_or(rest).to_owned())
-        }
-        None => {
-            let (mount, rest) = key.split_once("/data/").or_else(|| key.split_once('/'))?;
-            (mount.to_owned(), rest.to_owned())
-        }
+    let Some(mount) = scope.get("mount").map(clean) else {
+        let (mount, rest) = key.split_once("/data/").or_else(|| key.split_once('/'))?;
+        return Some((mount.to_owned(), rest.to_owned()));
     };
+    let rest = key.strip_prefix(&*mount)?.strip_prefix('/')?;
+    let rest = rest.strip_prefix("data/").unwrap_or(rest).to_owned();
     Some((mount, rest))
 }
 
@@ -162,7 +158,7 @@ impl Rules for Vault {
             let address = address.as_deref();
             address.is_none_or(|address| self.meets(address, mount, scope, &below))
         };
-        agree(self.host.as_ref(), server.as_ref())
+        agree(self.host.as_deref(), server.as_deref())
             && self.namespace.as_ref().zip(space).is_none_or(in_namespace)
             && scope.get("mount").is_none_or(in_mount)
     }
@@ -179,7 +175,7 @@ impl Rules for Vault {
     }
 
     /// Vault's secrets are listed with all folders and named from the mount on, with `path` before
-    /// them as it is written; OpenBao's in one folder, by bare name, and then read from the mount's
+    /// them as it is written; `OpenBao`'s in one folder, by bare name, and then read from the mount's
     /// root whatever the folder.
     fn finds(&self, pattern: &Pattern<'_>, sought: &Sought<'_>) -> bool {
         if self.mount.is_none() && pattern.path.is_none() {

@@ -1,6 +1,7 @@
 //! Whatever happened before, the index knows what it should.
 
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::*;
 use crate::{index::lookup::Family, provider::Provider};
@@ -23,11 +24,18 @@ fn reference() -> impl Strategy<Value = Reference> {
 
 fn change() -> impl Strategy<Value = Change> {
     let references = proptest::collection::vec(reference(), 0..4);
-    let provider = prop_oneof![Just("akeyless"), Just("conjur")];
+    let settings = proptest::sample::select(vec![
+        json!({ "akeyless": {} }),
+        json!({ "conjur": {} }),
+        json!({ "aws": { "prefix": "a" } }),
+        json!({ "aws": { "prefix": "b" } }),
+        json!({ "vault": { "path": "a" } }),
+        json!({ "onepasswordSDK": {} }),
+    ]);
     prop_oneof![
         4 => ("[xyz]", references).prop_map(|(name, read)| applied(&format!("n/{name}"), read)),
         1 => "[xyz]".prop_map(|name| Change::Deleted(Target::new("n", &name))),
-        2 => ("[st]", provider).prop_map(|(name, provider)| provided(&cluster_store(&name), provider)),
+        2 => ("[st]", settings).prop_map(|(name, spec)| configured(&cluster_store(&name), &spec)),
         1 => "[st]".prop_map(|name| Change::StoreDeleted(cluster_store(&name))),
     ]
 }
@@ -47,7 +55,8 @@ proptest! {
             let id = index.stores.iter().find(|(_, store)| store.name == reference.store);
             let provider = match id.map(|(_, store)| &store.view.family) {
                 Some(Family::Of(Provider::Akeyless)) => "akeyless",
-                _ => "conjur",
+                Some(Family::Of(Provider::Other(_)) | Family::Unknown) => "conjur",
+                _ => "generic",
             };
             for provider in [provider, "generic"] {
                 let found = matching(&index, &exact(provider, key));

@@ -86,6 +86,11 @@ impl Vault {
             _ => seen_from_above(theirs, scope).any(|theirs| test(path, &theirs)),
         }
     }
+
+    fn meets_any(&self, path: &str, sought: &Sought<'_>, test: Test<'_>) -> bool {
+        let mut theirs = sought.keys.iter().flat_map(|key| forms(key, sought.scope));
+        theirs.any(|theirs| self.meets(path, &theirs, sought.scope, test))
+    }
 }
 
 /// Of a path of ours and one of the event's.
@@ -116,11 +121,31 @@ fn seen_from_above(path: &str, scope: Scope<'_>) -> impl Iterator<Item = String>
 }
 
 pub(super) fn sought<'e>(key: &'e str, scope: Scope<'_>, names: &mut Vec<Cow<'e, str>>) {
-    names.extend(seen_from_above(key, scope).map(Cow::Owned));
+    let seen = forms(key, scope)
+        .into_iter()
+        .flat_map(|form| seen_from_above(&form, scope).collect::<Vec<_>>());
+    names.extend(seen.map(Cow::Owned));
 }
 
-/// A path as mount and rest, without the `data` between them. Without a mount in the scope it is a
-/// guess; `None` for what has but one part.
+/// What an event's key may be a path of: as it is, and with the `data` that people leave out, behind
+/// whatever may be the mount.
+fn forms(key: &str, scope: Scope<'_>) -> Vec<String> {
+    let (key, mount) = (clean(key), scope.get("mount").map(clean));
+    let mut forms = Vec::new();
+    if !key.contains("/data/") {
+        for (at, _) in key.match_indices('/') {
+            let (start, rest) = key.split_at(at);
+            if mount.as_ref().is_none_or(|mount| mount == start) {
+                forms.push(format!("{start}/data{rest}"));
+            }
+        }
+    }
+    forms.push(key);
+    forms
+}
+
+/// A path as mount and rest, without the `data` between them. Without either, the mount is taken for
+/// one part; `None` for what has but one.
 fn parts(key: &str, scope: Scope<'_>) -> Option<(String, String)> {
     let key = clean(key);
     let Some(mount) = scope.get("mount").map(clean) else {
@@ -164,14 +189,7 @@ impl Rules for Vault {
     }
 
     fn reads(&self, key: &str, sought: &Sought<'_>) -> bool {
-        let address = self.address(key);
-        let mut keys = sought.keys.iter();
-        keys.any(|key| {
-            let theirs = clean(key);
-            self.meets(&address, &theirs, sought.scope, &|mine, theirs| {
-                mine == theirs
-            })
-        })
+        self.meets_any(&self.address(key), sought, &|mine, theirs| mine == theirs)
     }
 
     /// Vault's secrets are listed with all folders and named from the mount on, with `path` before
@@ -194,27 +212,16 @@ impl Rules for Vault {
                     .and_then(|rest| rest.strip_prefix('/'));
                 rest.is_some_and(fits)
             };
-            let mut keys = sought.keys.iter();
-            keys.any(|key| self.meets(&address, key, sought.scope, &test))
+            self.meets_any(&address, sought, &test)
         };
         listed(pattern.path.unwrap_or_default()) || self.openbao && listed("")
     }
 
-    /// A person may write the path with or without `data`.
     fn is_below(&self, reading: &Reading<'_>, sought: &Sought<'_>) -> bool {
-        let meets = |address: &str, test: Test<'_>| {
-            let mut keys = sought.keys.iter();
-            keys.any(|key| {
-                let parts = parts(key, sought.scope);
-                let with_data = parts.map(|(mount, rest)| format!("{mount}/data/{rest}"));
-                let mut forms = [Some(clean(key)), with_data].into_iter().flatten();
-                forms.any(|form| self.meets(address, &form, sought.scope, test))
-            })
-        };
         let Some(address) = self.begins(reading) else {
             return true;
         };
-        meets(&address, &|mine, theirs| match reading {
+        self.meets_any(&address, sought, &|mine, theirs| match reading {
             Reading::Key(_) => is_below(theirs, mine),
             Reading::Find(_) => overlaps(mine, theirs),
         })

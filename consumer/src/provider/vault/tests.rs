@@ -205,3 +205,23 @@ fn a_find_of_openbao_goes_by_the_bare_name_in_one_folder() {
         );
     }
 }
+
+#[test]
+fn a_person_may_leave_data_out() {
+    let spec = r#"{"vault": {"path": "team/kv"}}"#;
+    let mount = &[("mount", "team/kv")][..];
+    for (key, scope, read) in [
+        ("team/kv/data/app/db", &[][..], true),
+        ("team/kv/app/db", mount, true),
+        ("/team/kv/data/app/db", mount, true),
+        // Where the mount ends is not known.
+        ("team/kv/app/db", &[], true),
+        ("kv/app/db", &[], false),
+        ("team/kv/app/db", &[("mount", "team")], false),
+    ] {
+        let found = reads(spec, "app/db", ("vault", &[key], scope));
+        assert_eq!(found, read, "{key} {scope:?}");
+    }
+    let event = ("vault", &["kv/app/db"][..], &[][..]);
+    assert!(reads(r#"{"vault": {"path": "kv"}}"#, "app/db", event));
+}

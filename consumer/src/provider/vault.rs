@@ -121,10 +121,9 @@ fn seen_from_above(path: &str, scope: Scope<'_>) -> impl Iterator<Item = String>
 }
 
 pub(super) fn sought<'e>(key: &'e str, scope: Scope<'_>, names: &mut Vec<Cow<'e, str>>) {
-    let seen = forms(key, scope)
-        .into_iter()
-        .flat_map(|form| seen_from_above(&form, scope).collect::<Vec<_>>());
-    names.extend(seen.map(Cow::Owned));
+    for form in forms(key, scope) {
+        names.extend(seen_from_above(&form, scope).map(Cow::Owned));
+    }
 }
 
 /// What an event's key may be a path of: as it is, and with the `data` that people leave out, behind

@@ -38,6 +38,22 @@ fn a_secret_is_named_by_name_by_arn_and_by_partial_arn() {
 }
 
 #[test]
+fn a_name_alone_and_an_arn_alone_are_enough() {
+    let spec = r#"{"aws": {"region": "us-west-2"}}"#;
+    for (key, said, read) in [
+        (ARN, "prod/db", true),
+        ("prod/db", ARN, true),
+        ("prod/db-a1b2c3", "prod/db", false),
+    ] {
+        let found = reads(spec, key, ("aws-sm", &[said], &[]));
+        assert_eq!(found, read, "{key} {said}");
+    }
+    // The event's ARN tells the place that its scope does not.
+    let elsewhere = r#"{"aws": {"region": "eu-west-1"}}"#;
+    assert!(!reads(elsewhere, "prod/db", ("aws-sm", &[ARN], &[])));
+}
+
+#[test]
 fn a_name_that_ends_like_a_tail_is_not_cut_short() {
     let arn = "arn:aws:secretsmanager:us-west-2:012345678901:secret:db-abc123-x1y2z3";
     let partial = "arn:aws:secretsmanager:us-west-2:012345678901:secret:db-abc123";

@@ -93,6 +93,10 @@ impl Vault {
     }
 }
 
+/// The most parts of a mount or a namespace that are tried: a sender's key must not take the
+/// consumer's time and memory.
+const DEEPEST: usize = 8;
+
 /// Of a path of ours and one of the event's.
 type Test<'t> = &'t dyn Fn(&str, &str) -> bool;
 
@@ -107,7 +111,7 @@ fn namespace(name: &str) -> &str {
 fn seen_from_above(path: &str, scope: Scope<'_>) -> impl Iterator<Item = String> {
     let space = scope.get("namespace").map_or("", namespace);
     let starts = space.rmatch_indices('/').map(|(at, _)| at + 1);
-    let mut starts: Vec<usize> = starts.collect();
+    let mut starts: Vec<usize> = starts.take(DEEPEST).collect();
     starts.insert(0, space.len());
     if !space.is_empty() {
         starts.push(0);
@@ -132,7 +136,7 @@ fn forms(key: &str, scope: Scope<'_>) -> Vec<String> {
     let (key, mount) = (clean(key), scope.get("mount").map(clean));
     let mut forms = Vec::new();
     if !key.contains("/data/") {
-        for (at, _) in key.match_indices('/') {
+        for (at, _) in key.match_indices('/').take(DEEPEST) {
             let (start, rest) = key.split_at(at);
             if mount.as_ref().is_none_or(|mount| mount == start) {
                 forms.push(format!("{start}/data{rest}"));

@@ -225,3 +225,16 @@ fn a_person_may_leave_data_out() {
     let event = ("vault", &["kv/app/db"][..], &[][..]);
     assert!(reads(r#"{"vault": {"path": "kv"}}"#, "app/db", event));
 }
+
+#[test]
+fn no_key_has_more_names_than_it_has_use_for() {
+    let deep = "a/".repeat(1000);
+    let scope = [("namespace".to_owned(), deep.clone())].into();
+    let mut names = Vec::new();
+    sought(&deep, Scope(&scope), &mut names);
+    assert!(
+        names.len() <= (DEEPEST + 1) * (DEEPEST + 2),
+        "{}",
+        names.len()
+    );
+}

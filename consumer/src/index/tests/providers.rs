@@ -196,16 +196,23 @@ fn a_store_whose_settings_change_has_its_readers_read_anew() {
         )
     };
     // The second key is the first behind the new prefix.
-    let both = vec![key(&s, "db"), key(&s, "p/db"), find(&s, None, Some("^db$"))];
+    let both = vec![
+        key(&s, "db"),
+        key(&s, "p/db"),
+        find(&s, None, Some("^found$")),
+    ];
     let mut index = index([settings("", "eu"), applied("n/x", both)]);
     let means = |index: &Index, name: &str, region: &str| {
         !matching(index, &scoped("aws-sm", &[name], &[("region", region)])).is_empty()
     };
     assert!(means(&index, "db", "eu") && means(&index, "p/db", "eu"));
     assert!(!means(&index, "db", "us") && !means(&index, "p/p/db", "eu"));
+    assert!(means(&index, "found", "eu") && !means(&index, "p/found", "eu"));
     index.apply(settings("p/", "eu"));
     assert!(means(&index, "p/db", "eu") && means(&index, "p/p/db", "eu"));
+    assert!(means(&index, "found", "eu") && means(&index, "p/found", "eu"));
     index.apply(settings("p/", "us"));
+    assert!(means(&index, "found", "us") && !means(&index, "found", "eu"));
     assert!(means(&index, "p/db", "us") && !means(&index, "p/db", "eu"));
     index.apply(settings("", "eu"));
     assert!(means(&index, "p/db", "eu") && !means(&index, "p/p/db", "eu"));

@@ -11,6 +11,7 @@ mod credentials;
 mod docs;
 mod durability;
 mod faults;
+mod formats;
 mod limits;
 mod manifests;
 mod matching;

@@ -10,14 +10,14 @@ pub(super) const GENERIC: Format = Format {
     gives: "The aliases of one secret at `mapping.keys`; without keys, all of the source's `scope`. `provider` says whose; without it a key is compared whatever provider a store has.",
     proof: "Anything.",
     failure: "Tell yours to send again after 503: `curl --retry 5 --retry-all-errors`.",
-    stanza: r#"
+    stanza: "
 sources:
   - name: ci
     format: generic
     auth: { hmac-sha256: { header: X-Signature, secret_file: /etc/eso-relay/ci } }
     mapping:
       { events: /records, keys: [/secret/name, /secret/arns], id: /uid, type: /kind, types: [rotated], time: /at }
-"#,
+",
     sample: json(include_str!("../source/fixtures/generic-documented.json")),
 };
 
@@ -28,13 +28,13 @@ pub(super) const CLOUDEVENTS: Format = Format {
     gives: "The key is the subject, or stands in the data where `mapping.keys` says. The id is source and id together.",
     proof: "Bearer, in the CloudEvents webhook specification; anything else will do.",
     failure: "Up to the sender.",
-    stanza: r#"
+    stanza: "
 sources:
   - name: bus
     format: cloudevents
     auth: { bearer: { token_file: /etc/eso-relay/bus } }
     provider: vault
-"#,
+",
     sample: Sample {
         headers: &[("content-type", "application/cloudevents+json")],
         body: include_str!("../source/fixtures/cloudevent-structured.json"),
@@ -48,14 +48,14 @@ pub(super) const GITHUB: Format = Format {
     gives: "The key at `mapping.keys`. The id is X-GitHub-Delivery, the same when somebody presses Redeliver.",
     proof: "HMAC-SHA256 of the body in X-Hub-Signature-256. No time is signed.",
     failure: "GitHub waits 10 s and does not retry by itself.",
-    stanza: r#"
+    stanza: "
 sources:
   - name: github
     format: github
     auth: { hmac-sha256: { preset: github, secret_file: /etc/eso-relay/github } }
     provider: akeyless
     mapping: { keys: /client_payload/key, types: [repository_dispatch] }
-"#,
+",
     sample: Sample {
         headers: &[
             ("X-GitHub-Event", "repository_dispatch"),
@@ -72,13 +72,13 @@ pub(super) const GITLAB: Format = Format {
     gives: "The key at `mapping.keys`; with `mapping.each` one for each member of a list. The id is Idempotency-Key.",
     proof: "The secret token as it is, in X-Gitlab-Token. A signing token is the scheme standard-webhooks.",
     failure: "GitLab waits 10 s, and switches a webhook off for a time after several failures.",
-    stanza: r#"
+    stanza: "
 sources:
   - name: gitlab
     format: gitlab
     auth: { header: { name: X-Gitlab-Token, value_file: /etc/eso-relay/gitlab } }
     mapping: { each: /object_attributes/variables, keys: /key, types: [Pipeline Hook] }
-"#,
+",
     sample: Sample {
         headers: &[
             ("X-Gitlab-Event", "Pipeline Hook"),
@@ -99,13 +99,13 @@ pub(super) const STANDARD_WEBHOOKS: Format = Format {
     gives: "The key at `mapping.keys`. The id is webhook-id.",
     proof: "A signature of id, time and body by HMAC-SHA256 (whsec_…) or ed25519 (whpk_…).",
     failure: "Tried again with a growing delay, for some days.",
-    stanza: r#"
+    stanza: "
 sources:
   - name: hooks
     format: standard-webhooks
     auth: { standard-webhooks: { secret_file: /etc/eso-relay/whsec } }
     mapping: { keys: /data/secret, types: [secret.updated] }
-"#,
+",
     sample: Sample {
         headers: &[("webhook-id", "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W")],
         body: include_str!("../source/fixtures/standard-webhooks.json"),

@@ -130,9 +130,10 @@ async fn decode(
     };
     source.decode(&verified, &delivery).map_err(|problem| {
         let error = Error::from(problem);
-        let (status, code) = match source.fail_open {
-            true => (StatusCode::NO_CONTENT, "fail_open"),
-            false => (error.status(), error.code()),
+        let (status, code) = if source.fail_open {
+            (StatusCode::NO_CONTENT, "fail_open")
+        } else {
+            (error.status(), error.code())
         };
         anyhow::anyhow!("{error} (the answer would be {} `{code}`)", status.as_u16()).into()
     })

@@ -1,13 +1,14 @@
 //! HMAC-SHA256 over the raw body, as GitHub and many others sign.
 
+mod sign;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use eso_relay::config::{ConfigError, SecretFiles};
 use http::HeaderName;
-use jiff::Timestamp;
-use ring::hmac::{self, HMAC_SHA256, Key, verify};
+use ring::hmac::{HMAC_SHA256, Key, verify};
 use serde::{Deserialize, Serialize};
 
-use super::{Credentials, Request, Unauthorized, Unsignable, Unsigned, sign, single};
+use super::{Credentials, Request, Unauthorized, single};
 
 pub struct Hmac {
     pub(super) secrets: Credentials,
@@ -79,20 +80,6 @@ impl Hmac {
         })
     }
 
-    pub(super) fn sign(&self, request: &mut Unsigned, _now: Timestamp) -> Result<(), Unsignable> {
-        let tag = self.secrets.first(|secret| {
-            let key = Key::new(HMAC_SHA256, secret.as_bytes());
-            hmac::sign(&key, &request.body)
-        });
-        let tag = match self.encoding {
-            Encoding::Hex => in_hex(tag.as_ref()),
-            Encoding::Base64 => STANDARD.encode(tag),
-        };
-        let value = sign::secret(&format!("{}{tag}", self.prefix))?;
-        request.headers.insert(&self.header, value);
-        Ok(())
-    }
-
     pub(super) fn signed(&self, body: &[u8], tag: &[u8]) -> bool {
         self.secrets.any(|secret| {
             let key = Key::new(HMAC_SHA256, secret.as_bytes());
@@ -109,14 +96,6 @@ impl Claim<'_> {
             Err(Unauthorized)
         }
     }
-}
-
-fn in_hex(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
-    let digits = bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
-    digits.collect()
 }
 
 fn hex(text: &str) -> Option<Vec<u8>> {

@@ -35,7 +35,10 @@ pub use self::{
         FormatName, MappingConfig, OneOrMany, Pointer, Projects, SourceConfig, StoreConfig,
         TargetConfig,
     },
-    verify::{AuthConfig, BasicConfig, BearerConfig, Encoding, HeaderConfig, HmacConfig},
+    verify::{
+        Algorithm, AuthConfig, BasicConfig, BearerConfig, Encoding, HeaderConfig, HmacConfig,
+        Preset, StandardWebhooksConfig,
+    },
     webhook::WebhookConfig,
 };
 

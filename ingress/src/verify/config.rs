@@ -3,7 +3,7 @@
 use eso_relay::config::{ConfigError, SecretFiles};
 use serde::{Deserialize, Serialize};
 
-use super::{Basic, Bearer, Credentials, HeaderConfig, HmacConfig, Scheme};
+use super::{Basic, Bearer, Credentials, HeaderConfig, HmacConfig, Scheme, StandardWebhooksConfig};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -14,6 +14,7 @@ pub enum AuthConfig {
     Bearer(BearerConfig),
     Header(HeaderConfig),
     HmacSha256(HmacConfig),
+    StandardWebhooks(StandardWebhooksConfig),
     /// All of them must hold.
     All(Vec<AuthConfig>),
     /// One of them must hold.
@@ -64,6 +65,7 @@ impl AuthConfig {
             }),
             Self::Header(config) => Scheme::Header(config.open()?),
             Self::HmacSha256(config) => Scheme::Hmac(config.open()?),
+            Self::StandardWebhooks(config) => Scheme::StandardWebhooks(config.open()?),
             Self::All(schemes) => Scheme::All(several(schemes, "all")?),
             Self::Any(schemes) => Scheme::Any(several(schemes, "any")?),
         })

@@ -32,8 +32,8 @@ use tracing::warn;
 pub use self::{
     config::{IngressConfig, ShutdownConfig},
     source::{
-        FormatName, MappingConfig, OneOrMany, Pointer, Projects, SourceConfig, StoreConfig,
-        TargetConfig,
+        FormatName, MappingConfig, MatchConfig, MatchKind, OneOrMany, Pointer, Projects,
+        SourceConfig, StoreConfig, TargetConfig,
     },
     verify::{
         Algorithm, AuthConfig, BasicConfig, BearerConfig, Encoding, HeaderConfig, HmacConfig,

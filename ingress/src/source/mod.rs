@@ -19,6 +19,8 @@ mod gitlab;
 mod ibm_secrets_manager;
 mod infisical;
 mod json;
+mod mapping;
+mod meaning;
 mod pointer;
 mod pulumi_esc;
 mod seed;
@@ -38,10 +40,9 @@ use jiff::Timestamp;
 
 use self::element::{Body, Change, Decoded, Element, checked_id, checked_type};
 pub use self::{
-    config::{
-        FormatName, MappingConfig, OneOrMany, Projects, SourceConfig, StoreConfig, TargetConfig,
-    },
+    config::{FormatName, Projects, SourceConfig, StoreConfig, TargetConfig},
     element::{Handshake, Irrelevant},
+    mapping::{MappingConfig, MatchConfig, MatchKind, OneOrMany},
     pointer::Pointer,
 };
 use crate::verify::{Scheme, Verified};
@@ -211,7 +212,7 @@ impl Format {
             Self::PulumiEsc => pulumi_esc::decode(headers, body)?,
             Self::Seed => seed::decode(body)?,
             Self::StandardWebhooks(mapping) => {
-                mapping.decode(standard_webhooks::envelope(headers)?, body)?
+                mapping.decode(standard_webhooks::envelope(headers, body)?, body)?
             }
             Self::VaultAudit => vault_audit::decode(body)?,
             Self::VaultEvents => vault_events::decode(body)?,

@@ -1,5 +1,11 @@
+mod cloudevents;
+mod generic;
+mod github;
+mod gitlab;
 mod kit;
+mod mapping;
 mod properties;
+mod standard_webhooks;
 
 use eso_relay::event::Match;
 use serde_json::{Value, json};

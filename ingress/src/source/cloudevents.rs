@@ -135,12 +135,11 @@ impl Mapping {
             Some(data) => own::change(data, self.meaning.allow_all, &place)?,
             None => None,
         };
-        let mut change = match own {
-            Some(change) => change,
-            None => {
-                let alias = || self.alias(subject, data, &place);
-                self.meaning.change(data, &place, alias)?
-            }
+        let mut change = if let Some(change) = own {
+            change
+        } else {
+            let alias = || self.alias(subject, data, &place);
+            self.meaning.change(data, &place, alias)?
         };
         change.kind = own_kind.unwrap_or(change.kind);
         change.id = Some(id);

@@ -41,7 +41,7 @@ pub(super) struct Envelope {
 }
 
 impl Mapping {
-    pub(super) fn decode(&self, envelope: Envelope, body: &[u8]) -> Result<Decoded, DecodeError> {
+    pub(super) fn decode(&self, envelope: &Envelope, body: &[u8]) -> Result<Decoded, DecodeError> {
         if let Some(reason) = envelope.irrelevant {
             return Ok(Decoded::one(Element::Ignored(reason)));
         }
@@ -54,7 +54,7 @@ impl Mapping {
         };
         let mut decoded = Decoded::default();
         for (index, event) in elements(events)?.into_iter().enumerate() {
-            self.event(&envelope, &place(index), event, &mut decoded)?;
+            self.event(envelope, &place(index), event, &mut decoded)?;
         }
         Ok(decoded)
     }

@@ -5,7 +5,7 @@ use super::{
     *,
 };
 
-fn generic(mapping: Value) -> Value {
+fn generic(mapping: &Value) -> Value {
     json!({ "format": "generic", "mapping": mapping })
 }
 
@@ -26,7 +26,7 @@ fn each_member_of_a_list_is_a_change_of_its_own() {
 
 #[test]
 fn members_have_the_id_of_their_event_and_their_place_at_every_retry() {
-    let config = generic(json!({ "each": "/names", "id": "/id" }));
+    let config = generic(&json!({ "each": "/names", "id": "/id" }));
     let ids = |body: &[u8]| -> Vec<String> {
         let events = decode(&config, body).unwrap();
         events.into_iter().map(|event| event.id).collect()
@@ -43,7 +43,7 @@ fn members_have_the_id_of_their_event_and_their_place_at_every_retry() {
 
 #[test]
 fn a_list_of_nothing_is_irrelevant_and_another_type_needs_no_list() {
-    let config = generic(json!({ "each": "/names", "type": "/did", "types": ["rotate"] }));
+    let config = generic(&json!({ "each": "/names", "type": "/did", "types": ["rotate"] }));
     assert_eq!(
         ignored(&config, &[], br#"{"did":"rotate","names":[]}"#),
         ["empty"]
@@ -135,7 +135,7 @@ fn how_an_event_matches_is_fixed_or_stands_in_it() {
             "prefix [a/] {}",
         ),
     ] {
-        let events = decode(&generic(mapping.clone()), body.as_bytes()).unwrap();
+        let events = decode(&generic(&mapping), body.as_bytes()).unwrap();
         let how = match events[0].matches {
             Match::Exact(_) => "exact",
             Match::Prefix(_) => "prefix",
@@ -177,7 +177,7 @@ fn what_the_source_knows_of_the_scope_outweighs_the_payload() {
 #[test]
 fn what_was_done_is_a_constant() {
     let one = |mapping| {
-        decode(&generic(mapping), br#"{"key":"a"}"#)
+        decode(&generic(&mapping), br#"{"key":"a"}"#)
             .unwrap()
             .remove(0)
     };
@@ -273,14 +273,14 @@ fn what_is_malformed_is_named_by_its_pointer() {
             "element 0: /p is longer than 256 bytes",
         ),
     ] {
-        let error = decode(&generic(mapping), body.as_bytes());
+        let error = decode(&generic(&mapping), body.as_bytes());
         assert_eq!(error, Err(malformed(expected)), "{body}");
     }
 }
 
 #[test]
 fn too_many_members_are_refused_however_they_are_spread() {
-    let config = generic(json!({ "each": "/l" }));
+    let config = generic(&json!({ "each": "/l" }));
     let half = format!(r#"{{"l":[{}"x"]}}"#, r#""x","#.repeat(MAX_ELEMENTS / 2));
     assert_eq!(
         decode(&config, half.as_bytes()).unwrap().len(),

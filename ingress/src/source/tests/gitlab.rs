@@ -10,7 +10,7 @@ const KEY: (&str, &str) = ("idempotency-key", "f5e57c6c-3c1e-4f0e-9d8a-0e6f3f1a2
 
 fn gitlab() -> Source {
     source(&json!({ "format": "gitlab", "mapping": {
-        "each": "/object_attributes/variables", "keys": "/key", "time": "/object_attributes/finished_at",
+        "each": "/object_attributes/variables", "keys": "/key",
         "types": ["Pipeline Hook"],
     } }))
 }

@@ -2,13 +2,13 @@ use super::{kit::assert_events, *};
 
 const BODY: &[u8] = include_bytes!("../fixtures/standard-webhooks.json");
 
-fn standard(mapping: Value) -> Source {
+fn standard(mapping: &Value) -> Source {
     source(&json!({ "format": "standard-webhooks", "mapping": mapping }))
 }
 
 #[test]
 fn the_id_is_the_headers_and_type_and_time_are_the_bodys() {
-    let source = standard(json!({ "keys": "/data/secret", "types": ["secret.updated"] }));
+    let source = standard(&json!({ "keys": "/data/secret", "types": ["secret.updated"] }));
     let headers = [("webhook-id", "msg_p5jXN8AQM9LWM0D4loKWxJek")];
     assert_events!("standard-webhooks", decode_with(&source, &headers, BODY));
     let id = |headers: &[_]| decode_with(&source, headers, BODY).unwrap().remove(0).id;
@@ -23,7 +23,7 @@ fn the_id_is_the_headers_and_type_and_time_are_the_bodys() {
 
 #[test]
 fn the_mapping_outweighs_what_the_specification_advises() {
-    let source = standard(json!({
+    let source = standard(&json!({
         "keys": "/name", "events": "/data", "id": "/uid", "type": "/did", "types": ["a"], "time": "/at",
     }));
     let body =
@@ -38,7 +38,7 @@ fn the_mapping_outweighs_what_the_specification_advises() {
 
 #[test]
 fn the_bodys_type_and_time_hold_for_every_member_of_its_data() {
-    let source = standard(json!({ "events": "/data", "keys": "/k", "types": ["t"] }));
+    let source = standard(&json!({ "events": "/data", "keys": "/k", "types": ["t"] }));
     let body = br#"{"type":"t","timestamp":"2026-08-08T12:00:00Z","data":[{"k":"a"},{"k":"b"}]}"#;
     let events = decode_with(&source, &[("webhook-id", "m")], body).unwrap();
     let ids: Vec<&str> = events.iter().map(|event| event.id.as_str()).collect();
@@ -48,7 +48,7 @@ fn the_bodys_type_and_time_hold_for_every_member_of_its_data() {
 
 #[test]
 fn a_body_against_the_advice_is_no_mistake() {
-    let source = standard(json!({ "keys": "/k" }));
+    let source = standard(&json!({ "keys": "/k" }));
     for body in [
         r#"{"k":"a"}"#,
         r#"{"k":"a","type":{},"timestamp":[]}"#,
@@ -62,6 +62,6 @@ fn a_body_against_the_advice_is_no_mistake() {
             "{body}"
         );
     }
-    let listed = standard(json!({ "keys": "/k", "types": ["t"] }));
+    let listed = standard(&json!({ "keys": "/k", "types": ["t"] }));
     assert_eq!(decode_with(&listed, &[], br#"{"k":"a"}"#), Ok(vec![]));
 }

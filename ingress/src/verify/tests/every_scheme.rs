@@ -9,7 +9,7 @@ use ring::{
 use serde_json::{Value, json};
 
 use super::{
-    kit::{Directory, FILES, NOW, NOW_MS, Shown, check, headers, outcome, scheme},
+    kit::{Directory, FILES, NOW, NOW_MS, Shown, check, headers, hex, outcome, scheme},
     *,
 };
 
@@ -131,10 +131,6 @@ fn tag(algorithm: hmac::Algorithm, n: u8, body: &[u8]) -> Vec<u8> {
 
 fn mac(n: u8, body: &[u8]) -> String {
     hex(&tag(HMAC_SHA256, n, body))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn standard_headers(version: &str, signature: &[u8]) -> Shown {

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use ring::hmac;
 use serde_json::json;
 
-use super::kit::{FILES, NOW_MS, check, headers, scheme};
+use super::kit::{FILES, NOW_MS, check, headers, hex, scheme};
 
 #[test]
 fn githubs_example_signature_fits_githubs_example_body() {
@@ -87,12 +87,7 @@ fn infisical(tolerance: Option<&str>, header_ms: &str, body: &str) -> bool {
     }
     let key = hmac::Key::new(hmac::HMAC_SHA256, b"s3cret");
     let tag = hmac::sign(&key, body.as_bytes());
-    let hex: String = tag
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    let value = format!("t={header_ms};{hex}");
+    let value = format!("t={header_ms};{}", hex(tag.as_ref()));
     check(
         &scheme(&auth, &["s3cret"]),
         &headers([("x-infisical-signature", &value)]),
@@ -163,8 +158,7 @@ proptest! {
         let key = hmac::Key::new(hmac::HMAC_SHA256, b"s3cret");
         let mut tag = hmac::sign(&key, &body).as_ref().to_vec();
         let says = |tag: &[u8]| {
-            let hex: String = tag.iter().map(|byte| format!("{byte:02x}")).collect();
-            check(&scheme, &headers([("x", &hex)]), &body)
+            check(&scheme, &headers([("x", &hex(tag))]), &body)
         };
         prop_assert!(says(&tag));
         let bit = bit.index(tag.len() * 8);

@@ -1,6 +1,7 @@
 //! A scheme as the configuration makes it, and what a request that is sent to it shows.
 
 use std::{
+    fmt::Write as _,
     fs,
     path::PathBuf,
     sync::atomic::{AtomicU32, Ordering},
@@ -111,4 +112,11 @@ pub(super) fn outcome(scheme: &Scheme, shown: &Shown, body: &[u8]) -> Result<(),
 
 pub(super) fn check(scheme: &Scheme, shown: &Shown, body: &[u8]) -> bool {
     outcome(scheme, shown, body).is_ok()
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut hex, byte| {
+        write!(hex, "{byte:02x}").unwrap();
+        hex
+    })
 }

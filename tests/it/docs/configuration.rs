@@ -9,6 +9,8 @@ use super::{blocks, code, documents, path, read, rows};
 
 /// Where the examples keep their secrets.
 const SECRETS: &str = "/etc/eso-relay/";
+/// What is in each of them: good for every scheme.
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const REFERENCE: &str = "docs/configuration.md";
 
 /// What `--check` says of a file.
@@ -54,7 +56,7 @@ fn settings(value: &Value, at: &str, found: &mut BTreeMap<String, Value>) {
     };
     match value {
         // Its names are the user's own.
-        Value::Object(_) if at.rsplit('.').next() == Some("scope") => {
+        Value::Object(_) if at.rsplit('.').next() == Some("scope" | "projects") => {
             found.insert(at.to_owned(), value.clone());
         }
         Value::Object(object) => {
@@ -171,7 +173,10 @@ sources:
 - name: c
   format: generic
   auth: { hmac-sha256: { header: x, secret_file: /etc/eso-relay/c } }
-  mapping: { keys: /k, scope: { project: p } }
+  scope: { project: p }
+  mapping: { keys: /k, scope: { config: /c } }
+- { name: d, format: cloudevents, auth: { header: { name: x, value_file: /etc/eso-relay/d } } }
+- { name: e, format: cloudevents, auth: { standard-webhooks: { secret_file: /etc/eso-relay/e } } }
 ";
     let checked = json(&check_example(Binary::Ingress, ALL).await);
     let mut found = BTreeMap::new();

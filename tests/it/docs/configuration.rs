@@ -35,7 +35,7 @@ async fn check_example(binary: Binary, yaml: &str) -> Output {
         let name = rest.split([',', ']', '}', ' ', '\n']).next().unwrap();
         let secret = dir.path().join(name);
         std::fs::create_dir_all(secret.parent().unwrap()).unwrap();
-        std::fs::write(secret, "a secret").unwrap();
+        std::fs::write(secret, SECRET).unwrap();
     }
     let yaml = yaml.replace(SECRETS, &format!("{}/", dir.path().display()));
     let file = dir.path().join("config.yaml");
@@ -56,7 +56,7 @@ fn settings(value: &Value, at: &str, found: &mut BTreeMap<String, Value>) {
     };
     match value {
         // Its names are the user's own.
-        Value::Object(_) if at.rsplit('.').next() == Some("scope" | "projects") => {
+        Value::Object(_) if matches!(at.rsplit('.').next(), Some("scope" | "projects")) => {
             found.insert(at.to_owned(), value.clone());
         }
         Value::Object(object) => {

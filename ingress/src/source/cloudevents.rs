@@ -138,8 +138,8 @@ impl Mapping {
         let mut change = if let Some(change) = own {
             change
         } else {
-            let alias = || self.alias(subject, data, &place);
-            self.meaning.change(data, &place, alias)?
+            let told = self.meaning.read(data, &place)?;
+            told.change(&place, || self.alias(subject, data, &place))?
         };
         change.kind = own_kind.unwrap_or(change.kind);
         change.id = Some(id);

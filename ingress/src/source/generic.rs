@@ -89,9 +89,9 @@ impl Mapping {
             Some(Scalar::Missing | Scalar::Other) => None,
             None => envelope.time,
         };
+        let told = self.meaning.read(Some(event), place)?;
         for (place, names) in self.members(event, place)? {
-            let names = || self.names(names, &place);
-            let change = self.meaning.change(Some(event), &place, names)?;
+            let change = told.change(&place, || self.names(names, &place))?;
             let mut change = change.identified(id.clone());
             if change.id.is_none() {
                 change.origin.event_id.clone_from(&envelope.reference);

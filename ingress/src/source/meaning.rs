@@ -26,45 +26,34 @@ pub(super) struct Meaning {
     pub placed: bool,
 }
 
+/// What one event says of all its changes: read once, however many these are.
+pub(super) struct Told {
+    kind: MatchKind,
+    operation: Operation,
+    scope: BTreeMap<String, String>,
+}
+
 impl Meaning {
-    /// `data`: where the pointers go. `keys`: asked only where the match has keys.
-    pub(super) fn change(
-        &self,
-        data: Option<&RawValue>,
-        place: &str,
-        keys: impl FnOnce() -> Result<Keys, DecodeError>,
-    ) -> Result<Change, DecodeError> {
+    /// `data`: where the pointers go.
+    pub(super) fn read(&self, data: Option<&RawValue>, place: &str) -> Result<Told, DecodeError> {
         let scope = self.scope(data, place)?;
-        let changed = if self.operation == Operation::Deleted {
-            Kind::SecretDeleted
-        } else {
-            Kind::SecretChanged
-        };
-        let (kind, matches) = match self.kind(data, place)? {
-            MatchKind::Exact => (changed, Match::Exact(keys()?)),
-            MatchKind::Prefix => {
-                let first = keys()?.as_slice().first().cloned();
-                let prefix = first.ok_or_else(|| malformed(format!("{place}: no key")))?;
-                (changed, Match::Prefix(prefix))
-            }
-            // Without any attribute it would be everything.
-            MatchKind::Scope if scope.is_empty() && !self.placed => {
-                return Err(malformed(format!(
-                    "{place}: it means a scope, and no attribute of it is there"
-                )));
-            }
-            MatchKind::Scope => (Kind::ScopeChanged, Match::Scope),
-            MatchKind::All if self.allow_all => (Kind::ScopeChanged, Match::All),
-            MatchKind::All => {
-                return Err(malformed(format!(
-                    "{place}: match: `all` is not allowed here (setting `mapping.allow_all`)"
-                )));
-            }
-        };
-        let mut change = Change::new(kind, matches);
-        change.operation = self.operation;
-        change.scope = scope;
-        Ok(change)
+        let kind = self.kind(data, place)?;
+        // Without any attribute it would be everything.
+        if kind == MatchKind::Scope && scope.is_empty() && !self.placed {
+            return Err(malformed(format!(
+                "{place}: it means a scope, and no attribute of it is there"
+            )));
+        }
+        if kind == MatchKind::All && !self.allow_all {
+            return Err(malformed(format!(
+                "{place}: match: `all` is not allowed here (setting `mapping.allow_all`)"
+            )));
+        }
+        Ok(Told {
+            kind,
+            operation: self.operation,
+            scope,
+        })
     }
 
     /// Whether anything is looked for in the event.
@@ -107,6 +96,35 @@ impl Meaning {
             scope.insert(name.clone(), value);
         }
         Ok(scope)
+    }
+}
+
+impl Told {
+    /// `keys`: asked only where the match has keys.
+    pub(super) fn change(
+        &self,
+        place: &str,
+        keys: impl FnOnce() -> Result<Keys, DecodeError>,
+    ) -> Result<Change, DecodeError> {
+        let changed = if self.operation == Operation::Deleted {
+            Kind::SecretDeleted
+        } else {
+            Kind::SecretChanged
+        };
+        let (kind, matches) = match self.kind {
+            MatchKind::Exact => (changed, Match::Exact(keys()?)),
+            MatchKind::Prefix => {
+                let first = keys()?.as_slice().first().cloned();
+                let prefix = first.ok_or_else(|| malformed(format!("{place}: no key")))?;
+                (changed, Match::Prefix(prefix))
+            }
+            MatchKind::Scope => (Kind::ScopeChanged, Match::Scope),
+            MatchKind::All => (Kind::ScopeChanged, Match::All),
+        };
+        let mut change = Change::new(kind, matches);
+        change.operation = self.operation;
+        change.scope = self.scope.clone();
+        Ok(change)
     }
 }
 

@@ -29,7 +29,7 @@ pub struct SourceConfig {
     #[serde(default)]
     pub target: Option<TargetConfig>,
     /// What is known of the place whose secrets these are, whatever the payload says: attributes
-    /// such as `project` or `region`. Stores that are known to be elsewhere are not reached.
+    /// such as `project` or `region`, at most 8. Stores that are known to be elsewhere are not reached.
     #[serde(default)]
     pub scope: BTreeMap<String, String>,
     /// Where things stand in the body; for `cloudevents`, `generic`, `github`, `gitlab` and

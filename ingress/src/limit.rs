@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -14,7 +15,7 @@ use crate::body::{self, Room};
 const BURST: Duration = Duration::from_secs(1);
 
 /// The `limits:` section of a source. Beyond either limit it is answered 503.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitsConfig {
     /// Requests whose credentials hold; as many may come at once. Default: no bound.

@@ -25,6 +25,12 @@ const NO_TEXT: Unsignable = Unsignable(
     "the secret holds characters that no header can carry, so no sender can send it: choose another",
 );
 
+pub(super) const NO_TIME: Unsignable =
+    Unsignable("the sample is no object that could tell when it was sent, as the scheme wants it");
+pub(super) const PUBLIC: Unsignable = Unsignable(
+    "the first secret file holds a public key (whpk_): only who has the private one can sign; name a file with whsec_ first, or let the sender send a test",
+);
+
 impl Scheme {
     /// Adds what proves the sender, by the first of the secrets that are valid. Signed times are `now`.
     pub fn sign(&self, request: &mut Unsigned, now: Timestamp) -> Result<(), Unsignable> {
@@ -42,6 +48,7 @@ impl Scheme {
             }
             Self::Header(header) => header.sign(request),
             Self::Hmac(hmac) => hmac.sign(request, now),
+            Self::StandardWebhooks(webhooks) => webhooks.sign(request, now),
             Self::Jwt(_) => Err(Unsignable(
                 "only the issuer can sign its tokens: let the sender send a test (Pub/Sub: `gcloud pubsub topics publish TOPIC --message=test`) and look at the log of the ingress; `eso-relay explain` shows what a captured payload becomes",
             )),
@@ -133,6 +140,10 @@ mod tests {
             json!({ "header": { "query": "to ken", "value_file": "FILE" } }),
             json!({ "hmac-sha256": { "header": "X-Sig", "prefix": "sha256=", "secret_file": "FILE" } }),
             json!({ "hmac-sha256": { "header": "X-Sig", "encoding": "base64", "secret_file": "FILE" } }),
+            json!({ "hmac-sha256": { "preset": "github", "secret_file": "FILE" } }),
+            json!({ "hmac-sha256": { "preset": "infisical", "secret_file": "FILE" } }),
+            json!({ "hmac-sha256": { "header": "X-Sig", "algorithm": "sha512", "secret_file": "FILE" } }),
+            json!({ "standard-webhooks": { "secret_file": "FILE" } }),
             json!({ "all": [
                 { "basic": { "username": "eso", "password_file": "FILE" } },
                 { "hmac-sha256": { "header": "X-Sig", "secret_file": "FILE" } },

@@ -18,6 +18,17 @@ fn formats() -> Vec<Source> {
         source(&json!({ "format": "cloudevents" })),
         source(&json!({ "format": "azure-event-grid" })),
         source(&json!({ "format": "gcp-pubsub", "projects": { "1": "p" } })),
+        source(
+            &json!({ "format": "generic", "scope": { "a": "b" }, "mapping": {
+                "each": "/data", "keys": "/name", "match": "/match", "allow_all": true, "scope": { "project": "/name" },
+            } }),
+        ),
+        source(
+            &json!({ "format": "cloudevents", "mapping": { "match": "/match", "scope": { "project": "/name" } } }),
+        ),
+        source(&json!({ "format": "github", "mapping": { "keys": "/a" } })),
+        source(&json!({ "format": "gitlab", "mapping": { "match": "prefix", "keys": "/a" } })),
+        source(&json!({ "format": "standard-webhooks", "mapping": { "each": "/data" } })),
         Source::seed(open_door()),
         source(&json!({ "format": "doppler" })),
         source(&json!({ "format": "doppler", "scope": { "project": "a" } })),

@@ -2,7 +2,8 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
-use ring::hmac::{self, HMAC_SHA256, Key};
+use ring::hmac::{self, Key};
+use serde_json::{Map, Value};
 
 use super::{Encoding, Hmac};
 use crate::verify::{Unsignable, Unsigned, sign};
@@ -11,20 +12,35 @@ impl Hmac {
     pub(in crate::verify) fn sign(
         &self,
         request: &mut Unsigned,
-        _now: Timestamp,
+        now: Timestamp,
     ) -> Result<(), Unsignable> {
+        let form = &self.form;
+        let mut value = String::new();
+        if form.timed.is_some() {
+            let time = now.as_millisecond();
+            value = format!("t={time};");
+            request.body = sent(time, &request.body)?;
+        }
         let tag = self.secrets.first(|secret| {
-            let key = Key::new(HMAC_SHA256, secret.as_bytes());
+            let key = Key::new(form.algorithm.ring(), secret.as_bytes());
             hmac::sign(&key, &request.body)
         });
-        let tag = match self.encoding {
+        value.push_str(&form.prefix);
+        value.push_str(&match form.encoding {
             Encoding::Hex => hex(tag.as_ref()),
             Encoding::Base64 => STANDARD.encode(tag),
-        };
-        let value = sign::secret(&format!("{}{tag}", self.prefix))?;
-        request.headers.insert(&self.header, value);
+        });
+        request.headers.insert(&form.header, sign::secret(&value)?);
         Ok(())
     }
+}
+
+/// The body with the time at which it was sent; the signature counts only if both tell the same.
+fn sent(time: i64, body: &[u8]) -> Result<Vec<u8>, Unsignable> {
+    let body: Option<Map<String, Value>> = serde_json::from_slice(body).ok();
+    let mut body = body.ok_or(sign::NO_TIME)?;
+    body.insert("timestamp".to_owned(), time.into());
+    Ok(Value::Object(body).to_string().into_bytes())
 }
 
 fn hex(bytes: &[u8]) -> String {

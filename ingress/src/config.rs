@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     body,
+    outgoing::OutgoingConfig,
     publish::PublishConfig,
     server,
     source::{Source, SourceConfig},
@@ -45,6 +46,7 @@ pub struct IngressConfig {
     /// Default 1024. More wait until one closes.
     pub max_connections: usize,
     pub publish: PublishConfig,
+    pub outgoing: OutgoingConfig,
     pub shutdown: ShutdownConfig,
 }
 
@@ -75,6 +77,7 @@ impl Default for IngressConfig {
             header_timeout: Duration::from_secs(5),
             max_connections: 1024,
             publish: PublishConfig::default(),
+            outgoing: OutgoingConfig::default(),
             shutdown: ShutdownConfig::default(),
         }
     }

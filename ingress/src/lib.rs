@@ -8,6 +8,7 @@ pub mod body;
 pub mod config;
 pub mod error;
 pub mod metrics;
+pub mod outgoing;
 pub mod publish;
 pub mod rotation;
 pub mod routes;
@@ -31,6 +32,7 @@ use tracing::warn;
 
 pub use self::{
     config::{IngressConfig, ShutdownConfig},
+    outgoing::OutgoingConfig,
     source::{
         FormatName, MappingConfig, OneOrMany, Pointer, Projects, SourceConfig, StoreConfig,
         TargetConfig,

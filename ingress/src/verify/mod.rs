@@ -10,6 +10,7 @@ mod config;
 mod credentials;
 mod header;
 mod hmac;
+pub mod jwt;
 
 use bytes::Bytes;
 use http::HeaderMap;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     body,
-    outgoing::OutgoingConfig,
+    outgoing::{Outgoing, OutgoingConfig},
     publish::PublishConfig,
     server,
     source::{Source, SourceConfig},
@@ -135,11 +135,11 @@ impl IngressConfig {
     }
 
     /// Reads the secrets of every source.
-    pub fn open_sources(&self) -> Result<BTreeMap<Slug, Source>, ConfigError> {
+    pub fn open_sources(&self, outgoing: &Outgoing) -> Result<BTreeMap<Slug, Source>, ConfigError> {
         let mut sources = BTreeMap::new();
         for config in &self.sources {
             if sources
-                .insert(config.name.clone(), config.open()?)
+                .insert(config.name.clone(), config.open(outgoing)?)
                 .is_some()
             {
                 return Err(ConfigError::Invalid(format!(

@@ -28,6 +28,9 @@ pub enum Error {
     /// The sender may be right: what is needed to tell cannot be had.
     #[error("the credentials cannot be verified now; try again")]
     Unverifiable,
+    /// Whoever asked for a confirmation cannot be reached.
+    #[error("the subscription cannot be confirmed now; try again")]
+    Unconfirmed,
     #[error("the body is larger than this server takes")]
     TooLarge,
     #[error("the body did not arrive in time")]
@@ -74,6 +77,7 @@ impl Error {
             | Self::Publish(PublishError::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Overloaded
             | Self::Unverifiable
+            | Self::Unconfirmed
             | Self::Publish(
                 PublishError::QueueFull
                 | PublishError::Disconnected
@@ -90,6 +94,7 @@ impl Error {
             Self::Method => "method_not_allowed",
             Self::Unauthorized(_) => "unauthorized",
             Self::Unverifiable => "unverifiable",
+            Self::Unconfirmed => "unconfirmed",
             Self::TooLarge | Self::Publish(PublishError::TooLarge) => "too_large",
             Self::TooSlow => "too_slow",
             Self::Broken => "broken_body",

@@ -7,6 +7,7 @@
 pub mod body;
 pub mod config;
 pub mod error;
+pub mod handshake;
 pub mod metrics;
 pub mod outgoing;
 pub mod publish;
@@ -32,12 +33,12 @@ use tracing::warn;
 
 pub use self::{
     config::{IngressConfig, ShutdownConfig},
-    outgoing::OutgoingConfig,
+    outgoing::{Outgoing, OutgoingConfig},
     source::{
         FormatName, MappingConfig, OneOrMany, Pointer, Projects, SourceConfig, StoreConfig,
         TargetConfig,
     },
-    verify::{AuthConfig, BasicConfig, BearerConfig, Encoding, HeaderConfig, HmacConfig},
+    verify::{AuthConfig, BasicConfig, BearerConfig, Encoding, HeaderConfig, HmacConfig, SnsConfig},
     webhook::WebhookConfig,
 };
 
@@ -53,7 +54,8 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// begun → the committer has answered everything → disconnect → `/readyz` and `/metrics` close.
 pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result<()> {
     config.check()?;
-    let sources = Arc::new(config.open_sources()?);
+    let outgoing = Outgoing::new(&config.outgoing)?;
+    let sources = Arc::new(config.open_sources(&outgoing)?);
     let listener = admin::bind("listen", config.listen).await?;
     let admin_listener = admin::bind("admin.listen", config.admin.listen).await?;
 
@@ -85,6 +87,7 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
             .map(|webhook| Arc::new(webhook.open())),
         publisher,
         budget: body::Budget::new(config.body_limits()),
+        outgoing,
         metrics: metrics.clone(),
     });
 
@@ -184,6 +187,7 @@ async fn look_at_stream(
 /// Loads the configuration and reads every secret that it names, as a start would.
 pub fn check(file: Option<&std::path::Path>) -> anyhow::Result<IngressConfig> {
     let config = IngressConfig::load(file)?;
-    config.open_sources().context("sources")?;
+    let outgoing = Outgoing::new(&config.outgoing)?;
+    config.open_sources(&outgoing).context("sources")?;
     Ok(config)
 }

@@ -10,6 +10,7 @@ use tower::ServiceExt as _;
 use super::*;
 use crate::{
     body::Limits,
+    outgoing::OutgoingConfig,
     verify::{Basic, Credentials, Scheme},
 };
 
@@ -58,6 +59,7 @@ fn ingress(fault: Option<PublishError>) -> Tested {
             total: 1500,
             time: std::time::Duration::from_secs(10),
         }),
+        outgoing: Outgoing::new(&OutgoingConfig::default()).unwrap(),
         metrics: Metrics::register(&mut registry),
     });
     Tested {

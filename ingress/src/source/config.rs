@@ -10,7 +10,10 @@ use eso_relay::{
 use serde::{Deserialize, Serialize};
 
 use super::{Format, Pointer, Source, aws_sns::Topics, cloudevents, doppler, generic, slug};
-use crate::verify::{AuthConfig, Scheme};
+use crate::{
+    outgoing::Outgoing,
+    verify::{AuthConfig, Scheme},
+};
 
 /// A sender, at `POST /v1/hooks/<name>`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -125,8 +128,8 @@ pub enum OneOrMany<T> {
 
 impl SourceConfig {
     /// Reads the secrets and checks what belongs together. Errors name the source.
-    pub fn open(&self) -> Result<Source, ConfigError> {
-        let scheme = self.auth.open();
+    pub fn open(&self, outgoing: &Outgoing) -> Result<Source, ConfigError> {
+        let scheme = self.auth.open(outgoing);
         self.open_with(scheme.map_err(|error| self.problem(&with_cause(&error)))?)
     }
 
@@ -178,6 +181,11 @@ impl SourceConfig {
                     self.format
                 ));
             }
+        }
+        if self.auth.takes_sns() && self.format != F::AwsSns {
+            return Err(
+                "`auth.sns` lets in everybody with an AWS account, whom only format aws-sns tells apart by its `topics`: set that format, or another scheme".to_owned(),
+            );
         }
         Ok(())
     }

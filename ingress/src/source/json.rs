@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeOwned, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
+    de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::value::RawValue;
 
@@ -129,7 +129,10 @@ pub(super) fn elements(json: &RawValue) -> Result<Vec<&RawValue>, DecodeError> {
 /// Reads the fields that `T` names out of an object and skips the others.
 ///
 /// `at`: the place in the body, for the message. serde's own text can quote the payload.
-pub(super) fn fields<T: DeserializeOwned>(json: &RawValue, at: &str) -> Result<T, DecodeError> {
+pub(super) fn fields<'a, T: Deserialize<'a>>(
+    json: &'a RawValue,
+    at: &str,
+) -> Result<T, DecodeError> {
     if !json.get().starts_with('{') {
         return Err(malformed(format!("{at} is not an object")));
     }

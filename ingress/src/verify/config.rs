@@ -3,7 +3,8 @@
 use eso_relay::config::{ConfigError, SecretFiles};
 use serde::{Deserialize, Serialize};
 
-use super::{Basic, Bearer, Credentials, HeaderConfig, HmacConfig, Scheme};
+use super::{Basic, Bearer, Credentials, HeaderConfig, HmacConfig, Scheme, SnsConfig};
+use crate::outgoing::Outgoing;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -14,6 +15,8 @@ pub enum AuthConfig {
     Bearer(BearerConfig),
     Header(HeaderConfig),
     HmacSha256(HmacConfig),
+    /// `sns: {}` for its defaults.
+    Sns(SnsConfig),
     /// All of them must hold.
     All(Vec<AuthConfig>),
     /// One of them must hold.
@@ -39,14 +42,15 @@ pub struct BearerConfig {
 
 impl AuthConfig {
     /// Reads the secrets. A missing or empty file is an error, never an open door.
-    pub fn open(&self) -> Result<Scheme, ConfigError> {
+    /// What a scheme has to fetch is fetched later, through `outgoing`: it may be out of reach.
+    pub fn open(&self, outgoing: &Outgoing) -> Result<Scheme, ConfigError> {
         let several = |several: &[Self], name: &str| {
             if several.is_empty() {
                 return Err(ConfigError::Invalid(format!(
                     "auth.{name} is empty: list the schemes, or write `auth: none`"
                 )));
             }
-            several.iter().map(Self::open).collect()
+            several.iter().map(|one| one.open(outgoing)).collect()
         };
         Ok(match self {
             Self::None => Scheme::None,
@@ -64,8 +68,18 @@ impl AuthConfig {
             }),
             Self::Header(config) => Scheme::Header(config.open()?),
             Self::HmacSha256(config) => Scheme::Hmac(config.open()?),
+            Self::Sns(config) => Scheme::Sns(config.open(outgoing)),
             Self::All(schemes) => Scheme::All(several(schemes, "all")?),
             Self::Any(schemes) => Scheme::Any(several(schemes, "any")?),
         })
+    }
+
+    /// Whether a signature of Amazon SNS may be all that a sender shows.
+    pub fn takes_sns(&self) -> bool {
+        match self {
+            Self::Sns(_) => true,
+            Self::All(schemes) | Self::Any(schemes) => schemes.iter().any(Self::takes_sns),
+            _ => false,
+        }
     }
 }

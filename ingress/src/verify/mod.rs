@@ -11,6 +11,7 @@ mod credentials;
 mod header;
 mod hmac;
 pub mod jwt;
+mod sns;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -24,6 +25,7 @@ pub use self::{
     credentials::{Credentials, Refresh},
     header::{Header, HeaderConfig},
     hmac::{Encoding, Hmac, HmacConfig},
+    sns::{Sns, SnsConfig},
 };
 
 /// How a source proves itself. One file per scheme.
@@ -34,6 +36,7 @@ pub enum Scheme {
     Bearer(Bearer),
     Header(Header),
     Hmac(Hmac),
+    Sns(Sns),
     /// Every one of them holds.
     All(Vec<Scheme>),
     /// At least one of them holds.
@@ -55,6 +58,7 @@ pub struct Admitted<'a>(Pending<'a>);
 enum Pending<'a> {
     Nothing,
     Hmac(hmac::Claim<'a>),
+    Sns(sns::Claim<'a>),
     All(Vec<Pending<'a>>),
     Any(Vec<Pending<'a>>),
 }
@@ -91,6 +95,7 @@ impl Scheme {
             Self::Bearer(bearer) => bearer.check(request.headers)?,
             Self::Header(header) => header.check(request)?,
             Self::Hmac(hmac) => return Ok(Pending::Hmac(hmac.claim(request)?)),
+            Self::Sns(sns) => return Ok(Pending::Sns(sns.claim(request)?)),
             Self::All(schemes) => {
                 let mut all = Vec::with_capacity(schemes.len());
                 for scheme in schemes {
@@ -122,14 +127,14 @@ impl Scheme {
             Self::Basic(_) => Some("Basic realm=\"eso-relay\", charset=\"UTF-8\""),
             Self::Bearer(_) => Some("Bearer realm=\"eso-relay\""),
             Self::All(schemes) | Self::Any(schemes) => schemes.iter().find_map(Self::challenge),
-            Self::None | Self::Header(_) | Self::Hmac(_) => None,
+            Self::None | Self::Header(_) | Self::Hmac(_) | Self::Sns(_) => None,
         }
     }
 
     /// Reads secrets again whose files have changed. Blocks on the file system.
     pub fn refresh(&self) -> Vec<Refresh> {
         match self {
-            Self::None => Vec::new(),
+            Self::None | Self::Sns(_) => Vec::new(),
             Self::Basic(basic) => basic.passwords.refresh(),
             Self::Bearer(bearer) => bearer.tokens.refresh(),
             Self::Header(header) => header.values.refresh(),
@@ -171,6 +176,7 @@ impl Pending<'_> {
         match self {
             Self::Nothing => Ok(()),
             Self::Hmac(claim) => Ok(claim.check(body)?),
+            Self::Sns(claim) => claim.check(body).await,
             Self::All(all) => {
                 for pending in all {
                     Box::pin(pending.holds(body)).await?;

@@ -53,3 +53,6 @@ pub async fn answer(
     }
     Ok(StatusCode::OK.into_response())
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,7 +38,9 @@ pub use self::{
         FormatName, MappingConfig, OneOrMany, Pointer, Projects, SourceConfig, StoreConfig,
         TargetConfig,
     },
-    verify::{AuthConfig, BasicConfig, BearerConfig, Encoding, HeaderConfig, HmacConfig, SnsConfig},
+    verify::{
+        AuthConfig, BasicConfig, BearerConfig, Encoding, HeaderConfig, HmacConfig, SnsConfig,
+    },
     webhook::WebhookConfig,
 };
 

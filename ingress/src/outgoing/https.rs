@@ -63,7 +63,9 @@ fn is_region(text: &str) -> bool {
     text.rsplit_once('-').is_some_and(|(words, number)| {
         filled(number, u8::is_ascii_digit)
             && words.contains('-')
-            && words.split('-').all(|word| filled(word, u8::is_ascii_lowercase))
+            && words
+                .split('-')
+                .all(|word| filled(word, u8::is_ascii_lowercase))
     })
 }
 

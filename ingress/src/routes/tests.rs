@@ -1,3 +1,5 @@
+mod sns;
+
 use std::sync::{Mutex, PoisonError};
 
 use axum::http::{Method, header};
@@ -45,21 +47,32 @@ fn seed() -> Source {
 }
 
 fn ingress(fault: Option<PublishError>) -> Tested {
+    let outgoing = Outgoing::new(&OutgoingConfig::default()).unwrap();
+    ingress_of(seed(), outgoing, fault, 1000)
+}
+
+/// With this source as `prod`, and bodies of so many bytes at most.
+fn ingress_of(
+    source: Source,
+    outgoing: Outgoing,
+    fault: Option<PublishError>,
+    body: usize,
+) -> Tested {
     let recorder = Recorder {
         fault,
         ..Recorder::default()
     };
     let mut registry = Registry::default();
     let router = router(Ingress {
-        sources: Arc::new(BTreeMap::from([("prod".parse().unwrap(), seed())])),
+        sources: Arc::new(BTreeMap::from([("prod".parse().unwrap(), source)])),
         webhook: Some(Arc::new(seed())),
         publisher: recorder.clone(),
         budget: Budget::new(Limits {
-            body: 1000,
-            total: 1500,
+            body,
+            total: body * 3 / 2,
             time: std::time::Duration::from_secs(10),
         }),
-        outgoing: Outgoing::new(&OutgoingConfig::default()).unwrap(),
+        outgoing,
         metrics: Metrics::register(&mut registry),
     });
     Tested {

@@ -1,6 +1,6 @@
 //! Amazon SNS: <https://docs.aws.amazon.com/sns/latest/dg/sns-message-and-json-formats.html>.
 //!
-//! An envelope around the JSON text of an EventBridge event, and the start and the end of a
+//! An envelope around the JSON text of an `EventBridge` event, and the start and the end of a
 //! subscription.
 
 use serde::Deserialize;

@@ -1,3 +1,5 @@
+mod aws_eventbridge;
+mod aws_sns;
 mod kit;
 mod properties;
 

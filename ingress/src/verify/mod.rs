@@ -11,7 +11,7 @@ mod credentials;
 mod header;
 mod hmac;
 pub mod jwt;
-mod sns;
+pub(crate) mod sns;
 
 use bytes::Bytes;
 use http::HeaderMap;

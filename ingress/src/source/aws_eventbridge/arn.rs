@@ -104,7 +104,13 @@ mod tests {
     #[test]
     fn what_is_no_secret_has_no_aliases() {
         assert_eq!(aliases("parameter/db-a1b2c3").len(), 0);
-        for text in ["", "db", "arn:aws", "arn:aws:ssm:us-east-1:1", "a:b:c:d:e:f"] {
+        for text in [
+            "",
+            "db",
+            "arn:aws",
+            "arn:aws:ssm:us-east-1:1",
+            "a:b:c:d:e:f",
+        ] {
             assert!(Arn::parse(text).is_none(), "{text}");
         }
     }

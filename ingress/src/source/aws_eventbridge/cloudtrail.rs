@@ -1,11 +1,13 @@
-//! What CloudTrail logs of Secrets Manager:
+//! What `CloudTrail` logs of Secrets Manager:
 //! <https://docs.aws.amazon.com/secretsmanager/latest/userguide/cloudtrail_log_entries.html>.
 
 use eso_relay::event::Operation;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{DecodeError, Element, Irrelevant, Scalar, checked_type, failed, fields, secret, version};
+use super::{
+    DecodeError, Element, Irrelevant, Scalar, checked_type, failed, fields, secret, version,
+};
 
 /// The fields that matter. AWS leaves the values of secrets out.
 #[derive(Default, Deserialize)]
@@ -49,11 +51,7 @@ struct Rotation {
 }
 
 /// `AWS API Call via CloudTrail`: somebody did it.
-pub(super) fn call(
-    at: &str,
-    detail: &RawValue,
-    arn: Option<String>,
-) -> Result<Element, DecodeError> {
+pub(super) fn call(at: &str, detail: &RawValue, arn: Option<&str>) -> Result<Element, DecodeError> {
     let entry: Entry = fields(detail, at)?;
     let name = entry.name(at)?;
     let operation = match name.as_deref() {
@@ -83,7 +81,7 @@ pub(super) fn call(
     let said = secret(
         operation,
         written.as_deref(),
-        answered.or(arn).as_deref(),
+        answered.as_deref().or(arn),
         version(id, stage),
         &at_id,
     )?;
@@ -94,7 +92,7 @@ pub(super) fn call(
 pub(super) fn service(
     at: &str,
     detail: &RawValue,
-    arn: Option<String>,
+    arn: Option<&str>,
 ) -> Result<Element, DecodeError> {
     let entry: Entry = fields(detail, at)?;
     let name = entry.name(at)?;
@@ -107,13 +105,7 @@ pub(super) fn service(
     let at = format!("{at}.additionalEventData.SecretId");
     let rotated = entry.additional_event_data.unwrap_or_default();
     let written = rotated.secret_id.required(&at)?;
-    let said = secret(
-        Operation::Updated,
-        Some(&written),
-        arn.as_deref(),
-        None,
-        &at,
-    )?;
+    let said = secret(Operation::Updated, Some(&written), arn, None, &at)?;
     Ok(called(said, name))
 }
 
@@ -137,7 +129,7 @@ fn either(one: Scalar, other: Scalar) -> Scalar {
     }
 }
 
-/// What CloudTrail calls it says more than that it is of CloudTrail.
+/// The name of the call says more than the type of all calls.
 fn called(said: Element, name: Option<String>) -> Element {
     match said {
         Element::Change(mut change) => {

@@ -1,4 +1,4 @@
-//! Changes of AWS's secrets and parameters, as EventBridge tells them:
+//! Changes of AWS's secrets and parameters, as `EventBridge` tells them:
 //! <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events-structure.html>.
 
 mod arn;
@@ -40,7 +40,7 @@ struct Envelope<'a> {
 /// <https://docs.aws.amazon.com/secretsmanager/latest/userguide/secret-event-notifications.html>.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct Label {
+struct Moved {
     name: Scalar,
     label_updated: Scalar,
     version_id: Scalar,
@@ -79,7 +79,7 @@ fn read(place: &str, element: &RawValue) -> Result<Element, DecodeError> {
         .detail
         .ok_or_else(|| malformed(at("detail is missing")))?;
     let arn = envelope.resources.and_then(first);
-    let change = match said(&at("detail"), detail, arn)? {
+    let change = match said(&at("detail"), detail, arn.as_deref())? {
         Element::Change(change) => change,
         ignored @ Element::Ignored(_) => return Ok(ignored),
     };
@@ -109,28 +109,30 @@ fn first(resources: &RawValue) -> Option<String> {
     serde_json::from_str(resources.first()?.get()).ok()
 }
 
-fn label(at: &str, detail: &RawValue, arn: Option<String>) -> Result<Element, DecodeError> {
-    let detail: Label = fields(detail, at)?;
-    let label = detail.label_updated.optional(&format!("{at}.labelUpdated"))?;
+fn label(at: &str, detail: &RawValue, arn: Option<&str>) -> Result<Element, DecodeError> {
+    let detail: Moved = fields(detail, at)?;
+    let label = detail
+        .label_updated
+        .optional(&format!("{at}.labelUpdated"))?;
     let name = detail.name.required(&format!("{at}.name"))?;
     let id = detail.version_id.optional(&format!("{at}.versionId"))?;
     secret(
         Operation::Updated,
         Some(&name),
-        arn.as_deref(),
+        arn,
         version(id, label),
         &format!("{at}.name"),
     )
 }
 
-fn parameter(at: &str, detail: &RawValue, arn: Option<String>) -> Result<Element, DecodeError> {
+fn parameter(at: &str, detail: &RawValue, arn: Option<&str>) -> Result<Element, DecodeError> {
     let detail: Parameter = fields(detail, at)?;
     if failed(&detail.exception) {
         return Ok(Element::Ignored(Irrelevant::Failed));
     }
     let at_name = format!("{at}.name");
     let mut keys = vec![detail.name.required(&at_name)?];
-    let arn = arn.as_deref().and_then(Arn::parse);
+    let arn = arn.and_then(Arn::parse);
     keys.extend(arn.as_ref().map(|arn| arn.text.to_owned()));
     let operation = match &detail.operation {
         Scalar::Text(operation) => match operation.as_str() {

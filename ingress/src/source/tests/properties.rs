@@ -16,6 +16,8 @@ fn formats() -> Vec<Source> {
         ),
         source(&json!({ "format": "cloudevents", "mapping": { "keys": "/a" } })),
         source(&json!({ "format": "cloudevents" })),
+        source(&json!({ "format": "aws-eventbridge" })),
+        source(&json!({ "format": "aws-sns", "topics": ["scope"] })),
         Source::seed(open_door()),
     ]
 }
@@ -42,6 +44,28 @@ fn likely() -> impl Strategy<Value = Value> {
         "match",
         "scope",
         "version",
+        "detail-type",
+        "account",
+        "region",
+        "resources",
+        "detail",
+        "labelUpdated",
+        "versionId",
+        "operation",
+        "exception",
+        "eventSource",
+        "eventName",
+        "requestParameters",
+        "secretId",
+        "responseElements",
+        "arn",
+        "additionalEventData",
+        "SecretId",
+        "Type",
+        "TopicArn",
+        "MessageId",
+        "Message",
+        "SubscribeURL",
     ]);
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -55,7 +79,14 @@ fn likely() -> impl Strategy<Value = Value> {
             "secret.changed",
             "scope",
             "prefix",
-            "exact"
+            "exact",
+            "Secret Label Updated",
+            "Parameter Store Change",
+            "AWS API Call via CloudTrail",
+            "secretsmanager.amazonaws.com",
+            "PutSecretValue",
+            "arn:aws:secretsmanager:us-west-2:012345678901:secret:db-a1b2c3",
+            "Notification",
         ])
         .prop_map(Value::from),
     ];

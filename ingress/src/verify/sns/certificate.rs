@@ -9,7 +9,7 @@ use ring::signature::{
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use x509_cert::der::Decode as _;
 
-use super::{Unauthorized, message::Signature};
+use super::{Unauthorized, envelope::Signature};
 
 /// A certificate that came from AWS over TLS: which CA has signed it is not looked at.
 #[derive(Debug, PartialEq, Eq)]

@@ -25,12 +25,12 @@ use crate::outgoing::{Https, Outgoing};
 const LARGEST: usize = 32 * 1024;
 /// Before a URL that brought nothing of use is fetched again. Below the 20 s after which SNS tries
 /// again.
-const REST: Duration = Duration::from_secs(10);
+pub(super) const REST: Duration = Duration::from_secs(10);
 /// AWS has one or a few for each region.
 const MOST_KNOWN: usize = 256;
 /// Fetches that may begin in one [`WINDOW`].
-const MOST_FETCHES: usize = 30;
-const WINDOW: Duration = Duration::from_secs(60);
+pub(super) const MOST_FETCHES: usize = 30;
+pub(super) const WINDOW: Duration = Duration::from_secs(60);
 
 type Fetch = Shared<BoxFuture<'static, Option<Arc<Certificate>>>>;
 
@@ -61,7 +61,11 @@ impl Certificates {
         }
     }
 
-    pub(super) async fn get(&self, url: &Https, now: Timestamp) -> Result<Arc<Certificate>, Refused> {
+    pub(super) async fn get(
+        &self,
+        url: &Https,
+        now: Timestamp,
+    ) -> Result<Arc<Certificate>, Refused> {
         let fetch = self.fetch(url, now).ok_or(Refused::Unavailable)?;
         let certificate = fetch.await.ok_or(Refused::Unavailable)?;
         if certificate.is_valid(now) {
@@ -121,7 +125,9 @@ impl Begun {
     fn is_of_use(&self, now: Timestamp) -> bool {
         match self.fetch.peek() {
             None => true,
-            Some(certificate) => certificate.as_ref().is_some_and(|found| found.is_valid(now)),
+            Some(certificate) => certificate
+                .as_ref()
+                .is_some_and(|found| found.is_valid(now)),
         }
     }
 }

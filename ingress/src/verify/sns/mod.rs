@@ -5,7 +5,7 @@
 
 mod certificate;
 mod certificates;
-mod message;
+mod envelope;
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use eso_relay::config::duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use self::{certificate::Certificate, certificates::Certificates, message::Message};
+use self::{certificate::Certificate, certificates::Certificates, envelope::Envelope};
 use super::{Refused, Request, Unauthorized, single};
 use crate::outgoing::Outgoing;
 
@@ -79,11 +79,11 @@ impl Sns {
 impl Claim<'_> {
     /// The certificate is fetched last, for a message that lacks nothing else.
     pub(super) async fn check(&self, body: &[u8]) -> Result<(), Refused> {
-        let message = Message::parse(body).ok_or(Unauthorized)?;
-        let signed = message.signed().ok_or(Unauthorized)?;
-        let signature = message.signature().ok_or(Unauthorized)?;
-        let url = message.certificate().ok_or(Unauthorized)?;
-        let sent = message.timestamp().ok_or(Unauthorized)?;
+        let envelope = Envelope::parse(body).ok_or(Unauthorized)?;
+        let signed = envelope.signed().ok_or(Unauthorized)?;
+        let signature = envelope.signature().ok_or(Unauthorized)?;
+        let url = envelope.certificate().ok_or(Unauthorized)?;
+        let sent = envelope.timestamp().ok_or(Unauthorized)?;
         if !self.sns.is_timely(sent, self.now) {
             return Err(Unauthorized.into());
         }
@@ -93,5 +93,7 @@ impl Claim<'_> {
     }
 }
 
+#[cfg(test)]
+pub(crate) mod fixtures;
 #[cfg(test)]
 mod tests;

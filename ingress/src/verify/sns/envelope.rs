@@ -17,7 +17,7 @@ const LONGEST_SIGNATURE: usize = 1400;
 /// twice or is no text refuses the whole.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Message<'a> {
+pub(super) struct Envelope<'a> {
     #[serde(rename = "Type", borrow)]
     kind: Cow<'a, str>,
     #[serde(borrow)]
@@ -47,7 +47,7 @@ pub(super) enum Signature {
     Sha256(Vec<u8>),
 }
 
-impl<'a> Message<'a> {
+impl<'a> Envelope<'a> {
     pub(super) fn parse(body: &'a [u8]) -> Option<Self> {
         serde_json::from_slice(body).ok()
     }
@@ -69,7 +69,10 @@ impl<'a> Message<'a> {
         let fields = [Some(("MessageId", &*self.message_id)), before]
             .into_iter()
             .chain([Some(("Timestamp", &*self.timestamp)), between])
-            .chain([Some(("TopicArn", &*self.topic_arn)), Some(("Type", &*self.kind))]);
+            .chain([
+                Some(("TopicArn", &*self.topic_arn)),
+                Some(("Type", &*self.kind)),
+            ]);
         let mut text = format!("Message\n{}\n", self.message);
         for (name, value) in fields.flatten() {
             if value.contains('\n') {
@@ -95,12 +98,13 @@ impl<'a> Message<'a> {
     /// Where the certificate is: a file of SNS, written in one way only, so that it is cached once.
     pub(super) fn certificate(&self) -> Option<Https> {
         let text = &*self.signing_cert_url;
-        let url = Https::of_sns(text).ok().filter(|_| text.len() <= LONGEST_URL)?;
+        let url = Https::of_sns(text)
+            .ok()
+            .filter(|_| text.len() <= LONGEST_URL)?;
         let name = url.path().strip_prefix('/')?.strip_suffix(".pem")?;
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
         // A query or a fragment would stand behind the path.
-        (text.ends_with(".pem") && name.bytes().all(plain) && !text.contains(['?', '#']))
-            .then_some(url)
+        (name.bytes().all(plain) && !text.contains(['?', '#'])).then_some(url)
     }
 
     pub(super) fn timestamp(&self) -> Option<Timestamp> {

@@ -15,7 +15,7 @@ fn label(detail: &Value) -> Vec<u8> {
     event.to_string().into_bytes()
 }
 
-/// A call that CloudTrail has logged.
+/// A call that `CloudTrail` has logged.
 fn call(detail: &Value) -> Vec<u8> {
     let mut event = json!({ "detail-type": "AWS API Call via CloudTrail", "account": "1", "region": "us-west-2",
         "detail": { "eventSource": "secretsmanager.amazonaws.com", "eventName": "PutSecretValue" } });

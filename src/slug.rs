@@ -1,7 +1,8 @@
 //! Names that become subject tokens, durable names and path segments.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// A name of 1 to 63 characters out of `[a-z0-9-]`, not starting or ending with `-`.
@@ -38,6 +39,16 @@ impl FromStr for Slug {
             // Names come from configuration and from the network: do not echo them unbounded.
             Err(InvalidSlug(text.chars().take(64).collect()))
         }
+    }
+}
+
+impl JsonSchema for Slug {
+    fn schema_name() -> Cow<'static, str> {
+        "Slug".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$" })
     }
 }
 

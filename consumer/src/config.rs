@@ -10,12 +10,13 @@ use eso_relay::{
     nats::NatsConfig,
     telemetry::LogConfig,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{engine::Settings, kubernetes::KubernetesConfig};
 
 /// The configuration of one consumer. Only `cluster` has no default.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConsumerConfig {
     /// The name of this cluster: of its durable, and in dead letters.
@@ -35,6 +36,7 @@ pub struct ConsumerConfig {
     /// How long an event may wait for a cluster that cannot take it, before it becomes a dead
     /// letter. Default 24 h.
     #[serde(default = "default_give_up_after", with = "duration")]
+    #[schemars(with = "duration::Written")]
     pub give_up_after: Duration,
     /// How often an event may be delivered that panics or never ends. Default 20.
     #[serde(default = "default_max_attempts")]
@@ -45,7 +47,7 @@ pub struct ConsumerConfig {
 }
 
 /// How fast to patch.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RefreshConfig {
     /// Patches at once. Default 32.
@@ -54,12 +56,13 @@ pub struct RefreshConfig {
     pub rate: Option<f64>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ShutdownConfig {
     /// How long started patches may take after SIGTERM. Default 20 s; keep it below the pod's
     /// `terminationGracePeriodSeconds`.
     #[serde(with = "duration")]
+    #[schemars(with = "duration::Written")]
     pub grace: Duration,
 }
 

@@ -3,7 +3,10 @@
 use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
-use eso_relay::{config::effective, lifecycle, telemetry};
+use eso_relay::{
+    config::{effective, schema},
+    lifecycle, telemetry,
+};
 use eso_relay_consumer::config::ConsumerConfig;
 
 /// Refreshes the ExternalSecrets of one cluster when their secrets change.
@@ -16,6 +19,9 @@ struct Arguments {
     /// Print the effective configuration, secrets redacted, and exit.
     #[arg(long)]
     check: bool,
+    /// Print the JSON Schema of the file, for editors, and exit.
+    #[arg(long)]
+    schema: bool,
 }
 
 #[tokio::main]
@@ -24,6 +30,10 @@ async fn main() -> ExitCode {
 }
 
 async fn start(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    if arguments.schema {
+        writeln!(std::io::stdout(), "{}", schema::<ConsumerConfig>())?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let config = ConsumerConfig::load(arguments.config.as_deref())?;
     if arguments.check {
         writeln!(std::io::stdout(), "{}", effective(&config))?;

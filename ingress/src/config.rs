@@ -17,6 +17,7 @@ use crate::{
     publish::PublishConfig,
     server,
     source::{Source, SourceConfig},
+    tls::{Tls, TlsConfig},
     webhook::WebhookConfig,
 };
 
@@ -24,8 +25,9 @@ use crate::{
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct IngressConfig {
-    /// Default `0.0.0.0:8080`: the public port, plain HTTP.
+    /// Default `0.0.0.0:8080`: the public port, plain HTTP unless `tls` is set.
     pub listen: SocketAddr,
+    pub tls: TlsConfig,
     pub admin: AdminConfig,
     pub nats: NatsConfig,
     pub log: LogConfig,
@@ -66,6 +68,7 @@ impl Default for IngressConfig {
     fn default() -> Self {
         Self {
             listen: ([0, 0, 0, 0], 8080).into(),
+            tls: TlsConfig::default(),
             admin: AdminConfig::default(),
             nats: NatsConfig::default(),
             log: LogConfig::default(),
@@ -126,6 +129,16 @@ impl IngressConfig {
                 self.max_buffered, self.body_limit
             ));
         }
+        self.tls.files()?;
+        let needs_client_ca = |source: &&SourceConfig| source.auth.needs_client_ca();
+        if self.tls.client_ca_file.is_none()
+            && let Some(source) = self.sources.iter().find(needs_client_ca)
+        {
+            return refuse(format!(
+                "source `{}`: auth.mtls needs `tls.client_ca_file`: name the file of the CA that signs the client certificates, with `tls.cert_file` and `tls.key_file`",
+                source.name
+            ));
+        }
         if self.shutdown.grace <= self.shutdown.drain_delay {
             return refuse(
                 "`shutdown.grace` includes `shutdown.drain_delay`: make it longer".to_owned(),
@@ -149,6 +162,11 @@ impl IngressConfig {
             }
         }
         Ok(sources)
+    }
+
+    /// Reads the certificates. `None`: the public port is plain HTTP.
+    pub fn open_tls(&self) -> Result<Option<Tls>, ConfigError> {
+        self.tls.files()?.map(Tls::open).transpose()
     }
 
     pub(crate) fn body_limits(&self) -> body::Limits {

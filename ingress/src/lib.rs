@@ -15,6 +15,8 @@ pub mod rotation;
 pub mod routes;
 pub mod server;
 pub mod source;
+pub mod stamp;
+pub mod tls;
 pub mod verify;
 pub mod webhook;
 
@@ -38,8 +40,10 @@ pub use self::{
         FormatName, MappingConfig, OneOrMany, Pointer, Projects, SourceConfig, StoreConfig,
         TargetConfig,
     },
+    tls::TlsConfig,
     verify::{
-        AuthConfig, BasicConfig, BearerConfig, Encoding, HeaderConfig, HmacConfig, SnsConfig,
+        AuthConfig, BasicConfig, BearerConfig, Encoding, HeaderConfig, HmacConfig, MtlsConfig,
+        SnsConfig,
     },
     webhook::WebhookConfig,
 };
@@ -58,6 +62,7 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
     config.check()?;
     let outgoing = Outgoing::new(&config.outgoing)?;
     let sources = Arc::new(config.open_sources(&outgoing)?);
+    let tls = config.open_tls()?.map(Arc::new);
     let listener = admin::bind("listen", config.listen).await?;
     let admin_listener = admin::bind("admin.listen", config.admin.listen).await?;
 
@@ -100,7 +105,7 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
     );
     lifecycle.spawn(
         "secret files",
-        rotation::watch(sources, metrics.clone(), stop.clone()),
+        rotation::watch(sources, tls.clone(), metrics.clone(), stop.clone()),
     );
     lifecycle.spawn(
         "stream check",
@@ -116,7 +121,14 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
     ));
     lifecycle.spawn(
         "webhooks",
-        server::serve(listener, router, config.server_limits(), metrics, closing),
+        server::serve(
+            listener,
+            tls,
+            router,
+            config.server_limits(),
+            metrics,
+            closing,
+        ),
     );
     lifecycle.spawn(
         "admin",
@@ -186,10 +198,11 @@ async fn look_at_stream(
     }
 }
 
-/// Loads the configuration and reads every secret that it names, as a start would.
+/// Loads the configuration and reads every secret and certificate that it names, as a start would.
 pub fn check(file: Option<&std::path::Path>) -> anyhow::Result<IngressConfig> {
     let config = IngressConfig::load(file)?;
     let outgoing = Outgoing::new(&config.outgoing)?;
     config.open_sources(&outgoing).context("sources")?;
+    config.open_tls()?;
     Ok(config)
 }

@@ -11,7 +11,7 @@ use prometheus_client::{
 
 use crate::source::Irrelevant;
 
-/// The `source` of requests that belong to none; not a slug, so no source is called so.
+/// The `source` of what belongs to none; not a slug, so no source is called so.
 const NO_SOURCE: &str = "-";
 
 #[derive(Clone)]
@@ -25,6 +25,9 @@ pub struct Metrics {
     /// Open connections.
     pub connections: Gauge,
     credentials: Family<Source, Counter>,
+    /// TLS handshakes that did not succeed.
+    pub handshake_failures: Counter,
+    lost: Family<Source, Counter>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -60,6 +63,8 @@ impl Default for Metrics {
             in_flight: Gauge::default(),
             connections: Gauge::default(),
             credentials: Family::default(),
+            handshake_failures: Counter::default(),
+            lost: Family::default(),
         }
     }
 }
@@ -101,8 +106,18 @@ impl Metrics {
         );
         registry.register(
             "credential_failures",
-            "Failed attempts to read a changed secret file again, by source",
+            "Failed attempts to read a changed secret file or the certificates again, by source",
             metrics.credentials.clone(),
+        );
+        registry.register(
+            "tls_handshake_failures",
+            "TLS handshakes that failed or took too long",
+            metrics.handshake_failures.clone(),
+        );
+        registry.register(
+            "lost",
+            "Requests of sources that fail open whose events could not be stored, by source",
+            metrics.lost.clone(),
         );
         metrics
     }
@@ -132,8 +147,22 @@ impl Metrics {
         }
     }
 
-    pub fn credential_failed(&self, source: &Slug) {
+    pub fn lost(&self, source: &Slug) {
         let source = source.to_string();
+        self.lost.get_or_create(&Source { source }).inc();
+    }
+
+    pub fn credential_failed(&self, source: &Slug) {
+        self.unreadable(source.as_str());
+    }
+
+    /// The certificates of the port belong to no source.
+    pub fn certificate_failed(&self) {
+        self.unreadable(NO_SOURCE);
+    }
+
+    fn unreadable(&self, source: &str) {
+        let source = source.to_owned();
         self.credentials.get_or_create(&Source { source }).inc();
     }
 }

@@ -10,6 +10,7 @@ use std::{error::Error, iter::successors, path::PathBuf, time::Duration};
 use bytes::{Bytes, BytesMut};
 use eso_relay::config::ConfigError;
 use reqwest::{Certificate, Client, ClientBuilder, redirect::Policy};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::https::{Https, NotAllowed};
@@ -18,7 +19,7 @@ pub use self::https::{Https, NotAllowed};
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The `outgoing:` section.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct OutgoingConfig {
     /// CAs to trust besides the system's (PEM): of a proxy that opens TLS, or of a private issuer.

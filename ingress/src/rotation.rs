@@ -1,4 +1,4 @@
-//! Looks at the secret files while the ingress runs, so that a rotation needs no restart.
+//! Looks at the files of secrets and certificates while the ingress runs, so that a rotation needs no restart.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,7 +6,12 @@ use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::{metrics::Metrics, source::Source, verify::Refresh};
+use crate::{
+    metrics::Metrics,
+    source::Source,
+    tls::{self, Tls},
+    verify::{Refresh, jwt::News},
+};
 
 /// Kubernetes takes up to a minute to bring a changed Secret into a pod; this adds next to nothing.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -14,6 +19,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// Until `stop`.
 pub async fn watch(
     sources: Arc<std::collections::BTreeMap<eso_relay::Slug, Source>>,
+    tls: Option<Arc<Tls>>,
     metrics: Metrics,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
@@ -22,10 +28,13 @@ pub async fn watch(
         .await
         .is_some()
     {
-        let (sources, metrics) = (Arc::clone(&sources), metrics.clone());
+        let (sources, tls, metrics) = (Arc::clone(&sources), tls.clone(), metrics.clone());
         tokio::task::spawn_blocking(move || {
             for source in sources.values() {
                 look(source, &metrics);
+            }
+            if let Some(tls) = tls {
+                look_at_certificates(&tls, &metrics);
             }
         })
         .await
@@ -44,10 +53,30 @@ fn look(source: &Source, metrics: &Metrics) {
             Refresh::Revoked(file) => {
                 warn!(%source, file = %file.path().display(), "the secret file is gone; its secret is no longer valid. Take it out of the configuration before the next start");
             }
+            Refresh::Issuer(News::Keys { origin, count }) => {
+                info!(%source, origin, count, "the issuer's keys are known");
+            }
+            Refresh::Issuer(News::Failure { origin, reason }) => {
+                metrics.credential_failed(source);
+                warn!(%source, origin, reason, "the issuer's keys cannot be had; those that are known stay valid for a day");
+            }
             Refresh::Kept(file, error) => {
                 metrics.credential_failed(source);
                 warn!(%source, file = %file.path().display(), %error, "cannot read the changed secret file; the secret that it held stays valid");
             }
+        }
+    }
+}
+
+fn look_at_certificates(tls: &Tls, metrics: &Metrics) {
+    match tls.refresh() {
+        None => {}
+        Some(tls::Refresh::Replaced) => {
+            info!("the certificates of `tls` have changed; new connections get the new ones");
+        }
+        Some(tls::Refresh::Kept(error)) => {
+            metrics.certificate_failed();
+            warn!(%error, "cannot take the changed files of `tls`; the certificates that they held stay in use");
         }
     }
 }

@@ -23,7 +23,8 @@ use crate::{
     metrics::{Counted, Metrics},
     outgoing::Outgoing,
     publish::{PublishError, Publisher},
-    source::{Content, Delivery, Source},
+    source::{Content, Delivery, Irrelevant, Source},
+    tls::ClientCertificate,
     verify::{self, Refused},
 };
 
@@ -126,10 +127,26 @@ impl<P: Publish> Ingress<P> {
             }
             Err(error) => {
                 self.metrics.answered(Some(&source.name), error.code());
+                if source.fail_open && !stays(&error) {
+                    return self.fail_open(source, &trace, &error);
+                }
                 report(source, &trace, &error);
                 error.into_response()
             }
         }
+    }
+
+    /// The answer to a sender that stops working unless it is told 2xx. Never 202, which means that
+    /// the events are durable: these are lost, and counted.
+    fn fail_open(&self, source: &Source, trace: &str, error: &Error) -> Response {
+        let (name, code) = (&source.name, error.code());
+        if let Error::Decode(_) = error {
+            self.metrics.ignored(name, &[Irrelevant::Undecodable]);
+        } else {
+            self.metrics.lost(name);
+        }
+        warn!(source = %name, trace, code, %error, "lost, because this source fails open");
+        StatusCode::NO_CONTENT.into_response()
     }
 
     /// Headers → body → verified bytes → events → stream.
@@ -145,9 +162,11 @@ impl<P: Publish> Ingress<P> {
             Refused::Unavailable => Error::Unverifiable,
         };
         let received_at = now();
+        let certificate = head.extensions.get::<Arc<ClientCertificate>>();
         let presented = verify::Request {
             headers: &head.headers,
             query: head.uri.query(),
+            certificate: certificate.map(Arc::as_ref),
             now: received_at,
         };
         let admitted = source.scheme.admit(&presented).await.map_err(refused)?;
@@ -198,6 +217,15 @@ fn traceparent(headers: &HeaderMap) -> TraceParent {
 )]
 fn now() -> Timestamp {
     Timestamp::now()
+}
+
+/// Whether a source that fails open answers it like any other: nobody unknown is told 2xx, and what
+/// is irrelevant is not lost.
+fn stays(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Unauthorized(_) | Error::Unverifiable | Error::Irrelevant
+    )
 }
 
 /// Faults of ours are warnings; faults of a sender that proved itself are worth a line; a stranger

@@ -1,8 +1,26 @@
 //! Durations as people write them: `2s`, `1m 30s`, `24h`. For `#[serde(with = "…")]`.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+/// What a duration looks like, for `#[schemars(with = "…")]`.
+pub struct Written;
+
+impl JsonSchema for Written {
+    fn schema_name() -> Cow<'static, str> {
+        "Duration".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "Such as 500ms, 2s, 1m 30s or 24h",
+            "pattern": "^( *[0-9]+ *[a-zA-Z]+)+$"
+        })
+    }
+}
 
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;

@@ -10,6 +10,7 @@ mod suggest;
 use std::path::{Path, PathBuf};
 
 use config::{Config, Environment, File, FileFormat};
+use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use self::secret::{Secret, SecretFile, SecretFiles};
@@ -60,6 +61,13 @@ pub fn load<T: DeserializeOwned>(file: Option<&Path>) -> Result<T, ConfigError> 
         .build()
         .map_err(|error| invalid(&error))?;
     config.try_deserialize().map_err(|error| invalid(&error))
+}
+
+/// The JSON Schema of the file, for editors. What only the environment may hold is not in it.
+pub fn schema<T: JsonSchema>() -> String {
+    serde_json::to_string_pretty(&schemars::schema_for!(T))
+        // OK because a schema is JSON.
+        .expect("a schema is always JSON")
 }
 
 /// The configuration as `--check` prints it: JSON, which is YAML too. Secrets serialize redacted.

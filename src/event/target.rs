@@ -1,5 +1,6 @@
 //! What an event may reach: the tenancy boundary, written in the source's configuration.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// An empty list of stores, namespaces or clusters does not restrict.
@@ -21,14 +22,16 @@ pub struct StorePattern {
     pub name: Pattern,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 pub enum StoreKind {
     SecretStore,
     ClusterSecretStore,
 }
 
 /// A name in which `*` stands for any run of characters; all else is literal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Pattern(String);
 

@@ -4,6 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
 use async_nats::ConnectOptions;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Secret, SecretFile};
@@ -12,7 +13,7 @@ use crate::config::{Secret, SecretFile};
 const PING_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The `nats:` section. At most one of credentials file, nkey, user and password, token.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct NatsConfig {
     /// Default `nats://localhost:4222`; several servers of one cluster, separated by commas.
@@ -21,13 +22,16 @@ pub struct NatsConfig {
     pub credentials_file: Option<PathBuf>,
     pub nkey_seed_file: Option<SecretFile>,
     /// From the environment only.
+    #[schemars(skip)]
     pub nkey_seed: Option<Secret>,
     pub user: Option<String>,
     pub password_file: Option<SecretFile>,
     /// From the environment only.
+    #[schemars(skip)]
     pub password: Option<Secret>,
     pub token_file: Option<SecretFile>,
     /// From the environment only.
+    #[schemars(skip)]
     pub token: Option<Secret>,
     pub tls: TlsConfig,
     /// The JetStream domain, when the streams live behind a leaf node.
@@ -37,7 +41,7 @@ pub struct NatsConfig {
 }
 
 /// TLS towards NATS. Certificates are read again at every (re)connect.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TlsConfig {
     /// Default `false`: TLS is used when the server asks for it or the URL says `tls://`.

@@ -26,5 +26,6 @@ mod seed;
 mod senders;
 mod stored;
 mod stream;
+mod tls;
 mod trace;
 mod v1beta1;

@@ -13,6 +13,7 @@ use kube::{
     Client, Config,
     config::{KubeConfigOptions, Kubeconfig},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::object::Object;
@@ -27,7 +28,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(330);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The `kubernetes:` section.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct KubernetesConfig {
     /// Watch and patch only in these; needs no cluster-wide permission. Default empty: everywhere.
@@ -39,6 +40,7 @@ pub struct KubernetesConfig {
     pub kubeconfig: Option<PathBuf>,
     /// How long a patch may take before it counts as failed and is tried again. Default 5s.
     #[serde(with = "duration")]
+    #[schemars(with = "duration::Written")]
     pub patch_timeout: Duration,
 }
 

@@ -12,7 +12,10 @@ fn open(config: &IngressConfig) -> Result<BTreeMap<Slug, Source>, ConfigError> {
 
 fn refused(settings: serde_json::Value) -> String {
     let config = config(settings);
-    let checked = config.check().and_then(|()| open(&config).map(drop));
+    let checked = config
+        .check()
+        .and_then(|()| open(&config).map(drop))
+        .and_then(|()| config.open_tls().map(drop));
     checked.unwrap_err().to_string()
 }
 
@@ -78,6 +81,20 @@ fn a_mistake_is_named_with_its_source_and_what_mends_it() {
             &["source `a`", "auth.basic.username"],
         ),
         (
+            auth(
+                json!({ "all": [{ "basic": { "username": "eso", "password_file": SECRET } }, { "mtls": { "san": "a" } }] }),
+            ),
+            &["source `a`", "`tls.client_ca_file`"],
+        ),
+        (
+            auth(json!({ "any": [{ "sns": {} }] })),
+            &["source `a`", "`auth.sns`", "aws-sns", "`topics`"],
+        ),
+        (
+            auth(json!({ "any": [] })),
+            &["source `a`", "auth.any is empty"],
+        ),
+        (
             auth(json!({ "hmac-sha256": { "secret_file": SECRET, "header": "no header" } })),
             &["source `a`", "auth.hmac-sha256.header"],
         ),
@@ -109,6 +126,14 @@ fn a_mistake_is_named_with_its_source_and_what_mends_it() {
             json!({ "sources": [source("a", &json!({}))], "shutdown": { "grace": "5s" } }),
             &["`shutdown.grace`"],
         ),
+        (
+            json!({ "sources": [source("a", &json!({}))], "tls": { "cert_file": SECRET } }),
+            &["set both `tls.cert_file` and `tls.key_file`"],
+        ),
+        (
+            json!({ "sources": [source("a", &json!({}))], "tls": { "cert_file": "/nowhere", "key_file": SECRET } }),
+            &["`tls.cert_file`: /nowhere", "No such file", "name another"],
+        ),
     ] {
         let error = refused(settings);
         for part in expected {
@@ -121,6 +146,7 @@ fn a_mistake_is_named_with_its_source_and_what_mends_it() {
 fn an_unknown_setting_is_refused_wherever_it_stands() {
     for settings in [
         json!({ "listne": "0.0.0.0:1" }),
+        json!({ "tls": { "ca_file": "ca.crt" } }),
         json!({ "webhook": { "username": "a", "password": "b" } }),
         json!({ "sources": [source("a", &json!({ "target": { "namespace": ["a"] } }))] }),
         json!({ "sources": [source("a", &json!({ "target": { "stores": [{ "name": "a", "kidn": "SecretStore" }] } }))] }),
@@ -152,6 +178,10 @@ sources:
     auth: {{ hmac-sha256: {{ secret_file: [{SECRET}, {SECRET}], header: X-Hub-Signature-256, prefix: "sha256=" }} }}
     mapping: {{ keys: [/secret/name], id: /id }}
     scope: {{ repository: a }}
+  - name: aws
+    format: aws-sns
+    auth: {{ sns: {{}} }}
+    topics: [arn:aws:sns:eu-west-1:012345678901:secrets]
 "#
     );
     std::fs::write(&path, yaml).unwrap();
@@ -159,5 +189,48 @@ sources:
     std::fs::remove_file(&path).unwrap();
     let config = loaded.unwrap();
     assert_eq!(config.request_timeout, Duration::from_secs(3));
-    assert_eq!(open(&config).unwrap().len(), 2);
+    assert_eq!(open(&config).unwrap().len(), 3);
+}
+
+/// What the loader makes of the `auth` of a source, as YAML.
+fn loaded_auth(auth: &str) -> Result<String, String> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ingress.yaml");
+    let yaml = format!(
+        "sources:\n  - name: aws\n    format: aws-sns\n    topics: [a]\n    auth: {auth}\n"
+    );
+    std::fs::write(&path, yaml).unwrap();
+    match config::load::<IngressConfig>(Some(&path)) {
+        Ok(config) => Ok(format!("{:?}", config.sources[0].auth)),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+#[test]
+fn a_scheme_without_settings_is_written_as_its_name_or_with_none() {
+    let default = loaded_auth("{ sns: {} }").unwrap();
+    assert!(default.contains("Sns(") && default.contains("3600s"));
+    assert_eq!(loaded_auth("sns").unwrap(), default);
+    assert_eq!(loaded_auth("none").unwrap(), "None");
+    let all = loaded_auth("{ all: [sns, { sns: { max_age: 1h } }] }").unwrap();
+    assert_eq!(all, format!("All([{default}, {default}])"));
+}
+
+#[test]
+fn a_scheme_that_lacks_its_settings_is_named() {
+    for (auth, expected) in [
+        ("basic", "`basic` alone is no scheme"),
+        ("{ any: [sns, basic] }", "`basic` alone is no scheme"),
+        ("{ sns: }", "expected struct SnsConfig"),
+        ("{ sns: { maxage: 1h } }", "`max_age`"),
+        ("{ nss: {} }", "unknown variant `nss`"),
+        (
+            "{ sns: {}, bearer: { token_file: a } }",
+            "auth names two schemes",
+        ),
+        ("3", "a scheme such as"),
+    ] {
+        let error = loaded_auth(auth).unwrap_err();
+        assert!(error.contains(expected), "{auth}: {error}");
+    }
 }

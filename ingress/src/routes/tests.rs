@@ -1,3 +1,4 @@
+mod fail_open;
 mod sns;
 
 use std::sync::{Mutex, PoisonError};
@@ -46,6 +47,14 @@ fn seed() -> Source {
     Source::seed(Scheme::Basic(Basic::new("eso".to_owned(), password)))
 }
 
+/// Its sender stops working unless it is told 2xx.
+fn fail_open() -> Source {
+    let mut source = seed();
+    source.name = "bao".parse().unwrap();
+    source.fail_open = true;
+    source
+}
+
 fn ingress(fault: Option<PublishError>) -> Tested {
     let outgoing = Outgoing::new(&OutgoingConfig::default()).unwrap();
     ingress_of(seed(), outgoing, fault, 1000)
@@ -64,7 +73,10 @@ fn ingress_of(
     };
     let mut registry = Registry::default();
     let router = router(Ingress {
-        sources: Arc::new(BTreeMap::from([("prod".parse().unwrap(), source)])),
+        sources: Arc::new(BTreeMap::from([
+            ("prod".parse().unwrap(), source),
+            ("bao".parse().unwrap(), fail_open()),
+        ])),
         webhook: Some(Arc::new(seed())),
         publisher: recorder.clone(),
         budget: Budget::new(Limits {
@@ -303,6 +315,12 @@ async fn the_senders_trace_goes_on_in_the_event() {
     assert!(events[1].traceparent.is_some() && events[1].traceparent != events[0].traceparent);
 }
 
+fn metrics(tested: &Tested) -> String {
+    let mut text = String::new();
+    encode(&mut text, &tested.registry).unwrap();
+    text
+}
+
 #[tokio::test]
 async fn unknown_sources_leave_no_label_behind() {
     let tested = ingress(None);
@@ -312,8 +330,7 @@ async fn unknown_sources_leave_no_label_behind() {
     )
     .await;
     send(&tested, hook(GOOD)).await;
-    let mut text = String::new();
-    encode(&mut text, &tested.registry).unwrap();
+    let text = metrics(&tested);
     assert!(
         text.contains(r#"webhooks_total{source="-",result="not_found"} 1"#),
         "{text}"

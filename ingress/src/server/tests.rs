@@ -15,6 +15,7 @@ async fn start(router: Router, limits: Limits) -> Running {
     let stop = CancellationToken::new();
     let server = tokio::spawn(serve(
         listener,
+        None,
         router,
         limits,
         Metrics::default(),

@@ -7,12 +7,13 @@ use eso_relay::{
     config::{ConfigError, duration},
     event::{Pattern, StoreKind, StorePattern, Target},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Format, Pointer, Source, aws_sns::Topics, cloudevents, doppler, generic, slug};
 use crate::{
     outgoing::Outgoing,
-    verify::{AuthConfig, Scheme},
+    verify::{AuthConfig, Scheme, written},
 };
 
 /// A sender, at `POST /v1/hooks/<name>`.
@@ -21,6 +22,7 @@ use crate::{
 pub struct SourceConfig {
     pub name: Slug,
     pub format: FormatName,
+    #[serde(deserialize_with = "written::one")]
     pub auth: AuthConfig,
     /// Whose keys they are. Default: the format's own provider; else `generic`, which matches by
     /// key whatever provider a store has.
@@ -119,7 +121,7 @@ pub struct MappingConfig {
     pub allow_all: bool,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum OneOrMany<T> {
     One(T),
@@ -288,7 +290,7 @@ impl std::fmt::Display for FormatName {
 }
 
 impl<T> OneOrMany<T> {
-    fn into_vec(self) -> Vec<T> {
+    pub(crate) fn into_vec(self) -> Vec<T> {
         match self {
             Self::One(one) => vec![one],
             Self::Many(many) => many,

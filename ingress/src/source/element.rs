@@ -69,6 +69,8 @@ pub enum Irrelevant {
     Test,
     /// Older than the source's `max_age`.
     TooOld,
+    /// The whole body is not what the format says, and its source fails open.
+    Undecodable,
 }
 
 /// One change, as the sender tells it.
@@ -138,6 +140,7 @@ impl Irrelevant {
             Self::Version => "version",
             Self::Test => "test",
             Self::TooOld => "too_old",
+            Self::Undecodable => "undecodable",
         }
     }
 }

@@ -72,14 +72,7 @@ impl Mapping {
             .map(|id| checked_id(id, &at(&self.id)))
             .transpose()?
             .or_else(|| envelope.id.clone());
-        // A time that cannot be read is no reason to miss a change.
-        let time = self
-            .time
-            .as_ref()
-            .and_then(|time| match scalar(time, element) {
-                Scalar::Text(text) => timestamp(&text),
-                Scalar::Missing | Scalar::Other => None,
-            });
+        let stated = self.time.as_ref().map(|time| scalar(time, element));
         let mut change = if self.keys.is_empty() {
             Change::new(Kind::ScopeChanged, Match::Scope)
         } else {
@@ -87,7 +80,7 @@ impl Mapping {
         }
         .identified(id);
         change.origin.kind = kind;
-        change.time = time;
+        change.time = stated.as_ref().and_then(time);
         Ok(change.into())
     }
 }
@@ -132,6 +125,14 @@ fn scalar(pointer: &Pointer, json: &RawValue) -> Scalar {
 
 fn parse(json: &RawValue) -> Scalar {
     serde_json::from_str(json.get()).unwrap_or(Scalar::Other)
+}
+
+/// The time that a field tells. One that cannot be read is no reason to miss a change.
+pub(super) fn time(field: &Scalar) -> Option<Timestamp> {
+    match field {
+        Scalar::Text(text) => timestamp(text),
+        Scalar::Missing | Scalar::Other => None,
+    }
 }
 
 /// RFC 3339, or Unix time in seconds or milliseconds.

@@ -99,10 +99,14 @@ pub(super) enum Shape<'a> {
 
 /// The whole of a body; an error when any part of it is not JSON.
 pub(super) fn whole(body: &[u8]) -> Result<&RawValue, DecodeError> {
-    serde_json::from_slice(body).map_err(|error| DecodeError::NotJson {
+    serde_json::from_slice(body).map_err(|error| not_json(&error))
+}
+
+fn not_json(error: &serde_json::Error) -> DecodeError {
+    DecodeError::NotJson {
         line: error.line(),
         column: error.column(),
-    })
+    }
 }
 
 pub(super) fn shape(json: &RawValue) -> Shape<'_> {
@@ -123,6 +127,26 @@ pub(super) fn elements(json: &RawValue) -> Result<Vec<&RawValue>, DecodeError> {
         }
         Shape::Array(elements) => Ok(elements),
         Shape::Scalar => Err(malformed("the body is neither an object nor an array")),
+    }
+}
+
+/// The elements of a body of JSON texts one after the other, each an object or an array of objects.
+pub(super) fn lines(body: &[u8]) -> Result<Vec<&RawValue>, DecodeError> {
+    let mut found = Vec::new();
+    for text in serde_json::Deserializer::from_slice(body).into_iter() {
+        found.extend(elements(text.map_err(|error| not_json(&error))?)?);
+        if found.len() > MAX_ELEMENTS {
+            return Err(DecodeError::TooMany(found.len()));
+        }
+    }
+    Ok(found)
+}
+
+/// What an object has at a field; `None` for null, and when `json` is no object.
+pub(super) fn part<'a>(json: &'a RawValue, field: &str) -> Option<&'a RawValue> {
+    match shape(json) {
+        Shape::Object(mut object) => object.remove(field).filter(|part| part.get() != "null"),
+        Shape::Array(_) | Shape::Scalar => None,
     }
 }
 

@@ -21,8 +21,10 @@ mod infisical;
 mod json;
 mod pointer;
 mod pulumi_esc;
+mod scope;
 mod seed;
 mod standard_webhooks;
+mod vault;
 mod vault_audit;
 mod vault_events;
 

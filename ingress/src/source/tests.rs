@@ -1,9 +1,15 @@
 mod aws_eventbridge;
 mod aws_sns;
+mod doppler;
+mod ibm_secrets_manager;
+mod infisical;
 mod kit;
 mod properties;
+mod pulumi_esc;
+mod vault_audit;
+mod vault_events;
 
-use eso_relay::event::Match;
+use eso_relay::event::{Match, Operation};
 use serde_json::{Value, json};
 
 pub(crate) use self::kit::source;

@@ -3,7 +3,10 @@
 use eso_relay::config::{ConfigError, SecretFiles};
 use serde::{Deserialize, Serialize};
 
-use super::{Basic, Bearer, Credentials, HeaderConfig, HmacConfig, Scheme, SnsConfig};
+use super::{
+    Basic, Bearer, Credentials, HeaderConfig, HmacConfig, JwtConfig, MtlsConfig, Scheme, SnsConfig,
+    written,
+};
 use crate::outgoing::Outgoing;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -15,12 +18,14 @@ pub enum AuthConfig {
     Bearer(BearerConfig),
     Header(HeaderConfig),
     HmacSha256(HmacConfig),
-    /// `sns: {}` for its defaults.
+    Jwt(JwtConfig),
+    Mtls(MtlsConfig),
+    /// `auth: sns` has its defaults.
     Sns(SnsConfig),
     /// All of them must hold.
-    All(Vec<AuthConfig>),
+    All(#[serde(deserialize_with = "written::several")] Vec<AuthConfig>),
     /// One of them must hold.
-    Any(Vec<AuthConfig>),
+    Any(#[serde(deserialize_with = "written::several")] Vec<AuthConfig>),
 }
 
 /// HTTP Basic (RFC 7617).
@@ -68,10 +73,21 @@ impl AuthConfig {
             }),
             Self::Header(config) => Scheme::Header(config.open()?),
             Self::HmacSha256(config) => Scheme::Hmac(config.open()?),
+            Self::Jwt(config) => Scheme::Jwt(config.open(outgoing)?),
+            Self::Mtls(config) => Scheme::Mtls(config.open()?),
             Self::Sns(config) => Scheme::Sns(config.open(outgoing)),
             Self::All(schemes) => Scheme::All(several(schemes, "all")?),
             Self::Any(schemes) => Scheme::Any(several(schemes, "any")?),
         })
+    }
+
+    /// Whether it looks at client certificates, which a client shows only when it is asked.
+    pub(crate) fn needs_client_ca(&self) -> bool {
+        match self {
+            Self::Mtls(_) => true,
+            Self::All(schemes) | Self::Any(schemes) => schemes.iter().any(Self::needs_client_ca),
+            _ => false,
+        }
     }
 
     /// Whether a signature of Amazon SNS may be all that a sender shows.

@@ -1,13 +1,15 @@
 //! Live secrets: one or several at once, read again when their files change.
 
 use std::{
-    fs,
     io::ErrorKind,
-    os::unix::fs::MetadataExt,
     sync::{PoisonError, RwLock},
 };
 
 use eso_relay::config::{ConfigError, Secret, SecretFile, SecretFiles};
+
+use super::jwt::News;
+
+use crate::stamp::Stamp;
 
 /// Every secret that is valid now.
 pub struct Credentials(RwLock<Vec<Credential>>);
@@ -20,17 +22,6 @@ struct Credential {
     failing: bool,
 }
 
-/// Changes whenever a file is written or replaced. Metadata follows symbolic links, so the swap of
-/// a mounted Kubernetes Secret shows as another inode.
-#[derive(Clone, PartialEq, Eq)]
-struct Stamp {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
 /// What a look at a file brought.
 #[derive(Debug)]
 pub enum Refresh {
@@ -40,6 +31,8 @@ pub enum Refresh {
     Revoked(SecretFile),
     /// The file cannot be read; the secret that it held stays valid.
     Kept(SecretFile, ConfigError),
+    /// What became of the keys of a JWT's issuer.
+    Issuer(News),
 }
 
 impl Credentials {
@@ -47,7 +40,7 @@ impl Credentials {
     pub fn open(files: &SecretFiles) -> Result<Self, ConfigError> {
         let read = |file: &SecretFile| {
             // Looked at before it is read: a change in between is then seen at the next look.
-            let stamp = Stamp::of(file);
+            let stamp = Stamp::of(file.path());
             let secret = file.read()?;
             let stamp = stamp.map_err(|source| ConfigError::Read {
                 path: file.path().to_owned(),
@@ -116,7 +109,7 @@ impl Credential {
     /// `last`: no other secret is left, so this one is not given up.
     fn look(&mut self, last: bool) -> Option<Refresh> {
         let (file, stamp) = self.file.as_mut()?;
-        let found = match Stamp::of(file) {
+        let found = match Stamp::of(file.path()) {
             Ok(found) if found == *stamp => return None,
             Ok(found) => Some(found),
             Err(error) if error.kind() == ErrorKind::NotFound && !last => {
@@ -141,22 +134,9 @@ impl Credential {
     }
 }
 
-impl Stamp {
-    fn of(file: &SecretFile) -> std::io::Result<Self> {
-        let metadata = fs::metadata(file.path())?;
-        Ok(Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.size(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::{os::unix::fs::symlink, path::PathBuf};
+    use std::{fs, os::unix::fs::symlink, path::PathBuf};
 
     use super::*;
 

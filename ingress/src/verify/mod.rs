@@ -11,7 +11,9 @@ mod credentials;
 mod header;
 mod hmac;
 pub mod jwt;
+mod mtls;
 pub(crate) mod sns;
+pub(crate) mod written;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -25,8 +27,12 @@ pub use self::{
     credentials::{Credentials, Refresh},
     header::{Header, HeaderConfig},
     hmac::{Encoding, Hmac, HmacConfig},
+    jwt::{Jwt, JwtConfig},
+    mtls::{Mtls, MtlsConfig},
     sns::{Sns, SnsConfig},
 };
+
+use crate::tls::ClientCertificate;
 
 /// How a source proves itself. One file per scheme.
 pub enum Scheme {
@@ -36,6 +42,8 @@ pub enum Scheme {
     Bearer(Bearer),
     Header(Header),
     Hmac(Hmac),
+    Jwt(Jwt),
+    Mtls(Mtls),
     Sns(Sns),
     /// Every one of them holds.
     All(Vec<Scheme>),
@@ -48,6 +56,8 @@ pub enum Scheme {
 pub struct Request<'a> {
     pub headers: &'a HeaderMap,
     pub query: Option<&'a str>,
+    /// Of the connection, if the ingress ends TLS and the client showed one.
+    pub certificate: Option<&'a ClientCertificate>,
     /// When it arrived: signed times are compared with it.
     pub now: Timestamp,
 }
@@ -94,6 +104,8 @@ impl Scheme {
             Self::Basic(basic) => basic.check(request.headers)?,
             Self::Bearer(bearer) => bearer.check(request.headers)?,
             Self::Header(header) => header.check(request)?,
+            Self::Jwt(jwt) => jwt.check(request.headers, request.now).await?,
+            Self::Mtls(mtls) => mtls.check(request.certificate)?,
             Self::Hmac(hmac) => return Ok(Pending::Hmac(hmac.claim(request)?)),
             Self::Sns(sns) => return Ok(Pending::Sns(sns.claim(request)?)),
             Self::All(schemes) => {
@@ -125,16 +137,17 @@ impl Scheme {
     pub fn challenge(&self) -> Option<&'static str> {
         match self {
             Self::Basic(_) => Some("Basic realm=\"eso-relay\", charset=\"UTF-8\""),
-            Self::Bearer(_) => Some("Bearer realm=\"eso-relay\""),
+            Self::Bearer(_) | Self::Jwt(_) => Some("Bearer realm=\"eso-relay\""),
             Self::All(schemes) | Self::Any(schemes) => schemes.iter().find_map(Self::challenge),
-            Self::None | Self::Header(_) | Self::Hmac(_) | Self::Sns(_) => None,
+            Self::None | Self::Header(_) | Self::Hmac(_) | Self::Mtls(_) | Self::Sns(_) => None,
         }
     }
 
     /// Reads secrets again whose files have changed. Blocks on the file system.
     pub fn refresh(&self) -> Vec<Refresh> {
         match self {
-            Self::None | Self::Sns(_) => Vec::new(),
+            Self::None | Self::Mtls(_) | Self::Sns(_) => Vec::new(),
+            Self::Jwt(jwt) => jwt.refresh().map(Refresh::Issuer).into_iter().collect(),
             Self::Basic(basic) => basic.passwords.refresh(),
             Self::Bearer(bearer) => bearer.tokens.refresh(),
             Self::Header(header) => header.values.refresh(),

@@ -41,6 +41,7 @@ fn check(scheme: &Scheme, headers: &[(&'static str, &str)], body: &'static [u8])
     let request = Request {
         headers: &headers,
         query: None,
+        certificate: None,
         now: Timestamp::UNIX_EPOCH,
     };
     let verified = async {

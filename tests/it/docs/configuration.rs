@@ -29,11 +29,17 @@ async fn check(binary: Binary, file: Option<&Path>, env: &[(&str, &str)]) -> Out
 /// Writes the example beside the secret files that it names, and checks it.
 async fn check_example(binary: Binary, yaml: &str) -> Output {
     let dir = tempfile::tempdir().unwrap();
+    let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     for rest in yaml.split(SECRETS).skip(1) {
         let name = rest.split([',', ']', '}', ' ', '\n']).next().unwrap();
         let secret = dir.path().join(name);
         std::fs::create_dir_all(secret.parent().unwrap()).unwrap();
-        std::fs::write(secret, "a secret").unwrap();
+        let text = match secret.extension().and_then(|it| it.to_str()) {
+            Some("crt") => pair.cert.pem(),
+            Some("key") => pair.signing_key.serialize_pem(),
+            _ => "a secret".to_owned(),
+        };
+        std::fs::write(secret, text).unwrap();
     }
     let yaml = yaml.replace(SECRETS, &format!("{}/", dir.path().display()));
     let file = dir.path().join("config.yaml");
@@ -54,7 +60,7 @@ fn settings(value: &Value, at: &str, found: &mut BTreeMap<String, Value>) {
     };
     match value {
         // Its names are the user's own.
-        Value::Object(_) if at.rsplit('.').next() == Some("scope") => {
+        Value::Object(_) if matches!(at.rsplit('.').next(), Some("scope" | "claims")) => {
             found.insert(at.to_owned(), value.clone());
         }
         Value::Object(object) => {
@@ -172,6 +178,9 @@ sources:
   format: generic
   auth: { hmac-sha256: { header: x, secret_file: /etc/eso-relay/c } }
   mapping: { keys: /k, scope: { project: p } }
+- name: d
+  format: cloudevents
+  auth: { jwt: { preset: google, audience: a, claims: { email: a@b } } }
 ";
     let checked = json(&check_example(Binary::Ingress, ALL).await);
     let mut found = BTreeMap::new();

@@ -33,6 +33,7 @@ pub(super) fn verified(body: &[u8]) -> Verified {
     let request = Request {
         headers: &headers,
         query: None,
+        certificate: None,
         now: Timestamp::UNIX_EPOCH,
     };
     let verified = async { open_door().admit(&request).await?.verify(body).await };

@@ -19,6 +19,13 @@ fn formats() -> Vec<Source> {
         source(&json!({ "format": "aws-eventbridge" })),
         source(&json!({ "format": "aws-sns", "topics": ["scope"] })),
         Source::seed(open_door()),
+        source(&json!({ "format": "doppler" })),
+        source(&json!({ "format": "doppler", "scope": { "project": "a" } })),
+        source(&json!({ "format": "ibm-secrets-manager" })),
+        source(&json!({ "format": "infisical", "projects": { "a": "b" } })),
+        source(&json!({ "format": "pulumi-esc" })),
+        source(&json!({ "format": "vault-audit" })),
+        source(&json!({ "format": "vault-events" })),
     ]
 }
 
@@ -66,6 +73,26 @@ fn likely() -> impl Strategy<Value = Value> {
         "MessageId",
         "Message",
         "SubscribeURL",
+        "added",
+        "config",
+        "data_path",
+        "diff",
+        "environment",
+        "environmentName",
+        "event",
+        "metadata",
+        "mount_path",
+        "mount_point",
+        "mount_type",
+        "namespace",
+        "operation",
+        "organization",
+        "path",
+        "plugin_info",
+        "project",
+        "request",
+        "secret_name",
+        "secrets",
     ]);
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -87,6 +114,14 @@ fn likely() -> impl Strategy<Value = Value> {
             "PutSecretValue",
             "arn:aws:secretsmanager:us-west-2:012345678901:secret:db-a1b2c3",
             "Notification",
+            "config.secrets.update",
+            "secrets.modified",
+            "secret_rotated",
+            "response",
+            "update",
+            "kv",
+            "kv/metadata/a",
+            "kv-v2/delete"
         ])
         .prop_map(Value::from),
     ];
@@ -103,7 +138,7 @@ proptest! {
     #[test]
     fn no_bytes_make_a_decoder_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         for source in formats() {
-            decode_with(&source, &[("content-type", CE)], &bytes).ok();
+            decode_with(&source, &[("content-type", CE), ("pulumi-webhook-kind", "environment_revision")], &bytes).ok();
         }
     }
 
@@ -111,7 +146,7 @@ proptest! {
     fn whatever_a_decoder_takes_a_consumer_can_read(body in likely()) {
         let body = body.to_string();
         for (source, content_type) in formats().iter().flat_map(|source| [(source, CE), (source, CE_BATCH)]) {
-            if let Ok(events) = decode_with(source, &[("content-type", content_type)], body.as_bytes()) && !events.is_empty() {
+            if let Ok(events) = decode_with(source, &[("content-type", content_type), ("pulumi-webhook-kind", "environment_revision")], body.as_bytes()) && !events.is_empty() {
                 let read = decode_batch(&encode_batch(&events)).unwrap();
                 let read: Vec<Event> = read.into_iter().map(Result::unwrap).collect();
                 prop_assert_eq!(read, events);

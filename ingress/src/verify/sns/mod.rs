@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use eso_relay::config::duration;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::{certificate::Certificate, certificates::Certificates, envelope::Envelope};
@@ -32,11 +33,12 @@ pub(super) struct Claim<'a> {
 }
 
 /// A signature of Amazon SNS, by a certificate that AWS publishes.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SnsConfig {
     /// Default `1h`, for which SNS tries at most. An older message is refused: somebody repeats it.
     #[serde(with = "duration")]
+    #[schemars(with = "duration::Written")]
     pub max_age: Duration,
 }
 

@@ -60,6 +60,7 @@ impl Tested {
         let request = Request {
             headers: &headers,
             query: None,
+            certificate: None,
             now: now.parse().unwrap(),
         };
         let admitted = self.scheme.admit(&request).await?;
@@ -223,6 +224,7 @@ async fn without_the_header_the_body_is_not_even_read() {
     let request = Request {
         headers: &HeaderMap::new(),
         query: None,
+        certificate: None,
         now: Timestamp::UNIX_EPOCH,
     };
     let admitted = tested.scheme.admit(&request).await.map(drop);

@@ -1,0 +1,126 @@
+//! TLS at the public port: certificates that are read again when their files change, and clients
+//! that may prove who they are.
+
+mod certificate;
+mod config;
+
+use std::{
+    io, mem,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+
+use eso_relay::config::ConfigError;
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_util::sync::CancellationToken;
+
+pub use self::{
+    certificate::{ClientCertificate, Name},
+    config::{Files, TlsConfig},
+};
+use crate::stamp::Stamp;
+
+/// The certificates in use.
+pub struct Tls {
+    files: Files,
+    live: RwLock<Live>,
+}
+
+/// What the files held when they were read.
+struct Live {
+    acceptor: TlsAcceptor,
+    stamps: Vec<Stamp>,
+    superseded: CancellationToken,
+    /// Said once, not at every look.
+    failing: bool,
+}
+
+/// A connection after its handshake.
+pub struct Session {
+    pub stream: TlsStream<TcpStream>,
+    /// `None`: the client showed no certificate.
+    pub certificate: Option<Arc<ClientCertificate>>,
+    /// Cancelled when other certificates count: who was let in by the old ones may finish a
+    /// request, no more.
+    pub superseded: CancellationToken,
+}
+
+/// What a look at the files brought.
+#[derive(Debug)]
+pub enum Refresh {
+    /// New connections get what is in the files now.
+    Replaced,
+    /// The files are of no use; what they held before stays.
+    Kept(ConfigError),
+}
+
+impl Tls {
+    /// Reads every file. A missing one, or one of no use, is an error.
+    pub fn open(files: Files) -> Result<Self, ConfigError> {
+        let live = RwLock::new(Live::open(&files)?);
+        Ok(Self { files, live })
+    }
+
+    /// The handshake. A client certificate is asked for and not required; one that no CA of
+    /// `client_ca_file` has signed ends the connection.
+    pub async fn accept(&self, stream: TcpStream) -> io::Result<Session> {
+        let (acceptor, superseded) = {
+            let live = self.live();
+            (live.acceptor.clone(), live.superseded.clone())
+        };
+        let stream = acceptor.accept(stream).await?;
+        let (_, connection) = stream.get_ref();
+        let shown = connection.peer_certificates().and_then(<[_]>::first);
+        Ok(Session {
+            certificate: shown.and_then(|shown| ClientCertificate::read(shown).map(Arc::new)),
+            stream,
+            superseded,
+        })
+    }
+
+    /// Looks at the files; reads them if one has changed. Blocks on the file system.
+    pub fn refresh(&self) -> Option<Refresh> {
+        let stamps = self.files.stamps();
+        if stamps.is_ok_and(|stamps| stamps == self.live().stamps) {
+            self.live_mut().failing = false;
+            return None;
+        }
+        match Live::open(&self.files) {
+            Ok(new) => {
+                let old = mem::replace(&mut *self.live_mut(), new);
+                old.superseded.cancel();
+                Some(Refresh::Replaced)
+            }
+            Err(error) => {
+                let said = mem::replace(&mut self.live_mut().failing, true);
+                (!said).then_some(Refresh::Kept(error))
+            }
+        }
+    }
+
+    fn live(&self) -> RwLockReadGuard<'_, Live> {
+        self.live.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn live_mut(&self) -> RwLockWriteGuard<'_, Live> {
+        self.live.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Live {
+    fn open(files: &Files) -> Result<Self, ConfigError> {
+        // Looked at before they are read: a change in between is then seen at the next look.
+        let stamps = files.stamps()?;
+        Ok(Self {
+            acceptor: Arc::new(files.read()?).into(),
+            stamps,
+            superseded: CancellationToken::new(),
+            failing: false,
+        })
+    }
+}
+
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,68 @@
+//! An ingress that ends TLS itself.
+
+use std::{fs, path::Path};
+
+use eso_relay_lab::{
+    installation::{BASIC_PASSWORD, BASIC_USER, Hub, READY, akeyless},
+    wait,
+};
+use rcgen::{CertifiedKey, KeyPair};
+use reqwest::{Certificate, Client, StatusCode};
+
+type Pair = CertifiedKey<KeyPair>;
+
+fn pair() -> Pair {
+    rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap()
+}
+
+/// As Kubernetes does it: written aside, then moved over the old one.
+fn write(dir: &Path, pair: &Pair) {
+    for (name, text) in [
+        ("tls.crt", pair.cert.pem()),
+        ("tls.key", pair.signing_key.serialize_pem()),
+    ] {
+        fs::write(dir.join("aside"), text).unwrap();
+        fs::rename(dir.join("aside"), dir.join(name)).unwrap();
+    }
+}
+
+/// Asks over a new connection that trusts nothing but this certificate.
+async fn ask(url: &str, trusted: &Pair) -> reqwest::Result<StatusCode> {
+    let trusted = Certificate::from_pem(trusted.cert.pem().as_bytes())?;
+    let client = Client::builder()
+        .no_proxy()
+        .tls_certs_only([trusted])
+        .build()?;
+    let request = client
+        .post(format!("{url}/v1/hooks/akeyless"))
+        .basic_auth(BASIC_USER, Some(BASIC_PASSWORD));
+    let body = serde_json::json!([akeyless(0, "/prod/db")]).to_string();
+    Ok(request.body(body).send().await?.status())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn webhooks_come_over_tls_and_a_renewed_certificate_needs_no_restart() {
+    let hub = Hub::start().await.unwrap();
+    hub.init(&[]).await.unwrap();
+    let (old, new) = (pair(), pair());
+    write(hub.secrets(), &old);
+    let dir = hub.secrets().display();
+    let tls = format!("tls: {{ cert_file: '{dir}/tls.crt', key_file: '{dir}/tls.key' }}");
+    let mut ingress = hub.ingress_with(&tls).start().await.unwrap();
+    ingress.wait_ready(READY).await.unwrap();
+    let url = ingress.url().replace("http://", "https://");
+    assert_eq!(ask(&url, &old).await.unwrap(), StatusCode::ACCEPTED);
+    ask(&ingress.url(), &old).await.unwrap_err();
+    ask(&url, &new).await.unwrap_err();
+
+    write(hub.secrets(), &new);
+    wait::until_ok("the new certificate", READY, || ask(&url, &new))
+        .await
+        .unwrap();
+    ask(&url, &old).await.unwrap_err();
+    let log = ingress.logs();
+    assert!(
+        !log.contains("PRIVATE KEY") && !log.contains("panicked"),
+        "{log}"
+    );
+}

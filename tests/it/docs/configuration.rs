@@ -181,6 +181,7 @@ sources:
 - name: d
   format: cloudevents
   auth: { jwt: { preset: google, audience: a, claims: { email: a@b } } }
+- { name: e, format: aws-sns, topics: [t], auth: sns }
 ";
     let checked = json(&check_example(Binary::Ingress, ALL).await);
     let mut found = BTreeMap::new();

@@ -10,7 +10,11 @@ use axum::{
 };
 use serde::Serialize;
 
-use crate::{publish::PublishError, source::DecodeError};
+use crate::{
+    publish::PublishError,
+    source::DecodeError,
+    verify::{Refused, Scheme},
+};
 
 /// Long enough for a reconnect, short enough for senders that retry for a minute only.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
@@ -22,6 +26,9 @@ pub enum Error {
     NotFound,
     #[error("send a POST request")]
     Method,
+    /// Of a sender that asks by OPTIONS whether it may send.
+    #[error("WebHook-Request-Origin is missing, or no origin that may send here")]
+    Origin,
     /// With the scheme to name in `WWW-Authenticate`.
     #[error("missing or wrong credentials")]
     Unauthorized(Option<&'static str>),
@@ -63,11 +70,19 @@ fn published(error: PublishError) -> &'static str {
 }
 
 impl Error {
+    pub fn refused(scheme: &Scheme, refused: Refused) -> Self {
+        match refused {
+            Refused::Unauthorized(_) => Self::Unauthorized(scheme.challenge()),
+            Refused::Unavailable => Self::Unverifiable,
+        }
+    }
+
     pub fn status(&self) -> StatusCode {
         match self {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
+            Self::Origin => StatusCode::FORBIDDEN,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Broken | Self::Decode(DecodeError::NotJson { .. }) => StatusCode::BAD_REQUEST,
             Self::Decode(DecodeError::Malformed(_)) => StatusCode::UNPROCESSABLE_ENTITY,
@@ -92,6 +107,7 @@ impl Error {
         match self {
             Self::NotFound => "not_found",
             Self::Method => "method_not_allowed",
+            Self::Origin => "origin",
             Self::Unauthorized(_) => "unauthorized",
             Self::Unverifiable => "unverifiable",
             Self::Unconfirmed => "unconfirmed",
@@ -125,6 +141,9 @@ impl IntoResponse for Error {
         let headers = response.headers_mut();
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS);
+        }
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            headers.insert(header::ALLOW, HeaderValue::from_static("POST"));
         }
         if let Self::Unauthorized(Some(challenge)) = self {
             headers.insert(

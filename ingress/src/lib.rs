@@ -10,6 +10,7 @@ pub mod error;
 pub mod handshake;
 pub mod metrics;
 pub mod outgoing;
+pub mod preflight;
 pub mod publish;
 pub mod rotation;
 pub mod routes;

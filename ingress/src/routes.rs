@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, future::Future, sync::Arc};
 use axum::{
     Router,
     body::Body,
-    extract::{Path, State},
-    http::{HeaderMap, Request, StatusCode},
+    extract::{Path, State, rejection::PathRejection},
+    http::{HeaderMap, Request, StatusCode, request},
     response::{IntoResponse, Response},
     routing::post,
 };
@@ -22,10 +22,10 @@ use crate::{
     handshake,
     metrics::{Counted, Metrics},
     outgoing::Outgoing,
+    preflight,
     publish::{PublishError, Publisher},
     source::{Content, Delivery, Irrelevant, Source},
-    tls::ClientCertificate,
-    verify::{self, Refused},
+    verify,
 };
 
 /// Where events go. The stream, or in tests a list.
@@ -67,7 +67,10 @@ struct Accepted {
 }
 
 pub fn router<P: Publish>(ingress: Ingress<P>) -> Router {
-    let mut router = Router::new().route("/v1/hooks/{source}", post(hook::<P>));
+    let mut router = Router::new().route(
+        "/v1/hooks/{source}",
+        post(hook::<P>).options(preflight::<P>),
+    );
     if ingress.webhook.is_some() {
         router = router.route("/webhook", post(webhook::<P>));
     }
@@ -77,15 +80,31 @@ pub fn router<P: Publish>(ingress: Ingress<P>) -> Router {
         .with_state(ingress)
 }
 
+/// Not UTF-8 is as unknown as any other unknown name.
+type Name = Result<Path<String>, PathRejection>;
+
 async fn hook<P: Publish>(
     State(ingress): State<Ingress<P>>,
-    // Not UTF-8 is as unknown as any other unknown name.
-    name: Result<Path<String>, axum::extract::rejection::PathRejection>,
+    name: Name,
     request: Request<Body>,
 ) -> Response {
-    let name = name.ok().and_then(|Path(name)| name.parse::<Slug>().ok());
-    match name.and_then(|name| ingress.sources.get(&name)) {
+    match ingress.source(name) {
         Some(source) => ingress.answer(source, request).await,
+        None => ingress.refuse(Error::NotFound),
+    }
+}
+
+/// Whether a sender may send, which some ask first: [`crate::preflight`].
+async fn preflight<P: Publish>(
+    State(ingress): State<Ingress<P>>,
+    name: Name,
+    request: Request<Body>,
+) -> Response {
+    match ingress.source(name) {
+        Some(source) => {
+            let (head, _) = request.into_parts();
+            ingress.answer_preflight(source, &head).await
+        }
         None => ingress.refuse(Error::NotFound),
     }
 }
@@ -109,6 +128,26 @@ async fn method_not_allowed<P: Publish>(State(ingress): State<Ingress<P>>) -> Re
 }
 
 impl<P: Publish> Ingress<P> {
+    fn source(&self, name: Name) -> Option<&Source> {
+        let Path(name) = name.ok()?;
+        self.sources.get(&name.parse::<Slug>().ok()?)
+    }
+
+    async fn answer_preflight(&self, source: &Source, head: &request::Parts) -> Response {
+        match preflight::permission(source, head, now()).await {
+            Ok(permission) => {
+                self.metrics.answered(Some(&source.name), "handshake");
+                info!(source = %source.name, "the sender may send");
+                permission
+            }
+            Err(error) => {
+                self.metrics.answered(Some(&source.name), error.code());
+                report(source, &traceparent(&head.headers).trace_id(), &error);
+                error.into_response()
+            }
+        }
+    }
+
     async fn answer(&self, source: &Source, request: Request<Body>) -> Response {
         let _in_flight = Counted::up(&self.metrics.in_flight);
         let started = Instant::now();
@@ -157,18 +196,9 @@ impl<P: Publish> Ingress<P> {
         traceparent: TraceParent,
     ) -> Result<Received, Error> {
         let (head, body) = request.into_parts();
-        let refused = |refused| match refused {
-            Refused::Unauthorized(_) => Error::Unauthorized(source.scheme.challenge()),
-            Refused::Unavailable => Error::Unverifiable,
-        };
+        let refused = |refused| Error::refused(&source.scheme, refused);
         let received_at = now();
-        let certificate = head.extensions.get::<Arc<ClientCertificate>>();
-        let presented = verify::Request {
-            headers: &head.headers,
-            query: head.uri.query(),
-            certificate: certificate.map(Arc::as_ref),
-            now: received_at,
-        };
+        let presented = verify::Request::of(&head, received_at);
         let admitted = source.scheme.admit(&presented).await.map_err(refused)?;
         let arrived = self.budget.read(body).await?;
         let verified = admitted.verify(arrived.bytes).await.map_err(refused)?;

@@ -1,9 +1,10 @@
 mod fail_open;
+mod preflight;
 mod sns;
 
 use std::sync::{Mutex, PoisonError};
 
-use axum::http::{Method, header};
+use axum::http::{HeaderValue, Method, header};
 use futures::stream;
 use http_body_util::BodyExt as _;
 use prometheus_client::{encoding::text::encode, registry::Registry};
@@ -56,13 +57,24 @@ fn fail_open() -> Source {
 }
 
 fn ingress(fault: Option<PublishError>) -> Tested {
-    let outgoing = Outgoing::new(&OutgoingConfig::default()).unwrap();
-    ingress_of(seed(), outgoing, fault, 1000)
+    let sources = [("prod", seed()), ("bao", fail_open())];
+    serving(
+        sources
+            .into_iter()
+            .map(|(name, source)| (name.parse().unwrap(), source))
+            .collect(),
+        fault,
+    )
 }
 
-/// With this source as `prod`, and bodies of so many bytes at most.
-fn ingress_of(
-    source: Source,
+fn serving(sources: BTreeMap<Slug, Source>, fault: Option<PublishError>) -> Tested {
+    let outgoing = Outgoing::new(&OutgoingConfig::default()).unwrap();
+    calling(sources, outgoing, fault, 1000)
+}
+
+/// With bodies of so many bytes at most.
+fn calling(
+    sources: BTreeMap<Slug, Source>,
     outgoing: Outgoing,
     fault: Option<PublishError>,
     body: usize,
@@ -73,10 +85,7 @@ fn ingress_of(
     };
     let mut registry = Registry::default();
     let router = router(Ingress {
-        sources: Arc::new(BTreeMap::from([
-            ("prod".parse().unwrap(), source),
-            ("bao".parse().unwrap(), fail_open()),
-        ])),
+        sources: Arc::new(sources),
         webhook: Some(Arc::new(seed())),
         publisher: recorder.clone(),
         budget: Budget::new(Limits {

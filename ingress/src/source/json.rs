@@ -22,6 +22,14 @@ pub(super) enum Scalar {
 }
 
 impl Scalar {
+    /// The other one when this is missing or null.
+    pub(super) fn or(self, other: Self) -> Self {
+        match self {
+            Self::Missing => other,
+            found => found,
+        }
+    }
+
     /// `None` when it is missing or null.
     pub(super) fn optional(self, at: &str) -> Result<Option<String>, DecodeError> {
         match self {
@@ -147,6 +155,15 @@ pub(super) fn part<'a>(json: &'a RawValue, field: &str) -> Option<&'a RawValue> 
     match shape(json) {
         Shape::Object(mut object) => object.remove(field).filter(|part| part.get() != "null"),
         Shape::Array(_) | Shape::Scalar => None,
+    }
+}
+
+/// The same of a whole body, which is scanned only once where it is an array.
+pub(super) fn whole_elements(body: &[u8]) -> Result<Vec<&RawValue>, DecodeError> {
+    match serde_json::from_slice::<Vec<&RawValue>>(body) {
+        Ok(elements) if elements.len() > MAX_ELEMENTS => Err(DecodeError::TooMany(elements.len())),
+        Ok(elements) => Ok(elements),
+        Err(_) => elements(whole(body)?),
     }
 }
 

@@ -46,7 +46,10 @@ pub use self::{
     element::{Handshake, Irrelevant},
     pointer::Pointer,
 };
-use crate::verify::{Scheme, Verified};
+use crate::{
+    preflight::Origins,
+    verify::{Scheme, Verified},
+};
 
 /// The most elements of one body; an Akeyless runner that forwards once a day stays below.
 const MAX_ELEMENTS: usize = 10_000;
@@ -128,6 +131,15 @@ impl Source {
             target: None,
             scope: BTreeMap::new(),
             max_age: None,
+        }
+    }
+
+    /// Whose question by an OPTIONS request is answered; `None` where the format knows no such thing.
+    pub fn origins(&self) -> Option<Origins> {
+        match &self.format {
+            Format::AzureEventGrid => Some(Origins::Only("eventgrid.azure.net")),
+            Format::CloudEvents(_) => Some(Origins::Any),
+            _ => None,
         }
     }
 
@@ -235,6 +247,16 @@ fn fresh_id(received_at: Timestamp) -> String {
 fn slug(name: &'static str) -> Slug {
     // OK because each of the few names is a slug, as a test of every format shows.
     name.parse().expect("a slug")
+}
+
+impl DecodeError {
+    /// The same, of something in that place of the body.
+    fn within(self, place: &str) -> Self {
+        match self {
+            Self::Malformed(what) => Self::Malformed(format!("{place}: {what}")),
+            other => other,
+        }
+    }
 }
 
 fn malformed(what: impl Into<String>) -> DecodeError {

@@ -1,6 +1,8 @@
 mod aws_eventbridge;
 mod aws_sns;
+mod azure_event_grid;
 mod doppler;
+mod gcp_pubsub;
 mod ibm_secrets_manager;
 mod infisical;
 mod kit;

@@ -15,6 +15,8 @@ mod mtls;
 pub(crate) mod sns;
 pub(crate) mod written;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::HeaderMap;
 use jiff::Timestamp;
@@ -90,6 +92,18 @@ pub enum Refused {
     /// What is needed to tell, such as the issuer's keys, cannot be had now. The sender tries again.
     #[error("the credentials cannot be verified now")]
     Unavailable,
+}
+
+impl<'a> Request<'a> {
+    pub fn of(head: &'a http::request::Parts, now: Timestamp) -> Self {
+        let certificate = head.extensions.get::<Arc<ClientCertificate>>();
+        Self {
+            headers: &head.headers,
+            query: head.uri.query(),
+            certificate: certificate.map(Arc::as_ref),
+            now,
+        }
+    }
 }
 
 impl Scheme {

@@ -24,7 +24,8 @@ async fn sns(confirmed: &'static str) -> (Tested, StandIn) {
     .unwrap();
     let outgoing = server.outgoing();
     let source = config.open(&outgoing).unwrap();
-    (ingress_of(source, outgoing, None, 8000), server)
+    let sources = BTreeMap::from([("prod".parse().unwrap(), source)]);
+    (calling(sources, outgoing, None, 8000), server)
 }
 
 fn delivery(body: Vec<u8>) -> Request<Body> {

@@ -18,6 +18,8 @@ fn formats() -> Vec<Source> {
         source(&json!({ "format": "cloudevents" })),
         source(&json!({ "format": "aws-eventbridge" })),
         source(&json!({ "format": "aws-sns", "topics": ["scope"] })),
+        source(&json!({ "format": "azure-event-grid" })),
+        source(&json!({ "format": "gcp-pubsub", "projects": { "1": "p" } })),
         Source::seed(open_door()),
         source(&json!({ "format": "doppler" })),
         source(&json!({ "format": "doppler", "scope": { "project": "a" } })),
@@ -103,6 +105,16 @@ fn likely() -> impl Strategy<Value = Value> {
         "request",
         "secret_name",
         "secrets",
+        "eventType",
+        "Id",
+        "ObjectName",
+        " VaultName",
+        "Version",
+        "message",
+        "attributes",
+        "secretId",
+        "versionId",
+        "messageId",
     ]);
     let name = prop_oneof![name, prop::sample::select(AWS)];
     let leaf = prop_oneof![
@@ -126,7 +138,11 @@ fn likely() -> impl Strategy<Value = Value> {
             "update",
             "kv",
             "kv/metadata/a",
-            "kv-v2/delete"
+            "kv-v2/delete",
+            "Microsoft.KeyVault.CertificateNewVersionCreated",
+            "https://kv.vault.azure.net/secrets/a/1",
+            "SECRET_VERSION_ADD",
+            "projects/1/secrets/s",
         ])
         .prop_map(Value::from),
     ];

@@ -159,11 +159,10 @@ impl IngressConfig {
     }
 
     /// Reads the secrets of every source.
-    pub fn open_sources(&self) -> Result<BTreeMap<Slug, Source>, ConfigError> {
-        let outgoing = Outgoing::new(&self.outgoing)?;
+    pub fn open_sources(&self, outgoing: &Outgoing) -> Result<BTreeMap<Slug, Source>, ConfigError> {
         let mut sources = BTreeMap::new();
         for config in &self.sources {
-            let mut source = config.open(&outgoing)?;
+            let mut source = config.open(outgoing)?;
             source.limits = config.limits.open(&self.body_limits());
             if sources.insert(config.name.clone(), source).is_some() {
                 return Err(ConfigError::Invalid(format!(

@@ -9,6 +9,7 @@ pub mod catalogue;
 pub mod commands;
 pub mod config;
 pub mod error;
+pub mod handshake;
 pub mod limit;
 pub mod metrics;
 pub mod outgoing;
@@ -41,7 +42,7 @@ use self::source::Source;
 pub use self::{
     config::{IngressConfig, ShutdownConfig},
     limit::LimitsConfig,
-    outgoing::OutgoingConfig,
+    outgoing::{Outgoing, OutgoingConfig},
     source::{
         FormatName, MappingConfig, MatchConfig, MatchKind, OneOrMany, Pointer, Projects,
         SourceConfig, StoreConfig, TargetConfig,
@@ -49,7 +50,7 @@ pub use self::{
     tls::TlsConfig,
     verify::{
         Algorithm, AuthConfig, BasicConfig, BearerConfig, Encoding, HeaderConfig, HmacConfig,
-        JwtConfig, MtlsConfig, Preset, StandardWebhooksConfig,
+        JwtConfig, MtlsConfig, Preset, SnsConfig, StandardWebhooksConfig,
     },
     webhook::WebhookConfig,
 };
@@ -66,7 +67,8 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// begun → the committer has answered everything → disconnect → `/readyz` and `/metrics` close.
 pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result<()> {
     config.check()?;
-    let sources = Arc::new(config.open_sources()?);
+    let outgoing = Outgoing::new(&config.outgoing)?;
+    let sources = Arc::new(config.open_sources(&outgoing)?);
     announce(sources.values());
     let tls = config.open_tls()?.map(Arc::new);
     let listener = admin::bind("listen", config.listen).await?;
@@ -97,6 +99,7 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
         webhook: config.open_webhook().map(Arc::new),
         publisher,
         budget: body::Budget::new(config.body_limits()),
+        outgoing,
         metrics: metrics.clone(),
     });
 
@@ -210,7 +213,8 @@ async fn look_at_stream(
 /// Loads the configuration and reads every secret and certificate that it names, as a start would.
 pub fn check(file: Option<&std::path::Path>) -> anyhow::Result<IngressConfig> {
     let config = IngressConfig::load(file)?;
-    config.open_sources().context("sources")?;
+    let outgoing = Outgoing::new(&config.outgoing)?;
+    config.open_sources(&outgoing).context("sources")?;
     config.open_tls()?;
     Ok(config)
 }

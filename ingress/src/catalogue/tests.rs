@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::*;
 use crate::{
     IngressConfig,
+    outgoing::Outgoing,
     source::{Content, Delivery, Source},
     verify,
 };
@@ -37,7 +38,7 @@ fn load(directory: &Path, stanza: &str) -> IngressConfig {
 fn open(stanza: &str) -> BTreeMap<eso_relay::Slug, Source> {
     let directory = tempfile::tempdir().unwrap();
     let config = load(directory.path(), stanza);
-    let sources = config.open_sources();
+    let sources = config.open_sources(&Outgoing::new(&config.outgoing).unwrap());
     sources.unwrap_or_else(|error| panic!("{error}\n{stanza}"))
 }
 

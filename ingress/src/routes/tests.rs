@@ -1,5 +1,6 @@
 mod fail_open;
 mod preflight;
+mod sns;
 
 use std::sync::{Mutex, PoisonError};
 
@@ -14,6 +15,7 @@ use super::*;
 use crate::{
     body::Limits,
     limit::LimitsConfig,
+    outgoing::OutgoingConfig,
     verify::{Basic, Credentials, Scheme},
 };
 
@@ -73,6 +75,17 @@ fn ingress(fault: Option<PublishError>) -> Tested {
 }
 
 fn serving(sources: BTreeMap<Slug, Source>, fault: Option<PublishError>) -> Tested {
+    let outgoing = Outgoing::new(&OutgoingConfig::default()).unwrap();
+    calling(sources, outgoing, fault, 1000)
+}
+
+/// With bodies of so many bytes at most.
+fn calling(
+    sources: BTreeMap<Slug, Source>,
+    outgoing: Outgoing,
+    fault: Option<PublishError>,
+    body: usize,
+) -> Tested {
     let recorder = Recorder {
         fault,
         ..Recorder::default()
@@ -82,7 +95,12 @@ fn serving(sources: BTreeMap<Slug, Source>, fault: Option<PublishError>) -> Test
         sources: Arc::new(sources),
         webhook: Some(Arc::new(seed())),
         publisher: recorder.clone(),
-        budget: Budget::new(LIMITS),
+        budget: Budget::new(Limits {
+            body,
+            total: body * 3 / 2,
+            ..LIMITS
+        }),
+        outgoing,
         metrics: Metrics::register(&mut registry),
     });
     Tested {

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     limit::{Limits, LimitsConfig},
     outgoing::Outgoing,
-    verify::{AuthConfig, Scheme},
+    verify::{AuthConfig, Scheme, written},
 };
 
 /// A sender, at `POST /v1/hooks/<name>`.
@@ -25,6 +25,7 @@ use crate::{
 pub struct SourceConfig {
     pub name: Slug,
     pub format: FormatName,
+    #[serde(deserialize_with = "written::one")]
     pub auth: AuthConfig,
     /// Whose keys they are. Default: the format's own provider; else `generic`, which matches by
     /// key whatever provider a store has.
@@ -176,6 +177,11 @@ impl SourceConfig {
                     self.format
                 ));
             }
+        }
+        if self.auth.takes_sns() && self.format != F::AwsSns {
+            return Err(
+                "`auth.sns` lets in everybody with an AWS account, whom only format aws-sns tells apart by its `topics`: set that format, or another scheme".to_owned(),
+            );
         }
         Ok(())
     }

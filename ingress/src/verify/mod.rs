@@ -13,7 +13,9 @@ mod hmac;
 pub mod jwt;
 mod mtls;
 mod sign;
+pub(crate) mod sns;
 mod standard_webhooks;
+pub(crate) mod written;
 
 use std::{sync::Arc, time::Duration};
 
@@ -32,6 +34,7 @@ pub use self::{
     jwt::{Jwt, JwtConfig},
     mtls::{Mtls, MtlsConfig},
     sign::{Unsignable, Unsigned},
+    sns::{Sns, SnsConfig},
     standard_webhooks::{StandardWebhooks, StandardWebhooksConfig},
 };
 
@@ -52,6 +55,7 @@ pub enum Scheme {
     Jwt(Jwt),
     Mtls(Mtls),
     StandardWebhooks(StandardWebhooks),
+    Sns(Sns),
     /// Every one of them holds.
     All(Vec<Scheme>),
     /// At least one of them holds.
@@ -76,6 +80,7 @@ enum Pending<'a> {
     Nothing,
     Hmac(hmac::Claim<'a>),
     StandardWebhooks(standard_webhooks::Claim<'a>),
+    Sns(sns::Claim<'a>),
     All(Vec<Pending<'a>>),
     /// With what became of the schemes that failed already.
     Any(Vec<Pending<'a>>, Refused),
@@ -130,6 +135,7 @@ impl Scheme {
             Self::StandardWebhooks(webhooks) => {
                 return Ok(Pending::StandardWebhooks(webhooks.claim(request)?));
             }
+            Self::Sns(sns) => return Ok(Pending::Sns(sns.claim(request)?)),
             Self::All(schemes) => {
                 let mut all = Vec::with_capacity(schemes.len());
                 for scheme in schemes {
@@ -165,6 +171,7 @@ impl Scheme {
             | Self::Header(_)
             | Self::Hmac(_)
             | Self::Mtls(_)
+            | Self::Sns(_)
             | Self::StandardWebhooks(_) => None,
         }
     }
@@ -172,7 +179,7 @@ impl Scheme {
     /// Reads secrets again whose files have changed. Blocks on the file system.
     pub fn refresh(&self) -> Vec<Refresh> {
         match self {
-            Self::None | Self::Mtls(_) => Vec::new(),
+            Self::None | Self::Mtls(_) | Self::Sns(_) => Vec::new(),
             Self::Jwt(jwt) => jwt.refresh().map(Refresh::Issuer).into_iter().collect(),
             Self::Basic(basic) => basic.passwords.refresh(),
             Self::Bearer(bearer) => bearer.tokens.refresh(),
@@ -217,6 +224,7 @@ impl Pending<'_> {
             Self::Nothing => Ok(()),
             Self::Hmac(claim) => Ok(claim.check(body)?),
             Self::StandardWebhooks(claim) => Ok(claim.check(body)?),
+            Self::Sns(claim) => claim.check(body).await,
             Self::All(all) => {
                 for pending in all {
                     Box::pin(pending.holds(body)).await?;

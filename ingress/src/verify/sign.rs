@@ -52,6 +52,9 @@ impl Scheme {
             Self::Jwt(_) => Err(Unsignable(
                 "only the issuer can sign its tokens: let the sender send a test (Pub/Sub: `gcloud pubsub topics publish TOPIC --message=test`) and look at the log of the ingress; `eso-relay explain` shows what a captured payload becomes",
             )),
+            Self::Sns(_) => Err(Unsignable(
+                "only SNS can sign: publish to the topic (`aws sns publish --topic-arn ARN --message file://event.json`) and look at the log of the ingress; `eso-relay explain` shows what a captured payload becomes",
+            )),
             Self::Mtls(_) => Err(Unsignable(
                 "only who has the client certificate can prove it: send the sample with `curl --cert FILE --key FILE --data-binary @FILE URL`",
             )),

@@ -21,7 +21,7 @@ fn each_member_of_a_list_is_a_change_of_its_own() {
     let Ok(Content::Events { ignored, .. }) = content(&source(&config), &[], body) else {
         unreachable!()
     };
-    assert_eq!(ignored, [(1, Irrelevant::Type)]);
+    assert_eq!(ignored, [(3, Irrelevant::Type)]);
 }
 
 #[test]

@@ -181,6 +181,40 @@ mod tests {
             let said = refused.unwrap_err().to_string();
             assert!(said.contains("curl --cert"), "{auth}: {said}");
         }
+        let sns =
+            scheme(&json!({ "sns": {} })).sign(&mut Unsigned::default(), Timestamp::UNIX_EPOCH);
+        assert!(sns.unwrap_err().to_string().contains("aws sns publish"));
+        let google =
+            json!({ "jwt": { "preset": "google", "audience": "a", "claims": { "email": "a@b" } } });
+        let jwt = scheme(&google).sign(&mut Unsigned::default(), Timestamp::UNIX_EPOCH);
+        assert!(
+            jwt.unwrap_err()
+                .to_string()
+                .contains("gcloud pubsub topics publish")
+        );
+    }
+
+    #[test]
+    fn a_signed_time_is_now_in_the_body_too() {
+        let scheme =
+            scheme(&json!({ "hmac-sha256": { "preset": "infisical", "secret_file": "FILE" } }));
+        let mut signed = Unsigned {
+            body: br#"{"timestamp":1,"event":"secrets.modified"}"#.to_vec(),
+            ..Unsigned::default()
+        };
+        scheme
+            .sign(&mut signed, "2026-08-08T12:00:00.5Z".parse().unwrap())
+            .unwrap();
+        let body: Value = serde_json::from_slice(&signed.body).unwrap();
+        assert_eq!(
+            body,
+            json!({ "timestamp": 1_786_190_400_500_i64, "event": "secrets.modified" })
+        );
+        let mut list = Unsigned {
+            body: b"[]".to_vec(),
+            ..Unsigned::default()
+        };
+        assert!(scheme.sign(&mut list, Timestamp::UNIX_EPOCH).is_err());
     }
 
     #[test]

@@ -23,15 +23,19 @@ async fn handed_over(server: &NatsServer, arguments: &str) -> Run {
     eso_relay(server, arguments).await
 }
 
-/// Two sources whose secrets are beside the file.
+/// Sources whose secrets are beside the file.
 fn sources(directory: &Path) -> String {
     let secret = directory.join("secret");
     fs::write(&secret, "hunter2\n").unwrap();
-    let secret = secret.display();
+    let standard = directory.join("whsec");
+    fs::write(&standard, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+    let (secret, standard) = (secret.display(), standard.display());
     format!(
         "sources:
   - {{ name: akeyless-prod, format: akeyless, auth: {{ basic: {{ username: eso, password_file: {secret} }} }} }}
   - {{ name: ci, format: generic, auth: {{ hmac-sha256: {{ header: X-Signature, secret_file: {secret} }} }}, mapping: {{ events: /records, keys: /secret/name, id: /uid }} }}
+  - {{ name: infisical, format: infisical, auth: {{ hmac-sha256: {{ preset: infisical, secret_file: {secret} }} }} }}
+  - {{ name: hooks, format: standard-webhooks, auth: {{ standard-webhooks: {{ secret_file: {standard} }} }}, mapping: {{ keys: /data/secret }} }}
 "
     )
 }
@@ -122,7 +126,7 @@ async fn the_sample_of_a_source_is_signed_with_its_secret_and_stands_in_the_stre
     let mut ingress = Daemon::ingress().config(config).start().await.unwrap();
     ingress.wait_ready(READY).await.unwrap();
     let mut accepted = Vec::new();
-    for source in ["akeyless-prod", "ci"] {
+    for source in ["akeyless-prod", "ci", "infisical", "hooks"] {
         let answer = handed_over(
             &server,
             &format!(

@@ -9,7 +9,10 @@ use eso_relay::{
     lifecycle::{self, Lifecycle},
     telemetry,
 };
-use eso_relay_ingress::commands::{self, Command};
+use eso_relay_ingress::{
+    IngressConfig,
+    commands::{self, Command},
+};
 use jiff::Timestamp;
 
 /// Takes webhooks and answers 202 when their events stand in the stream.
@@ -22,6 +25,9 @@ struct Arguments {
     /// Check the configuration and the secret files, print the effective settings, and exit.
     #[arg(long)]
     check: bool,
+    /// Print the JSON Schema of the file, for editors, and exit.
+    #[arg(long)]
+    schema: bool,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -43,6 +49,10 @@ async fn main() -> ExitCode {
 }
 
 async fn start(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    if arguments.schema {
+        writeln!(std::io::stdout(), "{}", config::schema::<IngressConfig>())?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let settings = eso_relay_ingress::check(arguments.config.as_deref())?;
     if arguments.check {
         writeln!(std::io::stdout(), "{}", config::effective(&settings))?;

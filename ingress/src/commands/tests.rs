@@ -68,8 +68,8 @@ async fn a_payload_is_shown_as_it_would_stand_in_the_stream() {
     assert!(!format!("{shown}{text}").contains("do-not-leak"));
     insta::assert_snapshot!(text, @r"
     ELEMENT  EVENT           PROVIDER  KEYS             SCOPE  ID
-    0        secret.changed  akeyless  /prod/db         -      123/0
-    2        secret.changed  akeyless  /prod/cache key  -      a-125/2
+    0        secret.changed  akeyless  /prod/db         -      123
+    2        secret.changed  akeyless  /prod/cache key  -      a-125
 
     ELEMENT  IGNORED  BECAUSE
     1        type     events of this type change no value, or are not listed in `mapping.types`

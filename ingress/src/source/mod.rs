@@ -30,7 +30,10 @@ mod vault;
 mod vault_audit;
 mod vault_events;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 use eso_relay::{
     Event, Slug,
@@ -155,6 +158,7 @@ impl Source {
         };
         let fresh = fresh_id(delivery.received_at);
         let several = decoded.elements > 1;
+        let shared = shared_ids(&decoded.changes);
         let (mut events, mut ignored) =
             (Vec::with_capacity(decoded.changes.len()), decoded.ignored);
         for (index, change) in decoded.changes {
@@ -162,7 +166,7 @@ impl Source {
                 ignored.push((index, Irrelevant::TooOld));
             } else {
                 let id = change.id.as_deref().unwrap_or(&fresh);
-                let id = if several {
+                let id = if shared.contains(id) || (several && change.id.is_none()) {
                     format!("{id}/{index}")
                 } else {
                     id.to_owned()
@@ -245,6 +249,18 @@ fn fresh_id(received_at: Timestamp) -> String {
         received_at.as_millisecond(),
         fastrand::u128(..)
     )
+}
+
+/// The sender's ids that more than one change has. Only these need their place: a sender that
+/// groups its events anew when it tries again still says the same of each.
+fn shared_ids(changes: &[(usize, Change)]) -> HashSet<String> {
+    let mut seen = HashSet::with_capacity(changes.len());
+    let ids = changes
+        .iter()
+        .filter_map(|(_, change)| change.id.as_deref());
+    ids.filter(|id| !seen.insert(*id))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// A name that is written in this crate.

@@ -98,7 +98,7 @@ async fn a_captured_payload_is_explained_and_nothing_is_sent() {
         .await
         .json();
     assert_eq!(explained["authenticated"], false);
-    assert_eq!(explained["events"][0]["id"], "7/0");
+    assert_eq!(explained["events"][0]["id"], "7");
     assert_eq!(explained["events"][0]["data"]["keys"], json!(["/prod/db"]));
     assert_eq!(explained["ignored"][0]["element"], 1);
     let run = handed_over(&server, &command).await;

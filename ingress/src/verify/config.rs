@@ -12,6 +12,7 @@ use crate::outgoing::Outgoing;
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(transform = written::names)]
 pub enum AuthConfig {
     /// Everybody who reaches the port may send; announced at every start.
     None,

@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use schemars::Schema;
 use serde::{
     Deserialize, Deserializer,
     de::{Error, IgnoredAny, MapAccess, Visitor, value::MapAccessDeserializer},
 };
+use serde_json::{Value, json};
 
 use super::{AuthConfig, SnsConfig};
 
@@ -13,6 +15,13 @@ use super::{AuthConfig, SnsConfig};
 struct Written(AuthConfig);
 
 struct Reader;
+
+/// The names alone, which the derived schema does not know.
+pub(super) fn names(schema: &mut Schema) {
+    if let Some(Value::Array(ways)) = schema.get_mut("oneOf") {
+        ways.push(json!({ "const": "sns" }));
+    }
+}
 
 pub(crate) fn one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AuthConfig, D::Error> {
     Written::deserialize(deserializer).map(|written| written.0)

@@ -145,6 +145,21 @@ async fn every_example_configuration_is_accepted_by_its_daemon() {
     }
 }
 
+/// For editors; regenerate with `cargo run -p PACKAGE -- --schema > docs/schema/NAME.schema.json`.
+#[tokio::test]
+async fn the_schemas_are_those_of_the_code() {
+    for (binary, file) in [
+        (Binary::Ingress, "docs/schema/ingress.schema.json"),
+        (Binary::Consumer, "docs/schema/consumer.schema.json"),
+    ] {
+        let mut command = tokio::process::Command::new(binary.path().await.unwrap());
+        let output = command.arg("--schema").output().await.unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let printed = String::from_utf8(output.stdout).unwrap();
+        assert!(printed == read(file), "{file} is not what --schema prints");
+    }
+}
+
 #[tokio::test]
 async fn every_setting_stands_in_the_reference_with_its_default() {
     let webhook = [("BASIC_AUTH_USER", "eso"), ("BASIC_AUTH_PASSWORD", "x")];

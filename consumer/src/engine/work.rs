@@ -1,22 +1,49 @@
 //! What is to be done to one target.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use eso_relay::event::Fingerprint;
 
 use super::{held::Version, lane::Ticket};
-use crate::outcome::Fault;
+use crate::{
+    outcome::Fault,
+    value::{Stage, Value},
+};
 
 /// Exists for as long as a delivery waits for the target or a patch of it is in flight.
 #[derive(Debug)]
 pub(super) struct Work {
-    /// What the deliveries wait for. The last is the pending value; the others are released with it.
-    pub(super) waiting: BTreeMap<Version, Fingerprint>,
+    /// What the deliveries wait for. Only the last is written; the others are released with it.
+    pub(super) waiting: BTreeMap<Version, Wish>,
     pub(super) phase: Phase,
     /// Of one kind and in a row.
     faults: Option<(Fault, u64)>,
     /// The latest fault, for people.
     pub(super) error: Option<String>,
+}
+
+/// What one delivery waits for.
+#[derive(Debug)]
+pub(super) struct Wish {
+    event: Fingerprint,
+    settle: Option<Duration>,
+    needs: Needs,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Needs {
+    /// Its first value or a newer one.
+    First,
+    /// It has that: a second one from then on.
+    Second { from: Duration },
+}
+
+/// What is to be written next.
+pub(super) struct Next {
+    pub(super) version: Version,
+    pub(super) value: Value,
+    /// Not before.
+    pub(super) from: Duration,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -26,10 +53,13 @@ pub(super) enum Phase {
     /// This is in flight.
     Patching {
         version: Version,
-        value: Fingerprint,
+        value: Value,
+        sent: Duration,
     },
-    /// Until its timer fires.
+    /// After a fault, until its timer fires.
     Resting,
+    /// Nothing but a second value is wanted, and it is not due yet.
+    Settling,
 }
 
 impl Work {
@@ -42,18 +72,70 @@ impl Work {
         }
     }
 
-    pub(super) fn pending(&self) -> Option<(Version, Fingerprint)> {
-        self.waiting
-            .last_key_value()
-            .map(|(version, value)| (*version, *value))
+    /// Always of the newest event known.
+    pub(super) fn next(&self) -> Option<Next> {
+        let (version, newest) = self.waiting.last_key_value()?;
+        let (stage, from) = match newest.needs {
+            Needs::First => (Stage::First, Duration::ZERO),
+            // There is but one second value, so it serves all who wait for one.
+            Needs::Second { .. } => {
+                let all = self.waiting.values().filter_map(Wish::second_from);
+                (Stage::Settled, all.max().unwrap_or_default())
+            }
+        };
+        let event = newest.event;
+        Some(Next {
+            version: *version,
+            value: Value { event, stage },
+            from,
+        })
     }
 
-    /// Which of the values waited for this is.
-    pub(super) fn version_of(&self, value: Fingerprint) -> Option<Version> {
+    /// Which of the events waited for this is.
+    pub(super) fn version_of(&self, event: Fingerprint) -> Option<Version> {
         let mut newest_first = self.waiting.iter().rev();
         newest_first
-            .find(|(_, waited)| **waited == value)
+            .find(|(_, wish)| wish.event == event)
             .map(|(version, _)| *version)
+    }
+
+    /// The object carries this, or did. Takes out who has got what it waited for; `sent`: when, if
+    /// by us.
+    pub(super) fn written(
+        &mut self,
+        now: Duration,
+        version: Version,
+        stage: Stage,
+        sent: Option<Duration>,
+    ) -> Vec<Version> {
+        let settle = self.waiting.get(&version).and_then(|wish| wish.settle);
+        let (mut done, mut older_settle) = (Vec::new(), false);
+        for (at, wish) in self.waiting.range_mut(..=version) {
+            // It settles as long in its own right: its delivery is held until then.
+            let covered = wish.settle <= settle;
+            let done_with = match (stage, wish.needs) {
+                (Stage::First, _) => covered && (*at < version || settle.is_none()),
+                (Stage::Settled, Needs::Second { from }) => covered || sent >= Some(from),
+                (Stage::Settled, Needs::First) => covered,
+            };
+            if done_with {
+                done.push(*at);
+            } else {
+                wish.refreshed(now);
+                older_settle |= *at < version;
+            }
+        }
+        // An older event still needs a second value: it must be one of the newest event.
+        if stage == Stage::First && older_settle && done.last() == Some(&version) {
+            done.pop();
+            if let Some(newest) = self.waiting.get_mut(&version) {
+                newest.needs = Needs::Second { from: now };
+            }
+        }
+        for version in &done {
+            self.waiting.remove(version);
+        }
+        done
     }
 
     /// Takes out everything that is no newer than `done`.
@@ -87,5 +169,29 @@ impl Work {
     pub(super) fn answered(&mut self) {
         self.faults = None;
         self.error = None;
+    }
+}
+
+impl Wish {
+    pub(super) fn new(event: Fingerprint, settle: Option<Duration>) -> Self {
+        Self {
+            event,
+            settle,
+            needs: Needs::First,
+        }
+    }
+
+    fn refreshed(&mut self, now: Duration) {
+        if let (Needs::First, Some(settle)) = (self.needs, self.settle) {
+            let from = now.saturating_add(settle);
+            self.needs = Needs::Second { from };
+        }
+    }
+
+    fn second_from(&self) -> Option<Duration> {
+        match self.needs {
+            Needs::First => None,
+            Needs::Second { from } => Some(from),
+        }
     }
 }

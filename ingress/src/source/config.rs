@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use eso_relay::{
     Slug,
     config::{ConfigError, duration},
-    event::{Pattern, StoreKind, StorePattern, Target},
+    event::{Pattern, Settle, StoreKind, StorePattern, Target},
 };
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +48,10 @@ pub struct SourceConfig {
     /// Older changes are ignored, by the time that the event itself states. Default: no bound.
     #[serde(default, with = "duration::optional")]
     pub max_age: Option<Duration>,
+    /// Refresh once more so long after the first time, at most 10 min: for a store that calls
+    /// before its own replicas and caches have the new value. Default: one refresh.
+    #[serde(default)]
+    pub settle: Option<Settle>,
 }
 
 /// The sender's project → the project as the stores write it.
@@ -141,6 +145,7 @@ impl SourceConfig {
             format: format.map_err(|problem| self.problem(&problem))?,
             target: self.target.as_ref().map(TargetConfig::target),
             scope: self.scope.clone(),
+            settle: self.settle,
             max_age: self.max_age,
         })
     }

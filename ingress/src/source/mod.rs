@@ -30,7 +30,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use eso_relay::{
     Event, Slug,
-    event::{GENERIC, Target},
+    event::{GENERIC, Settle, Target},
     trace::TraceParent,
 };
 use http::HeaderMap;
@@ -60,6 +60,8 @@ pub struct Source {
     target: Option<Target>,
     /// What the configuration knows of the place whose secrets these are. It outweighs the payload.
     scope: BTreeMap<String, String>,
+    /// How long after the first refresh there is to be a second one.
+    pub settle: Option<Settle>,
     /// Changes that are older are ignored.
     max_age: Option<Duration>,
 }
@@ -125,6 +127,7 @@ impl Source {
             provider: None,
             target: None,
             scope: BTreeMap::new(),
+            settle: None,
             max_age: None,
         }
     }
@@ -187,6 +190,7 @@ impl Source {
             version: change.version,
             scope,
             target: self.target.clone(),
+            settle: self.settle,
             received_at: delivery.received_at,
             origin: change.origin,
         }

@@ -9,7 +9,9 @@ use bytes::{BufMut, Bytes, BytesMut};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Event, InvalidKeys, Keys, Kind, Match, Operation, Origin, Settle, Target, Version, keys};
+use super::{
+    Event, InvalidKeys, Keys, Kind, Match, Operation, Origin, Settle, Target, Version, keys,
+};
 use crate::{Slug, slug::InvalidSlug, trace::TraceParent};
 
 /// The content type of every message in the events stream (CloudEvents JSON batch format).

@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, time::Duration};
 use eso_relay::stream::Reason;
 
 use super::{
-    Delivery, Engine, Output, Rejection, Sequence, backoff::REDELIVERY, held::Working,
+    Delivery, Engine, Output, Rejection, Sequence,
+    backoff::REDELIVERY,
+    held::Working,
     timers::Timer,
     work::{Wish, Work},
 };

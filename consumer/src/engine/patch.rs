@@ -14,7 +14,7 @@ use super::{
 use crate::{
     outcome::{Fault, Outcome},
     target::Target,
-    value::{Stage, Value},
+    value::Value,
 };
 
 impl Engine {
@@ -29,12 +29,7 @@ impl Engine {
             let Some(Next { version, value, .. }) = work.next() else {
                 continue;
             };
-            let sent = now;
-            work.phase = Phase::Patching {
-                version,
-                value,
-                sent,
-            };
+            work.send(now, version, value);
             self.api.asked();
             self.outputs.push_back(Output::Patch { target, value });
         }
@@ -62,7 +57,6 @@ impl Engine {
         let Phase::Patching {
             version,
             value: asked,
-            sent,
         } = work.phase
         else {
             return;
@@ -75,7 +69,7 @@ impl Engine {
         match outcome {
             Outcome::Done => {
                 self.answered(target);
-                self.written(now, target, version, value.stage, Some(sent));
+                self.written(now, target, version, value);
             }
             Outcome::Gone => {
                 self.answered(target);
@@ -176,7 +170,7 @@ impl Engine {
     pub(super) fn observed(&mut self, now: Duration, target: &Target, value: Value) {
         let work = self.targets.get(target);
         if let Some(version) = work.and_then(|work| work.version_of(value.event)) {
-            self.written(now, target, version, value.stage, None);
+            self.written(now, target, version, value);
             self.tidy(target);
             self.arrange(now, target);
         }
@@ -192,17 +186,9 @@ impl Engine {
         }
     }
 
-    /// The target carries this, by a patch of ours that was `sent` then or by somebody else's.
-    fn written(
-        &mut self,
-        now: Duration,
-        target: &Target,
-        version: Version,
-        stage: Stage,
-        sent: Option<Duration>,
-    ) {
+    fn written(&mut self, now: Duration, target: &Target, version: Version, value: Value) {
         if let Some(work) = self.targets.get_mut(target) {
-            let done = work.written(now, version, stage, sent);
+            let done = work.written(now, version, value);
             self.release(target, done, None);
         }
     }

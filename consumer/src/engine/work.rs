@@ -16,6 +16,8 @@ pub(super) struct Work {
     /// What the deliveries wait for. Only the last is written; the others are released with it.
     pub(super) waiting: BTreeMap<Version, Wish>,
     pub(super) phase: Phase,
+    /// The last value that went out, and when it did so first.
+    sent: Option<(Value, Duration)>,
     /// Of one kind and in a row.
     faults: Option<(Fault, u64)>,
     /// The latest fault, for people.
@@ -51,11 +53,7 @@ pub(super) enum Phase {
     /// In the lane's queue.
     Ready(Ticket),
     /// This is in flight.
-    Patching {
-        version: Version,
-        value: Value,
-        sent: Duration,
-    },
+    Patching { version: Version, value: Value },
     /// After a fault, until its timer fires.
     Resting,
     /// Nothing but a second value is wanted, and it is not due yet.
@@ -67,6 +65,7 @@ impl Work {
         Self {
             waiting: BTreeMap::new(),
             phase: Phase::Ready(ticket),
+            sent: None,
             faults: None,
             error: None,
         }
@@ -99,15 +98,24 @@ impl Work {
             .map(|(version, _)| *version)
     }
 
-    /// The object carries this, or did. Takes out who has got what it waited for; `sent`: when, if
-    /// by us.
+    /// The value goes out.
+    pub(super) fn send(&mut self, now: Duration, version: Version, value: Value) {
+        self.phase = Phase::Patching { version, value };
+        if self.sent.is_none_or(|(last, _)| last != value) {
+            self.sent = Some((value, now));
+        }
+    }
+
+    /// The object carries this value of the version, or did. Takes out who has got what it waited for.
     pub(super) fn written(
         &mut self,
         now: Duration,
         version: Version,
-        stage: Stage,
-        sent: Option<Duration>,
+        value: Value,
     ) -> Vec<Version> {
+        let stage = value.stage;
+        let sent = self.sent.filter(|(last, _)| *last == value);
+        let sent = sent.map(|(_, at)| at);
         let settle = self.waiting.get(&version).and_then(|wish| wish.settle);
         let (mut done, mut older_settle) = (Vec::new(), false);
         for (at, wish) in self.waiting.range_mut(..=version) {

@@ -86,7 +86,7 @@ impl World {
                 assert!(dead || !event.undecodable, "an unreadable event vanished");
                 for &object in event.objects.iter().filter(|_| !event.undecodable) {
                     let order = (sequence, index);
-                    let done = self.is_settled(object, order) || self.is_overtaken(object, order);
+                    let done = self.is_settled(object, order) || self.is_taken_over(object, order);
                     // An object that came and went may not have been seen when it was matched.
                     let unseen = self.cluster.was_ever_gone(object);
                     assert!(

@@ -25,7 +25,7 @@ impl World {
                 self.check_patch(replica, object(target), patched);
                 self.check_stage(replica, object(target), patched, value.stage);
             }
-            Output::Ack(sequence) => self.check_ack(replica, *sequence, held(sequence)),
+            Output::Ack(sequence) => self.check_ack(*sequence, held(sequence)),
             Output::Nak { sequence, delay } => {
                 let holding = held(sequence);
                 let failed = holding.panicked || matches!(holding.letters, Letters::Lost);
@@ -42,7 +42,7 @@ impl World {
                 self.check_letters(*sequence, *attempt, held(sequence), rejections);
             }
             Output::Term { sequence, reason } => {
-                self.check_term(replica, *sequence, *reason, held(sequence));
+                self.check_term(*sequence, *reason, held(sequence));
             }
             Output::Progress(sequence) => {
                 held(sequence);
@@ -92,7 +92,7 @@ impl World {
                 *other != object
                     || *newer <= patched
                     || self.is_settled(object, *newer)
-                    || self.is_overtaken(object, *newer)
+                    || self.is_taken_over(object, *newer)
                     || self.cluster.objects[object].refused >= Some(*newer)
             }),
             "{patched:?} is patched although a newer value is known"
@@ -100,19 +100,15 @@ impl World {
     }
 
     /// The targets of the delivery, with the event, to which too little was done.
-    fn undone<'a>(
-        &'a self,
-        replica: &'a Replica,
-        holding: &'a Holding,
-    ) -> impl Iterator<Item = (usize, Order)> + 'a {
+    fn undone(&self, holding: &Holding) -> impl Iterator<Item = (usize, Order)> {
         let wants = holding.wants.iter().copied();
         wants.filter(|(object, order)| {
-            !self.is_settled(*object, *order) && !self.is_taken_over(replica, *object, *order)
+            !self.is_settled(*object, *order) && !self.is_taken_over(*object, *order)
         })
     }
 
-    fn check_ack(&self, replica: &Replica, sequence: u64, holding: &Holding) {
-        let early = self.undone(replica, holding).next();
+    fn check_ack(&self, sequence: u64, holding: &Holding) {
+        let early = self.undone(holding).next();
         assert_eq!(early, None, "message {sequence} is acked too early");
         let mut events = self.server.message(sequence).events.iter();
         assert!(
@@ -152,13 +148,13 @@ impl World {
         }
     }
 
-    fn check_term(&self, replica: &Replica, sequence: u64, reason: Reason, holding: &Holding) {
+    fn check_term(&self, sequence: u64, reason: Reason, holding: &Holding) {
         let Letters::Stored(letters) = &holding.letters else {
             panic!("message {sequence} is terminated before its dead letters are stored");
         };
         assert!(letters.iter().any(|letter| letter.reason == reason));
         let dead = &self.server.message(sequence).dead;
-        for (object, (_, index)) in self.undone(replica, holding) {
+        for (object, (_, index)) in self.undone(holding) {
             assert!(
                 dead.contains(&None) || dead.contains(&Some(index)),
                 "event {index} of {sequence} is lost for object {object}"

@@ -2,11 +2,7 @@
 
 use std::time::Duration;
 
-use super::{
-    Order,
-    replica::{Letters, Replica},
-    world::World,
-};
+use super::{Order, replica::Replica, world::World};
 use crate::value::Stage;
 
 impl World {
@@ -32,31 +28,12 @@ impl World {
         self.cluster.is_settled(object, order, published, settle)
     }
 
-    /// Whether the object has carried a newer event that settles at least as long in its own right.
-    pub(super) fn is_overtaken(&self, object: usize, order: Order) -> bool {
-        let messages = self.server.messages();
-        let mut newer = messages.map(|(sequence, _)| sequence);
-        newer.any(|sequence| self.overtakes(object, order, sequence))
-    }
-
-    /// The same, and the replica holds that event's delivery until it has settled.
-    pub(super) fn is_taken_over(&self, replica: &Replica, object: usize, order: Order) -> bool {
-        replica.held.iter().any(|(sequence, holding)| {
-            let wants = holding.wants.iter();
-            matches!(holding.letters, Letters::None)
-                && wants.into_iter().any(|(wanted, _)| *wanted == object)
-                && self.overtakes(object, order, *sequence)
-        })
-    }
-
-    fn overtakes(&self, object: usize, order: Order, sequence: u64) -> bool {
-        let writes = &self.cluster.objects[object].writes;
-        let newer = writes.iter().map(|write| write.order);
+    /// Whether the object has carried a newer event that settles at least as long in its own right:
+    /// that event's delivery answers for the second value then.
+    pub(super) fn is_taken_over(&self, object: usize, order: Order) -> bool {
         let settle = self.settle(object, order);
-        self.promise(object, sequence) >= settle
-            && newer
-                .into_iter()
-                .any(|newer| newer.0 == sequence && newer > order)
+        let mut writes = self.cluster.objects[object].writes.iter();
+        writes.any(|write| write.order > order && self.promise(object, write.order.0) >= settle)
     }
 
     pub(super) fn check_stage(
@@ -76,7 +53,7 @@ impl World {
         let promise = self.promise(object, patched.0).unwrap_or_default();
         let mut writes = self.cluster.objects[object].writes.iter();
         assert!(
-            writes.any(|write| write.order == patched && write.at + promise <= self.now),
+            writes.any(|write| write.order >= patched && write.at + promise <= self.now),
             "a second value of {patched:?} before it has settled"
         );
     }

@@ -32,7 +32,7 @@ pub struct WebhookConfig {
 impl WebhookConfig {
     /// `None` when neither variable is set; an error when one is missing. Empty counts as missing.
     pub fn from(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, ConfigError> {
-        let set = |name| variable(name).filter(|value| !value.is_empty());
+        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         let missing = |name, other| {
             Err(ConfigError::Invalid(format!(
                 "{name} is not set, and {other} is: BASIC_AUTH_USER and BASIC_AUTH_PASSWORD environment variables must be set, both of them"

@@ -58,10 +58,9 @@ impl WebhookConfig {
     pub fn open(&self) -> Source {
         let passwords = Credentials::fixed(self.password.clone());
         let scheme = Scheme::Basic(Basic::new(self.username.clone(), passwords));
-        Source {
-            settle: self.settle,
-            ..Source::seed(scheme)
-        }
+        let mut source = Source::seed(scheme);
+        source.settle = self.settle;
+        source
     }
 }
 

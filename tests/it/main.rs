@@ -24,6 +24,7 @@ mod replicas;
 mod secrecy;
 mod seed;
 mod senders;
+mod settle;
 mod stored;
 mod stream;
 mod tls;

@@ -124,7 +124,7 @@ async fn a_consumer_killed_between_the_two_leaves_the_second_to_another() {
         settle: Some("3s".parse().unwrap()),
         ..event("/prod/db")
     };
-    cli::publish(&relay.jetstream, &[settling.clone()]).await;
+    cli::publish(&relay.jetstream, std::slice::from_ref(&settling)).await;
     patched(&relay, 1).await;
     killed.kill9().unwrap();
 

@@ -192,19 +192,19 @@ fn a_deletion_that_the_watch_shows_is_left_to_the_api_when_the_settle_is_over() 
 
 #[test]
 fn a_stop_hands_back_what_waits_for_its_second_value() {
-    let handed_back = Output::Nak {
+    let handed_back = [Output::Nak {
         sequence: 1,
         delay: None,
-    };
+    }];
     let mut engine = waiting();
     let outputs = tell(&mut engine, START, Input::Stop);
-    assert_eq!(outputs, [handed_back.clone()]);
+    assert_eq!(outputs, handed_back);
     assert!(engine.is_idle() && engine.wake_at().is_none());
 
     let mut engine = self::engine();
     take(&mut engine, settling(1, 2));
     assert_eq!(tell(&mut engine, START, Input::Stop), []);
     let outputs = tell(&mut engine, START, patched("a", 1, 0, Outcome::Done));
-    assert_eq!(outputs, [handed_back]);
+    assert_eq!(outputs, handed_back);
     assert!(engine.is_idle() && engine.wake_at().is_none());
 }

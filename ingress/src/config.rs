@@ -9,10 +9,12 @@ use eso_relay::{
     nats::NatsConfig,
     telemetry::LogConfig,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     body,
+    outgoing::{Outgoing, OutgoingConfig},
     publish::PublishConfig,
     server,
     source::{Source, SourceConfig},
@@ -21,7 +23,7 @@ use crate::{
 };
 
 /// Everything that the ingress can be told.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct IngressConfig {
     /// Default `0.0.0.0:8080`: the public port, plain HTTP unless `tls` is set.
@@ -33,6 +35,7 @@ pub struct IngressConfig {
     pub sources: Vec<SourceConfig>,
     /// From `BASIC_AUTH_USER` and `BASIC_AUTH_PASSWORD` in the environment only.
     #[serde(skip_deserializing)]
+    #[schemars(skip)]
     pub webhook: Option<WebhookConfig>,
     /// Default 1 MiB: the largest body, in bytes.
     pub body_limit: usize,
@@ -40,25 +43,30 @@ pub struct IngressConfig {
     pub max_buffered: usize,
     /// Default `10s`: for a body to arrive.
     #[serde(with = "duration")]
+    #[schemars(with = "duration::Written")]
     pub request_timeout: Duration,
     /// Default `5s`: for the headers of a request to arrive; also ends idle connections.
     #[serde(with = "duration")]
+    #[schemars(with = "duration::Written")]
     pub header_timeout: Duration,
     /// Default 1024. More wait until one closes.
     pub max_connections: usize,
     pub publish: PublishConfig,
+    pub outgoing: OutgoingConfig,
     pub shutdown: ShutdownConfig,
 }
 
 /// How the ingress ends. Keep `terminationGracePeriodSeconds` above `grace`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ShutdownConfig {
     /// Default `5s`: still serving, no longer ready, until load balancers have noticed.
     #[serde(with = "duration")]
+    #[schemars(with = "duration::Written")]
     pub drain_delay: Duration,
     /// Default `25s`: for all of it, the drain delay included.
     #[serde(with = "duration")]
+    #[schemars(with = "duration::Written")]
     pub grace: Duration,
 }
 
@@ -78,6 +86,7 @@ impl Default for IngressConfig {
             header_timeout: Duration::from_secs(5),
             max_connections: 1024,
             publish: PublishConfig::default(),
+            outgoing: OutgoingConfig::default(),
             shutdown: ShutdownConfig::default(),
         }
     }
@@ -145,11 +154,11 @@ impl IngressConfig {
     }
 
     /// Reads the secrets of every source.
-    pub fn open_sources(&self) -> Result<BTreeMap<Slug, Source>, ConfigError> {
+    pub fn open_sources(&self, outgoing: &Outgoing) -> Result<BTreeMap<Slug, Source>, ConfigError> {
         let mut sources = BTreeMap::new();
         for config in &self.sources {
             if sources
-                .insert(config.name.clone(), config.open()?)
+                .insert(config.name.clone(), config.open(outgoing)?)
                 .is_some()
             {
                 return Err(ConfigError::Invalid(format!(

@@ -10,7 +10,11 @@ use axum::{
 };
 use serde::Serialize;
 
-use crate::{publish::PublishError, source::DecodeError};
+use crate::{
+    publish::PublishError,
+    source::DecodeError,
+    verify::{Refused, Scheme},
+};
 
 /// Long enough for a reconnect, short enough for senders that retry for a minute only.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
@@ -22,12 +26,18 @@ pub enum Error {
     NotFound,
     #[error("send a POST request")]
     Method,
+    /// Of a sender that asks by OPTIONS whether it may send.
+    #[error("WebHook-Request-Origin is missing, or no origin that may send here")]
+    Origin,
     /// With the scheme to name in `WWW-Authenticate`.
     #[error("missing or wrong credentials")]
     Unauthorized(Option<&'static str>),
     /// The sender may be right: what is needed to tell cannot be had.
     #[error("the credentials cannot be verified now; try again")]
     Unverifiable,
+    /// Whoever asked for a confirmation cannot be reached.
+    #[error("the subscription cannot be confirmed now; try again")]
+    Unconfirmed,
     #[error("the body is larger than this server takes")]
     TooLarge,
     #[error("the body did not arrive in time")]
@@ -60,11 +70,19 @@ fn published(error: PublishError) -> &'static str {
 }
 
 impl Error {
+    pub fn refused(scheme: &Scheme, refused: Refused) -> Self {
+        match refused {
+            Refused::Unauthorized(_) => Self::Unauthorized(scheme.challenge()),
+            Refused::Unavailable => Self::Unverifiable,
+        }
+    }
+
     pub fn status(&self) -> StatusCode {
         match self {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
+            Self::Origin => StatusCode::FORBIDDEN,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Broken | Self::Decode(DecodeError::NotJson { .. }) => StatusCode::BAD_REQUEST,
             Self::Decode(DecodeError::Malformed(_)) => StatusCode::UNPROCESSABLE_ENTITY,
@@ -74,6 +92,7 @@ impl Error {
             | Self::Publish(PublishError::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Overloaded
             | Self::Unverifiable
+            | Self::Unconfirmed
             | Self::Publish(
                 PublishError::QueueFull
                 | PublishError::Disconnected
@@ -88,8 +107,10 @@ impl Error {
         match self {
             Self::NotFound => "not_found",
             Self::Method => "method_not_allowed",
+            Self::Origin => "origin",
             Self::Unauthorized(_) => "unauthorized",
             Self::Unverifiable => "unverifiable",
+            Self::Unconfirmed => "unconfirmed",
             Self::TooLarge | Self::Publish(PublishError::TooLarge) => "too_large",
             Self::TooSlow => "too_slow",
             Self::Broken => "broken_body",
@@ -120,6 +141,9 @@ impl IntoResponse for Error {
         let headers = response.headers_mut();
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS);
+        }
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            headers.insert(header::ALLOW, HeaderValue::from_static("POST"));
         }
         if let Self::Unauthorized(Some(challenge)) = self {
             headers.insert(

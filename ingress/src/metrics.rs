@@ -27,6 +27,7 @@ pub struct Metrics {
     credentials: Family<Source, Counter>,
     /// TLS handshakes that did not succeed.
     pub handshake_failures: Counter,
+    lost: Family<Source, Counter>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -63,6 +64,7 @@ impl Default for Metrics {
             connections: Gauge::default(),
             credentials: Family::default(),
             handshake_failures: Counter::default(),
+            lost: Family::default(),
         }
     }
 }
@@ -112,6 +114,11 @@ impl Metrics {
             "TLS handshakes that failed or took too long",
             metrics.handshake_failures.clone(),
         );
+        registry.register(
+            "lost",
+            "Requests of sources that fail open whose events could not be stored, by source",
+            metrics.lost.clone(),
+        );
         metrics
     }
 
@@ -138,6 +145,11 @@ impl Metrics {
                 .get_or_create(&Ignored { source, reason })
                 .inc();
         }
+    }
+
+    pub fn lost(&self, source: &Slug) {
+        let source = source.to_string();
+        self.lost.get_or_create(&Source { source }).inc();
     }
 
     pub fn credential_failed(&self, source: &Slug) {

@@ -10,7 +10,7 @@ use crate::{
     metrics::Metrics,
     source::Source,
     tls::{self, Tls},
-    verify::Refresh,
+    verify::{Refresh, jwt::News},
 };
 
 /// Kubernetes takes up to a minute to bring a changed Secret into a pod; this adds next to nothing.
@@ -52,6 +52,13 @@ fn look(source: &Source, metrics: &Metrics) {
             }
             Refresh::Revoked(file) => {
                 warn!(%source, file = %file.path().display(), "the secret file is gone; its secret is no longer valid. Take it out of the configuration before the next start");
+            }
+            Refresh::Issuer(News::Keys { origin, count }) => {
+                info!(%source, origin, count, "the issuer's keys are known");
+            }
+            Refresh::Issuer(News::Failure { origin, reason }) => {
+                metrics.credential_failed(source);
+                warn!(%source, origin, reason, "the issuer's keys cannot be had; those that are known stay valid for a day");
             }
             Refresh::Kept(file, error) => {
                 metrics.credential_failed(source);

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, future::Future, sync::Arc};
 use axum::{
     Router,
     body::Body,
-    extract::{Path, State},
-    http::{HeaderMap, Request, StatusCode},
+    extract::{Path, State, rejection::PathRejection},
+    http::{HeaderMap, Request, StatusCode, request},
     response::{IntoResponse, Response},
     routing::post,
 };
@@ -19,11 +19,13 @@ use tracing::{debug, info, warn};
 use crate::{
     body::Budget,
     error::{Error, json},
+    handshake,
     metrics::{Counted, Metrics},
+    outgoing::Outgoing,
+    preflight,
     publish::{PublishError, Publisher},
-    source::{Content, Delivery, Source},
-    tls::ClientCertificate,
-    verify::{self, Refused},
+    source::{Content, Delivery, Irrelevant, Source},
+    verify,
 };
 
 /// Where events go. The stream, or in tests a list.
@@ -46,7 +48,16 @@ pub struct Ingress<P> {
     pub webhook: Option<Arc<Source>>,
     pub publisher: P,
     pub budget: Budget,
+    pub outgoing: Outgoing,
     pub metrics: Metrics,
+}
+
+/// What came of a request.
+enum Received {
+    /// The ids of the events; they are durable.
+    Events(Vec<String>),
+    /// The answer to a handshake.
+    Handshake(Response),
 }
 
 /// The answer to a request whose events are durable.
@@ -56,7 +67,10 @@ struct Accepted {
 }
 
 pub fn router<P: Publish>(ingress: Ingress<P>) -> Router {
-    let mut router = Router::new().route("/v1/hooks/{source}", post(hook::<P>));
+    let mut router = Router::new().route(
+        "/v1/hooks/{source}",
+        post(hook::<P>).options(preflight::<P>),
+    );
     if ingress.webhook.is_some() {
         router = router.route("/webhook", post(webhook::<P>));
     }
@@ -66,15 +80,31 @@ pub fn router<P: Publish>(ingress: Ingress<P>) -> Router {
         .with_state(ingress)
 }
 
+/// Not UTF-8 is as unknown as any other unknown name.
+type Name = Result<Path<String>, PathRejection>;
+
 async fn hook<P: Publish>(
     State(ingress): State<Ingress<P>>,
-    // Not UTF-8 is as unknown as any other unknown name.
-    name: Result<Path<String>, axum::extract::rejection::PathRejection>,
+    name: Name,
     request: Request<Body>,
 ) -> Response {
-    let name = name.ok().and_then(|Path(name)| name.parse::<Slug>().ok());
-    match name.and_then(|name| ingress.sources.get(&name)) {
+    match ingress.source(name) {
         Some(source) => ingress.answer(source, request).await,
+        None => ingress.refuse(Error::NotFound),
+    }
+}
+
+/// Whether a sender may send, which some ask first: [`crate::preflight`].
+async fn preflight<P: Publish>(
+    State(ingress): State<Ingress<P>>,
+    name: Name,
+    request: Request<Body>,
+) -> Response {
+    match ingress.source(name) {
+        Some(source) => {
+            let (head, _) = request.into_parts();
+            ingress.answer_preflight(source, &head).await
+        }
         None => ingress.refuse(Error::NotFound),
     }
 }
@@ -98,46 +128,77 @@ async fn method_not_allowed<P: Publish>(State(ingress): State<Ingress<P>>) -> Re
 }
 
 impl<P: Publish> Ingress<P> {
+    fn source(&self, name: Name) -> Option<&Source> {
+        let Path(name) = name.ok()?;
+        self.sources.get(&name.parse::<Slug>().ok()?)
+    }
+
+    async fn answer_preflight(&self, source: &Source, head: &request::Parts) -> Response {
+        match preflight::permission(source, head, now()).await {
+            Ok(permission) => {
+                self.metrics.answered(Some(&source.name), "handshake");
+                info!(source = %source.name, "the sender may send");
+                permission
+            }
+            Err(error) => {
+                self.metrics.answered(Some(&source.name), error.code());
+                report(source, &traceparent(&head.headers).trace_id(), &error);
+                error.into_response()
+            }
+        }
+    }
+
     async fn answer(&self, source: &Source, request: Request<Body>) -> Response {
         let _in_flight = Counted::up(&self.metrics.in_flight);
         let started = Instant::now();
         let traceparent = traceparent(request.headers());
         let trace = traceparent.trace_id();
         match self.receive(source, request, traceparent).await {
-            Ok(accepted) => {
+            Ok(Received::Events(accepted)) => {
                 self.metrics
                     .accepted(&source.name, accepted.len(), started.elapsed());
                 info!(source = %source.name, trace, events = accepted.len(), "accepted");
                 json(StatusCode::ACCEPTED, &Accepted { accepted })
             }
+            Ok(Received::Handshake(answer)) => {
+                self.metrics.answered(Some(&source.name), "handshake");
+                answer
+            }
             Err(error) => {
                 self.metrics.answered(Some(&source.name), error.code());
+                if source.fail_open && !stays(&error) {
+                    return self.fail_open(source, &trace, &error);
+                }
                 report(source, &trace, &error);
                 error.into_response()
             }
         }
     }
 
-    /// Headers → body → verified bytes → events → stream. The ids of the events.
+    /// The answer to a sender that stops working unless it is told 2xx. Never 202, which means that
+    /// the events are durable: these are lost, and counted.
+    fn fail_open(&self, source: &Source, trace: &str, error: &Error) -> Response {
+        let (name, code) = (&source.name, error.code());
+        if let Error::Decode(_) = error {
+            self.metrics.ignored(name, &[Irrelevant::Undecodable]);
+        } else {
+            self.metrics.lost(name);
+        }
+        warn!(source = %name, trace, code, %error, "lost, because this source fails open");
+        StatusCode::NO_CONTENT.into_response()
+    }
+
+    /// Headers → body → verified bytes → events → stream.
     async fn receive(
         &self,
         source: &Source,
         request: Request<Body>,
         traceparent: TraceParent,
-    ) -> Result<Vec<String>, Error> {
+    ) -> Result<Received, Error> {
         let (head, body) = request.into_parts();
-        let refused = |refused| match refused {
-            Refused::Unauthorized(_) => Error::Unauthorized(source.scheme.challenge()),
-            Refused::Unavailable => Error::Unverifiable,
-        };
+        let refused = |refused| Error::refused(&source.scheme, refused);
         let received_at = now();
-        let certificate = head.extensions.get::<Arc<ClientCertificate>>();
-        let presented = verify::Request {
-            headers: &head.headers,
-            query: head.uri.query(),
-            certificate: certificate.map(Arc::as_ref),
-            now: received_at,
-        };
+        let presented = verify::Request::of(&head, received_at);
         let admitted = source.scheme.admit(&presented).await.map_err(refused)?;
         let arrived = self.budget.read(body).await?;
         let verified = admitted.verify(arrived.bytes).await.map_err(refused)?;
@@ -148,7 +209,10 @@ impl<P: Publish> Ingress<P> {
         };
         let (events, ignored) = match source.decode(&verified, &delivery)? {
             Content::Events { events, ignored } => (events, ignored),
-            Content::Handshake(_) => return Err(Error::Irrelevant),
+            Content::Handshake(handshake) => {
+                let answer = handshake::answer(&source.name, handshake, &self.outgoing);
+                return answer.await.map(Received::Handshake);
+            }
         };
         drop(verified);
         self.metrics.ignored(&source.name, &ignored);
@@ -159,7 +223,8 @@ impl<P: Publish> Ingress<P> {
             self.publisher.publish(&events).await?;
         }
         drop(arrived.share);
-        Ok(events.into_iter().map(|event| event.id).collect())
+        let ids = events.into_iter().map(|event| event.id);
+        Ok(Received::Events(ids.collect()))
     }
 
     fn refuse(&self, error: Error) -> Response {
@@ -182,6 +247,15 @@ fn traceparent(headers: &HeaderMap) -> TraceParent {
 )]
 fn now() -> Timestamp {
     Timestamp::now()
+}
+
+/// Whether a source that fails open answers it like any other: nobody unknown is told 2xx, and what
+/// is irrelevant is not lost.
+fn stays(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Unauthorized(_) | Error::Unverifiable | Error::Irrelevant
+    )
 }
 
 /// Faults of ours are warnings; faults of a sender that proved itself are worth a line; a stranger

@@ -2,7 +2,7 @@
 
 use eso_relay::event::StoreKind;
 
-use crate::{provider::Provider, target::Target, value::Value};
+use crate::{provider::Backend, target::Target, value::Value};
 
 /// What the watch says.
 #[derive(Debug, Clone)]
@@ -92,7 +92,7 @@ impl StoreRef {
 pub struct Store {
     pub name: StoreRef,
     /// `None` when its spec does not say.
-    pub provider: Option<Provider>,
+    pub backend: Option<Backend>,
 }
 
 /// What one list of the API holds.

@@ -1,7 +1,6 @@
 //! `dataFrom[].find`: compiled once for each distinct pattern, however many objects use it.
 
 use std::{
-    cell::OnceCell,
     collections::HashMap,
     hash::{Hash, Hasher},
     sync::Arc,
@@ -9,9 +8,9 @@ use std::{
 
 use tracing::warn;
 
-use super::{change::FindSpec, regexp::Regexp};
+use super::change::FindSpec;
 use crate::{
-    provider::{self, Provider},
+    provider::{Pattern, Regexp},
     target::Target,
 };
 
@@ -21,49 +20,16 @@ pub(super) struct Find {
     regexp: Option<Regexp>,
 }
 
-/// An event's key in every way in which a provider may show it to a regular expression.
-pub(super) struct Names<'k> {
-    key: &'k str,
-    slashed: OnceCell<String>,
-}
-
-impl<'k> Names<'k> {
-    pub(super) fn new(key: &'k str) -> Self {
-        Self {
-            key,
-            slashed: OnceCell::new(),
-        }
-    }
-
-    /// As it was sent, and with and without a leading slash.
-    fn any(&self, matches: impl Fn(&str) -> bool) -> bool {
-        matches(self.key)
-            || match self.key.strip_prefix('/') {
-                Some(bare) => matches(bare),
-                None => matches(self.slashed.get_or_init(|| format!("/{}", self.key))),
-            }
-    }
-}
-
 impl Find {
     pub(super) fn spec(&self) -> &FindSpec {
         &self.spec
     }
 
-    pub(super) fn may_match(&self, provider: Option<&Provider>, names: &Names<'_>) -> bool {
-        let below = |path: &String| provider::is_below(provider, path, names.key);
-        let fits = |regexp: &Regexp| names.any(|name| regexp.may_match(name));
-        self.spec.path.as_ref().is_none_or(below) && self.regexp.as_ref().is_none_or(fits)
-    }
-
-    /// Whether secrets below `prefix` may be among those it finds: one path holds the other.
-    pub(super) fn may_overlap(&self, provider: Option<&Provider>, prefix: &str) -> bool {
-        let path = self.spec.path.as_deref().unwrap_or_default();
-        let (path, prefix) = (
-            provider::canonical(provider, path).trim_end_matches('/'),
-            provider::canonical(provider, prefix).trim_end_matches('/'),
-        );
-        path.starts_with(prefix) || prefix.starts_with(path)
+    pub(super) fn pattern(&self) -> Pattern<'_> {
+        Pattern {
+            path: self.spec.path.as_deref(),
+            regexp: self.regexp.as_ref(),
+        }
     }
 }
 

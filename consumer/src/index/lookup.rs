@@ -6,8 +6,8 @@ use std::{
     sync::Arc,
 };
 
-use super::find::{Find, Names};
-use crate::provider::{self, Provider};
+use super::find::Find;
+use crate::provider::{self, Backend, Provider, Reading, Rules, Sought};
 
 /// An object that reads something through a store. Tenancy is a matter of both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,12 +27,31 @@ pub(super) enum Family {
     Of(Provider),
 }
 
-impl Family {
-    pub(super) fn provider(&self) -> Option<&Provider> {
-        match self {
-            Self::Any | Self::Unknown => None,
-            Self::Of(provider) => Some(provider),
+/// By which rules references through a store are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct View {
+    pub(super) family: Family,
+    backend: Option<Arc<Backend>>,
+}
+
+/// How an event that names no provider sees every reference.
+pub(super) const ANY: View = View {
+    family: Family::Any,
+    backend: None,
+};
+
+impl View {
+    /// `None` for a store that is not known.
+    pub(super) fn of_store(backend: Option<Backend>) -> Self {
+        let of = |backend: &Backend| Family::Of(backend.provider());
+        Self {
+            family: backend.as_ref().map_or(Family::Unknown, of),
+            backend: backend.map(Arc::new),
         }
+    }
+
+    pub(super) fn rules(&self) -> &dyn Rules {
+        provider::rules(self.backend.as_deref())
     }
 }
 
@@ -41,6 +60,15 @@ impl Family {
 pub(super) enum Form {
     Key(Box<str>),
     Find(Arc<Find>),
+}
+
+impl Form {
+    pub(super) fn reading(&self) -> Reading<'_> {
+        match self {
+            Self::Key(key) => Reading::Key(key),
+            Self::Find(find) => Reading::Find(find.pattern()),
+        }
+    }
 }
 
 /// Nearly every key is read by one object.
@@ -54,56 +82,90 @@ enum Postings {
     Many(Box<HashSet<Posting>>),
 }
 
-/// The key of `keys` is a keyed hash of family and canonical key, not the key: should two keys
-/// ever share one, an event means an object too many, which costs one refresh and loses nothing.
+/// The key of `keys` is a keyed hash of family and canonical name, not the name: whatever shares a
+/// hash is compared in full before it counts.
+///
+/// Patterns are kept by the settings of the store, so that stores with equal settings share the work.
 #[derive(Debug, Default)]
 pub(super) struct Lookup {
     hasher: RandomState,
     keys: HashMap<u64, Postings>,
-    finds: HashMap<Family, HashMap<Arc<Find>, HashSet<Posting>>>,
+    finds: HashMap<Family, HashMap<Search, HashSet<Posting>>>,
+}
+
+/// A pattern as one store reads it.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Search {
+    backend: Option<Arc<Backend>>,
+    find: Arc<Find>,
+}
+
+impl Search {
+    fn new(view: &View, find: &Arc<Find>) -> Self {
+        Self {
+            backend: view.backend.clone(),
+            find: Arc::clone(find),
+        }
+    }
 }
 
 impl Lookup {
-    pub(super) fn add(&mut self, family: &Family, form: &Form, posting: Posting) {
+    #[expect(
+        clippy::mutable_key_type,
+        reason = "a pattern is equal to another, and hashed, by what was written"
+    )]
+    pub(super) fn add(&mut self, view: &View, form: &Form, posting: Posting) {
+        let Self {
+            hasher,
+            keys,
+            finds,
+        } = self;
         match form {
-            Form::Key(key) => match self.keys.entry(hash(&self.hasher, family, key)) {
+            Form::Key(key) => view.rules().names(key, &mut |name| match keys.entry(hash(
+                hasher,
+                &view.family,
+                name,
+            )) {
                 Entry::Vacant(entry) => {
                     entry.insert(Postings::One(posting));
                 }
                 Entry::Occupied(entry) => entry.into_mut().add(posting),
-            },
+            }),
             Form::Find(find) => {
-                if !self.finds.contains_key(family) {
-                    self.finds.insert(family.clone(), HashMap::new());
-                }
-                if let Some(finds) = self.finds.get_mut(family) {
-                    finds.entry(Arc::clone(find)).or_default().insert(posting);
-                }
+                let searches = finds.entry(view.family.clone()).or_default();
+                let search = searches.entry(Search::new(view, find)).or_default();
+                search.insert(posting);
             }
         }
     }
 
-    pub(super) fn remove(&mut self, family: &Family, form: &Form, posting: Posting) {
+    pub(super) fn remove(&mut self, view: &View, form: &Form, posting: Posting) {
+        let Self {
+            hasher,
+            keys,
+            finds,
+        } = self;
         match form {
-            Form::Key(key) => {
-                if let Entry::Occupied(mut entry) = self.keys.entry(hash(&self.hasher, family, key))
+            Form::Key(key) => view.rules().names(key, &mut |name| {
+                if let Entry::Occupied(mut entry) = keys.entry(hash(hasher, &view.family, name))
                     && entry.get_mut().remove(posting)
                 {
                     entry.remove();
                 }
-            }
+            }),
             Form::Find(find) => {
-                let Some(finds) = self.finds.get_mut(family) else {
+                let Some(searches) = finds.get_mut(&view.family) else {
                     return;
                 };
-                if let Some(postings) = finds.get_mut(find) {
+                let search = Search::new(view, find);
+                if let Some(postings) = searches.get_mut(&search) {
                     postings.remove(&posting);
                     if postings.is_empty() {
-                        finds.remove(find);
+                        searches.remove(&search);
                     }
                 }
-                if finds.is_empty() {
-                    self.finds.remove(family);
+                if searches.is_empty() {
+                    finds.remove(&view.family);
                 }
             }
         }
@@ -114,19 +176,35 @@ impl Lookup {
         self.keys.is_empty() && self.finds.is_empty()
     }
 
-    /// Everyone in the family who reads this key, possibly more than once.
-    pub(super) fn exact(&self, family: &Family, key: &str, mut found: impl FnMut(Posting)) {
-        match self.keys.get(&hash(&self.hasher, family, key)) {
-            None => {}
-            Some(Postings::One(posting)) => found(*posting),
-            Some(Postings::Many(postings)) => postings.iter().copied().for_each(&mut found),
+    /// Everyone in the family with a key that may be meant, possibly more than once.
+    pub(super) fn candidates(
+        &self,
+        family: &Family,
+        sought: &Sought<'_>,
+        mut found: impl FnMut(Posting),
+    ) {
+        for name in &sought.names {
+            match self.keys.get(&hash(&self.hasher, family, name)) {
+                None => {}
+                Some(Postings::One(posting)) => found(*posting),
+                Some(Postings::Many(postings)) => postings.iter().copied().for_each(&mut found),
+            }
         }
-        let Some(finds) = self.finds.get(family) else {
-            return;
-        };
-        let names = Names::new(key);
-        for (find, postings) in finds {
-            if find.may_match(family.provider(), &names) {
+    }
+
+    /// Everyone in the family with a pattern that may find what is sought.
+    pub(super) fn finders(
+        &self,
+        family: &Family,
+        sought: &Sought<'_>,
+        mut found: impl FnMut(Posting),
+    ) {
+        for (search, postings) in self.finds.get(family).into_iter().flatten() {
+            let (rules, pattern) = (
+                provider::rules(search.backend.as_deref()),
+                search.find.pattern(),
+            );
+            if rules.reaches(&Reading::Find(pattern), sought) && rules.finds(&pattern, sought) {
                 postings.iter().copied().for_each(&mut found);
             }
         }
@@ -156,6 +234,6 @@ impl Postings {
     }
 }
 
-fn hash(hasher: &RandomState, family: &Family, key: &str) -> u64 {
-    hasher.hash_one((family, provider::canonical(family.provider(), key)))
+fn hash(hasher: &RandomState, family: &Family, name: &str) -> u64 {
+    hasher.hash_one((family, name))
 }

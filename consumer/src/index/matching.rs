@@ -4,10 +4,11 @@ use eso_relay::event::{Event, Match};
 
 use super::{
     Entry, Index,
-    lookup::{Family, Form, Posting},
+    lookup::{ANY, Family, Form, Posting, View},
+    stores::StoreEntry,
 };
 use crate::{
-    provider::{self, Provider},
+    provider::{Provider, Reading, Rules, Sought},
     target::Target,
 };
 
@@ -15,37 +16,58 @@ impl Index {
     /// Everyone whom the event means, each once. What an exact event costs depends on how many
     /// that are and on the distinct `find` patterns, not on how many objects there are.
     pub fn matching(&self, event: &Event) -> Vec<Target> {
-        let families = families(event);
         let mut found = Found {
             index: self,
             event,
             objects: Vec::new(),
         };
-        match &event.matches {
-            Match::Exact(keys) => {
-                for family in families.iter().flatten() {
-                    for key in keys.as_slice() {
-                        self.lookup.exact(family, key, |posting| found.add(posting));
-                    }
+        for (family, sought) in &readings(event) {
+            match &event.matches {
+                Match::Exact(_) => {
+                    self.lookup.candidates(family, sought, |posting| {
+                        found.verify(posting, family, sought);
+                    });
+                    self.lookup
+                        .finders(family, sought, |posting| found.add(posting));
                 }
+                Match::Prefix(_) => found.add_references(family, |rules, reading| {
+                    rules.reaches(reading, sought) && rules.is_below(reading, sought)
+                }),
+                Match::Scope => {
+                    found.add_references(family, |rules, reading| rules.reaches(reading, sought));
+                }
+                Match::All => found.add_references(family, |_, _| true),
             }
-            Match::Prefix(path) => found.add_references(&families, |entry, provider| {
-                entry.may_be_below(provider, path)
-            }),
-            // Attributes of the scope that a store does not tell do not exclude it.
-            Match::Scope => found.add_references(&families, |_, _| true),
-            Match::All => found.add_references(&[Some(Family::Any), None], |_, _| true),
         }
         found.into_targets()
     }
 }
 
-/// `generic` compares keys through every store. A provider's event means its own stores, and those
-/// of which we do not know what they are.
-fn families(event: &Event) -> [Option<Family>; 2] {
-    match Provider::of_event(&event.provider) {
-        None => [Some(Family::Any), None],
-        Some(provider) => [Some(Family::Of(provider)), Some(Family::Unknown)],
+/// What the event is about, as references of each family see it. `generic` compares keys through
+/// every store. A provider's event means its own stores, and those of which we do not know what
+/// they are.
+fn readings(event: &Event) -> Vec<(Family, Sought<'_>)> {
+    let providers = match Provider::of_event(&event.provider) {
+        Some(providers) if event.matches != Match::All => providers,
+        _ => return vec![(Family::Any, Provider::sought_anywhere(&[], event))],
+    };
+    let unknown = (
+        Family::Unknown,
+        Provider::sought_anywhere(&providers, event),
+    );
+    let known = providers.into_iter().map(|provider| {
+        let sought = provider.sought(event);
+        (Family::Of(provider), sought)
+    });
+    known.chain([unknown]).collect()
+}
+
+/// By which rules an event for the family reads references through the store; `None` when it does
+/// not mean the store.
+fn view<'v>(family: &Family, store: &'v StoreEntry) -> Option<&'v View> {
+    match family {
+        Family::Any => Some(&ANY),
+        family => Some(&store.view).filter(|view| view.family == *family),
     }
 }
 
@@ -73,25 +95,40 @@ impl Found<'_> {
         }
     }
 
+    /// Takes a candidate if one of its keys is meant indeed.
+    fn verify(&mut self, posting: Posting, family: &Family, sought: &Sought<'_>) {
+        let store = self.index.stores.get(posting.store);
+        let Some(view) = store.and_then(|store| view(family, store)) else {
+            return;
+        };
+        let rules = view.rules();
+        let reads = |reference: &Entry| match &reference.form {
+            Form::Key(key) => rules.reads(key, sought) && rules.reaches(&Reading::Key(key), sought),
+            Form::Find(_) => false,
+        };
+        if self.index.any_reference(posting, reads) {
+            self.add(posting);
+        }
+    }
+
     fn add_references(
         &mut self,
-        families: &[Option<Family>],
-        wanted: impl Fn(&Entry, Option<&Provider>) -> bool,
+        family: &Family,
+        wanted: impl Fn(&dyn Rules, &Reading<'_>) -> bool,
     ) {
         for (id, store) in self.index.stores.iter() {
-            let mut known = families.iter().flatten();
-            if !known.any(|family| *family == Family::Any || *family == store.family) {
+            let Some(view) = view(family, store) else {
                 continue;
-            }
+            };
+            let rules = view.rules();
             for user in &store.users {
-                let references = self.index.objects.get(*user).map(|user| &user.references);
-                let mut through = references.into_iter().flatten();
-                if through.any(|entry| entry.store == id && wanted(entry, store.family.provider()))
-                {
-                    self.add(Posting {
-                        object: *user,
-                        store: id,
-                    });
+                let posting = Posting {
+                    object: *user,
+                    store: id,
+                };
+                let wanted = |reference: &Entry| wanted(rules, &reference.form.reading());
+                if self.index.any_reference(posting, wanted) {
+                    self.add(posting);
                 }
             }
         }
@@ -107,18 +144,11 @@ impl Found<'_> {
     }
 }
 
-impl Entry {
-    /// Below the path, or the secret that has the path for its name.
-    fn may_be_below(&self, provider: Option<&Provider>, path: &str) -> bool {
-        match &self.form {
-            Form::Find(find) => find.may_overlap(provider, path),
-            Form::Key(key) => {
-                let folder = provider::canonical(provider, path).trim_end_matches('/');
-                let rest = provider::canonical(provider, key).strip_prefix(folder);
-                rest.is_some_and(|rest| {
-                    folder.is_empty() || rest.is_empty() || rest.starts_with('/')
-                })
-            }
-        }
+impl Index {
+    /// Of the object, through the store.
+    fn any_reference(&self, posting: Posting, wanted: impl Fn(&Entry) -> bool) -> bool {
+        let object = self.objects.get(posting.object);
+        let mut references = object.into_iter().flat_map(|object| &object.references);
+        references.any(|reference| reference.store == posting.store && wanted(reference))
     }
 }

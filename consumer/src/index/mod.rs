@@ -6,7 +6,6 @@ mod change;
 mod find;
 mod lookup;
 mod matching;
-mod regexp;
 mod slab;
 mod stores;
 
@@ -20,7 +19,7 @@ pub use self::change::{
 };
 use self::{
     find::Finds,
-    lookup::{Family, Lookup, Posting},
+    lookup::{ANY, Lookup, Posting, View},
     slab::Slab,
     stores::Stores,
 };
@@ -103,7 +102,7 @@ impl Index {
             Change::Deleted(target) => self.remove(&target).into_iter().collect(),
             Change::StoreApplied(store) => {
                 let id = self.stores.appear(store.name, self.generation);
-                self.refamily(id, store.provider.into());
+                self.reread(id, View::of_store(store.backend));
                 Vec::new()
             }
             Change::StoreDeleted(name) => {
@@ -193,7 +192,7 @@ impl Index {
 
     fn remove_store(&mut self, name: &StoreRef) {
         if let Some(id) = self.stores.vanish(name) {
-            self.refamily(id, Family::Unknown);
+            self.reread(id, View::of_store(None));
         }
     }
 
@@ -251,9 +250,9 @@ impl Index {
             .collect();
         for entry in &object.references {
             let posting = entry.posting(id);
-            self.lookup.add(&Family::Any, &entry.form, posting);
+            self.lookup.add(&ANY, &entry.form, posting);
             if let Some(store) = self.stores.get(entry.store) {
-                self.lookup.add(&store.family, &entry.form, posting);
+                self.lookup.add(&store.view, &entry.form, posting);
             }
         }
     }
@@ -266,9 +265,9 @@ impl Index {
         self.references -= references.len();
         for entry in &references {
             let posting = entry.posting(id);
-            self.lookup.remove(&Family::Any, &entry.form, posting);
+            self.lookup.remove(&ANY, &entry.form, posting);
             if let Some(store) = self.stores.get(entry.store) {
-                self.lookup.remove(&store.family, &entry.form, posting);
+                self.lookup.remove(&store.view, &entry.form, posting);
             }
         }
         for entry in references {
@@ -280,23 +279,27 @@ impl Index {
     }
 
     /// Reads the keys of all who use the store anew.
-    fn refamily(&mut self, store: u32, family: Family) {
+    fn reread(&mut self, store: u32, view: View) {
         let Some(entry) = self.stores.get(store) else {
             return;
         };
-        if entry.family != family {
+        if entry.view != view {
             for user in &entry.users {
-                let references = self.objects.get(*user).map(|user| &user.references);
-                for reference in references.into_iter().flatten() {
-                    if reference.store == store {
-                        let (form, posting) = (&reference.form, reference.posting(*user));
-                        self.lookup.remove(&entry.family, form, posting);
-                        self.lookup.add(&family, form, posting);
-                    }
+                let object = self.objects.get(*user);
+                let references = object.into_iter().flat_map(|object| &object.references);
+                let through = references.filter(|reference| reference.store == store);
+                // All are removed before the first is added: one may take the name of another.
+                for reference in through.clone() {
+                    let posting = reference.posting(*user);
+                    self.lookup.remove(&entry.view, &reference.form, posting);
+                }
+                for reference in through {
+                    let posting = reference.posting(*user);
+                    self.lookup.add(&view, &reference.form, posting);
                 }
             }
         }
-        self.stores.set_family(store, family);
+        self.stores.set_view(store, view);
     }
 
     fn report(&mut self, target: &Target, problems: Vec<String>) {

@@ -4,15 +4,14 @@ use std::collections::{HashMap, HashSet};
 
 use super::{
     change::{Listing, StoreRef},
-    lookup::Family,
+    lookup::View,
     slab::Slab,
 };
-use crate::provider::Provider;
 
 #[derive(Debug)]
 pub(super) struct StoreEntry {
     pub(super) name: StoreRef,
-    pub(super) family: Family,
+    pub(super) view: View,
     /// Objects with a reference through it.
     pub(super) users: HashSet<u32>,
     /// The listing that it was last part of; `None` when the store is not there.
@@ -79,9 +78,9 @@ impl Stores {
         Some(id)
     }
 
-    pub(super) fn set_family(&mut self, id: u32, family: Family) {
+    pub(super) fn set_view(&mut self, id: u32, view: View) {
         if let Some(store) = self.entries.get_mut(id) {
-            store.family = family;
+            store.view = view;
         }
         self.forget_if_unused(id);
     }
@@ -102,7 +101,7 @@ impl Stores {
         }
         let id = self.entries.insert(StoreEntry {
             name: name.clone(),
-            family: Family::Unknown,
+            view: View::of_store(None),
             users: HashSet::new(),
             seen: None,
         });
@@ -117,11 +116,5 @@ impl Stores {
         {
             self.ids.remove(&store.name);
         }
-    }
-}
-
-impl From<Option<Provider>> for Family {
-    fn from(provider: Option<Provider>) -> Self {
-        provider.map_or(Self::Unknown, Self::Of)
     }
 }

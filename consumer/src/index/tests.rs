@@ -1,4 +1,5 @@
 mod histories;
+mod providers;
 
 use eso_relay::{
     event::{Event, Keys},
@@ -6,7 +7,7 @@ use eso_relay::{
 };
 
 use super::*;
-use crate::provider::Provider;
+use crate::provider::Backend;
 
 fn store(namespace: &str, name: &str) -> StoreRef {
     StoreRef::Namespaced {
@@ -52,11 +53,15 @@ fn applied(target: &str, references: Vec<Reference>) -> Change {
     Change::Applied(secret(target, references))
 }
 
-fn provided(name: &StoreRef, provider: &str) -> Change {
+fn configured(name: &StoreRef, provider: &serde_json::Value) -> Change {
     Change::StoreApplied(Store {
         name: name.clone(),
-        provider: Some(Provider::named(provider)),
+        backend: Backend::of_store(provider),
     })
+}
+
+fn provided(name: &StoreRef, provider: &str) -> Change {
+    configured(name, &serde_json::json!({ provider: {} }))
 }
 
 fn index(changes: impl IntoIterator<Item = Change>) -> Index {
@@ -118,10 +123,9 @@ fn keys_match_as_in_the_first_release() {
     ] {
         for provider in [None, Some("akeyless"), Some("vault")] {
             let mut index = index([applied("n/x", vec![key(&any, reference)])]);
-            index.apply(Change::StoreApplied(Store {
-                name: any.clone(),
-                provider: provider.map(Provider::named),
-            }));
+            if let Some(provider) = provider {
+                index.apply(provided(&any, provider));
+            }
             let found = index.matching(&exact("generic", event)).len();
             assert_eq!(found == 1, matches, "{reference} {event} {provider:?}");
         }
@@ -236,11 +240,11 @@ fn a_find_matches_by_path_and_name_together() {
         (None, Some("[invalid"), "anything", true),
     ];
     for (path, regexp, name, matches) in cases {
-        let mut index = index([provided(&a, "akeyless"), provided(&v, "vault")]);
+        let mut index = index([provided(&a, "akeyless"), provided(&v, "conjur")]);
         index.apply(applied("n/a", vec![find(&a, path, regexp)]));
         index.apply(applied("n/v", vec![find(&v, path, regexp)]));
         let case = format!("{path:?} {regexp:?} {name}");
-        for provider in ["akeyless", "vault"] {
+        for provider in ["akeyless", "conjur"] {
             let found = index.matching(&exact(provider, name)).len();
             assert_eq!(found == 1, matches, "{provider} {case}");
         }

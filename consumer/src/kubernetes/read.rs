@@ -8,7 +8,7 @@ use tracing::warn;
 use super::object::Object;
 use crate::{
     index::{Change, ExternalSecret, FindSpec, Form, ListKind, Reference, Store, StoreRef},
-    provider::Provider,
+    provider::Backend,
     target::Target,
 };
 
@@ -20,7 +20,7 @@ pub(super) fn applied(kind: ListKind, object: &Object) -> Option<Change> {
         ListKind::SecretStores | ListKind::ClusterSecretStores => {
             Some(Change::StoreApplied(Store {
                 name: store(kind, object)?,
-                provider: Provider::of_store(&object.spec["provider"]),
+                backend: Backend::of_store(&object.spec["provider"]),
             }))
         }
     }

@@ -1,17 +1,32 @@
 //! Akeyless: a key is an item's full path (ESO `providers/v1/akeyless/akeyless.go`).
 
+use super::rules::{Pattern, Rules, Sought};
+
+pub(super) struct Akeyless;
+
 /// Akeyless finds an item with or without its leading slash.
 pub(super) fn canonical(key: &str) -> &str {
     key.trim_start_matches('/')
 }
 
-/// ESO puts a slash at either end of the path, so it means a folder (ESO `akeyless_api.go`).
-pub(super) fn is_below(path: &str, key: &str) -> bool {
+/// ESO puts a slash at either end of the path, so it means a folder (ESO `akeyless.go`,
+/// `GetAllSecrets`).
+fn is_in(path: &str, key: &str) -> bool {
     let folder = path.trim_matches('/');
-    folder.is_empty()
-        || canonical(key)
-            .strip_prefix(folder)
-            .is_some_and(|rest| rest.starts_with('/'))
+    let rest = canonical(key).strip_prefix(folder);
+    folder.is_empty() || rest.is_some_and(|rest| rest.starts_with('/'))
+}
+
+impl Rules for Akeyless {
+    fn names(&self, key: &str, name: &mut dyn FnMut(&str)) {
+        name(canonical(key));
+    }
+
+    fn finds(&self, pattern: &Pattern<'_>, sought: &Sought<'_>) -> bool {
+        let path = pattern.path.unwrap_or_default();
+        let mut names = sought.names.iter();
+        names.any(|name| is_in(path, name) && pattern.fits_slashed(name))
+    }
 }
 
 #[cfg(test)]
@@ -35,7 +50,7 @@ mod tests {
             ("/prod", "/production/db", false),
             ("/prod", "/prod", false),
         ] {
-            assert_eq!(is_below(path, key), below, "{path} {key}");
+            assert_eq!(is_in(path, key), below, "{path} {key}");
         }
     }
 }

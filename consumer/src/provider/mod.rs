@@ -2,73 +2,231 @@
 //! its own.
 
 mod akeyless;
+mod aws;
+mod azure;
+mod doppler;
+mod gcp;
 mod generic;
+mod gitlab;
+mod ibm;
+mod infisical;
+mod onepassword;
+mod pulumi;
+mod regexp;
+mod rules;
+mod vault;
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
-use eso_relay::{Slug, event::GENERIC};
+use eso_relay::{
+    Slug,
+    event::{Event, GENERIC},
+};
 use serde_json::Value;
 
-/// What stands behind a store: the one key of `spec.provider` (ESO `secretstore_types.go`).
+use self::rules::Scope;
+pub(crate) use self::{
+    regexp::Regexp,
+    rules::{Pattern, Reading, Rules, Sought},
+};
+
+/// Whose keys these are: an event's, and those of references through its stores.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Provider {
     Akeyless,
+    SecretsManager,
+    ParameterStore,
+    /// Vault and `OpenBao`: ESO's provider for either reads from both.
+    Vault,
+    Gcp,
+    Azure,
+    Doppler,
+    Infisical,
+    /// By Connect and by the SDK.
+    OnePassword,
+    Gitlab,
+    Ibm,
+    Pulumi,
     /// Any other provider of ESO's union. Keeps its name in the form of `plain`, so that an
     /// event of the same name means its stores.
     Other(Arc<str>),
 }
 
+/// What stands behind a store: the one key of `spec.provider` (ESO `secretstore_types.go`), with
+/// those of its settings that say which secrets a key means.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Backend {
+    Akeyless,
+    SecretsManager(aws::SecretsManager),
+    ParameterStore(aws::ParameterStore),
+    Vault(vault::Vault),
+    Gcp(gcp::Gcp),
+    Azure(azure::Azure),
+    Doppler(doppler::Doppler),
+    Infisical(infisical::Infisical),
+    OnePassword(onepassword::OnePassword),
+    Gitlab,
+    Ibm(ibm::Ibm),
+    Pulumi(pulumi::Pulumi),
+    Other(Arc<str>),
+}
+
 impl Provider {
-    /// By ESO's name of it, or by an event's.
-    pub fn named(name: &str) -> Self {
-        match plain(name) {
-            name if name == "akeyless" => Self::Akeyless,
-            name => Self::Other(name.into()),
+    /// Whose stores an event means; `None` for `generic`, which means every store.
+    pub(crate) fn of_event(provider: &Slug) -> Option<Vec<Self>> {
+        if provider.as_str() == GENERIC {
+            return None;
         }
+        let name = plain(provider.as_str());
+        Some(match name.as_str() {
+            "akeyless" => vec![Self::Akeyless],
+            "awssm" => vec![Self::SecretsManager],
+            "awsps" => vec![Self::ParameterStore],
+            "aws" => vec![
+                Self::SecretsManager,
+                Self::ParameterStore,
+                Self::Other(name.into()),
+            ],
+            "vault" | "openbao" => vec![Self::Vault],
+            "gcpsm" => vec![Self::Gcp],
+            "azurekv" => vec![Self::Azure],
+            "doppler" => vec![Self::Doppler],
+            "infisical" => vec![Self::Infisical],
+            "onepassword" | "onepasswordsdk" => vec![Self::OnePassword],
+            "gitlab" => vec![Self::Gitlab],
+            "ibm" => vec![Self::Ibm],
+            "pulumi" => vec![Self::Pulumi],
+            _ => vec![Self::Other(name.into())],
+        })
     }
 
+    /// What an event is about, to references through stores of this provider.
+    pub(crate) fn sought<'e>(&self, event: &'e Event) -> Sought<'e> {
+        sought(event, |key, scope, names| self.names(key, scope, names))
+    }
+
+    /// As [`Provider::sought`], to references through stores that are not known: whatever such a
+    /// store may call it.
+    pub(crate) fn sought_anywhere<'e>(providers: &[Self], event: &'e Event) -> Sought<'e> {
+        sought(event, |key, scope, names| {
+            names.push(generic::canonical(key).into());
+            for provider in providers {
+                provider.names(key, scope, names);
+                match provider {
+                    Self::Vault => {
+                        names.extend(vault::spellings(key, scope).into_iter().map(Cow::Owned));
+                    }
+                    Self::Azure => names.extend(azure::bare(key).map(Cow::Borrowed)),
+                    _ => {}
+                }
+            }
+        })
+    }
+
+    /// The canonical names of a key in an event. Those of a name are the name itself.
+    fn names<'e>(&self, key: &'e str, scope: Scope<'_>, names: &mut Vec<Cow<'e, str>>) {
+        match self {
+            Self::Akeyless => names.push(akeyless::canonical(key).into()),
+            Self::SecretsManager => aws::secret(key, scope, names),
+            Self::ParameterStore => aws::parameter(key, scope, names),
+            Self::Vault => vault::sought(key, scope, names),
+            Self::Gcp => gcp::sought(key, scope, names),
+            Self::Azure => azure::sought(key, scope, names),
+            Self::Infisical => infisical::sought(key, scope, names),
+            Self::OnePassword => onepassword::sought(key, scope, names),
+            Self::Gitlab => gitlab::sought(key, scope, names),
+            Self::Ibm => ibm::sought(key, scope, names),
+            Self::Doppler | Self::Pulumi => names.push(key.into()),
+            Self::Other(_) => names.push(generic::canonical(key).into()),
+        }
+    }
+}
+
+fn sought<'e>(
+    event: &'e Event,
+    read: impl Fn(&'e str, Scope<'e>, &mut Vec<Cow<'e, str>>),
+) -> Sought<'e> {
+    let (keys, scope) = (event.matches.keys(), Scope(&event.scope));
+    let mut names = Vec::with_capacity(keys.len());
+    for key in keys {
+        read(key, scope, &mut names);
+    }
+    names.sort_unstable();
+    names.dedup();
+    Sought { names, keys, scope }
+}
+
+impl Backend {
     /// From a store's `spec.provider`; `None` when that does not name exactly one provider.
     pub fn of_store(provider: &Value) -> Option<Self> {
         let provider = provider.as_object()?;
-        match provider.keys().next() {
-            Some(name) if provider.len() == 1 => Some(Self::named(name)),
-            _ => None,
+        let (name, spec) = provider.iter().next().filter(|_| provider.len() == 1)?;
+        let name = plain(name);
+        Some(match name.as_str() {
+            "akeyless" => Self::Akeyless,
+            "aws" => match spec["service"].as_str() {
+                None | Some("" | "SecretsManager") => {
+                    Self::SecretsManager(aws::SecretsManager::of(spec))
+                }
+                Some("ParameterStore") => Self::ParameterStore(aws::ParameterStore::of(spec)),
+                Some(_) => Self::Other(name.into()),
+            },
+            "vault" => Self::Vault(vault::Vault::of(spec)),
+            "openbao" => Self::Vault(vault::Vault::openbao(spec)),
+            "gcpsm" => Self::Gcp(gcp::Gcp::of(spec)),
+            "azurekv" => Self::Azure(azure::Azure::of(spec)),
+            "doppler" => Self::Doppler(doppler::Doppler::of(spec)),
+            "infisical" => Self::Infisical(infisical::Infisical::of(spec)),
+            "onepassword" => Self::OnePassword(onepassword::OnePassword::connect()),
+            "onepasswordsdk" => Self::OnePassword(onepassword::OnePassword::sdk(spec)),
+            "gitlab" => Self::Gitlab,
+            "ibm" => Self::Ibm(ibm::Ibm::of(spec)),
+            "pulumi" => Self::Pulumi(pulumi::Pulumi::of(spec)),
+            _ => Self::Other(name.into()),
+        })
+    }
+
+    /// Whose events mean references through the store.
+    pub fn provider(&self) -> Provider {
+        match self {
+            Self::Akeyless => Provider::Akeyless,
+            Self::SecretsManager(_) => Provider::SecretsManager,
+            Self::ParameterStore(_) => Provider::ParameterStore,
+            Self::Vault(_) => Provider::Vault,
+            Self::Gcp(_) => Provider::Gcp,
+            Self::Azure(_) => Provider::Azure,
+            Self::Doppler(_) => Provider::Doppler,
+            Self::Infisical(_) => Provider::Infisical,
+            Self::OnePassword(_) => Provider::OnePassword,
+            Self::Gitlab => Provider::Gitlab,
+            Self::Ibm(_) => Provider::Ibm,
+            Self::Pulumi(_) => Provider::Pulumi,
+            Self::Other(name) => Provider::Other(Arc::clone(name)),
         }
     }
 
-    /// Whose stores an event means; `None` for `generic`, which means every store.
-    pub fn of_event(provider: &Slug) -> Option<Self> {
-        (provider.as_str() != GENERIC).then(|| Self::named(provider.as_str()))
-    }
-
-    /// The one form of all the ways to write a key. Taking the form of a form changes nothing.
-    pub fn canonical<'k>(&self, key: &'k str) -> &'k str {
+    fn rules(&self) -> &dyn Rules {
         match self {
-            Self::Akeyless => akeyless::canonical(key),
-            Self::Other(_) => generic::canonical(key),
-        }
-    }
-
-    /// Whether `dataFrom[].find.path` takes in the secret of this key.
-    pub fn is_below(&self, path: &str, key: &str) -> bool {
-        match self {
-            Self::Akeyless => akeyless::is_below(path, key),
-            Self::Other(_) => generic::is_below(path, key),
+            Self::Akeyless => &akeyless::Akeyless,
+            Self::SecretsManager(rules) => rules,
+            Self::ParameterStore(rules) => rules,
+            Self::Vault(rules) => rules,
+            Self::Gcp(rules) => rules,
+            Self::Azure(rules) => rules,
+            Self::Doppler(rules) => rules,
+            Self::Infisical(rules) => rules,
+            Self::OnePassword(rules) => rules,
+            Self::Gitlab => &gitlab::Gitlab,
+            Self::Ibm(rules) => rules,
+            Self::Pulumi(rules) => rules,
+            Self::Other(_) => &generic::Generic,
         }
     }
 }
 
-/// The form of a key whose provider is unknown or does not matter.
-pub(crate) fn canonical<'k>(provider: Option<&Provider>, key: &'k str) -> &'k str {
-    provider.map_or_else(|| generic::canonical(key), |known| known.canonical(key))
-}
-
-/// As [`Provider::is_below`], for a provider that is unknown or does not matter.
-pub(crate) fn is_below(provider: Option<&Provider>, path: &str, key: &str) -> bool {
-    provider.map_or_else(
-        || generic::is_below(path, key),
-        |known| known.is_below(path, key),
-    )
+/// The rules of a store, or those for a store that is unknown or does not matter.
+pub(crate) fn rules(backend: Option<&Backend>) -> &dyn Rules {
+    backend.map_or(&generic::Generic, Backend::rules)
 }
 
 /// ESO writes `azurekv` and `onepasswordSDK` where an event, whose provider is a slug, may say
@@ -81,48 +239,4 @@ fn plain(name: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_store_has_the_provider_that_its_spec_names() {
-        let cases = [
-            (json!({"akeyless": {"x": 1}}), Some(Provider::Akeyless)),
-            (json!({"vault": {}}), Some(Provider::Other("vault".into()))),
-            (json!({"vault": {}, "aws": {}}), None),
-            (json!({}), None),
-            (json!("akeyless"), None),
-            (Value::Null, None),
-        ];
-        for (spec, provider) in cases {
-            assert_eq!(Provider::of_store(&spec), provider, "{spec}");
-        }
-    }
-
-    #[test]
-    fn an_event_and_a_store_mean_the_same_provider_however_it_is_spelt() {
-        for (event, eso) in [
-            ("akeyless", "akeyless"),
-            ("azure-kv", "azurekv"),
-            ("gcp-sm", "gcpsm"),
-            ("onepassword-sdk", "onepasswordSDK"),
-        ] {
-            let event = Provider::of_event(&event.parse().unwrap());
-            assert_eq!(event, Provider::of_store(&json!({ eso: {} })), "{eso}");
-        }
-        assert_eq!(Provider::of_event(&"generic".parse().unwrap()), None);
-    }
-
-    proptest! {
-        #[test]
-        fn the_canonical_form_of_a_canonical_form_is_itself(key in "[/a-c]{0,8}") {
-            for provider in [Provider::Akeyless, Provider::named("vault")] {
-                let form = provider.canonical(&key);
-                prop_assert_eq!(provider.canonical(form), form);
-            }
-        }
-    }
-}
+mod tests;

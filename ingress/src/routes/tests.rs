@@ -1,6 +1,10 @@
+mod fail_open;
+mod preflight;
+mod sns;
+
 use std::sync::{Mutex, PoisonError};
 
-use axum::http::{Method, header};
+use axum::http::{HeaderValue, Method, header};
 use futures::stream;
 use http_body_util::BodyExt as _;
 use prometheus_client::{encoding::text::encode, registry::Registry};
@@ -10,6 +14,7 @@ use tower::ServiceExt as _;
 use super::*;
 use crate::{
     body::Limits,
+    outgoing::OutgoingConfig,
     verify::{Basic, Credentials, Scheme},
 };
 
@@ -43,21 +48,52 @@ fn seed() -> Source {
     Source::seed(Scheme::Basic(Basic::new("eso".to_owned(), password)))
 }
 
+/// Its sender stops working unless it is told 2xx.
+fn fail_open() -> Source {
+    let mut source = seed();
+    source.name = "bao".parse().unwrap();
+    source.fail_open = true;
+    source
+}
+
 fn ingress(fault: Option<PublishError>) -> Tested {
+    let sources = [("prod", seed()), ("bao", fail_open())];
+    serving(
+        sources
+            .into_iter()
+            .map(|(name, source)| (name.parse().unwrap(), source))
+            .collect(),
+        fault,
+    )
+}
+
+fn serving(sources: BTreeMap<Slug, Source>, fault: Option<PublishError>) -> Tested {
+    let outgoing = Outgoing::new(&OutgoingConfig::default()).unwrap();
+    calling(sources, outgoing, fault, 1000)
+}
+
+/// With bodies of so many bytes at most.
+fn calling(
+    sources: BTreeMap<Slug, Source>,
+    outgoing: Outgoing,
+    fault: Option<PublishError>,
+    body: usize,
+) -> Tested {
     let recorder = Recorder {
         fault,
         ..Recorder::default()
     };
     let mut registry = Registry::default();
     let router = router(Ingress {
-        sources: Arc::new(BTreeMap::from([("prod".parse().unwrap(), seed())])),
+        sources: Arc::new(sources),
         webhook: Some(Arc::new(seed())),
         publisher: recorder.clone(),
         budget: Budget::new(Limits {
-            body: 1000,
-            total: 1500,
+            body,
+            total: body * 3 / 2,
             time: std::time::Duration::from_secs(10),
         }),
+        outgoing,
         metrics: Metrics::register(&mut registry),
     });
     Tested {
@@ -288,6 +324,12 @@ async fn the_senders_trace_goes_on_in_the_event() {
     assert!(events[1].traceparent.is_some() && events[1].traceparent != events[0].traceparent);
 }
 
+fn metrics(tested: &Tested) -> String {
+    let mut text = String::new();
+    encode(&mut text, &tested.registry).unwrap();
+    text
+}
+
 #[tokio::test]
 async fn unknown_sources_leave_no_label_behind() {
     let tested = ingress(None);
@@ -297,8 +339,7 @@ async fn unknown_sources_leave_no_label_behind() {
     )
     .await;
     send(&tested, hook(GOOD)).await;
-    let mut text = String::new();
-    encode(&mut text, &tested.registry).unwrap();
+    let text = metrics(&tested);
     assert!(
         text.contains(r#"webhooks_total{source="-",result="not_found"} 1"#),
         "{text}"

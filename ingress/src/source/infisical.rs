@@ -1,7 +1,64 @@
-//! infisical.
+//! Infisical: <https://infisical.com/docs/documentation/platform/webhooks>.
+//!
+//! An event tells the folder that changed, not the secret. It has no id, and is never sent again.
+//! Who changed it, which may be an e-mail address, is not read.
 
-use super::{DecodeError, Decoded, config::Projects, malformed};
+use eso_relay::event::Operation;
+use serde::Deserialize;
 
-pub(super) fn decode(_projects: &Projects, _body: &[u8]) -> Result<Decoded, DecodeError> {
-    Err(malformed("unread"))
+use super::{
+    Change, DecodeError, Decoded, Element, Irrelevant,
+    config::Projects,
+    generic,
+    json::{Scalar, fields, part, whole},
+    malformed,
+    scope::{attribute, scope},
+};
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Delivery {
+    event: Scalar,
+    timestamp: Scalar,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Place {
+    project_id: Scalar,
+    workspace_id: Scalar,
+    project_name: Scalar,
+    environment: Scalar,
+    secret_path: Scalar,
+}
+
+/// `projects`: the event's project → its slug, which is what stores name.
+pub(super) fn decode(projects: &Projects, body: &[u8]) -> Result<Decoded, DecodeError> {
+    let body = whole(body)?;
+    let Delivery { event, timestamp } = fields(body, "the body")?;
+    let kind = event.required("event")?;
+    match kind.as_str() {
+        "secrets.modified" => {}
+        "test" => return Ok(Decoded::one(Element::Ignored(Irrelevant::Test))),
+        _ => return Ok(Decoded::one(Element::Ignored(Irrelevant::Type))),
+    }
+    let project = part(body, "project").ok_or_else(|| malformed("project is missing"))?;
+    let place: Place = fields(project, "project")?;
+    // No name of these is the slug: where none is configured the project is unknown.
+    let names = [place.project_id, place.workspace_id, place.project_name];
+    let slug = names.iter().find_map(|name| match name {
+        Scalar::Text(name) => projects.get(name).cloned(),
+        Scalar::Missing | Scalar::Other => None,
+    });
+    let environment = attribute(place.environment, "project.environment")?;
+    let environment = environment.ok_or_else(|| malformed("project.environment is missing"))?;
+    let mut change = Change::in_scope(scope([
+        ("project", slug),
+        ("environment", Some(environment)),
+        ("path", attribute(place.secret_path, "project.secretPath")?),
+    ]));
+    change.origin.kind = Some(kind);
+    change.operation = Operation::Updated;
+    change.time = generic::time(&timestamp);
+    Ok(Decoded::one(change.into()))
 }

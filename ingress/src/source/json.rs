@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeOwned, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
+    de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::value::RawValue;
 
@@ -22,6 +22,14 @@ pub(super) enum Scalar {
 }
 
 impl Scalar {
+    /// The other one when this is missing or null.
+    pub(super) fn or(self, other: Self) -> Self {
+        match self {
+            Self::Missing => other,
+            found => found,
+        }
+    }
+
     /// `None` when it is missing or null.
     pub(super) fn optional(self, at: &str) -> Result<Option<String>, DecodeError> {
         match self {
@@ -99,10 +107,14 @@ pub(super) enum Shape<'a> {
 
 /// The whole of a body; an error when any part of it is not JSON.
 pub(super) fn whole(body: &[u8]) -> Result<&RawValue, DecodeError> {
-    serde_json::from_slice(body).map_err(|error| DecodeError::NotJson {
+    serde_json::from_slice(body).map_err(|error| not_json(&error))
+}
+
+fn not_json(error: &serde_json::Error) -> DecodeError {
+    DecodeError::NotJson {
         line: error.line(),
         column: error.column(),
-    })
+    }
 }
 
 pub(super) fn shape(json: &RawValue) -> Shape<'_> {
@@ -126,10 +138,42 @@ pub(super) fn elements(json: &RawValue) -> Result<Vec<&RawValue>, DecodeError> {
     }
 }
 
+/// The elements of a body of JSON texts one after the other, each an object or an array of objects.
+pub(super) fn lines(body: &[u8]) -> Result<Vec<&RawValue>, DecodeError> {
+    let mut found = Vec::new();
+    for text in serde_json::Deserializer::from_slice(body).into_iter() {
+        found.extend(elements(text.map_err(|error| not_json(&error))?)?);
+        if found.len() > MAX_ELEMENTS {
+            return Err(DecodeError::TooMany(found.len()));
+        }
+    }
+    Ok(found)
+}
+
+/// What an object has at a field; `None` for null, and when `json` is no object.
+pub(super) fn part<'a>(json: &'a RawValue, field: &str) -> Option<&'a RawValue> {
+    match shape(json) {
+        Shape::Object(mut object) => object.remove(field).filter(|part| part.get() != "null"),
+        Shape::Array(_) | Shape::Scalar => None,
+    }
+}
+
+/// The same of a whole body, which is scanned only once where it is an array.
+pub(super) fn whole_elements(body: &[u8]) -> Result<Vec<&RawValue>, DecodeError> {
+    match serde_json::from_slice::<Vec<&RawValue>>(body) {
+        Ok(elements) if elements.len() > MAX_ELEMENTS => Err(DecodeError::TooMany(elements.len())),
+        Ok(elements) => Ok(elements),
+        Err(_) => elements(whole(body)?),
+    }
+}
+
 /// Reads the fields that `T` names out of an object and skips the others.
 ///
 /// `at`: the place in the body, for the message. serde's own text can quote the payload.
-pub(super) fn fields<T: DeserializeOwned>(json: &RawValue, at: &str) -> Result<T, DecodeError> {
+pub(super) fn fields<'a, T: Deserialize<'a>>(
+    json: &'a RawValue,
+    at: &str,
+) -> Result<T, DecodeError> {
     if !json.get().starts_with('{') {
         return Err(malformed(format!("{at} is not an object")));
     }

@@ -19,10 +19,14 @@ mod gitlab;
 mod ibm_secrets_manager;
 mod infisical;
 mod json;
+mod mapping;
+mod meaning;
 mod pointer;
 mod pulumi_esc;
+mod scope;
 mod seed;
 mod standard_webhooks;
+mod vault;
 mod vault_audit;
 mod vault_events;
 
@@ -38,13 +42,15 @@ use jiff::Timestamp;
 
 use self::element::{Body, Change, Decoded, Element, checked_id, checked_type};
 pub use self::{
-    config::{
-        FormatName, MappingConfig, OneOrMany, Projects, SourceConfig, StoreConfig, TargetConfig,
-    },
+    config::{FormatName, Projects, SourceConfig, StoreConfig, TargetConfig},
     element::{Handshake, Irrelevant},
+    mapping::{MappingConfig, MatchConfig, MatchKind, OneOrMany},
     pointer::Pointer,
 };
-use crate::verify::{Scheme, Verified};
+use crate::{
+    preflight::Origins,
+    verify::{Scheme, Verified},
+};
 
 /// The most elements of one body; an Akeyless runner that forwards once a day stays below.
 const MAX_ELEMENTS: usize = 10_000;
@@ -132,6 +138,15 @@ impl Source {
         }
     }
 
+    /// Whose question by an OPTIONS request is answered; `None` where the format knows no such thing.
+    pub fn origins(&self) -> Option<Origins> {
+        match &self.format {
+            Format::AzureEventGrid => Some(Origins::Only("eventgrid.azure.net")),
+            Format::CloudEvents(_) => Some(Origins::Any),
+            _ => None,
+        }
+    }
+
     /// All events of the body, or none: one malformed element refuses the whole.
     pub fn decode(&self, body: &Verified, delivery: &Delivery<'_>) -> Result<Content, DecodeError> {
         let decoded = match self.format.decode(delivery.headers, body.bytes())? {
@@ -207,15 +222,15 @@ impl Format {
             Self::CloudEvents(mapping) => mapping.decode(headers, body)?,
             Self::Doppler(payload) => payload.decode(body)?,
             Self::GcpPubsub(projects) => gcp_pubsub::decode(projects, headers, body)?,
-            Self::Generic(mapping) => mapping.decode(generic::Envelope::default(), body)?,
-            Self::Github(mapping) => mapping.decode(github::envelope(headers)?, body)?,
-            Self::Gitlab(mapping) => mapping.decode(gitlab::envelope(headers)?, body)?,
+            Self::Generic(mapping) => mapping.decode(&generic::Envelope::default(), body)?,
+            Self::Github(mapping) => mapping.decode(&github::envelope(headers)?, body)?,
+            Self::Gitlab(mapping) => mapping.decode(&gitlab::envelope(headers)?, body)?,
             Self::IbmSecretsManager => ibm_secrets_manager::decode(body)?,
             Self::Infisical(projects) => infisical::decode(projects, body)?,
             Self::PulumiEsc => pulumi_esc::decode(headers, body)?,
             Self::Seed => seed::decode(body)?,
             Self::StandardWebhooks(mapping) => {
-                mapping.decode(standard_webhooks::envelope(headers)?, body)?
+                mapping.decode(&standard_webhooks::envelope(headers, body)?, body)?
             }
             Self::VaultAudit => vault_audit::decode(body)?,
             Self::VaultEvents => vault_events::decode(body)?,
@@ -237,6 +252,16 @@ fn fresh_id(received_at: Timestamp) -> String {
 fn slug(name: &'static str) -> Slug {
     // OK because each of the few names is a slug, as a test of every format shows.
     name.parse().expect("a slug")
+}
+
+impl DecodeError {
+    /// The same, of something in that place of the body.
+    fn within(self, place: &str) -> Self {
+        match self {
+            Self::Malformed(what) => Self::Malformed(format!("{place}: {what}")),
+            other => other,
+        }
+    }
 }
 
 fn malformed(what: impl Into<String>) -> DecodeError {

@@ -1,9 +1,75 @@
-//! pulumi_esc.
+//! Pulumi ESC: <https://www.pulumi.com/docs/esc/concepts/webhooks/>.
+//!
+//! What happened stands in the headers, where in the body. An event tells the environment that has
+//! other values, not the property.
 
+use eso_relay::event::Operation;
 use http::HeaderMap;
+use serde::Deserialize;
 
-use super::{DecodeError, Decoded, malformed};
+use super::{
+    Change, DecodeError, Decoded, Element, Irrelevant, checked_id,
+    json::{Scalar, fields, part, whole},
+    malformed,
+    scope::{attribute, scope},
+};
 
-pub(super) fn decode(_headers: &HeaderMap, _body: &[u8]) -> Result<Decoded, DecodeError> {
-    Err(malformed("unread"))
+const ID: &str = "Pulumi-Webhook-ID";
+const KIND: &str = "Pulumi-Webhook-Kind";
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Delivery {
+    project_name: Scalar,
+    environment_name: Scalar,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Organization {
+    github_login: Scalar,
+    name: Scalar,
+}
+
+pub(super) fn decode(headers: &HeaderMap, body: &[u8]) -> Result<Decoded, DecodeError> {
+    let kind = header(headers, KIND).required(KIND)?;
+    match kind.as_str() {
+        "environment_revision" | "imported_environment_changed" => {}
+        "ping" | "test" => return Ok(Decoded::one(Element::Ignored(Irrelevant::Test))),
+        _ => return Ok(Decoded::one(Element::Ignored(Irrelevant::Type))),
+    }
+    let id = header(headers, ID).optional(ID)?;
+    let id = id.map(|id| checked_id(id, ID)).transpose()?;
+    let body = whole(body)?;
+    let delivery: Delivery = fields(body, "the body")?;
+    let organization: Organization = match part(body, "organization") {
+        Some(organization) => fields(organization, "organization")?,
+        None => Organization::default(),
+    };
+    // The login is the name in addresses, whatever the organization's members come from, and what
+    // stores name; `name` is for display, as "Crazy Adventures" of `crazy-adventures`.
+    let login = attribute(organization.github_login, "organization.githubLogin")?;
+    let organization = match login {
+        Some(login) => Some(login),
+        None => attribute(organization.name, "organization.name")?,
+    };
+    let environment = attribute(delivery.environment_name, "environmentName")?;
+    let environment = environment.ok_or_else(|| malformed("environmentName is missing"))?;
+    let mut change = Change::in_scope(scope([
+        ("organization", organization),
+        ("project", attribute(delivery.project_name, "projectName")?),
+        ("environment", Some(environment)),
+    ]))
+    .identified(id);
+    change.origin.kind = Some(kind);
+    change.operation = Operation::Updated;
+    Ok(Decoded::one(change.into()))
+}
+
+fn header(headers: &HeaderMap, name: &str) -> Scalar {
+    match headers.get(name).map(|value| value.to_str()) {
+        Some(Ok(value)) => Scalar::Text(value.to_owned()),
+        Some(Err(_)) => Scalar::Other,
+        None => Scalar::Missing,
+    }
 }

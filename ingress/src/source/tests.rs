@@ -1,7 +1,23 @@
+mod aws_eventbridge;
+mod aws_sns;
+mod azure_event_grid;
+mod cloudevents;
+mod doppler;
+mod gcp_pubsub;
+mod generic;
+mod github;
+mod gitlab;
+mod ibm_secrets_manager;
+mod infisical;
 mod kit;
+mod mapping;
 mod properties;
+mod pulumi_esc;
+mod standard_webhooks;
+mod vault_audit;
+mod vault_events;
 
-use eso_relay::event::Match;
+use eso_relay::event::{Match, Operation};
 use serde_json::{Value, json};
 
 pub(crate) use self::kit::source;

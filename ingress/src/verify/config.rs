@@ -1,11 +1,16 @@
 //! The `auth:` section of a source: one scheme, or several.
 
 use eso_relay::config::{ConfigError, SecretFiles};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Basic, Bearer, Credentials, HeaderConfig, HmacConfig, MtlsConfig, Scheme};
+use super::{
+    Basic, Bearer, Credentials, HeaderConfig, HmacConfig, JwtConfig, MtlsConfig, Scheme, SnsConfig,
+    StandardWebhooksConfig, written,
+};
+use crate::outgoing::Outgoing;
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AuthConfig {
     /// Everybody who reaches the port may send; announced at every start.
@@ -14,15 +19,19 @@ pub enum AuthConfig {
     Bearer(BearerConfig),
     Header(HeaderConfig),
     HmacSha256(HmacConfig),
+    Jwt(JwtConfig),
     Mtls(MtlsConfig),
+    StandardWebhooks(StandardWebhooksConfig),
+    /// `auth: sns` has its defaults.
+    Sns(SnsConfig),
     /// All of them must hold.
-    All(Vec<AuthConfig>),
+    All(#[serde(deserialize_with = "written::several")] Vec<AuthConfig>),
     /// One of them must hold.
-    Any(Vec<AuthConfig>),
+    Any(#[serde(deserialize_with = "written::several")] Vec<AuthConfig>),
 }
 
 /// HTTP Basic (RFC 7617).
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BasicConfig {
     pub username: String,
@@ -31,7 +40,7 @@ pub struct BasicConfig {
 }
 
 /// A bearer token (RFC 6750), as plain text in its file and in the header.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BearerConfig {
     /// One file or several; the token of each is valid.
@@ -40,14 +49,15 @@ pub struct BearerConfig {
 
 impl AuthConfig {
     /// Reads the secrets. A missing or empty file is an error, never an open door.
-    pub fn open(&self) -> Result<Scheme, ConfigError> {
+    /// What a scheme has to fetch is fetched later, through `outgoing`: it may be out of reach.
+    pub fn open(&self, outgoing: &Outgoing) -> Result<Scheme, ConfigError> {
         let several = |several: &[Self], name: &str| {
             if several.is_empty() {
                 return Err(ConfigError::Invalid(format!(
                     "auth.{name} is empty: list the schemes, or write `auth: none`"
                 )));
             }
-            several.iter().map(Self::open).collect()
+            several.iter().map(|one| one.open(outgoing)).collect()
         };
         Ok(match self {
             Self::None => Scheme::None,
@@ -65,7 +75,10 @@ impl AuthConfig {
             }),
             Self::Header(config) => Scheme::Header(config.open()?),
             Self::HmacSha256(config) => Scheme::Hmac(config.open()?),
+            Self::Jwt(config) => Scheme::Jwt(config.open(outgoing)?),
             Self::Mtls(config) => Scheme::Mtls(config.open()?),
+            Self::StandardWebhooks(config) => Scheme::StandardWebhooks(config.open()?),
+            Self::Sns(config) => Scheme::Sns(config.open(outgoing)),
             Self::All(schemes) => Scheme::All(several(schemes, "all")?),
             Self::Any(schemes) => Scheme::Any(several(schemes, "any")?),
         })
@@ -76,6 +89,15 @@ impl AuthConfig {
         match self {
             Self::Mtls(_) => true,
             Self::All(schemes) | Self::Any(schemes) => schemes.iter().any(Self::needs_client_ca),
+            _ => false,
+        }
+    }
+
+    /// Whether a signature of Amazon SNS may be all that a sender shows.
+    pub fn takes_sns(&self) -> bool {
+        match self {
+            Self::Sns(_) => true,
+            Self::All(schemes) | Self::Any(schemes) => schemes.iter().any(Self::takes_sns),
             _ => false,
         }
     }

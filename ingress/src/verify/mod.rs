@@ -10,7 +10,13 @@ mod config;
 mod credentials;
 mod header;
 mod hmac;
+pub mod jwt;
 mod mtls;
+pub(crate) mod sns;
+mod standard_webhooks;
+pub(crate) mod written;
+
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -23,11 +29,18 @@ pub use self::{
     config::{AuthConfig, BasicConfig, BearerConfig},
     credentials::{Credentials, Refresh},
     header::{Header, HeaderConfig},
-    hmac::{Encoding, Hmac, HmacConfig},
+    hmac::{Algorithm, Encoding, Hmac, HmacConfig, Preset},
+    jwt::{Jwt, JwtConfig},
     mtls::{Mtls, MtlsConfig},
+    sns::{Sns, SnsConfig},
+    standard_webhooks::{StandardWebhooks, StandardWebhooksConfig},
 };
 
+pub(crate) use self::standard_webhooks::prefix as standard_webhooks_prefix;
 use crate::tls::ClientCertificate;
+
+/// How far the clock of a sender that signs the time may be from ours, by default.
+const TOLERANCE: Duration = Duration::from_secs(300);
 
 /// How a source proves itself. One file per scheme.
 pub enum Scheme {
@@ -37,7 +50,10 @@ pub enum Scheme {
     Bearer(Bearer),
     Header(Header),
     Hmac(Hmac),
+    Jwt(Jwt),
     Mtls(Mtls),
+    StandardWebhooks(StandardWebhooks),
+    Sns(Sns),
     /// Every one of them holds.
     All(Vec<Scheme>),
     /// At least one of them holds.
@@ -61,8 +77,11 @@ pub struct Admitted<'a>(Pending<'a>);
 enum Pending<'a> {
     Nothing,
     Hmac(hmac::Claim<'a>),
+    StandardWebhooks(standard_webhooks::Claim<'a>),
+    Sns(sns::Claim<'a>),
     All(Vec<Pending<'a>>),
-    Any(Vec<Pending<'a>>),
+    /// With what became of the schemes that failed already.
+    Any(Vec<Pending<'a>>, Refused),
 }
 
 /// The exact bytes of an authenticated request. Only [`Admitted::verify`] makes one.
@@ -84,6 +103,18 @@ pub enum Refused {
     Unavailable,
 }
 
+impl<'a> Request<'a> {
+    pub fn of(head: &'a http::request::Parts, now: Timestamp) -> Self {
+        let certificate = head.extensions.get::<Arc<ClientCertificate>>();
+        Self {
+            headers: &head.headers,
+            query: head.uri.query(),
+            certificate: certificate.map(Arc::as_ref),
+            now,
+        }
+    }
+}
+
 impl Scheme {
     /// Looks at all but the body, so that a stranger's body is never read.
     pub async fn admit<'a>(&'a self, request: &Request<'_>) -> Result<Admitted<'a>, Refused> {
@@ -96,8 +127,13 @@ impl Scheme {
             Self::Basic(basic) => basic.check(request.headers)?,
             Self::Bearer(bearer) => bearer.check(request.headers)?,
             Self::Header(header) => header.check(request)?,
+            Self::Jwt(jwt) => jwt.check(request.headers, request.now).await?,
             Self::Mtls(mtls) => mtls.check(request.certificate)?,
             Self::Hmac(hmac) => return Ok(Pending::Hmac(hmac.claim(request)?)),
+            Self::StandardWebhooks(webhooks) => {
+                return Ok(Pending::StandardWebhooks(webhooks.claim(request)?));
+            }
+            Self::Sns(sns) => return Ok(Pending::Sns(sns.claim(request)?)),
             Self::All(schemes) => {
                 let mut all = Vec::with_capacity(schemes.len());
                 for scheme in schemes {
@@ -116,7 +152,7 @@ impl Scheme {
                 return if any.is_empty() {
                     Err(refused)
                 } else {
-                    Ok(Pending::Any(any))
+                    Ok(Pending::Any(any, refused))
                 };
             }
         }
@@ -127,20 +163,27 @@ impl Scheme {
     pub fn challenge(&self) -> Option<&'static str> {
         match self {
             Self::Basic(_) => Some("Basic realm=\"eso-relay\", charset=\"UTF-8\""),
-            Self::Bearer(_) => Some("Bearer realm=\"eso-relay\""),
+            Self::Bearer(_) | Self::Jwt(_) => Some("Bearer realm=\"eso-relay\""),
             Self::All(schemes) | Self::Any(schemes) => schemes.iter().find_map(Self::challenge),
-            Self::None | Self::Header(_) | Self::Hmac(_) | Self::Mtls(_) => None,
+            Self::None
+            | Self::Header(_)
+            | Self::Hmac(_)
+            | Self::Mtls(_)
+            | Self::Sns(_)
+            | Self::StandardWebhooks(_) => None,
         }
     }
 
     /// Reads secrets again whose files have changed. Blocks on the file system.
     pub fn refresh(&self) -> Vec<Refresh> {
         match self {
-            Self::None | Self::Mtls(_) => Vec::new(),
+            Self::None | Self::Mtls(_) | Self::Sns(_) => Vec::new(),
+            Self::Jwt(jwt) => jwt.refresh().map(Refresh::Issuer).into_iter().collect(),
             Self::Basic(basic) => basic.passwords.refresh(),
             Self::Bearer(bearer) => bearer.tokens.refresh(),
             Self::Header(header) => header.values.refresh(),
             Self::Hmac(hmac) => hmac.secrets.refresh(),
+            Self::StandardWebhooks(webhooks) => webhooks.secrets.refresh(),
             Self::All(schemes) | Self::Any(schemes) => {
                 schemes.iter().flat_map(Self::refresh).collect()
             }
@@ -178,14 +221,16 @@ impl Pending<'_> {
         match self {
             Self::Nothing => Ok(()),
             Self::Hmac(claim) => Ok(claim.check(body)?),
+            Self::StandardWebhooks(claim) => Ok(claim.check(body)?),
+            Self::Sns(claim) => claim.check(body).await,
             Self::All(all) => {
                 for pending in all {
                     Box::pin(pending.holds(body)).await?;
                 }
                 Ok(())
             }
-            Self::Any(any) => {
-                let mut refused = Unauthorized.into();
+            Self::Any(any, refused) => {
+                let mut refused = *refused;
                 for pending in any {
                     match Box::pin(pending.holds(body)).await {
                         Ok(()) => return Ok(()),
@@ -208,6 +253,15 @@ impl Verified {
 fn equal(presented: &[u8], expected: &[u8]) -> bool {
     let key = Key::new(HMAC_SHA256, b"compare");
     verify(&key, expected, sign(&key, presented).as_ref()).is_ok()
+}
+
+/// Whether a signed time is near enough, so that an overheard request cannot be sent again later.
+fn recent(sent: Timestamp, now: Timestamp, tolerance: Duration) -> Result<(), Unauthorized> {
+    if now.duration_since(sent).unsigned_abs() <= tolerance {
+        Ok(())
+    } else {
+        Err(Unauthorized)
+    }
 }
 
 /// The single value of a header; a repeated one proves nothing.

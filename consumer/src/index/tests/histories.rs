@@ -1,8 +1,10 @@
 //! Whatever happened before, the index knows what it should.
 
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::*;
+use crate::{index::lookup::Family, provider::Provider};
 
 fn reference() -> impl Strategy<Value = Reference> {
     let store = prop_oneof![
@@ -22,18 +24,72 @@ fn reference() -> impl Strategy<Value = Reference> {
 
 fn change() -> impl Strategy<Value = Change> {
     let references = proptest::collection::vec(reference(), 0..4);
-    let provider = prop_oneof![Just("akeyless"), Just("vault")];
+    let settings = proptest::sample::select(vec![
+        json!({ "akeyless": {} }),
+        json!({ "conjur": {} }),
+        json!({ "aws": {} }),
+        json!({ "aws": { "prefix": "a" } }),
+        json!({ "vault": { "path": "a" } }),
+        json!({ "onepasswordSDK": {} }),
+    ]);
     prop_oneof![
         4 => ("[xyz]", references).prop_map(|(name, read)| applied(&format!("n/{name}"), read)),
         1 => "[xyz]".prop_map(|name| Change::Deleted(Target::new("n", &name))),
-        2 => ("[st]", provider).prop_map(|(name, provider)| provided(&cluster_store(&name), provider)),
+        2 => ("[st]", settings).prop_map(|(name, spec)| configured(&cluster_store(&name), &spec)),
         1 => "[st]".prop_map(|name| Change::StoreDeleted(cluster_store(&name))),
     ]
 }
 
+fn keys(change: &Change) -> Vec<String> {
+    let references = match change {
+        Change::Applied(object) => &object.references[..],
+        _ => &[],
+    };
+    let key = |reference: &Reference| match &reference.form {
+        Form::Key(key) => Some(key.clone()),
+        Form::Find(_) => None,
+    };
+    references.iter().filter_map(key).collect()
+}
+
+/// Of which object or store it speaks.
+fn subject(change: &Change) -> String {
+    match change {
+        Change::Applied(object) => object.target.to_string(),
+        Change::Deleted(target) => target.to_string(),
+        Change::StoreApplied(store) => store.name.name().to_owned(),
+        Change::StoreDeleted(name) => name.name().to_owned(),
+        _ => String::new(),
+    }
+}
+
 proptest! {
-    /// An event made from a reference always means it; and an index that has seen a history knows
-    /// what one knows that has seen only its end.
+    #[test]
+    fn an_index_knows_what_one_knows_that_has_seen_only_the_end(
+        history in proptest::collection::vec(change(), 0..16),
+        key in "/?[ab/]{1,4}",
+    ) {
+        let mut seen = std::collections::HashSet::new();
+        let end = history.iter().rev().filter(|change| seen.insert(subject(change)));
+        let fresh = index(end.cloned());
+        let keys: Vec<String> = history.iter().flat_map(keys).collect();
+        let index = index(history);
+        let mut matches = vec![Match::Prefix(key), Match::Scope];
+        for key in &keys {
+            for name in [key.clone(), format!("a{key}"), format!("a/data/{key}")] {
+                matches.push(Match::Exact(Keys::one(name).unwrap()));
+            }
+        }
+        for provider in ["generic", "akeyless", "conjur", "aws-sm", "vault", "onepassword"] {
+            for matches in &matches {
+                let event = event(provider, matches.clone());
+                let (known, expected) = (matching(&index, &event), matching(&fresh, &event));
+                prop_assert_eq!(known, expected, "{} {:?}", provider, matches);
+            }
+        }
+    }
+
+    /// An event made from a reference always means it, and nothing of a history stays behind.
     #[test]
     fn no_history_makes_the_index_miss_a_reference(
         history in proptest::collection::vec(change(), 0..12),
@@ -44,9 +100,10 @@ proptest! {
         for reference in &last {
             let Form::Key(key) = &reference.form else { continue };
             let id = index.stores.iter().find(|(_, store)| store.name == reference.store);
-            let provider = match id.and_then(|(_, store)| store.family.provider()) {
-                Some(Provider::Akeyless) => "akeyless",
-                Some(Provider::Other(_)) | None => "vault",
+            let provider = match id.map(|(_, store)| &store.view.family) {
+                Some(Family::Of(Provider::Akeyless)) => "akeyless",
+                Some(Family::Of(Provider::Other(_)) | Family::Unknown) => "conjur",
+                _ => "generic",
             };
             for provider in [provider, "generic"] {
                 let found = matching(&index, &exact(provider, key));

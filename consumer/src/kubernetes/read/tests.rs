@@ -136,10 +136,10 @@ fn a_store_is_read_with_its_provider() {
         "metadata": { "namespace": "team", "name": "s" }, "spec": { "provider": { "akeyless": {} } },
     });
     let provider = |kind| match applied(kind, &object(json.clone())) {
-        Some(Change::StoreApplied(store)) => (store.name.kind(), store.provider),
+        Some(Change::StoreApplied(store)) => (store.name.kind(), store.backend),
         other => panic!("{other:?}"),
     };
     for kind in [ListKind::SecretStores, ListKind::ClusterSecretStores] {
-        assert_eq!(provider(kind).1, Some(Provider::Akeyless));
+        assert_eq!(provider(kind).1, Some(Backend::Akeyless));
     }
 }

@@ -4,6 +4,7 @@ mod backlog;
 mod batch;
 mod burst;
 mod child;
+mod decode;
 mod events;
 mod http;
 mod ingress;
@@ -47,6 +48,8 @@ enum Line {
     Ingress,
     /// Events per second in large requests beside a raw publisher.
     Batch,
+    /// The largest request of Event Grid beside the mere parse of its JSON.
+    Decode,
     /// From the webhook to the patch beside its parts, measured alone.
     Latency,
     /// Draining a backlog beside a raw pull and ack.
@@ -105,6 +108,7 @@ async fn main() -> anyhow::Result<()> {
             let measures = match line {
                 Line::Ingress => ingress::measure(scale).await,
                 Line::Batch => batch::measure(scale).await,
+                Line::Decode => decode::measure(scale).await,
                 Line::Latency => latency::measure(scale).await,
                 Line::Backlog => backlog::measure(scale).await,
                 Line::Burst => burst::measure(scale, arguments.kubernetes).await,

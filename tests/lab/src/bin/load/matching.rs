@@ -5,7 +5,7 @@ use std::{hint::black_box, time::Instant};
 use eso_relay::Event;
 use eso_relay_consumer::{
     index::{Change, ExternalSecret, Form, Index, Reference, Store, StoreRef},
-    provider::Provider,
+    provider::Backend,
     target::Target,
 };
 
@@ -58,7 +58,7 @@ pub(crate) fn index(objects: usize) -> Index {
     for team in 0..50 {
         index.apply(Change::StoreApplied(Store {
             name: store(team),
-            provider: Some(Provider::Akeyless),
+            backend: Some(Backend::Akeyless),
         }));
     }
     for number in 0..objects {

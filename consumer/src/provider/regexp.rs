@@ -8,11 +8,11 @@ const SIZE_LIMIT: usize = 256 * 1024;
 
 /// An expression as somebody wrote it; `None` when only Go knows what it means.
 #[derive(Debug)]
-pub(super) struct Regexp(Option<Regex>);
+pub(crate) struct Regexp(Option<Regex>);
 
 impl Regexp {
     /// The error says why the expression will match everything.
-    pub(super) fn new(source: &str) -> (Self, Option<String>) {
+    pub(crate) fn new(source: &str) -> (Self, Option<String>) {
         if reads_differently(source) {
             let why = "Rust reads it differently from Go";
             return (Self(None), Some(why.to_owned()));
@@ -30,12 +30,20 @@ impl Regexp {
     }
 
     /// Unanchored, as Go's `MatchString`.
-    pub(super) fn may_match(&self, name: &str) -> bool {
+    pub(crate) fn may_match(&self, name: &str) -> bool {
         match &self.0 {
             // In bytes, `.` is a part of a letter that is not ASCII; in Go it is the whole.
             Some(regex) => !name.is_ascii() || regex.is_match(name.as_bytes()),
             None => true,
         }
+    }
+
+    /// Whether it may fit a name and not the same in small letters.
+    pub(super) fn minds_case(&self) -> bool {
+        let minds = |source: &str| {
+            source.contains("[^") || source.bytes().any(|letter| letter.is_ascii_uppercase())
+        };
+        self.0.as_ref().is_none_or(|regex| minds(regex.as_str()))
     }
 }
 

@@ -1,0 +1,182 @@
+//! AWS Secrets Manager and Parameter Store (ESO `providers/v1/aws/secretsmanager/secretsmanager.go`,
+//! `…/parameterstore/parameterstore.go`; which of both: `…/aws/provider.go`).
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use super::rules::{Pattern, Reading, Rules, Scope, Sought, agree, setting};
+
+/// What both services have in common.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Place {
+    region: Option<String>,
+    /// The spec does not name it, but a role is assumed in its own account.
+    account: Option<String>,
+    /// Put before every key.
+    prefix: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SecretsManager(Place);
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ParameterStore(Place);
+
+/// `arn:partition:service:region:account:resource`; of a role the region is empty.
+struct Arn<'a> {
+    region: Option<&'a str>,
+    account: Option<&'a str>,
+    resource: &'a str,
+}
+
+impl<'a> Arn<'a> {
+    fn of(text: &'a str) -> Option<Self> {
+        let mut parts = text.splitn(6, ':');
+        if parts.next() != Some("arn") {
+            return None;
+        }
+        let mut parts = parts.skip(2);
+        let mut part = || parts.next();
+        let (region, account, resource) = (part()?, part()?, part()?);
+        Some(Self {
+            region: Some(region).filter(|region| !region.is_empty()),
+            account: Some(account).filter(|account| !account.is_empty()),
+            resource,
+        })
+    }
+}
+
+impl Place {
+    fn of(spec: &Value) -> Self {
+        Self {
+            region: setting(spec, "region"),
+            // `additionalRoles` are assumed before `role`.
+            account: setting(spec, "role")
+                .and_then(|role| Arn::of(&role)?.account.map(str::to_owned)),
+            prefix: setting(spec, "prefix").unwrap_or_default(),
+        }
+    }
+
+    fn full<'k>(&self, key: &'k str) -> Cow<'k, str> {
+        match self.prefix.as_str() {
+            "" => Cow::Borrowed(key),
+            prefix => Cow::Owned(format!("{prefix}{key}")),
+        }
+    }
+
+    /// An ARN in a reference has a place of its own; so has one in an event that has no scope.
+    fn reaches(&self, reading: &Reading<'_>, sought: &Sought<'_>) -> bool {
+        let full = match reading {
+            Reading::Key(key) => self.full(key),
+            Reading::Find(_) => Cow::Borrowed(""),
+        };
+        let mine = Arn::of(&full);
+        let theirs = || sought.keys.iter().find_map(|key| Arn::of(key));
+        let region = mine.as_ref().and_then(|arn| arn.region);
+        let account = mine.as_ref().and_then(|arn| arn.account);
+        agree(
+            region.or(self.region.as_deref()),
+            (sought.scope.get("region")).or_else(|| theirs()?.region),
+        ) && agree(
+            account.or(self.account.as_deref()),
+            (sought.scope.get("account")).or_else(|| theirs()?.account),
+        )
+    }
+}
+
+impl SecretsManager {
+    pub(super) fn of(spec: &Value) -> Self {
+        Self(Place::of(spec))
+    }
+}
+
+/// A name; or of an ARN its name, with and without the tail of six that Secrets Manager appends.
+/// A partial ARN has no tail, and a name may end like one, so both readings count.
+fn secret_names(key: &str) -> [Option<&str>; 2] {
+    let Some(name) = Arn::of(key).and_then(|arn| arn.resource.strip_prefix("secret:")) else {
+        return [Some(key), None];
+    };
+    let tail = |(_, tail): &(&str, &str)| {
+        tail.len() == 6 && tail.bytes().all(|letter| letter.is_ascii_alphanumeric())
+    };
+    let stripped = name.rsplit_once('-').filter(tail).map(|(name, _)| name);
+    [Some(name), stripped]
+}
+
+pub(super) fn secret<'e>(key: &'e str, _: Scope<'_>, names: &mut Vec<Cow<'e, str>>) {
+    names.extend(secret_names(key).into_iter().flatten().map(Cow::Borrowed));
+}
+
+impl Rules for SecretsManager {
+    fn names(&self, key: &str, name: &mut dyn FnMut(&str)) {
+        for found in secret_names(&self.0.full(key)).into_iter().flatten() {
+            name(found);
+        }
+    }
+
+    fn reaches(&self, reading: &Reading<'_>, sought: &Sought<'_>) -> bool {
+        self.0.reaches(reading, sought)
+    }
+
+    /// `path` is a `name` filter: a prefix that takes case into account, or with `!` what has it
+    /// not (AWS `API_Filter`). Where ESO reads what it listed it puts the store's prefix before
+    /// the name once more (`fetchAndSet`).
+    fn finds(&self, pattern: &Pattern<'_>, sought: &Sought<'_>) -> bool {
+        let listed = |name: &str| {
+            let negated = pattern.path.is_some_and(|path| path.starts_with('!'));
+            (negated || pattern.starts(name)) && pattern.fits(name)
+        };
+        let mut names = sought.names.iter();
+        names.any(|name| listed(name) || name.strip_prefix(&self.0.prefix).is_some_and(listed))
+    }
+
+    fn root<'p>(&self, pattern: &Pattern<'p>) -> Option<&'p str> {
+        let path = pattern.path.unwrap_or_default();
+        (self.0.prefix.is_empty() && !path.starts_with('!')).then_some(path)
+    }
+}
+
+impl ParameterStore {
+    pub(super) fn of(spec: &Value) -> Self {
+        Self(Place::of(spec))
+    }
+}
+
+/// Without leading slash, which an ARN does not tell, and without `:version` or `:label`.
+fn parameter_name(key: &str) -> &str {
+    let name = Arn::of(key).and_then(|arn| arn.resource.strip_prefix("parameter"));
+    let name = name.unwrap_or(key);
+    let name = name.split_once(':').map_or(name, |(name, _)| name);
+    name.trim_start_matches('/')
+}
+
+pub(super) fn parameter<'e>(key: &'e str, _: Scope<'_>, names: &mut Vec<Cow<'e, str>>) {
+    names.push(Cow::Borrowed(parameter_name(key)));
+}
+
+impl Rules for ParameterStore {
+    fn names(&self, key: &str, name: &mut dyn FnMut(&str)) {
+        name(parameter_name(&self.0.full(key)));
+    }
+
+    fn reaches(&self, reading: &Reading<'_>, sought: &Sought<'_>) -> bool {
+        self.0.reaches(reading, sought)
+    }
+
+    /// `path` is a folder, `/` if none is given, with all that is below it (`findByName`).
+    fn finds(&self, pattern: &Pattern<'_>, sought: &Sought<'_>) -> bool {
+        let path = pattern.path.unwrap_or_default().trim_matches('/');
+        let below = |name: &str| {
+            path.is_empty()
+                || name
+                    .strip_prefix(path)
+                    .is_some_and(|rest| rest.starts_with('/'))
+        };
+        let mut names = sought.names.iter();
+        names.any(|name| below(name) && pattern.fits_slashed(name))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,203 @@
+//! What a provider has to say about its keys, and what of an event bears on that.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use super::regexp::Regexp;
+
+/// How references through a store with certain settings name secrets.
+///
+/// Looking up is in two steps, so that it does not depend on how many references there are: equal
+/// names make a candidate, and [`Rules::reaches`] with [`Rules::reads`] decide on it.
+pub(crate) trait Rules {
+    /// The names under which a reference is looked up, in the form of [`Sought::names`]: every
+    /// event about the secret that it reads has one of them.
+    fn names(&self, key: &str, name: &mut dyn FnMut(&str));
+
+    /// Whether the reference reads in the place (account, project, mount, …) that the event is
+    /// about. What one side does not know does not exclude.
+    fn reaches(&self, _: &Reading<'_>, _: &Sought<'_>) -> bool {
+        true
+    }
+
+    /// Whether a reference that reaches the place reads the event's secret.
+    fn reads(&self, key: &str, sought: &Sought<'_>) -> bool {
+        self.any_name(key, &|name| sought.names.iter().any(|other| other == name))
+    }
+
+    /// Whether a `find` that reaches the place may find the event's secret.
+    fn finds(&self, _: &Pattern<'_>, _: &Sought<'_>) -> bool {
+        true
+    }
+
+    /// Whether what the reference reads may lie below the path of a prefix event.
+    fn is_below(&self, reading: &Reading<'_>, sought: &Sought<'_>) -> bool {
+        let mut prefixes = sought.names.iter();
+        prefixes.any(|prefix| match reading {
+            Reading::Key(key) if self.has_folders() => {
+                self.any_name(key, &|name| is_below(prefix, name))
+            }
+            Reading::Key(key) => self.any_name(key, &|name| name.starts_with(&**prefix)),
+            Reading::Find(pattern) => self.root(pattern).is_none_or(|root| overlaps(root, prefix)),
+        })
+    }
+
+    /// Where names have none, a prefix is the beginning of a name and no folder.
+    fn has_folders(&self) -> bool {
+        true
+    }
+
+    /// What the names of all that a `find` finds begin with; `None` when that cannot be told.
+    fn root<'p>(&self, pattern: &Pattern<'p>) -> Option<&'p str> {
+        Some(pattern.path.unwrap_or_default())
+    }
+
+    fn any_name(&self, key: &str, fits: &dyn Fn(&str) -> bool) -> bool {
+        let mut any = false;
+        self.names(key, &mut |name| any |= fits(name));
+        any
+    }
+}
+
+/// The two ways in which a reference names secrets.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Reading<'r> {
+    Key(&'r str),
+    Find(Pattern<'r>),
+}
+
+/// `dataFrom[].find`. Tags are not known of an event's secret, so they may fit.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pattern<'r> {
+    pub(crate) path: Option<&'r str>,
+    pub(crate) regexp: Option<&'r Regexp>,
+}
+
+impl Pattern<'_> {
+    /// Whether the regular expression, if there is one, fits this name.
+    pub(super) fn fits(&self, name: &str) -> bool {
+        self.regexp.is_none_or(|regexp| regexp.may_match(name))
+    }
+
+    /// As [`Pattern::fits`], for a name that may be listed with or without a leading slash.
+    pub(super) fn fits_slashed(&self, name: &str) -> bool {
+        self.regexp.is_none_or(|regexp| {
+            let bare = name.trim_start_matches('/');
+            regexp.may_match(bare) || regexp.may_match(&format!("/{bare}"))
+        })
+    }
+
+    pub(super) fn starts(&self, name: &str) -> bool {
+        self.path.is_none_or(|path| name.starts_with(path))
+    }
+}
+
+/// What an event is about, as one provider reads it.
+#[derive(Debug)]
+pub(crate) struct Sought<'e> {
+    /// Every canonical name of its keys.
+    pub(crate) names: Vec<Cow<'e, str>>,
+    /// As they were sent: aliases of one secret, the path of a prefix, or none.
+    pub(super) keys: &'e [String],
+    pub(super) scope: Scope<'e>,
+}
+
+/// Attributes of the place that changed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scope<'e>(pub(super) &'e BTreeMap<String, String>);
+
+impl<'e> Scope<'e> {
+    /// `None` when the event does not tell.
+    pub(super) fn get(self, attribute: &str) -> Option<&'e str> {
+        let value = self.0.get(attribute)?.as_str();
+        (!value.is_empty()).then_some(value)
+    }
+}
+
+/// Equal, or not known to both sides.
+pub(super) fn agree(one: Option<&str>, other: Option<&str>) -> bool {
+    one.is_none() || other.is_none() || one == other
+}
+
+/// Below the path, or what has the path for its name.
+pub(super) fn is_below(path: &str, name: &str) -> bool {
+    let folder = path.trim_matches('/');
+    let rest = name.trim_start_matches('/').strip_prefix(folder);
+    rest.is_some_and(|rest| folder.is_empty() || rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Whether something may lie below both: one holds the other.
+pub(super) fn overlaps(path: &str, prefix: &str) -> bool {
+    let (path, prefix) = (path.trim_matches('/'), prefix.trim_matches('/'));
+    path.starts_with(prefix) || prefix.starts_with(path)
+}
+
+/// As Go's `path.Join` makes it, but for slashes at the ends, which say nothing here.
+pub(super) fn clean(path: &str) -> String {
+    let mut parts = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+/// The host of a URL, or of what is only a host, in small letters and without its port.
+pub(super) fn host(url: &str) -> Option<String> {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let host = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) => name,
+        _ => host,
+    };
+    (!host.is_empty()).then(|| host.to_ascii_lowercase())
+}
+
+/// A setting of a store; `None` when it is not there, or empty, as Go's zero value.
+pub(super) fn setting(spec: &serde_json::Value, field: &str) -> Option<String> {
+    let text = spec[field].as_str()?;
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_cleaned_as_go_does_it() {
+        for (path, cleaned) in [
+            ("/a//b/", "a/b"),
+            ("a/./b/../c", "a/c"),
+            ("../a", "a"),
+            ("", ""),
+        ] {
+            assert_eq!(clean(path), cleaned, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_found_in_every_form_of_an_address() {
+        for (url, expected) in [
+            (
+                "https://Vault.example.com:8200/x",
+                Some("vault.example.com"),
+            ),
+            ("vault.example.com", Some("vault.example.com")),
+            ("http://user@v:1?q", Some("v")),
+            ("https://[::1]:8200", Some("[::1]")),
+            ("", None),
+            ("https://", None),
+        ] {
+            assert_eq!(host(url).as_deref(), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn what_one_side_does_not_know_does_not_exclude() {
+        assert!(agree(Some("a"), Some("a")) && !agree(Some("a"), Some("b")));
+        assert!(agree(None, Some("b")) && agree(Some("a"), None) && agree(None, None));
+    }
+}

@@ -1,0 +1,140 @@
+mod cases;
+mod properties;
+
+use eso_relay::event::{Keys, Kind, Match, Operation, Origin};
+use serde_json::json;
+
+use super::*;
+
+/// Provider, keys (none for everything in the scope) and scope.
+type Said<'a> = (&'a str, &'a [&'a str], &'a [(&'a str, &'a str)]);
+
+pub(super) fn event((provider, keys, scope): Said<'_>) -> Event {
+    let keys = keys.iter().map(|key| (*key).to_owned()).collect();
+    Event {
+        id: "1".to_owned(),
+        source: "test".parse().unwrap(),
+        kind: Kind::SecretChanged,
+        time: None,
+        traceparent: None,
+        provider: provider.parse().unwrap(),
+        operation: Operation::Updated,
+        matches: Keys::new(keys).map_or(Match::Scope, Match::Exact),
+        version: None,
+        scope: scope
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect(),
+        target: None,
+        settle: None,
+        received_at: jiff::Timestamp::UNIX_EPOCH,
+        origin: Origin::default(),
+    }
+}
+
+/// Whether any provider of the event is the store's, and the rules then say so.
+fn means(spec: &str, event: &Event, test: impl Fn(&dyn Rules, &Sought<'_>) -> bool) -> bool {
+    let spec: Value = serde_json::from_str(spec).unwrap();
+    let backend = Backend::of_store(&spec).unwrap();
+    let providers = Provider::of_event(&event.provider).unwrap();
+    let own = providers.iter().find(|own| **own == backend.provider());
+    own.is_some_and(|own| test(backend.rules(), &own.sought(event)))
+}
+
+/// Whether a reference with this key through a store with this `spec.provider` reads what the
+/// event is about. What it reads it must also be found by.
+pub(super) fn reads(spec: &str, key: &str, said: Said<'_>) -> bool {
+    means(spec, &event(said), |rules, sought| {
+        let reads = rules.reaches(&Reading::Key(key), sought) && rules.reads(key, sought);
+        let found = rules.any_name(key, &|name| sought.names.iter().any(|other| other == name));
+        assert!(found || !reads, "{key} of {spec} is not found for {said:?}");
+        reads
+    })
+}
+
+/// As [`reads`], of everything in a scope.
+pub(super) fn in_scope(spec: &str, key: &str, said: Said<'_>) -> bool {
+    means(spec, &event(said), |rules, sought| {
+        rules.reaches(&Reading::Key(key), sought)
+    })
+}
+
+/// Whether a `find` finds what the event is about.
+pub(super) fn finds(spec: &str, path: Option<&str>, regexp: Option<&str>, said: Said<'_>) -> bool {
+    let regexp = regexp.map(|source| Regexp::new(source).0);
+    let pattern = Pattern {
+        path,
+        regexp: regexp.as_ref(),
+    };
+    means(spec, &event(said), |rules, sought| {
+        rules.reaches(&Reading::Find(pattern), sought) && rules.finds(&pattern, sought)
+    })
+}
+
+/// As [`finds`], of everything in a scope.
+pub(super) fn finds_in_scope(spec: &str, path: Option<&str>, said: Said<'_>) -> bool {
+    let pattern = Pattern { path, regexp: None };
+    means(spec, &event(said), |rules, sought| {
+        rules.reaches(&Reading::Find(pattern), sought)
+    })
+}
+
+#[test]
+fn a_store_has_the_provider_that_its_spec_names() {
+    let other = |name: &str| Some(Provider::Other(name.into()));
+    let cases = [
+        (json!({"akeyless": {"x": 1}}), Some(Provider::Akeyless)),
+        (json!({"aws": {}}), Some(Provider::SecretsManager)),
+        (
+            json!({"aws": {"service": "ParameterStore"}}),
+            Some(Provider::ParameterStore),
+        ),
+        (
+            json!({"aws": {"service": "CertificateManager"}}),
+            other("aws"),
+        ),
+        (json!({"vault": {}}), Some(Provider::Vault)),
+        (json!({"openBao": {}}), Some(Provider::Vault)),
+        (json!({"onepasswordSDK": {}}), Some(Provider::OnePassword)),
+        (json!({"conjur": {}}), other("conjur")),
+        (json!({"vault": "text"}), Some(Provider::Vault)),
+        (json!({"vault": {}, "aws": {}}), None),
+        (json!({}), None),
+        (json!("akeyless"), None),
+        (Value::Null, None),
+    ];
+    for (spec, provider) in cases {
+        let found = Backend::of_store(&spec).map(|backend| backend.provider());
+        assert_eq!(found, provider, "{spec}");
+    }
+}
+
+#[test]
+fn an_event_and_a_store_mean_the_same_provider_however_it_is_spelt() {
+    for (event, eso) in [
+        ("akeyless", json!({"akeyless": {}})),
+        ("azure-kv", json!({"azurekv": {}})),
+        ("gcp-sm", json!({"gcpsm": {}})),
+        ("aws-sm", json!({"aws": {}})),
+        ("aws-ps", json!({"aws": {"service": "ParameterStore"}})),
+        ("aws", json!({"aws": {}})),
+        ("aws", json!({"aws": {"service": "ParameterStore"}})),
+        ("aws", json!({"aws": {"service": "CertificateManager"}})),
+        ("vault", json!({"openBao": {}})),
+        ("openbao", json!({"vault": {}})),
+        ("openbao", json!({"openBao": {}})),
+        ("onepassword", json!({"onepasswordSDK": {}})),
+        ("onepassword-sdk", json!({"onepasswordSDK": {}})),
+        ("doppler", json!({"doppler": {}})),
+        ("infisical", json!({"infisical": {}})),
+        ("gitlab", json!({"gitlab": {}})),
+        ("ibm", json!({"ibm": {}})),
+        ("pulumi", json!({"pulumi": {}})),
+        ("keeper-security", json!({"keepersecurity": {}})),
+    ] {
+        let means = Provider::of_event(&event.parse().unwrap()).unwrap();
+        let store = Backend::of_store(&eso).unwrap().provider();
+        assert!(means.contains(&store), "{event} {eso}");
+    }
+    assert_eq!(Provider::of_event(&"generic".parse().unwrap()), None);
+}

@@ -1,0 +1,235 @@
+//! Vault (ESO `providers/v1/vault/client_get.go`, `client_get_all_secrets.go`) and
+//! `OpenBao` by its own provider (ESO `providers/v1/openbao/client.go`).
+//!
+//! Names are paths of the API below `/v1/`: `mount/data/p` of version 2 of the engine, `mount/p` of
+//! version 1.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use super::rules::{
+    Pattern, Reading, Rules, Scope, Sought, agree, clean, host, is_below, overlaps, setting,
+};
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Vault {
+    openbao: bool,
+    host: Option<String>,
+    /// `None` is not the root: Vault's client may take one from its environment.
+    namespace: Option<String>,
+    /// As it is written: how a key that repeats it is read depends on every slash.
+    mount: Option<String>,
+    version1: bool,
+}
+
+impl Vault {
+    pub(super) fn of(spec: &Value) -> Self {
+        Self {
+            openbao: false,
+            host: setting(spec, "server").and_then(|server| host(&server)),
+            namespace: setting(spec, "namespace").map(|name| namespace(&name).to_owned()),
+            mount: setting(spec, "path"),
+            version1: spec["version"] == "v1",
+        }
+    }
+
+    /// Its mount is `kv` by default, and keys are always relative to it.
+    pub(super) fn openbao(spec: &Value) -> Self {
+        let mount = setting(spec, "path").unwrap_or_else(|| "kv".to_owned());
+        Self {
+            openbao: true,
+            mount: Some(mount),
+            ..Self::of(spec)
+        }
+    }
+
+    /// Where ESO reads this key: its `buildPath`, quirks included, and then Vault's own client, which
+    /// cleans the path.
+    fn address(&self, key: &str) -> String {
+        let Some(mount) = self.mount.as_deref() else {
+            return match key.split_once('/') {
+                _ if self.version1 || key.contains("/data/") => clean(key),
+                Some((first, rest)) => clean(&format!("{first}/data/{rest}")),
+                None => clean(&format!("{key}/data")),
+            };
+        };
+        let own = key
+            .strip_prefix(mount)
+            .and_then(|key| key.strip_prefix('/'));
+        let relative = match own.filter(|_| !self.openbao) {
+            Some(rest) if self.version1 => rest,
+            Some(rest) => rest.strip_prefix("data/").unwrap_or(rest),
+            None => key,
+        };
+        let data = if self.version1 { "" } else { "data" };
+        clean(&format!("{mount}/{data}/{relative}"))
+    }
+
+    /// The path of a key, or the folder of a `find`; `None` when only ESO's failure could tell.
+    fn begins(&self, reading: &Reading<'_>) -> Option<String> {
+        match reading {
+            Reading::Key(key) => Some(self.address(key)),
+            Reading::Find(Pattern { path: None, .. }) if self.mount.is_none() => None,
+            Reading::Find(pattern) => Some(self.address(pattern.path.unwrap_or_default())),
+        }
+    }
+
+    /// Compares a path of ours with the event's, each seen from the same namespace. One may stand in
+    /// a path just as well as in the setting.
+    fn meets(&self, path: &str, theirs: &str, scope: Scope<'_>, test: Test<'_>) -> bool {
+        match (&self.namespace, scope.get("namespace").map(namespace)) {
+            (Some(mine), Some(space)) => test(
+                &clean(&format!("{mine}/{path}")),
+                &clean(&format!("{space}/{theirs}")),
+            ),
+            _ => seen_from_above(theirs, scope).any(|theirs| test(path, &theirs)),
+        }
+    }
+
+    fn meets_any(&self, path: &str, sought: &Sought<'_>, test: Test<'_>) -> bool {
+        let mut theirs = sought.keys.iter().flat_map(|key| forms(key, sought.scope));
+        theirs.any(|theirs| self.meets(path, &theirs, sought.scope, test))
+    }
+}
+
+/// The most parts of a mount or a namespace that are tried: a sender's key must not take the
+/// consumer's time and memory.
+const DEEPEST: usize = 8;
+
+/// Of a path of ours and one of the event's.
+type Test<'t> = &'t dyn Fn(&str, &str) -> bool;
+
+fn namespace(name: &str) -> &str {
+    match name.trim_matches('/') {
+        "root" => "",
+        name => name,
+    }
+}
+
+/// The path as it is called in the event's namespace, and in each one above it.
+fn seen_from_above(path: &str, scope: Scope<'_>) -> impl Iterator<Item = String> {
+    let space = scope.get("namespace").map_or("", namespace);
+    let starts = space.rmatch_indices('/').map(|(at, _)| at + 1);
+    let mut starts: Vec<usize> = starts.take(DEEPEST).collect();
+    starts.insert(0, space.len());
+    if !space.is_empty() {
+        starts.push(0);
+    }
+    starts.into_iter().map(move |start| {
+        clean(&format!(
+            "{}/{path}",
+            space.get(start..).unwrap_or_default()
+        ))
+    })
+}
+
+pub(super) fn sought<'e>(key: &'e str, scope: Scope<'_>, names: &mut Vec<Cow<'e, str>>) {
+    for form in forms(key, scope) {
+        names.extend(seen_from_above(&form, scope).map(Cow::Owned));
+    }
+}
+
+/// What an event's key may be a path of: as it is, and with the `data` that people leave out, behind
+/// whatever may be the mount.
+fn forms(key: &str, scope: Scope<'_>) -> Vec<String> {
+    let (key, mount) = (clean(key), scope.get("mount").map(clean));
+    let mut forms = Vec::new();
+    if !key.contains("/data/") {
+        for (at, _) in key.match_indices('/').take(DEEPEST) {
+            let (start, rest) = key.split_at(at);
+            if mount.as_ref().is_none_or(|mount| mount == start) {
+                forms.push(format!("{start}/data{rest}"));
+            }
+        }
+    }
+    forms.push(key);
+    forms
+}
+
+/// A path as mount and rest, without the `data` between them. Without either, the mount is taken for
+/// one part; `None` for what has but one.
+fn parts(key: &str, scope: Scope<'_>) -> Option<(String, String)> {
+    let key = clean(key);
+    let Some(mount) = scope.get("mount").map(clean) else {
+        let (mount, rest) = key.split_once("/data/").or_else(|| key.split_once('/'))?;
+        return Some((mount.to_owned(), rest.to_owned()));
+    };
+    let rest = key.strip_prefix(&*mount)?.strip_prefix('/')?;
+    let rest = rest.strip_prefix("data/").unwrap_or(rest).to_owned();
+    Some((mount, rest))
+}
+
+/// What references through a store that we cannot see may call a secret: with or without mount.
+pub(super) fn spellings(key: &str, scope: Scope<'_>) -> Vec<String> {
+    let both = |(mount, rest)| vec![format!("{mount}/{rest}"), rest];
+    parts(key, scope).map_or_else(Vec::new, both)
+}
+
+impl Rules for Vault {
+    fn names(&self, key: &str, name: &mut dyn FnMut(&str)) {
+        name(&self.address(key));
+    }
+
+    fn reaches(&self, reading: &Reading<'_>, sought: &Sought<'_>) -> bool {
+        let scope = sought.scope;
+        let server = scope.get("host").and_then(host);
+        let address = self.begins(reading);
+        let space = scope.get("namespace").map(namespace);
+        // A path may lead down into a namespace below the store's, never up.
+        let in_namespace = |(mine, theirs): (&String, &str)| match &address {
+            Some(address) => is_below(theirs, &clean(&format!("{mine}/{address}"))),
+            None => is_below(mine, theirs),
+        };
+        let in_mount = |mount| {
+            let below = |mine: &str, theirs: &str| is_below(theirs, mine);
+            let address = address.as_deref();
+            address.is_none_or(|address| self.meets(address, mount, scope, &below))
+        };
+        agree(self.host.as_deref(), server.as_deref())
+            && self.namespace.as_ref().zip(space).is_none_or(in_namespace)
+            && scope.get("mount").is_none_or(in_mount)
+    }
+
+    fn reads(&self, key: &str, sought: &Sought<'_>) -> bool {
+        self.meets_any(&self.address(key), sought, &|mine, theirs| mine == theirs)
+    }
+
+    /// Vault's secrets are listed with all folders and named from the mount on, with `path` before
+    /// them as it is written; `OpenBao`'s in one folder, by bare name, and then read from the mount's
+    /// root whatever the folder.
+    fn finds(&self, pattern: &Pattern<'_>, sought: &Sought<'_>) -> bool {
+        if self.mount.is_none() && pattern.path.is_none() {
+            return true;
+        }
+        let listed = |folder: &str| {
+            let address = self.address(folder);
+            let fits = |rest: &str| match folder {
+                _ if self.openbao => !rest.contains('/') && pattern.fits(rest),
+                "" => pattern.fits(rest),
+                folder => pattern.fits(&format!("{folder}/{rest}")),
+            };
+            let test = |mine: &str, theirs: &str| {
+                let rest = theirs
+                    .strip_prefix(mine)
+                    .and_then(|rest| rest.strip_prefix('/'));
+                rest.is_some_and(fits)
+            };
+            self.meets_any(&address, sought, &test)
+        };
+        listed(pattern.path.unwrap_or_default()) || self.openbao && listed("")
+    }
+
+    fn is_below(&self, reading: &Reading<'_>, sought: &Sought<'_>) -> bool {
+        let Some(address) = self.begins(reading) else {
+            return true;
+        };
+        self.meets_any(&address, sought, &|mine, theirs| match reading {
+            Reading::Key(_) => is_below(theirs, mine),
+            Reading::Find(_) => overlaps(mine, theirs),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

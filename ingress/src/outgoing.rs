@@ -1,0 +1,124 @@
+//! The only place from which the ingress calls anyone over HTTP.
+//!
+//! Outgoing calls go to hosts that a rule allows, over TLS, without redirects, with limits of size
+//! and time: nobody makes the ingress fetch what they like.
+
+mod https;
+
+use std::{error::Error, iter::successors, path::PathBuf, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use eso_relay::config::ConfigError;
+use reqwest::{Certificate, Client, ClientBuilder, redirect::Policy};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use self::https::{Https, NotAllowed};
+
+/// From the look-up of the name to the last byte of the answer.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The `outgoing:` section.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct OutgoingConfig {
+    /// CAs to trust besides the system's (PEM): of a proxy that opens TLS, or of a private issuer.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Fetches, and does nothing else. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Outgoing(Client);
+
+/// Why there is nothing to use. Never holds what the other side sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unreachable {
+    #[error("it cannot be reached: {0}")]
+    Away(String),
+    /// Any but success; a redirect too.
+    #[error("it answered with status {0}")]
+    Status(u16),
+    #[error("its answer is larger than {0} bytes")]
+    TooLarge(usize),
+}
+
+impl Outgoing {
+    /// Trusts the system's CAs. An unreadable or empty `outgoing.ca_file` is an error.
+    pub fn new(config: &OutgoingConfig) -> Result<Self, ConfigError> {
+        let authorities = match &config.ca_file {
+            None => Vec::new(),
+            Some(path) => authorities(path)?,
+        };
+        let client = Client::builder().tls_certs_merge(authorities);
+        Self::build(client, PATIENCE).map_err(|error| {
+            ConfigError::Invalid(format!(
+                "no call over TLS can be made: {}; install the system's CA certificates or set `outgoing.ca_file`",
+                cause(&error)
+            ))
+        })
+    }
+
+    fn build(client: ClientBuilder, patience: Duration) -> reqwest::Result<Self> {
+        eso_relay::nats::install_crypto();
+        let client = client
+            .https_only(true)
+            .redirect(Policy::none())
+            .timeout(patience)
+            // Calls are rare: a kept connection would be dead by the next one.
+            .pool_max_idle_per_host(0)
+            .user_agent("eso-relay");
+        client.build().map(Self)
+    }
+
+    /// The body of the answer, of `limit` bytes at most.
+    pub async fn get(&self, url: &Https, limit: usize) -> Result<Bytes, Unreachable> {
+        let request = self.0.get(url.url().clone());
+        let mut answer = request.send().await.map_err(away)?;
+        if !answer.status().is_success() {
+            return Err(Unreachable::Status(answer.status().as_u16()));
+        }
+        let mut body = BytesMut::new();
+        while let Some(chunk) = answer.chunk().await.map_err(away)? {
+            if body.len() + chunk.len() > limit {
+                return Err(Unreachable::TooLarge(limit));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body.freeze())
+    }
+}
+
+fn authorities(path: &PathBuf) -> Result<Vec<Certificate>, ConfigError> {
+    let pem = std::fs::read(path).map_err(|source| ConfigError::Read {
+        path: path.clone(),
+        source,
+    })?;
+    match Certificate::from_pem_bundle(&pem) {
+        Ok(authorities) if !authorities.is_empty() => Ok(authorities),
+        _ => Err(ConfigError::Invalid(format!(
+            "{} holds no CA certificate in PEM (setting `outgoing.ca_file`)",
+            path.display()
+        ))),
+    }
+}
+
+fn away(error: reqwest::Error) -> Unreachable {
+    if error.is_timeout() {
+        return Unreachable::Away("no answer in time".to_owned());
+    }
+    // Without the URL: that of a subscription to confirm holds a token.
+    Unreachable::Away(cause(&error.without_url()))
+}
+
+/// The innermost cause says it best, such as "Connection refused".
+fn cause(error: &reqwest::Error) -> String {
+    let outermost: &(dyn Error + 'static) = error;
+    successors(Some(outermost), |&error| error.source())
+        .last()
+        .map_or_else(String::new, ToString::to_string)
+}
+
+#[cfg(test)]
+pub(crate) mod stand_in;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+//! Where an outgoing call may go.
+
+use std::fmt;
+
+use reqwest::Url;
+
+/// An https URL without user and password. Prints without its query, which may hold a token.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Https(Url);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an https URL that may be called")]
+pub struct NotAllowed;
+
+impl Https {
+    /// Out of the configuration: any host and port.
+    pub fn parse(text: &str) -> Result<Self, NotAllowed> {
+        let url = Url::parse(text).map_err(|_| NotAllowed)?;
+        let anonymous = url.username().is_empty() && url.password().is_none();
+        if url.scheme() == "https" && url.has_host() && anonymous {
+            Ok(Self(url))
+        } else {
+            Err(NotAllowed)
+        }
+    }
+
+    /// Out of a payload: an endpoint of Amazon SNS in one region, at port 443, and nobody else.
+    pub fn of_sns(text: &str) -> Result<Self, NotAllowed> {
+        let url = Self::parse(text)?;
+        // The parser has left out a port that is the default.
+        if url.0.port().is_none() && url.0.host_str().is_some_and(is_sns) {
+            Ok(url)
+        } else {
+            Err(NotAllowed)
+        }
+    }
+
+    pub fn path(&self) -> &str {
+        self.0.path()
+    }
+
+    pub(super) fn url(&self) -> &Url {
+        &self.0
+    }
+}
+
+/// `^sns\.[a-z0-9-]+\.amazonaws\.com(\.cn)?$`:
+/// <https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html>.
+///
+/// What stands for the region must look like one: `sns.s3.amazonaws.com` and
+/// `sns.s3-us-west-2.amazonaws.com` would be the bucket `sns`, whoever has it.
+fn is_sns(host: &str) -> bool {
+    let host = host.strip_suffix(".cn").unwrap_or(host);
+    host.strip_prefix("sns.")
+        .and_then(|rest| rest.strip_suffix(".amazonaws.com"))
+        .is_some_and(is_region)
+}
+
+/// `^[a-z]+(-[a-z]+)+-[0-9]+$`, such as `us-gov-west-1`.
+fn is_region(text: &str) -> bool {
+    let filled =
+        |part: &str, all: fn(&u8) -> bool| !part.is_empty() && part.as_bytes().iter().all(all);
+    text.rsplit_once('-').is_some_and(|(words, number)| {
+        filled(number, u8::is_ascii_digit)
+            && words.contains('-')
+            && words
+                .split('-')
+                .all(|word| filled(word, u8::is_ascii_lowercase))
+    })
+}
+
+impl fmt::Display for Https {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "https://{}", self.0.host_str().unwrap_or_default())?;
+        if let Some(port) = self.0.port() {
+            write!(f, ":{port}")?;
+        }
+        f.write_str(self.0.path())
+    }
+}
+
+impl fmt::Debug for Https {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_of_the_configuration_is_https_and_anonymous() {
+        for right in [
+            "https://issuer.example/keys",
+            "https://10.0.0.7:8443/keys?v=1",
+            "https://[::1]/",
+        ] {
+            assert!(Https::parse(right).is_ok(), "{right}");
+        }
+        for wrong in [
+            "http://issuer.example/keys",
+            "https://user@issuer.example/",
+            "https://:password@issuer.example/",
+            "https://",
+            "file:///etc/passwd",
+            "issuer.example",
+            "",
+        ] {
+            assert!(Https::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_payload_leads_to_sns_only() {
+        for right in [
+            "https://sns.us-east-1.amazonaws.com/SimpleNotificationService-1.pem",
+            "https://sns.us-east-1.amazonaws.com:443/?Action=ConfirmSubscription",
+            "https://sns.cn-north-1.amazonaws.com.cn/a.pem",
+            "https://SNS.us-gov-west-1.amazonaws.com/a.pem",
+        ] {
+            assert!(Https::of_sns(right).is_ok(), "{right}");
+        }
+        for wrong in [
+            "http://sns.us-east-1.amazonaws.com/a.pem",
+            "https://sns.us-east-1.amazonaws.com:8443/a.pem",
+            "https://sns.us-east-1.amazonaws.com./a.pem",
+            "https://sns.us-east-1.amazonaws.com.evil.example/a.pem",
+            "https://sns.us-east-1.amazonaws.com@evil.example/a.pem",
+            "https://evil.example/sns.us-east-1.amazonaws.com",
+            "https://evil.example\\sns.us-east-1.amazonaws.com/",
+            "https://sns.a.b.amazonaws.com/a.pem",
+            "https://sns.us_east.amazonaws.com/a.pem",
+            "https://sns..amazonaws.com/a.pem",
+            "https://sns.s3.amazonaws.com/a.pem",
+            "https://sns.s3-us-west-2.amazonaws.com/a.pem",
+            "https://sns.us-east.amazonaws.com/a.pem",
+            "https://sns.us--1.amazonaws.com/a.pem",
+            "https://sns.amazonaws.com/a.pem",
+            "https://xsns.us-east-1.amazonaws.com/a.pem",
+            "https://sns.us-east-1.amazonaws.com.cn.cn/a.pem",
+            "https://sns.us-east-1.xamazonaws.com/a.pem",
+            "https://127.0.0.1/a.pem",
+        ] {
+            assert!(Https::of_sns(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_token_in_the_query_is_not_printed() {
+        let url = Https::parse("https://a.example:8443/b?Token=s3cret#s3cret").unwrap();
+        assert_eq!(
+            format!("{url} {url:?}"),
+            "https://a.example:8443/b https://a.example:8443/b"
+        );
+    }
+}

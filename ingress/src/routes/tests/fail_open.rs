@@ -1,0 +1,94 @@
+use super::*;
+
+fn bao(authorization: Option<&str>, body: impl Into<Body>) -> Request<Body> {
+    request(Method::POST, "/v1/hooks/bao", authorization, body)
+}
+
+#[tokio::test]
+async fn a_source_that_fails_open_is_told_204_when_its_events_are_lost_and_they_are_counted() {
+    for (fault, code) in [
+        (PublishError::QueueFull, "queue_full"),
+        (PublishError::Disconnected, "disconnected"),
+        (PublishError::StreamFull, "stream_full"),
+        (PublishError::NoAck, "no_ack"),
+        (PublishError::TooLarge, "too_large"),
+    ] {
+        let tested = ingress(Some(fault));
+        let (status, headers, body) = send(&tested, bao(Some(RIGHT), GOOD)).await;
+        assert_eq!(
+            (status, body),
+            (StatusCode::NO_CONTENT, Value::Null),
+            "{code}"
+        );
+        assert!(!headers.contains_key(header::RETRY_AFTER));
+        let text = metrics(&tested);
+        assert!(text.contains(r#"lost_total{source="bao"} 1"#), "{text}");
+        let result = format!(r#"webhooks_total{{source="bao",result="{code}"}} 1"#);
+        assert!(text.contains(&result), "{text}");
+        assert!(
+            !text.contains(r#"result="accepted""#) && !text.contains("events_total{"),
+            "{text}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_fails_open_is_told_204_when_its_body_is_too_large_or_there_is_no_room() {
+    let tested = ingress(None);
+    let (status, ..) = send(&tested, bao(Some(RIGHT), " ".repeat(1001))).await;
+    assert_eq!(status, StatusCode::NO_CONTENT);
+    let none_free = Ingress {
+        sources: Arc::new(BTreeMap::from([("bao".parse().unwrap(), fail_open())])),
+        webhook: None,
+        publisher: Recorder::default(),
+        budget: Budget::new(Limits {
+            body: 1000,
+            total: 10,
+            time: std::time::Duration::from_secs(10),
+        }),
+        outgoing: Outgoing::new(&OutgoingConfig::default()).unwrap(),
+        metrics: Metrics::default(),
+    };
+    let answer = router(none_free).oneshot(bao(Some(RIGHT), GOOD)).await;
+    assert_eq!(answer.unwrap().status(), StatusCode::NO_CONTENT);
+    assert!(metrics(&tested).contains(r#"lost_total{source="bao"} 1"#));
+}
+
+#[tokio::test]
+async fn a_body_that_cannot_be_read_is_ignored_where_the_source_fails_open() {
+    let tested = ingress(None);
+    for body in ["{invalid json}", "", r#"[{"event_id":1}]"#] {
+        let (status, _, answer) = send(&tested, bao(Some(RIGHT), body)).await;
+        assert_eq!(
+            (status, answer),
+            (StatusCode::NO_CONTENT, Value::Null),
+            "{body}"
+        );
+    }
+    let text = metrics(&tested);
+    let ignored = r#"ignored_total{source="bao",reason="undecodable"} 3"#;
+    assert!(
+        text.contains(ignored) && !text.contains("lost_total{"),
+        "{text}"
+    );
+    assert!(tested.recorder.events.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_source_that_fails_open_lets_no_stranger_in_and_accepts_like_any_other() {
+    let tested = ingress(None);
+    for stranger in [None, Some("Basic ZXNvOndyb25n")] {
+        let (status, headers, body) = send(&tested, bao(stranger, GOOD)).await;
+        assert_eq!(
+            (status.as_u16(), body["code"].as_str()),
+            (401, Some("unauthorized"))
+        );
+        assert!(headers.contains_key(header::WWW_AUTHENTICATE));
+    }
+    assert!(!metrics(&tested).contains("lost_total{"));
+    let (status, _, body) = send(&tested, bao(Some(RIGHT), GOOD)).await;
+    assert_eq!(
+        (status, body["accepted"].as_array().map(Vec::len)),
+        (StatusCode::ACCEPTED, Some(1))
+    );
+}

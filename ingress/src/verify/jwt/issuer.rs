@@ -1,0 +1,168 @@
+//! Keys that the issuer publishes, cached.
+//!
+//! One fetch at a time, and one in 30 s: tokens with made-up keys cause no storm. Keys are fetched
+//! anew before they grow old, and outlive an outage of the issuer.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
+
+use super::{Keys, News};
+use crate::outgoing::{Https, Outgoing, PATIENCE, Unreachable};
+
+/// Bytes; Google's takes about two thousand, Entra's twenty.
+const LARGEST: usize = 256 * 1024;
+/// Between the beginnings of two fetches.
+const REST: Duration = Duration::from_secs(30);
+/// From then on newer keys are fetched: well before they are an hour old.
+const AGING: Duration = Duration::from_secs(45 * 60);
+/// No longer used, also while the issuer is out of reach.
+const TOO_OLD: Duration = Duration::from_secs(24 * 60 * 60);
+
+type Fetch = Box<dyn Fn() -> BoxFuture<'static, Result<Bytes, Unreachable>> + Send + Sync>;
+
+pub(super) struct Issuer {
+    origin: String,
+    fetch: Fetch,
+    state: watch::Sender<State>,
+}
+
+#[derive(Default)]
+struct State {
+    known: Option<Known>,
+    /// When the last fetch began.
+    began: Option<Instant>,
+    /// It has not ended yet.
+    fetching: bool,
+    /// The last one that ended brought nothing.
+    failing: bool,
+    news: Option<News>,
+}
+
+struct Known {
+    keys: Arc<Keys>,
+    /// When their fetch began.
+    since: Instant,
+}
+
+impl Issuer {
+    pub(super) fn new(outgoing: &Outgoing, url: Https) -> Self {
+        let outgoing = outgoing.clone();
+        Self::with(url.to_string(), move || {
+            let (outgoing, url) = (outgoing.clone(), url.clone());
+            Box::pin(async move { outgoing.get(&url, LARGEST).await })
+        })
+    }
+
+    fn with(
+        origin: String,
+        fetch: impl Fn() -> BoxFuture<'static, Result<Bytes, Unreachable>> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            origin,
+            fetch: Box::new(fetch),
+            state: watch::Sender::default(),
+        }
+    }
+
+    /// The keys at hand, at once.
+    pub(super) fn known(self: &Arc<Self>) -> Option<Arc<Keys>> {
+        self.begin(State::is_aging);
+        self.state.borrow().keys()
+    }
+
+    /// The keys of a fetch within the last 30 s, or of one that it begins and waits for. `None`
+    /// when that brought nothing.
+    pub(super) async fn newer(self: &Arc<Self>) -> Option<Arc<Keys>> {
+        self.begin(|_, _| true);
+        let mut state = self.state.subscribe();
+        let ended = timeout(PATIENCE, state.wait_for(|state| !state.fetching)).await;
+        let state = ended.ok()?.ok()?;
+        if state.failing { None } else { state.keys() }
+    }
+
+    /// Begins to fetch keys that are missing or grow old; tells what came of it at a later call.
+    pub(super) fn refresh(self: &Arc<Self>) -> Option<News> {
+        self.begin(State::is_aging);
+        let mut news = None;
+        self.state.send_if_modified(|state| {
+            news = state.news.take();
+            false
+        });
+        news
+    }
+
+    /// A task of its own fetches: a request that goes away takes nothing from the others.
+    fn begin(self: &Arc<Self>, wanted: impl FnOnce(&State, Instant) -> bool) {
+        let now = Instant::now();
+        let begins = self.state.send_if_modified(|state| {
+            let rested = state.began.is_none_or(|began| now >= began + REST);
+            let begins = rested && wanted(state, now);
+            if begins {
+                state.began = Some(now);
+                state.fetching = true;
+            }
+            begins
+        });
+        if begins {
+            let issuer = Arc::clone(self);
+            tokio::spawn(async move {
+                let got = (issuer.fetch)().await;
+                issuer.end(got, now);
+            });
+        }
+    }
+
+    fn end(&self, got: Result<Bytes, Unreachable>, since: Instant) {
+        let keys = got
+            .map_err(|error| error.to_string())
+            .and_then(|jwks| Keys::parse(&jwks).map_err(|error| error.to_string()));
+        let origin = self.origin.clone();
+        self.state.send_modify(|state| {
+            state.fetching = false;
+            match keys {
+                Ok(keys) => {
+                    let same = state
+                        .known
+                        .as_ref()
+                        .is_some_and(|known| *known.keys == keys);
+                    if !same || state.failing {
+                        let count = keys.count();
+                        state.news = Some(News::Keys { origin, count });
+                    }
+                    state.failing = false;
+                    let keys = Arc::new(keys);
+                    state.known = Some(Known { keys, since });
+                }
+                Err(reason) => {
+                    if !state.failing {
+                        state.news = Some(News::Failure { origin, reason });
+                    }
+                    state.failing = true;
+                }
+            }
+        });
+    }
+}
+
+impl State {
+    fn keys(&self) -> Option<Arc<Keys>> {
+        let known = self.known.as_ref();
+        known
+            .filter(|known| known.since.elapsed() < TOO_OLD)
+            .map(|known| Arc::clone(&known.keys))
+    }
+
+    fn is_aging(&self, now: Instant) -> bool {
+        let known = self.known.as_ref();
+        known.is_none_or(|known| now >= known.since + AGING)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,106 @@
+//! JSON Web Tokens (RFC 7519), signed by an issuer whose keys are fetched or in a file.
+//!
+//! ```text
+//! Authorization ─▶ Token ──(a key that fits)──▶ Claims ──Rules──▶ let in
+//!                            Keys ◀── Issuer, cached ◀── HTTPS
+//!                                 ◀── File
+//! ```
+//!
+//! [`verify`] is all of it but the fetching: no clock, no network.
+//!
+//! Signatures are checked with ring itself. The crate jsonwebtoken has no provider on ring since
+//! version 10 (one would be ours, and global to the process), reads the system's clock by itself,
+//! and 9.x takes a token whose `nbf` is a string (GHSA-h395-gr6q-cpjc).
+
+mod config;
+mod file;
+mod issuer;
+mod keys;
+mod rules;
+mod token;
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use jiff::Timestamp;
+
+pub use self::{
+    config::{JwtConfig, Preset},
+    keys::{Keys, NoKeys},
+    rules::{Expected, Rules},
+    token::{Claims, Token},
+};
+use self::{file::File, issuer::Issuer};
+use super::{Refused, Unauthorized, authorization};
+
+/// The scheme `jwt`.
+pub struct Jwt {
+    rules: Rules,
+    keys: Source,
+}
+
+enum Source {
+    File(File),
+    Issuer(Arc<Issuer>),
+}
+
+/// What is wrong with a token. Deliberately without more of a reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wrong {
+    /// For good.
+    Token,
+    /// None of the keys has signed it; a newer one may have.
+    Key,
+}
+
+/// What has become of the keys since the last look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// The first ones, others than before, or the first after a failure.
+    Keys { origin: String, count: usize },
+    /// There are none to be had; those that are known stay valid for a while. Said once.
+    Failure { origin: String, reason: String },
+}
+
+/// Whether `token` is signed by one of `keys` and says what `rules` demand.
+pub fn verify(token: &str, keys: &Keys, rules: &Rules, now: Timestamp) -> Result<(), Wrong> {
+    rules.allow(&Token::parse(token)?.claims(keys)?, now)
+}
+
+impl Jwt {
+    /// Waits for the issuer's keys only if without them the request would be refused.
+    pub async fn check(&self, headers: &HeaderMap, now: Timestamp) -> Result<(), Refused> {
+        let token = Token::parse(authorization(headers, "Bearer")?)?;
+        let claims = match &self.keys {
+            Source::File(file) => token.claims(&file.keys())?,
+            Source::Issuer(issuer) => match issuer.known().map(|keys| token.claims(&keys)) {
+                None | Some(Err(Wrong::Key)) => {
+                    let newer = issuer.newer().await.ok_or(Refused::Unavailable)?;
+                    token.claims(&newer)?
+                }
+                Some(claims) => claims?,
+            },
+        };
+        Ok(self.rules.allow(&claims, now)?)
+    }
+
+    /// To be called once a second within a runtime: reads a changed file, starts to fetch keys
+    /// that are missing or grow old. Blocks on the file system only.
+    pub fn refresh(&self) -> Option<News> {
+        match &self.keys {
+            Source::File(file) => file.refresh(),
+            Source::Issuer(issuer) => issuer.refresh(),
+        }
+    }
+}
+
+impl From<Wrong> for Refused {
+    fn from(_: Wrong) -> Self {
+        Self::Unauthorized(Unauthorized)
+    }
+}
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+//! A compact JWS (RFC 7515 §3.1) whose payload is a JSON object.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Deserializer, de::Error as _};
+use serde_json::{Map, Value};
+
+use super::{Keys, Wrong};
+
+/// Bytes; those of real issuers take about one thousand.
+const LARGEST: usize = 16 * 1024;
+
+/// Well formed, and nothing is proved yet.
+pub struct Token<'a> {
+    header: Header,
+    /// Header and payload, as they were signed.
+    signed: &'a str,
+    payload: &'a str,
+    signature: Vec<u8>,
+}
+
+/// What the issuer says. Only [`Token::claims`] makes them, after it has checked the signature.
+#[derive(Debug)]
+pub struct Claims(Map<String, Value>);
+
+/// Keys that the token brings along or points to (`jwk`, `jku`, `x5c`, …) are not looked at.
+#[derive(Deserialize)]
+struct Header {
+    alg: Algorithm,
+    #[serde(default)]
+    kid: Option<String>,
+    /// Extensions that have to be understood; we understand none (RFC 7515 §4.1.11).
+    #[serde(default)]
+    #[expect(dead_code, reason = "a header that has it is no header")]
+    crit: Absent,
+}
+
+/// Signatures by a private key only: `none` proves nothing, and `HS256` would take a public key
+/// for a shared secret (RFC 8725 §2.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub(super) enum Algorithm {
+    #[serde(rename = "RS256")]
+    Rs256,
+    #[serde(rename = "ES256")]
+    Es256,
+}
+
+#[derive(Default)]
+struct Absent;
+
+impl<'a> Token<'a> {
+    pub fn parse(text: &'a str) -> Result<Self, Wrong> {
+        if text.len() > LARGEST {
+            return Err(Wrong::Token);
+        }
+        let (signed, signature) = text.rsplit_once('.').ok_or(Wrong::Token)?;
+        let (header, payload) = signed.split_once('.').ok_or(Wrong::Token)?;
+        let header = serde_json::from_slice(&decoded(header)?).map_err(|_| Wrong::Token)?;
+        Ok(Self {
+            header,
+            signed,
+            payload,
+            signature: decoded(signature)?,
+        })
+    }
+
+    /// The payload, if one of `keys` has signed it.
+    pub fn claims(&self, keys: &Keys) -> Result<Claims, Wrong> {
+        keys.verify(
+            self.header.kid.as_deref(),
+            self.header.alg,
+            self.signed.as_bytes(),
+            &self.signature,
+        )?;
+        let claims = serde_json::from_slice(&decoded(self.payload)?);
+        claims.map(Claims).map_err(|_| Wrong::Token)
+    }
+}
+
+impl Claims {
+    pub(super) fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+}
+
+/// Strictly: no padding, no line breaks, and one text only for the same bytes.
+fn decoded(text: &str) -> Result<Vec<u8>, Wrong> {
+    URL_SAFE_NO_PAD.decode(text).map_err(|_| Wrong::Token)
+}
+
+impl<'de> Deserialize<'de> for Absent {
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        Err(D::Error::custom("this may not be there"))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -5,11 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use eso_relay::stream::Reason;
 
 use super::{
-    Delivery, Engine, Output, Rejection, Sequence,
-    backoff::REDELIVERY,
-    held::Working,
-    timers::Timer,
-    work::{Wish, Work},
+    Delivery, Engine, Output, Rejection, Sequence, backoff::REDELIVERY, held::Working,
+    timers::Timer, wish::Wish, work::Work,
 };
 use crate::{target::Target, value::Value};
 

@@ -26,6 +26,7 @@ mod patch;
 mod settings;
 mod settle;
 mod timers;
+mod wish;
 mod work;
 
 use std::{

@@ -4,7 +4,11 @@ use std::{collections::BTreeMap, time::Duration};
 
 use eso_relay::event::Fingerprint;
 
-use super::{held::Version, lane::Ticket};
+use super::{
+    held::Version,
+    lane::Ticket,
+    wish::{Needs, Wish, Written},
+};
 use crate::{
     outcome::Fault,
     value::{Stage, Value},
@@ -22,22 +26,6 @@ pub(super) struct Work {
     faults: Option<(Fault, u64)>,
     /// The latest fault, for people.
     pub(super) error: Option<String>,
-}
-
-/// What one delivery waits for.
-#[derive(Debug)]
-pub(super) struct Wish {
-    event: Fingerprint,
-    settle: Option<Duration>,
-    needs: Needs,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Needs {
-    /// Its first value or a newer one.
-    First,
-    /// It has that: a second one from then on.
-    Second { from: Duration },
 }
 
 /// What is to be written next.
@@ -77,9 +65,9 @@ impl Work {
         let (stage, from) = match newest.needs {
             Needs::First => (Stage::First, Duration::ZERO),
             // There is but one second value, so it serves all who wait for one.
-            Needs::Second { .. } => {
+            Needs::Second { from } => {
                 let all = self.waiting.values().filter_map(Wish::second_from);
-                (Stage::Settled, all.max().unwrap_or_default())
+                (Stage::Settled, all.fold(from, Duration::max))
             }
         };
         let event = newest.event;
@@ -113,20 +101,15 @@ impl Work {
         version: Version,
         value: Value,
     ) -> Vec<Version> {
-        let stage = value.stage;
         let sent = self.sent.filter(|(last, _)| *last == value);
-        let sent = sent.map(|(_, at)| at);
-        let settle = self.waiting.get(&version).and_then(|wish| wish.settle);
+        let written = Written {
+            stage: value.stage,
+            settle: self.waiting.get(&version).and_then(|wish| wish.settle),
+            sent: sent.map(|(_, at)| at),
+        };
         let (mut done, mut older_settle) = (Vec::new(), false);
         for (at, wish) in self.waiting.range_mut(..=version) {
-            // It settles as long in its own right: its delivery is held until then.
-            let covered = wish.settle <= settle;
-            let done_with = match (stage, wish.needs) {
-                (Stage::First, _) => covered && (*at < version || settle.is_none()),
-                (Stage::Settled, Needs::Second { from }) => covered || sent >= Some(from),
-                (Stage::Settled, Needs::First) => covered,
-            };
-            if done_with {
+            if wish.is_granted(&written, *at < version) {
                 done.push(*at);
             } else {
                 wish.refreshed(now);
@@ -134,7 +117,7 @@ impl Work {
             }
         }
         // An older event still needs a second value: it must be one of the newest event.
-        if stage == Stage::First && older_settle && done.last() == Some(&version) {
+        if value.stage == Stage::First && older_settle && done.last() == Some(&version) {
             done.pop();
             if let Some(newest) = self.waiting.get_mut(&version) {
                 newest.needs = Needs::Second { from: now };
@@ -177,29 +160,5 @@ impl Work {
     pub(super) fn answered(&mut self) {
         self.faults = None;
         self.error = None;
-    }
-}
-
-impl Wish {
-    pub(super) fn new(event: Fingerprint, settle: Option<Duration>) -> Self {
-        Self {
-            event,
-            settle,
-            needs: Needs::First,
-        }
-    }
-
-    fn refreshed(&mut self, now: Duration) {
-        if let (Needs::First, Some(settle)) = (self.needs, self.settle) {
-            let from = now.saturating_add(settle);
-            self.needs = Needs::Second { from };
-        }
-    }
-
-    fn second_from(&self) -> Option<Duration> {
-        match self.needs {
-            Needs::First => None,
-            Needs::Second { from } => Some(from),
-        }
     }
 }

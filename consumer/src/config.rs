@@ -13,7 +13,7 @@ use eso_relay::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{engine::Settings, kubernetes::KubernetesConfig};
+use crate::{engine::Settings, kubernetes::KubernetesConfig, settle::StoreSettle};
 
 /// The configuration of one consumer. Only `cluster` has no default.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -54,6 +54,9 @@ pub struct RefreshConfig {
     pub concurrency: usize,
     /// The most patches per second. Default: no limit.
     pub rate: Option<f64>,
+    /// Stores that call before their own replicas and caches have the new value. Where an event
+    /// brings a settle of its own, the longer one counts. Default: none.
+    pub settle: Vec<StoreSettle>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -71,6 +74,7 @@ impl Default for RefreshConfig {
         Self {
             concurrency: 32,
             rate: None,
+            settle: Vec::new(),
         }
     }
 }
@@ -111,7 +115,9 @@ impl ConsumerConfig {
     }
 
     fn check(&self) -> anyhow::Result<()> {
-        let RefreshConfig { concurrency, rate } = self.refresh;
+        let RefreshConfig {
+            concurrency, rate, ..
+        } = self.refresh;
         ensure!(concurrency > 0, "`refresh.concurrency` must be 1 or more");
         ensure!(
             rate.is_none_or(|rate| rate > 0.0 && rate.is_finite()),
@@ -172,6 +178,17 @@ mod tests {
             let error = parse(json).unwrap().check().unwrap_err();
             assert!(error.to_string().contains(setting), "{error}");
         }
+    }
+
+    #[test]
+    fn stores_that_settle_are_named_by_pattern() {
+        let settle = |after: &str| {
+            parse(&format!(
+                r#"{{"cluster": "e", "refresh": {{"settle": [{{"name": "akeyless*", "after": "{after}"}}]}}}}"#
+            ))
+        };
+        assert_eq!(settle("2s").unwrap().refresh.settle.len(), 1);
+        assert!(settle("0s").is_err() && settle("1h").is_err());
     }
 
     #[test]

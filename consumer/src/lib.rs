@@ -17,7 +17,9 @@ pub mod metrics;
 pub mod outcome;
 pub mod provider;
 pub mod refresh;
+pub mod settle;
 pub mod target;
+pub mod value;
 pub mod worker;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
@@ -40,8 +42,8 @@ use crate::{
     worker::{Inlet, Tools, Worker},
 };
 
-/// The annotation whose change makes ESO refresh an ExternalSecret. Its value is the fingerprint of
-/// the newest event: ESO refreshes when the hash over an object's annotations changes (ESO
+/// The annotation whose change makes ESO refresh an ExternalSecret. Its value is a
+/// [`value::Value`] of the newest event: ESO refreshes when the hash over an object's annotations changes (ESO
 /// `externalsecret_controller.go`, `shouldRefresh`).
 pub const REFRESH_ANNOTATION: &str = "eso-relay.dev/refresh";
 
@@ -146,6 +148,7 @@ async fn work(
             config.kubernetes.patch_timeout,
         )),
         metrics,
+        settles: config.refresh.settle,
     };
     let inlet = Inlet {
         messages: received,

@@ -124,7 +124,7 @@ impl Patch {
 impl From<&Outcome> for Patch {
     fn from(outcome: &Outcome) -> Self {
         match outcome {
-            Outcome::Done => Self::done,
+            Outcome::Done | Outcome::Gone => Self::done,
             Outcome::Retry { fault, .. } => match fault {
                 Fault::Cluster => Self::cluster_fault,
                 Fault::Target => Self::target_fault,

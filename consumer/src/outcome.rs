@@ -12,8 +12,10 @@ const SLOW: Duration = Duration::from_secs(60);
 /// What became of one patch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The object carries the value, or is gone and needs nothing.
+    /// The object carries the value.
     Done,
+    /// There is no such object: it needs nothing.
+    Gone,
     /// Not now. Uses up no attempt of the event: it is not the event's fault.
     Retry {
         fault: Fault,
@@ -37,7 +39,7 @@ impl Outcome {
     /// | result of the patch | outcome |
     /// |---|---|
     /// | success | done |
-    /// | 404, the object is gone | done |
+    /// | 404, the object is gone | gone |
     /// | 404, the API or the kind is gone | retry, cluster |
     /// | 400, 413, 422, or no request can be made | refused |
     /// | 403, denied by admission | refused |
@@ -68,7 +70,7 @@ impl Outcome {
 
     fn of_status(status: &Status, retry_after: Option<Duration>, error: String) -> Self {
         let (fault, after) = match status.code {
-            404 if names_an_object(status) => return Self::Done,
+            404 if names_an_object(status) => return Self::Gone,
             400 | 413 | 422 => return Self::Refused { error },
             403 if is_admission_denial(status) => return Self::Refused { error },
             404 | 408 | 429 => (Fault::Cluster, None),
@@ -117,6 +119,7 @@ mod tests {
     fn short(outcome: &Outcome) -> (&'static str, Option<u64>) {
         match outcome {
             Outcome::Done => ("done", None),
+            Outcome::Gone => ("gone", None),
             Outcome::Refused { .. } => ("refused", None),
             Outcome::Retry { fault, after, .. } => {
                 let fault = match fault {
@@ -134,7 +137,7 @@ mod tests {
         const POLICY: &str = r#"externalsecrets.external-secrets.io "db" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no"#;
         const RBAC: &str = r#"externalsecrets.external-secrets.io "db" is forbidden: User "x" cannot patch resource"#;
         let cases = [
-            (404, "", "db", 0, ("done", None)),
+            (404, "", "db", 0, ("gone", None)),
             (404, "404 page not found", "", 0, ("cluster", None)),
             (400, "", "db", 0, ("refused", None)),
             (413, "", "", 0, ("refused", None)),

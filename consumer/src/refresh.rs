@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use eso_relay::event::Fingerprint;
 use http::{HeaderMap, header::RETRY_AFTER};
 use kube::{
     Client, Resource as _,
@@ -17,6 +16,7 @@ use crate::{
     index::ListKind,
     kubernetes::{ApiVersion, Object},
     target::Target,
+    value::Value,
 };
 
 /// Who owns the annotation, in `metadata.managedFields`.
@@ -62,14 +62,14 @@ impl Refresher {
     }
 
     /// Once. Writing a value that the object carries already changes nothing and is a success.
-    pub async fn refresh(&self, target: &Target, value: Fingerprint) -> Result<(), RefreshError> {
+    pub async fn refresh(&self, target: &Target, value: Value) -> Result<(), RefreshError> {
         let patch = tokio::time::timeout(self.timeout, self.patch(target, value)).await;
         patch.unwrap_or(Err(RefreshError::Timeout(self.timeout)))
     }
 
     /// A merge patch of one annotation without resourceVersion conflicts with nobody. The answer
     /// is asked for as metadata, which is small, and is not looked at.
-    async fn patch(&self, target: &Target, value: Fingerprint) -> Result<(), RefreshError> {
+    async fn patch(&self, target: &Target, value: Value) -> Result<(), RefreshError> {
         let patch =
             json!({ "metadata": { "annotations": { REFRESH_ANNOTATION: value.to_string() } } });
         let params = PatchParams {

@@ -38,6 +38,7 @@ pub(crate) fn event(id: &str) -> Event {
         version: None,
         scope: BTreeMap::new(),
         target: None,
+        settle: None,
         received_at: Timestamp::UNIX_EPOCH,
         origin: Origin::default(),
     }

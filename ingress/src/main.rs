@@ -59,11 +59,6 @@ async fn start(arguments: Arguments) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     telemetry::init(&settings.log)?;
-    if std::env::var("ENABLE_CACHE_BUSTER").is_ok_and(|value| value == "true") {
-        tracing::warn!(
-            "ENABLE_CACHE_BUSTER has no effect: there is one refresh for each event, and no second one after a delay"
-        );
-    }
     let lifecycle = Lifecycle::new(settings.shutdown.grace);
     eso_relay_ingress::run(settings, &lifecycle).await?;
     Ok(lifecycle.run().await)

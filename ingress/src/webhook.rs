@@ -1,6 +1,11 @@
 //! The drop-in for akeyless-eso-webhook-trigger: `POST /webhook`, on when two variables are set.
 
-use eso_relay::config::{ConfigError, Secret};
+use std::time::Duration;
+
+use eso_relay::{
+    config::{ConfigError, Secret},
+    event::Settle,
+};
 use serde::Serialize;
 
 use crate::{
@@ -10,18 +15,24 @@ use crate::{
 
 const USER: &str = "BASIC_AUTH_USER";
 const PASSWORD: &str = "BASIC_AUTH_PASSWORD";
+const CACHE_BUSTER: &str = "ENABLE_CACHE_BUSTER";
+const WAIT_INTERVAL: &str = "CACHE_BUSTER_WAIT_INTERVAL";
+/// The seed's.
+const DEFAULT_WAIT: Duration = Duration::from_secs(2);
 
-/// HTTP Basic credentials out of the environment.
+/// HTTP Basic credentials and the cache buster, out of the environment.
 #[derive(Debug, Clone, Serialize)]
 pub struct WebhookConfig {
     pub username: String,
     pub password: Secret,
+    /// How long after the first refresh there is to be a second one.
+    pub settle: Option<Settle>,
 }
 
 impl WebhookConfig {
     /// `None` when neither variable is set; an error when one is missing. Empty counts as missing.
     pub fn from(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, ConfigError> {
-        let set = |name| variable(name).filter(|value| !value.is_empty());
+        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         let missing = |name, other| {
             Err(ConfigError::Invalid(format!(
                 "{name} is not set, and {other} is: BASIC_AUTH_USER and BASIC_AUTH_PASSWORD environment variables must be set, both of them"
@@ -39,14 +50,62 @@ impl WebhookConfig {
             (Some(username), Some(password)) => Ok(Some(Self {
                 username,
                 password: password.into(),
+                settle: settle(set)?,
             })),
         }
     }
 
     pub fn open(&self) -> Source {
         let passwords = Credentials::fixed(self.password.clone());
-        Source::seed(Scheme::Basic(Basic::new(self.username.clone(), passwords)))
+        let scheme = Scheme::Basic(Basic::new(self.username.clone(), passwords));
+        let mut source = Source::seed(scheme);
+        source.settle = self.settle;
+        source
     }
+}
+
+/// The seed busts caches for `true` and for nothing else.
+fn settle(set: impl Fn(&str) -> Option<String>) -> Result<Option<Settle>, ConfigError> {
+    if set(CACHE_BUSTER).as_deref() != Some("true") {
+        return Ok(None);
+    }
+    let wait = match set(WAIT_INTERVAL) {
+        None => DEFAULT_WAIT,
+        Some(text) => go_duration(&text).ok_or_else(|| {
+            ConfigError::Invalid(format!(
+                "{WAIT_INTERVAL} is not a duration: set it to one such as 2s or 100ms, or unset it for 2s"
+            ))
+        })?,
+    };
+    let settle = Settle::try_from(wait).map_err(|error| {
+        ConfigError::Invalid(format!(
+            "{WAIT_INTERVAL}: {error}; or unset {CACHE_BUSTER} for a single refresh"
+        ))
+    })?;
+    Ok(Some(settle))
+}
+
+/// What Go's `time.ParseDuration` reads, but for a sign: `2s`, `1.5s`, `1m30s`.
+fn go_duration(text: &str) -> Option<Duration> {
+    let is_number = |char: char| char.is_ascii_digit() || char == '.';
+    let (mut total, mut rest) = (Duration::ZERO, text);
+    while !rest.is_empty() {
+        let (number, tail) = rest.split_at(rest.find(|char| !is_number(char))?);
+        let (unit, tail) = tail.split_at(tail.find(is_number).unwrap_or(tail.len()));
+        let seconds = match unit {
+            "ns" => 1e-9,
+            "us" | "µs" | "μs" => 1e-6,
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            _ => return None,
+        };
+        let part = number.parse::<f64>().ok()? * seconds;
+        total = total.checked_add(Duration::try_from_secs_f64(part).ok()?)?;
+        rest = tail;
+    }
+    Some(total)
 }
 
 #[cfg(test)]
@@ -71,6 +130,52 @@ mod tests {
         );
         assert!(from(None, None).unwrap().is_none());
         assert!(from(Some(""), Some("")).unwrap().is_none());
+    }
+
+    fn settle_of(enabled: &str, wait: &str) -> Result<Option<Duration>, String> {
+        let webhook = WebhookConfig::from(|name| {
+            let value = match name {
+                CACHE_BUSTER => enabled,
+                WAIT_INTERVAL => wait,
+                _ => "eso",
+            };
+            Some(value.to_owned())
+        });
+        let webhook = webhook.map_err(|error| error.to_string())?.unwrap();
+        Ok(webhook.open().settle.map(Settle::get))
+    }
+
+    #[test]
+    fn the_cache_buster_is_on_for_true_alone_and_waits_for_two_seconds_by_default() {
+        for off in ["", "false", "1", "TRUE"] {
+            assert_eq!(settle_of(off, "nonsense"), Ok(None), "{off}");
+        }
+        for (wait, milliseconds) in [
+            ("", 2000),
+            ("100ms", 100),
+            ("1.5s", 1500),
+            ("1m30s", 90_000),
+            ("10m", 600_000),
+        ] {
+            let expected = Some(Duration::from_millis(milliseconds));
+            assert_eq!(settle_of("true", wait), Ok(expected), "{wait}");
+        }
+    }
+
+    #[test]
+    fn a_wait_interval_that_could_not_be_kept_is_named_with_its_mend() {
+        for (wait, mend) in [
+            ("soon", "unset it for 2s"),
+            ("2", "unset it for 2s"),
+            ("-2s", "unset it for 2s"),
+            ("9.9.9s", "unset it for 2s"),
+            ("0s", "unset ENABLE_CACHE_BUSTER"),
+            ("11m", "shorten it"),
+        ] {
+            let error = settle_of("true", wait).unwrap_err();
+            let named = error.contains("CACHE_BUSTER_WAIT_INTERVAL") && error.contains(mend);
+            assert!(named, "{wait}: {error}");
+        }
     }
 
     #[test]

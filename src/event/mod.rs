@@ -4,6 +4,7 @@
 
 mod fingerprint;
 mod keys;
+mod settle;
 mod target;
 mod wire;
 
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     fingerprint::{Fingerprint, InvalidFingerprint},
     keys::{InvalidKeys, Keys, MAX_KEY_BYTES, MAX_KEYS},
+    settle::{InvalidSettle, Settle},
     target::{Pattern, StoreKind, StorePattern, Target},
     wire::{
         BATCH_CONTENT_TYPE, BatchError, EventError, decode_batch, encode, encode_batch, join_batch,
@@ -47,6 +49,9 @@ pub struct Event {
     /// What the event may reach. From the source's configuration, never from the payload: this is
     /// the tenancy boundary. `None` reaches everything.
     pub target: Option<Target>,
+    /// How long after the first refresh there is to be a second one. From the source's
+    /// configuration, never from the payload. `None`: none.
+    pub settle: Option<Settle>,
     /// When the ingress (or the command line) received it.
     pub received_at: Timestamp,
     pub origin: Origin,

@@ -70,6 +70,22 @@ fn what_changes_the_meaning_is_refused() {
 }
 
 #[test]
+fn a_settle_within_its_bounds_is_read_and_none_is_not_written() {
+    let settle = |text: &str| {
+        let mut event = fixture().remove(0);
+        event["data"]["settle"] = json!(text);
+        decode_one(&event).map(|event| event.settle)
+    };
+    assert_eq!(settle("2s"), Ok(Some("2s".parse().unwrap())));
+    for text in ["0s", "11m", "soon"] {
+        assert!(matches!(settle(text), Err(EventError::Shape(_))), "{text}");
+    }
+    let event = decode_one(&fixture()[0]).unwrap();
+    assert_eq!(event.settle, None);
+    assert!(!String::from_utf8_lossy(&encode(&event)).contains("settle"));
+}
+
+#[test]
 fn one_bad_event_does_not_take_the_good_ones_with_it() {
     let mut batch = fixture();
     batch[0]["specversion"] = json!("9.0");
@@ -158,6 +174,7 @@ prop_compose! {
         scope in prop::collection::btree_map("[a-z]{1,8}", "\\PC{0,20}", 1..4),
         version in prop::option::of(("\\PC{0,9}", prop::collection::vec("\\PC{0,9}", 0..3))),
         namespaces in prop::option::of(prop::collection::vec("[a-z*-]{1,9}", 0..3)),
+        settle in prop::option::of(1..=600_000_u64),
     ) -> Event {
         Event {
             id, source, kind: Kind::SecretChanged, time, provider,
@@ -167,6 +184,7 @@ prop_compose! {
             target: namespaces.map(|names| Target {
                 namespaces: names.into_iter().map(Pattern::new).collect(), ..Target::default()
             }),
+            settle: settle.map(|ms| std::time::Duration::from_millis(ms).try_into().unwrap()),
             origin: Origin::default(),
         }
     }

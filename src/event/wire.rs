@@ -9,7 +9,9 @@ use bytes::{BufMut, Bytes, BytesMut};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Event, InvalidKeys, Keys, Kind, Match, Operation, Origin, Target, Version, keys};
+use super::{
+    Event, InvalidKeys, Keys, Kind, Match, Operation, Origin, Settle, Target, Version, keys,
+};
 use crate::{Slug, slug::InvalidSlug, trace::TraceParent};
 
 /// The content type of every message in the events stream (CloudEvents JSON batch format).
@@ -90,6 +92,8 @@ struct Data<'a> {
     scope: Cow<'a, BTreeMap<String, String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     target: Option<Cow<'a, Target>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    settle: Option<Settle>,
     received_at: Timestamp,
     #[serde(default)]
     origin: Cow<'a, Origin>,
@@ -133,6 +137,7 @@ pub fn encode(event: &Event) -> Bytes {
             version: event.version.as_ref().map(Cow::Borrowed),
             scope: Cow::Borrowed(&event.scope),
             target: event.target.as_ref().map(Cow::Borrowed),
+            settle: event.settle,
             received_at: event.received_at,
             origin: Cow::Borrowed(&event.origin),
         },
@@ -190,6 +195,7 @@ fn decode(json: &str) -> Result<Event, EventError> {
         version,
         scope,
         target,
+        settle,
         received_at,
         origin,
     } = envelope.data;
@@ -229,6 +235,7 @@ fn decode(json: &str) -> Result<Event, EventError> {
         version: version.map(Cow::into_owned),
         scope: scope.into_owned(),
         target: target.map(Cow::into_owned),
+        settle,
         received_at,
         origin: origin.into_owned(),
     })

@@ -26,6 +26,7 @@ mod replicas;
 mod secrecy;
 mod seed;
 mod senders;
+mod settle;
 mod stored;
 mod stream;
 mod tls;

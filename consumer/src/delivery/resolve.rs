@@ -1,6 +1,9 @@
 //! Events → what they mean in this cluster.
 
-use eso_relay::{Event, Slug, event::Fingerprint};
+use eso_relay::{
+    Event, Slug,
+    event::{Fingerprint, Settle},
+};
 use jiff::Timestamp;
 
 use super::{Received, decode};
@@ -8,6 +11,7 @@ use crate::{
     engine::{Delivery, Refresh},
     index::Index,
     metrics::Found,
+    settle::{self, StoreSettle},
 };
 
 /// A message, ready for the engine, and what the log and the metrics say about its events.
@@ -32,7 +36,12 @@ pub struct Seen {
 }
 
 /// Decodes and matches one message.
-pub fn resolve(message: &Received, objects: &Index, cluster: &Slug) -> Resolved {
+pub fn resolve(
+    message: &Received,
+    objects: &Index,
+    cluster: &Slug,
+    settles: &[StoreSettle],
+) -> Resolved {
     let decoded = decode(message);
     let mut events = Vec::with_capacity(decoded.events.len());
     let mut refreshes = Vec::new();
@@ -43,13 +52,17 @@ pub fn resolve(message: &Received, objects: &Index, cluster: &Slug) -> Resolved 
         } else {
             Vec::new()
         };
-        let value = event.fingerprint();
+        let fingerprint = event.fingerprint();
         events.push(Seen::new(*index, event, reaches, targets.len()));
-        refreshes.extend(targets.into_iter().map(|target| Refresh {
-            carries: objects.carried(&target),
-            target,
-            value,
-            index: *index,
+        refreshes.extend(targets.into_iter().map(|target| {
+            let settle = settle::longest(settles, objects.stores_of(&target)).max(event.settle);
+            Refresh {
+                carries: objects.carried(&target),
+                target,
+                event: fingerprint,
+                index: *index,
+                settle: settle.map(Settle::get),
+            }
         }));
     }
     Resolved {

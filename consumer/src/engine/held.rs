@@ -1,6 +1,6 @@
 //! The deliveries that the engine holds.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use eso_relay::{event::Fingerprint, stream::Reason};
 
@@ -28,7 +28,9 @@ pub(super) type Rejections = BTreeMap<Option<usize>, Rejection>;
 /// What a delivery wants of one target: only the newest of its events counts.
 #[derive(Debug)]
 pub(super) struct Want {
-    pub(super) value: Fingerprint,
+    pub(super) event: Fingerprint,
+    /// The longest of all its events.
+    pub(super) settle: Option<Duration>,
     newest: usize,
     older: Vec<usize>,
 }
@@ -43,24 +45,16 @@ pub(super) struct Storing {
 impl Working {
     pub(super) fn new(delivery: Delivery) -> Self {
         let mut open = BTreeMap::<Target, Want>::new();
-        let mut done = Vec::new();
         for refresh in delivery.refreshes {
-            if refresh.carries == Some(refresh.value) {
-                done.push((refresh.target.clone(), refresh.index));
-            }
+            let (index, event, settle) = (refresh.index, refresh.event, refresh.settle);
             open.entry(refresh.target)
-                .and_modify(|want| want.add(refresh.index, refresh.value))
+                .and_modify(|want| want.add(index, event, settle))
                 .or_insert(Want {
-                    value: refresh.value,
-                    newest: refresh.index,
+                    event,
+                    settle,
+                    newest: index,
                     older: Vec::new(),
                 });
-        }
-        for (target, index) in done {
-            // What carries an older event of the message still wants the newest.
-            if open.get(&target).is_some_and(|want| want.newest == index) {
-                open.remove(&target);
-            }
         }
         let rejections = delivery
             .rejected
@@ -92,11 +86,12 @@ impl Working {
 }
 
 impl Want {
-    fn add(&mut self, index: usize, value: Fingerprint) {
+    fn add(&mut self, index: usize, event: Fingerprint, settle: Option<Duration>) {
+        self.settle = self.settle.max(settle);
         if index > self.newest {
             self.older.push(self.newest);
             self.newest = index;
-            self.value = value;
+            self.event = event;
         } else if index < self.newest {
             self.older.push(index);
         }

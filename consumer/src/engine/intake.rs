@@ -6,8 +6,9 @@ use eso_relay::stream::Reason;
 
 use super::{
     Delivery, Engine, Output, Rejection, Sequence, backoff::REDELIVERY, held::Working,
-    timers::Timer, work::Work,
+    timers::Timer, wish::Wish, work::Work,
 };
+use crate::{target::Target, value::Value};
 
 impl Engine {
     pub(super) fn take(&mut self, now: Duration, delivery: Delivery) {
@@ -30,6 +31,7 @@ impl Engine {
         }
         let give_up_at = now.saturating_add(self.settings.give_up_after);
         self.timers.set(Timer::GiveUp(sequence), give_up_at);
+        let carried = carried(&delivery);
         let delivery = Working::new(delivery);
         for (target, want) in &delivery.open {
             let lane = &mut self.lane;
@@ -37,9 +39,13 @@ impl Engine {
                 .entry(target.clone())
                 .or_insert_with_key(|target| Work::new(lane.push(target.clone())))
                 .waiting
-                .insert(want.version(sequence), want.value);
+                .insert(want.version(sequence), Wish::new(want.event, want.settle));
+            self.arrange(now, target);
         }
         self.working.insert(sequence, delivery);
+        for (target, value) in carried {
+            self.observed(now, &target, value);
+        }
         self.settle(sequence);
     }
 
@@ -94,4 +100,15 @@ impl Engine {
     pub(super) fn nak(&mut self, sequence: Sequence, delay: Option<Duration>) {
         self.outputs.push_back(Output::Nak { sequence, delay });
     }
+}
+
+/// Which of its events the objects carry already: those are not written again.
+fn carried(delivery: &Delivery) -> Vec<(Target, Value)> {
+    let refreshes = delivery.refreshes.iter();
+    refreshes
+        .filter_map(|refresh| {
+            let value = refresh.carries?;
+            (value.event == refresh.event).then(|| (refresh.target.clone(), value))
+        })
+        .collect()
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use eso_relay::{event::Fingerprint, stream::Reason};
 
-use crate::{outcome::Outcome, target::Target};
+use crate::{outcome::Outcome, target::Target, value::Value};
 
 /// A message's sequence in the events stream: the same for each of its deliveries.
 pub type Sequence = u64;
@@ -27,11 +27,13 @@ pub struct Delivery {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refresh {
     pub target: Target,
-    pub value: Fingerprint,
+    pub event: Fingerprint,
     /// The event's place in the message: the later the newer.
     pub index: usize,
-    /// What the object carries now, as far as the watch knows. If it is `value`, nothing is left to do.
-    pub carries: Option<Fingerprint>,
+    /// How long after the first value there is to be a second one. `None`: there is none.
+    pub settle: Option<Duration>,
+    /// What the object carries now, as far as the watch knows: what it says of `event` is done.
+    pub carries: Option<Value>,
 }
 
 /// An event that becomes a dead letter.
@@ -56,13 +58,13 @@ pub enum Input {
     /// gets no other.
     Patched {
         target: Target,
-        value: Fingerprint,
+        value: Value,
         outcome: Outcome,
     },
     /// The watch says what the object carries now.
     Observed {
         target: Target,
-        value: Option<Fingerprint>,
+        value: Option<Value>,
     },
     /// The watch says that the object is gone: what rests because of a fault of its own is tried
     /// now, and the API's "not found" ends it.
@@ -74,7 +76,7 @@ pub enum Input {
     },
     /// Time has passed.
     Tick,
-    /// Start nothing new; hand back what was not started.
+    /// Start nothing new; hand back what was not started, and what waits for its second value.
     Stop,
 }
 
@@ -82,7 +84,7 @@ pub enum Input {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
     /// Write the value; the answer is [`Input::Patched`], also when the patch times out or panics.
-    Patch { target: Target, value: Fingerprint },
+    Patch { target: Target, value: Value },
     /// Every target of the delivery is done.
     Ack(Sequence),
     /// Deliver again: at once, or after the delay.

@@ -2,11 +2,15 @@
 //!
 //! ```text
 //! Delivery ─intake─▶ targets ─lane─▶ Patch, Patched ─patch─▶ last target done ─settle─▶ Ack, dead letter or Nak
+//!                               ▲                         │
+//!                               └─ timer ◀─ second value ─┘
 //! ```
 //!
 //! One task owns it, tells it what happened and does what it says. It promises:
 //!
 //! - no ack before each target of the delivery carried its value, or a newer one, or is gone;
+//! - where it settles, no ack before the second value either, or before a newer event's first whose
+//!   own delivery is held for a second one just as late;
 //! - at most one patch in flight for a target, always of the newest value known;
 //! - each event takes effect or becomes a dead letter;
 //! - its memory follows the held deliveries and their targets, nothing else.
@@ -22,6 +26,7 @@ mod patch;
 mod settings;
 mod settle;
 mod timers;
+mod wish;
 mod work;
 
 use std::{
@@ -92,7 +97,7 @@ impl Engine {
             Input::Observed {
                 target,
                 value: Some(value),
-            } => self.observed(&target, value),
+            } => self.observed(now, &target, value),
             Input::Observed { value: None, .. } | Input::Tick => {}
             Input::Deleted(target) => self.deleted(now, &target),
             Input::DeadLettered { sequence, stored } => self.dead_lettered(sequence, stored),
@@ -141,8 +146,9 @@ impl Engine {
                     self.outputs.push_back(Output::Progress(sequence));
                     self.expect_progress(now, sequence);
                 }
-                Timer::GiveUp(sequence) => self.give_up(sequence),
-                Timer::Rest(target) => self.rested(&target),
+                Timer::GiveUp(sequence) => self.give_up(now, sequence),
+                Timer::Rest(target) => self.rested(now, &target),
+                Timer::Settle(target) => self.arrange(now, &target),
             }
         }
     }

@@ -2,18 +2,19 @@
 
 use std::time::Duration;
 
-use eso_relay::{event::Fingerprint, stream::Reason};
+use eso_relay::stream::Reason;
 
 use super::{
     Engine, Output,
     backoff::{CLUSTER, TARGET},
     held::Version,
     timers::Timer,
-    work::Phase,
+    work::{Next, Phase},
 };
 use crate::{
     outcome::{Fault, Outcome},
     target::Target,
+    value::Value,
 };
 
 impl Engine {
@@ -25,10 +26,10 @@ impl Engine {
             let Some(work) = self.targets.get_mut(&target) else {
                 continue;
             };
-            let Some((version, value)) = work.pending() else {
+            let Some(Next { version, value, .. }) = work.next() else {
                 continue;
             };
-            work.phase = Phase::Patching { version, value };
+            work.send(now, version, value);
             self.api.asked();
             self.outputs.push_back(Output::Patch { target, value });
         }
@@ -47,7 +48,7 @@ impl Engine {
         &mut self,
         now: Duration,
         target: &Target,
-        value: Fingerprint,
+        value: Value,
         outcome: Outcome,
     ) {
         let Some(work) = self.targets.get_mut(target) else {
@@ -68,6 +69,10 @@ impl Engine {
         match outcome {
             Outcome::Done => {
                 self.answered(target);
+                self.written(now, target, version, value);
+            }
+            Outcome::Gone => {
+                self.answered(target);
                 self.close(target, version, None);
             }
             Outcome::Refused { error } => {
@@ -81,10 +86,11 @@ impl Engine {
                 error,
             } => {
                 self.retry(now, target, fault, after, error);
-                self.settle_waiting(target);
             }
         }
+        self.settle_waiting(target);
         self.tidy(target);
+        self.arrange(now, target);
     }
 
     fn answered(&mut self, target: &Target) {
@@ -130,19 +136,43 @@ impl Engine {
         }
     }
 
-    pub(super) fn rested(&mut self, target: &Target) {
+    pub(super) fn rested(&mut self, now: Duration, target: &Target) {
         if let Some(work) = self.targets.get_mut(target) {
             work.phase = Phase::Ready(self.lane.push(target.clone()));
+        }
+        self.arrange(now, target);
+    }
+
+    /// Into the queue, or out of it until its second value is due.
+    pub(super) fn arrange(&mut self, now: Duration, target: &Target) {
+        let Some(work) = self.targets.get_mut(target) else {
+            return;
+        };
+        let from = work.next().map_or(Duration::ZERO, |next| next.from);
+        let timer = || Timer::Settle(target.clone());
+        match work.phase {
+            Phase::Ready(ticket) if from > now => {
+                self.lane.remove(ticket);
+                work.phase = Phase::Settling;
+                self.timers.set(timer(), from);
+            }
+            Phase::Settling if from > now => self.timers.set(timer(), from),
+            Phase::Settling => {
+                self.timers.cancel(&timer());
+                work.phase = Phase::Ready(self.lane.push(target.clone()));
+            }
+            Phase::Ready(_) | Phase::Patching { .. } | Phase::Resting => {}
         }
     }
 
     /// Another replica may have patched it, or a patch whose answer was lost. Only an exact value
     /// says anything: fingerprints have no order.
-    pub(super) fn observed(&mut self, target: &Target, value: Fingerprint) {
+    pub(super) fn observed(&mut self, now: Duration, target: &Target, value: Value) {
         let work = self.targets.get(target);
-        if let Some(version) = work.and_then(|work| work.version_of(value)) {
-            self.close(target, version, None);
+        if let Some(version) = work.and_then(|work| work.version_of(value.event)) {
+            self.written(now, target, version, value);
             self.tidy(target);
+            self.arrange(now, target);
         }
     }
 
@@ -156,12 +186,24 @@ impl Engine {
         }
     }
 
+    fn written(&mut self, now: Duration, target: &Target, version: Version, value: Value) {
+        if let Some(work) = self.targets.get_mut(target) {
+            let done = work.written(now, version, value);
+            self.release(target, done, None);
+        }
+    }
+
     /// Releases every delivery that waits for `done` or an older value of the target.
     fn close(&mut self, target: &Target, done: Version, failure: Option<(Reason, &str)>) {
         let Some(work) = self.targets.get_mut(target) else {
             return;
         };
-        for Version { sequence, .. } in work.take_up_to(done) {
+        let done = work.take_up_to(done);
+        self.release(target, done, failure);
+    }
+
+    fn release(&mut self, target: &Target, done: Vec<Version>, failure: Option<(Reason, &str)>) {
+        for Version { sequence, .. } in done {
             if let Some(delivery) = self.working.get_mut(&sequence) {
                 delivery.close(target, failure);
             }
@@ -181,6 +223,7 @@ impl Engine {
             Phase::Patching { .. } => return,
             Phase::Ready(ticket) => self.lane.remove(ticket),
             Phase::Resting => self.timers.cancel(&Timer::Rest(target.clone())),
+            Phase::Settling => self.timers.cancel(&Timer::Settle(target.clone())),
         }
         self.targets.remove(target);
         if self.targets.is_empty() {

@@ -1,6 +1,6 @@
 //! Deliveries go out: acknowledged, dead-lettered or handed back.
 
-use std::mem;
+use std::{mem, time::Duration};
 
 use eso_relay::stream::Reason;
 
@@ -26,8 +26,11 @@ impl Engine {
         }
     }
 
-    /// [`Self::settle`] for each delivery that waits for the target.
+    /// [`Self::settle`] for each delivery that waits for the target: only a stop lets one go.
     pub(super) fn settle_waiting(&mut self, target: &Target) {
+        if !self.stopping {
+            return;
+        }
         let waiting = self.targets.get(target).map(|work| &work.waiting);
         let sequences: Vec<_> = waiting
             .into_iter()
@@ -80,7 +83,7 @@ impl Engine {
     }
 
     /// The cluster has had its time: what is not done becomes dead letters.
-    pub(super) fn give_up(&mut self, sequence: Sequence) {
+    pub(super) fn give_up(&mut self, now: Duration, sequence: Sequence) {
         let Some(delivery) = self.working.get_mut(&sequence) else {
             return;
         };
@@ -102,6 +105,7 @@ impl Engine {
                 delivery.close(&target, Some((Reason::GaveUp, &error)));
             }
             self.tidy(&target);
+            self.arrange(now, &target);
         }
         self.settle(sequence);
     }

@@ -3,7 +3,10 @@ use std::time::Duration;
 use eso_relay::{event::Fingerprint, stream::Reason};
 
 use super::*;
-use crate::outcome::{Fault, Outcome};
+use crate::{
+    outcome::{Fault, Outcome},
+    value::{Stage, Value},
+};
 
 const START: Duration = Duration::from_secs(1000);
 const SECOND: Duration = Duration::from_secs(1);
@@ -16,8 +19,15 @@ fn target(name: &str) -> Target {
     Target::new("apps", name)
 }
 
-fn value(sequence: u64, index: usize) -> Fingerprint {
+fn event(sequence: u64, index: usize) -> Fingerprint {
     format!("{sequence:018}{index:02}").parse().unwrap()
+}
+
+fn value(sequence: u64, index: usize) -> Value {
+    Value {
+        event: event(sequence, index),
+        stage: Stage::First,
+    }
 }
 
 /// A first delivery whose events mean these targets.
@@ -30,8 +40,9 @@ fn delivery(sequence: u64, refreshes: &[(&str, usize)]) -> Delivery {
             .iter()
             .map(|&(name, index)| Refresh {
                 target: target(name),
-                value: value(sequence, index),
+                event: event(sequence, index),
                 index,
+                settle: None,
                 carries: None,
             })
             .collect(),
@@ -107,4 +118,5 @@ fn letters(outputs: &[Output]) -> Vec<(Option<usize>, Reason)> {
 
 mod deliveries;
 mod faults;
+mod settling;
 mod stopping;

@@ -17,6 +17,8 @@ pub(super) enum Timer {
     GiveUp(Sequence),
     /// The target may be tried again.
     Rest(Target),
+    /// The target's second value may be written.
+    Settle(Target),
 }
 
 /// At most one time for each timer.

@@ -1,22 +1,39 @@
 //! What is to be done to one target.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use eso_relay::event::Fingerprint;
 
-use super::{held::Version, lane::Ticket};
-use crate::outcome::Fault;
+use super::{
+    held::Version,
+    lane::Ticket,
+    wish::{Needs, Wish, Written},
+};
+use crate::{
+    outcome::Fault,
+    value::{Stage, Value},
+};
 
 /// Exists for as long as a delivery waits for the target or a patch of it is in flight.
 #[derive(Debug)]
 pub(super) struct Work {
-    /// What the deliveries wait for. The last is the pending value; the others are released with it.
-    pub(super) waiting: BTreeMap<Version, Fingerprint>,
+    /// What the deliveries wait for. Only the last is written; the others are released with it.
+    pub(super) waiting: BTreeMap<Version, Wish>,
     pub(super) phase: Phase,
+    /// The last value that went out, and when it did so first.
+    sent: Option<(Value, Duration)>,
     /// Of one kind and in a row.
     faults: Option<(Fault, u64)>,
     /// The latest fault, for people.
     pub(super) error: Option<String>,
+}
+
+/// What is to be written next.
+pub(super) struct Next {
+    pub(super) version: Version,
+    pub(super) value: Value,
+    /// Not before.
+    pub(super) from: Duration,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -24,12 +41,11 @@ pub(super) enum Phase {
     /// In the lane's queue.
     Ready(Ticket),
     /// This is in flight.
-    Patching {
-        version: Version,
-        value: Fingerprint,
-    },
-    /// Until its timer fires.
+    Patching { version: Version, value: Value },
+    /// After a fault, until its timer fires.
     Resting,
+    /// Nothing but a second value is wanted, and it is not due yet.
+    Settling,
 }
 
 impl Work {
@@ -37,23 +53,80 @@ impl Work {
         Self {
             waiting: BTreeMap::new(),
             phase: Phase::Ready(ticket),
+            sent: None,
             faults: None,
             error: None,
         }
     }
 
-    pub(super) fn pending(&self) -> Option<(Version, Fingerprint)> {
-        self.waiting
-            .last_key_value()
-            .map(|(version, value)| (*version, *value))
+    /// Always of the newest event known.
+    pub(super) fn next(&self) -> Option<Next> {
+        let (version, newest) = self.waiting.last_key_value()?;
+        let (stage, from) = match newest.needs {
+            Needs::First => (Stage::First, Duration::ZERO),
+            // There is but one second value, so it serves all who wait for one.
+            Needs::Second { from } => {
+                let all = self.waiting.values().filter_map(Wish::second_from);
+                (Stage::Settled, all.fold(from, Duration::max))
+            }
+        };
+        let event = newest.event;
+        Some(Next {
+            version: *version,
+            value: Value { event, stage },
+            from,
+        })
     }
 
-    /// Which of the values waited for this is.
-    pub(super) fn version_of(&self, value: Fingerprint) -> Option<Version> {
+    /// Which of the events waited for this is.
+    pub(super) fn version_of(&self, event: Fingerprint) -> Option<Version> {
         let mut newest_first = self.waiting.iter().rev();
         newest_first
-            .find(|(_, waited)| **waited == value)
+            .find(|(_, wish)| wish.event == event)
             .map(|(version, _)| *version)
+    }
+
+    /// The value goes out.
+    pub(super) fn send(&mut self, now: Duration, version: Version, value: Value) {
+        self.phase = Phase::Patching { version, value };
+        if self.sent.is_none_or(|(last, _)| last != value) {
+            self.sent = Some((value, now));
+        }
+    }
+
+    /// The object carries this value of the version, or did. Takes out who has got what it waited for.
+    pub(super) fn written(
+        &mut self,
+        now: Duration,
+        version: Version,
+        value: Value,
+    ) -> Vec<Version> {
+        let sent = self.sent.filter(|(last, _)| *last == value);
+        let written = Written {
+            stage: value.stage,
+            settle: self.waiting.get(&version).and_then(|wish| wish.settle),
+            sent: sent.map(|(_, at)| at),
+        };
+        let (mut done, mut older_settle) = (Vec::new(), false);
+        for (at, wish) in self.waiting.range_mut(..=version) {
+            if wish.is_granted(&written, *at < version) {
+                done.push(*at);
+            } else {
+                wish.refreshed(now);
+                older_settle |= *at < version;
+            }
+        }
+        // An older event still needs a second value: it must be one of the newest event.
+        if value.stage == Stage::First && older_settle && done.last() == Some(&version) {
+            done.pop();
+            if let Some(newest) = self.waiting.get_mut(&version) {
+                newest.needs = Needs::Second { from: now };
+            }
+        }
+        for version in &done {
+            self.waiting.remove(version);
+        }
+        done
     }
 
     /// Takes out everything that is no newer than `done`.

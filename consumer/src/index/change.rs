@@ -1,8 +1,8 @@
 //! What the watch says, and what the engine must know of it.
 
-use eso_relay::event::{Fingerprint, StoreKind};
+use eso_relay::event::StoreKind;
 
-use crate::{provider::Backend, target::Target};
+use crate::{provider::Backend, target::Target, value::Value};
 
 /// What the watch says.
 #[derive(Debug, Clone)]
@@ -25,7 +25,7 @@ pub enum Observation {
     /// What the object's annotation holds; `None` when it holds nothing of ours.
     Carries {
         target: Target,
-        value: Option<Fingerprint>,
+        value: Option<Value>,
     },
     Gone(Target),
 }
@@ -35,7 +35,7 @@ pub enum Observation {
 pub struct ExternalSecret {
     pub target: Target,
     /// The refresh annotation.
-    pub value: Option<Fingerprint>,
+    pub value: Option<Value>,
     pub references: Vec<Reference>,
     /// What of it could not be read. The rest of it counts all the same.
     pub problems: Vec<String>,

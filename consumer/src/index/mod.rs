@@ -11,7 +11,6 @@ mod stores;
 
 use std::collections::HashMap;
 
-use eso_relay::event::Fingerprint;
 use tracing::warn;
 
 pub use self::change::{
@@ -24,7 +23,7 @@ use self::{
     slab::Slab,
     stores::Stores,
 };
-use crate::target::Target;
+use crate::{target::Target, value::Value};
 
 /// Every ExternalSecret by the keys that it reads.
 #[derive(Debug)]
@@ -47,7 +46,7 @@ pub struct Index {
 #[derive(Debug)]
 struct Object {
     target: Target,
-    value: Option<Fingerprint>,
+    value: Option<Value>,
     seen: u64,
     /// Keys are kept once, in full: a store that changes reads them anew.
     references: Box<[Entry]>,
@@ -124,8 +123,15 @@ impl Index {
     }
 
     /// The object's annotation, as the watch last said.
-    pub fn carried(&self, target: &Target) -> Option<Fingerprint> {
+    pub fn carried(&self, target: &Target) -> Option<Value> {
         self.objects.get(*self.ids.get(target)?)?.value
+    }
+
+    /// The stores that the object reads through; one may come more than once.
+    pub fn stores_of(&self, target: &Target) -> impl Iterator<Item = &StoreRef> {
+        let object = self.ids.get(target).and_then(|id| self.objects.get(*id));
+        let references = object.into_iter().flat_map(|object| &object.references);
+        references.filter_map(|entry| Some(&self.stores.get(entry.store)?.name))
     }
 
     /// Whether everything has been listed once; before that, matching misses what is not there yet.

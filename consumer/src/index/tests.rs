@@ -85,6 +85,7 @@ fn event(provider: &str, matches: Match) -> Event {
         version: None,
         scope: [("region".to_owned(), "eu".to_owned())].into(),
         target: None,
+        settle: None,
         received_at: jiff::Timestamp::UNIX_EPOCH,
         origin: Origin::default(),
     }
@@ -330,7 +331,7 @@ fn a_listing_removes_what_it_does_not_mention_and_nothing_else() {
 
 #[test]
 fn the_annotation_is_known_as_the_watch_last_said() {
-    let value = exact("generic", "k").fingerprint();
+    let value = "0123456789abcdef0123;settle".parse().unwrap();
     let target = Target::new("n", "x");
     let mut index = Index::new();
     let carries = |value| {

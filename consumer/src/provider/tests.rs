@@ -26,6 +26,7 @@ pub(super) fn event((provider, keys, scope): Said<'_>) -> Event {
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect(),
         target: None,
+        settle: None,
         received_at: jiff::Timestamp::UNIX_EPOCH,
         origin: Origin::default(),
     }

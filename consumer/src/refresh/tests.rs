@@ -18,8 +18,8 @@ fn refresher(api: SocketAddr, timeout: Duration) -> Refresher {
     Refresher::new(client, ApiVersion::V1, timeout)
 }
 
-fn value() -> Fingerprint {
-    "0123456789abcdef0123".parse().unwrap()
+fn value() -> Value {
+    "0123456789abcdef0123;settle".parse().unwrap()
 }
 
 /// Reads one request, then sends `answer`, or nothing at all for `None`. Returns the request.
@@ -80,7 +80,7 @@ async fn one_annotation_is_merged_and_nothing_else() {
     assert!(head.contains("as=PartialObjectMetadata;"));
     assert_eq!(
         body,
-        r#"{"metadata":{"annotations":{"eso-relay.dev/refresh":"0123456789abcdef0123"}}}"#
+        r#"{"metadata":{"annotations":{"eso-relay.dev/refresh":"0123456789abcdef0123;settle"}}}"#
     );
 }
 
@@ -89,7 +89,7 @@ async fn an_object_that_is_gone_needs_nothing_but_an_api_that_is_gone_is_waited_
     let gone = r#"{"kind":"Status","reason":"NotFound","details":{"name":"db","kind":"externalsecrets"},"code":404}"#;
     assert_eq!(
         outcome(answer("404 Not Found", "", gone)).await,
-        Outcome::Done
+        Outcome::Gone
     );
     let no_api = outcome(answer("404 Not Found", "", "404 page not found")).await;
     assert_cluster(&no_api, None);

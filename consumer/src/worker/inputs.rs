@@ -15,6 +15,7 @@ use crate::{
     index::{Change, Observation},
     metrics::{End, Found},
     outcome::Outcome,
+    value::Stage,
 };
 
 impl Worker {
@@ -27,7 +28,8 @@ impl Worker {
             return;
         }
         let (sequence, attempt) = (message.sequence, message.attempt);
-        let resolve = || resolve(&message, &self.index, &self.tools.cluster);
+        let tools = &self.tools;
+        let resolve = || resolve(&message, &self.index, &tools.cluster, &tools.settles);
         // OK to go on after a panic: resolving only reads.
         let Ok(resolved) = catch_unwind(AssertUnwindSafe(resolve)) else {
             error!(sequence, attempt, "reading a message panicked");
@@ -91,20 +93,19 @@ impl Worker {
         metrics.patched(&outcome, took);
         let trace_id = event.as_ref().and_then(|event| event.trace_id.as_deref());
         match &outcome {
-            Outcome::Done => {
-                let age = event
-                    .as_ref()
-                    .map(|event| now().duration_since(event.received_at));
-                if let Some(age) = age {
+            Outcome::Done | Outcome::Gone => {
+                // A second value is as late as it is meant to be.
+                if let (Some(event), Stage::First) = (&event, value.stage) {
+                    let age = now().duration_since(event.received_at);
                     metrics.event_age.observe(age.as_secs_f64().max(0.0));
                 }
-                info!(object = %target, event = %value, trace_id, ?took, "patched");
+                info!(object = %target, event = %value.event, stage = ?value.stage, trace_id, ?took, "patched");
             }
             Outcome::Retry { fault, error, .. } => {
-                warn!(object = %target, event = %value, trace_id, ?fault, error, "not patched; trying again");
+                warn!(object = %target, event = %value.event, stage = ?value.stage, trace_id, ?fault, error, "not patched; trying again");
             }
             Outcome::Refused { error } => {
-                error!(object = %target, event = %value, trace_id, error, "the API refused a patch for good");
+                error!(object = %target, event = %value.event, stage = ?value.stage, trace_id, error, "the API refused a patch for good");
             }
         }
         self.handle(Input::Patched {

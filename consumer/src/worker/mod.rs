@@ -29,6 +29,7 @@ use crate::{
     index::{Change, Index},
     metrics::Metrics,
     refresh::Refresher,
+    settle::StoreSettle,
 };
 
 /// How often gauges are brought up to date.
@@ -59,6 +60,8 @@ pub struct Tools {
     pub jetstream: Context,
     pub refresher: Arc<Refresher>,
     pub metrics: Metrics,
+    /// How long stores settle.
+    pub settles: Vec<StoreSettle>,
 }
 
 pub struct Worker {

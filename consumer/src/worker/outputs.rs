@@ -10,7 +10,7 @@ use std::{
 use anyhow::anyhow;
 use async_nats::{Subject, connection::State, jetstream::AckKind};
 use bytes::Bytes;
-use eso_relay::{event::Fingerprint, stream::Reason};
+use eso_relay::stream::Reason;
 use futures::FutureExt as _;
 use tracing::{Instrument as _, debug, info_span, warn};
 
@@ -22,12 +22,13 @@ use crate::{
     metrics::End,
     outcome::{Fault, Outcome},
     target::Target,
+    value::Value,
 };
 
 /// A patch that has ended.
 pub(super) struct Patched {
     pub(super) target: Target,
-    pub(super) value: Fingerprint,
+    pub(super) value: Value,
     /// Kept beside the patch: the watch can show it, and so end the delivery, before its answer.
     pub(super) event: Option<Seen>,
     pub(super) outcome: Outcome,
@@ -61,10 +62,10 @@ impl Worker {
         }
     }
 
-    fn patch(&mut self, target: Target, value: Fingerprint) {
-        let event = self.held.event(value).cloned();
+    fn patch(&mut self, target: Target, value: Value) {
+        let event = self.held.event(value.event).cloned();
         let trace_id = event.as_ref().and_then(|event| event.trace_id.as_deref());
-        let span = info_span!("refresh", object = %target, event = %value, trace_id);
+        let span = info_span!("refresh", object = %target, event = %value.event, stage = ?value.stage, trace_id);
         let refresher = Arc::clone(&self.tools.refresher);
         let patch = async move {
             let started = Instant::now();

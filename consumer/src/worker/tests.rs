@@ -63,6 +63,7 @@ impl Consumer {
             jetstream: jetstream.clone(),
             refresher: Arc::new(Refresher::new(api.client(), ApiVersion::V1, PATIENCE)),
             metrics: metrics.clone(),
+            settles: Vec::new(),
         };
         let inlet = Inlet {
             messages: received,

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use eso_relay::{
     Slug,
     config::{ConfigError, duration},
-    event::{Pattern, StoreKind, StorePattern, Target},
+    event::{Pattern, Settle, StoreKind, StorePattern, Target},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -59,6 +59,11 @@ pub struct SourceConfig {
     pub max_age: Option<Duration>,
     #[serde(default)]
     pub limits: LimitsConfig,
+    /// Refresh once more so long after the first time, at most 10 min: for a store that calls
+    /// before its own replicas and caches have the new value. Default: one refresh.
+    #[serde(default)]
+    #[schemars(with = "Option<duration::Written>")]
+    pub settle: Option<Settle>,
 }
 
 /// The sender's project → the project as the stores write it.
@@ -129,6 +134,7 @@ impl SourceConfig {
             format: format.map_err(|problem| self.problem(&problem))?,
             target: self.target.as_ref().map(TargetConfig::target),
             scope: self.scope.clone(),
+            settle: self.settle,
             max_age: self.max_age,
         })
     }

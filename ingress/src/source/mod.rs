@@ -37,7 +37,7 @@ use std::{
 
 use eso_relay::{
     Event, Slug,
-    event::{GENERIC, Target},
+    event::{GENERIC, Settle, Target},
     trace::TraceParent,
 };
 use http::HeaderMap;
@@ -71,6 +71,8 @@ pub struct Source {
     target: Option<Target>,
     /// What the configuration knows of the place whose secrets these are. It outweighs the payload.
     scope: BTreeMap<String, String>,
+    /// How long after the first refresh there is to be a second one.
+    pub settle: Option<Settle>,
     /// Changes that are older are ignored.
     max_age: Option<Duration>,
 }
@@ -137,6 +139,7 @@ impl Source {
             provider: None,
             target: None,
             scope: BTreeMap::new(),
+            settle: None,
             max_age: None,
         }
     }
@@ -158,18 +161,18 @@ impl Source {
         };
         let fresh = fresh_id(delivery.received_at);
         let several = decoded.elements > 1;
-        let shared = shared_ids(&decoded.changes);
+        let shared = share_ids(&decoded.changes);
         let (mut events, mut ignored) =
             (Vec::with_capacity(decoded.changes.len()), decoded.ignored);
         for (index, change) in decoded.changes {
             if self.is_too_old(&change, delivery.received_at) {
                 ignored.push((index, Irrelevant::TooOld));
             } else {
-                let id = change.id.as_deref().unwrap_or(&fresh);
-                let id = if shared.contains(id) || (several && change.id.is_none()) {
-                    format!("{id}/{index}")
-                } else {
-                    id.to_owned()
+                let id = match &change.id {
+                    Some(id) if shared => format!("{id}/{index}"),
+                    Some(id) => id.clone(),
+                    None if several => format!("{fresh}/{index}"),
+                    None => fresh.clone(),
                 };
                 events.push(self.event(id, change, delivery));
             }
@@ -209,6 +212,7 @@ impl Source {
             version: change.version,
             scope,
             target: self.target.clone(),
+            settle: self.settle,
             received_at: delivery.received_at,
             origin: change.origin,
         }
@@ -251,16 +255,15 @@ fn fresh_id(received_at: Timestamp) -> String {
     )
 }
 
-/// The sender's ids that more than one change has. Only these need their place: a sender that
-/// groups its events anew when it tries again still says the same of each.
-fn shared_ids(changes: &[(usize, Change)]) -> HashSet<String> {
+/// Whether two changes have the same id of the sender. Only then, and where there is none, ids need
+/// their place in the body: a sender that groups its events anew when it tries again still says the
+/// same of each.
+fn share_ids(changes: &[(usize, Change)]) -> bool {
     let mut seen = HashSet::with_capacity(changes.len());
-    let ids = changes
+    let mut ids = changes
         .iter()
         .filter_map(|(_, change)| change.id.as_deref());
-    ids.filter(|id| !seen.insert(*id))
-        .map(str::to_owned)
-        .collect()
+    !ids.all(|id| seen.insert(id))
 }
 
 /// A name that is written in this crate.

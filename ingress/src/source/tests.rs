@@ -141,6 +141,19 @@ fn the_provider_and_the_types_of_cloudevents_are_the_configurations() {
 }
 
 #[test]
+fn whether_events_settle_is_the_configurations_alone() {
+    let own = json!({ "specversion": "1.0", "id": "1", "source": "s", "type": "secret.changed", "data": { "match": "exact", "keys": ["a"], "settle": "9m" } }).to_string();
+    let settle = |config: Value| {
+        decode_with(&source(&config), &[("content-type", CE)], own.as_bytes()).unwrap()[0].settle
+    };
+    assert_eq!(settle(json!({ "format": "cloudevents" })), None);
+    assert_eq!(
+        settle(json!({ "format": "cloudevents", "settle": "2s" })),
+        Some("2s".parse().unwrap())
+    );
+}
+
+#[test]
 fn everything_at_once_is_refused_unless_the_source_may() {
     let all = json!({ "specversion": "1.0", "id": "1", "source": "s", "type": "refresh.requested", "data": { "match": "all" } }).to_string();
     let send =
@@ -324,5 +337,5 @@ fn an_event_keeps_its_id_when_its_sender_groups_them_anew() {
     assert_eq!(ids(json!([a, b])), ["1", "2"]);
     assert_eq!(ids(json!([b, a])), ["2", "1"]);
     assert_eq!(ids(json!([b])), ["2"]);
-    assert_eq!(ids(json!([a, b, event("1", "/c")])), ["1/0", "2", "1/2"]);
+    assert_eq!(ids(json!([a, b, event("1", "/c")])), ["1/0", "2/1", "1/2"]);
 }

@@ -16,6 +16,7 @@ fn event(id: &str, keys: &[&str]) -> Event {
         version: None,
         scope: std::collections::BTreeMap::new(),
         target: None,
+        settle: None,
         received_at: "2026-01-31T08:00:00Z".parse().unwrap(),
         origin: Origin::default(),
     }

@@ -134,6 +134,7 @@ impl Args {
             version: None,
             scope: BTreeMap::new(),
             target: (target != Target::default()).then_some(target),
+            settle: None,
             received_at: now,
             origin: Origin::default(),
         })

@@ -64,6 +64,7 @@ pub(crate) fn event(id: &str, key: &str, target: Option<Target>) -> Event {
         version: None,
         scope: std::collections::BTreeMap::new(),
         target,
+        settle: None,
         received_at: "2026-01-31T08:00:00Z".parse().unwrap(),
         origin: Origin::default(),
     }

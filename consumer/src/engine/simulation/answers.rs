@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     super::Input,
-    cluster::{Patch, Seen, fingerprint, target},
+    cluster::{Patch, Seen, target},
     world::World,
 };
 use crate::outcome::{Fault, Outcome};
@@ -40,11 +40,16 @@ impl World {
                     replica.not_before.insert(patch.object, now + *after);
                 }
             }
+            Outcome::Gone => {
+                replica.faults_in_a_row = 0;
+                let older = replica.held.keys().filter(|it| **it <= patch.order.0);
+                replica.gone.extend(older.map(|it| (patch.object, *it)));
+            }
             _ => replica.faults_in_a_row = 0,
         }
         let input = Input::Patched {
             target: target(patch.object),
-            value: fingerprint(patch.order),
+            value: patch.value(),
             outcome,
         };
         self.tell(patch.process, input);
@@ -67,7 +72,7 @@ impl World {
         }
         let object = &mut self.cluster.objects[patch.object];
         if !object.exists {
-            return Outcome::Done;
+            return Outcome::Gone;
         }
         if object.refuses {
             object.refused = object.refused.max(Some(patch.order));
@@ -83,7 +88,7 @@ impl World {
     }
 
     fn apply(&mut self, patch: Patch) {
-        self.cluster.apply(patch);
+        self.cluster.apply(self.now, patch);
         self.show(patch.object);
     }
 

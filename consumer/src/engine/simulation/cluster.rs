@@ -5,7 +5,10 @@ use std::time::Duration;
 use eso_relay::event::Fingerprint;
 
 use super::Order;
-use crate::target::Target;
+use crate::{
+    target::Target,
+    value::{Stage, Value},
+};
 
 pub(super) struct Cluster {
     pub(super) objects: Vec<Object>,
@@ -19,9 +22,11 @@ pub(super) struct Cluster {
 #[derive(Clone, Default)]
 pub(super) struct Object {
     pub(super) exists: bool,
-    pub(super) annotation: Option<Fingerprint>,
+    pub(super) annotation: Option<Value>,
     /// The newest value that it ever carried.
     pub(super) newest: Option<Order>,
+    /// Every change of its annotation, in turn.
+    pub(super) writes: Vec<Write>,
     /// When it was last seen to be gone.
     gone: Option<Duration>,
     /// An admission webhook refuses its changes for good.
@@ -30,19 +35,27 @@ pub(super) struct Object {
     pub(super) refused: Option<Order>,
 }
 
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Write {
+    pub(super) at: Duration,
+    pub(super) order: Order,
+    pub(super) stage: Stage,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Patch {
     /// Which process asked for it.
     pub(super) process: u64,
     pub(super) object: usize,
     pub(super) order: Order,
+    pub(super) stage: Stage,
 }
 
 /// An object as the watch shows it.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Seen {
     Gone,
-    Carries(Option<Fingerprint>),
+    Carries(Option<Value>),
 }
 
 impl Cluster {
@@ -59,10 +72,16 @@ impl Cluster {
         }
     }
 
-    pub(super) fn apply(&mut self, patch: Patch) {
+    pub(super) fn apply(&mut self, now: Duration, patch: Patch) {
+        let Patch { order, stage, .. } = patch;
         let object = &mut self.objects[patch.object];
         if object.exists && !object.refuses {
-            object.annotation = Some(fingerprint(patch.order));
+            let value = Some(patch.value());
+            if object.annotation != value {
+                let at = now;
+                object.writes.push(Write { at, order, stage });
+            }
+            object.annotation = value;
             object.newest = object.newest.max(Some(patch.order));
         }
     }
@@ -91,6 +110,28 @@ impl Cluster {
         !object.exists || object.newest >= Some(order) || object.gone >= Some(published)
     }
 
+    /// [`Self::is_done`], and so long after the first value it carried a second one.
+    pub(super) fn is_settled(
+        &self,
+        object: usize,
+        order: Order,
+        published: Duration,
+        settle: Option<Duration>,
+    ) -> bool {
+        let Some(settle) = settle else {
+            return self.is_done(object, order, published);
+        };
+        let object = &self.objects[object];
+        if !object.exists || object.gone >= Some(published) {
+            return true;
+        }
+        let mut writes = object.writes.iter().filter(|write| write.order >= order);
+        let Some(first) = writes.next() else {
+            return false;
+        };
+        writes.any(|write| write.stage == Stage::Settled && write.at >= first.at + settle)
+    }
+
     pub(super) fn was_ever_gone(&self, object: usize) -> bool {
         self.objects[object].gone.is_some()
     }
@@ -102,6 +143,15 @@ pub(super) fn target(object: usize) -> Target {
 
 pub(super) fn object(target: &Target) -> usize {
     target.name().parse().unwrap()
+}
+
+impl Patch {
+    pub(super) fn value(self) -> Value {
+        Value {
+            event: fingerprint(self.order),
+            stage: self.stage,
+        }
+    }
 }
 
 /// The value of an event, which says its order.

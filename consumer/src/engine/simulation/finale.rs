@@ -6,6 +6,7 @@ use super::{
     cluster::{fingerprint, target},
     world::World,
 };
+use crate::value::Stage;
 
 /// Enough for twenty deliveries of a poisonous message, five minutes apart.
 const PATIENCE: Duration = Duration::from_secs(2 * 3600);
@@ -32,6 +33,7 @@ impl World {
         self.plan.cluster_faults = 0.0;
         self.plan.target_faults = 0.0;
         self.plan.watch_losses = 0.0;
+        self.plan.crashes = 0.0;
         self.cluster.is_away = false;
         self.server.takes_dead_letters = true;
         for object in &mut self.cluster.objects {
@@ -84,7 +86,7 @@ impl World {
                 assert!(dead || !event.undecodable, "an unreadable event vanished");
                 for &object in event.objects.iter().filter(|_| !event.undecodable) {
                     let order = (sequence, index);
-                    let done = self.cluster.is_done(object, order, message.published);
+                    let done = self.is_settled(object, order) || self.is_taken_over(object, order);
                     // An object that came and went may not have been seen when it was matched.
                     let unseen = self.cluster.was_ever_gone(object);
                     assert!(
@@ -92,18 +94,23 @@ impl World {
                         "{order:?} never reached {}",
                         target(object)
                     );
-                    newest[object] = Some(fingerprint(order));
+                    newest[object] = Some(order);
                 }
             }
         }
         if self.plan.calm {
-            let carried: Vec<_> = self
-                .cluster
-                .objects
-                .iter()
-                .map(|it| it.annotation)
-                .collect();
-            assert_eq!(carried, newest, "the newest value does not win");
+            for (object, newest) in newest.into_iter().enumerate() {
+                let carried = self.cluster.objects[object].annotation;
+                let event = carried.map(|value| value.event);
+                let expected = newest.map(fingerprint);
+                assert_eq!(event, expected, "the newest value does not win");
+                let settles = newest.is_some_and(|it| self.promise(object, it.0).is_some());
+                let stage = carried.map(|value| value.stage);
+                assert!(
+                    !settles || stage == Some(Stage::Settled),
+                    "it never settled"
+                );
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ mod plan;
 mod promises;
 mod replica;
 mod server;
+mod settles;
 mod world;
 
 use std::{env, thread};

@@ -19,6 +19,12 @@ pub(super) struct Plan {
     pub(super) target_faults: f64,
     /// Of each change that the watch should show.
     pub(super) watch_losses: f64,
+    /// How long the store of each object settles.
+    pub(super) stores: Vec<Option<Duration>>,
+    /// Of each event, to settle in its own right.
+    pub(super) settles: f64,
+    /// Of each input, that the process does not outlive it.
+    pub(super) crashes: f64,
 }
 
 impl Plan {
@@ -27,11 +33,13 @@ impl Plan {
         let pick =
             |rng: &mut Rng, probabilities: &[f64]| probabilities[rng.usize(..probabilities.len())];
         let rate = [None, None, Some(0.5), Some(5.0)][rng.usize(..4)];
+        let objects = rng.usize(1..=4);
+        let settles = pick(rng, &[0.0, 0.3, 1.0]);
         let short_patience = !calm && rng.u8(..4) == 0;
         Self {
             steps: rng.usize(40..160),
             replicas: if calm { 1 } else { rng.usize(1..=3) },
-            objects: rng.usize(1..=4),
+            objects,
             messages: rng.usize(1..=10),
             settings: Settings {
                 max_deliveries: rng.usize(1..=6),
@@ -45,6 +53,19 @@ impl Plan {
             cluster_faults: pick(rng, &[0.0, 0.2, 0.7]),
             target_faults: pick(rng, &[0.0, 0.1]),
             watch_losses: pick(rng, &[0.0, 0.5]),
+            stores: (0..objects).map(|_| settle(rng, settles / 2.0)).collect(),
+            settles,
+            crashes: if calm {
+                0.0
+            } else {
+                pick(rng, &[0.0, 0.0, 0.03])
+            },
         }
     }
+}
+
+/// How long something settles, if it does.
+pub(super) fn settle(rng: &mut Rng, probability: f64) -> Option<Duration> {
+    let seconds = [0.2, 2.0, 8.0, 100.0][rng.usize(..4)];
+    (rng.f64() < probability).then(|| Duration::from_secs_f64(seconds))
 }

@@ -21,7 +21,9 @@ impl World {
         };
         match output {
             Output::Patch { target, value } => {
-                self.check_patch(replica, object(target), order(*value));
+                let patched = order(value.event);
+                self.check_patch(replica, object(target), patched);
+                self.check_stage(replica, object(target), patched, value.stage);
             }
             Output::Ack(sequence) => self.check_ack(*sequence, held(sequence)),
             Output::Nak { sequence, delay } => {
@@ -84,29 +86,29 @@ impl World {
             .held
             .iter()
             .filter(|(_, holding)| matches!(holding.letters, Letters::None));
-        let mut wants = open
-            .flat_map(|(sequence, holding)| holding.wants.iter().map(move |want| (sequence, want)));
+        let mut wants = open.flat_map(|(_, holding)| &holding.wants);
         assert!(
-            wants.all(|(sequence, (other, newer))| {
-                let published = self.server.message(*sequence).published;
+            wants.all(|(other, newer)| {
                 *other != object
                     || *newer <= patched
-                    || self.cluster.is_done(object, *newer, published)
+                    || self.is_settled(object, *newer)
+                    || self.is_taken_over(object, *newer)
                     || self.cluster.objects[object].refused >= Some(*newer)
             }),
             "{patched:?} is patched although a newer value is known"
         );
     }
 
-    /// The first target of the delivery, with the event, that nothing was done to.
-    fn undone(&self, sequence: u64, holding: &Holding) -> impl Iterator<Item = (usize, Order)> {
-        let published = self.server.message(sequence).published;
+    /// The targets of the delivery, with the event, to which too little was done.
+    fn undone(&self, holding: &Holding) -> impl Iterator<Item = (usize, Order)> {
         let wants = holding.wants.iter().copied();
-        wants.filter(move |(object, order)| !self.cluster.is_done(*object, *order, published))
+        wants.filter(|(object, order)| {
+            !self.is_settled(*object, *order) && !self.is_taken_over(*object, *order)
+        })
     }
 
     fn check_ack(&self, sequence: u64, holding: &Holding) {
-        let early = self.undone(sequence, holding).next();
+        let early = self.undone(holding).next();
         assert_eq!(early, None, "message {sequence} is acked too early");
         let mut events = self.server.message(sequence).events.iter();
         assert!(
@@ -152,7 +154,7 @@ impl World {
         };
         assert!(letters.iter().any(|letter| letter.reason == reason));
         let dead = &self.server.message(sequence).dead;
-        for (object, (_, index)) in self.undone(sequence, holding) {
+        for (object, (_, index)) in self.undone(holding) {
             assert!(
                 dead.contains(&None) || dead.contains(&Some(index)),
                 "event {index} of {sequence} is lost for object {object}"

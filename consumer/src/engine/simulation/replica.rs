@@ -31,6 +31,8 @@ pub(super) struct Replica {
     pub(super) faults_in_a_row: u32,
     /// Until when the API asked to be left alone about an object.
     pub(super) not_before: BTreeMap<usize, Duration>,
+    /// Objects that the API did not find, with the messages held then that wanted them.
+    pub(super) gone: BTreeSet<(usize, u64)>,
 }
 
 /// A delivery that the engine has not answered.
@@ -67,6 +69,7 @@ impl Replica {
             started: Vec::new(),
             faults_in_a_row: 0,
             not_before: BTreeMap::new(),
+            gone: BTreeSet::new(),
         }
     }
 
@@ -77,6 +80,7 @@ impl Replica {
         attempt: u64,
         pending: u64,
         message: &Message,
+        stores: &[Option<Duration>],
     ) -> Delivery {
         let mut refreshes = Vec::new();
         let mut rejected = Vec::new();
@@ -93,8 +97,9 @@ impl Replica {
                 if let Seen::Carries(carries) = self.cache[object] {
                     refreshes.push(Refresh {
                         target: target(object),
-                        value: fingerprint((sequence, index)),
+                        event: fingerprint((sequence, index)),
                         index,
+                        settle: event.settle.max(stores[object]),
                         carries,
                     });
                 }
@@ -136,6 +141,12 @@ impl Replica {
         });
         holding.attempt = attempt;
         holding.heard = now;
+    }
+
+    /// The engine has answered a delivery.
+    pub(super) fn forget(&mut self, sequence: u64) {
+        self.held.remove(&sequence);
+        self.gone.retain(|(_, held)| *held != sequence);
     }
 
     /// The sequences whose dead letters wait to be stored.

@@ -25,6 +25,7 @@ pub(super) struct Message {
 pub(super) struct Event {
     pub(super) objects: BTreeSet<usize>,
     pub(super) undecodable: bool,
+    pub(super) settle: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

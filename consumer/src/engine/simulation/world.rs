@@ -7,7 +7,7 @@ use fastrand::Rng;
 use super::{
     super::{Input, Output},
     cluster::{Cluster, Patch, object, order},
-    plan::Plan,
+    plan::{Plan, settle},
     replica::{Letters, Replica},
     server::{Event, Server},
 };
@@ -73,6 +73,7 @@ impl World {
             .map(|_| Event {
                 objects: (0..self.plan.objects).filter(|_| self.rng.bool()).collect(),
                 undecodable: self.rng.u8(..12) == 0,
+                settle: settle(&mut self.rng, self.plan.settles),
             })
             .collect();
         let poisonous = !self.plan.calm && self.rng.u8(..20) == 0;
@@ -107,7 +108,7 @@ impl World {
             replica.hold(self.now, sequence, attempt, None);
             Input::Panicked { sequence, attempt }
         } else {
-            let delivery = replica.matched(sequence, attempt, pending, message);
+            let delivery = replica.matched(sequence, attempt, pending, message, &self.plan.stores);
             replica.hold(self.now, sequence, attempt, Some(&delivery));
             Input::Delivery(delivery)
         };
@@ -229,6 +230,9 @@ impl World {
         let replica = &self.replicas[at];
         if replica.stopping && replica.engine.is_idle() {
             self.replicas.swap_remove(at);
+        } else if self.rng.f64() < self.plan.crashes {
+            self.replicas.swap_remove(at);
+            self.start_replicas();
         }
     }
 
@@ -240,7 +244,8 @@ impl World {
                 let patch = Patch {
                     process: replica.process,
                     object: object(&target),
-                    order: order(value),
+                    order: order(value.event),
+                    stage: value.stage,
                 };
                 replica.in_flight.push(patch);
                 replica.started.push(self.now);
@@ -251,18 +256,18 @@ impl World {
             | Output::Nak { sequence, .. }
                 if lost =>
             {
-                replica.held.remove(&sequence);
+                replica.forget(sequence);
             }
             Output::Ack(sequence) => {
-                replica.held.remove(&sequence);
+                replica.forget(sequence);
                 self.server.ack(sequence);
             }
             Output::Term { sequence, .. } => {
-                replica.held.remove(&sequence);
+                replica.forget(sequence);
                 self.server.term(sequence);
             }
             Output::Nak { sequence, delay } => {
-                replica.held.remove(&sequence);
+                replica.forget(sequence);
                 self.server
                     .nak(self.now, sequence, delay.unwrap_or_default());
             }

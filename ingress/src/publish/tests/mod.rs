@@ -37,6 +37,7 @@ pub(super) fn event(source: &str, id: &str) -> Event {
         version: None,
         scope: std::collections::BTreeMap::default(),
         target: None,
+        settle: None,
         received_at: jiff::Timestamp::UNIX_EPOCH,
         origin: Origin::default(),
     }

@@ -37,7 +37,7 @@ fn members_have_the_id_of_their_event_and_their_place_at_every_retry() {
     assert_eq!(ids(br#"{"id":"e","names":["a"]}"#), ["e"]);
     assert_eq!(
         ids(br#"[{"id":"e","names":["a","b"]},{"id":"f","names":["c"]}]"#),
-        ["e/0", "e/1", "f"]
+        ["e/0", "e/1", "f/2"]
     );
 }
 

@@ -76,6 +76,7 @@ pub(crate) fn event(round: &str, number: usize) -> anyhow::Result<Event> {
         version: None,
         scope: BTreeMap::new(),
         target: None,
+        settle: None,
         received_at,
         origin: Origin::default(),
     })

@@ -1,0 +1,60 @@
+//! Second values: what is promised of them, and who may rely on whose.
+
+use std::time::Duration;
+
+use super::{Order, replica::Replica, world::World};
+use crate::value::Stage;
+
+impl World {
+    /// How long an event settles at an object.
+    fn settle(&self, object: usize, (sequence, index): Order) -> Option<Duration> {
+        let event = &self.server.message(sequence).events[index];
+        event.settle.max(self.plan.stores[object])
+    }
+
+    /// How long a message as a whole settles there.
+    pub(super) fn promise(&self, object: usize, sequence: u64) -> Option<Duration> {
+        let events = (0..).zip(&self.server.message(sequence).events);
+        let there = events.filter(|(_, it)| it.objects.contains(&object) && !it.undecodable);
+        let settles = there.map(|(index, _)| self.settle(object, (sequence, index)));
+        settles.max().flatten()
+    }
+
+    /// Whether all was done for the event at the object: its value or a newer one, and a second one
+    /// when it had settled.
+    pub(super) fn is_settled(&self, object: usize, order: Order) -> bool {
+        let published = self.server.message(order.0).published;
+        let settle = self.settle(object, order);
+        self.cluster.is_settled(object, order, published, settle)
+    }
+
+    /// Whether the object has carried a newer event that settles at least as long in its own right:
+    /// that event's delivery answers for the second value then.
+    pub(super) fn is_taken_over(&self, object: usize, order: Order) -> bool {
+        let settle = self.settle(object, order);
+        let mut writes = self.cluster.objects[object].writes.iter();
+        writes.any(|write| write.order > order && self.promise(object, write.order.0) >= settle)
+    }
+
+    pub(super) fn check_stage(
+        &self,
+        replica: &Replica,
+        object: usize,
+        patched: Order,
+        stage: Stage,
+    ) {
+        assert!(
+            !replica.gone.contains(&(object, patched.0)),
+            "a patch after the object was gone"
+        );
+        if stage == Stage::First {
+            return;
+        }
+        let promise = self.promise(object, patched.0).unwrap_or_default();
+        let mut writes = self.cluster.objects[object].writes.iter();
+        assert!(
+            writes.any(|write| write.order >= patched && write.at + promise <= self.now),
+            "a second value of {patched:?} before it has settled"
+        );
+    }
+}

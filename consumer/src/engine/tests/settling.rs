@@ -1,0 +1,210 @@
+use super::*;
+
+/// One event for `a`, which settles so many seconds.
+fn settling(sequence: u64, seconds: u32) -> Delivery {
+    let mut delivery = delivery(sequence, &[("a", 0)]);
+    for refresh in &mut delivery.refreshes {
+        refresh.settle = (seconds > 0).then_some(SECOND * seconds);
+    }
+    delivery
+}
+
+fn carrying(mut delivery: Delivery, value: Value) -> Delivery {
+    for refresh in &mut delivery.refreshes {
+        refresh.carries = Some(value);
+    }
+    delivery
+}
+
+fn settled(sequence: u64) -> Value {
+    Value {
+        stage: Stage::Settled,
+        ..value(sequence, 0)
+    }
+}
+
+fn second(sequence: u64) -> Output {
+    Output::Patch {
+        target: target("a"),
+        value: settled(sequence),
+    }
+}
+
+fn second_patched(sequence: u64, outcome: Outcome) -> Input {
+    Input::Patched {
+        target: target("a"),
+        value: settled(sequence),
+        outcome,
+    }
+}
+
+fn observed(value: Value) -> Input {
+    Input::Observed {
+        target: target("a"),
+        value: Some(value),
+    }
+}
+
+/// Holds one delivery that was patched at [`START`] and settles for two seconds.
+fn waiting() -> Engine {
+    let mut engine = engine();
+    assert_eq!(take(&mut engine, settling(1, 2)), [patch("a", 1, 0)]);
+    let first = tell(&mut engine, START, patched("a", 1, 0, Outcome::Done));
+    assert_eq!(first, []);
+    engine
+}
+
+#[test]
+fn the_ack_waits_for_a_second_and_different_value_after_the_settle() {
+    let mut engine = waiting();
+    assert_eq!(tell(&mut engine, START + SECOND, Input::Tick), []);
+    let (now, outputs) = next(&mut engine);
+    assert_eq!((now, outputs), (START + SECOND * 2, vec![second(1)]));
+    let done = tell(&mut engine, now, second_patched(1, Outcome::Done));
+    assert_eq!(done, [Output::Ack(1)]);
+    assert!(engine.is_idle());
+    assert_eq!(engine.wake_at(), None);
+}
+
+#[test]
+fn a_settle_is_told_to_the_server_as_work_in_progress() {
+    let mut engine = engine();
+    take(&mut engine, settling(1, 600));
+    tell(&mut engine, START, patched("a", 1, 0, Outcome::Done));
+    let every = Settings::default().progress_every;
+    for round in 1..=3 {
+        let outputs = tell(&mut engine, START + every * round, Input::Tick);
+        assert_eq!(outputs, [Output::Progress(1)]);
+    }
+    assert_eq!(engine.capacity(), Settings::default().max_deliveries - 1);
+}
+
+#[test]
+fn a_newer_event_takes_the_settle_of_an_older_one_over() {
+    let mut engine = waiting();
+    let now = START + SECOND;
+    let newer = tell(&mut engine, now, Input::Delivery(settling(2, 2)));
+    assert_eq!(newer, [patch("a", 2, 0)], "it does not wait");
+    let done = tell(&mut engine, now, patched("a", 2, 0, Outcome::Done));
+    assert_eq!(done, [Output::Ack(1)]);
+    assert_eq!(next(&mut engine), (now + SECOND * 2, vec![second(2)]));
+    let done = tell(&mut engine, now, second_patched(2, Outcome::Done));
+    assert_eq!(done, [Output::Ack(2)]);
+}
+
+#[test]
+fn a_newer_event_that_settles_less_long_lends_the_older_one_its_value() {
+    for seconds in [0, 1] {
+        let mut engine = waiting();
+        tell(
+            &mut engine,
+            START + SECOND / 2,
+            Input::Delivery(settling(2, seconds)),
+        );
+        let done = patched("a", 2, 0, Outcome::Done);
+        assert_eq!(tell(&mut engine, START + SECOND / 2, done), []);
+        let (now, outputs) = next(&mut engine);
+        assert_eq!((now, outputs), (START + SECOND * 2, vec![second(2)]));
+        let done = tell(&mut engine, now, second_patched(2, Outcome::Done));
+        assert_eq!(done, [Output::Ack(1), Output::Ack(2)]);
+    }
+}
+
+#[test]
+fn an_event_of_a_message_lends_its_settle_to_the_newest_of_the_message() {
+    let mut engine = engine();
+    let mut message = delivery(1, &[("a", 0), ("a", 1)]);
+    message.refreshes[0].settle = Some(SECOND);
+    assert_eq!(take(&mut engine, message), [patch("a", 1, 1)]);
+    let done = patched("a", 1, 1, Outcome::Done);
+    assert_eq!(tell(&mut engine, START, done), []);
+    assert_eq!(next(&mut engine).0, START + SECOND);
+}
+
+#[test]
+fn an_older_event_that_settles_longer_gets_a_second_value_of_its_own() {
+    let mut engine = engine();
+    take(&mut engine, settling(5, 2));
+    tell(&mut engine, START, patched("a", 5, 0, Outcome::Done));
+    assert_eq!(take(&mut engine, settling(3, 10)), []);
+    let (now, outputs) = next(&mut engine);
+    assert_eq!(outputs, [second(5)]);
+    let done = tell(&mut engine, now, second_patched(5, Outcome::Done));
+    assert_eq!(done, [Output::Ack(5)]);
+    assert_eq!(next(&mut engine), (now + SECOND * 10, vec![second(3)]));
+}
+
+#[test]
+fn a_redelivery_finds_on_the_object_how_far_it_had_come() {
+    let mut engine = engine();
+    let again = carrying(settling(1, 2), value(1, 0));
+    assert_eq!(take(&mut engine, again), []);
+    assert_eq!(next(&mut engine), (START + SECOND * 2, vec![second(1)]));
+    let mut engine = self::engine();
+    let again = carrying(settling(1, 2), settled(1));
+    assert_eq!(take(&mut engine, again), [Output::Ack(1)]);
+}
+
+#[test]
+fn what_the_watch_shows_counts_like_an_answer() {
+    let mut engine = engine();
+    take(&mut engine, settling(1, 2));
+    assert_eq!(tell(&mut engine, START, observed(value(1, 0))), []);
+    let late = patched("a", 1, 0, retry(Fault::Cluster, None));
+    assert_eq!(tell(&mut engine, START, late), []);
+    assert_eq!(next(&mut engine), (START + SECOND * 2, vec![second(1)]));
+    let outputs = tell(&mut engine, START + SECOND * 2, observed(settled(1)));
+    assert_eq!(outputs, [Output::Ack(1)]);
+}
+
+#[test]
+fn a_second_value_is_tried_again_like_any_other() {
+    let mut engine = waiting();
+    for _ in 0..3 {
+        let (now, outputs) = next(&mut engine);
+        assert_eq!(outputs, [second(1)]);
+        let fault = second_patched(1, retry(Fault::Target, None));
+        assert_eq!(tell(&mut engine, now, fault), []);
+    }
+    let (now, _) = next(&mut engine);
+    let refused = tell(&mut engine, now, second_patched(1, refused()));
+    assert_eq!(letters(&refused), [(Some(0), Reason::Refused)]);
+}
+
+#[test]
+fn an_object_that_is_gone_gets_no_second_value() {
+    let mut engine = engine();
+    take(&mut engine, settling(1, 2));
+    let outputs = tell(&mut engine, START, patched("a", 1, 0, Outcome::Gone));
+    assert_eq!(outputs, [Output::Ack(1)]);
+    assert!(engine.is_idle());
+}
+
+#[test]
+fn a_deletion_that_the_watch_shows_is_left_to_the_api_when_the_settle_is_over() {
+    let mut engine = waiting();
+    assert_eq!(tell(&mut engine, START, Input::Deleted(target("a"))), []);
+    let (now, outputs) = next(&mut engine);
+    assert_eq!((now, outputs), (START + SECOND * 2, vec![second(1)]));
+    let done = tell(&mut engine, now, second_patched(1, Outcome::Gone));
+    assert_eq!(done, [Output::Ack(1)]);
+}
+
+#[test]
+fn a_stop_hands_back_what_waits_for_its_second_value() {
+    let handed_back = [Output::Nak {
+        sequence: 1,
+        delay: None,
+    }];
+    let mut engine = waiting();
+    let outputs = tell(&mut engine, START, Input::Stop);
+    assert_eq!(outputs, handed_back);
+    assert!(engine.is_idle() && engine.wake_at().is_none());
+
+    let mut engine = self::engine();
+    take(&mut engine, settling(1, 2));
+    assert_eq!(tell(&mut engine, START, Input::Stop), []);
+    let outputs = tell(&mut engine, START, patched("a", 1, 0, Outcome::Done));
+    assert_eq!(outputs, handed_back);
+    assert!(engine.is_idle() && engine.wake_at().is_none());
+}

@@ -9,6 +9,7 @@ use eso_relay::{
     nats::NatsConfig,
     telemetry::LogConfig,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -22,7 +23,7 @@ use crate::{
 };
 
 /// Everything that the ingress can be told.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct IngressConfig {
     /// Default `0.0.0.0:8080`: the public port, plain HTTP unless `tls` is set.
@@ -34,6 +35,7 @@ pub struct IngressConfig {
     pub sources: Vec<SourceConfig>,
     /// From `BASIC_AUTH_USER` and `BASIC_AUTH_PASSWORD` in the environment only.
     #[serde(skip_deserializing)]
+    #[schemars(skip)]
     pub webhook: Option<WebhookConfig>,
     /// Default 1 MiB: the largest body, in bytes.
     pub body_limit: usize,
@@ -41,9 +43,11 @@ pub struct IngressConfig {
     pub max_buffered: usize,
     /// Default `10s`: for a body to arrive.
     #[serde(with = "duration")]
+    #[schemars(with = "duration::Written")]
     pub request_timeout: Duration,
     /// Default `5s`: for the headers of a request to arrive; also ends idle connections.
     #[serde(with = "duration")]
+    #[schemars(with = "duration::Written")]
     pub header_timeout: Duration,
     /// Default 1024. More wait until one closes.
     pub max_connections: usize,
@@ -53,14 +57,16 @@ pub struct IngressConfig {
 }
 
 /// How the ingress ends. Keep `terminationGracePeriodSeconds` above `grace`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ShutdownConfig {
     /// Default `5s`: still serving, no longer ready, until load balancers have noticed.
     #[serde(with = "duration")]
+    #[schemars(with = "duration::Written")]
     pub drain_delay: Duration,
     /// Default `25s`: for all of it, the drain delay included.
     #[serde(with = "duration")]
+    #[schemars(with = "duration::Written")]
     pub grace: Duration,
 }
 

@@ -37,12 +37,13 @@ pub use self::{
     config::{IngressConfig, ShutdownConfig},
     outgoing::OutgoingConfig,
     source::{
-        FormatName, MappingConfig, OneOrMany, Pointer, Projects, SourceConfig, StoreConfig,
-        TargetConfig,
+        FormatName, MappingConfig, MatchConfig, MatchKind, OneOrMany, Pointer, Projects,
+        SourceConfig, StoreConfig, TargetConfig,
     },
     tls::TlsConfig,
     verify::{
-        AuthConfig, BasicConfig, BearerConfig, Encoding, HeaderConfig, HmacConfig, MtlsConfig,
+        Algorithm, AuthConfig, BasicConfig, BearerConfig, Encoding, HeaderConfig, HmacConfig,
+        JwtConfig, MtlsConfig, Preset, StandardWebhooksConfig,
     },
     webhook::WebhookConfig,
 };

@@ -11,6 +11,7 @@ mod credentials;
 mod docs;
 mod durability;
 mod faults;
+mod formats;
 mod manifests;
 mod matching;
 mod namespaced;

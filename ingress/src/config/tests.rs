@@ -104,7 +104,7 @@ fn a_mistake_is_named_with_its_source_and_what_mends_it() {
         ),
         (
             one(json!({ "format": "cloudevents", "mapping": { "id": "/id" } })),
-            &["source `a`", "remove events, id"],
+            &["source `a`", "remove events, each, id"],
         ),
         (
             json!({ "sources": [source("a", &json!({}))], "body_limit": 20_000_000 }),

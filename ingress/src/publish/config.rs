@@ -6,6 +6,7 @@ use std::{
 };
 
 use eso_relay::config::duration;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::split::Limits;
@@ -14,7 +15,7 @@ use super::split::Limits;
 const MAX_MESSAGE_EVENTS: usize = 1000;
 
 /// The setting `publish`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PublishConfig {
     /// How many events may wait; one more is a 503. Default 16384.
@@ -23,10 +24,12 @@ pub struct PublishConfig {
     pub in_flight: NonZeroUsize,
     /// How long to wait for a `PubAck` before the same message is sent again. Default 2s.
     #[serde(with = "duration")]
+    #[schemars(with = "duration::Written")]
     pub attempt_timeout: Duration,
     /// How long an event may wait for its `PubAck` in all, to within one attempt. Default 8s: most
     /// elections of a stream's leader (4 to 9 s) pass unnoticed, and most senders wait for 10 s.
     #[serde(with = "duration")]
+    #[schemars(with = "duration::Written")]
     pub deadline: Duration,
     /// The largest message body, and so the largest event. Default 262144 (256 KiB); above the
     /// stream's limit for a message (512 KiB) publishing fails.

@@ -6,26 +6,26 @@
 
 mod own;
 
-use eso_relay::event::{Keys, Kind, Origin};
+use std::borrow::Cow;
+
+use eso_relay::event::{Keys, Origin};
 use http::{HeaderMap, header};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    Change, DecodeError, Decoded, Element, Irrelevant, Pointer, checked_id, checked_type, generic,
+    DecodeError, Decoded, Element, Irrelevant, checked_id, checked_type, generic,
     json::{Scalar, Shape, elements, fields, place, shape, whole},
     malformed,
+    meaning::{Meaning, keys},
 };
 
 /// What the configuration adds to what an event says of itself.
-#[derive(Default)]
 pub(super) struct Mapping {
-    /// Into `data`. Without any, the subject is the key.
-    pub keys: Vec<Pointer>,
+    /// Of what is not our own, by pointers into `data`. Without any for keys, the subject is the key.
+    pub meaning: Meaning,
     /// Which types count. Empty: all.
     pub kinds: Vec<String>,
-    /// Whether our own events may mean everything that the source's target allows.
-    pub allow_all: bool,
 }
 
 /// The attributes of one event, wherever they stood.
@@ -83,7 +83,10 @@ impl Mapping {
     fn binary(&self, headers: &HeaderMap, body: &[u8]) -> Result<Element, DecodeError> {
         let attribute = |name: &str| match headers.get(name) {
             None => Scalar::Missing,
-            Some(value) => percent_decoded(value.as_bytes()).map_or(Scalar::Other, Scalar::Text),
+            Some(value) => {
+                let value = unquoted(value.as_bytes());
+                percent_decoded(&value).map_or(Scalar::Other, Scalar::Text)
+            }
         };
         let attributes = Attributes {
             specversion: attribute("ce-specversion"),
@@ -126,30 +129,26 @@ impl Mapping {
         )?;
         let subject = attributes.subject.optional(&at("subject"))?;
         let time = attributes.time.optional(&at("time"))?;
-        let wanted = own_kind.is_some() || !self.keys.is_empty();
+        let wanted = own_kind.is_some() || self.meaning.reads();
         let data = if wanted { data()? } else { None };
-        let details = match own_kind.and(data) {
-            Some(data) => own::details(data, self.allow_all, &place)?,
+        let own = match own_kind.and(data) {
+            Some(data) => own::change(data, self.meaning.allow_all, &place)?,
             None => None,
         };
-        let details = match details {
-            Some(details) => details,
-            None => own::Details::of(self.alias(subject, data, &place)?),
+        let mut change = if let Some(change) = own {
+            change
+        } else {
+            let told = self.meaning.read(data, &place)?;
+            told.change(&place, || self.alias(subject, data, &place))?
         };
-        Ok(Element::Change(Change {
-            id: Some(id),
-            origin: Origin {
-                event_id: Some(event_id),
-                kind: Some(kind),
-            },
-            kind: own_kind.unwrap_or(Kind::SecretChanged),
-            operation: details.operation,
-            matches: details.matches,
-            provider: details.provider,
-            time: time.as_deref().and_then(generic::timestamp),
-            version: details.version,
-            scope: details.scope,
-        }))
+        change.kind = own_kind.unwrap_or(change.kind);
+        change.id = Some(id);
+        change.origin = Origin {
+            event_id: Some(event_id),
+            kind: Some(kind),
+        };
+        change.time = time.as_deref().and_then(generic::timestamp);
+        Ok(change.into())
     }
 
     /// The keys of an event that does not carry our data.
@@ -159,17 +158,32 @@ impl Mapping {
         data: Option<&RawValue>,
         place: &str,
     ) -> Result<Keys, DecodeError> {
-        match (&self.keys[..], data) {
+        match (&self.meaning.keys[..], data) {
             ([], _) => {
                 let subject =
                     subject.ok_or_else(|| malformed(format!("{place}: subject is missing")))?;
                 Keys::one(subject)
                     .map_err(|problem| malformed(format!("{place}: subject: {problem}")))
             }
-            (keys, Some(data)) => generic::keys(keys, data, place),
+            (pointers, Some(data)) => keys(pointers, data, place),
             (_, None) => Err(malformed(format!("{place}: data is missing"))),
         }
     }
+}
+
+/// Values in double quotes are taken out of these first (HTTP binding §3.1.3.2).
+fn unquoted(value: &[u8]) -> Cow<'_, [u8]> {
+    let [b'"', inner @ .., b'"'] = value else {
+        return value.into();
+    };
+    let mut unquoted = Vec::with_capacity(inner.len());
+    let mut bytes = inner.iter();
+    while let Some(byte) = bytes.next() {
+        // A backslash stands before what is meant as it is (RFC 9110 §5.6.4).
+        let meant = if *byte == b'\\' { bytes.next() } else { None };
+        unquoted.push(*meant.unwrap_or(byte));
+    }
+    unquoted.into()
 }
 
 /// Attribute values in headers are percent-encoded UTF-8 (HTTP binding §3.1.3.2).

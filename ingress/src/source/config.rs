@@ -10,14 +10,16 @@ use eso_relay::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Format, Pointer, Source, aws_sns::Topics, cloudevents, doppler, generic, slug};
+use super::{
+    Format, MappingConfig, Source, aws_sns::Topics, doppler, element::MAX_ATTRIBUTES, slug,
+};
 use crate::{
     outgoing::Outgoing,
     verify::{AuthConfig, Scheme},
 };
 
 /// A sender, at `POST /v1/hooks/<name>`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SourceConfig {
     pub name: Slug,
@@ -31,7 +33,7 @@ pub struct SourceConfig {
     #[serde(default)]
     pub target: Option<TargetConfig>,
     /// What is known of the place whose secrets these are, whatever the payload says: attributes
-    /// such as `project` or `region`. Stores that are known to be elsewhere are not reached.
+    /// such as `project` or `region`, at most 8. Stores that are known to be elsewhere are not reached.
     #[serde(default)]
     pub scope: BTreeMap<String, String>,
     /// Where things stand in the body; for `cloudevents`, `generic`, `github`, `gitlab` and
@@ -51,13 +53,14 @@ pub struct SourceConfig {
     pub fail_open: bool,
     /// Older changes are ignored, by the time that the event itself states. Default: no bound.
     #[serde(default, with = "duration::optional")]
+    #[schemars(with = "Option<duration::Written>")]
     pub max_age: Option<Duration>,
 }
 
 /// The sender's project → the project as the stores write it.
 pub type Projects = BTreeMap<String, String>;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FormatName {
     Akeyless,
@@ -81,7 +84,7 @@ pub enum FormatName {
 }
 
 /// An empty list does not restrict. In a pattern `*` stands for any run of characters.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TargetConfig {
     pub stores: Vec<StoreConfig>,
@@ -89,42 +92,13 @@ pub struct TargetConfig {
     pub clusters: Vec<Pattern>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StoreConfig {
     /// `SecretStore` or `ClusterSecretStore`. Default: both.
     #[serde(default)]
     pub kind: Option<StoreKind>,
     pub name: Pattern,
-}
-
-/// JSON pointers (RFC 6901) and what is fixed.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct MappingConfig {
-    /// `generic`: the event or the array of events. Default: the whole body.
-    pub events: Option<Pointer>,
-    /// Names of one secret; at least one of them must be there. For `cloudevents` into `data`,
-    /// by default the subject.
-    pub keys: Option<OneOrMany<Pointer>>,
-    /// `generic`: an id that is the same when the sender tries again. Without it each delivery is new.
-    pub id: Option<Pointer>,
-    /// `generic`: what the sender calls what happened.
-    #[serde(rename = "type")]
-    pub kind: Option<Pointer>,
-    /// Which types count. Default: all.
-    pub types: Vec<String>,
-    /// `generic`: RFC 3339 or Unix time.
-    pub time: Option<Pointer>,
-    /// `cloudevents`: whether an event may mean everything that `target` allows. Default `false`.
-    pub allow_all: bool,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum OneOrMany<T> {
-    One(T),
-    Many(Vec<T>),
 }
 
 impl SourceConfig {
@@ -156,6 +130,17 @@ impl SourceConfig {
     /// Whether every setting belongs to the format.
     fn check(&self) -> Result<(), String> {
         use FormatName as F;
+        let mapped = self
+            .mapping
+            .as_ref()
+            .map_or(0, |mapping| mapping.scope.len());
+        for (setting, count) in [("scope", self.scope.len()), ("mapping.scope", mapped)] {
+            if count > MAX_ATTRIBUTES {
+                return Err(format!(
+                    "`{setting}` has {count} attributes, the most is {MAX_ATTRIBUTES}: leave the others out"
+                ));
+            }
+        }
         for (setting, given, formats) in [
             (
                 "mapping",
@@ -212,46 +197,6 @@ impl SourceConfig {
             FormatName::VaultEvents => Format::VaultEvents,
         })
     }
-
-    fn generic(&self) -> Result<generic::Mapping, String> {
-        let mapping = self.mapping.clone().unwrap_or_default();
-        let refuse = |problem: &str| Err(format!("format {}: {problem}", self.format));
-        let keys = mapping.keys.map_or_else(Vec::new, OneOrMany::into_vec);
-        if keys.is_empty() && self.scope.is_empty() {
-            return refuse("set `mapping.keys`, such as /secret/name, or `scope`");
-        }
-        // The headers of the other formats tell the type.
-        if self.format == FormatName::Generic && !mapping.types.is_empty() && mapping.kind.is_none()
-        {
-            return refuse("`mapping.types` needs `mapping.type`: say where the type stands");
-        }
-        if mapping.allow_all {
-            return refuse("`mapping.allow_all` belongs to format cloudevents: remove it");
-        }
-        Ok(generic::Mapping {
-            events: mapping.events,
-            keys,
-            id: mapping.id,
-            kind: mapping.kind,
-            kinds: mapping.types,
-            time: mapping.time,
-        })
-    }
-
-    fn cloudevents(&self) -> Result<cloudevents::Mapping, String> {
-        let mapping = self.mapping.clone().unwrap_or_default();
-        let fixed = [mapping.events, mapping.id, mapping.kind, mapping.time];
-        if fixed.iter().any(Option::is_some) {
-            return Err(
-                "a CloudEvent has its own id, type and time: remove events, id, type and time from `mapping`".to_owned(),
-            );
-        }
-        Ok(cloudevents::Mapping {
-            keys: mapping.keys.map_or_else(Vec::new, OneOrMany::into_vec),
-            kinds: mapping.types,
-            allow_all: mapping.allow_all,
-        })
-    }
 }
 
 impl FormatName {
@@ -280,15 +225,6 @@ impl FormatName {
 impl std::fmt::Display for FormatName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.serialize(f)
-    }
-}
-
-impl<T> OneOrMany<T> {
-    pub(crate) fn into_vec(self) -> Vec<T> {
-        match self {
-            Self::One(one) => vec![one],
-            Self::Many(many) => many,
-        }
     }
 }
 

@@ -13,6 +13,11 @@ use super::{DecodeError, MAX_ELEMENTS, malformed};
 /// Leaves room for `/<index>` below the 512 bytes that an event id may have.
 const MAX_ID_BYTES: usize = 480;
 const MAX_TYPE_BYTES: usize = 256;
+/// The most attributes of a scope that a payload tells, and that a source's configuration adds:
+/// together what an event may have.
+pub(super) const MAX_ATTRIBUTES: usize = 8;
+/// Of the value of a scope's attribute, and of each part of a version.
+pub(super) const MAX_ATTRIBUTE_BYTES: usize = 256;
 
 /// What a body is.
 pub(super) enum Body {
@@ -95,16 +100,23 @@ impl Decoded {
     ) -> Result<Self, DecodeError> {
         let mut decoded = Self::default();
         for (index, element) in elements.into_iter().enumerate() {
-            decoded.elements = index + 1;
-            if decoded.elements > MAX_ELEMENTS {
-                return Err(DecodeError::TooMany(decoded.elements));
-            }
-            match read(index, element)? {
-                Element::Change(change) => decoded.changes.push((index, change)),
-                Element::Ignored(reason) => decoded.ignored.push(reason),
-            }
+            decoded.push(read(index, element)?)?;
         }
         Ok(decoded)
+    }
+
+    /// One more.
+    pub(super) fn push(&mut self, element: Element) -> Result<(), DecodeError> {
+        let index = self.elements;
+        self.elements += 1;
+        if self.elements > MAX_ELEMENTS {
+            return Err(DecodeError::TooMany(self.elements));
+        }
+        match element {
+            Element::Change(change) => self.changes.push((index, change)),
+            Element::Ignored(reason) => self.ignored.push(reason),
+        }
+        Ok(())
     }
 
     /// A body of a single element.

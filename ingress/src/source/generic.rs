@@ -1,21 +1,24 @@
 //! Any JSON: the configuration says where the keys, the id, the type and the time stand.
 
-use eso_relay::event::{Keys, Kind, Match};
+use eso_relay::event::Keys;
+use http::HeaderMap;
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 
 use super::{
-    Change, DecodeError, Decoded, Element, Irrelevant, Pointer, checked_id, checked_type,
+    DecodeError, Decoded, Element, Irrelevant, Pointer, checked_id, checked_type,
     json::{Scalar, Shape, elements, place, shape, whole},
     malformed,
+    meaning::{Meaning, keys, parse, scalar},
 };
 
 /// Where things stand in a body.
 pub(super) struct Mapping {
     /// The event or the array of events; the whole body by default.
     pub events: Option<Pointer>,
-    /// Aliases of one secret. Without any, an event means all of the source's `scope`.
-    pub keys: Vec<Pointer>,
+    /// In an event, a list whose members are a change each.
+    pub each: Option<Pointer>,
+    pub meaning: Meaning,
     pub id: Option<Pointer>,
     pub kind: Option<Pointer>,
     /// Which types count. Empty: all.
@@ -23,17 +26,25 @@ pub(super) struct Mapping {
     pub time: Option<Pointer>,
 }
 
-/// What the headers say of the body, where the sender has such headers. The mapping's own `id` and
-/// `type` come first.
+/// What is known of every event of a body, where the sender's headers or the body's outside tell.
+/// The mapping's own `id`, `type` and `time` come first.
 #[derive(Default)]
 pub(super) struct Envelope {
     /// The same again when the sender tries again.
     pub id: Option<String>,
+    /// What to look for at the sender, where that is no such id.
+    pub reference: Option<String>,
     pub kind: Option<String>,
+    pub time: Option<Timestamp>,
+    /// The body is no event at all.
+    pub irrelevant: Option<Irrelevant>,
 }
 
 impl Mapping {
-    pub(super) fn decode(&self, envelope: Envelope, body: &[u8]) -> Result<Decoded, DecodeError> {
+    pub(super) fn decode(&self, envelope: &Envelope, body: &[u8]) -> Result<Decoded, DecodeError> {
+        if let Some(reason) = envelope.irrelevant {
+            return Ok(Decoded::one(Element::Ignored(reason)));
+        }
         let body = whole(body)?;
         let events = match &self.events {
             None => body,
@@ -41,90 +52,109 @@ impl Mapping {
                 .find(body)
                 .ok_or_else(|| malformed(format!("{} is missing", events.as_str())))?,
         };
-        Decoded::each(elements(events)?, |index, element| {
-            self.element(&envelope, &place(index), element)
-        })
+        let mut decoded = Decoded::default();
+        for (index, event) in elements(events)?.into_iter().enumerate() {
+            self.event(envelope, &place(index), event, &mut decoded)?;
+        }
+        Ok(decoded)
     }
 
-    fn element(
+    fn event(
         &self,
         envelope: &Envelope,
         place: &str,
-        element: &RawValue,
-    ) -> Result<Element, DecodeError> {
-        let Shape::Object(_) = shape(element) else {
+        event: &RawValue,
+        decoded: &mut Decoded,
+    ) -> Result<(), DecodeError> {
+        let Shape::Object(_) = shape(event) else {
             return Err(malformed(format!("{place} is not an object")));
         };
-        let at = |pointer: &Pointer| format!("{place}: {}", pointer.as_str());
-        let text = |pointer: &Option<Pointer>| match pointer {
-            None => Ok(None),
-            Some(pointer) => scalar(pointer, element).optional(&at(pointer)),
+        let text = |pointer: &Option<Pointer>, check: Check| {
+            let Some(pointer) = pointer else {
+                return Ok(None);
+            };
+            let at = format!("{place}: {}", pointer.as_str());
+            let text = scalar(pointer, Some(event)).optional(&at)?;
+            text.map(|text| check(text, &at)).transpose()
         };
-        let at = |pointer: &Option<Pointer>| pointer.as_ref().map_or(String::new(), at);
-        let kind = text(&self.kind)?
-            .map(|kind| checked_type(kind, &at(&self.kind)))
-            .transpose()?
-            .or_else(|| envelope.kind.clone());
+        let kind = text(&self.kind, checked_type)?.or_else(|| envelope.kind.clone());
         if !allowed(&self.kinds, kind.as_deref()) {
-            return Ok(Element::Ignored(Irrelevant::Type));
+            return decoded.push(Element::Ignored(Irrelevant::Type));
         }
-        let id = text(&self.id)?
-            .map(|id| checked_id(id, &at(&self.id)))
-            .transpose()?
-            .or_else(|| envelope.id.clone());
-        let stated = self.time.as_ref().map(|time| scalar(time, element));
-        let mut change = if self.keys.is_empty() {
-            Change::new(Kind::ScopeChanged, Match::Scope)
-        } else {
-            Change::of(keys(&self.keys, element, place)?)
+        let id = text(&self.id, checked_id)?.or_else(|| envelope.id.clone());
+        let time = match &self.time {
+            Some(pointer) => time(&scalar(pointer, Some(event))),
+            None => envelope.time,
+        };
+        let told = self.meaning.read(Some(event), place)?;
+        for (place, names) in self.members(event, place)? {
+            let change = told.change(&place, || self.names(names, &place))?;
+            let mut change = change.identified(id.clone());
+            if change.id.is_none() {
+                change.origin.event_id.clone_from(&envelope.reference);
+            }
+            change.origin.kind.clone_from(&kind);
+            change.time = time;
+            decoded.push(change.into())?;
         }
-        .identified(id);
-        change.origin.kind = kind;
-        change.time = stated.as_ref().and_then(time);
-        Ok(change.into())
+        Ok(())
+    }
+
+    /// Where the names of each change stand, and how messages call that place.
+    fn members<'a>(
+        &self,
+        event: &'a RawValue,
+        place: &str,
+    ) -> Result<Vec<(String, &'a RawValue)>, DecodeError> {
+        let Some(each) = &self.each else {
+            return Ok(vec![(place.to_owned(), event)]);
+        };
+        let at = format!("{place}: {}", each.as_str());
+        match each.find(event).map(shape) {
+            Some(Shape::Array(members)) => {
+                let members = members.into_iter().enumerate();
+                Ok(members
+                    .map(|(index, member)| (format!("{at}/{index}"), member))
+                    .collect())
+            }
+            Some(_) => Err(malformed(format!("{at} is not an array"))),
+            None => Err(malformed(format!("{at} is missing"))),
+        }
+    }
+
+    /// A name is one by itself; in all else the pointers say where to look.
+    fn names(&self, json: &RawValue, place: &str) -> Result<Keys, DecodeError> {
+        match (shape(json), &self.meaning.keys[..]) {
+            (Shape::Object(_) | Shape::Array(_), []) => Err(malformed(format!(
+                "{place} is not a name (setting `mapping.keys`)"
+            ))),
+            (Shape::Object(_) | Shape::Array(_), pointers) => keys(pointers, json, place),
+            (Shape::Scalar, _) => Keys::one(parse(json).required(place)?)
+                .map_err(|problem| malformed(format!("{place}: {problem}"))),
+        }
+    }
+}
+
+type Check = fn(String, &str) -> Result<String, DecodeError>;
+
+/// What a header tells, if it is there.
+pub(super) fn header(
+    headers: &HeaderMap,
+    name: &str,
+    check: Check,
+) -> Result<Option<String>, DecodeError> {
+    let Some(value) = headers.get(name) else {
+        return Ok(None);
+    };
+    match value.to_str() {
+        Ok(text) => check(text.to_owned(), name).map(Some),
+        Err(_) => Err(malformed(format!("{name} is not text"))),
     }
 }
 
 /// Whether a type is on the list; an empty list takes every type.
 pub(super) fn allowed(kinds: &[String], kind: Option<&str>) -> bool {
     kinds.is_empty() || kind.is_some_and(|kind| kinds.iter().any(|allowed| allowed == kind))
-}
-
-/// The aliases that stand at the pointers. Each may be missing, but not all of them.
-pub(super) fn keys(
-    pointers: &[Pointer],
-    json: &RawValue,
-    place: &str,
-) -> Result<Keys, DecodeError> {
-    let mut keys = Vec::new();
-    for pointer in pointers {
-        let at = format!("{place}: {}", pointer.as_str());
-        match pointer.find(json).map(|found| (found, shape(found))) {
-            None => {}
-            Some((_, Shape::Array(several))) => {
-                for one in several {
-                    keys.push(parse(one).required(&at)?);
-                }
-            }
-            Some((one, _)) => keys.extend(parse(one).optional(&at)?),
-        }
-    }
-    if keys.is_empty() {
-        let wanted: Vec<&str> = pointers.iter().map(Pointer::as_str).collect();
-        return Err(malformed(format!(
-            "{place}: no key at {}",
-            wanted.join(" or ")
-        )));
-    }
-    Keys::new(keys).map_err(|problem| malformed(format!("{place}: {problem}")))
-}
-
-fn scalar(pointer: &Pointer, json: &RawValue) -> Scalar {
-    pointer.find(json).map_or(Scalar::Missing, parse)
-}
-
-fn parse(json: &RawValue) -> Scalar {
-    serde_json::from_str(json.get()).unwrap_or(Scalar::Other)
 }
 
 /// The time that a field tells. One that cannot be read is no reason to miss a change.

@@ -19,6 +19,8 @@ mod gitlab;
 mod ibm_secrets_manager;
 mod infisical;
 mod json;
+mod mapping;
+mod meaning;
 mod pointer;
 mod pulumi_esc;
 mod scope;
@@ -40,10 +42,9 @@ use jiff::Timestamp;
 
 use self::element::{Body, Change, Decoded, Element, checked_id, checked_type};
 pub use self::{
-    config::{
-        FormatName, MappingConfig, OneOrMany, Projects, SourceConfig, StoreConfig, TargetConfig,
-    },
+    config::{FormatName, Projects, SourceConfig, StoreConfig, TargetConfig},
     element::{Handshake, Irrelevant},
+    mapping::{MappingConfig, MatchConfig, MatchKind, OneOrMany},
     pointer::Pointer,
 };
 use crate::{
@@ -217,15 +218,15 @@ impl Format {
             Self::CloudEvents(mapping) => mapping.decode(headers, body)?,
             Self::Doppler(payload) => payload.decode(body)?,
             Self::GcpPubsub(projects) => gcp_pubsub::decode(projects, headers, body)?,
-            Self::Generic(mapping) => mapping.decode(generic::Envelope::default(), body)?,
-            Self::Github(mapping) => mapping.decode(github::envelope(headers)?, body)?,
-            Self::Gitlab(mapping) => mapping.decode(gitlab::envelope(headers)?, body)?,
+            Self::Generic(mapping) => mapping.decode(&generic::Envelope::default(), body)?,
+            Self::Github(mapping) => mapping.decode(&github::envelope(headers)?, body)?,
+            Self::Gitlab(mapping) => mapping.decode(&gitlab::envelope(headers)?, body)?,
             Self::IbmSecretsManager => ibm_secrets_manager::decode(body)?,
             Self::Infisical(projects) => infisical::decode(projects, body)?,
             Self::PulumiEsc => pulumi_esc::decode(headers, body)?,
             Self::Seed => seed::decode(body)?,
             Self::StandardWebhooks(mapping) => {
-                mapping.decode(standard_webhooks::envelope(headers)?, body)?
+                mapping.decode(&standard_webhooks::envelope(headers, body)?, body)?
             }
             Self::VaultAudit => vault_audit::decode(body)?,
             Self::VaultEvents => vault_events::decode(body)?,

@@ -1,6 +1,9 @@
 //! JSON pointers (RFC 6901) into a text that is read no deeper than the pointer goes.
 
+use std::borrow::Cow;
+
 use eso_relay::config::ConfigError;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -22,6 +25,16 @@ impl TryFrom<String> for Pointer {
                 "`{text}` is not a JSON pointer: write `/{text}`"
             )))
         }
+    }
+}
+
+impl JsonSchema for Pointer {
+    fn schema_name() -> Cow<'static, str> {
+        "Pointer".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "format": "json-pointer", "pattern": "^(/.*)?$" })
     }
 }
 

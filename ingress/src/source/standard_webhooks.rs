@@ -1,9 +1,40 @@
-//! standard_webhooks.
+//! Standard Webhooks:
+//! <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>.
+//!
+//! A header tells the id; the body its type and time, where it keeps to the specification's advice.
 
 use http::HeaderMap;
+use serde::Deserialize;
 
-use super::{DecodeError, generic::Envelope};
+use super::{
+    DecodeError, checked_id, checked_type,
+    generic::{Envelope, header, timestamp},
+    json::{Scalar, fields, whole},
+};
+use crate::verify::standard_webhooks_prefix;
 
-pub(super) fn envelope(_headers: &HeaderMap) -> Result<Envelope, DecodeError> {
-    Ok(Envelope::default())
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Body {
+    #[serde(rename = "type")]
+    kind: Scalar,
+    timestamp: Scalar,
+}
+
+pub(super) fn envelope(headers: &HeaderMap, body: &[u8]) -> Result<Envelope, DecodeError> {
+    // Both are advice only: another shape is none of our business here.
+    let body: Body = fields(whole(body)?, "the body").unwrap_or_default();
+    let text = |scalar: Scalar| match scalar {
+        Scalar::Text(text) => Some(text),
+        Scalar::Missing | Scalar::Other => None,
+    };
+    let id = format!("{}-id", standard_webhooks_prefix(headers));
+    Ok(Envelope {
+        id: header(headers, &id, checked_id)?,
+        kind: text(body.kind)
+            .map(|kind| checked_type(kind, "type"))
+            .transpose()?,
+        time: text(body.timestamp).and_then(|time| timestamp(&time)),
+        ..Envelope::default()
+    })
 }

@@ -1,11 +1,17 @@
 mod azure_event_grid;
+mod cloudevents;
 mod doppler;
 mod gcp_pubsub;
+mod generic;
+mod github;
+mod gitlab;
 mod ibm_secrets_manager;
 mod infisical;
 mod kit;
+mod mapping;
 mod properties;
 mod pulumi_esc;
+mod standard_webhooks;
 mod vault_audit;
 mod vault_events;
 

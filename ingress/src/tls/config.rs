@@ -14,6 +14,7 @@ use rustls::{
     server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier},
     version::{TLS12, TLS13},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::stamp::Stamp;
@@ -24,7 +25,7 @@ const CLIENT_CA: &str = "tls.client_ca_file";
 
 /// TLS 1.2 and 1.3 at the public port. Without `cert_file` it is plain HTTP, for a proxy that ends
 /// TLS. All files are PEM, and read again when they change.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TlsConfig {
     /// The server's certificate, then those between it and its CA.

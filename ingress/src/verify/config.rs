@@ -1,12 +1,16 @@
 //! The `auth:` section of a source: one scheme, or several.
 
 use eso_relay::config::{ConfigError, SecretFiles};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Basic, Bearer, Credentials, HeaderConfig, HmacConfig, JwtConfig, MtlsConfig, Scheme};
+use super::{
+    Basic, Bearer, Credentials, HeaderConfig, HmacConfig, JwtConfig, MtlsConfig, Scheme,
+    StandardWebhooksConfig,
+};
 use crate::outgoing::Outgoing;
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AuthConfig {
     /// Everybody who reaches the port may send; announced at every start.
@@ -17,6 +21,7 @@ pub enum AuthConfig {
     HmacSha256(HmacConfig),
     Jwt(JwtConfig),
     Mtls(MtlsConfig),
+    StandardWebhooks(StandardWebhooksConfig),
     /// All of them must hold.
     All(Vec<AuthConfig>),
     /// One of them must hold.
@@ -24,7 +29,7 @@ pub enum AuthConfig {
 }
 
 /// HTTP Basic (RFC 7617).
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BasicConfig {
     pub username: String,
@@ -33,7 +38,7 @@ pub struct BasicConfig {
 }
 
 /// A bearer token (RFC 6750), as plain text in its file and in the header.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BearerConfig {
     /// One file or several; the token of each is valid.
@@ -69,6 +74,7 @@ impl AuthConfig {
             Self::HmacSha256(config) => Scheme::Hmac(config.open()?),
             Self::Jwt(config) => Scheme::Jwt(config.open(outgoing)?),
             Self::Mtls(config) => Scheme::Mtls(config.open()?),
+            Self::StandardWebhooks(config) => Scheme::StandardWebhooks(config.open()?),
             Self::All(schemes) => Scheme::All(several(schemes, "all")?),
             Self::Any(schemes) => Scheme::Any(several(schemes, "any")?),
         })

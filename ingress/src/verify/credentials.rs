@@ -18,9 +18,13 @@ struct Credential {
     secret: Secret,
     /// `None` for a secret out of the environment, which does not change.
     file: Option<(SecretFile, Stamp)>,
+    check: Check,
     /// Said once, not at every look.
     failing: bool,
 }
+
+/// What is wrong with the content of a file: `holds …: <mend>`.
+type Check = fn(&str) -> Result<(), &'static str>;
 
 /// What a look at a file brought.
 #[derive(Debug)]
@@ -38,10 +42,16 @@ pub enum Refresh {
 impl Credentials {
     /// Reads every file. None at all, a missing one or an empty one is an error.
     pub fn open(files: &SecretFiles) -> Result<Self, ConfigError> {
+        Self::open_if(files, |_| Ok(()))
+    }
+
+    /// The same, where not every text is a secret. A file whose new content is none keeps the old
+    /// one valid.
+    pub(super) fn open_if(files: &SecretFiles, check: Check) -> Result<Self, ConfigError> {
         let read = |file: &SecretFile| {
             // Looked at before it is read: a change in between is then seen at the next look.
             let stamp = Stamp::of(file.path());
-            let secret = file.read()?;
+            let secret = checked(file, check)?;
             let stamp = stamp.map_err(|source| ConfigError::Read {
                 path: file.path().to_owned(),
                 source,
@@ -49,6 +59,7 @@ impl Credentials {
             Ok(Credential {
                 secret,
                 file: Some((file.clone(), stamp)),
+                check,
                 failing: false,
             })
         };
@@ -70,6 +81,7 @@ impl Credentials {
         Self(RwLock::new(vec![Credential {
             secret,
             file: None,
+            check: |_| Ok(()),
             failing: false,
         }]))
     }
@@ -117,7 +129,7 @@ impl Credential {
             }
             Err(_) => None,
         };
-        match file.read() {
+        match checked(file, self.check) {
             Ok(secret) => {
                 // Without a stamp (it came back just now) the next look reads it once more.
                 *stamp = found.unwrap_or_else(|| stamp.clone());
@@ -134,43 +146,22 @@ impl Credential {
     }
 }
 
+fn checked(file: &SecretFile, check: Check) -> Result<Secret, ConfigError> {
+    let secret = file.read()?;
+    check(secret.expose()).map_err(|problem| {
+        ConfigError::Invalid(format!(
+            "the secret file {} {problem}",
+            file.path().display()
+        ))
+    })?;
+    Ok(secret)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::symlink, path::PathBuf};
+    use std::{fs, os::unix::fs::symlink};
 
-    use super::*;
-
-    /// A directory of its own, removed at the end.
-    struct Directory(PathBuf);
-
-    impl Directory {
-        fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!(
-                "eso-relay-credentials-{name}-{}",
-                std::process::id()
-            ));
-            fs::create_dir_all(&path).unwrap();
-            Self(path)
-        }
-
-        fn file(&self, name: &str) -> SecretFile {
-            SecretFile::new(self.0.join(name))
-        }
-
-        fn write(&self, name: &str, secret: &str) -> SecretFile {
-            // As editors and Kubernetes do it: written aside, then moved over the old one.
-            let aside = self.0.join("aside");
-            fs::write(&aside, secret).unwrap();
-            fs::rename(aside, self.0.join(name)).unwrap();
-            self.file(name)
-        }
-    }
-
-    impl Drop for Directory {
-        fn drop(&mut self) {
-            fs::remove_dir_all(&self.0).ok();
-        }
-    }
+    use super::{super::tests::kit::Directory, *};
 
     fn knows(credentials: &Credentials, secret: &str) -> bool {
         credentials.any(|live| live == secret)

@@ -2,6 +2,7 @@
 
 use eso_relay::config::{ConfigError, SecretFiles};
 use http::HeaderName;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Credentials, Request, Unauthorized, equal, single};
@@ -17,7 +18,7 @@ enum Place {
 }
 
 /// A fixed value in a header (an API key), or in a query parameter. Exactly one of both is named.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HeaderConfig {
     /// The header, such as `X-API-Key`.

@@ -12,8 +12,9 @@ mod header;
 mod hmac;
 pub mod jwt;
 mod mtls;
+mod standard_webhooks;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -26,12 +27,17 @@ pub use self::{
     config::{AuthConfig, BasicConfig, BearerConfig},
     credentials::{Credentials, Refresh},
     header::{Header, HeaderConfig},
-    hmac::{Encoding, Hmac, HmacConfig},
+    hmac::{Algorithm, Encoding, Hmac, HmacConfig, Preset},
     jwt::{Jwt, JwtConfig},
     mtls::{Mtls, MtlsConfig},
+    standard_webhooks::{StandardWebhooks, StandardWebhooksConfig},
 };
 
+pub(crate) use self::standard_webhooks::prefix as standard_webhooks_prefix;
 use crate::tls::ClientCertificate;
+
+/// How far the clock of a sender that signs the time may be from ours, by default.
+const TOLERANCE: Duration = Duration::from_secs(300);
 
 /// How a source proves itself. One file per scheme.
 pub enum Scheme {
@@ -43,6 +49,7 @@ pub enum Scheme {
     Hmac(Hmac),
     Jwt(Jwt),
     Mtls(Mtls),
+    StandardWebhooks(StandardWebhooks),
     /// Every one of them holds.
     All(Vec<Scheme>),
     /// At least one of them holds.
@@ -66,8 +73,10 @@ pub struct Admitted<'a>(Pending<'a>);
 enum Pending<'a> {
     Nothing,
     Hmac(hmac::Claim<'a>),
+    StandardWebhooks(standard_webhooks::Claim<'a>),
     All(Vec<Pending<'a>>),
-    Any(Vec<Pending<'a>>),
+    /// With what became of the schemes that failed already.
+    Any(Vec<Pending<'a>>, Refused),
 }
 
 /// The exact bytes of an authenticated request. Only [`Admitted::verify`] makes one.
@@ -116,6 +125,9 @@ impl Scheme {
             Self::Jwt(jwt) => jwt.check(request.headers, request.now).await?,
             Self::Mtls(mtls) => mtls.check(request.certificate)?,
             Self::Hmac(hmac) => return Ok(Pending::Hmac(hmac.claim(request)?)),
+            Self::StandardWebhooks(webhooks) => {
+                return Ok(Pending::StandardWebhooks(webhooks.claim(request)?));
+            }
             Self::All(schemes) => {
                 let mut all = Vec::with_capacity(schemes.len());
                 for scheme in schemes {
@@ -134,7 +146,7 @@ impl Scheme {
                 return if any.is_empty() {
                     Err(refused)
                 } else {
-                    Ok(Pending::Any(any))
+                    Ok(Pending::Any(any, refused))
                 };
             }
         }
@@ -147,7 +159,11 @@ impl Scheme {
             Self::Basic(_) => Some("Basic realm=\"eso-relay\", charset=\"UTF-8\""),
             Self::Bearer(_) | Self::Jwt(_) => Some("Bearer realm=\"eso-relay\""),
             Self::All(schemes) | Self::Any(schemes) => schemes.iter().find_map(Self::challenge),
-            Self::None | Self::Header(_) | Self::Hmac(_) | Self::Mtls(_) => None,
+            Self::None
+            | Self::Header(_)
+            | Self::Hmac(_)
+            | Self::Mtls(_)
+            | Self::StandardWebhooks(_) => None,
         }
     }
 
@@ -160,6 +176,7 @@ impl Scheme {
             Self::Bearer(bearer) => bearer.tokens.refresh(),
             Self::Header(header) => header.values.refresh(),
             Self::Hmac(hmac) => hmac.secrets.refresh(),
+            Self::StandardWebhooks(webhooks) => webhooks.secrets.refresh(),
             Self::All(schemes) | Self::Any(schemes) => {
                 schemes.iter().flat_map(Self::refresh).collect()
             }
@@ -197,14 +214,15 @@ impl Pending<'_> {
         match self {
             Self::Nothing => Ok(()),
             Self::Hmac(claim) => Ok(claim.check(body)?),
+            Self::StandardWebhooks(claim) => Ok(claim.check(body)?),
             Self::All(all) => {
                 for pending in all {
                     Box::pin(pending.holds(body)).await?;
                 }
                 Ok(())
             }
-            Self::Any(any) => {
-                let mut refused = Unauthorized.into();
+            Self::Any(any, refused) => {
+                let mut refused = *refused;
                 for pending in any {
                     match Box::pin(pending.holds(body)).await {
                         Ok(()) => return Ok(()),
@@ -227,6 +245,15 @@ impl Verified {
 fn equal(presented: &[u8], expected: &[u8]) -> bool {
     let key = Key::new(HMAC_SHA256, b"compare");
     verify(&key, expected, sign(&key, presented).as_ref()).is_ok()
+}
+
+/// Whether a signed time is near enough, so that an overheard request cannot be sent again later.
+fn recent(sent: Timestamp, now: Timestamp, tolerance: Duration) -> Result<(), Unauthorized> {
+    if now.duration_since(sent).unsigned_abs() <= tolerance {
+        Ok(())
+    } else {
+        Err(Unauthorized)
+    }
 }
 
 /// The single value of a header; a repeated one proves nothing.

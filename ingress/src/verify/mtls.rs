@@ -3,6 +3,7 @@
 use std::slice;
 
 use eso_relay::config::ConfigError;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Unauthorized;
@@ -19,7 +20,7 @@ pub struct Mtls {
 }
 
 /// A client certificate (RFC 8446 §4.4.2) whose subject alternative names hold one of `san`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MtlsConfig {
     /// One name or several: DNS names (without case), URIs, e-mail or IP addresses. Compared whole,

@@ -9,6 +9,8 @@ use super::{blocks, code, documents, path, read, rows};
 
 /// Where the examples keep their secrets.
 const SECRETS: &str = "/etc/eso-relay/";
+/// What is in each of them: good for every scheme.
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const REFERENCE: &str = "docs/configuration.md";
 
 /// What `--check` says of a file.
@@ -37,7 +39,7 @@ async fn check_example(binary: Binary, yaml: &str) -> Output {
         let text = match secret.extension().and_then(|it| it.to_str()) {
             Some("crt") => pair.cert.pem(),
             Some("key") => pair.signing_key.serialize_pem(),
-            _ => "a secret".to_owned(),
+            _ => SECRET.to_owned(),
         };
         std::fs::write(secret, text).unwrap();
     }
@@ -60,7 +62,9 @@ fn settings(value: &Value, at: &str, found: &mut BTreeMap<String, Value>) {
     };
     match value {
         // Its names are the user's own.
-        Value::Object(_) if matches!(at.rsplit('.').next(), Some("scope" | "claims")) => {
+        Value::Object(_)
+            if matches!(at.rsplit('.').next(), Some("scope" | "projects" | "claims")) =>
+        {
             found.insert(at.to_owned(), value.clone());
         }
         Value::Object(object) => {
@@ -177,10 +181,15 @@ sources:
 - name: c
   format: generic
   auth: { hmac-sha256: { header: x, secret_file: /etc/eso-relay/c } }
-  mapping: { keys: /k, scope: { project: p } }
-- name: d
-  format: cloudevents
+  scope: { project: p }
+  mapping: { keys: /k, scope: { config: /c } }
+- { name: d, format: cloudevents, auth: { header: { name: x, value_file: /etc/eso-relay/d } } }
+- { name: e, format: cloudevents, auth: { standard-webhooks: { secret_file: /etc/eso-relay/e } } }
+- name: f
+  format: gcp-pubsub
   auth: { jwt: { preset: google, audience: a, claims: { email: a@b } } }
+- { name: g, format: akeyless, auth: { mtls: { san: a } } }
+tls: { cert_file: /etc/eso-relay/tls.crt, key_file: /etc/eso-relay/tls.key, client_ca_file: /etc/eso-relay/ca.crt }
 ";
     let checked = json(&check_example(Binary::Ingress, ALL).await);
     let mut found = BTreeMap::new();

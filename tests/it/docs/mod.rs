@@ -23,10 +23,12 @@ fn documents() -> Vec<(String, String)> {
         "CONTRIBUTING.md".to_owned(),
         "deploy/kubernetes/README.md".to_owned(),
     ];
-    for entry in std::fs::read_dir(path("docs")).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        if name.rsplit('.').next() == Some("md") {
-            files.push(format!("docs/{name}"));
+    for folder in ["docs", "docs/providers"] {
+        for entry in std::fs::read_dir(path(folder)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            if name.rsplit('.').next() == Some("md") {
+                files.push(format!("{folder}/{name}"));
+            }
         }
     }
     files

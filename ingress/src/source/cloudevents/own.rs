@@ -3,31 +3,19 @@
 
 use std::collections::BTreeMap;
 
-use eso_relay::{
-    Slug,
-    event::{Keys, Kind, Match, Operation, Version},
-};
+use eso_relay::event::{Keys, Kind, Match, Operation, Version};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::source::{
-    DecodeError,
+    Change, DecodeError,
+    element::{MAX_ATTRIBUTE_BYTES, MAX_ATTRIBUTES},
     json::{Scalar, fields},
     malformed,
 };
 
-/// The most attributes of a scope, labels of a version, and bytes of each.
-const MAX_ENTRIES: usize = 16;
-const MAX_ENTRY_BYTES: usize = 256;
-
-/// What an event means.
-pub(super) struct Details {
-    pub operation: Operation,
-    pub matches: Match,
-    pub provider: Option<Slug>,
-    pub version: Option<Version>,
-    pub scope: BTreeMap<String, String>,
-}
+/// The most labels of a version.
+const MAX_LABELS: usize = 16;
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -41,30 +29,17 @@ struct Data {
     scope: BTreeMap<String, String>,
 }
 
-impl Details {
-    /// One secret, and nothing more is known.
-    pub(super) fn of(keys: Keys) -> Self {
-        Self {
-            operation: Operation::Unknown,
-            matches: Match::Exact(keys),
-            provider: None,
-            version: None,
-            scope: BTreeMap::new(),
-        }
-    }
-}
-
 /// Our own type of that name.
 pub(super) fn kind(name: &str) -> Option<Kind> {
     serde_json::from_value(name.into()).ok()
 }
 
 /// `None` when the data says nothing of what is meant.
-pub(super) fn details(
+pub(super) fn change(
     data: &RawValue,
     allow_all: bool,
     place: &str,
-) -> Result<Option<Details>, DecodeError> {
+) -> Result<Option<Change>, DecodeError> {
     if data.get() == "null" {
         return Ok(None);
     }
@@ -91,8 +66,8 @@ pub(super) fn details(
         }
         (Some(_), _) => return Err(at("match is not exact, prefix, scope or all")),
     };
-    let short = |text: &String| text.len() <= MAX_ENTRY_BYTES;
-    let scope_fits = data.scope.len() <= MAX_ENTRIES
+    let short = |text: &String| text.len() <= MAX_ATTRIBUTE_BYTES;
+    let scope_fits = data.scope.len() <= MAX_ATTRIBUTES
         && data
             .scope
             .iter()
@@ -101,7 +76,7 @@ pub(super) fn details(
         return Err(at("scope is too large"));
     }
     let version_fits = data.version.as_ref().is_none_or(|version| {
-        version.id.iter().chain(&version.labels).all(short) && version.labels.len() <= MAX_ENTRIES
+        version.id.iter().chain(&version.labels).all(short) && version.labels.len() <= MAX_LABELS
     });
     if !version_fits {
         return Err(at("version is too large"));
@@ -113,11 +88,10 @@ pub(super) fn details(
                 .map_err(|_| at("provider is not a name of a-z, 0-9 and -"))
         })
         .transpose()?;
-    Ok(Some(Details {
-        operation: data.operation,
-        matches,
-        provider,
-        version: data.version,
-        scope: data.scope,
-    }))
+    let mut change = Change::new(Kind::SecretChanged, matches);
+    change.operation = data.operation;
+    change.provider = provider;
+    change.version = data.version;
+    change.scope = data.scope;
+    Ok(Some(change))
 }

@@ -24,16 +24,23 @@ every_format! {
     AwsEventBridge: {};
     AwsSns: { "topics": ["scope"] };
     AzureEventGrid: {};
-    CloudEvents: {}, { "mapping": { "keys": "/a" } };
+    CloudEvents: {}, { "mapping": { "keys": "/a" } }, {
+        "mapping": { "match": "/match", "scope": { "project": "/name" } },
+    };
     Doppler: {}, { "scope": { "project": "a" } };
     GcpPubsub: { "projects": { "1": "p" } };
-    Generic: { "mapping": { "keys": ["/a", "/b/0"], "id": "/id", "time": "/time" } };
+    Generic: { "mapping": { "keys": ["/a", "/b/0"], "id": "/id", "time": "/time" } }, {
+        "scope": { "a": "b" },
+        "mapping": {
+            "each": "/data", "keys": "/name", "match": "/match", "allow_all": true, "scope": { "project": "/name" },
+        },
+    };
     Github: { "mapping": { "keys": "/a" } };
-    Gitlab: { "mapping": { "keys": "/a" } };
+    Gitlab: { "mapping": { "match": "prefix", "keys": "/a" } };
     IbmSecretsManager: {};
     Infisical: { "projects": { "a": "b" } };
     PulumiEsc: {};
-    StandardWebhooks: { "mapping": { "keys": "/a" } };
+    StandardWebhooks: { "mapping": { "each": "/data" } };
     VaultAudit: {};
     VaultEvents: {};
 }

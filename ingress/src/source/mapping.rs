@@ -1,0 +1,264 @@
+//! The `mapping:` of a source: where things stand in a body, and what is fixed.
+
+use std::{collections::BTreeMap, str::FromStr};
+
+use eso_relay::{config::ConfigError, event::Operation};
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
+
+use super::{FormatName, Pointer, SourceConfig, cloudevents, generic, meaning::Meaning};
+
+/// JSON pointers (RFC 6901) and constants. For `cloudevents` the pointers go into `data`, and only
+/// `keys`, `match`, `scope`, `operation`, `types` and `allow_all` may be set.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct MappingConfig {
+    /// The event or the array of events. Default: the whole body.
+    pub events: Option<Pointer>,
+    /// In an event, a list whose members are a change each: names, or objects into which `keys` go.
+    /// Default: an event is one change.
+    pub each: Option<Pointer>,
+    /// Names of one secret; at least one of them must be there. For `cloudevents` by default the
+    /// subject.
+    pub keys: Option<OneOrMany<Pointer>>,
+    /// How `keys` and scope are meant. Default: `exact`; without any keys `scope`.
+    #[serde(rename = "match")]
+    #[schemars(with = "Option<String>")]
+    pub matches: Option<MatchConfig>,
+    /// Attributes of the place whose secret it is, and where each stands. One that is missing is
+    /// not compared; the source's own `scope` outweighs them.
+    pub scope: BTreeMap<String, Pointer>,
+    /// What was done, of every event: informative. Default `unknown`.
+    #[serde(deserialize_with = "operation")]
+    pub operation: Operation,
+    /// An id that is the same when the sender tries again. Without it, or a header of the format's
+    /// that has it, each delivery is new.
+    pub id: Option<Pointer>,
+    /// What the sender calls what happened, unless a header of the format's tells.
+    #[serde(rename = "type")]
+    pub kind: Option<Pointer>,
+    /// Which types count. Default: all.
+    pub types: Vec<String>,
+    /// RFC 3339 or Unix time.
+    pub time: Option<Pointer>,
+    /// Whether an event may mean everything that `target` allows. Default `false`.
+    pub allow_all: bool,
+}
+
+/// The match of every event, or (with a slash) where an event tells its own; then an event that
+/// tells none has the default.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum MatchConfig {
+    Always(MatchKind),
+    At(Pointer),
+}
+
+/// Which references an event means ([`eso_relay::event::Match`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MatchKind {
+    /// One secret, by any of its keys.
+    Exact,
+    /// Every secret below the first key.
+    Prefix,
+    /// Everything in the scope.
+    Scope,
+    /// Everything that the source's target allows.
+    All,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum OneOrMany<T> {
+    One(T),
+    Many(Vec<T>),
+}
+
+impl SourceConfig {
+    pub(super) fn generic(&self) -> Result<generic::Mapping, String> {
+        let mapping = self.mapping.clone().unwrap_or_default();
+        let refuse = |problem: &str| Err(format!("format {}: {problem}", self.format));
+        let keyless =
+            mapping.keys.as_ref().is_none_or(OneOrMany::is_empty) && mapping.each.is_none();
+        let placeless = self.scope.is_empty() && mapping.scope.is_empty();
+        let told = matches!(mapping.matches, Some(MatchConfig::Always(_))) || mapping.allow_all;
+        if keyless && placeless && !told {
+            return refuse("set `mapping.keys`, such as /secret/name, or `scope`");
+        }
+        // The headers and bodies of the other formats tell the type.
+        if self.format == FormatName::Generic && !mapping.types.is_empty() && mapping.kind.is_none()
+        {
+            return refuse("`mapping.types` needs `mapping.type`: say where the type stands");
+        }
+        let may_mean_all = matches!(
+            mapping.matches,
+            Some(MatchConfig::At(_) | MatchConfig::Always(MatchKind::All))
+        );
+        if mapping.allow_all && !may_mean_all {
+            return refuse(
+                "`mapping.allow_all` has no effect: remove it, or set `mapping.match` to `all` or to a pointer",
+            );
+        }
+        if let (Some(MatchConfig::Always(kind @ (MatchKind::Exact | MatchKind::Prefix))), true) =
+            (&mapping.matches, keyless)
+        {
+            return refuse(&format!(
+                "`mapping.match: {kind}` needs a name: set `mapping.keys`, such as /secret/name"
+            ));
+        }
+        let default = if keyless {
+            MatchKind::Scope
+        } else {
+            MatchKind::Exact
+        };
+        Ok(generic::Mapping {
+            meaning: self.meaning(&mapping, default)?,
+            events: mapping.events,
+            each: mapping.each,
+            id: mapping.id,
+            kind: mapping.kind,
+            kinds: mapping.types,
+            time: mapping.time,
+        })
+    }
+
+    pub(super) fn cloudevents(&self) -> Result<cloudevents::Mapping, String> {
+        let mapping = self.mapping.clone().unwrap_or_default();
+        let meaning = self.meaning(&mapping, MatchKind::Exact)?;
+        let fixed = [
+            mapping.events,
+            mapping.each,
+            mapping.id,
+            mapping.kind,
+            mapping.time,
+        ];
+        if fixed.iter().any(Option::is_some) {
+            return Err(
+                "a CloudEvent is one change with its own id, type and time: remove events, each, id, type and time from `mapping`".to_owned(),
+            );
+        }
+        Ok(cloudevents::Mapping {
+            meaning,
+            kinds: mapping.types,
+        })
+    }
+
+    fn meaning(&self, mapping: &MappingConfig, default: MatchKind) -> Result<Meaning, String> {
+        let placed = !self.scope.is_empty();
+        let refuse = |problem: String| Err(format!("format {}: {problem}", self.format));
+        if let Some(MatchConfig::Always(kind @ (MatchKind::Scope | MatchKind::All))) =
+            mapping.matches
+        {
+            for (setting, given) in [
+                ("keys", mapping.keys.is_some()),
+                ("each", mapping.each.is_some()),
+            ] {
+                if given {
+                    return refuse(format!(
+                        "`mapping.match: {kind}` reads no names: remove `mapping.{setting}`"
+                    ));
+                }
+            }
+            if kind == MatchKind::Scope && !placed && mapping.scope.is_empty() {
+                return refuse(
+                    "`mapping.match: scope` needs a place: set `scope`, or `mapping.scope`"
+                        .to_owned(),
+                );
+            }
+            if kind == MatchKind::All && !mapping.allow_all {
+                return refuse(
+                    "`mapping.match: all` refreshes everything that `target` allows: if you mean that, set `mapping.allow_all: true`".to_owned(),
+                );
+            }
+        }
+        let keys = mapping.keys.clone();
+        Ok(Meaning {
+            keys: keys.map_or_else(Vec::new, OneOrMany::into_vec),
+            matches: mapping.matches.clone(),
+            default,
+            allow_all: mapping.allow_all,
+            operation: mapping.operation,
+            scope: mapping.scope.clone(),
+            placed,
+        })
+    }
+}
+
+impl TryFrom<String> for MatchConfig {
+    type Error = ConfigError;
+
+    fn try_from(text: String) -> Result<Self, ConfigError> {
+        if text.starts_with('/') {
+            return Pointer::try_from(text).map(Self::At);
+        }
+        text.parse().map(Self::Always).map_err(|()| {
+            ConfigError::Invalid(format!(
+                "`{text}` is neither exact, prefix, scope or all nor a JSON pointer such as /match"
+            ))
+        })
+    }
+}
+
+impl From<MatchConfig> for String {
+    fn from(matches: MatchConfig) -> Self {
+        match matches {
+            MatchConfig::Always(kind) => kind.to_string(),
+            MatchConfig::At(pointer) => pointer.into(),
+        }
+    }
+}
+
+impl FromStr for MatchKind {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let all = [Self::Exact, Self::Prefix, Self::Scope, Self::All];
+        let found = all.into_iter().find(|kind| kind.name() == text);
+        found.ok_or(())
+    }
+}
+
+impl MatchKind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Prefix => "prefix",
+            Self::Scope => "scope",
+            Self::All => "all",
+        }
+    }
+}
+
+impl std::fmt::Display for MatchKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl<T> OneOrMany<T> {
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::One(_) => false,
+            Self::Many(many) => many.is_empty(),
+        }
+    }
+
+    pub(crate) fn into_vec(self) -> Vec<T> {
+        match self {
+            Self::One(one) => vec![one],
+            Self::Many(many) => many,
+        }
+    }
+}
+
+/// On the wire an operation of a later version is `unknown`; in a configuration it is a mistake.
+fn operation<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Operation, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let operation: Operation = serde_json::from_value(text.as_str().into()).unwrap_or_default();
+    if operation == Operation::Unknown && text != "unknown" {
+        return Err(D::Error::custom(format!(
+            "`{text}` is not an operation: write created, updated, deleted, restored, metadata or unknown"
+        )));
+    }
+    Ok(operation)
+}

@@ -1,0 +1,168 @@
+//! What an event means, by the pointers and constants of the configuration: which names, matched
+//! how, in which place.
+
+use std::collections::BTreeMap;
+
+use eso_relay::event::{Keys, Kind, Match, Operation};
+use serde_json::value::RawValue;
+
+use super::{
+    Change, DecodeError, MatchConfig, MatchKind, Pointer,
+    element::MAX_ATTRIBUTE_BYTES,
+    json::{Scalar, Shape, shape},
+    malformed,
+};
+
+pub(super) struct Meaning {
+    /// Aliases of one secret.
+    pub keys: Vec<Pointer>,
+    pub matches: Option<MatchConfig>,
+    /// Where neither the configuration nor the event says how it matches.
+    pub default: MatchKind,
+    pub allow_all: bool,
+    pub operation: Operation,
+    pub scope: BTreeMap<String, Pointer>,
+    /// The source knows itself whose secrets these are.
+    pub placed: bool,
+}
+
+/// What one event says of all its changes: read once, however many these are.
+pub(super) struct Told {
+    kind: MatchKind,
+    operation: Operation,
+    scope: BTreeMap<String, String>,
+}
+
+impl Meaning {
+    /// `data`: where the pointers go.
+    pub(super) fn read(&self, data: Option<&RawValue>, place: &str) -> Result<Told, DecodeError> {
+        let scope = self.scope(data, place)?;
+        let kind = self.kind(data, place)?;
+        // Without any attribute it would be everything.
+        if kind == MatchKind::Scope && scope.is_empty() && !self.placed {
+            return Err(malformed(format!(
+                "{place}: it means a scope, and no attribute of it is there"
+            )));
+        }
+        if kind == MatchKind::All && !self.allow_all {
+            return Err(malformed(format!(
+                "{place}: match: `all` is not allowed here (setting `mapping.allow_all`)"
+            )));
+        }
+        Ok(Told {
+            kind,
+            operation: self.operation,
+            scope,
+        })
+    }
+
+    /// Whether anything is looked for in the event.
+    pub(super) fn reads(&self) -> bool {
+        let pointed = matches!(self.matches, Some(MatchConfig::At(_)));
+        pointed || !self.keys.is_empty() || !self.scope.is_empty()
+    }
+
+    fn kind(&self, data: Option<&RawValue>, place: &str) -> Result<MatchKind, DecodeError> {
+        let pointer = match &self.matches {
+            None => return Ok(self.default),
+            Some(MatchConfig::Always(kind)) => return Ok(*kind),
+            Some(MatchConfig::At(pointer)) => pointer,
+        };
+        let at = format!("{place}: {}", pointer.as_str());
+        match scalar(pointer, data).optional(&at)? {
+            None => Ok(self.default),
+            Some(kind) => kind
+                .parse()
+                .map_err(|()| malformed(format!("{at} is not exact, prefix, scope or all"))),
+        }
+    }
+
+    fn scope(
+        &self,
+        data: Option<&RawValue>,
+        place: &str,
+    ) -> Result<BTreeMap<String, String>, DecodeError> {
+        let mut scope = BTreeMap::new();
+        for (name, pointer) in &self.scope {
+            let at = format!("{place}: {}", pointer.as_str());
+            let Some(value) = scalar(pointer, data).optional(&at)? else {
+                continue;
+            };
+            if value.len() > MAX_ATTRIBUTE_BYTES {
+                return Err(malformed(format!(
+                    "{at} is longer than {MAX_ATTRIBUTE_BYTES} bytes"
+                )));
+            }
+            scope.insert(name.clone(), value);
+        }
+        Ok(scope)
+    }
+}
+
+impl Told {
+    /// `keys`: asked only where the match has keys.
+    pub(super) fn change(
+        &self,
+        place: &str,
+        keys: impl FnOnce() -> Result<Keys, DecodeError>,
+    ) -> Result<Change, DecodeError> {
+        let changed = if self.operation == Operation::Deleted {
+            Kind::SecretDeleted
+        } else {
+            Kind::SecretChanged
+        };
+        let (kind, matches) = match self.kind {
+            MatchKind::Exact => (changed, Match::Exact(keys()?)),
+            MatchKind::Prefix => {
+                let first = keys()?.as_slice().first().cloned();
+                let prefix = first.ok_or_else(|| malformed(format!("{place}: no key")))?;
+                (changed, Match::Prefix(prefix))
+            }
+            MatchKind::Scope => (Kind::ScopeChanged, Match::Scope),
+            MatchKind::All => (Kind::ScopeChanged, Match::All),
+        };
+        let mut change = Change::new(kind, matches);
+        change.operation = self.operation;
+        change.scope = self.scope.clone();
+        Ok(change)
+    }
+}
+
+/// The aliases that stand at the pointers. Each may be missing, but not all of them.
+pub(super) fn keys(
+    pointers: &[Pointer],
+    json: &RawValue,
+    place: &str,
+) -> Result<Keys, DecodeError> {
+    let mut keys = Vec::new();
+    for pointer in pointers {
+        let at = format!("{place}: {}", pointer.as_str());
+        match pointer.find(json).map(|found| (found, shape(found))) {
+            None => {}
+            Some((_, Shape::Array(several))) => {
+                for one in several {
+                    keys.push(parse(one).required(&at)?);
+                }
+            }
+            Some((one, _)) => keys.extend(parse(one).optional(&at)?),
+        }
+    }
+    if keys.is_empty() {
+        let wanted: Vec<&str> = pointers.iter().map(Pointer::as_str).collect();
+        return Err(malformed(format!(
+            "{place}: no key at {}",
+            wanted.join(" or ")
+        )));
+    }
+    Keys::new(keys).map_err(|problem| malformed(format!("{place}: {problem}")))
+}
+
+/// What stands at a pointer.
+pub(super) fn scalar(pointer: &Pointer, json: Option<&RawValue>) -> Scalar {
+    json.and_then(|json| pointer.find(json))
+        .map_or(Scalar::Missing, parse)
+}
+
+pub(super) fn parse(json: &RawValue) -> Scalar {
+    serde_json::from_str(json.get()).unwrap_or(Scalar::Other)
+}

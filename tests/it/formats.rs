@@ -1,0 +1,325 @@
+//! Every format from the webhook to the ExternalSecret: a store as ESO has it, a reference as people
+//! write it, the sender's own sample. Within the source's target, and with nothing of it in sight.
+
+use eso_relay::{event::decode_batch, stream::Stream};
+use eso_relay_lab::{
+    cluster::{create_namespace, external_secret, store},
+    daemon::Daemon,
+    installation::{Answer, BASIC_PASSWORD, BASIC_USER, Cluster, Hub, READY, Webhooks, send},
+};
+use serde_json::{Value, json};
+
+use crate::{consuming::drained, docs, stored};
+
+/// The tenant that the sources may reach, and one that they may not.
+const OURS: &str = "ours";
+const THEIRS: &str = "theirs";
+const EVERYTHING: &str = "info,eso_relay=trace,eso_relay_ingress=trace,eso_relay_consumer=trace";
+
+/// What must be seen nowhere: the samples hold it where values, credentials and addresses stand.
+const MARKERS: [&str; 2] = ["do-not-leak", "@example.com"];
+
+struct Case {
+    format: &'static str,
+    sample: &'static str,
+    headers: &'static [(&'static str, &'static str)],
+    /// More settings of the source.
+    settings: &'static str,
+    /// `spec.provider` of the store.
+    provider: Value,
+    /// As an ExternalSecret names the secret of the sample.
+    key: &'static str,
+}
+
+fn case(format: &'static str, sample: &'static str, provider: Value, key: &'static str) -> Case {
+    Case {
+        format,
+        sample,
+        headers: &[],
+        settings: "",
+        provider,
+        key,
+    }
+}
+
+fn cases() -> Vec<Case> {
+    let secret = || json!({ "name": "store-credentials", "key": "token" });
+    let aws =
+        |service: &str, region: &str| json!({ "aws": { "service": service, "region": region } });
+    let vault = |more: Value| {
+        let mut vault =
+            json!({ "server": "https://vault.example", "path": "secret", "version": "v2" });
+        vault["auth"] = json!({ "tokenSecretRef": secret() });
+        vault
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        json!({ "vault": vault })
+    };
+    let doppler = || {
+        let auth = json!({ "secretRef": { "dopplerToken": secret() } });
+        json!({ "doppler": { "auth": auth, "project": "backend", "config": "prd" } })
+    };
+    let infisical = json!({ "infisical": {
+        "auth": {},
+        "secretsScope": { "projectSlug": "web-shop", "environmentSlug": "prod", "secretsPath": "/db" },
+    } });
+    let pulumi = json!({ "pulumi": {
+        "organization": "crazy-adventures", "project": "website", "environment": "prod",
+        "accessToken": { "secretRef": secret() },
+    } });
+    let ibm = json!({ "ibm": {
+        "auth": { "secretRef": {} },
+        "serviceUrl": "https://e415e570-f073-423a-abdc-55de9b58f54e.us-south.secrets-manager.appdomain.cloud",
+    } });
+    let fake = || json!({ "fake": { "data": [] } });
+    vec![
+        case(
+            "aws-eventbridge",
+            "aws-eventbridge-label",
+            aws("SecretsManager", "us-west-2"),
+            "mySecret",
+        ),
+        case(
+            "aws-eventbridge",
+            "aws-eventbridge-parameter",
+            aws("ParameterStore", "us-east-1"),
+            "foo",
+        ),
+        Case {
+            settings: "topics: ['arn:aws:sns:us-west-2:123456789012:MyTopic']",
+            ..case(
+                "aws-sns",
+                "aws-sns-notification",
+                aws("SecretsManager", "us-west-2"),
+                "mySecret",
+            )
+        },
+        Case {
+            settings: "projects: { '123456789': my-project }",
+            ..case(
+                "gcp-pubsub",
+                "gcp-pubsub-wrapped",
+                json!({ "gcpsm": { "projectID": "my-project" } }),
+                "my-secret",
+            )
+        },
+        case(
+            "azure-event-grid",
+            "azure-event-grid-documented",
+            json!({ "azurekv": { "vaultUrl": "https://sample-kv.vault.azure.net" } }),
+            "newsecret",
+        ),
+        case(
+            "vault-audit",
+            "vault-audit-openbao",
+            vault(json!({})),
+            "prod/db",
+        ),
+        case(
+            "vault-events",
+            "vault-events",
+            vault(json!({ "namespace": "ns1" })),
+            "foo",
+        ),
+        case("doppler", "doppler-diff", doppler(), "API_KEY"),
+        case("doppler", "doppler", doppler(), "ANYTHING"),
+        Case {
+            settings: "projects: { 645f6b1c: web-shop }",
+            ..case("infisical", "infisical", infisical, "DB_PASSWORD")
+        },
+        Case {
+            headers: &[
+                ("pulumi-webhook-id", "ea01abd2"),
+                ("pulumi-webhook-kind", "environment_revision"),
+            ],
+            ..case("pulumi-esc", "pulumi-esc", pulumi, "aws.login")
+        },
+        case(
+            "ibm-secrets-manager",
+            "ibm-secrets-manager",
+            ibm,
+            "username_password/db-credentials",
+        ),
+        Case {
+            headers: &[
+                ("x-github-event", "repository_dispatch"),
+                ("x-github-delivery", "72d3162e"),
+            ],
+            settings: "mapping: { keys: /client_payload/key }",
+            ..case("github", "github-repository-dispatch", fake(), "prod/db")
+        },
+        Case {
+            headers: &[("x-gitlab-event", "Pipeline Hook")],
+            settings: "mapping: { keys: /object_attributes/variables/0/key }",
+            ..case("gitlab", "gitlab-pipeline", fake(), "prod/db")
+        },
+        Case {
+            headers: &[("webhook-id", "msg_1"), ("webhook-timestamp", "1786190400")],
+            settings: "mapping: { keys: /data/secret }",
+            ..case("standard-webhooks", "standard-webhooks", fake(), "prod/db")
+        },
+    ]
+}
+
+impl Case {
+    /// Of the source, the store and the ExternalSecrets.
+    fn name(&self) -> &'static str {
+        self.sample
+    }
+
+    fn source(&self, password: &str) -> String {
+        let (name, format, settings) = (self.name(), self.format, self.settings);
+        let settings = if settings.is_empty() {
+            String::new()
+        } else {
+            format!(", {settings}")
+        };
+        format!(
+            "- {{ name: {name}, format: {format}, auth: {{ basic: {{ username: {BASIC_USER}, password_file: '{password}' }} }}, \
+             target: {{ stores: [{{ name: {name} }}], namespaces: [{OURS}] }}{settings} }}\n"
+        )
+    }
+
+    fn body(&self) -> String {
+        docs::read(&format!("ingress/src/source/fixtures/{}.json", self.sample))
+    }
+
+    async fn send(&self, webhooks: &Webhooks, body: String) -> Answer {
+        let mut post = webhooks.post(&format!("/v1/hooks/{}", self.name()));
+        for (name, value) in self.headers {
+            post = post.header(*name, *value);
+        }
+        let post = post.basic_auth(BASIC_USER, Some(BASIC_PASSWORD));
+        send(post.body(body)).await.unwrap()
+    }
+}
+
+/// The hub, and an ingress with a source for each case.
+async fn ingress(cases: &[Case]) -> (Hub, Daemon) {
+    let hub = Hub::start().await.unwrap();
+    hub.init(&["east"]).await.unwrap();
+    let password = hub.secrets().join("password").display().to_string();
+    let sources: String = cases.iter().map(|case| case.source(&password)).collect();
+    let options = hub.ingress_with(&sources).env("RUST_LOG", EVERYTHING);
+    let mut ingress = options.start().await.unwrap();
+    ingress.wait_ready(READY).await.unwrap();
+    (hub, ingress)
+}
+
+/// Adds to every object what a sender that wants more than it may reach would write.
+fn greedy(value: &mut Value) {
+    match value {
+        Value::Array(list) => list.iter_mut().for_each(greedy),
+        Value::Object(object) => {
+            object.values_mut().for_each(greedy);
+            for (name, wish) in [
+                (
+                    "target",
+                    json!({ "namespaces": [THEIRS], "stores": [], "clusters": ["*"] }),
+                ),
+                ("namespaces", json!([THEIRS])),
+                ("stores", json!([{ "name": "*" }])),
+                ("clusters", json!(["*"])),
+            ] {
+                object.entry(name).or_insert(wish);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn unseen(place: &str, text: &str) {
+    for marker in MARKERS {
+        assert!(!text.contains(marker), "{marker} in {place}: {text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_format_reaches_who_reads_the_secret_and_no_other_tenant() {
+    let cases = cases();
+    let cluster = Cluster::start("east").await.unwrap();
+    let client = cluster.client();
+    for namespace in [OURS, THEIRS] {
+        create_namespace(client, namespace).await.unwrap();
+        for case in &cases {
+            let name = case.name();
+            for store_name in [name.to_owned(), format!("{name}-elsewhere")] {
+                let store = store(&store_name).in_namespace(namespace);
+                store
+                    .provider(case.provider.clone())
+                    .create(client)
+                    .await
+                    .unwrap();
+                let object = external_secret(&store_name).in_namespace(namespace);
+                let object = object.from_store(&store_name).key(case.key);
+                object.create(client).await.unwrap();
+            }
+        }
+    }
+    let (hub, ingress) = ingress(&cases).await;
+    let mut consumer = cluster
+        .consumer(&hub, "")
+        .env("RUST_LOG", EVERYTHING)
+        .start()
+        .await
+        .unwrap();
+    consumer.wait_ready(READY).await.unwrap();
+
+    let webhooks = Webhooks::to(&ingress.url());
+    for case in &cases {
+        let answer = case.send(&webhooks, case.body()).await;
+        assert_eq!(answer.status, 202, "{}: {answer:?}", case.name());
+        unseen("an answer", &format!("{answer:?}"));
+    }
+    for case in &cases {
+        cluster.refreshed(OURS, case.name(), None).await.unwrap();
+    }
+    let jetstream = hub.jetstream().await.unwrap();
+    drained(&jetstream, "east", READY).await;
+    for case in &cases {
+        let elsewhere = format!("{}-elsewhere", case.name());
+        for (namespace, name) in [
+            (OURS, &*elsewhere),
+            (THEIRS, case.name()),
+            (THEIRS, &*elsewhere),
+        ] {
+            let refreshed = cluster.refresh_of(namespace, name).await;
+            assert_eq!(refreshed, None, "{namespace}/{name}");
+        }
+    }
+    for message in stored::messages(&jetstream, Stream::Events).await {
+        unseen("the stream", &String::from_utf8_lossy(&message.payload));
+        unseen(
+            "the stream",
+            &format!("{} {:?}", message.subject, message.headers),
+        );
+    }
+    unseen("the ingress's log", &ingress.logs());
+    unseen("the consumer's log", &consumer.logs());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_payload_widens_the_target_of_its_source() {
+    let cases = cases();
+    let (hub, ingress) = ingress(&cases).await;
+    let webhooks = Webhooks::to(&ingress.url());
+    for case in &cases {
+        let mut body: Value = serde_json::from_str(&case.body()).unwrap();
+        greedy(&mut body);
+        let answer = case.send(&webhooks, body.to_string()).await;
+        assert_eq!(answer.status, 202, "{}: {answer:?}", case.name());
+    }
+    let jetstream = hub.jetstream().await.unwrap();
+    let mut seen = 0;
+    for message in stored::messages(&jetstream, Stream::Events).await {
+        for event in decode_batch(&message.payload).unwrap() {
+            let event = event.unwrap();
+            let target = serde_json::to_value(event.target.unwrap()).unwrap();
+            let own = json!({ "stores": [{ "name": event.source }], "namespaces": [OURS] });
+            assert_eq!(target, own, "{}", event.source);
+            seen += 1;
+        }
+    }
+    assert!(seen >= cases.len(), "{seen} events");
+}

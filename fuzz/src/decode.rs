@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use eso_relay::{
     Event,
-    event::{Target, decode_batch, encode_batch},
+    event::{Match, Target, decode_batch, encode_batch},
     trace::TraceParent,
 };
 use eso_relay_ingress::{
@@ -31,6 +31,7 @@ pub struct Decoder {
     provider: Option<Value>,
     target: Option<Target>,
     scope: Value,
+    may_mean_all: bool,
 }
 
 impl Decoder {
@@ -45,6 +46,7 @@ impl Decoder {
             vocabulary: Vocabulary::with(&config.to_string()),
             provider: config.get("provider").cloned(),
             scope: config.get("scope").cloned().unwrap_or_else(|| json!({})),
+            may_mean_all: config.pointer("/mapping/allow_all").is_some(),
             source: source(config),
             head,
             target,
@@ -64,6 +66,7 @@ impl Decoder {
             provider: None,
             target: None,
             scope: json!({}),
+            may_mean_all: false,
         }
     }
 
@@ -125,6 +128,7 @@ impl Decoder {
                 value.as_str()
             );
         }
+        assert!(self.may_mean_all || event.matches != Match::All);
         let id = &event.id;
         assert!((1..=MAX_ID_BYTES).contains(&id.len()), "{id}");
         assert!(!id.chars().any(char::is_control), "{id:?}");

@@ -154,12 +154,11 @@ impl IngressConfig {
     }
 
     /// Reads the secrets of every source.
-    pub fn open_sources(&self) -> Result<BTreeMap<Slug, Source>, ConfigError> {
-        let outgoing = Outgoing::new(&self.outgoing)?;
+    pub fn open_sources(&self, outgoing: &Outgoing) -> Result<BTreeMap<Slug, Source>, ConfigError> {
         let mut sources = BTreeMap::new();
         for config in &self.sources {
             if sources
-                .insert(config.name.clone(), config.open(&outgoing)?)
+                .insert(config.name.clone(), config.open(outgoing)?)
                 .is_some()
             {
                 return Err(ConfigError::Invalid(format!(

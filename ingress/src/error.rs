@@ -35,6 +35,9 @@ pub enum Error {
     /// The sender may be right: what is needed to tell cannot be had.
     #[error("the credentials cannot be verified now; try again")]
     Unverifiable,
+    /// Whoever asked for a confirmation cannot be reached.
+    #[error("the subscription cannot be confirmed now; try again")]
+    Unconfirmed,
     #[error("the body is larger than this server takes")]
     TooLarge,
     #[error("the body did not arrive in time")]
@@ -89,6 +92,7 @@ impl Error {
             | Self::Publish(PublishError::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Overloaded
             | Self::Unverifiable
+            | Self::Unconfirmed
             | Self::Publish(
                 PublishError::QueueFull
                 | PublishError::Disconnected
@@ -106,6 +110,7 @@ impl Error {
             Self::Origin => "origin",
             Self::Unauthorized(_) => "unauthorized",
             Self::Unverifiable => "unverifiable",
+            Self::Unconfirmed => "unconfirmed",
             Self::TooLarge | Self::Publish(PublishError::TooLarge) => "too_large",
             Self::TooSlow => "too_slow",
             Self::Broken => "broken_body",

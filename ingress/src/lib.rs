@@ -7,6 +7,7 @@
 pub mod body;
 pub mod config;
 pub mod error;
+pub mod handshake;
 pub mod metrics;
 pub mod outgoing;
 pub mod preflight;
@@ -35,7 +36,7 @@ use tracing::warn;
 
 pub use self::{
     config::{IngressConfig, ShutdownConfig},
-    outgoing::OutgoingConfig,
+    outgoing::{Outgoing, OutgoingConfig},
     source::{
         FormatName, MappingConfig, MatchConfig, MatchKind, OneOrMany, Pointer, Projects,
         SourceConfig, StoreConfig, TargetConfig,
@@ -43,7 +44,7 @@ pub use self::{
     tls::TlsConfig,
     verify::{
         Algorithm, AuthConfig, BasicConfig, BearerConfig, Encoding, HeaderConfig, HmacConfig,
-        JwtConfig, MtlsConfig, Preset, StandardWebhooksConfig,
+        JwtConfig, MtlsConfig, Preset, SnsConfig, StandardWebhooksConfig,
     },
     webhook::WebhookConfig,
 };
@@ -60,7 +61,8 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// begun → the committer has answered everything → disconnect → `/readyz` and `/metrics` close.
 pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result<()> {
     config.check()?;
-    let sources = Arc::new(config.open_sources()?);
+    let outgoing = Outgoing::new(&config.outgoing)?;
+    let sources = Arc::new(config.open_sources(&outgoing)?);
     let tls = config.open_tls()?.map(Arc::new);
     let listener = admin::bind("listen", config.listen).await?;
     let admin_listener = admin::bind("admin.listen", config.admin.listen).await?;
@@ -93,6 +95,7 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
             .map(|webhook| Arc::new(webhook.open())),
         publisher,
         budget: body::Budget::new(config.body_limits()),
+        outgoing,
         metrics: metrics.clone(),
     });
 
@@ -199,7 +202,8 @@ async fn look_at_stream(
 /// Loads the configuration and reads every secret and certificate that it names, as a start would.
 pub fn check(file: Option<&std::path::Path>) -> anyhow::Result<IngressConfig> {
     let config = IngressConfig::load(file)?;
-    config.open_sources().context("sources")?;
+    let outgoing = Outgoing::new(&config.outgoing)?;
+    config.open_sources(&outgoing).context("sources")?;
     config.open_tls()?;
     Ok(config)
 }

@@ -19,7 +19,9 @@ use tracing::{debug, info, warn};
 use crate::{
     body::Budget,
     error::{Error, json},
+    handshake,
     metrics::{Counted, Metrics},
+    outgoing::Outgoing,
     preflight,
     publish::{PublishError, Publisher},
     source::{Content, Delivery, Irrelevant, Source},
@@ -46,7 +48,16 @@ pub struct Ingress<P> {
     pub webhook: Option<Arc<Source>>,
     pub publisher: P,
     pub budget: Budget,
+    pub outgoing: Outgoing,
     pub metrics: Metrics,
+}
+
+/// What came of a request.
+enum Received {
+    /// The ids of the events; they are durable.
+    Events(Vec<String>),
+    /// The answer to a handshake.
+    Handshake(Response),
 }
 
 /// The answer to a request whose events are durable.
@@ -143,11 +154,15 @@ impl<P: Publish> Ingress<P> {
         let traceparent = traceparent(request.headers());
         let trace = traceparent.trace_id();
         match self.receive(source, request, traceparent).await {
-            Ok(accepted) => {
+            Ok(Received::Events(accepted)) => {
                 self.metrics
                     .accepted(&source.name, accepted.len(), started.elapsed());
                 info!(source = %source.name, trace, events = accepted.len(), "accepted");
                 json(StatusCode::ACCEPTED, &Accepted { accepted })
+            }
+            Ok(Received::Handshake(answer)) => {
+                self.metrics.answered(Some(&source.name), "handshake");
+                answer
             }
             Err(error) => {
                 self.metrics.answered(Some(&source.name), error.code());
@@ -173,13 +188,13 @@ impl<P: Publish> Ingress<P> {
         StatusCode::NO_CONTENT.into_response()
     }
 
-    /// Headers → body → verified bytes → events → stream. The ids of the events.
+    /// Headers → body → verified bytes → events → stream.
     async fn receive(
         &self,
         source: &Source,
         request: Request<Body>,
         traceparent: TraceParent,
-    ) -> Result<Vec<String>, Error> {
+    ) -> Result<Received, Error> {
         let (head, body) = request.into_parts();
         let refused = |refused| Error::refused(&source.scheme, refused);
         let received_at = now();
@@ -194,7 +209,10 @@ impl<P: Publish> Ingress<P> {
         };
         let (events, ignored) = match source.decode(&verified, &delivery)? {
             Content::Events { events, ignored } => (events, ignored),
-            Content::Handshake(_) => return Err(Error::Irrelevant),
+            Content::Handshake(handshake) => {
+                let answer = handshake::answer(&source.name, handshake, &self.outgoing);
+                return answer.await.map(Received::Handshake);
+            }
         };
         drop(verified);
         self.metrics.ignored(&source.name, &ignored);
@@ -205,7 +223,8 @@ impl<P: Publish> Ingress<P> {
             self.publisher.publish(&events).await?;
         }
         drop(arrived.share);
-        Ok(events.into_iter().map(|event| event.id).collect())
+        let ids = events.into_iter().map(|event| event.id);
+        Ok(Received::Events(ids.collect()))
     }
 
     fn refuse(&self, error: Error) -> Response {

@@ -6,11 +6,15 @@ fn config(settings: serde_json::Value) -> IngressConfig {
     serde_json::from_value(settings).unwrap()
 }
 
+fn open(config: &IngressConfig) -> Result<BTreeMap<Slug, Source>, ConfigError> {
+    config.open_sources(&Outgoing::new(&config.outgoing)?)
+}
+
 fn refused(settings: serde_json::Value) -> String {
     let config = config(settings);
     let checked = config
         .check()
-        .and_then(|()| config.open_sources().map(drop))
+        .and_then(|()| open(&config).map(drop))
         .and_then(|()| config.open_tls().map(drop));
     checked.unwrap_err().to_string()
 }
@@ -33,7 +37,7 @@ fn the_least_that_works_is_enough_and_is_shown_without_secrets() {
         json!({ "sources": [source("akeyless-prod", &json!({ "target": { "stores": [{ "kind": "ClusterSecretStore", "name": "akeyless*" }], "namespaces": ["*"] } }))] }),
     );
     config.check().unwrap();
-    assert_eq!(config.open_sources().unwrap().len(), 1);
+    assert_eq!(open(&config).unwrap().len(), 1);
     config.webhook = WebhookConfig::from(|_| Some("hunter2-or-so".to_owned())).unwrap();
     let shown = config::effective(&config);
     assert!(
@@ -81,6 +85,10 @@ fn a_mistake_is_named_with_its_source_and_what_mends_it() {
                 json!({ "all": [{ "basic": { "username": "eso", "password_file": SECRET } }, { "mtls": { "san": "a" } }] }),
             ),
             &["source `a`", "`tls.client_ca_file`"],
+        ),
+        (
+            auth(json!({ "any": [{ "sns": {} }] })),
+            &["source `a`", "`auth.sns`", "aws-sns", "`topics`"],
         ),
         (
             auth(json!({ "any": [] })),
@@ -170,6 +178,10 @@ sources:
     auth: {{ hmac-sha256: {{ secret_file: [{SECRET}, {SECRET}], header: X-Hub-Signature-256, prefix: "sha256=" }} }}
     mapping: {{ keys: [/secret/name], id: /id }}
     scope: {{ repository: a }}
+  - name: aws
+    format: aws-sns
+    auth: {{ sns: {{}} }}
+    topics: [arn:aws:sns:eu-west-1:012345678901:secrets]
 "#
     );
     std::fs::write(&path, yaml).unwrap();
@@ -177,5 +189,48 @@ sources:
     std::fs::remove_file(&path).unwrap();
     let config = loaded.unwrap();
     assert_eq!(config.request_timeout, Duration::from_secs(3));
-    assert_eq!(config.open_sources().unwrap().len(), 2);
+    assert_eq!(open(&config).unwrap().len(), 3);
+}
+
+/// What the loader makes of the `auth` of a source, as YAML.
+fn loaded_auth(auth: &str) -> Result<String, String> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ingress.yaml");
+    let yaml = format!(
+        "sources:\n  - name: aws\n    format: aws-sns\n    topics: [a]\n    auth: {auth}\n"
+    );
+    std::fs::write(&path, yaml).unwrap();
+    match config::load::<IngressConfig>(Some(&path)) {
+        Ok(config) => Ok(format!("{:?}", config.sources[0].auth)),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+#[test]
+fn a_scheme_without_settings_is_written_as_its_name_or_with_none() {
+    let default = loaded_auth("{ sns: {} }").unwrap();
+    assert!(default.contains("Sns(") && default.contains("3600s"));
+    assert_eq!(loaded_auth("sns").unwrap(), default);
+    assert_eq!(loaded_auth("none").unwrap(), "None");
+    let all = loaded_auth("{ all: [sns, { sns: { max_age: 1h } }] }").unwrap();
+    assert_eq!(all, format!("All([{default}, {default}])"));
+}
+
+#[test]
+fn a_scheme_that_lacks_its_settings_is_named() {
+    for (auth, expected) in [
+        ("basic", "`basic` alone is no scheme"),
+        ("{ any: [sns, basic] }", "`basic` alone is no scheme"),
+        ("{ sns: }", "expected struct SnsConfig"),
+        ("{ sns: { maxage: 1h } }", "`max_age`"),
+        ("{ nss: {} }", "unknown variant `nss`"),
+        (
+            "{ sns: {}, bearer: { token_file: a } }",
+            "auth names two schemes",
+        ),
+        ("3", "a scheme such as"),
+    ] {
+        let error = loaded_auth(auth).unwrap_err();
+        assert!(error.contains(expected), "{auth}: {error}");
+    }
 }

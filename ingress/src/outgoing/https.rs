@@ -46,16 +46,27 @@ impl Https {
 
 /// `^sns\.[a-z0-9-]+\.amazonaws\.com(\.cn)?$`:
 /// <https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html>.
+///
+/// What stands for the region must look like one: `sns.s3.amazonaws.com` and
+/// `sns.s3-us-west-2.amazonaws.com` would be the bucket `sns`, whoever has it.
 fn is_sns(host: &str) -> bool {
     let host = host.strip_suffix(".cn").unwrap_or(host);
     host.strip_prefix("sns.")
         .and_then(|rest| rest.strip_suffix(".amazonaws.com"))
-        .is_some_and(|region| {
-            !region.is_empty()
-                && region
-                    .bytes()
-                    .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
-        })
+        .is_some_and(is_region)
+}
+
+/// `^[a-z]+(-[a-z]+)+-[0-9]+$`, such as `us-gov-west-1`.
+fn is_region(text: &str) -> bool {
+    let filled =
+        |part: &str, all: fn(&u8) -> bool| !part.is_empty() && part.as_bytes().iter().all(all);
+    text.rsplit_once('-').is_some_and(|(words, number)| {
+        filled(number, u8::is_ascii_digit)
+            && words.contains('-')
+            && words
+                .split('-')
+                .all(|word| filled(word, u8::is_ascii_lowercase))
+    })
 }
 
 impl fmt::Display for Https {
@@ -121,6 +132,10 @@ mod tests {
             "https://sns.a.b.amazonaws.com/a.pem",
             "https://sns.us_east.amazonaws.com/a.pem",
             "https://sns..amazonaws.com/a.pem",
+            "https://sns.s3.amazonaws.com/a.pem",
+            "https://sns.s3-us-west-2.amazonaws.com/a.pem",
+            "https://sns.us-east.amazonaws.com/a.pem",
+            "https://sns.us--1.amazonaws.com/a.pem",
             "https://sns.amazonaws.com/a.pem",
             "https://xsns.us-east-1.amazonaws.com/a.pem",
             "https://sns.us-east-1.amazonaws.com.cn.cn/a.pem",

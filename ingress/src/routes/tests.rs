@@ -1,5 +1,6 @@
 mod fail_open;
 mod preflight;
+mod sns;
 
 use std::sync::{Mutex, PoisonError};
 
@@ -13,6 +14,7 @@ use tower::ServiceExt as _;
 use super::*;
 use crate::{
     body::Limits,
+    outgoing::OutgoingConfig,
     verify::{Basic, Credentials, Scheme},
 };
 
@@ -66,6 +68,17 @@ fn ingress(fault: Option<PublishError>) -> Tested {
 }
 
 fn serving(sources: BTreeMap<Slug, Source>, fault: Option<PublishError>) -> Tested {
+    let outgoing = Outgoing::new(&OutgoingConfig::default()).unwrap();
+    calling(sources, outgoing, fault, 1000)
+}
+
+/// With bodies of so many bytes at most.
+fn calling(
+    sources: BTreeMap<Slug, Source>,
+    outgoing: Outgoing,
+    fault: Option<PublishError>,
+    body: usize,
+) -> Tested {
     let recorder = Recorder {
         fault,
         ..Recorder::default()
@@ -76,10 +89,11 @@ fn serving(sources: BTreeMap<Slug, Source>, fault: Option<PublishError>) -> Test
         webhook: Some(Arc::new(seed())),
         publisher: recorder.clone(),
         budget: Budget::new(Limits {
-            body: 1000,
-            total: 1500,
+            body,
+            total: body * 3 / 2,
             time: std::time::Duration::from_secs(10),
         }),
+        outgoing,
         metrics: Metrics::register(&mut registry),
     });
     Tested {

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     outgoing::Outgoing,
-    verify::{AuthConfig, Scheme},
+    verify::{AuthConfig, Scheme, written},
 };
 
 /// A sender, at `POST /v1/hooks/<name>`.
@@ -24,6 +24,7 @@ use crate::{
 pub struct SourceConfig {
     pub name: Slug,
     pub format: FormatName,
+    #[serde(deserialize_with = "written::one")]
     pub auth: AuthConfig,
     /// Whose keys they are. Default: the format's own provider; else `generic`, which matches by
     /// key whatever provider a store has.
@@ -167,6 +168,11 @@ impl SourceConfig {
                     self.format
                 ));
             }
+        }
+        if self.auth.takes_sns() && self.format != F::AwsSns {
+            return Err(
+                "`auth.sns` lets in everybody with an AWS account, whom only format aws-sns tells apart by its `topics`: set that format, or another scheme".to_owned(),
+            );
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use eso_relay::{
 use jiff::Timestamp;
 
 use super::{DecodeError, MAX_ELEMENTS, malformed};
+use crate::outgoing::Https;
 
 /// Leaves room for `/<index>` below the 512 bytes that an event id may have.
 const MAX_ID_BYTES: usize = 480;
@@ -30,8 +31,8 @@ pub(super) enum Body {
 pub enum Handshake {
     /// Azure Event Grid: the answer repeats the code.
     Validation { code: String },
-    /// Amazon SNS: whoever fetches the address wants the topic.
-    Confirmation { url: String },
+    /// Amazon SNS: whoever fetches the URL wants the topic.
+    Confirmation { url: Https },
     /// Amazon SNS: there will be no more.
     Farewell,
 }

@@ -1,3 +1,5 @@
+mod aws_eventbridge;
+mod aws_sns;
 mod azure_event_grid;
 mod cloudevents;
 mod doppler;

@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Basic, Bearer, Credentials, HeaderConfig, HmacConfig, JwtConfig, MtlsConfig, Scheme,
-    StandardWebhooksConfig,
+    Basic, Bearer, Credentials, HeaderConfig, HmacConfig, JwtConfig, MtlsConfig, Scheme, SnsConfig,
+    StandardWebhooksConfig, written,
 };
 use crate::outgoing::Outgoing;
 
@@ -22,10 +22,12 @@ pub enum AuthConfig {
     Jwt(JwtConfig),
     Mtls(MtlsConfig),
     StandardWebhooks(StandardWebhooksConfig),
+    /// `auth: sns` has its defaults.
+    Sns(SnsConfig),
     /// All of them must hold.
-    All(Vec<AuthConfig>),
+    All(#[serde(deserialize_with = "written::several")] Vec<AuthConfig>),
     /// One of them must hold.
-    Any(Vec<AuthConfig>),
+    Any(#[serde(deserialize_with = "written::several")] Vec<AuthConfig>),
 }
 
 /// HTTP Basic (RFC 7617).
@@ -47,6 +49,7 @@ pub struct BearerConfig {
 
 impl AuthConfig {
     /// Reads the secrets. A missing or empty file is an error, never an open door.
+    /// What a scheme has to fetch is fetched later, through `outgoing`: it may be out of reach.
     pub fn open(&self, outgoing: &Outgoing) -> Result<Scheme, ConfigError> {
         let several = |several: &[Self], name: &str| {
             if several.is_empty() {
@@ -75,6 +78,7 @@ impl AuthConfig {
             Self::Jwt(config) => Scheme::Jwt(config.open(outgoing)?),
             Self::Mtls(config) => Scheme::Mtls(config.open()?),
             Self::StandardWebhooks(config) => Scheme::StandardWebhooks(config.open()?),
+            Self::Sns(config) => Scheme::Sns(config.open(outgoing)),
             Self::All(schemes) => Scheme::All(several(schemes, "all")?),
             Self::Any(schemes) => Scheme::Any(several(schemes, "any")?),
         })
@@ -85,6 +89,15 @@ impl AuthConfig {
         match self {
             Self::Mtls(_) => true,
             Self::All(schemes) | Self::Any(schemes) => schemes.iter().any(Self::needs_client_ca),
+            _ => false,
+        }
+    }
+
+    /// Whether a signature of Amazon SNS may be all that a sender shows.
+    pub fn takes_sns(&self) -> bool {
+        match self {
+            Self::Sns(_) => true,
+            Self::All(schemes) | Self::Any(schemes) => schemes.iter().any(Self::takes_sns),
             _ => false,
         }
     }

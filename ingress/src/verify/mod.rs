@@ -12,7 +12,9 @@ mod header;
 mod hmac;
 pub mod jwt;
 mod mtls;
+pub(crate) mod sns;
 mod standard_webhooks;
+pub(crate) mod written;
 
 use std::{sync::Arc, time::Duration};
 
@@ -30,6 +32,7 @@ pub use self::{
     hmac::{Algorithm, Encoding, Hmac, HmacConfig, Preset},
     jwt::{Jwt, JwtConfig},
     mtls::{Mtls, MtlsConfig},
+    sns::{Sns, SnsConfig},
     standard_webhooks::{StandardWebhooks, StandardWebhooksConfig},
 };
 
@@ -50,6 +53,7 @@ pub enum Scheme {
     Jwt(Jwt),
     Mtls(Mtls),
     StandardWebhooks(StandardWebhooks),
+    Sns(Sns),
     /// Every one of them holds.
     All(Vec<Scheme>),
     /// At least one of them holds.
@@ -74,6 +78,7 @@ enum Pending<'a> {
     Nothing,
     Hmac(hmac::Claim<'a>),
     StandardWebhooks(standard_webhooks::Claim<'a>),
+    Sns(sns::Claim<'a>),
     All(Vec<Pending<'a>>),
     /// With what became of the schemes that failed already.
     Any(Vec<Pending<'a>>, Refused),
@@ -128,6 +133,7 @@ impl Scheme {
             Self::StandardWebhooks(webhooks) => {
                 return Ok(Pending::StandardWebhooks(webhooks.claim(request)?));
             }
+            Self::Sns(sns) => return Ok(Pending::Sns(sns.claim(request)?)),
             Self::All(schemes) => {
                 let mut all = Vec::with_capacity(schemes.len());
                 for scheme in schemes {
@@ -163,6 +169,7 @@ impl Scheme {
             | Self::Header(_)
             | Self::Hmac(_)
             | Self::Mtls(_)
+            | Self::Sns(_)
             | Self::StandardWebhooks(_) => None,
         }
     }
@@ -170,7 +177,7 @@ impl Scheme {
     /// Reads secrets again whose files have changed. Blocks on the file system.
     pub fn refresh(&self) -> Vec<Refresh> {
         match self {
-            Self::None | Self::Mtls(_) => Vec::new(),
+            Self::None | Self::Mtls(_) | Self::Sns(_) => Vec::new(),
             Self::Jwt(jwt) => jwt.refresh().map(Refresh::Issuer).into_iter().collect(),
             Self::Basic(basic) => basic.passwords.refresh(),
             Self::Bearer(bearer) => bearer.tokens.refresh(),
@@ -215,6 +222,7 @@ impl Pending<'_> {
             Self::Nothing => Ok(()),
             Self::Hmac(claim) => Ok(claim.check(body)?),
             Self::StandardWebhooks(claim) => Ok(claim.check(body)?),
+            Self::Sns(claim) => claim.check(body).await,
             Self::All(all) => {
                 for pending in all {
                     Box::pin(pending.holds(body)).await?;

@@ -188,6 +188,7 @@ sources:
 - name: f
   format: gcp-pubsub
   auth: { jwt: { preset: google, audience: a, claims: { email: a@b } } }
+- { name: h, format: aws-sns, topics: [t], auth: sns }
 - { name: g, format: akeyless, auth: { mtls: { san: a } } }
 tls: { cert_file: /etc/eso-relay/tls.crt, key_file: /etc/eso-relay/tls.key, client_ca_file: /etc/eso-relay/ca.crt }
 ";

@@ -63,6 +63,38 @@ fn headers(content_type: &str) -> [(&str, &str); 6] {
     ]
 }
 
+/// Names and texts of AWS's formats.
+const AWS: &[&str] = &[
+    "detail-type",
+    "account",
+    "region",
+    "resources",
+    "detail",
+    "labelUpdated",
+    "versionId",
+    "exception",
+    "eventSource",
+    "eventName",
+    "requestParameters",
+    "secretId",
+    "responseElements",
+    "arn",
+    "additionalEventData",
+    "SecretId",
+    "Type",
+    "TopicArn",
+    "MessageId",
+    "Message",
+    "SubscribeURL",
+    "Secret Label Updated",
+    "Parameter Store Change",
+    "AWS API Call via CloudTrail",
+    "secretsmanager.amazonaws.com",
+    "PutSecretValue",
+    "arn:aws:secretsmanager:us-west-2:012345678901:secret:db-a1b2c3",
+    "Notification",
+];
+
 /// JSON that often has the names that the formats look for.
 fn likely() -> impl Strategy<Value = Value> {
     let name = prop::sample::select(vec![
@@ -116,12 +148,14 @@ fn likely() -> impl Strategy<Value = Value> {
         "versionId",
         "messageId",
     ]);
+    let name = prop_oneof![name, prop::sample::select(AWS)];
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
         any::<f64>().prop_map(Value::from),
         "\\PC{0,9}".prop_map(Value::from),
+        prop::sample::select(AWS).prop_map(Value::from),
         prop::sample::select(vec![
             "do-not-leak",
             "static-secret-updated",

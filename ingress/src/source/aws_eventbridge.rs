@@ -1,7 +1,0 @@
-//! aws_eventbridge.
-
-use super::{DecodeError, Decoded, malformed};
-
-pub(super) fn decode(_body: &[u8]) -> Result<Decoded, DecodeError> {
-    Err(malformed("unread"))
-}

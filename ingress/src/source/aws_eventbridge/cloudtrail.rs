@@ -1,0 +1,141 @@
+//! What `CloudTrail` logs of Secrets Manager:
+//! <https://docs.aws.amazon.com/secretsmanager/latest/userguide/cloudtrail_log_entries.html>.
+
+use eso_relay::event::Operation;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{
+    DecodeError, Element, Irrelevant, Scalar, checked_type, failed, fields, secret, version,
+};
+
+/// The fields that matter. AWS leaves the values of secrets out.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Entry {
+    event_source: Scalar,
+    event_name: Scalar,
+    error_code: Scalar,
+    request_parameters: Option<Request>,
+    response_elements: Option<Response>,
+    additional_event_data: Option<Rotation>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Request {
+    /// A name, an ARN, or an ARN without its tail: as the caller wrote it.
+    secret_id: Scalar,
+    /// Of `CreateSecret`.
+    name: Scalar,
+    /// Of `UpdateSecretVersionStage`.
+    version_stage: Scalar,
+    move_to_version_id: Scalar,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Response {
+    arn: Scalar,
+    /// As it was called until February 2024.
+    #[serde(rename = "aRN")]
+    former_arn: Scalar,
+    version_id: Scalar,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Rotation {
+    #[serde(rename = "SecretId")]
+    secret_id: Scalar,
+}
+
+/// `AWS API Call via CloudTrail`: somebody did it.
+pub(super) fn call(at: &str, detail: &RawValue, arn: Option<&str>) -> Result<Element, DecodeError> {
+    let entry: Entry = fields(detail, at)?;
+    let name = entry.name(at)?;
+    let operation = match name.as_deref() {
+        Some("CreateSecret") => Operation::Created,
+        // RotateSecret is not one of them: it only starts.
+        Some("PutSecretValue" | "UpdateSecret" | "UpdateSecretVersionStage") => Operation::Updated,
+        Some("DeleteSecret") => Operation::Deleted,
+        Some("RestoreSecret") => Operation::Restored,
+        _ => return Ok(Element::Ignored(Irrelevant::Type)),
+    };
+    if failed(&entry.error_code) {
+        return Ok(Element::Ignored(Irrelevant::Failed));
+    }
+    let request = entry.request_parameters.unwrap_or_default();
+    let response = entry.response_elements.unwrap_or_default();
+    let (at_id, at_arn) = (
+        format!("{at}.requestParameters.secretId"),
+        format!("{at}.responseElements.arn"),
+    );
+    let written = either(request.secret_id, request.name).optional(&at_id)?;
+    let answered = either(response.arn, response.former_arn).optional(&at_arn)?;
+    let id = either(request.move_to_version_id, response.version_id)
+        .optional(&format!("{at}.responseElements.versionId"))?;
+    let stage = request
+        .version_stage
+        .optional(&format!("{at}.requestParameters.versionStage"))?;
+    let said = secret(
+        operation,
+        written.as_deref(),
+        answered.as_deref().or(arn),
+        version(id, stage),
+        &at_id,
+    )?;
+    Ok(called(said, name))
+}
+
+/// `AWS Service Event via CloudTrail`: Secrets Manager did it by itself.
+pub(super) fn service(
+    at: &str,
+    detail: &RawValue,
+    arn: Option<&str>,
+) -> Result<Element, DecodeError> {
+    let entry: Entry = fields(detail, at)?;
+    let name = entry.name(at)?;
+    if name.as_deref() != Some("RotationSucceeded") {
+        return Ok(Element::Ignored(Irrelevant::Type));
+    }
+    if failed(&entry.error_code) {
+        return Ok(Element::Ignored(Irrelevant::Failed));
+    }
+    let at = format!("{at}.additionalEventData.SecretId");
+    let rotated = entry.additional_event_data.unwrap_or_default();
+    let written = rotated.secret_id.required(&at)?;
+    let said = secret(Operation::Updated, Some(&written), arn, None, &at)?;
+    Ok(called(said, name))
+}
+
+impl Entry {
+    /// What happened at Secrets Manager; `None` at any other service.
+    fn name(&self, at: &str) -> Result<Option<String>, DecodeError> {
+        let source = self.event_source.clone();
+        if source.required(&format!("{at}.eventSource"))? != "secretsmanager.amazonaws.com" {
+            return Ok(None);
+        }
+        let at = format!("{at}.eventName");
+        let name = self.event_name.clone().required(&at)?;
+        checked_type(name, &at).map(Some)
+    }
+}
+
+fn either(one: Scalar, other: Scalar) -> Scalar {
+    match one {
+        Scalar::Missing => other,
+        one => one,
+    }
+}
+
+/// The name of the call says more than the type of all calls.
+fn called(said: Element, name: Option<String>) -> Element {
+    match said {
+        Element::Change(mut change) => {
+            change.origin.kind = name;
+            Element::Change(change)
+        }
+        ignored @ Element::Ignored(_) => ignored,
+    }
+}

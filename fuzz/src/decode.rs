@@ -9,7 +9,7 @@ use eso_relay::{
 };
 use eso_relay_ingress::{
     WebhookConfig,
-    source::{Content, Delivery, Source},
+    source::{Content, Delivery, Handshake, Source},
     verify::Request,
 };
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::{Input, NOW, block_on, source, vocabulary::Vocabulary};
 
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-/// <https://github.com/cloudevents/spec>: the wire's bound of an id, in bytes.
+/// Bytes: what a consumer takes.
 const MAX_ID_BYTES: usize = 512;
 const MAX_ELEMENTS: usize = 10_000;
 /// Bytes: an answer to a stranger's mistake, not a document.
@@ -104,6 +104,9 @@ impl Decoder {
                     a_consumer_reads(&events);
                 }
             }
+            Ok(Content::Handshake(Handshake::Confirmation { url })) => {
+                is_of_sns(&url.to_string());
+            }
             Ok(Content::Handshake(_)) => {}
             Err(error) => {
                 let error = error.to_string();
@@ -141,4 +144,20 @@ fn a_consumer_reads(events: &[Event]) {
     assert_eq!(read.as_deref(), Ok(events));
     let ids: BTreeSet<_> = events.iter().map(|event| &event.id).collect();
     assert_eq!(ids.len(), events.len(), "an id is there twice");
+}
+
+/// Whatever the body says, nobody else is called.
+fn is_of_sns(url: &str) {
+    let host = url
+        .strip_prefix("https://sns.")
+        .and_then(|rest| rest.split('/').next());
+    let region = host.and_then(|host| {
+        let aws = host.strip_suffix(".amazonaws.com");
+        aws.or_else(|| host.strip_suffix(".amazonaws.com.cn"))
+    });
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    assert!(
+        region.is_some_and(|region| region.bytes().all(fits)),
+        "{url}"
+    );
 }

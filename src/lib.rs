@@ -8,6 +8,8 @@
 //! Nothing here knows Kubernetes or a provider's webhook format.
 
 pub mod admin;
+#[cfg(feature = "cli")]
+pub mod command;
 pub mod config;
 pub mod event;
 pub mod lifecycle;

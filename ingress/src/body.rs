@@ -1,5 +1,5 @@
-//! Reads a request's body under three limits: its own size, the bytes that all requests together
-//! hold, and time.
+//! Reads a request's body under four limits: its own size, the bytes that the requests of its source
+//! and all requests together hold, and time.
 
 use std::{sync::Arc, time::Duration};
 
@@ -35,20 +35,25 @@ pub struct Limits {
     pub time: Duration,
 }
 
+/// What one source may take of the budget.
+#[derive(Clone)]
+pub struct Room(Arc<Semaphore>);
+
 /// A whole body and its share of the budget, given back when this is dropped.
 pub struct Arrived {
     pub bytes: Bytes,
     pub share: Share,
 }
 
-/// Held until the request is answered.
+/// Bytes of the source's room and as many of the budget, held until the request is answered.
 #[must_use]
-pub struct Share(#[expect(dead_code, reason = "held, not read")] Option<OwnedSemaphorePermit>);
+#[derive(Default)]
+pub struct Share(Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)>);
 
 impl Budget {
     pub fn new(limits: Limits) -> Self {
         Self {
-            free: Arc::new(Semaphore::new(limits.total.min(Semaphore::MAX_PERMITS))),
+            free: semaphore(limits.total),
             limits,
         }
     }
@@ -56,13 +61,13 @@ impl Budget {
     /// # Errors
     /// [`Error::TooLarge`], [`Error::Overloaded`], [`Error::TooSlow`], or [`Error::Broken`] when the
     /// client goes away.
-    pub async fn read(&self, mut body: Body) -> Result<Arrived, Error> {
+    pub async fn read(&self, mut body: Body, room: &Room) -> Result<Arrived, Error> {
         let end = Instant::now() + self.limits.time;
         // Refused before a byte is kept: most senders say how long the body is.
         let arrived = if body.size_hint().lower() > self.limits.body as u64 {
             Err(Error::TooLarge)
         } else {
-            let frames = timeout_at(end, self.frames(&mut body)).await;
+            let frames = timeout_at(end, self.frames(&mut body, room)).await;
             frames.unwrap_or(Err(Error::TooSlow))
         };
         if matches!(arrived, Err(Error::TooLarge)) {
@@ -71,9 +76,9 @@ impl Budget {
         arrived
     }
 
-    async fn frames(&self, body: &mut Body) -> Result<Arrived, Error> {
+    async fn frames(&self, body: &mut Body, room: &Room) -> Result<Arrived, Error> {
         let mut bytes = BytesMut::new();
-        let mut share: Option<OwnedSemaphorePermit> = None;
+        let mut share = Share::default();
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame.map_err(|_| Error::Broken)?.into_data() else {
                 continue;
@@ -82,21 +87,49 @@ impl Budget {
                 return Err(Error::TooLarge);
             }
             let more = u32::try_from(data.len()).map_err(|_| Error::TooLarge)?;
-            let more = Arc::clone(&self.free)
-                .try_acquire_many_owned(more)
-                .map_err(|_| Error::Overloaded)?;
-            match &mut share {
-                Some(share) => share.merge(more),
-                None => share = Some(more),
-            }
+            share.grow(take(&room.0, more)?, take(&self.free, more)?);
             // Copied: a frame may be a small part of the connection's buffer and keep all of it.
             bytes.extend_from_slice(&data);
         }
         Ok(Arrived {
             bytes: bytes.freeze(),
-            share: Share(share),
+            share,
         })
     }
+}
+
+impl Room {
+    pub fn of(bytes: usize) -> Self {
+        Self(semaphore(bytes))
+    }
+}
+
+impl Default for Room {
+    /// As much as the budget has.
+    fn default() -> Self {
+        Self::of(Semaphore::MAX_PERMITS)
+    }
+}
+
+impl Share {
+    fn grow(&mut self, room: OwnedSemaphorePermit, budget: OwnedSemaphorePermit) {
+        match &mut self.0 {
+            Some(held) => {
+                held.0.merge(room);
+                held.1.merge(budget);
+            }
+            None => self.0 = Some((room, budget)),
+        }
+    }
+}
+
+fn semaphore(bytes: usize) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS)))
+}
+
+fn take(from: &Arc<Semaphore>, bytes: u32) -> Result<OwnedSemaphorePermit, Error> {
+    let taken = Arc::clone(from).try_acquire_many_owned(bytes);
+    taken.map_err(|_| Error::Overloaded)
 }
 
 /// Reads on without keeping anything: a sender that is still writing when the connection closes sees
@@ -130,6 +163,10 @@ mod tests {
         })
     }
 
+    async fn read(budget: &Budget, body: Body) -> Result<Arrived, Error> {
+        budget.read(body, &Room::default()).await
+    }
+
     /// A body that does not say its length before it arrives.
     fn chunks(chunks: Vec<&'static str>) -> Body {
         Body::from_stream(stream::iter(chunks).map(Ok::<_, std::io::Error>))
@@ -139,12 +176,15 @@ mod tests {
     async fn a_body_of_the_limit_passes_and_one_byte_more_does_not() {
         let budget = budget(6, 100);
         assert_eq!(
-            budget.read(chunks(vec!["abc", "def"])).await.unwrap().bytes,
+            read(&budget, chunks(vec!["abc", "def"]))
+                .await
+                .unwrap()
+                .bytes,
             "abcdef"
         );
-        let refused = budget.read(chunks(vec!["abc", "defg"])).await.err();
+        let refused = read(&budget, chunks(vec!["abc", "defg"])).await.err();
         assert!(matches!(refused, Some(Error::TooLarge)));
-        let refused = budget.read(Body::from("abcdefg")).await.err();
+        let refused = read(&budget, Body::from("abcdefg")).await.err();
         assert!(matches!(refused, Some(Error::TooLarge)));
     }
 
@@ -156,7 +196,7 @@ mod tests {
             sent.send(chunk).ok();
             Ok::<_, std::io::Error>(chunk)
         });
-        let refused = budget.read(Body::from_stream(chunks)).await.err();
+        let refused = read(&budget, Body::from_stream(chunks)).await.err();
         assert!(matches!(refused, Some(Error::TooLarge)));
         let mut read = 0;
         while rest.try_recv().is_ok() {
@@ -168,12 +208,27 @@ mod tests {
     #[tokio::test]
     async fn bodies_share_a_budget_and_give_it_back() {
         let budget = budget(6, 8);
-        let first = budget.read(chunks(vec!["abcdef"])).await.unwrap();
-        let refused = budget.read(chunks(vec!["abc"])).await.err();
+        let first = read(&budget, chunks(vec!["abcdef"])).await.unwrap();
+        let refused = read(&budget, chunks(vec!["abc"])).await.err();
         assert!(matches!(refused, Some(Error::Overloaded)));
         drop(first);
-        assert!(budget.read(chunks(vec!["abc"])).await.is_ok());
+        assert!(read(&budget, chunks(vec!["abc"])).await.is_ok());
         assert_eq!(budget.free.available_permits(), 8);
+    }
+
+    #[tokio::test]
+    async fn a_source_that_has_filled_its_room_leaves_the_rest_to_the_others() {
+        let (budget, one, other) = (budget(6, 12), Room::of(8), Room::of(8));
+        let first = budget.read(chunks(vec!["abcdef"]), &one).await.unwrap();
+        let refused = budget.read(chunks(vec!["ab", "cd"]), &one).await.err();
+        assert!(matches!(refused, Some(Error::Overloaded)));
+        assert_eq!(budget.free.available_permits(), 6);
+        let second = budget.read(chunks(vec!["abc"]), &other).await.unwrap();
+        drop((first, second));
+        assert_eq!(
+            (one.0.available_permits(), budget.free.available_permits()),
+            (8, 12)
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -182,7 +237,7 @@ mod tests {
         let start = stream::iter([Ok::<_, std::io::Error>("abc")]);
         let body = Body::from_stream(start.chain(stream::pending()));
         assert!(matches!(
-            budget.read(body).await.err(),
+            read(&budget, body).await.err(),
             Some(Error::TooSlow)
         ));
         assert_eq!(budget.free.available_permits(), 8);
@@ -191,7 +246,7 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_goes_away_is_no_body() {
         let start = stream::iter([Ok("abc"), Err(std::io::Error::other("gone"))]);
-        let refused = budget(6, 8).read(Body::from_stream(start)).await.err();
+        let refused = read(&budget(6, 8), Body::from_stream(start)).await.err();
         assert!(matches!(refused, Some(Error::Broken)));
     }
 }

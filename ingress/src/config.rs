@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     body,
+    limit::LimitsConfig,
     outgoing::{Outgoing, OutgoingConfig},
     publish::PublishConfig,
     server,
@@ -135,6 +136,10 @@ impl IngressConfig {
                 self.max_buffered, self.body_limit
             ));
         }
+        for source in &self.sources {
+            let limits = source.limits.check(self.body_limit);
+            limits.map_err(|problem| source.problem(&problem))?;
+        }
         self.tls.files()?;
         let needs_client_ca = |source: &&SourceConfig| source.auth.needs_client_ca();
         if self.tls.client_ca_file.is_none()
@@ -157,10 +162,9 @@ impl IngressConfig {
     pub fn open_sources(&self, outgoing: &Outgoing) -> Result<BTreeMap<Slug, Source>, ConfigError> {
         let mut sources = BTreeMap::new();
         for config in &self.sources {
-            if sources
-                .insert(config.name.clone(), config.open(outgoing)?)
-                .is_some()
-            {
+            let mut source = config.open(outgoing)?;
+            source.limits = config.limits.open(&self.body_limits());
+            if sources.insert(config.name.clone(), source).is_some() {
                 return Err(ConfigError::Invalid(format!(
                     "source `{}` is there twice: give each its own `name`",
                     config.name
@@ -168,6 +172,15 @@ impl IngressConfig {
             }
         }
         Ok(sources)
+    }
+
+    /// The drop-in, if it is on.
+    pub fn open_webhook(&self) -> Option<Source> {
+        self.webhook.as_ref().map(|webhook| {
+            let mut source = webhook.open();
+            source.limits = LimitsConfig::default().open(&self.body_limits());
+            source
+        })
     }
 
     /// Reads the certificates. `None`: the public port is plain HTTP.

@@ -46,6 +46,9 @@ pub enum Error {
     Broken,
     #[error("too many requests at once; try again")]
     Overloaded,
+    /// Of one source, beyond its `limits.requests_per_second`.
+    #[error("more requests than this source may send in a second; try again")]
+    RateLimited,
     #[error(transparent)]
     Decode(#[from] DecodeError),
     /// Well-formed, and nothing in it that changes a secret.
@@ -91,6 +94,7 @@ impl Error {
             | Self::Decode(DecodeError::TooMany(_))
             | Self::Publish(PublishError::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Overloaded
+            | Self::RateLimited
             | Self::Unverifiable
             | Self::Unconfirmed
             | Self::Publish(
@@ -115,6 +119,7 @@ impl Error {
             Self::TooSlow => "too_slow",
             Self::Broken => "broken_body",
             Self::Overloaded => "overloaded",
+            Self::RateLimited => "rate_limited",
             Self::Decode(DecodeError::NotJson { .. }) => "not_json",
             Self::Decode(DecodeError::Malformed(_)) => "malformed",
             Self::Decode(DecodeError::TooMany(_)) => "too_many",

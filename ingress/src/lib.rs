@@ -5,9 +5,12 @@
 //! ```
 
 pub mod body;
+pub mod catalogue;
+pub mod commands;
 pub mod config;
 pub mod error;
 pub mod handshake;
+pub mod limit;
 pub mod metrics;
 pub mod outgoing;
 pub mod preflight;
@@ -34,8 +37,11 @@ use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use self::source::Source;
+
 pub use self::{
     config::{IngressConfig, ShutdownConfig},
+    limit::LimitsConfig,
     outgoing::{Outgoing, OutgoingConfig},
     source::{
         FormatName, MappingConfig, MatchConfig, MatchKind, OneOrMany, Pointer, Projects,
@@ -63,6 +69,7 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
     config.check()?;
     let outgoing = Outgoing::new(&config.outgoing)?;
     let sources = Arc::new(config.open_sources(&outgoing)?);
+    announce(sources.values());
     let tls = config.open_tls()?.map(Arc::new);
     let listener = admin::bind("listen", config.listen).await?;
     let admin_listener = admin::bind("admin.listen", config.admin.listen).await?;
@@ -89,10 +96,7 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
     );
     let router = routes::router(routes::Ingress {
         sources: Arc::clone(&sources),
-        webhook: config
-            .webhook
-            .as_ref()
-            .map(|webhook| Arc::new(webhook.open())),
+        webhook: config.open_webhook().map(Arc::new),
         publisher,
         budget: body::Budget::new(config.body_limits()),
         outgoing,
@@ -143,6 +147,13 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
         Ok(())
     });
     Ok(())
+}
+
+/// An open door is a choice; nobody shall make it unawares.
+fn announce<'a>(sources: impl Iterator<Item = &'a Source>) {
+    for source in sources.filter(|source| source.scheme.is_open()) {
+        warn!(source = %source.name, "whoever reaches the port can send as this source: its `auth` asks for nothing");
+    }
 }
 
 /// From the signal until load balancers have noticed that this replica is not ready.

@@ -138,7 +138,7 @@ impl Metrics {
         self.events.get_or_create(&Source { source }).inc_by(count);
     }
 
-    pub fn ignored(&self, source: &Slug, reasons: &[Irrelevant]) {
+    pub fn ignored(&self, source: &Slug, reasons: impl IntoIterator<Item = Irrelevant>) {
         for reason in reasons {
             let (source, reason) = (source.to_string(), reason.reason());
             self.ignored

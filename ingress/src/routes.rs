@@ -180,7 +180,7 @@ impl<P: Publish> Ingress<P> {
     fn fail_open(&self, source: &Source, trace: &str, error: &Error) -> Response {
         let (name, code) = (&source.name, error.code());
         if let Error::Decode(_) = error {
-            self.metrics.ignored(name, &[Irrelevant::Undecodable]);
+            self.metrics.ignored(name, [Irrelevant::Undecodable]);
         } else {
             self.metrics.lost(name);
         }
@@ -200,8 +200,12 @@ impl<P: Publish> Ingress<P> {
         let received_at = now();
         let presented = verify::Request::of(&head, received_at);
         let admitted = source.scheme.admit(&presented).await.map_err(refused)?;
-        let arrived = self.budget.read(body).await?;
+        let arrived = self.budget.read(body, &source.limits.room).await?;
         let verified = admitted.verify(arrived.bytes).await.map_err(refused)?;
+        // Not before: a stranger uses up nothing of it.
+        if !source.limits.pass(Instant::now()) {
+            return Err(Error::RateLimited);
+        }
         let delivery = Delivery {
             headers: &head.headers,
             received_at,
@@ -215,7 +219,8 @@ impl<P: Publish> Ingress<P> {
             }
         };
         drop(verified);
-        self.metrics.ignored(&source.name, &ignored);
+        let reasons = ignored.iter().map(|(_, reason)| *reason);
+        self.metrics.ignored(&source.name, reasons);
         if events.is_empty() && !ignored.is_empty() {
             return Err(Error::Irrelevant);
         }
@@ -258,14 +263,14 @@ fn stays(error: &Error) -> bool {
     )
 }
 
-/// Faults of ours are warnings; faults of a sender that proved itself are worth a line; a stranger
-/// cannot fill the log.
+/// Faults of ours are warnings; faults of a sender that proved itself are worth a line; neither a
+/// stranger nor a source beyond its rate can fill the log.
 fn report(source: &Source, trace: &str, error: &Error) {
     let (source, code) = (&source.name, error.code());
-    if error.status().is_server_error() {
-        warn!(%source, trace, code, "not accepted");
-    } else if let Error::Unauthorized(_) = error {
+    if let Error::Unauthorized(_) | Error::RateLimited = error {
         debug!(%source, trace, code, "refused");
+    } else if error.status().is_server_error() {
+        warn!(%source, trace, code, "not accepted");
     } else {
         info!(%source, trace, code, %error, "nothing accepted");
     }

@@ -7,13 +7,13 @@ use async_nats::{
     HeaderMap,
     jetstream::{Context, consumer::DeliverPolicy},
 };
-use eso_relay::{Slug, stream::Stream};
+use eso_relay::{Slug, command::Table, stream::Stream};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
     Failure, Session,
-    output::{Table, timestamp},
+    output::timestamp,
     scan::{Scan, scan},
 };
 

@@ -4,11 +4,12 @@ use std::{fmt, time::Duration};
 
 use eso_relay::{
     Slug,
+    command::Table,
     stream::provision::{self, Action, Change, ProvisionError, Wanted},
 };
 use serde::Serialize;
 
-use super::{Failure, Session, output::Table, parse};
+use super::{Failure, Session, parse};
 
 /// Declare the streams, and a durable for each cluster
 ///

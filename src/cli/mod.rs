@@ -1,7 +1,7 @@
 //! What an operator can ask for, and how the answer leaves the process.
 
 mod dead;
-mod failure;
+mod ingress;
 mod init;
 mod output;
 mod parse;
@@ -16,9 +16,10 @@ mod status;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
+use eso_relay::command::{Failure, Output};
 use jiff::Timestamp;
 
-use self::{failure::Failure, output::Output, session::Session};
+use self::session::Session;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -27,6 +28,8 @@ Examples:
   eso-relay status                                 is anything behind, stuck or lost?
   eso-relay replay --cluster east --since 2h       refresh again what changed in two hours
   eso-relay dead list                              what was given up, and why
+  eso-relay sources akeyless                       what a sender does, and a configuration for it
+  eso-relay explain --format akeyless event.json   the events that a captured payload would become
 
 Connection:
   --nats or ESO_RELAY__NATS__URL says where; credentials as for the daemons: a file with a `nats:`
@@ -76,6 +79,10 @@ enum Command {
     Status(status::Args),
     Replay(replay::Args),
     Dead(dead::Args),
+    /// List the formats and schemes of the ingress, or explain one with a configuration for it
+    Sources(ingress::Args),
+    /// Show which events a captured payload would become, and why the rest is none
+    Explain(ingress::Args),
 }
 
 /// Runs the command line that the process was given.
@@ -101,6 +108,8 @@ async fn run(cli: Cli, clock: fn() -> Timestamp) -> Result<(), Failure> {
         Command::Status(args) => status::run(&session, &args).await,
         Command::Replay(args) => replay::run(&session, args).await,
         Command::Dead(args) => dead::run(&session, &args).await,
+        Command::Sources(args) => Err(ingress::run("sources", session.global(), args.arguments)),
+        Command::Explain(args) => Err(ingress::run("explain", session.global(), args.arguments)),
     }
 }
 

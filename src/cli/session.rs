@@ -2,7 +2,6 @@
 
 use std::{fmt::Display, time::Duration};
 
-use anyhow::Context as _;
 use async_nats::jetstream::Context;
 use eso_relay::nats::{self, NatsConfig};
 use jiff::Timestamp;
@@ -34,6 +33,10 @@ impl Session {
         (self.clock)()
     }
 
+    pub(super) fn global(&self) -> &Global {
+        &self.global
+    }
+
     pub(super) fn output(&self) -> Output {
         self.global.output
     }
@@ -49,17 +52,6 @@ impl Session {
 
     /// The answer of the command, on standard output.
     pub(super) fn print(&self, report: &(impl Serialize + Display)) -> anyhow::Result<()> {
-        match self.global.output {
-            Output::Text => output(format_args!("{report}")),
-            Output::Json => {
-                let json = serde_json::to_string_pretty(report).context("cannot print JSON")?;
-                output(format_args!("{json}\n"))
-            }
-        }
+        self.output().print(report)
     }
-}
-
-fn output(text: std::fmt::Arguments<'_>) -> anyhow::Result<()> {
-    use std::io::Write as _;
-    Ok(std::io::stdout().lock().write_fmt(text)?)
 }

@@ -87,7 +87,7 @@ fn cases() -> Vec<Case> {
             "foo",
         ),
         Case {
-            settings: "topics: ['arn:aws:sns:us-west-2:123456789012:MyTopic']",
+            settings: "topics: ['arn:aws:sns:us-west-2:012345678901:secrets']",
             ..case(
                 "aws-sns",
                 "aws-sns-notification",

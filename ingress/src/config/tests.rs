@@ -119,6 +119,14 @@ fn a_mistake_is_named_with_its_source_and_what_mends_it() {
             &["`max_buffered`", "`body_limit`"],
         ),
         (
+            one(json!({ "limits": { "requests_per_second": 0 } })),
+            &["source `a`", "`limits.requests_per_second` is 0"],
+        ),
+        (
+            one(json!({ "limits": { "buffered": 1000 } })),
+            &["source `a`", "`limits.buffered` (1000)", "`body_limit`"],
+        ),
+        (
             json!({ "sources": [source("a", &json!({}))], "max_connections": 0 }),
             &["`max_connections` is 0"],
         ),

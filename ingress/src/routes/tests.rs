@@ -14,6 +14,7 @@ use tower::ServiceExt as _;
 use super::*;
 use crate::{
     body::Limits,
+    limit::LimitsConfig,
     outgoing::OutgoingConfig,
     verify::{Basic, Credentials, Scheme},
 };
@@ -42,6 +43,12 @@ struct Tested {
 const RIGHT: &str = "Basic ZXNvOmh1bnRlcjI=";
 const GOOD: &str =
     r#"[{"event_id":1,"event_type":"update","item_name":"a/b","payload":"do-not-leak"}]"#;
+
+const LIMITS: Limits = Limits {
+    body: 1000,
+    total: 1500,
+    time: std::time::Duration::from_secs(10),
+};
 
 fn seed() -> Source {
     let password = Credentials::fixed("hunter2".to_owned().into());
@@ -91,7 +98,7 @@ fn calling(
         budget: Budget::new(Limits {
             body,
             total: body * 3 / 2,
-            time: std::time::Duration::from_secs(10),
+            ..LIMITS
         }),
         outgoing,
         metrics: Metrics::register(&mut registry),
@@ -282,6 +289,36 @@ async fn bodies_beyond_the_budget_are_to_be_sent_again() {
     slow.abort();
     slow.await.unwrap_err();
     assert_eq!(send(&tested, hook(GOOD)).await.0, StatusCode::ACCEPTED);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_beyond_its_rate_waits_and_a_stranger_uses_up_nothing_of_it() {
+    let mut limited = seed();
+    limited.limits = LimitsConfig {
+        requests_per_second: Some(2),
+        buffered: None,
+    }
+    .open(&LIMITS);
+    let tested = serving(BTreeMap::from([("prod".parse().unwrap(), limited)]), None);
+    let stranger = |path| request(Method::POST, path, Some("Basic eDp5"), GOOD);
+    for _ in 0..10 {
+        let (status, ..) = send(&tested, stranger("/v1/hooks/prod")).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED);
+    }
+    for _ in 0..2 {
+        assert_eq!(send(&tested, hook(GOOD)).await.0, StatusCode::ACCEPTED);
+    }
+    let (status, headers, body) = send(&tested, hook(GOOD)).await;
+    assert_eq!(
+        (status.as_u16(), body["code"].as_str()),
+        (503, Some("rate_limited"))
+    );
+    assert!(headers.contains_key(header::RETRY_AFTER));
+    let other = request(Method::POST, "/webhook", Some(RIGHT), GOOD);
+    assert_eq!(send(&tested, other).await.0, StatusCode::ACCEPTED);
+    tokio::time::advance(std::time::Duration::from_millis(500)).await;
+    assert_eq!(send(&tested, hook(GOOD)).await.0, StatusCode::ACCEPTED);
+    assert_eq!(tested.recorder.events.lock().unwrap().len(), 4);
 }
 
 #[tokio::test(start_paused = true)]

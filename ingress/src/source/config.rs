@@ -14,6 +14,7 @@ use super::{
     Format, MappingConfig, Source, aws_sns::Topics, doppler, element::MAX_ATTRIBUTES, slug,
 };
 use crate::{
+    limit::{Limits, LimitsConfig},
     outgoing::Outgoing,
     verify::{AuthConfig, Scheme, written},
 };
@@ -56,20 +57,26 @@ pub struct SourceConfig {
     #[serde(default, with = "duration::optional")]
     #[schemars(with = "Option<duration::Written>")]
     pub max_age: Option<Duration>,
+    #[serde(default)]
+    pub limits: LimitsConfig,
 }
 
 /// The sender's project → the project as the stores write it.
 pub type Projects = BTreeMap<String, String>;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum FormatName {
     Akeyless,
     #[serde(rename = "aws-eventbridge")]
+    #[value(name = "aws-eventbridge")]
     AwsEventBridge,
     AwsSns,
     AzureEventGrid,
     #[serde(rename = "cloudevents")]
+    #[value(name = "cloudevents")]
     CloudEvents,
     Doppler,
     GcpPubsub,
@@ -109,13 +116,15 @@ impl SourceConfig {
         self.open_with(scheme.map_err(|error| self.problem(&with_cause(&error)))?)
     }
 
-    pub(super) fn open_with(&self, scheme: Scheme) -> Result<Source, ConfigError> {
+    /// The same, with what is to be known of the sender from elsewhere.
+    pub(crate) fn open_with(&self, scheme: Scheme) -> Result<Source, ConfigError> {
         let format = self.check().and_then(|()| self.format());
         let provider = || self.format.provider().map(slug);
         Ok(Source {
             name: self.name.clone(),
             scheme,
             fail_open: self.fail_open,
+            limits: Limits::default(),
             provider: self.provider.clone().or_else(provider),
             format: format.map_err(|problem| self.problem(&problem))?,
             target: self.target.as_ref().map(TargetConfig::target),
@@ -124,7 +133,7 @@ impl SourceConfig {
         })
     }
 
-    fn problem(&self, problem: &str) -> ConfigError {
+    pub(crate) fn problem(&self, problem: &str) -> ConfigError {
         ConfigError::Invalid(format!("source `{}`: {problem}", self.name))
     }
 

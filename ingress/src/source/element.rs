@@ -44,7 +44,8 @@ pub(super) struct Decoded {
     pub elements: usize,
     /// Each with its place in the body.
     pub changes: Vec<(usize, Change)>,
-    pub ignored: Vec<Irrelevant>,
+    /// Each with its place in the body.
+    pub ignored: Vec<(usize, Irrelevant)>,
 }
 
 /// What an element is.
@@ -115,7 +116,7 @@ impl Decoded {
         }
         match element {
             Element::Change(change) => self.changes.push((index, change)),
-            Element::Ignored(reason) => self.ignored.push(reason),
+            Element::Ignored(reason) => self.ignored.push((index, reason)),
         }
         Ok(())
     }
@@ -125,7 +126,7 @@ impl Decoded {
         let (mut changes, mut ignored) = (Vec::new(), Vec::new());
         match element {
             Element::Change(change) => changes.push((0, change)),
-            Element::Ignored(reason) => ignored.push(reason),
+            Element::Ignored(reason) => ignored.push((0, reason)),
         }
         Self {
             elements: 1,

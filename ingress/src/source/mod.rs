@@ -30,7 +30,10 @@ mod vault;
 mod vault_audit;
 mod vault_events;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 use eso_relay::{
     Event, Slug,
@@ -48,6 +51,7 @@ pub use self::{
     pointer::Pointer,
 };
 use crate::{
+    limit::Limits,
     preflight::Origins,
     verify::{Scheme, Verified},
 };
@@ -60,6 +64,7 @@ pub struct Source {
     pub scheme: Scheme,
     /// Answers 2xx even when nothing could be stored, for a sender that would stop working.
     pub fail_open: bool,
+    pub limits: Limits,
     format: Format,
     /// `None` takes the provider that an event of our own names.
     provider: Option<Slug>,
@@ -103,8 +108,8 @@ pub struct Delivery<'a> {
 pub enum Content {
     Events {
         events: Vec<Event>,
-        /// Why each of the other elements is none.
-        ignored: Vec<Irrelevant>,
+        /// Why each of the other elements is none, with its place in the body.
+        ignored: Vec<(usize, Irrelevant)>,
     },
     Handshake(Handshake),
 }
@@ -127,6 +132,7 @@ impl Source {
             name: slug("webhook"),
             scheme,
             fail_open: false,
+            limits: Limits::default(),
             format: Format::Seed,
             provider: None,
             target: None,
@@ -152,14 +158,15 @@ impl Source {
         };
         let fresh = fresh_id(delivery.received_at);
         let several = decoded.elements > 1;
+        let shared = shared_ids(&decoded.changes);
         let (mut events, mut ignored) =
             (Vec::with_capacity(decoded.changes.len()), decoded.ignored);
         for (index, change) in decoded.changes {
             if self.is_too_old(&change, delivery.received_at) {
-                ignored.push(Irrelevant::TooOld);
+                ignored.push((index, Irrelevant::TooOld));
             } else {
                 let id = change.id.as_deref().unwrap_or(&fresh);
-                let id = if several {
+                let id = if shared.contains(id) || (several && change.id.is_none()) {
                     format!("{id}/{index}")
                 } else {
                     id.to_owned()
@@ -170,7 +177,7 @@ impl Source {
         // The seed answered an empty array like any other.
         let nothing_is_fine = matches!(self.format, Format::Seed);
         if events.is_empty() && ignored.is_empty() && !nothing_is_fine {
-            ignored.push(Irrelevant::Empty);
+            ignored.push((0, Irrelevant::Empty));
         }
         Ok(Content::Events { events, ignored })
     }
@@ -242,6 +249,18 @@ fn fresh_id(received_at: Timestamp) -> String {
         received_at.as_millisecond(),
         fastrand::u128(..)
     )
+}
+
+/// The sender's ids that more than one change has. Only these need their place: a sender that
+/// groups its events anew when it tries again still says the same of each.
+fn shared_ids(changes: &[(usize, Change)]) -> HashSet<String> {
+    let mut seen = HashSet::with_capacity(changes.len());
+    let ids = changes
+        .iter()
+        .filter_map(|(_, change)| change.id.as_deref());
+    ids.filter(|id| !seen.insert(*id))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// A name that is written in this crate.

@@ -311,3 +311,18 @@ fn a_depth_that_is_hostile_is_no_trouble() {
         .is_err()
     );
 }
+
+#[test]
+fn an_event_keeps_its_id_when_its_sender_groups_them_anew() {
+    let config = json!({ "format": "akeyless" });
+    let event = |id: &str, name: &str| json!({ "event_id": id, "event_type": "static-secret-updated", "item_name": name });
+    let ids = |body: Value| -> Vec<String> {
+        let events = decode(&config, body.to_string().as_bytes()).unwrap();
+        events.into_iter().map(|event| event.id).collect()
+    };
+    let (a, b) = (event("1", "/a"), event("2", "/b"));
+    assert_eq!(ids(json!([a, b])), ["1", "2"]);
+    assert_eq!(ids(json!([b, a])), ["2", "1"]);
+    assert_eq!(ids(json!([b])), ["2"]);
+    assert_eq!(ids(json!([a, b, event("1", "/c")])), ["1/0", "2", "1/2"]);
+}

@@ -6,7 +6,7 @@ use http::HeaderMap;
 use super::{Credentials, Unauthorized, authorization, equal};
 
 pub struct Basic {
-    username: String,
+    pub(super) username: String,
     pub(super) passwords: Credentials,
 }
 

@@ -30,6 +30,29 @@ pub enum AuthConfig {
     Any(#[serde(deserialize_with = "written::several")] Vec<AuthConfig>),
 }
 
+/// The schemes, by what `auth:` calls them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum SchemeName {
+    None,
+    Basic,
+    Bearer,
+    Header,
+    HmacSha256,
+    StandardWebhooks,
+    Jwt,
+    Sns,
+    Mtls,
+    All,
+    Any,
+}
+
+impl std::fmt::Display for SchemeName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.serialize(f)
+    }
+}
+
 /// HTTP Basic (RFC 7617).
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -48,6 +71,22 @@ pub struct BearerConfig {
 }
 
 impl AuthConfig {
+    pub fn name(&self) -> SchemeName {
+        match self {
+            Self::None => SchemeName::None,
+            Self::Basic(_) => SchemeName::Basic,
+            Self::Bearer(_) => SchemeName::Bearer,
+            Self::Header(_) => SchemeName::Header,
+            Self::HmacSha256(_) => SchemeName::HmacSha256,
+            Self::StandardWebhooks(_) => SchemeName::StandardWebhooks,
+            Self::Jwt(_) => SchemeName::Jwt,
+            Self::Sns(_) => SchemeName::Sns,
+            Self::Mtls(_) => SchemeName::Mtls,
+            Self::All(_) => SchemeName::All,
+            Self::Any(_) => SchemeName::Any,
+        }
+    }
+
     /// Reads the secrets. A missing or empty file is an error, never an open door.
     /// What a scheme has to fetch is fetched later, through `outgoing`: it may be out of reach.
     pub fn open(&self, outgoing: &Outgoing) -> Result<Scheme, ConfigError> {

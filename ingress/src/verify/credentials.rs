@@ -93,6 +93,13 @@ impl Credentials {
             .fold(false, |any, one| any | fits(one.secret.expose()))
     }
 
+    /// What the first live secret gives.
+    pub(super) fn first<T>(&self, give: impl FnOnce(&str) -> T) -> T {
+        let live = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        // There is always one: the last is never given up.
+        give(live.first().map_or("", |one| one.secret.expose()))
+    }
+
     /// Looks at every file; reads those that changed. Blocks on the file system.
     pub fn refresh(&self) -> Vec<Refresh> {
         let mut live = self.0.write().unwrap_or_else(PoisonError::into_inner);

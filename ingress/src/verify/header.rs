@@ -5,7 +5,7 @@ use http::HeaderName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Credentials, Request, Unauthorized, equal, single};
+use super::{Credentials, Request, Unauthorized, Unsignable, Unsigned, equal, sign, single};
 
 pub struct Header {
     place: Place,
@@ -59,6 +59,21 @@ impl HeaderConfig {
 }
 
 impl Header {
+    pub(super) fn sign(&self, request: &mut Unsigned) -> Result<(), Unsignable> {
+        let value = self.values.first(str::to_owned);
+        match &self.place {
+            Place::Header(name) => {
+                request.headers.insert(name, sign::secret(&value)?);
+            }
+            Place::Query(name) => {
+                let query = request.query.take().unwrap_or_default();
+                let mut query = form_urlencoded::Serializer::new(query);
+                request.query = Some(query.append_pair(name, &value).finish());
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn check(&self, request: &Request<'_>) -> Result<(), Unauthorized> {
         let right = |presented: &[u8]| self.values.any(|value| equal(presented, value.as_bytes()));
         let holds = match &self.place {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+mod sign;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use eso_relay::config::{ConfigError, SecretFiles, duration};
 use http::HeaderName;

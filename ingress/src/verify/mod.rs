@@ -12,6 +12,7 @@ mod header;
 mod hmac;
 pub mod jwt;
 mod mtls;
+mod sign;
 pub(crate) mod sns;
 mod standard_webhooks;
 pub(crate) mod written;
@@ -26,12 +27,13 @@ use ring::hmac::{HMAC_SHA256, Key, sign, verify};
 pub use self::{
     basic::Basic,
     bearer::Bearer,
-    config::{AuthConfig, BasicConfig, BearerConfig},
+    config::{AuthConfig, BasicConfig, BearerConfig, SchemeName},
     credentials::{Credentials, Refresh},
     header::{Header, HeaderConfig},
     hmac::{Algorithm, Encoding, Hmac, HmacConfig, Preset},
     jwt::{Jwt, JwtConfig},
     mtls::{Mtls, MtlsConfig},
+    sign::{Unsignable, Unsigned},
     sns::{Sns, SnsConfig},
     standard_webhooks::{StandardWebhooks, StandardWebhooksConfig},
 };

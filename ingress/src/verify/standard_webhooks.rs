@@ -1,6 +1,8 @@
 //! Standard Webhooks, which Svix and others send: the id, the time and the raw body are signed.
 //! <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>
 
+mod sign;
+
 use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};

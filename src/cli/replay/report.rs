@@ -2,12 +2,11 @@
 
 use std::fmt;
 
-use eso_relay::{Event, Slug};
+use eso_relay::{Event, Slug, command::Table};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::select::{Counts, Selection};
-use crate::cli::output::Table;
 
 /// More is for `--output json`.
 const SHOWN: usize = 20;

@@ -20,10 +20,11 @@ use super::{Failure, Session, publish::publish};
 /// Publish an event by hand, or POST a payload to an ingress
 ///
 /// Without --to the event goes straight into the stream, and every consumer that it reaches
-/// refreshes what it means. With --to it takes the way of a webhook.
+/// refreshes what it means. With --to it takes the way of a webhook. --sample tries a source of the
+/// ingress: the sample that its sender documents, signed with the source's own secret.
 #[derive(clap::Args)]
 #[command(
-    group(ArgGroup::new("what").required(true).args(["keys", "prefix", "all", "to"])),
+    group(ArgGroup::new("what").required(true).args(["keys", "prefix", "all", "data", "sample"])),
     after_help = "\
 Examples:
   eso-relay send --provider akeyless --key /prod/db
@@ -31,7 +32,8 @@ Examples:
   eso-relay send --all --store 'ClusterSecretStore/vault*'
   eso-relay send --to http://localhost:8080/v1/hooks/akeyless-prod --basic eso:./password --data event.json
   echo '{\"key\":\"db\"}' | eso-relay send --to https://relay.example/v1/hooks/ci --data - \\
-      --hmac-secret-file ./secret --hmac-header X-Signature --hmac-prefix sha256="
+      --hmac-secret-file ./secret --hmac-header X-Signature --hmac-prefix sha256=
+  eso-relay send --sample --source ci --config ingress.yaml --to https://relay.example"
 )]
 pub(super) struct Args {
     /// One secret, by its name at the provider; repeat it for aliases of the same secret
@@ -51,12 +53,12 @@ pub(super) struct Args {
         conflicts_with = "to"
     )]
     provider: Slug,
-    /// The name under which the event is published
+    /// The name under which the event is published; with --sample the source to try
     #[arg(
         long,
         value_name = "SOURCE",
         default_value = "manual",
-        conflicts_with = "to"
+        conflicts_with = "data"
     )]
     source: Slug,
     /// Only these stores, as KIND/NAME or NAME; `*` stands for any characters
@@ -85,6 +87,9 @@ struct Report {
 struct Annotation(Fingerprint);
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
+    if args.post.is_sample() {
+        return Err(args.post.sample(session, &args.source));
+    }
     if args.post.is_wanted() {
         return post::run(session, &args.post).await;
     }

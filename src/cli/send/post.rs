@@ -1,38 +1,41 @@
 //! A payload by hand through an ingress, signed as its source wants it.
 
-use std::{fmt, fmt::Write as _, io::Read as _, path::PathBuf, time::Duration};
+use std::{fmt::Write as _, path::PathBuf};
 
-use anyhow::Context as _;
-use eso_relay::config::{Secret, SecretFile};
+use eso_relay::{
+    Slug, command,
+    config::{Secret, SecretFile},
+};
 use reqwest::{
     Client, RequestBuilder,
     header::{HeaderName, HeaderValue},
 };
 use ring::hmac;
-use serde::Serialize;
 
 use super::{Failure, Session};
-
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::cli::ingress;
 
 /// Secrets come from files: an argument can be seen by every user of the machine.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Through an ingress")]
 pub(super) struct Post {
-    /// POST to this webhook of an ingress instead
-    #[arg(long, value_name = "URL", requires = "data")]
+    /// POST to this webhook of an ingress instead; with --sample the ingress, without the path
+    #[arg(long, value_name = "URL", requires = "payload")]
     to: Option<String>,
     /// The payload: a file, or `-` for standard input
-    #[arg(long, value_name = "FILE", requires = "to")]
+    #[arg(long, value_name = "FILE", requires = "to", group = "payload")]
     data: Option<PathBuf>,
+    /// The documented sample of --source, a source of --config, signed with its own secret file
+    #[arg(long, requires = "source", group = "payload")]
+    sample: bool,
     /// Basic authentication; the file holds the password
-    #[arg(long, value_name = "USER:FILE", value_parser = user_and_file, requires = "to", group = "auth")]
+    #[arg(long, value_name = "USER:FILE", value_parser = user_and_file, requires = "data", group = "auth")]
     basic: Option<(String, PathBuf)>,
     /// Bearer authentication; the file holds the token
-    #[arg(long, value_name = "FILE", requires = "to", group = "auth")]
+    #[arg(long, value_name = "FILE", requires = "data", group = "auth")]
     bearer_file: Option<PathBuf>,
     /// Signs the payload with HMAC-SHA256, in hexadecimal; the file holds the secret
-    #[arg(long, value_name = "FILE", requires = "to", group = "auth")]
+    #[arg(long, value_name = "FILE", requires = "data", group = "auth")]
     hmac_secret_file: Option<PathBuf>,
     /// The header of the signature
     #[arg(
@@ -51,40 +54,16 @@ pub(super) struct Post {
     )]
     hmac_prefix: String,
     /// One more header (repeat it for more); not for secrets
-    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header, requires = "to")]
+    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = command::header, requires = "data")]
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-#[derive(Serialize)]
-struct Report {
-    status: u16,
-    /// JSON where the answer is JSON, else text.
-    answer: serde_json::Value,
-}
-
 pub(super) async fn run(session: &Session, args: &Post) -> Result<(), Failure> {
-    eso_relay::nats::install_crypto();
     let (Some(url), Some(data)) = (&args.to, &args.data) else {
         return Err(Failure::Usage("--to needs --data".to_owned()));
     };
-    let body = read(data).with_context(|| format!("cannot read {}", data.display()))?;
-    let client = Client::builder().timeout(PATIENCE).build()?;
-    let answer = request(&client, url, args, body)?
-        .send()
-        .await
-        .with_context(|| format!("cannot POST to {url}"))?;
-    let status = answer.status();
-    let text = answer.text().await.context("the answer broke off")?;
-    let answer = serde_json::from_str(&text).unwrap_or(text.into());
-    session.print(&Report {
-        status: status.as_u16(),
-        answer,
-    })?;
-    if status.is_success() {
-        Ok(())
-    } else {
-        Err(anyhow::anyhow!("the ingress answered {status}").into())
-    }
+    let request = request(&command::client()?, url, args, command::read(data)?)?;
+    command::send(request, url, session.output()).await
 }
 
 fn request(
@@ -128,15 +107,6 @@ fn sign(secret: &Secret, body: &[u8]) -> String {
     })
 }
 
-fn read(data: &PathBuf) -> std::io::Result<Vec<u8>> {
-    if data.as_os_str() != "-" {
-        return std::fs::read(data);
-    }
-    let mut body = Vec::new();
-    std::io::stdin().lock().read_to_end(&mut body)?;
-    Ok(body)
-}
-
 fn user_and_file(text: &str) -> Result<(String, PathBuf), String> {
     text.split_once(':')
         .filter(|(user, file)| !user.is_empty() && !file.is_empty())
@@ -144,25 +114,22 @@ fn user_and_file(text: &str) -> Result<(String, PathBuf), String> {
         .ok_or_else(|| "write USER:FILE; the file holds the password".to_owned())
 }
 
-fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
-    let wrong = || "write `Name: value`".to_owned();
-    let (name, value) = text.split_once(':').ok_or_else(wrong)?;
-    let name = name.trim().parse().map_err(|_| wrong())?;
-    Ok((name, value.trim().parse().map_err(|_| wrong())?))
-}
-
 impl Post {
     pub(super) fn is_wanted(&self) -> bool {
         self.to.is_some()
     }
-}
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.answer {
-            serde_json::Value::String(text) => writeln!(f, "{} {}", self.status, text.trim_end()),
-            json => writeln!(f, "{} {json}", self.status),
+    pub(super) fn is_sample(&self) -> bool {
+        self.sample
+    }
+
+    /// The ingress's binary knows the samples, and how their senders sign.
+    pub(super) fn sample(&self, session: &Session, source: &Slug) -> Failure {
+        let mut own = vec!["--source".into(), source.to_string().into()];
+        if let Some(to) = &self.to {
+            own.extend(["--to".into(), to.into()]);
         }
+        ingress::run("sample", session.global(), own)
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use eso_relay::command::Table;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::cli::output::{Table, ago, bytes};
+use crate::cli::output::{ago, bytes};
 
 #[derive(Serialize)]
 pub(super) struct Report {

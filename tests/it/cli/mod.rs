@@ -1,5 +1,6 @@
 //! The operator's command line, as a process, on a real nats-server.
 
+mod ingress;
 mod init;
 mod replay;
 mod send;
@@ -18,20 +19,20 @@ use serde_json::Value;
 use crate::nats::NatsServer;
 
 /// The end of one run.
-struct Run {
+pub(crate) struct Run {
     code: i32,
     stdout: String,
     stderr: String,
 }
 
 impl Run {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         assert_eq!(self.code, 0, "{}", self.stderr);
         serde_json::from_str(&self.stdout).unwrap()
     }
 }
 
-async fn eso_relay(server: &NatsServer, arguments: &str) -> Run {
+pub(crate) async fn eso_relay(server: &NatsServer, arguments: &str) -> Run {
     let Output {
         status,
         stdout,

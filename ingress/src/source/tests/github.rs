@@ -15,9 +15,10 @@ fn github() -> Source {
 
 fn reasons(headers: &[(&str, &str)], body: &[u8]) -> Vec<&'static str> {
     match content(&github(), headers, body) {
-        Ok(Content::Events { events, ignored }) if events.is_empty() => {
-            ignored.into_iter().map(Irrelevant::reason).collect()
-        }
+        Ok(Content::Events { events, ignored }) if events.is_empty() => ignored
+            .into_iter()
+            .map(|(_, reason)| reason.reason())
+            .collect(),
         other => panic!("{other:?}"),
     }
 }

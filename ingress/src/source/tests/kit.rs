@@ -83,7 +83,10 @@ pub(super) fn ignored(config: &Value, headers: &[(&str, &str)], body: &[u8]) -> 
     match content(&source(config), headers, body).unwrap() {
         Content::Events { events, ignored } => {
             assert_eq!(events, []);
-            ignored.into_iter().map(Irrelevant::reason).collect()
+            ignored
+                .into_iter()
+                .map(|(_, reason)| reason.reason())
+                .collect()
         }
         Content::Handshake(handshake) => panic!("{handshake:?}"),
     }

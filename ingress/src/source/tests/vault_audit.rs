@@ -38,7 +38,11 @@ fn lines_of_entries_are_read_and_what_changes_nothing_is_left_out() {
     };
     assert_eq!(
         ignored,
-        [Irrelevant::Type, Irrelevant::Read, Irrelevant::Failed]
+        [
+            (0, Irrelevant::Type),
+            (2, Irrelevant::Read),
+            (5, Irrelevant::Failed)
+        ]
     );
 }
 

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 #[derive(Debug)]
-pub(super) enum Failure {
+pub enum Failure {
     /// 1
     Failed(anyhow::Error),
     /// 2: only the person can mend it, on the command line.
@@ -14,7 +14,7 @@ pub(super) enum Failure {
 
 impl Failure {
     /// Tells the person, on standard error.
-    pub(super) fn report(self) -> ExitCode {
+    pub fn report(self) -> ExitCode {
         let (code, message) = match self {
             // `eso-relay status | head` is no failure.
             Self::Failed(error) if is_broken_pipe(&error) => return ExitCode::SUCCESS,

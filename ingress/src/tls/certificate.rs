@@ -32,7 +32,7 @@ impl ClientCertificate {
     }
 
     /// `None` for one that webpki takes and x509-cert does not: it names nobody.
-    pub(super) fn read(certificate: &[u8]) -> Option<Self> {
+    pub fn read(certificate: &[u8]) -> Option<Self> {
         match Self::parse(certificate) {
             Ok(read) => Some(read),
             Err(error) => {

@@ -1,0 +1,5 @@
+#![no_main]
+
+eso_relay_fuzz::formats! {
+    { "format": "ibm-secrets-manager" };
+}

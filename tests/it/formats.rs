@@ -1,6 +1,8 @@
 //! Every format from the webhook to the ExternalSecret: a store as ESO has it, a reference as people
 //! write it, the sender's own sample. Within the source's target, and with nothing of it in sight.
 
+mod cases;
+
 use eso_relay::{event::decode_batch, stream::Stream};
 use eso_relay_lab::{
     cluster::{create_namespace, external_secret, store},
@@ -9,6 +11,7 @@ use eso_relay_lab::{
 };
 use serde_json::{Value, json};
 
+use self::cases::{Case, cases};
 use crate::{consuming::drained, docs, stored};
 
 /// The tenant that the sources may reach, and one that they may not.
@@ -18,149 +21,6 @@ const EVERYTHING: &str = "info,eso_relay=trace,eso_relay_ingress=trace,eso_relay
 
 /// What must be seen nowhere: the samples hold it where values, credentials and addresses stand.
 const MARKERS: [&str; 2] = ["do-not-leak", "@example.com"];
-
-struct Case {
-    format: &'static str,
-    sample: &'static str,
-    headers: &'static [(&'static str, &'static str)],
-    /// More settings of the source.
-    settings: &'static str,
-    /// `spec.provider` of the store.
-    provider: Value,
-    /// As an ExternalSecret names the secret of the sample.
-    key: &'static str,
-}
-
-fn case(format: &'static str, sample: &'static str, provider: Value, key: &'static str) -> Case {
-    Case {
-        format,
-        sample,
-        headers: &[],
-        settings: "",
-        provider,
-        key,
-    }
-}
-
-fn cases() -> Vec<Case> {
-    let secret = || json!({ "name": "store-credentials", "key": "token" });
-    let aws =
-        |service: &str, region: &str| json!({ "aws": { "service": service, "region": region } });
-    let vault = |more: Value| {
-        let mut vault =
-            json!({ "server": "https://vault.example", "path": "secret", "version": "v2" });
-        vault["auth"] = json!({ "tokenSecretRef": secret() });
-        vault
-            .as_object_mut()
-            .unwrap()
-            .extend(more.as_object().unwrap().clone());
-        json!({ "vault": vault })
-    };
-    let doppler = || {
-        let auth = json!({ "secretRef": { "dopplerToken": secret() } });
-        json!({ "doppler": { "auth": auth, "project": "backend", "config": "prd" } })
-    };
-    let infisical = json!({ "infisical": {
-        "auth": {},
-        "secretsScope": { "projectSlug": "web-shop", "environmentSlug": "prod", "secretsPath": "/db" },
-    } });
-    let pulumi = json!({ "pulumi": {
-        "organization": "crazy-adventures", "project": "website", "environment": "prod",
-        "accessToken": { "secretRef": secret() },
-    } });
-    let ibm = json!({ "ibm": {
-        "auth": { "secretRef": {} },
-        "serviceUrl": "https://e415e570-f073-423a-abdc-55de9b58f54e.us-south.secrets-manager.appdomain.cloud",
-    } });
-    let fake = || json!({ "fake": { "data": [] } });
-    vec![
-        case(
-            "aws-eventbridge",
-            "aws-eventbridge-label",
-            aws("SecretsManager", "us-west-2"),
-            "mySecret",
-        ),
-        case(
-            "aws-eventbridge",
-            "aws-eventbridge-parameter",
-            aws("ParameterStore", "us-east-1"),
-            "foo",
-        ),
-        Case {
-            settings: "topics: ['arn:aws:sns:us-west-2:012345678901:secrets']",
-            ..case(
-                "aws-sns",
-                "aws-sns-notification",
-                aws("SecretsManager", "us-west-2"),
-                "mySecret",
-            )
-        },
-        Case {
-            settings: "projects: { '123456789': my-project }",
-            ..case(
-                "gcp-pubsub",
-                "gcp-pubsub-wrapped",
-                json!({ "gcpsm": { "projectID": "my-project" } }),
-                "my-secret",
-            )
-        },
-        case(
-            "azure-event-grid",
-            "azure-event-grid-documented",
-            json!({ "azurekv": { "vaultUrl": "https://sample-kv.vault.azure.net" } }),
-            "newsecret",
-        ),
-        case(
-            "vault-audit",
-            "vault-audit-openbao",
-            vault(json!({})),
-            "prod/db",
-        ),
-        case(
-            "vault-events",
-            "vault-events",
-            vault(json!({ "namespace": "ns1" })),
-            "foo",
-        ),
-        case("doppler", "doppler-diff", doppler(), "API_KEY"),
-        case("doppler", "doppler", doppler(), "ANYTHING"),
-        Case {
-            settings: "projects: { 645f6b1c: web-shop }",
-            ..case("infisical", "infisical", infisical, "DB_PASSWORD")
-        },
-        Case {
-            headers: &[
-                ("pulumi-webhook-id", "ea01abd2"),
-                ("pulumi-webhook-kind", "environment_revision"),
-            ],
-            ..case("pulumi-esc", "pulumi-esc", pulumi, "aws.login")
-        },
-        case(
-            "ibm-secrets-manager",
-            "ibm-secrets-manager",
-            ibm,
-            "username_password/db-credentials",
-        ),
-        Case {
-            headers: &[
-                ("x-github-event", "repository_dispatch"),
-                ("x-github-delivery", "72d3162e"),
-            ],
-            settings: "mapping: { keys: /client_payload/key }",
-            ..case("github", "github-repository-dispatch", fake(), "prod/db")
-        },
-        Case {
-            headers: &[("x-gitlab-event", "Pipeline Hook")],
-            settings: "mapping: { keys: /object_attributes/variables/0/key }",
-            ..case("gitlab", "gitlab-pipeline", fake(), "prod/db")
-        },
-        Case {
-            headers: &[("webhook-id", "msg_1"), ("webhook-timestamp", "1786190400")],
-            settings: "mapping: { keys: /data/secret }",
-            ..case("standard-webhooks", "standard-webhooks", fake(), "prod/db")
-        },
-    ]
-}
 
 impl Case {
     /// Of the source, the store and the ExternalSecrets.

@@ -2,7 +2,7 @@
 
 mod post;
 
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
 
 use clap::ArgGroup;
 use eso_relay::{
@@ -24,11 +24,12 @@ use super::{Failure, Session, publish::publish};
 /// ingress: the sample that its sender documents, signed with the source's own secret.
 #[derive(clap::Args)]
 #[command(
-    group(ArgGroup::new("what").required(true).args(["keys", "prefix", "all", "data", "sample"])),
+    group(ArgGroup::new("what").required(true).args(["keys", "prefix", "scope", "all", "data", "sample"])),
     after_help = "\
 Examples:
   eso-relay send --provider akeyless --key /prod/db
   eso-relay send --key db --namespace 'team-*' --cluster east
+  eso-relay send --provider vault --scope mount=secret --scope namespace=team-a
   eso-relay send --all --store 'ClusterSecretStore/vault*'
   eso-relay send --to http://localhost:8080/v1/hooks/akeyless-prod --basic eso:./password --data event.json
   echo '{\"key\":\"db\"}' | eso-relay send --to https://relay.example/v1/hooks/ci --data - \\
@@ -42,6 +43,9 @@ pub(super) struct Args {
     /// Every secret below this path
     #[arg(long, value_name = "PATH")]
     prefix: Option<String>,
+    /// Everything in this place, such as project=backend or mount=secret; repeat it for more attributes
+    #[arg(long, value_name = "NAME=VALUE", value_parser = attribute)]
+    scope: Vec<(String, String)>,
     /// Everything that --store, --namespace and --cluster allow
     #[arg(long)]
     all: bool,
@@ -113,6 +117,7 @@ impl Args {
             (Some(path), _) => Keys::one(path.clone())
                 .map(|_| Match::Prefix(path))
                 .map_err(usage)?,
+            (None, _) if !self.scope.is_empty() => Match::Scope,
             (None, _) => Match::Exact(Keys::new(self.keys).map_err(usage)?),
         };
         let patterns = |names: Vec<String>| names.into_iter().map(Pattern::new).collect();
@@ -132,12 +137,21 @@ impl Args {
             operation: Operation::Unknown,
             matches,
             version: None,
-            scope: BTreeMap::new(),
+            scope: self.scope.into_iter().collect(),
             target: (target != Target::default()).then_some(target),
             settle: None,
             received_at: now,
             origin: Origin::default(),
         })
+    }
+}
+
+fn attribute(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() && !value.is_empty() => {
+            Ok((name.to_owned(), value.to_owned()))
+        }
+        _ => Err("write NAME=VALUE, such as project=backend".to_owned()),
     }
 }
 
@@ -172,6 +186,17 @@ impl fmt::Display for Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_place_is_attributes_with_their_values() {
+        assert_eq!(
+            attribute("path=/a=b"),
+            Ok(("path".to_owned(), "/a=b".to_owned()))
+        );
+        for wrong in ["project", "=backend", "project=", ""] {
+            assert!(attribute(wrong).is_err(), "{wrong} was taken");
+        }
+    }
 
     #[test]
     fn a_store_is_a_name_or_a_kind_and_a_name() {

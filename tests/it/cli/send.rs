@@ -46,6 +46,28 @@ async fn each_sending_is_an_event_of_its_own() {
 }
 
 #[tokio::test]
+async fn a_place_is_an_event_of_everything_in_it() {
+    let server = NatsServer::start().await;
+    eso_relay(&server, "init -o json").await.json();
+    let send = "send --provider vault --scope mount=secret --scope namespace=team-a -o json";
+    eso_relay(&server, send).await.json();
+    let [event] = &events_from(&server.jetstream().await, 1).await[..] else {
+        panic!()
+    };
+    assert_eq!(
+        (&event.matches, &event.provider),
+        (&Match::Scope, &slug("vault"))
+    );
+    let scope = serde_json::to_value(&event.scope).unwrap();
+    assert_eq!(
+        scope,
+        serde_json::json!({ "mount": "secret", "namespace": "team-a" })
+    );
+    let both = eso_relay(&server, "send --key a --scope mount=secret").await;
+    assert_eq!(both.code, 2, "{}", both.stderr);
+}
+
+#[tokio::test]
 async fn without_streams_the_message_names_init() {
     let server = NatsServer::start().await;
     let run = eso_relay(&server, "send --key a").await;

@@ -58,6 +58,7 @@ impl Decoder {
         let config = WebhookConfig {
             username: "eso".to_owned(),
             password: "hunter2".to_owned().into(),
+            settle: None,
         };
         Self {
             source: config.open(),

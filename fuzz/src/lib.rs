@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 
 pub use self::{decode::Decoder, input::Input, verify::Verifier};
 pub use futures::executor::block_on;
+#[cfg(fuzzing)]
 pub use libfuzzer_sys::fuzz_target;
 pub use serde_json;
 

@@ -43,10 +43,10 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 fn collect(folder: &Path, into: &mut BTreeSet<String>) {
     for entry in fs::read_dir(folder).expect("a folder of the sources") {
         let path = entry.expect("an entry").path();
-        let test = path.file_stem().is_some_and(|name| name == "tests");
-        if path.is_dir() && !test {
+        let of_tests = path.file_stem().is_some_and(|name| name == "tests");
+        if path.is_dir() && !of_tests {
             collect(&path, into);
-        } else if path.extension().is_some_and(|kind| kind == "rs") && !test {
+        } else if path.extension().is_some_and(|kind| kind == "rs") && !of_tests {
             let text = fs::read_to_string(&path).expect("a source file");
             let code = text.split("#[cfg(test)]\nmod tests {").next();
             into.extend(words(code.unwrap_or_default()).map(str::to_owned));

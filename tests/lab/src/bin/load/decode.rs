@@ -5,7 +5,7 @@ use std::{hint::black_box, time::Instant};
 use bytes::Bytes;
 use eso_relay::trace::TraceParent;
 use eso_relay_ingress::{
-    SourceConfig,
+    Outgoing, OutgoingConfig, SourceConfig,
     source::{Content, Delivery, Source},
     verify::{Request, Verified},
 };
@@ -24,7 +24,8 @@ const EVENTS: usize = 5000;
 pub(crate) async fn measure(scale: Scale) -> anyhow::Result<Vec<Measure>> {
     progress("decode: 5,000 events in turns with their JSON");
     let config = json!({ "name": "load", "format": "azure-event-grid", "auth": "none" });
-    let source = serde_json::from_value::<SourceConfig>(config)?.open()?;
+    let source = serde_json::from_value::<SourceConfig>(config)?;
+    let source = source.open(&Outgoing::new(&OutgoingConfig::default())?)?;
     let body = Bytes::from(serde_json::to_vec(
         &(0..EVENTS).map(event).collect::<Vec<_>>(),
     )?);
@@ -73,6 +74,7 @@ async fn verified(source: &Source, body: Bytes) -> anyhow::Result<Verified> {
     let request = Request {
         headers: &HeaderMap::new(),
         query: None,
+        certificate: None,
         now: Timestamp::UNIX_EPOCH,
     };
     Ok(source.scheme.admit(&request).await?.verify(body).await?)

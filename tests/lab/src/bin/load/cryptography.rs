@@ -140,9 +140,9 @@ async fn in_turns(
     mut ring: impl FnMut() -> anyhow::Result<()>,
 ) -> anyhow::Result<Measure> {
     progress(what);
-    let operations = scale.pick(1000_u32, 200);
+    let operations = scale.pick(200_u32, 100);
     let mut measured = Rounds::default();
-    for round in 0..=scale.pick(15, 5) {
+    for round in 0..=scale.pick(50, 15) {
         let started = Instant::now();
         for _ in 0..operations {
             ours().await?;

@@ -1,8 +1,13 @@
 //! Sources in turns with the bare handler: what one sender's scheme or format costs.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    hint::black_box,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
+use bytes::Bytes;
 use eso_relay::{stream::Stream, trace::TraceParent};
 use eso_relay_ingress::{
     Outgoing, OutgoingConfig, SourceConfig,
@@ -18,9 +23,13 @@ use super::{
     batch::purge,
     child::BareHandler,
     http::{Webhook, address, per_second},
+    progress,
     report::{Goal, Measure, Unit},
-    rounds::alternate,
+    rounds::{alternate, median},
 };
+
+/// Of a check and a decoding alone.
+const SAMPLES: usize = 2000;
 
 /// A configured source and the requests of its sender, one for each connection.
 pub(crate) struct Sender {
@@ -52,13 +61,17 @@ pub(crate) async fn beside_bare_handler(
     let time = scale.pick(Duration::from_millis(600), Duration::from_millis(100));
     let mut measures = Vec::with_capacity(senders.len());
     for sender in senders {
-        sender.is_heard().await.context(sender.what.clone())?;
+        let (check, decoding) = sender.alone().await.context(sender.what.clone())?;
+        progress(&format!(
+            "{}: alone and in process, the check takes {check:.1} µs, the decoding {decoding:.1} µs",
+            sender.what
+        ));
         let source = sender.source["name"].as_str().unwrap_or_default();
         let requests = sender.requests.iter();
         let webhooks: Arc<[Webhook]> = requests.map(|it| Webhook::new(source, it)).collect();
         let rounds = alternate(
             &sender.what,
-            scale.pick(3, 2),
+            scale.pick(3, 1),
             async || per_second(address, &webhooks, time).await,
             async || per_second(bare.address(), &webhooks, time).await,
         );
@@ -71,28 +84,42 @@ pub(crate) async fn beside_bare_handler(
 }
 
 impl Sender {
-    /// Whether its requests mean something: nothing would be published otherwise, and 202 answered.
-    async fn is_heard(&self) -> anyhow::Result<()> {
+    /// What its check and its decoding cost by themselves, in this process and in microseconds.
+    ///
+    /// # Errors
+    /// Its requests mean nothing: they would be answered 202, and nothing published.
+    async fn alone(&self) -> anyhow::Result<(f64, f64)> {
         let config: SourceConfig = serde_json::from_value(self.source.clone())?;
         let source = config.open(&Outgoing::new(&OutgoingConfig::default())?)?;
         let unsigned = self.requests.first().context("a request")?;
+        let (headers, now) = (&unsigned.headers, now());
         let request = Request {
-            headers: &unsigned.headers,
+            headers,
             query: unsigned.query.as_deref(),
             certificate: None,
-            now: now(),
+            now,
         };
-        let admitted = source.scheme.admit(&request).await?;
-        let body = admitted.verify(unsigned.body.clone().into()).await?;
-        let delivery = Delivery {
-            headers: &unsigned.headers,
-            received_at: now(),
-            traceparent: TraceParent::random(),
-        };
-        let content = source.decode(&body, &delivery)?;
-        let heard = matches!(&content, Content::Events { events, .. } if !events.is_empty());
-        anyhow::ensure!(heard, "its sample means nothing");
-        Ok(())
+        let body = Bytes::from(unsigned.body.clone());
+        let (mut checks, mut decodings) = (Vec::new(), Vec::new());
+        for _ in 0..SAMPLES {
+            let started = Instant::now();
+            let admitted = source.scheme.admit(black_box(&request)).await?;
+            let body = admitted.verify(body.clone()).await?;
+            let checked = started.elapsed();
+            let traceparent = TraceParent::random();
+            let delivery = Delivery {
+                headers,
+                received_at: now,
+                traceparent,
+            };
+            let content = black_box(source.decode(&body, &delivery)?);
+            let both = started.elapsed();
+            let heard = matches!(&content, Content::Events { events, .. } if !events.is_empty());
+            anyhow::ensure!(heard, "its sample means nothing");
+            checks.push(checked.as_secs_f64() * 1e6);
+            decodings.push((both - checked).as_secs_f64() * 1e6);
+        }
+        Ok((median(&checks), median(&decodings)))
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 
 use futures::{
     FutureExt as _,
-    future::{BoxFuture, Shared},
+    future::{BoxFuture, Shared, ready},
 };
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -59,6 +59,16 @@ impl Certificates {
             outgoing,
             known: Mutex::default(),
         }
+    }
+
+    /// As if it had been fetched now.
+    pub(super) fn know(&self, url: &Https, certificate: Certificate) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let begun = Begun {
+            fetch: ready(Some(Arc::new(certificate))).boxed().shared(),
+            at: Instant::now(),
+        };
+        known.fetches.insert(url.to_string(), begun);
     }
 
     pub(super) async fn get(

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use self::{certificate::Certificate, certificates::Certificates, envelope::Envelope};
 use super::{Refused, Request, Unauthorized, single};
-use crate::outgoing::Outgoing;
+use crate::outgoing::{Https, Outgoing};
 
 /// How far SNS's clock may be ahead of ours.
 const AHEAD: Duration = Duration::from_secs(5 * 60);
@@ -56,6 +56,14 @@ impl SnsConfig {
             max_age: self.max_age,
             certificates: Certificates::new(outgoing.clone()),
         }
+    }
+
+    /// The same, with the certificate (PEM) at `url` known already, as after a first message of it:
+    /// for who measures. `None` if it is no certificate.
+    pub fn open_knowing(&self, outgoing: &Outgoing, url: &Https, pem: &[u8]) -> Option<Sns> {
+        let sns = self.open(outgoing);
+        sns.certificates.know(url, Certificate::parse(pem)?);
+        Some(sns)
     }
 }
 

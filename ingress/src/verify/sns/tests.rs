@@ -299,6 +299,20 @@ async fn a_certificate_counts_while_it_is_valid() {
     assert_eq!(tested.server.requests(), 2);
 }
 
+#[tokio::test]
+async fn a_certificate_that_is_known_is_not_fetched() {
+    let server = StandIn::start(&[HOST], |_| Answer::with_status("404 Not Found", "")).await;
+    let url = format!("https://{HOST}/SimpleNotificationService-test.pem");
+    let url = Https::parse(&url).unwrap();
+    let open =
+        |pem: &str| SnsConfig::default().open_knowing(&server.outgoing(), &url, pem.as_bytes());
+    let scheme = Scheme::Sns(open(&lasting_certificate()).unwrap());
+    assert!(open("no certificate").is_none());
+    let tested = Tested { scheme, server };
+    assert_eq!(tested.check(&signed(notification(SENT))).await, Ok(()));
+    assert_eq!(tested.server.requests(), 0);
+}
+
 #[test]
 fn the_configuration_may_be_empty() {
     let config: SnsConfig = serde_json::from_value(json!({})).unwrap();

@@ -42,7 +42,7 @@ pub(crate) async fn measure(scale: Scale) -> anyhow::Result<Vec<Measure>> {
     let address = address(&ingress.url())?;
     let webhooks: Arc<[Webhook]> = (0..CONNECTIONS)
         .map(|connection| large_webhook("batch", connection * EVENTS..(connection + 1) * EVENTS))
-        .collect();
+        .collect::<anyhow::Result<_>>()?;
     let message = encode_batch([&event("raw", 0)?]);
     let time = scale.pick(Duration::from_secs(4), Duration::from_millis(1500));
     let rounds = alternate(
@@ -98,7 +98,7 @@ async fn publish_for(jetstream: &Context, message: &Bytes, time: Duration) -> an
 }
 
 /// So that neither stream grows to its limit.
-async fn purge(jetstream: &Context, stream: &str) -> anyhow::Result<()> {
+pub(crate) async fn purge(jetstream: &Context, stream: &str) -> anyhow::Result<()> {
     jetstream.get_stream(stream).await?.purge().await?;
     Ok(())
 }

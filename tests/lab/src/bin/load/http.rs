@@ -2,7 +2,6 @@
 //! A client library would take a good part of the machine for itself and so hide what a server costs.
 
 use std::{
-    fmt::Write as _,
     net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -10,7 +9,9 @@ use std::{
 
 use anyhow::{Context as _, bail, ensure};
 use bytes::Bytes;
+use eso_relay_ingress::verify::Unsigned;
 use eso_relay_lab::installation::sign;
+use http::{HeaderValue, header::CONTENT_TYPE};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -24,22 +25,40 @@ use super::rounds::rate;
 pub(crate) struct Webhook(Bytes);
 
 impl Webhook {
-    /// A signed body for the source `generic`.
-    pub(crate) fn signed(body: &str) -> Self {
-        let mut request = String::new();
-        write!(
-            request,
-            "POST /v1/hooks/generic HTTP/1.1\r\n\
-             host: localhost\r\n\
-             content-type: application/json\r\n\
-             x-signature: {}\r\n\
-             content-length: {}\r\n\r\n{body}",
-            sign(body.as_bytes()),
-            body.len(),
+    /// To the source of this name. A query is none of the requests here.
+    pub(crate) fn new(source: &str, request: &Unsigned) -> Self {
+        let Unsigned { headers, body, .. } = request;
+        let mut bytes = format!(
+            "POST /v1/hooks/{source} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n",
+            body.len()
         )
-        // OK because writing to a String cannot fail.
-        .expect("text");
-        Self(request.into())
+        .into_bytes();
+        for (name, value) in headers {
+            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+                bytes.extend_from_slice(part);
+            }
+        }
+        bytes.extend_from_slice(b"\r\n");
+        bytes.extend_from_slice(body);
+        Self(bytes.into())
+    }
+
+    /// A signed body for the source `generic`.
+    pub(crate) fn signed(body: String) -> anyhow::Result<Self> {
+        let signature = sign(body.as_bytes()).try_into()?;
+        let mut request = request(body);
+        request.headers.insert("x-signature", signature);
+        Ok(Self::new("generic", &request))
+    }
+}
+
+/// With the type of content that nearly every sender gives it.
+pub(crate) fn request(body: impl Into<Vec<u8>>) -> Unsigned {
+    let json = HeaderValue::from_static("application/json");
+    Unsigned {
+        headers: [(CONTENT_TYPE, json)].into_iter().collect(),
+        query: None,
+        body: body.into(),
     }
 }
 

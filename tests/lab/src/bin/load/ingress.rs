@@ -14,7 +14,7 @@ use super::{
     rounds::alternate,
 };
 
-const CONNECTIONS: usize = 256;
+pub(crate) const CONNECTIONS: usize = 256;
 
 pub(crate) async fn measure(scale: Scale) -> anyhow::Result<Vec<Measure>> {
     let hub = Hub::start().await?;
@@ -22,7 +22,7 @@ pub(crate) async fn measure(scale: Scale) -> anyhow::Result<Vec<Measure>> {
     let mut ingress = hub.ingress().start().await?;
     ingress.wait_ready(READY).await?;
     let bare = BareHandler::start().await?;
-    let (address, webhooks) = (address(&ingress.url())?, webhooks());
+    let (address, webhooks) = (address(&ingress.url())?, webhooks()?);
     let time = scale.pick(Duration::from_secs(4), Duration::from_millis(1500));
     let rounds = alternate(
         "ingress",
@@ -39,7 +39,7 @@ pub(crate) async fn measure(scale: Scale) -> anyhow::Result<Vec<Measure>> {
 }
 
 /// One for each connection.
-pub(crate) fn webhooks() -> Arc<[Webhook]> {
+pub(crate) fn webhooks() -> anyhow::Result<Arc<[Webhook]>> {
     (0..CONNECTIONS)
         .map(|number| webhook("load", number))
         .collect()

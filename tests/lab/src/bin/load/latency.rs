@@ -88,7 +88,7 @@ async fn one_webhook(
 ) -> anyhow::Result<f64> {
     let name = name(number);
     let before = api.requests().patches(NAMESPACE, &name).len();
-    let webhook = webhook(&format!("latency-{round}"), number);
+    let webhook = webhook(&format!("latency-{round}"), number)?;
     let sent = Instant::now();
     webhooks.send(&webhook).await?;
     let patch = wait::until("the patch", READY, || {

@@ -4,15 +4,20 @@ mod backlog;
 mod batch;
 mod burst;
 mod child;
+mod cryptography;
 mod decode;
 mod events;
+mod formats;
 mod http;
 mod ingress;
+mod keys;
 mod latency;
 mod matching;
 mod memory;
 mod report;
 mod rounds;
+mod schemes;
+mod senders;
 
 use clap::{Parser, ValueEnum};
 use serde::Serialize;
@@ -46,10 +51,16 @@ struct Arguments {
 enum Line {
     /// Requests per second beside a bare axum handler.
     Ingress,
+    /// The same for each scheme that a sender can be stood in for.
+    Schemes,
+    /// The same for the sample of each format.
+    Formats,
     /// Events per second in large requests beside a raw publisher.
     Batch,
     /// The largest request of Event Grid beside the mere parse of its JSON.
     Decode,
+    /// What a signature by a private key costs beside the bare operation.
+    Cryptography,
     /// From the webhook to the patch beside its parts, measured alone.
     Latency,
     /// Draining a backlog beside a raw pull and ack.
@@ -107,8 +118,11 @@ async fn main() -> anyhow::Result<()> {
         if arguments.only.is_empty() || arguments.only.contains(line) {
             let measures = match line {
                 Line::Ingress => ingress::measure(scale).await,
+                Line::Schemes => schemes::measure(scale).await,
+                Line::Formats => formats::measure(scale).await,
                 Line::Batch => batch::measure(scale).await,
                 Line::Decode => decode::measure(scale).await,
+                Line::Cryptography => cryptography::measure(scale).await,
                 Line::Latency => latency::measure(scale).await,
                 Line::Backlog => backlog::measure(scale).await,
                 Line::Burst => burst::measure(scale, arguments.kubernetes).await,

@@ -55,7 +55,7 @@ async fn ingress_at_full_load(hub: &Hub, scale: Scale) -> anyhow::Result<f64> {
     let mut daemon = hub.ingress().start().await?;
     daemon.wait_ready(READY).await?;
     let time = scale.pick(Duration::from_secs(15), Duration::from_secs(2));
-    per_second(address(&daemon.url())?, &ingress::webhooks(), time).await?;
+    per_second(address(&daemon.url())?, &ingress::webhooks()?, time).await?;
     peak(&daemon)
 }
 
@@ -71,7 +71,7 @@ async fn consumer_at_work(hub: &Hub) -> anyhow::Result<f64> {
     let mut ingress = hub.ingress().start().await?;
     consumer.wait_ready(READY).await?;
     ingress.wait_ready(READY).await?;
-    let webhooks = burst::webhooks("memory", OBJECTS);
+    let webhooks = burst::webhooks("memory", OBJECTS)?;
     send_all(address(&ingress.url())?, &webhooks, 8).await?;
     let patched = || {
         let patches = api.requests();

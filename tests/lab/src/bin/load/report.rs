@@ -1,6 +1,9 @@
 //! What was measured, as a table for people or as JSON.
 
-use std::{fmt, io::Write as _};
+use std::{
+    fmt::{self, Write as _},
+    io::Write as _,
+};
 
 use serde::Serialize;
 
@@ -19,10 +22,11 @@ struct Entry {
     line: Line,
     #[serde(flatten)]
     measure: Measure,
-    met: bool,
+    /// None without a goal.
+    met: Option<bool>,
 }
 
-/// One row: a figure and what it should be. The figure is a ratio where there is a floor.
+/// One row: a figure and what it should be, where that is said. The figure is a ratio where there is a floor.
 #[derive(Serialize)]
 pub(crate) struct Measure {
     what: String,
@@ -30,7 +34,7 @@ pub(crate) struct Measure {
     ours: f64,
     floor: Option<f64>,
     figure: f64,
-    goal: Goal,
+    goal: Option<Goal>,
     /// The figure of each round.
     rounds: Vec<f64>,
 }
@@ -54,7 +58,12 @@ pub(crate) enum Unit {
 
 impl Measure {
     /// The medians of all rounds, and of the ratios within each round.
-    pub(crate) fn ratio(what: impl Into<String>, unit: Unit, rounds: &Rounds, goal: Goal) -> Self {
+    pub(crate) fn ratio(
+        what: impl Into<String>,
+        unit: Unit,
+        rounds: &Rounds,
+        goal: impl Into<Option<Goal>>,
+    ) -> Self {
         let ratios = rounds.ratios();
         Self {
             what: what.into(),
@@ -62,7 +71,7 @@ impl Measure {
             ours: median(&rounds.ours),
             floor: Some(median(&rounds.floor)),
             figure: median(&ratios),
-            goal,
+            goal: goal.into(),
             rounds: ratios,
         }
     }
@@ -75,16 +84,16 @@ impl Measure {
             ours: value,
             floor: None,
             figure: value,
-            goal,
+            goal: Some(goal),
             rounds: vec![value],
         }
     }
 
-    fn met(&self) -> bool {
-        match self.goal {
+    fn met(&self) -> Option<bool> {
+        self.goal.map(|goal| match goal {
             Goal::AtLeast(goal) => self.figure >= goal,
             Goal::AtMost(goal) => self.figure <= goal,
-        }
+        })
     }
 
     fn cells(&self) -> [String; 6] {
@@ -92,16 +101,20 @@ impl Measure {
         let floor = self.floor.map(|floor| self.unit.show(floor));
         let lowest = self.rounds.iter().copied().fold(f64::INFINITY, f64::min);
         let highest = self.rounds.iter().copied().fold(0.0, f64::max);
+        let goal = |value: &dyn Fn(f64) -> String| {
+            let goal = self.goal.map(|goal| goal.show(value));
+            goal.unwrap_or_default()
+        };
         let (figure, spread, goal) = match self.floor {
             Some(_) => (
                 shown(self.figure),
                 format!("{}–{}", shown(lowest), shown(highest)),
-                self.goal.show(shown),
+                goal(&shown),
             ),
             None => (
                 String::new(),
                 String::new(),
-                self.goal.show(|goal| self.unit.show(goal)),
+                goal(&|value| self.unit.show(value)),
             ),
         };
         [
@@ -162,7 +175,11 @@ impl fmt::Display for Report {
         let mut rows = vec![head.map(str::to_owned)];
         for entry in &self.measures {
             let [what, ours, floor, figure, spread, goal] = entry.measure.cells();
-            let verdict = if entry.met { "met" } else { "missed" };
+            let verdict = match entry.met {
+                Some(true) => "met",
+                Some(false) => "missed",
+                None => "",
+            };
             rows.push([what, ours, floor, figure, spread, goal, verdict.to_owned()]);
         }
         let width = |column: usize| {
@@ -171,11 +188,11 @@ impl fmt::Display for Report {
         };
         let widths: [usize; 7] = std::array::from_fn(width);
         for row in &rows {
-            write!(f, "{:<width$}", row[0], width = widths[0])?;
+            let mut line = format!("{:<width$}", row[0], width = widths[0]);
             for column in 1..6 {
-                write!(f, "  {:>width$}", row[column], width = widths[column])?;
+                write!(line, "  {:>width$}", row[column], width = widths[column])?;
             }
-            writeln!(f, "  {}", row[6])?;
+            writeln!(f, "{}", format!("{line}  {}", row[6]).trim_end())?;
         }
         Ok(())
     }
@@ -196,6 +213,7 @@ mod tests {
             vec![
                 Measure::ratio("requests", Unit::PerSecond, &rounds, Goal::AtLeast(0.8)),
                 Measure::value("memory", Unit::Mebibytes, 12.5, Goal::AtMost(30.0)),
+                Measure::ratio("reported", Unit::PerSecond, &rounds, None),
             ],
         );
         report
@@ -205,9 +223,10 @@ mod tests {
     fn a_row_shows_ours_the_floor_the_ratio_its_spread_and_whether_the_goal_is_met() {
         assert_eq!(
             report().to_string(),
-            "              ours  floor  ratio  of rounds        goal  \n\
+            "              ours  floor  ratio  of rounds        goal\n\
              requests      70/s  100/s   0.70  0.60–0.90      ≥ 0.80  missed\n\
-             memory    12.5 MiB                           ≤ 30.0 MiB  met\n"
+             memory    12.5 MiB                           ≤ 30.0 MiB  met\n\
+             reported      70/s  100/s   0.70  0.60–0.90\n"
         );
     }
 
@@ -224,5 +243,7 @@ mod tests {
         );
         assert_eq!(json["measures"][1]["floor"], serde_json::Value::Null);
         assert_eq!(json["measures"][1]["met"], true);
+        assert_eq!(json["measures"][2]["goal"], serde_json::Value::Null);
+        assert_eq!(json["measures"][2]["met"], serde_json::Value::Null);
     }
 }

@@ -18,6 +18,7 @@ pub mod outcome;
 pub mod provider;
 pub mod refresh;
 pub mod target;
+pub mod unrefreshable;
 pub mod worker;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
@@ -44,6 +45,8 @@ use crate::{
 /// the newest event: ESO refreshes when the hash over an object's annotations changes (ESO
 /// `externalsecret_controller.go`, `shouldRefresh`).
 pub const REFRESH_ANNOTATION: &str = "eso-relay.dev/refresh";
+/// The annotation that, when `true`, keeps an ExternalSecret from being refreshed by us.
+pub const IGNORE_ANNOTATION: &str = "eso-relay.dev/ignore";
 
 /// Bounds each request to JetStream and each wait for a PubAck.
 const JETSTREAM_TIMEOUT: Duration = Duration::from_secs(5);

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::{Received, decode};
 use crate::{
     engine::{Delivery, Refresh},
-    index::Index,
+    index::{Index, Matched, Skipped},
     metrics::Found,
 };
 
@@ -15,6 +15,8 @@ use crate::{
 pub struct Resolved {
     pub delivery: Delivery,
     pub events: Vec<Seen>,
+    /// What the events mean and a refresh would not reach.
+    pub skipped: Vec<Skipped>,
 }
 
 /// One event of a message.
@@ -27,30 +29,32 @@ pub struct Seen {
     pub trace_id: Option<String>,
     pub received_at: Timestamp,
     pub found: Found,
-    /// How many targets it matches.
+    /// How many objects it matches that can be refreshed, and that cannot.
     pub targets: usize,
+    pub skipped: usize,
 }
 
 /// Decodes and matches one message.
 pub fn resolve(message: &Received, objects: &Index, cluster: &Slug) -> Resolved {
     let decoded = decode(message);
     let mut events = Vec::with_capacity(decoded.events.len());
-    let mut refreshes = Vec::new();
+    let (mut refreshes, mut left) = (Vec::new(), Vec::new());
     for (index, event) in &decoded.events {
         let reaches = event.reaches_cluster(cluster);
-        let targets = if reaches {
+        let matched = if reaches {
             objects.matching(event)
         } else {
-            Vec::new()
+            Matched::default()
         };
-        let value = event.fingerprint();
-        events.push(Seen::new(*index, event, reaches, targets.len()));
-        refreshes.extend(targets.into_iter().map(|target| Refresh {
+        let seen = Seen::new(*index, event, reaches, &matched);
+        refreshes.extend(matched.targets.into_iter().map(|target| Refresh {
             carries: objects.carried(&target),
             target,
-            value,
+            value: seen.value,
             index: *index,
         }));
+        left.extend(matched.skipped);
+        events.push(seen);
     }
     Resolved {
         delivery: Delivery {
@@ -61,23 +65,27 @@ pub fn resolve(message: &Received, objects: &Index, cluster: &Slug) -> Resolved 
             rejected: decoded.rejected,
         },
         events,
+        skipped: left,
     }
 }
 
 impl Seen {
-    fn new(index: usize, event: &Event, reaches: bool, targets: usize) -> Self {
+    fn new(index: usize, event: &Event, reaches: bool, matched: &Matched) -> Self {
+        let (targets, skipped) = (matched.targets.len(), matched.skipped.len());
         Self {
             index,
             value: event.fingerprint(),
             source: event.source.clone(),
             trace_id: event.traceparent.map(|trace| trace.trace_id()),
             received_at: event.received_at,
-            found: match targets {
+            found: match (targets, skipped) {
                 _ if !reaches => Found::elsewhere,
-                0 => Found::unmatched,
+                (0, 0) => Found::unmatched,
+                (0, _) => Found::skipped,
                 _ => Found::matched,
             },
             targets,
+            skipped,
         }
     }
 }

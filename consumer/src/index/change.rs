@@ -2,7 +2,7 @@
 
 use eso_relay::event::{Fingerprint, StoreKind};
 
-use crate::{provider::Backend, target::Target};
+use crate::{provider::Backend, target::Target, unrefreshable::Unrefreshable};
 
 /// What the watch says.
 #[derive(Debug, Clone)]
@@ -27,6 +27,7 @@ pub enum Observation {
         target: Target,
         value: Option<Fingerprint>,
     },
+    /// It is not there, or cannot be refreshed, and so needs nothing.
     Gone(Target),
 }
 
@@ -36,6 +37,8 @@ pub struct ExternalSecret {
     pub target: Target,
     /// The refresh annotation.
     pub value: Option<Fingerprint>,
+    /// What of the object itself keeps it from being refreshed.
+    pub unrefreshable: Option<Unrefreshable>,
     pub references: Vec<Reference>,
     /// What of it could not be read. The rest of it counts all the same.
     pub problems: Vec<String>,

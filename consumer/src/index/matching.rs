@@ -10,12 +10,28 @@ use super::{
 use crate::{
     provider::{Provider, Reading, Rules, Sought},
     target::Target,
+    unrefreshable::Unrefreshable,
 };
 
+/// Whom an event means, each once.
+#[derive(Debug, Default)]
+pub struct Matched {
+    /// Who is to be refreshed.
+    pub targets: Vec<Target>,
+    /// Who would not be, whatever is done to it.
+    pub skipped: Vec<Skipped>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    pub target: Target,
+    pub reason: Unrefreshable,
+}
+
 impl Index {
-    /// Everyone whom the event means, each once. What an exact event costs depends on how many
+    /// Everyone whom the event means. What an exact event costs depends on how many
     /// that are and on the distinct `find` patterns, not on how many objects there are.
-    pub fn matching(&self, event: &Event) -> Vec<Target> {
+    pub fn matching(&self, event: &Event) -> Matched {
         let mut found = Found {
             index: self,
             event,
@@ -39,7 +55,7 @@ impl Index {
                 Match::All => found.add_references(family, |_, _| true),
             }
         }
-        found.into_targets()
+        found.into_matched()
     }
 }
 
@@ -134,13 +150,19 @@ impl Found<'_> {
         }
     }
 
-    fn into_targets(mut self) -> Vec<Target> {
+    fn into_matched(mut self) -> Matched {
         self.objects.sort_unstable();
         self.objects.dedup();
-        self.objects
-            .iter()
-            .filter_map(|id| Some(self.index.objects.get(*id)?.target.clone()))
-            .collect()
+        let mut matched = Matched::default();
+        let objects = self.objects.iter();
+        for object in objects.filter_map(|id| self.index.objects.get(*id)) {
+            let target = object.target.clone();
+            match object.unrefreshable {
+                None => matched.targets.push(target),
+                Some(reason) => matched.skipped.push(Skipped { target, reason }),
+            }
+        }
+        matched
     }
 }
 

@@ -14,9 +14,12 @@ use std::collections::HashMap;
 use eso_relay::event::Fingerprint;
 use tracing::warn;
 
-pub use self::change::{
-    Change, ExternalSecret, FindSpec, Form, ListKind, Listing, Observation, Reference, Store,
-    StoreRef,
+pub use self::{
+    change::{
+        Change, ExternalSecret, FindSpec, Form, ListKind, Listing, Observation, Reference, Store,
+        StoreRef,
+    },
+    matching::{Matched, Skipped},
 };
 use self::{
     find::Finds,
@@ -24,7 +27,7 @@ use self::{
     slab::Slab,
     stores::Stores,
 };
-use crate::target::Target;
+use crate::{target::Target, unrefreshable::Unrefreshable};
 
 /// Every ExternalSecret by the keys that it reads.
 #[derive(Debug)]
@@ -48,6 +51,7 @@ pub struct Index {
 struct Object {
     target: Target,
     value: Option<Fingerprint>,
+    unrefreshable: Option<Unrefreshable>,
     seen: u64,
     /// Keys are kept once, in full: a store that changes reads them anew.
     references: Box<[Entry]>,
@@ -147,6 +151,7 @@ impl Index {
         let ExternalSecret {
             target,
             value,
+            unrefreshable,
             references,
             problems,
         } = object;
@@ -160,15 +165,20 @@ impl Index {
         }
         if let Some(object) = self.objects.get_mut(id) {
             object.value = value;
+            object.unrefreshable = unrefreshable;
             object.seen = self.generation;
         }
-        Observation::Carries { target, value }
+        match unrefreshable {
+            None => Observation::Carries { target, value },
+            Some(_) => Observation::Gone(target),
+        }
     }
 
     fn insert(&mut self, target: &Target) -> u32 {
         let id = self.objects.insert(Object {
             target: target.clone(),
             value: None,
+            unrefreshable: None,
             seen: self.generation,
             references: Box::default(),
         });

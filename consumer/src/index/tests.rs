@@ -44,6 +44,7 @@ fn secret(target: &str, references: Vec<Reference>) -> ExternalSecret {
     ExternalSecret {
         target: Target::new(namespace, name),
         value: None,
+        unrefreshable: None,
         references,
         problems: Vec::new(),
     }
@@ -97,6 +98,7 @@ fn exact(provider: &str, key: &str) -> Event {
 fn matching(index: &Index, event: &Event) -> Vec<String> {
     let mut names: Vec<_> = index
         .matching(event)
+        .targets
         .iter()
         .map(Target::to_string)
         .collect();
@@ -125,7 +127,7 @@ fn keys_match_as_in_the_first_release() {
             if let Some(provider) = provider {
                 index.apply(provided(&any, provider));
             }
-            let found = index.matching(&exact("generic", event)).len();
+            let found = index.matching(&exact("generic", event)).targets.len();
             assert_eq!(found == 1, matches, "{reference} {event} {provider:?}");
         }
     }
@@ -244,10 +246,10 @@ fn a_find_matches_by_path_and_name_together() {
         index.apply(applied("n/v", vec![find(&v, path, regexp)]));
         let case = format!("{path:?} {regexp:?} {name}");
         for provider in ["akeyless", "conjur"] {
-            let found = index.matching(&exact(provider, name)).len();
+            let found = index.matching(&exact(provider, name)).targets.len();
             assert_eq!(found == 1, matches, "{provider} {case}");
         }
-        let found = index.matching(&exact("generic", name)).len();
+        let found = index.matching(&exact("generic", name)).targets.len();
         assert_eq!(found == 2, matches, "{case}");
     }
 }
@@ -269,7 +271,7 @@ fn a_prefix_means_what_lies_below_it() {
         let index = index([applied("n/x", vec![reference.clone()])]);
         let event = event("generic", Match::Prefix(prefix.to_owned()));
         assert_eq!(
-            index.matching(&event).len() == 1,
+            index.matching(&event).targets.len() == 1,
             matches,
             "{reference:?} {prefix}"
         );
@@ -347,6 +349,31 @@ fn the_annotation_is_known_as_the_watch_last_said() {
     assert!(!index.is_synced());
     index.apply(Change::Synced);
     assert!(index.is_synced());
+}
+
+#[test]
+fn what_cannot_be_refreshed_is_found_and_given_apart() {
+    let mut index = index([applied("n/x", vec![key(&store("n", "s"), "k")])]);
+    let mut once = secret("n/once", vec![key(&store("n", "s"), "k")]);
+    once.unrefreshable = Some(Unrefreshable::CreatedOnce);
+    let target = once.target.clone();
+    // The engine has nothing to do for it, and need not wait for what it had.
+    let gone = vec![Observation::Gone(target.clone())];
+    assert_eq!(index.apply(Change::Applied(once.clone())), gone);
+    let event = exact("generic", "k");
+    let matched = index.matching(&event);
+    let reason = Unrefreshable::CreatedOnce;
+    assert_eq!(matched.skipped, [Skipped { target, reason }]);
+    assert_eq!(matched.targets, [Target::new("n", "x")]);
+    once.unrefreshable = None;
+    index.apply(Change::Applied(once));
+    assert!(index.matching(&event).skipped.is_empty());
+    assert_eq!(matching(&index, &event), ["n/once", "n/x"]);
+}
+
+#[test]
+fn a_verdict_takes_no_room_in_an_object() {
+    assert_eq!(size_of::<super::Object>(), 48);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod discover;
 mod object;
+mod policy;
 mod read;
 mod watch;
 

@@ -9,7 +9,7 @@ use kube::{
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::REFRESH_ANNOTATION;
+use crate::{IGNORE_ANNOTATION, REFRESH_ANNOTATION};
 
 /// Any of the kinds that we watch. Deserializing it fails for nothing that has `metadata`: an
 /// object that cannot be understood must not fail the page or the watch that it comes in.
@@ -20,8 +20,11 @@ pub(crate) struct Object {
     metadata: ObjectMeta,
     /// The refresh annotation.
     pub(super) refresh: Option<String>,
+    /// The owner has opted out.
+    pub(super) ignore: bool,
     pub(super) deleting: bool,
     pub(super) spec: Value,
+    pub(super) status: Value,
 }
 
 impl Resource for Object {
@@ -65,6 +68,8 @@ impl<'de> Deserialize<'de> for Object {
             metadata: Metadata,
             #[serde(default)]
             spec: Value,
+            #[serde(default)]
+            status: Value,
         }
 
         #[derive(Deserialize, Default)]
@@ -77,12 +82,18 @@ impl<'de> Deserialize<'de> for Object {
             annotations: Value,
         }
 
-        let Raw { metadata, spec } = Raw::deserialize(deserializer)?;
+        let Raw {
+            metadata,
+            spec,
+            status,
+        } = Raw::deserialize(deserializer)?;
         let refresh = &metadata.annotations[REFRESH_ANNOTATION];
         Ok(Self {
             refresh: refresh.as_str().map(str::to_owned),
+            ignore: metadata.annotations[IGNORE_ANNOTATION].as_str() == Some("true"),
             deleting: !metadata.deletion_timestamp.is_null(),
             spec,
+            status,
             metadata: ObjectMeta {
                 name: text(metadata.name),
                 namespace: text(metadata.namespace),

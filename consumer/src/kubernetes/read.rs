@@ -5,7 +5,7 @@ use kube::Resource as _;
 use serde_json::Value;
 use tracing::warn;
 
-use super::object::Object;
+use super::{object::Object, policy};
 use crate::{
     index::{Change, ExternalSecret, FindSpec, Form, ListKind, Reference, Store, StoreRef},
     provider::Backend,
@@ -15,7 +15,6 @@ use crate::{
 /// An object that is there. `None` if it has no name, which no API server serves.
 pub(super) fn applied(kind: ListKind, object: &Object) -> Option<Change> {
     match kind {
-        ListKind::ExternalSecrets if object.deleting => target(object).map(Change::Deleted),
         ListKind::ExternalSecrets => external_secret(object).map(Change::Applied),
         ListKind::SecretStores | ListKind::ClusterSecretStores => {
             Some(Change::StoreApplied(Store {
@@ -82,6 +81,7 @@ fn external_secret(object: &Object) -> Option<ExternalSecret> {
             .refresh
             .as_deref()
             .and_then(|value| value.parse().ok()),
+        unrefreshable: policy::unrefreshable(object),
         target,
         references,
         problems,

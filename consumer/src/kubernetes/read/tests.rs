@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::unrefreshable::Unrefreshable;
 
 fn object(json: Value) -> Object {
     serde_json::from_value(json).unwrap()
@@ -109,12 +110,12 @@ fn no_shape_of_a_spec_is_an_error() {
 }
 
 #[test]
-fn an_object_in_deletion_is_gone() {
+fn an_object_in_deletion_is_known_as_such() {
     let object = object(json!({
         "metadata": { "namespace": "team", "name": "db", "deletionTimestamp": "2026-01-01T00:00:00Z" },
     }));
-    let change = applied(ListKind::ExternalSecrets, &object);
-    assert!(matches!(change, Some(Change::Deleted(target)) if target == Target::new("team", "db")));
+    let read = external_secret(&object).unwrap();
+    assert_eq!(read.unrefreshable, Some(Unrefreshable::Deleting));
 }
 
 #[test]

@@ -49,6 +49,8 @@ pub struct ExternalSecret {
 pub struct Reference {
     pub store: StoreRef,
     pub form: Form,
+    /// `remoteRef.version`, if it asks for one. What it means is up to the provider.
+    pub version: Option<String>,
 }
 
 /// How a reference names secrets.

@@ -1,9 +1,9 @@
 //! The four ways in which an event means references, each within what its source may reach.
 
-use eso_relay::event::{Event, Match};
+use eso_relay::event::{Event, Kind, Match, Operation};
 
 use super::{
-    Entry, Index,
+    Entry, Index, Object,
     lookup::{ANY, Family, Form, Posting, View},
     stores::StoreEntry,
 };
@@ -36,6 +36,7 @@ impl Index {
             index: self,
             event,
             objects: Vec::new(),
+            pinned: Vec::new(),
         };
         for (family, sought) in &readings(event) {
             match &event.matches {
@@ -91,12 +92,14 @@ struct Found<'a> {
     index: &'a Index,
     event: &'a Event,
     objects: Vec<u32>,
+    /// Those that are meant by a reference whose version stays as it is.
+    pinned: Vec<u32>,
 }
 
 impl Found<'_> {
     /// Tenancy is checked here, for each reference and not for the object as a whole.
-    fn add(&mut self, posting: Posting) {
-        let allowed = match &self.event.target {
+    fn allows(&self, posting: Posting) -> bool {
+        match &self.event.target {
             None => true,
             Some(reach) => {
                 let store = self.index.stores.get(posting.store);
@@ -105,8 +108,11 @@ impl Found<'_> {
                     && object
                         .is_some_and(|object| reach.allows_namespace(object.target.namespace()))
             }
-        };
-        if allowed {
+        }
+    }
+
+    fn add(&mut self, posting: Posting) {
+        if self.allows(posting) {
             self.objects.push(posting.object);
         }
     }
@@ -114,7 +120,8 @@ impl Found<'_> {
     /// Takes a candidate if one of its keys is meant indeed.
     fn verify(&mut self, posting: Posting, family: &Family, sought: &Sought<'_>) {
         let store = self.index.stores.get(posting.store);
-        let Some(view) = store.and_then(|store| view(family, store)) else {
+        let Some((store, view)) = store.and_then(|store| Some((store, view(family, store)?)))
+        else {
             return;
         };
         let rules = view.rules();
@@ -122,8 +129,20 @@ impl Found<'_> {
             Form::Key(key) => rules.reads(key, sought) && rules.reaches(&Reading::Key(key), sought),
             Form::Find(_) => false,
         };
-        if self.index.any_reference(posting, reads) {
-            self.add(posting);
+        let own_rules = store.view.rules();
+        let mut stays = false;
+        for (reference, version) in self.index.references(posting) {
+            if !reads(reference) {
+                continue;
+            }
+            if version.is_some_and(|version| stays_as_it_is(own_rules, version, self.event)) {
+                stays = true;
+            } else {
+                return self.add(posting);
+            }
+        }
+        if stays && self.allows(posting) {
+            self.pinned.push(posting.object);
         }
     }
 
@@ -142,8 +161,8 @@ impl Found<'_> {
                     object: *user,
                     store: id,
                 };
-                let wanted = |reference: &Entry| wanted(rules, &reference.form.reading());
-                if self.index.any_reference(posting, wanted) {
+                let mut references = self.index.references(posting);
+                if references.any(|(reference, _)| wanted(rules, &reference.form.reading())) {
                     self.add(posting);
                 }
             }
@@ -151,26 +170,59 @@ impl Found<'_> {
     }
 
     fn into_matched(mut self) -> Matched {
-        self.objects.sort_unstable();
-        self.objects.dedup();
         let mut matched = Matched::default();
-        let objects = self.objects.iter();
-        for object in objects.filter_map(|id| self.index.objects.get(*id)) {
-            let target = object.target.clone();
-            match object.unrefreshable {
-                None => matched.targets.push(target),
-                Some(reason) => matched.skipped.push(Skipped { target, reason }),
+        for id in each_once(&mut self.objects) {
+            if let Some(object) = self.index.objects.get(*id) {
+                matched.add(object, object.unrefreshable);
+            }
+        }
+        for id in each_once(&mut self.pinned) {
+            // Another reference of the same object may mean it.
+            if self.objects.binary_search(id).is_err()
+                && let Some(object) = self.index.objects.get(*id)
+            {
+                let own = object.unrefreshable;
+                matched.add(object, own.or(Some(Unrefreshable::PinnedVersion)));
             }
         }
         matched
     }
 }
 
+fn each_once(ids: &mut Vec<u32>) -> &[u32] {
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+/// Whether the event leaves a version alone that a reference asks for. What is not a new value, and
+/// what somebody asked for by hand, may mean any of them.
+fn stays_as_it_is(rules: &dyn Rules, version: &str, event: &Event) -> bool {
+    let changed = event.version.as_ref();
+    let new = matches!(event.operation, Operation::Created | Operation::Updated);
+    event.kind != Kind::RefreshRequested
+        && (new || changed.is_some_and(|version| version.id.is_some()))
+        && rules.is_other_version(version, changed)
+}
+
+impl Matched {
+    fn add(&mut self, object: &Object, reason: Option<Unrefreshable>) {
+        let target = object.target.clone();
+        match reason {
+            None => self.targets.push(target),
+            Some(reason) => self.skipped.push(Skipped { target, reason }),
+        }
+    }
+}
+
 impl Index {
-    /// Of the object, through the store.
-    fn any_reference(&self, posting: Posting, wanted: impl Fn(&Entry) -> bool) -> bool {
+    /// Those of the object through the store, each with the version that it asks for.
+    fn references(&self, posting: Posting) -> impl Iterator<Item = (&Entry, Option<&str>)> {
         let object = self.objects.get(posting.object);
-        let mut references = object.into_iter().flat_map(|object| &object.references);
-        references.any(|reference| reference.store == posting.store && wanted(reference))
+        let references = object.into_iter().flat_map(|object| &object.references);
+        (0..)
+            .zip(references)
+            .filter(move |(_, reference)| reference.store == posting.store)
+            .map(move |(place, reference)| (reference, self.versions.get(posting.object, place)))
     }
 }

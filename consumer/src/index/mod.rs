@@ -8,6 +8,7 @@ mod lookup;
 mod matching;
 mod slab;
 mod stores;
+mod versions;
 
 use std::collections::HashMap;
 
@@ -26,6 +27,7 @@ use self::{
     lookup::{ANY, Lookup, Posting, View},
     slab::Slab,
     stores::Stores,
+    versions::Versions,
 };
 use crate::{target::Target, unrefreshable::Unrefreshable};
 
@@ -41,6 +43,7 @@ pub struct Index {
     generation: u64,
     /// Listings that have begun, each with the generation of its beginning.
     open: HashMap<Listing, u64>,
+    versions: Versions,
     /// What could not be read of whom: said once, not at every status update.
     problems: HashMap<Target, Vec<String>>,
     references: usize,
@@ -94,6 +97,7 @@ impl Index {
             lookup: Lookup::default(),
             generation: 0,
             open: HashMap::new(),
+            versions: Versions::default(),
             problems: HashMap::new(),
             references: 0,
             synced: false,
@@ -233,7 +237,9 @@ impl Index {
                     _ => false,
                 }
         };
+        let versions = references.iter().map(|reference| &reference.version);
         object.references.len() == references.len()
+            && self.versions.are(id, versions)
             && object.references.iter().zip(references).all(same)
     }
 
@@ -242,6 +248,8 @@ impl Index {
             return;
         };
         self.references += references.len();
+        let versions = references.iter().map(|reference| &reference.version);
+        self.versions.put(id, versions);
         object.references = references
             .into_iter()
             .map(|reference| Entry {
@@ -267,6 +275,7 @@ impl Index {
         };
         let references = std::mem::take(&mut object.references);
         self.references -= references.len();
+        self.versions.remove(id);
         for entry in &references {
             let posting = entry.posting(id);
             self.lookup.remove(&ANY, &entry.form, posting);

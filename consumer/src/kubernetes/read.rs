@@ -102,27 +102,38 @@ impl Reader<'_> {
         let default = &spec["secretStoreRef"];
         for (place, entry) in self.list(spec, "data") {
             // An entry without a key is not an error: the API server of an old CRD lets it pass.
-            if let Some(key) = self.text(&entry["remoteRef"], "key", &place) {
-                self.reference(&place, entry, default, Form::Key(key));
-            }
+            self.key(&place, entry, default, &entry["remoteRef"]);
         }
         for (place, entry) in self.list(spec, "dataFrom") {
-            if let Some(key) = self.text(&entry["extract"], "key", &place) {
-                self.reference(&place, entry, default, Form::Key(key));
-            }
+            self.key(&place, entry, default, &entry["extract"]);
             let find = &entry["find"];
             if find.is_object() {
                 let found = FindSpec {
                     path: self.text(find, "path", &place),
                     regexp: self.text(&find["name"], "regexp", &place),
                 };
-                self.reference(&place, entry, default, Form::Find(found));
+                self.reference(&place, entry, default, Form::Find(found), None);
             }
         }
     }
 
+    fn key(&mut self, place: &str, entry: &Value, default: &Value, remote: &Value) {
+        if let Some(key) = self.text(remote, "key", place) {
+            let version = self.text(remote, "version", place);
+            let version = version.filter(|version| !version.is_empty());
+            self.reference(place, entry, default, Form::Key(key), version);
+        }
+    }
+
     /// `sourceRef.storeRef` comes before `spec.secretStoreRef` (ESO `client_manager.go`).
-    fn reference(&mut self, place: &str, entry: &Value, default: &Value, form: Form) {
+    fn reference(
+        &mut self,
+        place: &str,
+        entry: &Value,
+        default: &Value,
+        form: Form,
+        version: Option<String>,
+    ) {
         let own = &entry["sourceRef"]["storeRef"];
         let reference = if own.is_object() { own } else { default };
         let Some(name) = reference["name"].as_str().map(str::to_owned) else {
@@ -136,7 +147,11 @@ impl Reader<'_> {
             Some("ClusterSecretStore") => StoreRef::Cluster { name },
             Some(_) => return self.problem(place, "names a store of unknown kind"),
         };
-        self.references.push(Reference { store, form });
+        self.references.push(Reference {
+            store,
+            form,
+            version,
+        });
     }
 
     fn list<'v>(&mut self, spec: &'v Value, field: &str) -> Vec<(String, &'v Value)> {

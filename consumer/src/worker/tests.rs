@@ -104,6 +104,7 @@ impl Consumer {
                 references: vec![Reference {
                     store,
                     form: Form::Key(key.into()),
+                    version: None,
                 }],
                 problems: Vec::new(),
             };

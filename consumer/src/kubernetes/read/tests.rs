@@ -23,7 +23,10 @@ fn shown(read: &ExternalSecret) -> Vec<String> {
             Form::Find(find) => format!("find {:?} {:?}", find.path, find.regexp),
         };
         let store = &reference.store;
-        format!("{:?}/{} {form}", store.kind(), store.name())
+        let at = reference.version.as_deref();
+        let at = at.map(|version| format!(" at {version}"));
+        let at = at.unwrap_or_default();
+        format!("{:?}/{} {form}{at}", store.kind(), store.name())
     };
     read.references.iter().map(reference).collect()
 }
@@ -34,11 +37,11 @@ fn every_place_that_names_a_secret_is_read() {
         "secretStoreRef": { "name": "main" },
         "data": [
             { "secretKey": "a", "remoteRef": { "key": "/a", "property": "x" } },
-            { "secretKey": "b", "remoteRef": { "key": "b" },
+            { "secretKey": "b", "remoteRef": { "key": "b", "version": "" },
               "sourceRef": { "storeRef": { "name": "shared", "kind": "ClusterSecretStore" } } },
         ],
         "dataFrom": [
-            { "extract": { "key": "c" } },
+            { "extract": { "key": "c", "version": "7" } },
             { "find": { "name": { "regexp": "^db" } } },
             { "find": { "path": "/p", "name": { "regexp": "x" }, "tags": { "a": "b" } },
               "sourceRef": { "storeRef": { "name": "other" } } },
@@ -51,7 +54,7 @@ fn every_place_that_names_a_secret_is_read() {
         [
             "SecretStore/main /a",
             "ClusterSecretStore/shared b",
-            "SecretStore/main c",
+            "SecretStore/main c at 7",
             r#"SecretStore/main find None Some("^db")"#,
             r#"SecretStore/other find Some("/p") Some("x")"#,
             "SecretStore/main find None None",

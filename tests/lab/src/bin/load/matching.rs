@@ -65,6 +65,7 @@ pub(crate) fn index(objects: usize) -> Index {
         let reference = |key| Reference {
             store: store(number % 50),
             form: Form::Key(key),
+            version: None,
         };
         index.apply(Change::Applied(ExternalSecret {
             target: Target::new(&namespace(number % 50), &name(number)),

@@ -13,7 +13,7 @@ use eso_relay::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{engine::Settings, kubernetes::KubernetesConfig};
+use crate::{engine::Settings, kubernetes::KubernetesConfig, selector::LabelSelector};
 
 /// The configuration of one consumer. Only `cluster` has no default.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -54,6 +54,9 @@ pub struct RefreshConfig {
     pub concurrency: usize,
     /// The most patches per second. Default: no limit.
     pub rate: Option<f64>,
+    /// Only ExternalSecrets with these labels, in kubectl's syntax: `team=a,tier!=dev`. Default empty:
+    /// all.
+    pub selector: LabelSelector,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -71,6 +74,7 @@ impl Default for RefreshConfig {
         Self {
             concurrency: 32,
             rate: None,
+            selector: LabelSelector::default(),
         }
     }
 }
@@ -111,7 +115,9 @@ impl ConsumerConfig {
     }
 
     fn check(&self) -> anyhow::Result<()> {
-        let RefreshConfig { concurrency, rate } = self.refresh;
+        let RefreshConfig {
+            concurrency, rate, ..
+        } = self.refresh;
         ensure!(concurrency > 0, "`refresh.concurrency` must be 1 or more");
         ensure!(
             rate.is_none_or(|rate| rate > 0.0 && rate.is_finite()),
@@ -172,6 +178,17 @@ mod tests {
             let error = parse(json).unwrap().check().unwrap_err();
             assert!(error.to_string().contains(setting), "{error}");
         }
+    }
+
+    #[test]
+    fn a_selector_that_is_none_is_refused_by_what_is_wrong_with_it() {
+        let config = parse(r#"{"cluster": "e", "refresh": {"selector": "team=a, !old"}}"#).unwrap();
+        assert_eq!(config.refresh.selector.to_string(), "team=a,!old");
+        let error = parse(r#"{"cluster": "e", "refresh": {"selector": "a>1"}}"#).unwrap_err();
+        assert!(
+            error.to_string().contains("`a>1` is not of the form"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod metrics;
 pub mod outcome;
 pub mod provider;
 pub mod refresh;
+pub mod selector;
 pub mod target;
 pub mod unrefreshable;
 pub mod worker;
@@ -36,6 +37,7 @@ use crate::{
     config::ConsumerConfig,
     delivery::Pull,
     engine::Engine,
+    kubernetes::Selection,
     metrics::Metrics,
     refresh::Refresher,
     worker::{Inlet, Tools, Worker},
@@ -125,9 +127,17 @@ async fn work(
     let Some(version) = stop.run_until_cancelled(discover).await else {
         return Ok(());
     };
-    let (stopped, watched, settings) = (stop.clone(), kube.clone(), config.kubernetes.clone());
+    let selection = Selection {
+        labels: config.refresh.selector.clone(),
+        controller_classes: config.kubernetes.controller_classes.clone(),
+    };
+    let (stopped, watched, namespaces) = (
+        stop.clone(),
+        kube.clone(),
+        config.kubernetes.namespaces.clone(),
+    );
     lifecycle.spawn("watch", async move {
-        let watch = kubernetes::watch(watched, version, &settings, changes, caches);
+        let watch = kubernetes::watch(watched, version, &namespaces, selection, changes, caches);
         stopped.run_until_cancelled(watch).await.unwrap_or(Ok(()))
     });
 

@@ -98,6 +98,23 @@ pub struct Store {
     pub name: StoreRef,
     /// `None` when its spec does not say.
     pub backend: Option<Backend>,
+    pub admits: Admits,
+}
+
+/// For whom ESO reads through a store; by default for everybody.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Admits {
+    /// Its `controller` is a class that is not ours.
+    pub foreign: bool,
+    /// Of a ClusterSecretStore, the namespaces of its `conditions`; `None` for all.
+    pub namespaces: Option<Namespaces>,
+}
+
+/// Namespaces by any of these.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Namespaces {
+    pub names: Vec<String>,
+    pub regexes: Vec<String>,
 }
 
 /// What one list of the API holds.

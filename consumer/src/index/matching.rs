@@ -172,17 +172,13 @@ impl Found<'_> {
     fn into_matched(mut self) -> Matched {
         let mut matched = Matched::default();
         for id in each_once(&mut self.objects) {
-            if let Some(object) = self.index.objects.get(*id) {
-                matched.add(object, object.unrefreshable);
-            }
+            self.index.judge(*id, None, &mut matched);
         }
         for id in each_once(&mut self.pinned) {
             // Another reference of the same object may mean it.
-            if self.objects.binary_search(id).is_err()
-                && let Some(object) = self.index.objects.get(*id)
-            {
-                let own = object.unrefreshable;
-                matched.add(object, own.or(Some(Unrefreshable::PinnedVersion)));
+            if self.objects.binary_search(id).is_err() {
+                let reason = Some(Unrefreshable::PinnedVersion);
+                self.index.judge(*id, reason, &mut matched);
             }
         }
         matched
@@ -205,17 +201,28 @@ fn stays_as_it_is(rules: &dyn Rules, version: &str, event: &Event) -> bool {
         && rules.is_other_version(version, changed)
 }
 
-impl Matched {
-    fn add(&mut self, object: &Object, reason: Option<Unrefreshable>) {
+impl Index {
+    /// `otherwise`: why it is skipped although neither itself nor a store of its is against it.
+    fn judge(&self, id: u32, otherwise: Option<Unrefreshable>, matched: &mut Matched) {
+        let Some(object) = self.objects.get(id) else {
+            return;
+        };
         let target = object.target.clone();
-        match reason {
-            None => self.targets.push(target),
-            Some(reason) => self.skipped.push(Skipped { target, reason }),
+        let own = object.unrefreshable;
+        match own.or_else(|| self.refused(object)).or(otherwise) {
+            None => matched.targets.push(target),
+            Some(reason) => matched.skipped.push(Skipped { target, reason }),
         }
     }
-}
 
-impl Index {
+    /// One store that keeps it out keeps ESO from syncing the object at all.
+    fn refused(&self, object: &Object) -> Option<Unrefreshable> {
+        let namespace = object.target.namespace();
+        let stores = object.references.iter().map(|reference| reference.store);
+        let refuses = |store| self.stores.get(store)?.gate.refuses(namespace);
+        stores.filter_map(refuses).min()
+    }
+
     /// Those of the object through the store, each with the version that it asks for.
     fn references(&self, posting: Posting) -> impl Iterator<Item = (&Entry, Option<&str>)> {
         let object = self.objects.get(posting.object);

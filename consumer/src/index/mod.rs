@@ -4,6 +4,7 @@
 
 mod change;
 mod find;
+mod gate;
 mod lookup;
 mod matching;
 mod slab;
@@ -17,13 +18,14 @@ use tracing::warn;
 
 pub use self::{
     change::{
-        Change, ExternalSecret, FindSpec, Form, ListKind, Listing, Observation, Reference, Store,
-        StoreRef,
+        Admits, Change, ExternalSecret, FindSpec, Form, ListKind, Listing, Namespaces, Observation,
+        Reference, Store, StoreRef,
     },
     matching::{Matched, Skipped},
 };
 use self::{
     find::Finds,
+    gate::Gate,
     lookup::{ANY, Lookup, Posting, View},
     slab::Slab,
     stores::Stores,
@@ -110,8 +112,9 @@ impl Index {
             Change::Applied(object) => vec![self.put(object)],
             Change::Deleted(target) => self.remove(&target).into_iter().collect(),
             Change::StoreApplied(store) => {
+                let gate = Gate::new(store.admits, &store.name);
                 let id = self.stores.appear(store.name, self.generation);
-                self.reread(id, View::of_store(store.backend));
+                self.reread(id, View::of_store(store.backend), gate);
                 Vec::new()
             }
             Change::StoreDeleted(name) => {
@@ -200,7 +203,7 @@ impl Index {
 
     fn remove_store(&mut self, name: &StoreRef) {
         if let Some(id) = self.stores.vanish(name) {
-            self.reread(id, View::of_store(None));
+            self.reread(id, View::of_store(None), Gate::default());
         }
     }
 
@@ -292,7 +295,7 @@ impl Index {
     }
 
     /// Reads the keys of all who use the store anew.
-    fn reread(&mut self, store: u32, view: View) {
+    fn reread(&mut self, store: u32, view: View, gate: Gate) {
         let Some(entry) = self.stores.get(store) else {
             return;
         };
@@ -312,7 +315,7 @@ impl Index {
                 }
             }
         }
-        self.stores.set_view(store, view);
+        self.stores.set(store, view, gate);
     }
 
     fn report(&mut self, target: &Target, problems: Vec<String>) {

@@ -1,5 +1,6 @@
 mod histories;
 mod providers;
+mod skipped;
 
 use eso_relay::{
     event::{Event, Keys},
@@ -62,6 +63,7 @@ fn configured(name: &StoreRef, provider: &serde_json::Value) -> Change {
     Change::StoreApplied(Store {
         name: name.clone(),
         backend: Backend::of_store(provider),
+        admits: Admits::default(),
     })
 }
 
@@ -353,111 +355,6 @@ fn the_annotation_is_known_as_the_watch_last_said() {
     assert!(!index.is_synced());
     index.apply(Change::Synced);
     assert!(index.is_synced());
-}
-
-#[test]
-fn what_cannot_be_refreshed_is_found_and_given_apart() {
-    let mut index = index([applied("n/x", vec![key(&store("n", "s"), "k")])]);
-    let mut once = secret("n/once", vec![key(&store("n", "s"), "k")]);
-    once.unrefreshable = Some(Unrefreshable::CreatedOnce);
-    let target = once.target.clone();
-    // The engine has nothing to do for it, and need not wait for what it had.
-    let gone = vec![Observation::Gone(target.clone())];
-    assert_eq!(index.apply(Change::Applied(once.clone())), gone);
-    let event = exact("generic", "k");
-    let matched = index.matching(&event);
-    let reason = Unrefreshable::CreatedOnce;
-    assert_eq!(matched.skipped, [Skipped { target, reason }]);
-    assert_eq!(matched.targets, [Target::new("n", "x")]);
-    once.unrefreshable = None;
-    index.apply(Change::Applied(once));
-    assert!(index.matching(&event).skipped.is_empty());
-    assert_eq!(matching(&index, &event), ["n/once", "n/x"]);
-}
-
-#[test]
-fn who_reads_only_versions_that_stay_is_not_refreshed_by_a_new_one() {
-    let s = cluster_store("s");
-    let pinned = |name: &str, version: &str| Reference {
-        version: Some(version.to_owned()),
-        ..key(&s, name)
-    };
-    let index = index([
-        provided(&s, "aws"),
-        applied("n/both", vec![pinned("k", "uuid/1"), key(&s, "k")]),
-        applied("n/current", vec![pinned("k", "AWSCURRENT")]),
-        applied("n/old", vec![key(&s, "other"), pinned("k", "uuid/1")]),
-        applied("n/new", vec![pinned("k", "uuid/2"), pinned("k", "uuid/1")]),
-    ]);
-    let skipped = |event: &Event| -> Vec<String> {
-        let skipped = index.matching(event).skipped.into_iter();
-        skipped
-            .map(|skipped| format!("{} {}", skipped.target, skipped.reason))
-            .collect()
-    };
-    let version = |id: &str| Version {
-        id: Some(id.to_owned()),
-        labels: Vec::new(),
-    };
-    let updated = exact("aws-sm", "k");
-    let to = |id| Event {
-        version: Some(version(id)),
-        ..updated.clone()
-    };
-    let old = "n/old pinned_version";
-    let nobody: [&str; 0] = [];
-    assert_eq!(matching(&index, &to("2")), ["n/both", "n/current", "n/new"]);
-    assert_eq!(skipped(&to("2")), [old]);
-    assert_eq!(skipped(&to("1")), nobody);
-    assert_eq!(skipped(&updated), [old, "n/new pinned_version"]);
-    // A provider that is not told knows the store all the same.
-    assert_eq!(skipped(&exact("generic", "k")).len(), 2);
-    // What was deleted, or is unknown, or was asked for by hand, may mean any version.
-    for (operation, kind) in [
-        (Operation::Deleted, Kind::SecretDeleted),
-        (Operation::Metadata, Kind::SecretChanged),
-        (Operation::Unknown, Kind::SecretChanged),
-        (Operation::Updated, Kind::RefreshRequested),
-    ] {
-        let event = Event {
-            operation,
-            kind,
-            ..updated.clone()
-        };
-        assert_eq!(skipped(&event), nobody, "{operation:?} {kind:?}");
-        assert_eq!(matching(&index, &event).len(), 4);
-    }
-}
-
-#[test]
-fn a_version_that_is_changed_in_a_spec_counts_from_then_on() {
-    let s = cluster_store("s");
-    let at = |version: Option<&str>| {
-        let reference = Reference {
-            version: version.map(str::to_owned),
-            ..key(&s, "k")
-        };
-        applied("n/x", vec![reference])
-    };
-    let mut index = index([provided(&s, "aws"), at(None)]);
-    for (version, refreshed) in [
-        (Some("uuid/1"), 0),
-        (Some("blue"), 1),
-        (Some("uuid/2"), 0),
-        (None, 1),
-    ] {
-        index.apply(at(version));
-        assert_eq!(
-            matching(&index, &exact("aws-sm", "k")).len(),
-            refreshed,
-            "{version:?}"
-        );
-    }
-}
-
-#[test]
-fn a_verdict_takes_no_room_in_an_object() {
-    assert_eq!(size_of::<super::Object>(), 48);
 }
 
 #[test]

@@ -23,6 +23,7 @@ pub(crate) struct Object {
     /// The owner has opted out.
     pub(super) ignore: bool,
     pub(super) deleting: bool,
+    pub(super) labels: Value,
     pub(super) spec: Value,
     pub(super) status: Value,
 }
@@ -80,6 +81,7 @@ impl<'de> Deserialize<'de> for Object {
             resource_version: Value,
             deletion_timestamp: Value,
             annotations: Value,
+            labels: Value,
         }
 
         let Raw {
@@ -92,6 +94,7 @@ impl<'de> Deserialize<'de> for Object {
             refresh: refresh.as_str().map(str::to_owned),
             ignore: metadata.annotations[IGNORE_ANNOTATION].as_str() == Some("true"),
             deleting: !metadata.deletion_timestamp.is_null(),
+            labels: metadata.labels,
             spec,
             status,
             metadata: ObjectMeta {

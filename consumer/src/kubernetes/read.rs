@@ -5,7 +5,10 @@ use kube::Resource as _;
 use serde_json::Value;
 use tracing::warn;
 
-use super::{object::Object, policy};
+use super::{
+    object::Object,
+    policy::{self, Selection},
+};
 use crate::{
     index::{Change, ExternalSecret, FindSpec, Form, ListKind, Reference, Store, StoreRef},
     provider::Backend,
@@ -13,13 +16,14 @@ use crate::{
 };
 
 /// An object that is there. `None` if it has no name, which no API server serves.
-pub(super) fn applied(kind: ListKind, object: &Object) -> Option<Change> {
+pub(super) fn applied(kind: ListKind, object: &Object, selection: &Selection) -> Option<Change> {
     match kind {
-        ListKind::ExternalSecrets => external_secret(object).map(Change::Applied),
+        ListKind::ExternalSecrets => external_secret(object, selection).map(Change::Applied),
         ListKind::SecretStores | ListKind::ClusterSecretStores => {
             Some(Change::StoreApplied(Store {
                 name: store(kind, object)?,
                 backend: Backend::of_store(&object.spec["provider"]),
+                admits: policy::admits(object, kind == ListKind::ClusterSecretStores, selection),
             }))
         }
     }
@@ -62,7 +66,7 @@ fn store(kind: ListKind, object: &Object) -> Option<StoreRef> {
     })
 }
 
-fn external_secret(object: &Object) -> Option<ExternalSecret> {
+fn external_secret(object: &Object, selection: &Selection) -> Option<ExternalSecret> {
     let target = target(object)?;
     let mut reader = Reader {
         namespace: target.namespace(),
@@ -81,7 +85,7 @@ fn external_secret(object: &Object) -> Option<ExternalSecret> {
             .refresh
             .as_deref()
             .and_then(|value| value.parse().ok()),
-        unrefreshable: policy::unrefreshable(object),
+        unrefreshable: policy::unrefreshable(object, selection),
         target,
         references,
         problems,

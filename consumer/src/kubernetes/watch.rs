@@ -18,7 +18,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use super::{ApiVersion, KubernetesConfig, Object, chain, read};
+use super::{ApiVersion, Object, Selection, chain, read};
 use crate::index::{Change, ListKind, Listing};
 
 /// For one page of a list. kube waits for an answer without end.
@@ -26,7 +26,7 @@ const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Before asking again for what we may not see.
 const FORBIDDEN_PAUSE: Duration = Duration::from_secs(300);
 
-/// Watches ExternalSecrets and both kinds of store, and sends every change. Errors are logged and tried again with a jittered exponential delay; it ends when nobody receives.
+/// Watches ExternalSecrets and both kinds of store, in these namespaces or in all, and sends every change. Errors are logged and tried again with a jittered exponential delay; it ends when nobody receives.
 ///
 /// `condition` is met once everything has been listed, and stays so: an index that is a little old
 /// is better than none. Without permission to see cluster stores it is met without them; what
@@ -34,13 +34,15 @@ const FORBIDDEN_PAUSE: Duration = Duration::from_secs(300);
 pub async fn watch(
     client: Client,
     version: ApiVersion,
-    config: &KubernetesConfig,
+    namespaces: &[String],
+    selection: Selection,
     changes: Sender<Change>,
     condition: Condition,
 ) -> anyhow::Result<()> {
-    let listings = listings(&config.namespaces);
+    let listings = listings(namespaces);
     let progress = Progress {
         unlisted: AtomicUsize::new(listings.len()),
+        selection,
         changes,
         condition,
     };
@@ -90,6 +92,7 @@ fn listings(namespaces: &[String]) -> Vec<Listing> {
 /// What the watches have in common.
 struct Progress {
     unlisted: AtomicUsize,
+    selection: Selection,
     changes: Sender<Change>,
     condition: Condition,
 }
@@ -159,7 +162,9 @@ impl Watch<'_> {
         let kind = self.listing.kind;
         let change = match event {
             Event::Init => Some(Change::ListBegins(self.listing.clone())),
-            Event::InitApply(object) | Event::Apply(object) => read::applied(kind, &object),
+            Event::InitApply(object) | Event::Apply(object) => {
+                read::applied(kind, &object, &self.progress.selection)
+            }
             Event::Delete(object) => read::deleted(kind, &object),
             Event::InitDone => {
                 self.send(Change::ListEnds(self.listing.clone())).await?;

@@ -9,7 +9,11 @@ fn object(json: Value) -> Object {
 
 fn read(spec: &Value) -> ExternalSecret {
     let json = json!({ "metadata": { "namespace": "team", "name": "db" }, "spec": spec });
-    match applied(ListKind::ExternalSecrets, &object(json)) {
+    match applied(
+        ListKind::ExternalSecrets,
+        &object(json),
+        &Selection::default(),
+    ) {
         Some(Change::Applied(read)) => read,
         other => panic!("{other:?}"),
     }
@@ -105,9 +109,10 @@ fn no_shape_of_a_spec_is_an_error() {
         json!({}),
         json!({ "name": 1, "annotations": [], "namespace": {} }),
     ] {
+        let all = Selection::default();
         let nameless = object(json!({ "metadata": metadata, "spec": {} }));
-        assert!(applied(ListKind::ExternalSecrets, &nameless).is_none());
-        assert!(applied(ListKind::SecretStores, &nameless).is_none());
+        assert!(applied(ListKind::ExternalSecrets, &nameless, &all).is_none());
+        assert!(applied(ListKind::SecretStores, &nameless, &all).is_none());
         assert!(deleted(ListKind::ClusterSecretStores, &nameless).is_none());
     }
 }
@@ -117,7 +122,7 @@ fn an_object_in_deletion_is_known_as_such() {
     let object = object(json!({
         "metadata": { "namespace": "team", "name": "db", "deletionTimestamp": "2026-01-01T00:00:00Z" },
     }));
-    let read = external_secret(&object).unwrap();
+    let read = external_secret(&object, &Selection::default()).unwrap();
     assert_eq!(read.unrefreshable, Some(Unrefreshable::Deleting));
 }
 
@@ -128,7 +133,9 @@ fn only_our_own_values_are_carried() {
         let json = json!({
             "metadata": { "namespace": "n", "name": "x", "annotations": annotations }, "spec": {},
         });
-        external_secret(&object(json)).unwrap().value
+        external_secret(&object(json), &Selection::default())
+            .unwrap()
+            .value
     };
     assert!(carried("0123456789abcdef0123").is_some());
     assert_eq!(carried("yesterday"), None);
@@ -139,7 +146,7 @@ fn a_store_is_read_with_its_provider() {
     let json = json!({
         "metadata": { "namespace": "team", "name": "s" }, "spec": { "provider": { "akeyless": {} } },
     });
-    let provider = |kind| match applied(kind, &object(json.clone())) {
+    let provider = |kind| match applied(kind, &object(json.clone()), &Selection::default()) {
         Some(Change::StoreApplied(store)) => (store.name.kind(), store.backend),
         other => panic!("{other:?}"),
     };

@@ -4,7 +4,7 @@ use std::{hint::black_box, time::Instant};
 
 use eso_relay::Event;
 use eso_relay_consumer::{
-    index::{Change, ExternalSecret, Form, Index, Reference, Store, StoreRef},
+    index::{Admits, Change, ExternalSecret, Form, Index, Reference, Store, StoreRef},
     provider::Backend,
     target::Target,
 };
@@ -59,6 +59,7 @@ pub(crate) fn index(objects: usize) -> Index {
         index.apply(Change::StoreApplied(Store {
             name: store(team),
             backend: Some(Backend::Akeyless),
+            admits: Admits::default(),
         }));
     }
     for number in 0..objects {

@@ -11,6 +11,12 @@ pub enum Change {
     Deleted(Target),
     StoreApplied(Store),
     StoreDeleted(StoreRef),
+    /// A ClusterExternalSecret, with what its annotation holds.
+    OwnerApplied {
+        owner: Target,
+        value: Option<Fingerprint>,
+    },
+    OwnerDeleted(Target),
     /// What follows, up to the end of the same listing, is everything there is.
     ListBegins(Listing),
     /// What has not been applied since the beginning is gone.
@@ -37,6 +43,8 @@ pub struct ExternalSecret {
     pub target: Target,
     /// The refresh annotation.
     pub value: Option<Fingerprint>,
+    /// The ClusterExternalSecret that it belongs to, whether that is known or not.
+    pub owner: Option<Target>,
     /// What of the object itself keeps it from being refreshed.
     pub unrefreshable: Option<Unrefreshable>,
     pub references: Vec<Reference>,
@@ -129,6 +137,7 @@ pub struct Listing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ListKind {
     ExternalSecrets,
+    ClusterExternalSecrets,
     SecretStores,
     ClusterSecretStores,
 }
@@ -136,6 +145,10 @@ pub enum ListKind {
 impl Listing {
     pub(super) fn holds(&self, target: &Target) -> bool {
         self.kind == ListKind::ExternalSecrets && self.spans(target.namespace())
+    }
+
+    pub(super) fn holds_owners(&self) -> bool {
+        self.kind == ListKind::ClusterExternalSecrets
     }
 
     pub(super) fn holds_store(&self, store: &StoreRef) -> bool {

@@ -1,5 +1,7 @@
 //! The four ways in which an event means references, each within what its source may reach.
 
+use std::collections::BTreeSet;
+
 use eso_relay::event::{Event, Kind, Match, Operation};
 
 use super::{
@@ -170,17 +172,18 @@ impl Found<'_> {
     }
 
     fn into_matched(mut self) -> Matched {
-        let mut matched = Matched::default();
+        let (mut matched, mut owners) = (Matched::default(), BTreeSet::new());
         for id in each_once(&mut self.objects) {
-            self.index.judge(*id, None, &mut matched);
+            self.index.judge(*id, None, &mut matched, &mut owners);
         }
         for id in each_once(&mut self.pinned) {
             // Another reference of the same object may mean it.
             if self.objects.binary_search(id).is_err() {
                 let reason = Some(Unrefreshable::PinnedVersion);
-                self.index.judge(*id, reason, &mut matched);
+                self.index.judge(*id, reason, &mut matched, &mut owners);
             }
         }
+        matched.targets.extend(owners);
         matched
     }
 }
@@ -203,15 +206,27 @@ fn stays_as_it_is(rules: &dyn Rules, version: &str, event: &Event) -> bool {
 
 impl Index {
     /// `otherwise`: why it is skipped although neither itself nor a store of its is against it.
-    fn judge(&self, id: u32, otherwise: Option<Unrefreshable>, matched: &mut Matched) {
+    fn judge(
+        &self,
+        id: u32,
+        otherwise: Option<Unrefreshable>,
+        matched: &mut Matched,
+        owners: &mut BTreeSet<Target>,
+    ) {
         let Some(object) = self.objects.get(id) else {
             return;
         };
-        let target = object.target.clone();
         let own = object.unrefreshable;
-        match own.or_else(|| self.refused(object)).or(otherwise) {
-            None => matched.targets.push(target),
-            Some(reason) => matched.skipped.push(Skipped { target, reason }),
+        match (
+            own.or_else(|| self.refused(object)).or(otherwise),
+            self.owners.of(id),
+        ) {
+            (Some(reason), _) => matched.skipped.push(Skipped {
+                target: object.target.clone(),
+                reason,
+            }),
+            (None, Some(owner)) => owners.extend([owner.clone()]),
+            (None, None) => matched.targets.push(object.target.clone()),
         }
     }
 

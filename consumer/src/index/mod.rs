@@ -7,6 +7,7 @@ mod find;
 mod gate;
 mod lookup;
 mod matching;
+mod owners;
 mod slab;
 mod stores;
 mod versions;
@@ -27,6 +28,7 @@ use self::{
     find::Finds,
     gate::Gate,
     lookup::{ANY, Lookup, Posting, View},
+    owners::Owners,
     slab::Slab,
     stores::Stores,
     versions::Versions,
@@ -46,6 +48,7 @@ pub struct Index {
     /// Listings that have begun, each with the generation of its beginning.
     open: HashMap<Listing, u64>,
     versions: Versions,
+    owners: Owners,
     /// What could not be read of whom: said once, not at every status update.
     problems: HashMap<Target, Vec<String>>,
     references: usize,
@@ -100,6 +103,7 @@ impl Index {
             generation: 0,
             open: HashMap::new(),
             versions: Versions::default(),
+            owners: Owners::default(),
             problems: HashMap::new(),
             references: 0,
             synced: false,
@@ -121,6 +125,14 @@ impl Index {
                 self.remove_store(&name);
                 Vec::new()
             }
+            Change::OwnerApplied { owner, value } => {
+                self.owners.appear(owner.clone(), value, self.generation);
+                vec![Observation::Carries {
+                    target: owner,
+                    value,
+                }]
+            }
+            Change::OwnerDeleted(owner) => self.remove_owner(owner).into_iter().collect(),
             Change::ListBegins(listing) => {
                 self.generation += 1;
                 self.open.insert(listing, self.generation);
@@ -136,6 +148,9 @@ impl Index {
 
     /// The object's annotation, as the watch last said.
     pub fn carried(&self, target: &Target) -> Option<Fingerprint> {
+        if target.is_owner() {
+            return self.owners.carried(target);
+        }
         self.objects.get(*self.ids.get(target)?)?.value
     }
 
@@ -158,6 +173,7 @@ impl Index {
         let ExternalSecret {
             target,
             value,
+            owner,
             unrefreshable,
             references,
             problems,
@@ -170,6 +186,7 @@ impl Index {
             self.unlink(id);
             self.link(id, references);
         }
+        self.owners.put(id, owner);
         if let Some(object) = self.objects.get_mut(id) {
             object.value = value;
             object.unrefreshable = unrefreshable;
@@ -197,8 +214,15 @@ impl Index {
         self.problems.remove(target);
         let id = self.ids.remove(target)?;
         self.unlink(id);
+        self.owners.remove(id);
         let object = self.objects.remove(id)?;
         Some(Observation::Gone(object.target))
+    }
+
+    fn remove_owner(&mut self, owner: Target) -> Option<Observation> {
+        self.owners
+            .vanish(&owner)
+            .then_some(Observation::Gone(owner))
     }
 
     fn remove_store(&mut self, name: &StoreRef) {
@@ -214,6 +238,12 @@ impl Index {
         };
         for store in self.stores.missed(listing, since) {
             self.remove_store(&store);
+        }
+        if listing.holds_owners() {
+            let missed = self.owners.missed(since).into_iter();
+            return missed
+                .filter_map(|owner| self.remove_owner(owner))
+                .collect();
         }
         let missed: Vec<Target> = self
             .objects

@@ -1,4 +1,5 @@
 mod histories;
+mod owned;
 mod providers;
 mod skipped;
 
@@ -49,6 +50,7 @@ fn secret(target: &str, references: Vec<Reference>) -> ExternalSecret {
     ExternalSecret {
         target: Target::new(namespace, name),
         value: None,
+        owner: None,
         unrefreshable: None,
         references,
         problems: Vec::new(),

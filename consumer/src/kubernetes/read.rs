@@ -1,6 +1,7 @@
 //! What an object says, as far as it can be understood. Field by field: what is malformed is
 //! reported, and the rest counts.
 
+use eso_relay::event::Fingerprint;
 use kube::Resource as _;
 use serde_json::Value;
 use tracing::warn;
@@ -19,6 +20,13 @@ use crate::{
 pub(super) fn applied(kind: ListKind, object: &Object, selection: &Selection) -> Option<Change> {
     match kind {
         ListKind::ExternalSecrets => external_secret(object, selection).map(Change::Applied),
+        ListKind::ClusterExternalSecrets if object.deleting => {
+            owner(object).map(Change::OwnerDeleted)
+        }
+        ListKind::ClusterExternalSecrets => Some(Change::OwnerApplied {
+            owner: owner(object)?,
+            value: carried(object.force_sync.as_deref()),
+        }),
         ListKind::SecretStores | ListKind::ClusterSecretStores => {
             Some(Change::StoreApplied(Store {
                 name: store(kind, object)?,
@@ -33,6 +41,7 @@ pub(super) fn applied(kind: ListKind, object: &Object, selection: &Selection) ->
 pub(super) fn deleted(kind: ListKind, object: &Object) -> Option<Change> {
     match kind {
         ListKind::ExternalSecrets => target(object).map(Change::Deleted),
+        ListKind::ClusterExternalSecrets => owner(object).map(Change::OwnerDeleted),
         ListKind::SecretStores | ListKind::ClusterSecretStores => {
             store(kind, object).map(Change::StoreDeleted)
         }
@@ -51,6 +60,15 @@ fn target(object: &Object) -> Option<Target> {
         );
     }
     target.map(|(namespace, name)| Target::new(namespace, name))
+}
+
+fn owner(object: &Object) -> Option<Target> {
+    object.meta().name.as_deref().map(Target::owner)
+}
+
+/// Somebody else's text is not a value of ours.
+fn carried(annotation: Option<&str>) -> Option<Fingerprint> {
+    annotation?.parse().ok()
 }
 
 fn store(kind: ListKind, object: &Object) -> Option<StoreRef> {
@@ -80,11 +98,8 @@ fn external_secret(object: &Object, selection: &Selection) -> Option<ExternalSec
         ..
     } = reader;
     Some(ExternalSecret {
-        // Somebody else's text is not a value of ours.
-        value: object
-            .refresh
-            .as_deref()
-            .and_then(|value| value.parse().ok()),
+        value: carried(object.refresh.as_deref()),
+        owner: object.owner.as_deref().map(Target::owner),
         unrefreshable: policy::unrefreshable(object, selection),
         target,
         references,

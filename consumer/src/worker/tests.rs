@@ -100,6 +100,7 @@ impl Consumer {
             let object = ExternalSecret {
                 target: Target::new("team", key.trim_start_matches("/app/")),
                 value: None,
+                owner: None,
                 unrefreshable,
                 references: vec![Reference {
                     store,

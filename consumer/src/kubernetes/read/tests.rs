@@ -127,6 +127,52 @@ fn an_object_in_deletion_is_known_as_such() {
 }
 
 #[test]
+fn only_a_cluster_external_secret_that_controls_an_object_is_its_owner() {
+    let reference = |version: &str, kind: &str, controller: Value| {
+        json!([
+            { "apiVersion": "v1", "kind": "ConfigMap", "name": "other", "controller": true },
+            { "apiVersion": version, "kind": kind, "name": "db", "controller": controller },
+        ])
+    };
+    let (v1, kind) = ("external-secrets.io/v1", "ClusterExternalSecret");
+    for (references, owned) in [
+        (reference(v1, kind, json!(true)), true),
+        (
+            reference("external-secrets.io/v1beta1", kind, json!(true)),
+            true,
+        ),
+        (reference(v1, kind, json!(false)), false),
+        (reference(v1, kind, json!(null)), false),
+        (reference(v1, "ClusterPushSecret", json!(true)), false),
+        (reference("example.com/v1", kind, json!(true)), false),
+        (json!(null), false),
+        (json!({}), false),
+    ] {
+        let json = json!({
+            "metadata": { "namespace": "n", "name": "x", "ownerReferences": references }, "spec": {},
+        });
+        let read = external_secret(&object(json), &Selection::default()).unwrap();
+        let expected = owned.then(|| Target::owner("db"));
+        assert_eq!(read.owner, expected, "{references}");
+    }
+}
+
+#[test]
+fn an_owner_is_read_with_the_value_that_it_hands_down() {
+    let annotations = json!({ crate::FORCE_SYNC_ANNOTATION: "0123456789abcdef0123" });
+    let kind = ListKind::ClusterExternalSecrets;
+    let json = json!({ "metadata": { "name": "db", "annotations": annotations } });
+    match applied(kind, &object(json.clone()), &Selection::default()) {
+        Some(Change::OwnerApplied { owner, value }) => {
+            assert_eq!((owner, value.is_some()), (Target::owner("db"), true));
+        }
+        other => panic!("{other:?}"),
+    }
+    let gone = deleted(kind, &object(json));
+    assert!(matches!(gone, Some(Change::OwnerDeleted(owner)) if owner.is_owner()));
+}
+
+#[test]
 fn only_our_own_values_are_carried() {
     let carried = |text: &str| {
         let annotations = json!({ crate::REFRESH_ANNOTATION: text });

@@ -71,6 +71,7 @@ pub(crate) fn index(objects: usize) -> Index {
         index.apply(Change::Applied(ExternalSecret {
             target: Target::new(&namespace(number % 50), &name(number)),
             value: None,
+            owner: None,
             unrefreshable: None,
             references: vec![
                 reference(key(number)),

@@ -1,6 +1,7 @@
-//! The four ways in which an event means references, each within what its source may reach.
+//! The four ways in which an event means references, each within what its source may reach; and who of
+//! those that it means is to be refreshed.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 
 use eso_relay::event::{Event, Kind, Match, Operation};
 
@@ -31,8 +32,7 @@ pub struct Skipped {
 }
 
 impl Index {
-    /// Everyone whom the event means. What an exact event costs depends on how many
-    /// that are and on the distinct `find` patterns, not on how many objects there are.
+    /// Everyone whom the event means. What an exact event costs depends on how many that are and on the distinct `find` patterns, not on how many objects there are.
     pub fn matching(&self, event: &Event) -> Matched {
         let mut found = Found {
             index: self,
@@ -133,10 +133,11 @@ impl Found<'_> {
         };
         let own_rules = store.view.rules();
         let mut stays = false;
-        for (reference, version) in self.index.references(posting) {
+        for (place, reference) in self.index.references(posting) {
             if !reads(reference) {
                 continue;
             }
+            let version = self.index.versions.get(posting.object, place);
             if version.is_some_and(|version| stays_as_it_is(own_rules, version, self.event)) {
                 stays = true;
             } else {
@@ -164,7 +165,7 @@ impl Found<'_> {
                     store: id,
                 };
                 let mut references = self.index.references(posting);
-                if references.any(|(reference, _)| wanted(rules, &reference.form.reading())) {
+                if references.any(|(_, reference)| wanted(rules, &reference.form.reading())) {
                     self.add(posting);
                 }
             }
@@ -172,18 +173,20 @@ impl Found<'_> {
     }
 
     fn into_matched(mut self) -> Matched {
-        let (mut matched, mut owners) = (Matched::default(), BTreeSet::new());
+        let mut matched = Matched::default();
         for id in each_once(&mut self.objects) {
-            self.index.judge(*id, None, &mut matched, &mut owners);
+            self.index.judge(*id, None, &mut matched);
         }
         for id in each_once(&mut self.pinned) {
             // Another reference of the same object may mean it.
             if self.objects.binary_search(id).is_err() {
                 let reason = Some(Unrefreshable::PinnedVersion);
-                self.index.judge(*id, reason, &mut matched, &mut owners);
+                self.index.judge(*id, reason, &mut matched);
             }
         }
-        matched.targets.extend(owners);
+        let mut owners = HashSet::new();
+        let targets = &mut matched.targets;
+        targets.retain(|target| !target.is_owner() || owners.insert(target.clone()));
         matched
     }
 }
@@ -206,27 +209,16 @@ fn stays_as_it_is(rules: &dyn Rules, version: &str, event: &Event) -> bool {
 
 impl Index {
     /// `otherwise`: why it is skipped although neither itself nor a store of its is against it.
-    fn judge(
-        &self,
-        id: u32,
-        otherwise: Option<Unrefreshable>,
-        matched: &mut Matched,
-        owners: &mut BTreeSet<Target>,
-    ) {
+    fn judge(&self, id: u32, otherwise: Option<Unrefreshable>, matched: &mut Matched) {
         let Some(object) = self.objects.get(id) else {
             return;
         };
-        let own = object.unrefreshable;
-        match (
-            own.or_else(|| self.refused(object)).or(otherwise),
-            self.owners.of(id),
-        ) {
-            (Some(reason), _) => matched.skipped.push(Skipped {
-                target: object.target.clone(),
-                reason,
-            }),
-            (None, Some(owner)) => owners.extend([owner.clone()]),
-            (None, None) => matched.targets.push(object.target.clone()),
+        let (target, own) = (object.target.clone(), object.unrefreshable);
+        if let Some(reason) = own.or_else(|| self.refused(object)).or(otherwise) {
+            matched.skipped.push(Skipped { target, reason });
+        } else {
+            let owner = self.owners.of(id).cloned();
+            matched.targets.push(owner.unwrap_or(target));
         }
     }
 
@@ -238,13 +230,12 @@ impl Index {
         stores.filter_map(refuses).min()
     }
 
-    /// Those of the object through the store, each with the version that it asks for.
-    fn references(&self, posting: Posting) -> impl Iterator<Item = (&Entry, Option<&str>)> {
+    /// Those of the object through the store, each with its place among all.
+    fn references(&self, posting: Posting) -> impl Iterator<Item = (usize, &Entry)> {
         let object = self.objects.get(posting.object);
         let references = object.into_iter().flat_map(|object| &object.references);
         (0..)
             .zip(references)
             .filter(move |(_, reference)| reference.store == posting.store)
-            .map(move |(place, reference)| (reference, self.versions.get(posting.object, place)))
     }
 }

@@ -54,9 +54,9 @@ pub struct RefreshConfig {
     pub concurrency: usize,
     /// The most patches per second. Default: no limit.
     pub rate: Option<f64>,
-    /// Only ExternalSecrets with these labels, in kubectl's syntax: `team=a,tier!=dev`. Default empty:
+    /// Only ExternalSecrets with these labels, in kubectl's syntax: `team=a,tier!=dev`. Default:
     /// all.
-    pub selector: LabelSelector,
+    pub selector: Option<LabelSelector>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -74,7 +74,7 @@ impl Default for RefreshConfig {
         Self {
             concurrency: 32,
             rate: None,
-            selector: LabelSelector::default(),
+            selector: None,
         }
     }
 }
@@ -183,7 +183,8 @@ mod tests {
     #[test]
     fn a_selector_that_is_none_is_refused_by_what_is_wrong_with_it() {
         let config = parse(r#"{"cluster": "e", "refresh": {"selector": "team=a, !old"}}"#).unwrap();
-        assert_eq!(config.refresh.selector.to_string(), "team=a,!old");
+        let selector = config.refresh.selector.unwrap();
+        assert_eq!(selector.to_string(), "team=a,!old");
         let error = parse(r#"{"cluster": "e", "refresh": {"selector": "a>1"}}"#).unwrap_err();
         assert!(
             error.to_string().contains("`a>1` is not of the form"),

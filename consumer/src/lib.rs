@@ -131,7 +131,7 @@ async fn work(
         return Ok(());
     };
     let selection = Selection {
-        labels: config.refresh.selector.clone(),
+        labels: config.refresh.selector.clone().unwrap_or_default(),
         controller_classes: config.kubernetes.controller_classes.clone(),
     };
     let (stopped, watched, namespaces) = (

@@ -13,7 +13,9 @@ use eso_relay::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{engine::Settings, kubernetes::KubernetesConfig, settle::StoreSettle};
+use crate::{
+    engine::Settings, kubernetes::KubernetesConfig, selector::LabelSelector, settle::StoreSettle,
+};
 
 /// The configuration of one consumer. Only `cluster` has no default.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -57,6 +59,9 @@ pub struct RefreshConfig {
     /// Stores that call before their own replicas and caches have the new value. Where an event
     /// brings a settle of its own, the longer one counts. Default: none.
     pub settle: Vec<StoreSettle>,
+    /// Only ExternalSecrets with these labels, in kubectl's syntax: `team=a,tier!=dev`. Default:
+    /// all.
+    pub selector: Option<LabelSelector>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -75,6 +80,7 @@ impl Default for RefreshConfig {
             concurrency: 32,
             rate: None,
             settle: Vec::new(),
+            selector: None,
         }
     }
 }
@@ -189,6 +195,18 @@ mod tests {
         };
         assert_eq!(settle("2s").unwrap().refresh.settle.len(), 1);
         assert!(settle("0s").is_err() && settle("1h").is_err());
+    }
+
+    #[test]
+    fn a_selector_that_is_none_is_refused_by_what_is_wrong_with_it() {
+        let config = parse(r#"{"cluster": "e", "refresh": {"selector": "team=a, !old"}}"#).unwrap();
+        let selector = config.refresh.selector.unwrap();
+        assert_eq!(selector.to_string(), "team=a,!old");
+        let error = parse(r#"{"cluster": "e", "refresh": {"selector": "a>1"}}"#).unwrap_err();
+        assert!(
+            error.to_string().contains("`a>1` is not of the form"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -17,8 +17,10 @@ pub mod metrics;
 pub mod outcome;
 pub mod provider;
 pub mod refresh;
+pub mod selector;
 pub mod settle;
 pub mod target;
+pub mod unrefreshable;
 pub mod value;
 pub mod worker;
 
@@ -37,6 +39,7 @@ use crate::{
     config::ConsumerConfig,
     delivery::Pull,
     engine::Engine,
+    kubernetes::Selection,
     metrics::Metrics,
     refresh::Refresher,
     worker::{Inlet, Tools, Worker},
@@ -46,6 +49,11 @@ use crate::{
 /// [`value::Value`] of the newest event: ESO refreshes when the hash over an object's annotations changes (ESO
 /// `externalsecret_controller.go`, `shouldRefresh`).
 pub const REFRESH_ANNOTATION: &str = "eso-relay.dev/refresh";
+/// The annotation that ESO copies from a ClusterExternalSecret to all that it owns (ESO 0.20,
+/// `clusterexternalsecret_controller.go`). Any other it takes away from them.
+pub const FORCE_SYNC_ANNOTATION: &str = "external-secrets.io/force-sync";
+/// The annotation that, when `true`, keeps an ExternalSecret from being refreshed by us.
+pub const IGNORE_ANNOTATION: &str = "eso-relay.dev/ignore";
 
 /// Bounds each request to JetStream and each wait for a PubAck.
 const JETSTREAM_TIMEOUT: Duration = Duration::from_secs(5);
@@ -124,9 +132,17 @@ async fn work(
     let Some(version) = stop.run_until_cancelled(discover).await else {
         return Ok(());
     };
-    let (stopped, watched, settings) = (stop.clone(), kube.clone(), config.kubernetes.clone());
+    let selection = Selection {
+        labels: config.refresh.selector.clone().unwrap_or_default(),
+        controller_classes: config.kubernetes.controller_classes.clone(),
+    };
+    let (stopped, watched, namespaces) = (
+        stop.clone(),
+        kube.clone(),
+        config.kubernetes.namespaces.clone(),
+    );
     lifecycle.spawn("watch", async move {
-        let watch = kubernetes::watch(watched, version, &settings, changes, caches);
+        let watch = kubernetes::watch(watched, version, &namespaces, selection, changes, caches);
         stopped.run_until_cancelled(watch).await.unwrap_or(Ok(()))
     });
 

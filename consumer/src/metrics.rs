@@ -15,6 +15,7 @@ use prometheus_client::{
 use crate::{
     index::Stats,
     outcome::{Fault, Outcome},
+    unrefreshable::Unrefreshable,
 };
 
 /// The metrics of one consumer, `eso_relay_consumer_…`. Cheap to clone.
@@ -22,6 +23,7 @@ use crate::{
 pub struct Metrics {
     pub deliveries: Family<Ended, Counter>,
     pub events: Family<Taken, Counter>,
+    pub skipped: Family<Left, Counter>,
     pub dead_letters: Family<GivenUp, Counter>,
     /// Pull requests that were lost and made again.
     pub lost_pulls: Counter,
@@ -74,6 +76,8 @@ pub struct Taken {
 #[expect(non_camel_case_types, reason = "the names are the label's values")]
 pub enum Found {
     matched,
+    /// All whom it means are [`Unrefreshable`].
+    skipped,
     unmatched,
     /// Its target names other clusters.
     elsewhere,
@@ -81,12 +85,19 @@ pub enum Found {
 }
 
 impl Found {
-    const ALL: [Self; 4] = [
+    const ALL: [Self; 5] = [
         Self::matched,
+        Self::skipped,
         Self::unmatched,
         Self::elsewhere,
         Self::undecodable,
     ];
+}
+
+/// [`Unrefreshable`] as text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Left {
+    pub reason: &'static str,
 }
 
 /// [`Reason`] as text.
@@ -139,6 +150,7 @@ impl Metrics {
         let metrics = Self {
             deliveries: Family::default(),
             events: Family::default(),
+            skipped: Family::default(),
             dead_letters: Family::default(),
             lost_pulls: Counter::default(),
             patches: Family::default(),
@@ -170,6 +182,8 @@ impl Metrics {
             "Events by what they meant to this cluster",
             metrics.events.clone(),
         );
+        let skipped = "Objects that an event means and that a refresh would not reach, by reason";
+        ours.register("skipped", skipped, metrics.skipped.clone());
         let dead_letters = "Dead letters stored, by reason";
         ours.register("dead_letters", dead_letters, metrics.dead_letters.clone());
         let lost = "Pull requests that were lost, with the connection or at the server";
@@ -221,6 +235,9 @@ impl Metrics {
         for result in Patch::ALL {
             self.patches.get_or_create(&Patched { result }).inc_by(0);
         }
+        for reason in Unrefreshable::ALL.map(Unrefreshable::as_str) {
+            self.skipped.get_or_create(&Left { reason }).inc_by(0);
+        }
         for reason in Reason::ALL.map(Reason::as_str) {
             self.dead_letters
                 .get_or_create(&GivenUp { reason })
@@ -234,6 +251,11 @@ impl Metrics {
 
     pub fn event(&self, result: Found) {
         self.events.get_or_create(&Taken { result }).inc();
+    }
+
+    pub fn skipped(&self, reason: Unrefreshable) {
+        let reason = reason.as_str();
+        self.skipped.get_or_create(&Left { reason }).inc();
     }
 
     pub fn dead_letter(&self, reason: Reason) {
@@ -276,6 +298,7 @@ mod tests {
             r#"eso_relay_consumer_deliveries_total{outcome="acked"} 0"#,
             r#"eso_relay_consumer_patches_total{result="done"} 1"#,
             r#"eso_relay_consumer_events_total{result="unmatched"} 0"#,
+            r#"eso_relay_consumer_skipped_total{reason="created_once"} 0"#,
             r#"eso_relay_consumer_dead_letters_total{reason="gave_up"} 0"#,
             "eso_relay_consumer_patch_duration_seconds_count 1",
             "eso_relay_consumer_event_age_seconds_count 0",

@@ -1,4 +1,4 @@
-//! The patch that makes ESO refresh an ExternalSecret.
+//! The patch that makes ESO refresh an ExternalSecret, or all that a ClusterExternalSecret owns.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use kube::{
 use serde_json::json;
 
 use crate::{
-    REFRESH_ANNOTATION,
+    FORCE_SYNC_ANNOTATION, REFRESH_ANNOTATION,
     index::ListKind,
     kubernetes::{ApiVersion, Object},
     target::Target,
@@ -28,7 +28,8 @@ const MAX_TEXT: usize = 200;
 #[derive(Clone)]
 pub struct Refresher {
     client: Client,
-    resource: ApiResource,
+    secrets: ApiResource,
+    owners: ApiResource,
     timeout: Duration,
 }
 
@@ -56,7 +57,8 @@ impl Refresher {
     pub fn new(client: Client, version: ApiVersion, timeout: Duration) -> Self {
         Self {
             client,
-            resource: version.resource(ListKind::ExternalSecrets),
+            secrets: version.resource(ListKind::ExternalSecrets),
+            owners: version.resource(ListKind::ClusterExternalSecrets),
             timeout,
         }
     }
@@ -70,13 +72,17 @@ impl Refresher {
     /// A merge patch of one annotation without resourceVersion conflicts with nobody. The answer
     /// is asked for as metadata, which is small, and is not looked at.
     async fn patch(&self, target: &Target, value: Value) -> Result<(), RefreshError> {
-        let patch =
-            json!({ "metadata": { "annotations": { REFRESH_ANNOTATION: value.to_string() } } });
+        let (resource, namespace, annotation) = if target.is_owner() {
+            (&self.owners, None, FORCE_SYNC_ANNOTATION)
+        } else {
+            (&self.secrets, Some(target.namespace()), REFRESH_ANNOTATION)
+        };
+        let patch = json!({ "metadata": { "annotations": { annotation: value.to_string() } } });
         let params = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PatchParams::default()
         };
-        let url = Object::url_path(&self.resource, Some(target.namespace()));
+        let url = Object::url_path(resource, namespace);
         let request =
             Request::new(url).patch_metadata(target.name(), &params, &Patch::Merge(patch))?;
         let response = self.client.send(request.map(Body::from)).await?;

@@ -2,7 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
-/// An ExternalSecret, by namespace and name. Cheap to clone.
+/// An ExternalSecret by namespace and name, or a ClusterExternalSecret, which is in none, for all that it
+/// owns. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Target(Arc<(Box<str>, Box<str>)>);
 
@@ -11,6 +12,16 @@ impl Target {
         Self(Arc::new((namespace.into(), name.into())))
     }
 
+    /// A ClusterExternalSecret.
+    pub fn owner(name: &str) -> Self {
+        Self::new("", name)
+    }
+
+    pub fn is_owner(&self) -> bool {
+        self.namespace().is_empty()
+    }
+
+    /// Empty for a ClusterExternalSecret.
     pub fn namespace(&self) -> &str {
         &self.0.0
     }
@@ -22,7 +33,12 @@ impl Target {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.namespace(), self.name())
+        let place = if self.is_owner() {
+            "ClusterExternalSecret"
+        } else {
+            self.namespace()
+        };
+        write!(f, "{place}/{}", self.name())
     }
 }
 

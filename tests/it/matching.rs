@@ -2,12 +2,13 @@
 
 use eso_relay_lab::{
     cluster::{
-        ExternalSecretBuilder, cluster_store, create_all, create_namespace, delete,
-        external_secret, store,
+        ExternalSecretBuilder, Fixture, Kind, cluster_store, create_all, create_namespace, delete,
+        external_secret, objects, store,
     },
     installation::{BASIC_PASSWORD, BASIC_USER, Cluster, READY, Webhooks, akeyless, send},
     wait,
 };
+use kube::api::{DynamicObject, PostParams};
 
 use crate::consuming::{Consuming, TEAM};
 
@@ -177,4 +178,82 @@ async fn a_source_reaches_only_the_namespaces_of_its_target() {
             "{namespace}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_refreshed_is_counted_by_its_reason_and_left_alone() {
+    let cluster = Cluster::start("east").await.unwrap();
+    let relay = Consuming::on(cluster, &["db"]).await;
+    let client = relay.cluster.client();
+    let reads = |name| named(name).key("/prod/db").labelled("tier", "prod");
+    let left = [
+        ("created_once", reads("once").refresh_policy("CreatedOnce")),
+        ("interval_zero", reads("never").refresh_interval("0s")),
+        (
+            "ignored",
+            reads("ignored").annotated("eso-relay.dev/ignore", "true"),
+        ),
+        ("not_selected", named("unlabelled").key("/prod/db")),
+    ];
+    let on_change = reads("on-change").refresh_policy("OnChange");
+    let on_change = on_change.refresh_interval("0s");
+    let all = left.iter().map(|(_, object)| object.clone());
+    create_all(client, all.chain([on_change]), 8).await.unwrap();
+
+    let more = "refresh: { selector: 'tier in (prod)' }";
+    let consumer = relay.consumer(more).await;
+    let values = relay.publish(&["/prod/db"]).await;
+    relay.carries("on-change", &values[0]).await;
+    relay.drained().await;
+    for name in ["once", "never", "ignored", "unlabelled", "db"] {
+        assert_eq!(relay.cluster.refresh_of(TEAM, name).await, None, "{name}");
+    }
+    let metric = "eso_relay_consumer_skipped_total";
+    for (reason, _) in &left {
+        let counted = consumer.count(metric, &[("reason", reason)]).await.unwrap();
+        // `db` of the beginning has no label either.
+        let expected = if *reason == "not_selected" { 2 } else { 1 };
+        assert_eq!(counted, expected, "{reason}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_cluster_external_secret_owns_is_refreshed_through_it_once() {
+    const FORCE_SYNC: &str = "external-secrets.io/force-sync";
+    let cluster = Cluster::start("east").await.unwrap();
+    let relay = Consuming::on(cluster, &["db"]).await;
+    let client = relay.cluster.client();
+    let kind = Kind::ClusterExternalSecret;
+    let spec = serde_json::json!({
+        "externalSecretSpec": { "secretStoreRef": { "name": "akeyless" } },
+        "namespaces": [TEAM],
+    });
+    let owner = Fixture::new(kind, None, "owner", spec);
+    let owner = owner.create(client).await.unwrap();
+    let children = ["first", "second"];
+    for name in children {
+        let mut child = Fixture::from(named(name).key("/prod/db")).into_json();
+        child["metadata"]["ownerReferences"] = serde_json::json!([{
+            "apiVersion": "external-secrets.io/v1",
+            "kind": kind.name(),
+            "name": "owner",
+            "uid": owner.metadata.uid,
+            "controller": true,
+        }]);
+        let child: DynamicObject = serde_json::from_value(child).unwrap();
+        let api = objects(client, Kind::ExternalSecret, Some(TEAM));
+        api.create(&PostParams::default(), &child).await.unwrap();
+    }
+
+    let consumer = relay.consumer("").await;
+    let values = relay.publish(&["/prod/db"]).await;
+    relay.carries("db", &values[0]).await;
+    relay.drained().await;
+    let owner = objects(client, kind, None).get("owner").await.unwrap();
+    assert_eq!(owner.metadata.annotations.unwrap()[FORCE_SYNC], values[0]);
+    for name in children {
+        assert_eq!(relay.cluster.refresh_of(TEAM, name).await, None, "{name}");
+    }
+    let metric = "eso_relay_consumer_patches_total";
+    assert_eq!(consumer.count(metric, &[]).await.unwrap(), 2);
 }

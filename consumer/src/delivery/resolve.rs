@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::{Received, decode};
 use crate::{
     engine::{Delivery, Refresh},
-    index::Index,
+    index::{Index, Matched, Skipped},
     metrics::Found,
     settle::{self, StoreSettle},
 };
@@ -19,6 +19,8 @@ use crate::{
 pub struct Resolved {
     pub delivery: Delivery,
     pub events: Vec<Seen>,
+    /// What the events mean and a refresh would not reach.
+    pub skipped: Vec<Skipped>,
 }
 
 /// One event of a message.
@@ -31,8 +33,9 @@ pub struct Seen {
     pub trace_id: Option<String>,
     pub received_at: Timestamp,
     pub found: Found,
-    /// How many targets it matches.
+    /// How many objects it matches that can be refreshed, and that cannot.
     pub targets: usize,
+    pub skipped: usize,
 }
 
 /// Decodes and matches one message.
@@ -44,26 +47,27 @@ pub fn resolve(
 ) -> Resolved {
     let decoded = decode(message);
     let mut events = Vec::with_capacity(decoded.events.len());
-    let mut refreshes = Vec::new();
+    let (mut refreshes, mut left) = (Vec::new(), Vec::new());
     for (index, event) in &decoded.events {
         let reaches = event.reaches_cluster(cluster);
-        let targets = if reaches {
+        let matched = if reaches {
             objects.matching(event)
         } else {
-            Vec::new()
+            Matched::default()
         };
-        let fingerprint = event.fingerprint();
-        events.push(Seen::new(*index, event, reaches, targets.len()));
-        refreshes.extend(targets.into_iter().map(|target| {
+        let seen = Seen::new(*index, event, reaches, &matched);
+        refreshes.extend(matched.targets.into_iter().map(|target| {
             let settle = settle::longest(settles, objects.stores_of(&target)).max(event.settle);
             Refresh {
                 carries: objects.carried(&target),
                 target,
-                event: fingerprint,
+                event: seen.value,
                 index: *index,
                 settle: settle.map(Settle::get),
             }
         }));
+        left.extend(matched.skipped);
+        events.push(seen);
     }
     Resolved {
         delivery: Delivery {
@@ -74,23 +78,27 @@ pub fn resolve(
             rejected: decoded.rejected,
         },
         events,
+        skipped: left,
     }
 }
 
 impl Seen {
-    fn new(index: usize, event: &Event, reaches: bool, targets: usize) -> Self {
+    fn new(index: usize, event: &Event, reaches: bool, matched: &Matched) -> Self {
+        let (targets, skipped) = (matched.targets.len(), matched.skipped.len());
         Self {
             index,
             value: event.fingerprint(),
             source: event.source.clone(),
             trace_id: event.traceparent.map(|trace| trace.trace_id()),
             received_at: event.received_at,
-            found: match targets {
+            found: match (targets, skipped) {
                 _ if !reaches => Found::elsewhere,
-                0 => Found::unmatched,
+                (0, 0) => Found::unmatched,
+                (0, _) => Found::skipped,
                 _ => Found::matched,
             },
             targets,
+            skipped,
         }
     }
 }

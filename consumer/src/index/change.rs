@@ -2,7 +2,7 @@
 
 use eso_relay::event::StoreKind;
 
-use crate::{provider::Backend, target::Target, value::Value};
+use crate::{provider::Backend, target::Target, unrefreshable::Unrefreshable, value::Value};
 
 /// What the watch says.
 #[derive(Debug, Clone)]
@@ -11,6 +11,12 @@ pub enum Change {
     Deleted(Target),
     StoreApplied(Store),
     StoreDeleted(StoreRef),
+    /// A ClusterExternalSecret, with what its annotation holds.
+    OwnerApplied {
+        owner: Target,
+        value: Option<Value>,
+    },
+    OwnerDeleted(Target),
     /// What follows, up to the end of the same listing, is everything there is.
     ListBegins(Listing),
     /// What has not been applied since the beginning is gone.
@@ -27,6 +33,7 @@ pub enum Observation {
         target: Target,
         value: Option<Value>,
     },
+    /// It is not there, or cannot be refreshed, and so needs nothing.
     Gone(Target),
 }
 
@@ -36,6 +43,10 @@ pub struct ExternalSecret {
     pub target: Target,
     /// The refresh annotation.
     pub value: Option<Value>,
+    /// The ClusterExternalSecret that it belongs to, whether that is known or not.
+    pub owner: Option<Target>,
+    /// What of the object itself keeps it from being refreshed.
+    pub unrefreshable: Option<Unrefreshable>,
     pub references: Vec<Reference>,
     /// What of it could not be read. The rest of it counts all the same.
     pub problems: Vec<String>,
@@ -46,6 +57,8 @@ pub struct ExternalSecret {
 pub struct Reference {
     pub store: StoreRef,
     pub form: Form,
+    /// `remoteRef.version`, if it asks for one. What it means is up to the provider.
+    pub version: Option<String>,
 }
 
 /// How a reference names secrets.
@@ -93,6 +106,23 @@ pub struct Store {
     pub name: StoreRef,
     /// `None` when its spec does not say.
     pub backend: Option<Backend>,
+    pub admits: Admits,
+}
+
+/// For whom ESO reads through a store; by default for everybody.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Admits {
+    /// Its `controller` is a class that is not ours.
+    pub foreign: bool,
+    /// Of a ClusterSecretStore, the namespaces of its `conditions`; `None` for all.
+    pub namespaces: Option<Namespaces>,
+}
+
+/// Namespaces by any of these.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Namespaces {
+    pub names: Vec<String>,
+    pub regexes: Vec<String>,
 }
 
 /// What one list of the API holds.
@@ -107,6 +137,7 @@ pub struct Listing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ListKind {
     ExternalSecrets,
+    ClusterExternalSecrets,
     SecretStores,
     ClusterSecretStores,
 }
@@ -114,6 +145,10 @@ pub enum ListKind {
 impl Listing {
     pub(super) fn holds(&self, target: &Target) -> bool {
         self.kind == ListKind::ExternalSecrets && self.spans(target.namespace())
+    }
+
+    pub(super) fn holds_owners(&self) -> bool {
+        self.kind == ListKind::ClusterExternalSecrets
     }
 
     pub(super) fn holds_store(&self, store: &StoreRef) -> bool {

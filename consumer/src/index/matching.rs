@@ -1,25 +1,45 @@
-//! The four ways in which an event means references, each within what its source may reach.
+//! The four ways in which an event means references, each within what its source may reach; and who of
+//! those that it means is to be refreshed.
 
-use eso_relay::event::{Event, Match};
+use std::collections::{HashMap, HashSet};
+
+use eso_relay::event::{Event, Kind, Match, Operation};
 
 use super::{
-    Entry, Index,
+    Entry, Index, Object,
     lookup::{ANY, Family, Form, Posting, View},
     stores::StoreEntry,
 };
 use crate::{
     provider::{Provider, Reading, Rules, Sought},
     target::Target,
+    unrefreshable::Unrefreshable,
 };
 
+/// Whom an event means, each once.
+#[derive(Debug, Default)]
+pub struct Matched {
+    /// Who is to be refreshed.
+    pub targets: Vec<Target>,
+    /// Who would not be, whatever is done to it.
+    pub skipped: Vec<Skipped>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    pub target: Target,
+    pub reason: Unrefreshable,
+}
+
 impl Index {
-    /// Everyone whom the event means, each once. What an exact event costs depends on how many
-    /// that are and on the distinct `find` patterns, not on how many objects there are.
-    pub fn matching(&self, event: &Event) -> Vec<Target> {
+    /// Everyone whom the event means. What an exact event costs depends on how many that are and on the distinct `find` patterns, not on how many objects there are.
+    pub fn matching(&self, event: &Event) -> Matched {
         let mut found = Found {
             index: self,
             event,
             objects: Vec::new(),
+            pinned: Vec::new(),
+            within: HashMap::new(),
         };
         for (family, sought) in &readings(event) {
             match &event.matches {
@@ -39,7 +59,7 @@ impl Index {
                 Match::All => found.add_references(family, |_, _| true),
             }
         }
-        found.into_targets()
+        found.into_matched()
     }
 }
 
@@ -75,12 +95,16 @@ struct Found<'a> {
     index: &'a Index,
     event: &'a Event,
     objects: Vec<u32>,
+    /// Those that are meant by a reference whose version stays as it is.
+    pinned: Vec<u32>,
+    /// Whether the event may reach all that an owner owns.
+    within: HashMap<&'a Target, bool>,
 }
 
-impl Found<'_> {
+impl<'a> Found<'a> {
     /// Tenancy is checked here, for each reference and not for the object as a whole.
-    fn add(&mut self, posting: Posting) {
-        let allowed = match &self.event.target {
+    fn allows(&self, posting: Posting) -> bool {
+        match &self.event.target {
             None => true,
             Some(reach) => {
                 let store = self.index.stores.get(posting.store);
@@ -89,8 +113,11 @@ impl Found<'_> {
                     && object
                         .is_some_and(|object| reach.allows_namespace(object.target.namespace()))
             }
-        };
-        if allowed {
+        }
+    }
+
+    fn add(&mut self, posting: Posting) {
+        if self.allows(posting) {
             self.objects.push(posting.object);
         }
     }
@@ -98,7 +125,8 @@ impl Found<'_> {
     /// Takes a candidate if one of its keys is meant indeed.
     fn verify(&mut self, posting: Posting, family: &Family, sought: &Sought<'_>) {
         let store = self.index.stores.get(posting.store);
-        let Some(view) = store.and_then(|store| view(family, store)) else {
+        let Some((store, view)) = store.and_then(|store| Some((store, view(family, store)?)))
+        else {
             return;
         };
         let rules = view.rules();
@@ -106,8 +134,21 @@ impl Found<'_> {
             Form::Key(key) => rules.reads(key, sought) && rules.reaches(&Reading::Key(key), sought),
             Form::Find(_) => false,
         };
-        if self.index.any_reference(posting, reads) {
-            self.add(posting);
+        let own_rules = store.view.rules();
+        let mut stays = false;
+        for (place, reference) in self.index.references(posting) {
+            if !reads(reference) {
+                continue;
+            }
+            let version = self.index.versions.get(posting.object, place);
+            if version.is_some_and(|version| stays_as_it_is(own_rules, version, self.event)) {
+                stays = true;
+            } else {
+                return self.add(posting);
+            }
+        }
+        if stays && self.allows(posting) {
+            self.pinned.push(posting.object);
         }
     }
 
@@ -126,29 +167,102 @@ impl Found<'_> {
                     object: *user,
                     store: id,
                 };
-                let wanted = |reference: &Entry| wanted(rules, &reference.form.reading());
-                if self.index.any_reference(posting, wanted) {
+                let mut references = self.index.references(posting);
+                if references.any(|(_, reference)| wanted(rules, &reference.form.reading())) {
                     self.add(posting);
                 }
             }
         }
     }
 
-    fn into_targets(mut self) -> Vec<Target> {
-        self.objects.sort_unstable();
-        self.objects.dedup();
-        self.objects
-            .iter()
-            .filter_map(|id| Some(self.index.objects.get(*id)?.target.clone()))
-            .collect()
+    fn into_matched(mut self) -> Matched {
+        let mut matched = Matched::default();
+        let mut objects = std::mem::take(&mut self.objects);
+        let mut pinned = std::mem::take(&mut self.pinned);
+        for id in each_once(&mut objects) {
+            self.judge(*id, None, &mut matched);
+        }
+        for id in each_once(&mut pinned) {
+            // Another reference of the same object may mean it.
+            if objects.binary_search(id).is_err() {
+                let reason = Some(Unrefreshable::PinnedVersion);
+                self.judge(*id, reason, &mut matched);
+            }
+        }
+        let mut owners = HashSet::new();
+        let targets = &mut matched.targets;
+        targets.retain(|target| !target.is_owner() || owners.insert(target.clone()));
+        matched
+    }
+
+    /// `otherwise`: why it is skipped although neither itself nor a store of its is against it.
+    fn judge(&mut self, id: u32, otherwise: Option<Unrefreshable>, matched: &mut Matched) {
+        let Some(object) = self.index.objects.get(id) else {
+            return;
+        };
+        let (target, own) = (object.target.clone(), object.unrefreshable);
+        let refused = || self.index.refused(object);
+        if let Some(reason) = own.or_else(refused).or(otherwise) {
+            matched.skipped.push(Skipped { target, reason });
+        } else {
+            let owner = self.owner(id).cloned();
+            matched.targets.push(owner.unwrap_or(target));
+        }
+    }
+
+    /// Whose annotation refreshes the object, if not its own. An owner refreshes all that it owns, so
+    /// it is left alone where the event may not reach one of these.
+    fn owner(&mut self, id: u32) -> Option<&'a Target> {
+        let index = self.index;
+        let owner = index.owners.of(id)?;
+        let restricted = self
+            .event
+            .target
+            .as_ref()
+            .filter(|it| !it.namespaces.is_empty());
+        let Some(reach) = restricted else {
+            return Some(owner);
+        };
+        let within = *self.within.entry(owner).or_insert_with(|| {
+            let children = index.owners.children(owner);
+            let mut children = children.filter_map(|child| index.objects.get(child));
+            children.all(|child| reach.allows_namespace(child.target.namespace()))
+        });
+        within.then_some(owner)
     }
 }
 
+fn each_once(ids: &mut Vec<u32>) -> &[u32] {
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+/// Whether the event leaves a version alone that a reference asks for. What is not a new value, and
+/// what somebody asked for by hand, may mean any of them.
+fn stays_as_it_is(rules: &dyn Rules, version: &str, event: &Event) -> bool {
+    let changed = event.version.as_ref();
+    let new = matches!(event.operation, Operation::Created | Operation::Updated);
+    event.kind != Kind::RefreshRequested
+        && (new || changed.is_some_and(|version| version.id.is_some()))
+        && rules.is_other_version(version, changed)
+}
+
 impl Index {
-    /// Of the object, through the store.
-    fn any_reference(&self, posting: Posting, wanted: impl Fn(&Entry) -> bool) -> bool {
+    /// One store that keeps it out keeps ESO from syncing the object at all.
+    fn refused(&self, object: &Object) -> Option<Unrefreshable> {
+        let namespace = object.target.namespace();
+        let stores = object.references.iter().map(|reference| reference.store);
+        let refuses = |store| self.stores.get(store)?.gate.refuses(namespace);
+        stores.filter_map(refuses).min()
+    }
+
+    /// Those of the object through the store, each with its place among all.
+    fn references(&self, posting: Posting) -> impl Iterator<Item = (usize, &Entry)> {
         let object = self.objects.get(posting.object);
-        let mut references = object.into_iter().flat_map(|object| &object.references);
-        references.any(|reference| reference.store == posting.store && wanted(reference))
+        let references = object.into_iter().flat_map(|object| &object.references);
+        (0..)
+            .zip(references)
+            .filter(move |(_, reference)| reference.store == posting.store)
     }
 }

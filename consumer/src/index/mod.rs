@@ -4,26 +4,35 @@
 
 mod change;
 mod find;
+mod gate;
 mod lookup;
 mod matching;
+mod owners;
 mod slab;
 mod stores;
+mod versions;
 
 use std::collections::HashMap;
 
 use tracing::warn;
 
-pub use self::change::{
-    Change, ExternalSecret, FindSpec, Form, ListKind, Listing, Observation, Reference, Store,
-    StoreRef,
+pub use self::{
+    change::{
+        Admits, Change, ExternalSecret, FindSpec, Form, ListKind, Listing, Namespaces, Observation,
+        Reference, Store, StoreRef,
+    },
+    matching::{Matched, Skipped},
 };
 use self::{
     find::Finds,
+    gate::Gate,
     lookup::{ANY, Lookup, Posting, View},
+    owners::Owners,
     slab::Slab,
     stores::Stores,
+    versions::Versions,
 };
-use crate::{target::Target, value::Value};
+use crate::{target::Target, unrefreshable::Unrefreshable, value::Value};
 
 /// Every ExternalSecret by the keys that it reads.
 #[derive(Debug)]
@@ -37,6 +46,8 @@ pub struct Index {
     generation: u64,
     /// Listings that have begun, each with the generation of its beginning.
     open: HashMap<Listing, u64>,
+    versions: Versions,
+    owners: Owners,
     /// What could not be read of whom: said once, not at every status update.
     problems: HashMap<Target, Vec<String>>,
     references: usize,
@@ -47,6 +58,7 @@ pub struct Index {
 struct Object {
     target: Target,
     value: Option<Value>,
+    unrefreshable: Option<Unrefreshable>,
     seen: u64,
     /// Keys are kept once, in full: a store that changes reads them anew.
     references: Box<[Entry]>,
@@ -89,6 +101,8 @@ impl Index {
             lookup: Lookup::default(),
             generation: 0,
             open: HashMap::new(),
+            versions: Versions::default(),
+            owners: Owners::default(),
             problems: HashMap::new(),
             references: 0,
             synced: false,
@@ -101,14 +115,23 @@ impl Index {
             Change::Applied(object) => vec![self.put(object)],
             Change::Deleted(target) => self.remove(&target).into_iter().collect(),
             Change::StoreApplied(store) => {
+                let gate = Gate::new(store.admits, &store.name);
                 let id = self.stores.appear(store.name, self.generation);
-                self.reread(id, View::of_store(store.backend));
+                self.reread(id, View::of_store(store.backend), gate);
                 Vec::new()
             }
             Change::StoreDeleted(name) => {
                 self.remove_store(&name);
                 Vec::new()
             }
+            Change::OwnerApplied { owner, value } => {
+                self.owners.appear(owner.clone(), value, self.generation);
+                vec![Observation::Carries {
+                    target: owner,
+                    value,
+                }]
+            }
+            Change::OwnerDeleted(owner) => self.remove_owner(owner).into_iter().collect(),
             Change::ListBegins(listing) => {
                 self.generation += 1;
                 self.open.insert(listing, self.generation);
@@ -124,13 +147,22 @@ impl Index {
 
     /// The object's annotation, as the watch last said.
     pub fn carried(&self, target: &Target) -> Option<Value> {
+        if target.is_owner() {
+            return self.owners.carried(target);
+        }
         self.objects.get(*self.ids.get(target)?)?.value
     }
 
-    /// The stores that the object reads through; one may come more than once.
+    /// The stores that the object reads through, or all that an owner owns; one may come more than
+    /// once.
     pub fn stores_of(&self, target: &Target) -> impl Iterator<Item = &StoreRef> {
-        let object = self.ids.get(target).and_then(|id| self.objects.get(*id));
-        let references = object.into_iter().flat_map(|object| &object.references);
+        let ids = if target.is_owner() {
+            self.owners.children(target).collect()
+        } else {
+            Vec::from_iter(self.ids.get(target).copied())
+        };
+        let objects = ids.into_iter().filter_map(|id| self.objects.get(id));
+        let references = objects.flat_map(|object| &object.references);
         references.filter_map(|entry| Some(&self.stores.get(entry.store)?.name))
     }
 
@@ -153,6 +185,8 @@ impl Index {
         let ExternalSecret {
             target,
             value,
+            owner,
+            unrefreshable,
             references,
             problems,
         } = object;
@@ -164,17 +198,23 @@ impl Index {
             self.unlink(id);
             self.link(id, references);
         }
+        self.owners.put(id, owner);
         if let Some(object) = self.objects.get_mut(id) {
             object.value = value;
+            object.unrefreshable = unrefreshable;
             object.seen = self.generation;
         }
-        Observation::Carries { target, value }
+        match unrefreshable {
+            None => Observation::Carries { target, value },
+            Some(_) => Observation::Gone(target),
+        }
     }
 
     fn insert(&mut self, target: &Target) -> u32 {
         let id = self.objects.insert(Object {
             target: target.clone(),
             value: None,
+            unrefreshable: None,
             seen: self.generation,
             references: Box::default(),
         });
@@ -186,13 +226,20 @@ impl Index {
         self.problems.remove(target);
         let id = self.ids.remove(target)?;
         self.unlink(id);
+        self.owners.remove(id);
         let object = self.objects.remove(id)?;
         Some(Observation::Gone(object.target))
     }
 
+    fn remove_owner(&mut self, owner: Target) -> Option<Observation> {
+        self.owners
+            .vanish(&owner)
+            .then_some(Observation::Gone(owner))
+    }
+
     fn remove_store(&mut self, name: &StoreRef) {
         if let Some(id) = self.stores.vanish(name) {
-            self.reread(id, View::of_store(None));
+            self.reread(id, View::of_store(None), Gate::default());
         }
     }
 
@@ -203,6 +250,12 @@ impl Index {
         };
         for store in self.stores.missed(listing, since) {
             self.remove_store(&store);
+        }
+        if listing.holds_owners() {
+            let missed = self.owners.missed(since).into_iter();
+            return missed
+                .filter_map(|owner| self.remove_owner(owner))
+                .collect();
         }
         let missed: Vec<Target> = self
             .objects
@@ -229,7 +282,9 @@ impl Index {
                     _ => false,
                 }
         };
+        let versions = references.iter().map(|reference| &reference.version);
         object.references.len() == references.len()
+            && self.versions.are(id, versions)
             && object.references.iter().zip(references).all(same)
     }
 
@@ -238,6 +293,8 @@ impl Index {
             return;
         };
         self.references += references.len();
+        let versions = references.iter().map(|reference| &reference.version);
+        self.versions.put(id, versions);
         object.references = references
             .into_iter()
             .map(|reference| Entry {
@@ -263,6 +320,7 @@ impl Index {
         };
         let references = std::mem::take(&mut object.references);
         self.references -= references.len();
+        self.versions.remove(id);
         for entry in &references {
             let posting = entry.posting(id);
             self.lookup.remove(&ANY, &entry.form, posting);
@@ -279,7 +337,7 @@ impl Index {
     }
 
     /// Reads the keys of all who use the store anew.
-    fn reread(&mut self, store: u32, view: View) {
+    fn reread(&mut self, store: u32, view: View, gate: Gate) {
         let Some(entry) = self.stores.get(store) else {
             return;
         };
@@ -299,7 +357,7 @@ impl Index {
                 }
             }
         }
-        self.stores.set_view(store, view);
+        self.stores.set(store, view, gate);
     }
 
     fn report(&mut self, target: &Target, problems: Vec<String>) {

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::{
     change::{Listing, StoreRef},
+    gate::Gate,
     lookup::View,
     slab::Slab,
 };
@@ -12,6 +13,7 @@ use super::{
 pub(super) struct StoreEntry {
     pub(super) name: StoreRef,
     pub(super) view: View,
+    pub(super) gate: Gate,
     /// Objects with a reference through it.
     pub(super) users: HashSet<u32>,
     /// The listing that it was last part of; `None` when the store is not there.
@@ -78,9 +80,9 @@ impl Stores {
         Some(id)
     }
 
-    pub(super) fn set_view(&mut self, id: u32, view: View) {
+    pub(super) fn set(&mut self, id: u32, view: View, gate: Gate) {
         if let Some(store) = self.entries.get_mut(id) {
-            store.view = view;
+            (store.view, store.gate) = (view, gate);
         }
         self.forget_if_unused(id);
     }
@@ -102,6 +104,7 @@ impl Stores {
         let id = self.entries.insert(StoreEntry {
             name: name.clone(),
             view: View::of_store(None),
+            gate: Gate::default(),
             users: HashSet::new(),
             seen: None,
         });

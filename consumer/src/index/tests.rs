@@ -1,9 +1,13 @@
 mod histories;
+mod owned;
 mod providers;
+mod skipped;
 
 use eso_relay::{
     event::{Event, Keys},
-    event::{Kind, Match, Operation, Origin, Pattern, StoreKind, StorePattern, Target as Reach},
+    event::{
+        Kind, Match, Operation, Origin, Pattern, StoreKind, StorePattern, Target as Reach, Version,
+    },
 };
 
 use super::*;
@@ -26,6 +30,7 @@ fn key(store: &StoreRef, key: &str) -> Reference {
     Reference {
         store: store.clone(),
         form: Form::Key(key.to_owned()),
+        version: None,
     }
 }
 
@@ -36,6 +41,7 @@ fn find(store: &StoreRef, path: Option<&str>, regexp: Option<&str>) -> Reference
             path: path.map(str::to_owned),
             regexp: regexp.map(str::to_owned),
         }),
+        version: None,
     }
 }
 
@@ -44,6 +50,8 @@ fn secret(target: &str, references: Vec<Reference>) -> ExternalSecret {
     ExternalSecret {
         target: Target::new(namespace, name),
         value: None,
+        owner: None,
+        unrefreshable: None,
         references,
         problems: Vec::new(),
     }
@@ -57,6 +65,7 @@ fn configured(name: &StoreRef, provider: &serde_json::Value) -> Change {
     Change::StoreApplied(Store {
         name: name.clone(),
         backend: Backend::of_store(provider),
+        admits: Admits::default(),
     })
 }
 
@@ -98,6 +107,7 @@ fn exact(provider: &str, key: &str) -> Event {
 fn matching(index: &Index, event: &Event) -> Vec<String> {
     let mut names: Vec<_> = index
         .matching(event)
+        .targets
         .iter()
         .map(Target::to_string)
         .collect();
@@ -126,7 +136,7 @@ fn keys_match_as_in_the_first_release() {
             if let Some(provider) = provider {
                 index.apply(provided(&any, provider));
             }
-            let found = index.matching(&exact("generic", event)).len();
+            let found = index.matching(&exact("generic", event)).targets.len();
             assert_eq!(found == 1, matches, "{reference} {event} {provider:?}");
         }
     }
@@ -245,10 +255,10 @@ fn a_find_matches_by_path_and_name_together() {
         index.apply(applied("n/v", vec![find(&v, path, regexp)]));
         let case = format!("{path:?} {regexp:?} {name}");
         for provider in ["akeyless", "conjur"] {
-            let found = index.matching(&exact(provider, name)).len();
+            let found = index.matching(&exact(provider, name)).targets.len();
             assert_eq!(found == 1, matches, "{provider} {case}");
         }
-        let found = index.matching(&exact("generic", name)).len();
+        let found = index.matching(&exact("generic", name)).targets.len();
         assert_eq!(found == 2, matches, "{case}");
     }
 }
@@ -270,7 +280,7 @@ fn a_prefix_means_what_lies_below_it() {
         let index = index([applied("n/x", vec![reference.clone()])]);
         let event = event("generic", Match::Prefix(prefix.to_owned()));
         assert_eq!(
-            index.matching(&event).len() == 1,
+            index.matching(&event).targets.len() == 1,
             matches,
             "{reference:?} {prefix}"
         );

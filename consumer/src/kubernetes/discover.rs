@@ -34,6 +34,7 @@ impl ApiVersion {
     pub(crate) fn resource(self, list: List) -> ApiResource {
         let (kind, plural) = match list {
             List::ExternalSecrets => ("ExternalSecret", "externalsecrets"),
+            List::ClusterExternalSecrets => ("ClusterExternalSecret", "clusterexternalsecrets"),
             List::SecretStores => ("SecretStore", "secretstores"),
             List::ClusterSecretStores => ("ClusterSecretStore", "clustersecretstores"),
         };

@@ -2,6 +2,7 @@
 
 mod discover;
 mod object;
+mod policy;
 mod read;
 mod watch;
 
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::object::Object;
 pub use self::{
     discover::{ApiVersion, discover},
+    policy::Selection,
     watch::watch,
 };
 
@@ -33,6 +35,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct KubernetesConfig {
     /// Watch and patch only in these; needs no cluster-wide permission. Default empty: everywhere.
     pub namespaces: Vec<String>,
+    /// Values of `spec.controller` of the stores to count, as ESO's `--controller-class`; what reads
+    /// through a store of another class is left alone. Default empty: any class.
+    pub controller_classes: Vec<String>,
     /// A context of the kubeconfig. Default: the service account when run in a pod, else the
     /// kubeconfig's current context.
     pub context: Option<String>,
@@ -48,6 +53,7 @@ impl Default for KubernetesConfig {
     fn default() -> Self {
         Self {
             namespaces: Vec::new(),
+            controller_classes: Vec::new(),
             context: None,
             kubeconfig: None,
             patch_timeout: Duration::from_secs(5),

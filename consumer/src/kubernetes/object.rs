@@ -9,7 +9,7 @@ use kube::{
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::REFRESH_ANNOTATION;
+use crate::{FORCE_SYNC_ANNOTATION, IGNORE_ANNOTATION, REFRESH_ANNOTATION};
 
 /// Any of the kinds that we watch. Deserializing it fails for nothing that has `metadata`: an
 /// object that cannot be understood must not fail the page or the watch that it comes in.
@@ -20,8 +20,16 @@ pub(crate) struct Object {
     metadata: ObjectMeta,
     /// The refresh annotation.
     pub(super) refresh: Option<String>,
+    /// That of an owner.
+    pub(super) force_sync: Option<String>,
+    /// The ClusterExternalSecret that controls it.
+    pub(super) owner: Option<String>,
+    /// The owner has opted out.
+    pub(super) ignore: bool,
     pub(super) deleting: bool,
+    pub(super) labels: Value,
     pub(super) spec: Value,
+    pub(super) status: Value,
 }
 
 impl Resource for Object {
@@ -65,6 +73,8 @@ impl<'de> Deserialize<'de> for Object {
             metadata: Metadata,
             #[serde(default)]
             spec: Value,
+            #[serde(default)]
+            status: Value,
         }
 
         #[derive(Deserialize, Default)]
@@ -75,14 +85,25 @@ impl<'de> Deserialize<'de> for Object {
             resource_version: Value,
             deletion_timestamp: Value,
             annotations: Value,
+            labels: Value,
+            owner_references: Value,
         }
 
-        let Raw { metadata, spec } = Raw::deserialize(deserializer)?;
-        let refresh = &metadata.annotations[REFRESH_ANNOTATION];
-        Ok(Self {
-            refresh: refresh.as_str().map(str::to_owned),
-            deleting: !metadata.deletion_timestamp.is_null(),
+        let Raw {
+            metadata,
             spec,
+            status,
+        } = Raw::deserialize(deserializer)?;
+        let annotation = |name: &str| metadata.annotations[name].as_str().map(str::to_owned);
+        Ok(Self {
+            refresh: annotation(REFRESH_ANNOTATION),
+            force_sync: annotation(FORCE_SYNC_ANNOTATION),
+            owner: owner(&metadata.owner_references),
+            ignore: metadata.annotations[IGNORE_ANNOTATION].as_str() == Some("true"),
+            deleting: !metadata.deletion_timestamp.is_null(),
+            labels: metadata.labels,
+            spec,
+            status,
             metadata: ObjectMeta {
                 name: text(metadata.name),
                 namespace: text(metadata.namespace),
@@ -91,6 +112,17 @@ impl<'de> Deserialize<'de> for Object {
             },
         })
     }
+}
+
+fn owner(references: &Value) -> Option<String> {
+    let mut references = references.as_array()?.iter();
+    let controller = references.find(|reference| {
+        let group = reference["apiVersion"].as_str();
+        reference["controller"] == true
+            && reference["kind"] == "ClusterExternalSecret"
+            && group.is_some_and(|group| group.starts_with("external-secrets.io/"))
+    })?;
+    controller["name"].as_str().map(str::to_owned)
 }
 
 fn text(value: Value) -> Option<String> {

@@ -5,22 +5,33 @@ use kube::Resource as _;
 use serde_json::Value;
 use tracing::warn;
 
-use super::object::Object;
+use super::{
+    object::Object,
+    policy::{self, Selection},
+};
 use crate::{
     index::{Change, ExternalSecret, FindSpec, Form, ListKind, Reference, Store, StoreRef},
     provider::Backend,
     target::Target,
+    value,
 };
 
 /// An object that is there. `None` if it has no name, which no API server serves.
-pub(super) fn applied(kind: ListKind, object: &Object) -> Option<Change> {
+pub(super) fn applied(kind: ListKind, object: &Object, selection: &Selection) -> Option<Change> {
     match kind {
-        ListKind::ExternalSecrets if object.deleting => target(object).map(Change::Deleted),
-        ListKind::ExternalSecrets => external_secret(object).map(Change::Applied),
+        ListKind::ExternalSecrets => external_secret(object, selection).map(Change::Applied),
+        ListKind::ClusterExternalSecrets if object.deleting => {
+            owner(object).map(Change::OwnerDeleted)
+        }
+        ListKind::ClusterExternalSecrets => Some(Change::OwnerApplied {
+            owner: owner(object)?,
+            value: carried(object.force_sync.as_deref()),
+        }),
         ListKind::SecretStores | ListKind::ClusterSecretStores => {
             Some(Change::StoreApplied(Store {
                 name: store(kind, object)?,
                 backend: Backend::of_store(&object.spec["provider"]),
+                admits: policy::admits(object, kind == ListKind::ClusterSecretStores, selection),
             }))
         }
     }
@@ -30,6 +41,7 @@ pub(super) fn applied(kind: ListKind, object: &Object) -> Option<Change> {
 pub(super) fn deleted(kind: ListKind, object: &Object) -> Option<Change> {
     match kind {
         ListKind::ExternalSecrets => target(object).map(Change::Deleted),
+        ListKind::ClusterExternalSecrets => owner(object).map(Change::OwnerDeleted),
         ListKind::SecretStores | ListKind::ClusterSecretStores => {
             store(kind, object).map(Change::StoreDeleted)
         }
@@ -50,6 +62,15 @@ fn target(object: &Object) -> Option<Target> {
     target.map(|(namespace, name)| Target::new(namespace, name))
 }
 
+fn owner(object: &Object) -> Option<Target> {
+    object.meta().name.as_deref().map(Target::owner)
+}
+
+/// Somebody else's text is not a value of ours.
+fn carried(annotation: Option<&str>) -> Option<value::Value> {
+    annotation?.parse().ok()
+}
+
 fn store(kind: ListKind, object: &Object) -> Option<StoreRef> {
     let meta = object.meta();
     let name = meta.name.clone()?;
@@ -63,7 +84,7 @@ fn store(kind: ListKind, object: &Object) -> Option<StoreRef> {
     })
 }
 
-fn external_secret(object: &Object) -> Option<ExternalSecret> {
+fn external_secret(object: &Object, selection: &Selection) -> Option<ExternalSecret> {
     let target = target(object)?;
     let mut reader = Reader {
         namespace: target.namespace(),
@@ -77,11 +98,9 @@ fn external_secret(object: &Object) -> Option<ExternalSecret> {
         ..
     } = reader;
     Some(ExternalSecret {
-        // Somebody else's text is not a value of ours.
-        value: object
-            .refresh
-            .as_deref()
-            .and_then(|value| value.parse().ok()),
+        value: carried(object.refresh.as_deref()),
+        owner: object.owner.as_deref().map(Target::owner),
+        unrefreshable: policy::unrefreshable(object, selection),
         target,
         references,
         problems,
@@ -102,27 +121,38 @@ impl Reader<'_> {
         let default = &spec["secretStoreRef"];
         for (place, entry) in self.list(spec, "data") {
             // An entry without a key is not an error: the API server of an old CRD lets it pass.
-            if let Some(key) = self.text(&entry["remoteRef"], "key", &place) {
-                self.reference(&place, entry, default, Form::Key(key));
-            }
+            self.key(&place, entry, default, &entry["remoteRef"]);
         }
         for (place, entry) in self.list(spec, "dataFrom") {
-            if let Some(key) = self.text(&entry["extract"], "key", &place) {
-                self.reference(&place, entry, default, Form::Key(key));
-            }
+            self.key(&place, entry, default, &entry["extract"]);
             let find = &entry["find"];
             if find.is_object() {
                 let found = FindSpec {
                     path: self.text(find, "path", &place),
                     regexp: self.text(&find["name"], "regexp", &place),
                 };
-                self.reference(&place, entry, default, Form::Find(found));
+                self.reference(&place, entry, default, Form::Find(found), None);
             }
         }
     }
 
+    fn key(&mut self, place: &str, entry: &Value, default: &Value, remote: &Value) {
+        if let Some(key) = self.text(remote, "key", place) {
+            let version = self.text(remote, "version", place);
+            let version = version.filter(|version| !version.is_empty());
+            self.reference(place, entry, default, Form::Key(key), version);
+        }
+    }
+
     /// `sourceRef.storeRef` comes before `spec.secretStoreRef` (ESO `client_manager.go`).
-    fn reference(&mut self, place: &str, entry: &Value, default: &Value, form: Form) {
+    fn reference(
+        &mut self,
+        place: &str,
+        entry: &Value,
+        default: &Value,
+        form: Form,
+        version: Option<String>,
+    ) {
         let own = &entry["sourceRef"]["storeRef"];
         let reference = if own.is_object() { own } else { default };
         let Some(name) = reference["name"].as_str().map(str::to_owned) else {
@@ -136,7 +166,11 @@ impl Reader<'_> {
             Some("ClusterSecretStore") => StoreRef::Cluster { name },
             Some(_) => return self.problem(place, "names a store of unknown kind"),
         };
-        self.references.push(Reference { store, form });
+        self.references.push(Reference {
+            store,
+            form,
+            version,
+        });
     }
 
     fn list<'v>(&mut self, spec: &'v Value, field: &str) -> Vec<(String, &'v Value)> {

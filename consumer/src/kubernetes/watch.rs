@@ -18,7 +18,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use super::{ApiVersion, KubernetesConfig, Object, chain, read};
+use super::{ApiVersion, Object, Selection, chain, read};
 use crate::index::{Change, ListKind, Listing};
 
 /// For one page of a list. kube waits for an answer without end.
@@ -26,21 +26,24 @@ const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Before asking again for what we may not see.
 const FORBIDDEN_PAUSE: Duration = Duration::from_secs(300);
 
-/// Watches ExternalSecrets and both kinds of store, and sends every change. Errors are logged and tried again with a jittered exponential delay; it ends when nobody receives.
+/// Watches ExternalSecrets, their owners and both kinds of store, in these namespaces or in all, and sends every change. Errors are logged and tried again with a jittered exponential delay; it ends when nobody receives.
 ///
 /// `condition` is met once everything has been listed, and stays so: an index that is a little old
 /// is better than none. Without permission to see cluster stores it is met without them; what
-/// reads through one then matches by its key, whatever the provider.
+/// reads through one then matches by its key, whatever the provider. Without ClusterExternalSecrets
+/// what they own counts as if nobody owned it.
 pub async fn watch(
     client: Client,
     version: ApiVersion,
-    config: &KubernetesConfig,
+    namespaces: &[String],
+    selection: Selection,
     changes: Sender<Change>,
     condition: Condition,
 ) -> anyhow::Result<()> {
-    let listings = listings(&config.namespaces);
+    let listings = listings(version, namespaces);
     let progress = Progress {
         unlisted: AtomicUsize::new(listings.len()),
+        selection,
         changes,
         condition,
     };
@@ -62,7 +65,7 @@ pub async fn watch(
     Ok(())
 }
 
-fn listings(namespaces: &[String]) -> Vec<Listing> {
+fn listings(version: ApiVersion, namespaces: &[String]) -> Vec<Listing> {
     let mut everywhere = vec![None];
     if !namespaces.is_empty() {
         everywhere = namespaces.iter().cloned().map(Some).collect();
@@ -80,16 +83,23 @@ fn listings(namespaces: &[String]) -> Vec<Listing> {
     };
     let mut listings = in_each(ListKind::ExternalSecrets);
     listings.extend(in_each(ListKind::SecretStores));
-    listings.push(Listing {
-        kind: ListKind::ClusterSecretStores,
+    let in_cluster = |kind| Listing {
+        kind,
         namespace: None,
-    });
+    };
+    listings.push(in_cluster(ListKind::ClusterSecretStores));
+    // ESO before 0.17 copies no annotation from owner to owned. Who may see only some namespaces
+    // must not refresh all that an owner has.
+    if namespaces.is_empty() && version == ApiVersion::V1 {
+        listings.push(in_cluster(ListKind::ClusterExternalSecrets));
+    }
     listings
 }
 
 /// What the watches have in common.
 struct Progress {
     unlisted: AtomicUsize,
+    selection: Selection,
     changes: Sender<Change>,
     condition: Condition,
 }
@@ -159,7 +169,9 @@ impl Watch<'_> {
         let kind = self.listing.kind;
         let change = match event {
             Event::Init => Some(Change::ListBegins(self.listing.clone())),
-            Event::InitApply(object) | Event::Apply(object) => read::applied(kind, &object),
+            Event::InitApply(object) | Event::Apply(object) => {
+                read::applied(kind, &object, &self.progress.selection)
+            }
             Event::Delete(object) => read::deleted(kind, &object),
             Event::InitDone => {
                 self.send(Change::ListEnds(self.listing.clone())).await?;
@@ -174,11 +186,9 @@ impl Watch<'_> {
 
     /// Whether to begin anew rather than to let kube's watcher go on from where it is.
     async fn failed(&mut self, error: &watcher::Error) -> Result<Option<Broken>, Closed> {
-        if self.listing.kind == ListKind::ClusterSecretStores && is_forbidden(error) {
+        if let Some(without) = dispensable(self.listing.kind, status(error)) {
             if !self.listed {
-                warn!(
-                    "no permission to list clustersecretstores: what reads through one matches by its key alone"
-                );
+                warn!("{without}");
                 self.listed().await?;
             }
             return Ok(Some(Broken {
@@ -218,13 +228,29 @@ impl Watch<'_> {
     }
 }
 
-fn is_forbidden(error: &watcher::Error) -> bool {
+/// What it means to go on without objects of this kind, if that is possible.
+fn dispensable(kind: ListKind, status: Option<u16>) -> Option<&'static str> {
+    match (kind, status) {
+        (ListKind::ClusterSecretStores, Some(403)) => Some(
+            "no permission to list clustersecretstores: what reads through one matches by its key alone",
+        ),
+        (ListKind::ClusterExternalSecrets, Some(403)) => Some(
+            "no permission to list clusterexternalsecrets: what they own is refreshed one by one",
+        ),
+        (ListKind::ClusterExternalSecrets, Some(404)) => {
+            Some("the API serves no clusterexternalsecrets")
+        }
+        _ => None,
+    }
+}
+
+fn status(error: &watcher::Error) -> Option<u16> {
     match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
         | watcher::Error::WatchStartFailed(kube::Error::Api(status))
         | watcher::Error::WatchFailed(kube::Error::Api(status))
-        | watcher::Error::WatchError(status) => status.code == 403,
-        _ => false,
+        | watcher::Error::WatchError(status) => Some(status.code),
+        _ => None,
     }
 }
 
@@ -235,7 +261,7 @@ mod tests {
     #[test]
     fn listed_namespaces_are_watched_each_and_cluster_stores_once() {
         let shown = |namespaces: &[String]| {
-            let list = listings(namespaces).into_iter();
+            let list = listings(ApiVersion::V1, namespaces).into_iter();
             list.map(|l| format!("{:?} {}", l.kind, l.namespace.unwrap_or_default()))
                 .collect::<Vec<_>>()
         };
@@ -249,6 +275,7 @@ mod tests {
                 "ClusterSecretStores "
             ]
         );
-        assert_eq!(shown(&[]).len(), 3);
+        assert_eq!(shown(&[]).len(), 4);
+        assert_eq!(listings(ApiVersion::V1Beta1, &[]).len(), 3);
     }
 }

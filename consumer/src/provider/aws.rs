@@ -3,9 +3,10 @@
 
 use std::borrow::Cow;
 
+use eso_relay::event::Version;
 use serde_json::Value;
 
-use super::rules::{Pattern, Reading, Rules, Scope, Sought, agree, setting};
+use super::rules::{Pattern, Reading, Rules, Scope, Sought, agree, is_number, is_other, setting};
 
 /// What both services have in common.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -135,6 +136,19 @@ impl Rules for SecretsManager {
         let path = pattern.path.unwrap_or_default();
         (self.0.prefix.is_empty() && !path.starts_with('!')).then_some(path)
     }
+
+    /// `uuid/<id>`, or a staging label (`constructSecretValue`). AWS moves its own labels along with
+    /// `AWSCURRENT`; any other stays where it is until somebody moves it.
+    fn is_other_version(&self, version: &str, changed: Option<&Version>) -> bool {
+        if let Some(id) = version.strip_prefix("uuid/") {
+            return is_other(id, changed);
+        }
+        let labels = changed.map(|changed| &changed.labels[..]);
+        let labels = labels.unwrap_or_default();
+        !version.starts_with("AWS")
+            && !labels.is_empty()
+            && labels.iter().all(|label| label != version)
+    }
 }
 
 impl ParameterStore {
@@ -175,6 +189,11 @@ impl Rules for ParameterStore {
         };
         let mut names = sought.names.iter();
         names.any(|name| below(name) && pattern.fits_slashed(name))
+    }
+
+    /// A number, or a label, which moves (`parameterNameWithVersion`).
+    fn is_other_version(&self, version: &str, changed: Option<&Version>) -> bool {
+        is_number(version) && is_other(version, changed)
     }
 }
 

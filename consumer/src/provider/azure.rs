@@ -3,9 +3,10 @@
 
 use std::borrow::Cow;
 
+use eso_relay::event::Version;
 use serde_json::Value;
 
-use super::rules::{Pattern, Reading, Rules, Scope, Sought, agree, host, setting};
+use super::rules::{Pattern, Reading, Rules, Scope, Sought, agree, host, is_other, setting};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Azure {
@@ -55,6 +56,12 @@ impl Rules for Azure {
             .is_some_and(super::regexp::Regexp::minds_case);
         let mut names = sought.names.iter().filter_map(|name| bare(name));
         names.any(|name| minds_case || pattern.fits(name))
+    }
+
+    /// An identifier of 32 hexadecimal digits. There are no names for versions.
+    fn is_other_version(&self, version: &str, changed: Option<&Version>) -> bool {
+        let is_id = version.len() == 32 && version.bytes().all(|digit| digit.is_ascii_hexdigit());
+        is_id && is_other(version, changed)
     }
 
     fn has_folders(&self) -> bool {

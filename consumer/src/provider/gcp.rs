@@ -3,9 +3,10 @@
 
 use std::borrow::Cow;
 
+use eso_relay::event::Version;
 use serde_json::Value;
 
-use super::rules::{Pattern, Reading, Rules, Scope, Sought, agree, setting};
+use super::rules::{self, Pattern, Reading, Rules, Scope, Sought, agree, is_other, setting};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Gcp {
@@ -79,6 +80,11 @@ impl Rules for Gcp {
     fn finds(&self, pattern: &Pattern<'_>, sought: &Sought<'_>) -> bool {
         let mut names = sought.names.iter();
         names.any(|name| pattern.starts(name) && pattern.fits(name))
+    }
+
+    /// A number; or `latest` or an alias, both of which move (`GetSecret`).
+    fn is_other_version(&self, version: &str, changed: Option<&Version>) -> bool {
+        rules::is_number(version) && is_other(version, changed)
     }
 
     fn has_folders(&self) -> bool {

@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
+use eso_relay::event::Version;
+
 use super::regexp::Regexp;
 
 /// How references through a store with certain settings name secrets.
@@ -49,6 +51,12 @@ pub(crate) trait Rules {
     /// What the names of all that a `find` finds begin with; `None` when that cannot be told.
     fn root<'p>(&self, pattern: &Pattern<'p>) -> Option<&'p str> {
         Some(pattern.path.unwrap_or_default())
+    }
+
+    /// Whether a reference that asks for this version keeps its value although the secret has changed,
+    /// in the version that is told if one is. Where that is in doubt, it does not.
+    fn is_other_version(&self, _: &str, _: Option<&Version>) -> bool {
+        false
     }
 
     fn any_name(&self, key: &str, fits: &dyn Fn(&str) -> bool) -> bool {
@@ -116,6 +124,18 @@ impl<'e> Scope<'e> {
 /// Equal, or not known to both sides.
 pub(super) fn agree(one: Option<&str>, other: Option<&str>) -> bool {
     one.is_none() || other.is_none() || one == other
+}
+
+/// Of versions that stay as they are: any change but one of its own leaves it alone.
+pub(super) fn is_other(version: &str, changed: Option<&Version>) -> bool {
+    let changed = changed.and_then(|changed| changed.id.as_deref());
+    changed.is_none_or(|changed| !changed.eq_ignore_ascii_case(version))
+}
+
+/// A version by its number, which never means another. 0 may be the newest.
+pub(super) fn is_number(version: &str) -> bool {
+    version.bytes().all(|digit| digit.is_ascii_digit())
+        && version.bytes().any(|digit| digit != b'0')
 }
 
 /// Below the path, or what has the path for its name.

@@ -1,5 +1,6 @@
 mod cases;
 mod properties;
+mod versions;
 
 use eso_relay::event::{Keys, Kind, Match, Operation, Origin};
 use serde_json::json;

@@ -6,10 +6,12 @@
 
 use std::borrow::Cow;
 
+use eso_relay::event::Version;
 use serde_json::Value;
 
 use super::rules::{
-    Pattern, Reading, Rules, Scope, Sought, agree, clean, host, is_below, overlaps, setting,
+    Pattern, Reading, Rules, Scope, Sought, agree, clean, host, is_below, is_number, is_other,
+    overlaps, setting,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -228,6 +230,12 @@ impl Rules for Vault {
             Reading::Key(_) => is_below(theirs, mine),
             Reading::Find(_) => overlaps(mine, theirs),
         })
+    }
+
+    /// A number of the engine's version 2 (`readSecret`). Version 1 keeps only the newest, whatever
+    /// is asked for.
+    fn is_other_version(&self, version: &str, changed: Option<&Version>) -> bool {
+        !self.openbao && !self.version1 && is_number(version) && is_other(version, changed)
     }
 }
 

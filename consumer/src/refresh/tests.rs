@@ -85,6 +85,23 @@ async fn one_annotation_is_merged_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn what_has_an_owner_is_refreshed_through_it() {
+    let (address, served) = api(Some(answer("200 OK", "", "{}"))).await;
+    let refresher = refresher(address, Duration::from_secs(10));
+    let outcome = Outcome::of(refresher.refresh(&Target::owner("db"), value()).await);
+    assert_eq!(outcome, Outcome::Done);
+    let request = served.await.unwrap();
+    let (head, body) = request.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with(
+        "PATCH /apis/external-secrets.io/v1/clusterexternalsecrets/db?&fieldManager=eso-relay "
+    ));
+    assert_eq!(
+        body,
+        r#"{"metadata":{"annotations":{"external-secrets.io/force-sync":"0123456789abcdef0123;settle"}}}"#
+    );
+}
+
+#[tokio::test]
 async fn an_object_that_is_gone_needs_nothing_but_an_api_that_is_gone_is_waited_for() {
     let gone = r#"{"kind":"Status","reason":"NotFound","details":{"name":"db","kind":"externalsecrets"},"code":404}"#;
     assert_eq!(

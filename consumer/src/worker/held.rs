@@ -109,6 +109,7 @@ mod tests {
             received_at: Timestamp::UNIX_EPOCH,
             found: Found::matched,
             targets: 1,
+            skipped: 0,
         }
     }
 

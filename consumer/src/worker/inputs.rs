@@ -12,7 +12,7 @@ use super::{
 use crate::{
     delivery::{Received, Resolved, Seen, resolve},
     engine::Input,
-    index::{Change, Observation},
+    index::{Change, Observation, Skipped},
     metrics::{End, Found},
     outcome::Outcome,
     value::Stage,
@@ -37,9 +37,17 @@ impl Worker {
             self.handle(Input::Panicked { sequence, attempt });
             return;
         };
-        let Resolved { delivery, events } = resolved;
+        let Resolved {
+            delivery,
+            events,
+            skipped,
+        } = resolved;
         for event in &events {
             self.saw(event, &message);
+        }
+        for Skipped { target, reason } in skipped {
+            self.tools.metrics.skipped(reason);
+            debug!(object = %target, %reason, advice = reason.advice(), sequence, "skipped");
         }
         for _ in &delivery.rejected {
             self.tools.metrics.event(Found::undecodable);
@@ -56,12 +64,13 @@ impl Worker {
             source,
             trace_id,
             targets,
+            skipped,
             ..
         } = seen;
         if seen.found == Found::matched {
-            info!(%source, %event, sequence, attempt, targets, trace_id, "event matched");
+            info!(%source, %event, sequence, attempt, targets, skipped, trace_id, "event matched");
         } else {
-            debug!(%source, %event, sequence, attempt, found = ?seen.found, trace_id, "event without targets");
+            debug!(%source, %event, sequence, attempt, found = ?seen.found, skipped, trace_id, "event without targets");
         }
     }
 

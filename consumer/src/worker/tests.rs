@@ -17,12 +17,13 @@ use crate::{
     engine::Settings,
     index::{ExternalSecret, Form, Reference, StoreRef},
     kubernetes::ApiVersion,
-    metrics::{End, Ended},
+    metrics::{End, Ended, Found, Left, Taken},
     target::Target,
     tests::{
         NatsServer, PATIENCE, SUBJECT, cluster, condition, connect, event, pending, provision,
         publish, until,
     },
+    unrefreshable::Unrefreshable,
 };
 
 /// Pull loop and worker, on a real NATS server, with an API that only takes patches.
@@ -89,18 +90,23 @@ impl Consumer {
         }
     }
 
-    /// With two objects, which read `/app/db` and `/app/mail`.
+    /// With two objects, which read `/app/db` and `/app/mail`, and a third that is written once,
+    /// from `/app/seed`.
     async fn synced(self) -> Self {
-        for key in ["/app/db", "/app/mail"] {
+        let once = Some(Unrefreshable::CreatedOnce);
+        for (key, unrefreshable) in [("/app/db", None), ("/app/mail", None), ("/app/seed", once)] {
             let store = StoreRef::Cluster {
                 name: "akeyless".into(),
             };
             let object = ExternalSecret {
                 target: Target::new("team", key.trim_start_matches("/app/")),
                 value: None,
+                owner: None,
+                unrefreshable,
                 references: vec![Reference {
                     store,
                     form: Form::Key(key.into()),
+                    version: None,
                 }],
                 problems: Vec::new(),
             };
@@ -149,6 +155,24 @@ async fn an_event_that_matches_nothing_is_acked() {
     consumer.settled().await;
     assert_eq!(consumer.ended(End::acked), 2);
     assert_eq!(dead(&jetstream).await.cached_info().state.messages, 0);
+}
+
+#[tokio::test]
+async fn an_event_of_which_nothing_can_be_refreshed_is_acked_and_counted_by_its_reason() {
+    let server = NatsServer::start().await.unwrap();
+    let (_, jetstream) = connect(&server).await;
+    provision(&jetstream, &Stream::ALL).await;
+    publish(&jetstream, SUBJECT, vec![about("/app/seed", "one")]).await;
+    let consumer = Consumer::start(&server).await.synced().await;
+    consumer.settled().await;
+    assert_eq!((consumer.ended(End::acked), consumer.api.asked()), (1, 0));
+    let Metrics {
+        events, skipped, ..
+    } = &consumer.metrics;
+    let result = Found::skipped;
+    assert_eq!(events.get_or_create(&Taken { result }).get(), 1);
+    let reason = "created_once";
+    assert_eq!(skipped.get_or_create(&Left { reason }).get(), 1);
 }
 
 #[tokio::test]

@@ -19,7 +19,12 @@ fn reference() -> impl Strategy<Value = Reference> {
         )
             .prop_map(|(path, regexp)| Form::Find(FindSpec { path, regexp })),
     ];
-    (store, form).prop_map(|(store, form)| Reference { store, form })
+    let version = proptest::option::weighted(0.2, "uuid/[12]");
+    (store, form, version).prop_map(|(store, form, version)| Reference {
+        store,
+        form,
+        version,
+    })
 }
 
 fn change() -> impl Strategy<Value = Change> {
@@ -106,8 +111,10 @@ proptest! {
                 _ => "generic",
             };
             for provider in [provider, "generic"] {
-                let found = matching(&index, &exact(provider, key));
-                prop_assert!(found.contains(&"n/x".to_owned()), "{} {}", provider, key);
+                let Matched { targets, skipped } = index.matching(&exact(provider, key));
+                let mut meant = targets.iter().chain(skipped.iter().map(|one| &one.target));
+                let found = meant.any(|target| target.name() == "x");
+                prop_assert!(found, "{} {}", provider, key);
             }
         }
         for name in ["x", "y", "z"] {
@@ -119,5 +126,6 @@ proptest! {
         prop_assert_eq!(index.stats(), Stats::default());
         prop_assert!(index.lookup.is_empty(), "something of them is left");
         prop_assert_eq!(index.stores.iter().count(), 0);
+        prop_assert!(index.versions.is_empty());
     }
 }

@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::unrefreshable::Unrefreshable;
 
 fn object(json: Value) -> Object {
     serde_json::from_value(json).unwrap()
@@ -8,7 +9,11 @@ fn object(json: Value) -> Object {
 
 fn read(spec: &Value) -> ExternalSecret {
     let json = json!({ "metadata": { "namespace": "team", "name": "db" }, "spec": spec });
-    match applied(ListKind::ExternalSecrets, &object(json)) {
+    match applied(
+        ListKind::ExternalSecrets,
+        &object(json),
+        &Selection::default(),
+    ) {
         Some(Change::Applied(read)) => read,
         other => panic!("{other:?}"),
     }
@@ -22,7 +27,10 @@ fn shown(read: &ExternalSecret) -> Vec<String> {
             Form::Find(find) => format!("find {:?} {:?}", find.path, find.regexp),
         };
         let store = &reference.store;
-        format!("{:?}/{} {form}", store.kind(), store.name())
+        let at = reference.version.as_deref();
+        let at = at.map(|version| format!(" at {version}"));
+        let at = at.unwrap_or_default();
+        format!("{:?}/{} {form}{at}", store.kind(), store.name())
     };
     read.references.iter().map(reference).collect()
 }
@@ -33,11 +41,11 @@ fn every_place_that_names_a_secret_is_read() {
         "secretStoreRef": { "name": "main" },
         "data": [
             { "secretKey": "a", "remoteRef": { "key": "/a", "property": "x" } },
-            { "secretKey": "b", "remoteRef": { "key": "b" },
+            { "secretKey": "b", "remoteRef": { "key": "b", "version": "" },
               "sourceRef": { "storeRef": { "name": "shared", "kind": "ClusterSecretStore" } } },
         ],
         "dataFrom": [
-            { "extract": { "key": "c" } },
+            { "extract": { "key": "c", "version": "7" } },
             { "find": { "name": { "regexp": "^db" } } },
             { "find": { "path": "/p", "name": { "regexp": "x" }, "tags": { "a": "b" } },
               "sourceRef": { "storeRef": { "name": "other" } } },
@@ -50,7 +58,7 @@ fn every_place_that_names_a_secret_is_read() {
         [
             "SecretStore/main /a",
             "ClusterSecretStore/shared b",
-            "SecretStore/main c",
+            "SecretStore/main c at 7",
             r#"SecretStore/main find None Some("^db")"#,
             r#"SecretStore/other find Some("/p") Some("x")"#,
             "SecretStore/main find None None",
@@ -101,20 +109,67 @@ fn no_shape_of_a_spec_is_an_error() {
         json!({}),
         json!({ "name": 1, "annotations": [], "namespace": {} }),
     ] {
+        let all = Selection::default();
         let nameless = object(json!({ "metadata": metadata, "spec": {} }));
-        assert!(applied(ListKind::ExternalSecrets, &nameless).is_none());
-        assert!(applied(ListKind::SecretStores, &nameless).is_none());
+        assert!(applied(ListKind::ExternalSecrets, &nameless, &all).is_none());
+        assert!(applied(ListKind::SecretStores, &nameless, &all).is_none());
         assert!(deleted(ListKind::ClusterSecretStores, &nameless).is_none());
     }
 }
 
 #[test]
-fn an_object_in_deletion_is_gone() {
+fn an_object_in_deletion_is_known_as_such() {
     let object = object(json!({
         "metadata": { "namespace": "team", "name": "db", "deletionTimestamp": "2026-01-01T00:00:00Z" },
     }));
-    let change = applied(ListKind::ExternalSecrets, &object);
-    assert!(matches!(change, Some(Change::Deleted(target)) if target == Target::new("team", "db")));
+    let read = external_secret(&object, &Selection::default()).unwrap();
+    assert_eq!(read.unrefreshable, Some(Unrefreshable::Deleting));
+}
+
+#[test]
+fn only_a_cluster_external_secret_that_controls_an_object_is_its_owner() {
+    let reference = |version: &str, kind: &str, controller: Value| {
+        json!([
+            { "apiVersion": "v1", "kind": "ConfigMap", "name": "other", "controller": true },
+            { "apiVersion": version, "kind": kind, "name": "db", "controller": controller },
+        ])
+    };
+    let (v1, kind) = ("external-secrets.io/v1", "ClusterExternalSecret");
+    for (references, owned) in [
+        (reference(v1, kind, json!(true)), true),
+        (
+            reference("external-secrets.io/v1beta1", kind, json!(true)),
+            true,
+        ),
+        (reference(v1, kind, json!(false)), false),
+        (reference(v1, kind, json!(null)), false),
+        (reference(v1, "ClusterPushSecret", json!(true)), false),
+        (reference("example.com/v1", kind, json!(true)), false),
+        (json!(null), false),
+        (json!({}), false),
+    ] {
+        let json = json!({
+            "metadata": { "namespace": "n", "name": "x", "ownerReferences": references }, "spec": {},
+        });
+        let read = external_secret(&object(json), &Selection::default()).unwrap();
+        let expected = owned.then(|| Target::owner("db"));
+        assert_eq!(read.owner, expected, "{references}");
+    }
+}
+
+#[test]
+fn an_owner_is_read_with_the_value_that_it_hands_down() {
+    let annotations = json!({ crate::FORCE_SYNC_ANNOTATION: "0123456789abcdef0123" });
+    let kind = ListKind::ClusterExternalSecrets;
+    let json = json!({ "metadata": { "name": "db", "annotations": annotations } });
+    match applied(kind, &object(json.clone()), &Selection::default()) {
+        Some(Change::OwnerApplied { owner, value }) => {
+            assert_eq!((owner, value.is_some()), (Target::owner("db"), true));
+        }
+        other => panic!("{other:?}"),
+    }
+    let gone = deleted(kind, &object(json));
+    assert!(matches!(gone, Some(Change::OwnerDeleted(owner)) if owner.is_owner()));
 }
 
 #[test]
@@ -124,7 +179,9 @@ fn only_our_own_values_are_carried() {
         let json = json!({
             "metadata": { "namespace": "n", "name": "x", "annotations": annotations }, "spec": {},
         });
-        external_secret(&object(json)).unwrap().value
+        external_secret(&object(json), &Selection::default())
+            .unwrap()
+            .value
     };
     assert!(carried("0123456789abcdef0123").is_some());
     assert_eq!(carried("yesterday"), None);
@@ -135,7 +192,7 @@ fn a_store_is_read_with_its_provider() {
     let json = json!({
         "metadata": { "namespace": "team", "name": "s" }, "spec": { "provider": { "akeyless": {} } },
     });
-    let provider = |kind| match applied(kind, &object(json.clone())) {
+    let provider = |kind| match applied(kind, &object(json.clone()), &Selection::default()) {
         Some(Change::StoreApplied(store)) => (store.name.kind(), store.backend),
         other => panic!("{other:?}"),
     };

@@ -4,7 +4,7 @@ use std::{hint::black_box, time::Instant};
 
 use eso_relay::Event;
 use eso_relay_consumer::{
-    index::{Change, ExternalSecret, Form, Index, Reference, Store, StoreRef},
+    index::{Admits, Change, ExternalSecret, Form, Index, Reference, Store, StoreRef},
     provider::Backend,
     target::Target,
 };
@@ -59,16 +59,20 @@ pub(crate) fn index(objects: usize) -> Index {
         index.apply(Change::StoreApplied(Store {
             name: store(team),
             backend: Some(Backend::Akeyless),
+            admits: Admits::default(),
         }));
     }
     for number in 0..objects {
         let reference = |key| Reference {
             store: store(number % 50),
             form: Form::Key(key),
+            version: None,
         };
         index.apply(Change::Applied(ExternalSecret {
             target: Target::new(&namespace(number % 50), &name(number)),
             value: None,
+            owner: None,
+            unrefreshable: None,
             references: vec![
                 reference(key(number)),
                 reference(format!("{}-tls", key(number))),
@@ -112,7 +116,7 @@ fn microseconds(index: &Index, events: &[Event]) -> anyhow::Result<f64> {
     let started = Instant::now();
     let mut found = 0;
     for event in events {
-        found += black_box(index.matching(black_box(event))).len();
+        found += black_box(index.matching(black_box(event))).targets.len();
     }
     let took = started.elapsed();
     anyhow::ensure!(found == events.len(), "{found} found of {}", events.len());

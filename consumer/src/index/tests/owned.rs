@@ -1,0 +1,112 @@
+//! What a ClusterExternalSecret owns is refreshed through it.
+
+use super::*;
+use crate::value::Stage;
+
+fn owned(target: &str, owner: &str) -> ExternalSecret {
+    let mut child = secret(target, vec![key(&cluster_store("s"), "k")]);
+    child.owner = Some(Target::owner(owner));
+    child
+}
+
+fn owner(name: &str, value: Option<Value>) -> Change {
+    Change::OwnerApplied {
+        owner: Target::owner(name),
+        value,
+    }
+}
+
+#[test]
+fn an_owner_is_refreshed_once_for_all_its_children_and_they_are_not() {
+    let event = exact("generic", "k");
+    let mut index = index([
+        Change::Applied(owned("a/x", "db")),
+        Change::Applied(owned("b/x", "db")),
+        applied("c/x", vec![key(&cluster_store("s"), "k")]),
+    ]);
+    let each = ["a/x", "b/x", "c/x"];
+    assert_eq!(matching(&index, &event), each, "nobody may see the owner");
+    let value = Value {
+        event: event.fingerprint(),
+        stage: Stage::Settled,
+    };
+    let target = Target::owner("db");
+    assert_eq!(
+        index.apply(owner("db", Some(value))),
+        [Observation::Carries {
+            target: target.clone(),
+            value: Some(value),
+        }]
+    );
+    assert_eq!(index.carried(&target), Some(value));
+    let through = ["ClusterExternalSecret/db", "c/x"];
+    assert_eq!(matching(&index, &event), through);
+    let gone = index.apply(Change::OwnerDeleted(target.clone()));
+    assert_eq!(gone, [Observation::Gone(target.clone())]);
+    assert_eq!(index.apply(Change::OwnerDeleted(target)), []);
+    assert_eq!(matching(&index, &event), each);
+}
+
+#[test]
+fn an_owner_is_left_alone_where_the_event_may_not_reach_all_that_it_owns() {
+    let index = index([
+        Change::Applied(owned("team-a/x", "db")),
+        Change::Applied(owned("team-b/x", "db")),
+        owner("db", None),
+    ]);
+    let reaching = |namespace: &str| {
+        let target = eso_relay::event::Target {
+            namespaces: vec![Pattern::new(namespace)],
+            ..Default::default()
+        };
+        let event = Event {
+            target: Some(target),
+            ..exact("generic", "k")
+        };
+        matching(&index, &event)
+    };
+    assert_eq!(reaching("team-a"), ["team-a/x"]);
+    assert_eq!(reaching("team-*"), ["ClusterExternalSecret/db"]);
+    assert!(reaching("other").is_empty());
+}
+
+#[test]
+fn the_stores_of_an_owner_are_those_of_all_that_it_owns() {
+    let index = index([Change::Applied(owned("a/x", "db")), owner("db", None)]);
+    let stores: Vec<_> = index.stores_of(&Target::owner("db")).collect();
+    assert_eq!(stores, [&cluster_store("s")]);
+}
+
+#[test]
+fn a_child_that_cannot_be_refreshed_asks_nothing_of_its_owner() {
+    let mut child = owned("a/x", "db");
+    child.unrefreshable = Some(Unrefreshable::CreatedOnce);
+    let mut index = index([owner("db", None), Change::Applied(child.clone())]);
+    let event = exact("generic", "k");
+    assert!(matching(&index, &event).is_empty());
+    assert_eq!(index.matching(&event).skipped.len(), 1);
+    child.unrefreshable = None;
+    index.apply(Change::Applied(child.clone()));
+    assert_eq!(matching(&index, &event), ["ClusterExternalSecret/db"]);
+    child.owner = None;
+    index.apply(Change::Applied(child));
+    assert_eq!(matching(&index, &event), ["a/x"]);
+}
+
+#[test]
+fn an_owner_that_a_listing_does_not_mention_is_gone() {
+    let listing = Listing {
+        kind: ListKind::ClusterExternalSecrets,
+        namespace: None,
+    };
+    let mut index = index([
+        Change::Applied(owned("a/x", "old")),
+        owner("old", None),
+        Change::ListBegins(listing.clone()),
+        owner("new", None),
+    ]);
+    let gone = index.apply(Change::ListEnds(listing));
+    assert_eq!(gone, [Observation::Gone(Target::owner("old"))]);
+    assert_eq!(matching(&index, &exact("generic", "k")), ["a/x"]);
+    assert_eq!(index.stats().objects, 1, "owners are none");
+}

@@ -1,0 +1,156 @@
+//! What an event means and a refresh would not reach.
+
+use super::*;
+
+#[test]
+fn what_cannot_be_refreshed_is_found_and_given_apart() {
+    let mut index = index([applied("n/x", vec![key(&store("n", "s"), "k")])]);
+    let mut once = secret("n/once", vec![key(&store("n", "s"), "k")]);
+    once.unrefreshable = Some(Unrefreshable::CreatedOnce);
+    let target = once.target.clone();
+    // The engine has nothing to do for it, and need not wait for what it had.
+    let gone = vec![Observation::Gone(target.clone())];
+    assert_eq!(index.apply(Change::Applied(once.clone())), gone);
+    let event = exact("generic", "k");
+    let matched = index.matching(&event);
+    let reason = Unrefreshable::CreatedOnce;
+    assert_eq!(matched.skipped, [Skipped { target, reason }]);
+    assert_eq!(matched.targets, [Target::new("n", "x")]);
+    once.unrefreshable = None;
+    index.apply(Change::Applied(once));
+    assert!(index.matching(&event).skipped.is_empty());
+    assert_eq!(matching(&index, &event), ["n/once", "n/x"]);
+}
+
+#[test]
+fn one_store_that_keeps_an_object_out_keeps_it_from_being_refreshed() {
+    let (open, closed) = (cluster_store("open"), cluster_store("closed"));
+    let only_team = Admits {
+        foreign: false,
+        namespaces: Some(Namespaces {
+            names: vec!["team".to_owned()],
+            regexes: Vec::new(),
+        }),
+    };
+    let admitting = |admits: &Admits| {
+        Change::StoreApplied(Store {
+            name: closed.clone(),
+            backend: Backend::of_store(&serde_json::json!({ "akeyless": {} })),
+            admits: admits.clone(),
+        })
+    };
+    let foreign = Admits {
+        foreign: true,
+        namespaces: None,
+    };
+    let both = vec![key(&open, "k"), key(&closed, "other")];
+    let mut index = index([
+        applied("team/x", both.clone()),
+        applied("other/x", both),
+        applied("other/y", vec![key(&open, "k")]),
+    ]);
+    let all = ["other/x", "other/y", "team/x"];
+    for (change, refreshed, reason) in [
+        (admitting(&Admits::default()), &all[..], None),
+        (
+            admitting(&only_team),
+            &all[1..],
+            Some("store_denies_namespace"),
+        ),
+        (admitting(&foreign), &all[1..2], Some("foreign_controller")),
+        // What is not there cannot be asked.
+        (Change::StoreDeleted(closed.clone()), &all, None),
+    ] {
+        index.apply(change.clone());
+        let event = exact("generic", "k");
+        assert_eq!(matching(&index, &event), refreshed, "{change:?}");
+        let skipped = index.matching(&event).skipped;
+        assert_eq!(skipped.len(), 3 - refreshed.len(), "{change:?}");
+        assert_eq!(skipped.first().map(|one| one.reason.as_str()), reason);
+    }
+}
+
+#[test]
+fn who_reads_only_versions_that_stay_is_not_refreshed_by_a_new_one() {
+    let s = cluster_store("s");
+    let pinned = |name: &str, version: &str| Reference {
+        version: Some(version.to_owned()),
+        ..key(&s, name)
+    };
+    let index = index([
+        provided(&s, "aws"),
+        applied("n/both", vec![pinned("k", "uuid/1"), key(&s, "k")]),
+        applied("n/current", vec![pinned("k", "AWSCURRENT")]),
+        applied("n/old", vec![key(&s, "other"), pinned("k", "uuid/1")]),
+        applied("n/new", vec![pinned("k", "uuid/2"), pinned("k", "uuid/1")]),
+    ]);
+    let skipped = |event: &Event| -> Vec<String> {
+        let skipped = index.matching(event).skipped.into_iter();
+        skipped
+            .map(|skipped| format!("{} {}", skipped.target, skipped.reason))
+            .collect()
+    };
+    let version = |id: &str| Version {
+        id: Some(id.to_owned()),
+        labels: Vec::new(),
+    };
+    let updated = exact("aws-sm", "k");
+    let to = |id| Event {
+        version: Some(version(id)),
+        ..updated.clone()
+    };
+    let old = "n/old pinned_version";
+    let nobody: [&str; 0] = [];
+    assert_eq!(matching(&index, &to("2")), ["n/both", "n/current", "n/new"]);
+    assert_eq!(skipped(&to("2")), [old]);
+    assert_eq!(skipped(&to("1")), nobody);
+    assert_eq!(skipped(&updated), [old, "n/new pinned_version"]);
+    // A provider that is not told knows the store all the same.
+    assert_eq!(skipped(&exact("generic", "k")).len(), 2);
+    // What was deleted, or is unknown, or was asked for by hand, may mean any version.
+    for (operation, kind) in [
+        (Operation::Deleted, Kind::SecretDeleted),
+        (Operation::Metadata, Kind::SecretChanged),
+        (Operation::Unknown, Kind::SecretChanged),
+        (Operation::Updated, Kind::RefreshRequested),
+    ] {
+        let event = Event {
+            operation,
+            kind,
+            ..updated.clone()
+        };
+        assert_eq!(skipped(&event), nobody, "{operation:?} {kind:?}");
+        assert_eq!(matching(&index, &event).len(), 4);
+    }
+}
+
+#[test]
+fn a_version_that_is_changed_in_a_spec_counts_from_then_on() {
+    let s = cluster_store("s");
+    let at = |version: Option<&str>| {
+        let reference = Reference {
+            version: version.map(str::to_owned),
+            ..key(&s, "k")
+        };
+        applied("n/x", vec![reference])
+    };
+    let mut index = index([provided(&s, "aws"), at(None)]);
+    for (version, refreshed) in [
+        (Some("uuid/1"), 0),
+        (Some("blue"), 1),
+        (Some("uuid/2"), 0),
+        (None, 1),
+    ] {
+        index.apply(at(version));
+        assert_eq!(
+            matching(&index, &exact("aws-sm", "k")).len(),
+            refreshed,
+            "{version:?}"
+        );
+    }
+}
+
+#[test]
+fn a_verdict_takes_no_room_in_an_object() {
+    assert_eq!(size_of::<Object>(), 48);
+}

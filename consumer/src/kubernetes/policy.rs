@@ -1,0 +1,149 @@
+//! What an ExternalSecret and a store say themselves about being refreshed. Sources:
+//! [`Unrefreshable`].
+
+use serde_json::Value;
+
+use super::object::Object;
+use crate::{
+    index::{Admits, Namespaces},
+    selector::LabelSelector,
+    unrefreshable::Unrefreshable,
+};
+
+/// Which objects are ours to refresh, by configuration. By default all.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// Of ExternalSecrets, by their labels.
+    pub labels: LabelSelector,
+    /// Values of `spec.controller` of a store; empty for any.
+    pub controller_classes: Vec<String>,
+}
+
+/// `None` when a change of its annotation refreshes it, and when that cannot be told.
+pub(super) fn unrefreshable(object: &Object, selection: &Selection) -> Option<Unrefreshable> {
+    let Object {
+        deleting,
+        ignore,
+        spec,
+        status,
+        ..
+    } = object;
+    let policy = spec["refreshPolicy"].as_str();
+    let interval = spec["refreshInterval"].as_str();
+    // Whether the Secret is there, as far as that shows without a look at it.
+    let written = || {
+        let named = status["binding"]["name"].as_str();
+        named.is_some_and(|name| !name.is_empty()) || !status["refreshTime"].is_null()
+    };
+    if *deleting {
+        Some(Unrefreshable::Deleting)
+    } else if *ignore {
+        Some(Unrefreshable::Ignored)
+    } else if !selected(&object.labels, &selection.labels) {
+        Some(Unrefreshable::NotSelected)
+    } else if policy == Some("CreatedOnce") {
+        Some(Unrefreshable::CreatedOnce)
+    } else if policy != Some("OnChange") && interval.is_some_and(never_elapses) {
+        Some(Unrefreshable::IntervalZero)
+    } else if spec["target"]["immutable"] == Value::Bool(true) && written() {
+        Some(Unrefreshable::Immutable)
+    } else {
+        None
+    }
+}
+
+fn selected(labels: &Value, selector: &LabelSelector) -> bool {
+    if selector.selects_all() {
+        return true;
+    }
+    let label = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
+    let labels = labels.as_object().into_iter().flatten();
+    selector.selects(&labels.filter_map(label).collect())
+}
+
+/// What a store says of it. `namespaceSelector` cannot be evaluated without looking at Namespaces,
+/// and what cannot be read not at all: both let everybody in. Conditions of a SecretStore are not
+/// read, by ESO neither.
+pub(super) fn admits(object: &Object, is_cluster_store: bool, selection: &Selection) -> Admits {
+    let classes = &selection.controller_classes;
+    let class = object.spec["controller"].as_str().unwrap_or_default();
+    Admits {
+        foreign: !class.is_empty()
+            && !classes.is_empty()
+            && classes.iter().all(|ours| ours != class),
+        namespaces: Some(&object.spec["conditions"])
+            .filter(|_| is_cluster_store)
+            .and_then(namespaces),
+    }
+}
+
+/// `None` for all.
+fn namespaces(conditions: &Value) -> Option<Namespaces> {
+    let conditions = conditions.as_array().filter(|list| !list.is_empty())?;
+    let mut all = Namespaces::default();
+    for condition in conditions {
+        let selector = &condition.as_object()?.get("namespaceSelector");
+        if selector.is_some_and(|selector| !selector.is_null()) {
+            return None;
+        }
+        all.names.extend(texts(&condition["namespaces"])?);
+        all.regexes.extend(texts(&condition["namespaceRegexes"])?);
+    }
+    Some(all)
+}
+
+/// `None` when it is anything but a list of texts, or nothing.
+fn texts(value: &Value) -> Option<Vec<String>> {
+    match value {
+        Value::Null => Some(Vec::new()),
+        Value::Array(list) => list
+            .iter()
+            .map(|text| Some(text.as_str()?.to_owned()))
+            .collect(),
+        _ => None,
+    }
+}
+
+/// Whether this is a duration of Go's (`time.ParseDuration`) of 0 or less. What is none is not.
+fn never_elapses(text: &str) -> bool {
+    let (negative, mut rest) = match text.strip_prefix(['-', '+']) {
+        Some(rest) => (text.starts_with('-'), rest),
+        None => (false, text),
+    };
+    if rest == "0" {
+        return true;
+    }
+    let mut positive = false;
+    while !rest.is_empty() {
+        let Some((nanoseconds, after)) = part(rest) else {
+            return false;
+        };
+        positive |= nanoseconds >= 1.0;
+        rest = after;
+    }
+    !text.trim_start_matches(['-', '+']).is_empty() && (negative || !positive)
+}
+
+/// In nanoseconds. `m`, the beginning of `ms`, comes after it.
+const UNITS: [(&str, f64); 8] = [
+    ("ns", 1.0),
+    ("us", 1e3),
+    ("µs", 1e3),
+    ("μs", 1e3),
+    ("ms", 1e6),
+    ("s", 1e9),
+    ("m", 60e9),
+    ("h", 3600e9),
+];
+
+/// One number with its unit, and what follows.
+fn part(text: &str) -> Option<(f64, &str)> {
+    let digits = |c: char| !c.is_ascii_digit() && c != '.';
+    let (number, rest) = text.split_at(text.find(digits)?);
+    let number: f64 = number.parse().ok()?;
+    let unit = |(unit, size): &(&str, f64)| Some((number * size, rest.strip_prefix(*unit)?));
+    UNITS.iter().find_map(unit)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,236 @@
+use serde_json::json;
+
+use super::*;
+
+fn read(json: Value) -> Option<Unrefreshable> {
+    unrefreshable(
+        &serde_json::from_value(json).unwrap(),
+        &Selection::default(),
+    )
+}
+
+#[test]
+fn every_policy_is_told_apart() {
+    use Unrefreshable::{CreatedOnce, Immutable, IntervalZero};
+    let synced = json!({ "refreshTime": "2026-01-01T00:00:00Z" });
+    let bound = json!({ "binding": { "name": "db" } });
+    let cases = [
+        (json!({}), json!({}), None),
+        (json!({ "refreshPolicy": "Periodic" }), json!({}), None),
+        (json!({ "refreshPolicy": "OnChange" }), json!({}), None),
+        (
+            json!({ "refreshPolicy": "CreatedOnce" }),
+            json!({}),
+            Some(CreatedOnce),
+        ),
+        (
+            json!({ "refreshPolicy": "CreatedOnce", "refreshInterval": "1h" }),
+            json!({}),
+            Some(CreatedOnce),
+        ),
+        (json!({ "refreshInterval": "1h0m0s" }), json!({}), None),
+        (
+            json!({ "refreshInterval": "0" }),
+            json!({}),
+            Some(IntervalZero),
+        ),
+        (
+            json!({ "refreshInterval": "0s" }),
+            json!({}),
+            Some(IntervalZero),
+        ),
+        (
+            json!({ "refreshInterval": "0h0m0s" }),
+            synced.clone(),
+            Some(IntervalZero),
+        ),
+        (
+            json!({ "refreshPolicy": "Periodic", "refreshInterval": "0s" }),
+            json!({}),
+            Some(IntervalZero),
+        ),
+        (
+            json!({ "refreshPolicy": "OnChange", "refreshInterval": "0s" }),
+            json!({}),
+            None,
+        ),
+        // Without a Secret, the next one that ESO makes has the value of today.
+        (json!({ "target": { "immutable": true } }), json!({}), None),
+        (
+            json!({ "target": { "immutable": true } }),
+            json!({ "refreshTime": null, "binding": { "name": "" } }),
+            None,
+        ),
+        (
+            json!({ "target": { "immutable": true } }),
+            synced.clone(),
+            Some(Immutable),
+        ),
+        (
+            json!({ "target": { "immutable": true } }),
+            bound,
+            Some(Immutable),
+        ),
+        (json!({ "target": { "immutable": false } }), synced, None),
+        // What cannot be understood is tried.
+        (
+            json!({ "refreshPolicy": 7, "refreshInterval": 0, "target": [] }),
+            json!("text"),
+            None,
+        ),
+        (json!({ "refreshInterval": "soon" }), json!([]), None),
+        (json!(null), json!(null), None),
+    ];
+    for (spec, status, expected) in cases {
+        let json = json!({ "metadata": {}, "spec": spec, "status": status });
+        assert_eq!(read(json), expected, "{spec} {status}");
+    }
+}
+
+#[test]
+fn an_owner_opts_out_by_an_annotation() {
+    for (value, ignored) in [
+        (json!("true"), true),
+        (json!("false"), false),
+        (json!(""), false),
+        (json!(true), false),
+    ] {
+        let annotations = json!({ crate::IGNORE_ANNOTATION: value });
+        let found = read(json!({ "metadata": { "annotations": annotations } }));
+        assert_eq!(found == Some(Unrefreshable::Ignored), ignored, "{value}");
+    }
+}
+
+#[test]
+fn what_is_being_deleted_is_not_refreshed_whatever_else_it_says() {
+    let json = json!({
+        "metadata": { "deletionTimestamp": "2026-01-01T00:00:00Z" },
+        "spec": { "refreshPolicy": "CreatedOnce" },
+    });
+    assert_eq!(read(json), Some(Unrefreshable::Deleting));
+}
+
+#[test]
+fn an_object_that_is_not_selected_is_not_refreshed() {
+    let selection = Selection {
+        labels: "team=a".parse().unwrap(),
+        ..Selection::default()
+    };
+    for (labels, selected) in [
+        (json!({ "team": "a", "x": "y" }), true),
+        (json!({ "team": "b" }), false),
+        (json!({ "team": 7 }), false),
+        (json!(null), false),
+        (json!([]), false),
+    ] {
+        let json = json!({ "metadata": { "labels": labels } });
+        let found = unrefreshable(&serde_json::from_value(json).unwrap(), &selection);
+        assert_eq!(found.is_none(), selected, "{labels}");
+        assert!(found.is_none_or(|reason| reason == Unrefreshable::NotSelected));
+    }
+}
+
+#[test]
+fn a_store_of_another_class_is_foreign_where_classes_are_told() {
+    for (ours, class, foreign) in [
+        (&[][..], json!("other"), false),
+        (&["default"], json!("other"), true),
+        (&["default"], json!("default"), false),
+        (&["default", "other"], json!("other"), false),
+        (&["default"], json!(""), false),
+        (&["default"], json!(null), false),
+        (&["default"], json!(7), false),
+    ] {
+        let selection = Selection {
+            controller_classes: ours.iter().map(|&class| class.to_owned()).collect(),
+            ..Selection::default()
+        };
+        let json = json!({ "metadata": {}, "spec": { "controller": class } });
+        let object = serde_json::from_value(json).unwrap();
+        let found = admits(&object, false, &selection).foreign;
+        assert_eq!(found, foreign, "{ours:?} {class}");
+    }
+}
+
+#[test]
+fn conditions_are_names_and_expressions_and_whatever_else_lets_everybody_in() {
+    let read = |conditions: &Value, is_cluster_store| {
+        let json = json!({ "metadata": {}, "spec": { "conditions": conditions } });
+        let object = serde_json::from_value(json).unwrap();
+        admits(&object, is_cluster_store, &Selection::default()).namespaces
+    };
+    let conditions = json!([
+        { "namespaces": ["a", "b"] },
+        { "namespaceRegexes": ["^c"], "namespaces": ["d"], "namespaceSelector": null },
+        {},
+    ]);
+    let expected = Namespaces {
+        names: ["a", "b", "d"].map(str::to_owned).to_vec(),
+        regexes: vec!["^c".to_owned()],
+    };
+    assert_eq!(read(&conditions, true), Some(expected));
+    assert_eq!(read(&conditions, false), None, "a SecretStore has none");
+    assert_eq!(read(&json!([{}]), true), Some(Namespaces::default()));
+    for open in [
+        json!(null),
+        json!([]),
+        json!({}),
+        json!([{ "namespaces": ["a"] }, { "namespaceSelector": {} }]),
+        json!([{ "namespaces": "a" }]),
+        json!([{ "namespaces": [7] }]),
+        json!(["a"]),
+    ] {
+        assert_eq!(read(&open, true), None, "{open}");
+    }
+}
+
+#[test]
+fn a_duration_is_read_as_go_does() {
+    for zero in [
+        "0", "+0", "-0", "0s", "0h0m0s", "-1h", "0.0s", ".0s", "0.5ns", "-1m30s", "0ms", "0µs",
+    ] {
+        assert!(never_elapses(zero), "{zero}");
+    }
+    for other in [
+        "1h",
+        "1h0m0s",
+        "0h0m1s",
+        "1ns",
+        "0.5us",
+        "1.5h",
+        ".5s",
+        "5.s",
+        "+1m",
+        "1us",
+        "1µs",
+        "1μs",
+        "99999999999999999999h",
+        // None of these is a duration.
+        "",
+        "-",
+        "+",
+        "00",
+        "0x",
+        "s",
+        ".s",
+        "1",
+        "0d",
+        "0s ",
+        " 0s",
+        "0s,",
+        "--0s",
+        "0.0.0s",
+        "1e3s",
+        "infs",
+        "é",
+    ] {
+        assert!(!never_elapses(other), "{other}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_interval_panics(text in "[-+.0-9hmsuµnx ]{0,8}") {
+        never_elapses(&text);
+    }
+}

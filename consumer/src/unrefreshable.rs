@@ -1,0 +1,121 @@
+//! Which ExternalSecrets a change of their annotation does not refresh, and what would mend that.
+
+use std::fmt;
+
+/// Why an ExternalSecret that an event means is left alone. A closed set, for metrics and logs.
+///
+/// Ordered: where several hold, the first is told. What the object itself says comes before what its
+/// stores say, and that before what depends on the event.
+///
+/// An event that is skipped is not lost. What makes an object refreshable again is an edit of its
+/// spec, its labels or its annotations, after any of which ESO reads every value anew (it compares
+/// generation, labels and annotations with those of the last refresh: `shouldRefresh`), or of a
+/// store that has kept it from being synced at all.
+///
+/// Paths are of ESO 2.9: `externalsecret` is `pkg/controllers/externalsecret/externalsecret_controller.go`,
+/// `client_manager` is `pkg/controllers/secretstore/client_manager.go`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Unrefreshable {
+    /// It is being deleted.
+    Deleting,
+    /// Its owner has opted out: [`crate::IGNORE_ANNOTATION`] is `true`.
+    Ignored,
+    /// It is not among those of `refresh.selector`.
+    NotSelected,
+    /// `refreshPolicy: CreatedOnce` (`externalsecret`, `shouldRefresh`).
+    CreatedOnce,
+    /// `refreshInterval` is 0 or less and the policy is not `OnChange`; this is looked at before any
+    /// change (`externalsecret`, `shouldRefreshPeriodic`).
+    IntervalZero,
+    /// `target.immutable`, and the Secret is there: it is marked as synced and stays as it is
+    /// (`externalsecret`, `Reconcile`).
+    Immutable,
+    /// A store of its names another controller class: ESO passes the whole object over
+    /// (`externalsecret`, `shouldSkipUnmanagedStore`).
+    ForeignController,
+    /// The `conditions` of a ClusterSecretStore of its leave its namespace out: ESO reads nothing
+    /// for it (`client_manager`, `shouldProcessSecret`).
+    StoreDeniesNamespace,
+    /// All that it reads of the secret are versions that stay as they are.
+    PinnedVersion,
+}
+
+impl Unrefreshable {
+    pub const ALL: [Self; 9] = [
+        Self::Deleting,
+        Self::Ignored,
+        Self::NotSelected,
+        Self::CreatedOnce,
+        Self::IntervalZero,
+        Self::Immutable,
+        Self::ForeignController,
+        Self::StoreDeniesNamespace,
+        Self::PinnedVersion,
+    ];
+
+    /// A stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Deleting => "deleting",
+            Self::Ignored => "ignored",
+            Self::NotSelected => "not_selected",
+            Self::CreatedOnce => "created_once",
+            Self::IntervalZero => "interval_zero",
+            Self::Immutable => "immutable",
+            Self::ForeignController => "foreign_controller",
+            Self::StoreDeniesNamespace => "store_denies_namespace",
+            Self::PinnedVersion => "pinned_version",
+        }
+    }
+
+    /// What to change so that the object is refreshed.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::Deleting => "nothing: it is being deleted",
+            Self::Ignored => "remove the annotation eso-relay.dev/ignore",
+            Self::NotSelected => "give it labels that refresh.selector of eso-relay asks for",
+            Self::CreatedOnce => "set spec.refreshPolicy to OnChange or Periodic",
+            Self::IntervalZero => {
+                "set spec.refreshPolicy to OnChange, or spec.refreshInterval above 0"
+            }
+            Self::Immutable => "remove spec.target.immutable",
+            Self::ForeignController => {
+                "set spec.controller of its store to a class of kubernetes.controller_classes of eso-relay"
+            }
+            Self::StoreDeniesNamespace => {
+                "add its namespace to spec.conditions of its ClusterSecretStore"
+            }
+            Self::PinnedVersion => "leave remoteRef.version out, so that it follows the newest",
+        }
+    }
+}
+
+impl fmt::Display for Unrefreshable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_reason_has_a_name_of_its_own_and_an_advice() {
+        let names: BTreeSet<_> = Unrefreshable::ALL.map(Unrefreshable::as_str).into();
+        assert_eq!(names.len(), Unrefreshable::ALL.len());
+        let slug = |name: &&str| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        assert!(names.iter().all(slug), "{names:?}");
+        assert!(
+            Unrefreshable::ALL
+                .iter()
+                .all(|reason| !reason.advice().is_empty())
+        );
+        assert!(
+            Unrefreshable::ALL.is_sorted(),
+            "the order is that of telling"
+        );
+    }
+}

@@ -8,6 +8,7 @@ mod lookup;
 mod matching;
 mod slab;
 mod stores;
+mod why;
 
 use std::collections::HashMap;
 
@@ -17,6 +18,7 @@ pub use self::change::{
     Change, ExternalSecret, FindSpec, Form, ListKind, Listing, Observation, Reference, Store,
     StoreRef,
 };
+pub use self::why::{Compared, Differs};
 use self::{
     find::Finds,
     lookup::{ANY, Lookup, Posting, View},
@@ -132,6 +134,11 @@ impl Index {
         let object = self.ids.get(target).and_then(|id| self.objects.get(*id));
         let references = object.into_iter().flat_map(|object| &object.references);
         references.filter_map(|entry| Some(&self.stores.get(entry.store)?.name))
+    }
+
+    /// What of the object could not be read.
+    pub fn problems_of(&self, target: &Target) -> &[String] {
+        self.problems.get(target).map_or(&[], Vec::as_slice)
     }
 
     /// Whether everything has been listed once; before that, matching misses what is not there yet.

@@ -1,5 +1,6 @@
 mod histories;
 mod providers;
+mod why;
 
 use eso_relay::{
     event::{Event, Keys},

@@ -7,6 +7,7 @@
 //! One durable per cluster; any number of replicas share it. No public port, no access to Secrets.
 
 pub mod backlog;
+pub mod commands;
 pub mod config;
 pub mod dead_letter;
 pub mod delivery;

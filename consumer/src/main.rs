@@ -1,20 +1,25 @@
-//! `eso-relay-consumer --config FILE`.
+//! `eso-relay-consumer --config FILE`, and the commands that `eso-relay` hands over.
 
 use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use eso_relay::{
+    command::Failure,
     config::{effective, schema},
     lifecycle, telemetry,
 };
-use eso_relay_consumer::config::ConsumerConfig;
+use eso_relay_consumer::{
+    commands::{self, Command},
+    config::ConsumerConfig,
+};
+use jiff::Timestamp;
 
 /// Refreshes the ExternalSecrets of one cluster when their secrets change.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
     /// The configuration, YAML. Variables such as `ESO_RELAY__NATS__URL` override it.
-    #[arg(long, env = "ESO_RELAY_CONFIG")]
+    #[arg(long, value_name = "FILE", env = "ESO_RELAY_CONFIG", global = true)]
     config: Option<PathBuf>,
     /// Print the effective configuration, secrets redacted, and exit.
     #[arg(long)]
@@ -22,11 +27,24 @@ struct Arguments {
     /// Print the JSON Schema of the file, for editors, and exit.
     #[arg(long)]
     schema: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    lifecycle::exit_code("eso-relay-consumer", start(Arguments::parse()).await)
+    // Prints its own messages and exits with 2 when the command line is wrong.
+    let mut arguments = Arguments::parse();
+    let Some(command) = arguments.command.take() else {
+        return lifecycle::exit_code("eso-relay-consumer", start(arguments).await);
+    };
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place where a command reads the clock"
+    )]
+    let clock = Timestamp::now;
+    let done = commands::run(command, arguments.config.as_deref(), clock).await;
+    done.map_or_else(Failure::report, |()| ExitCode::SUCCESS)
 }
 
 async fn start(arguments: Arguments) -> anyhow::Result<ExitCode> {

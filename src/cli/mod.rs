@@ -1,7 +1,7 @@
 //! What an operator can ask for, and how the answer leaves the process.
 
 mod dead;
-mod ingress;
+mod handover;
 mod init;
 mod output;
 mod parse;
@@ -19,7 +19,7 @@ use clap::{Parser, Subcommand};
 use eso_relay::command::{Failure, Output};
 use jiff::Timestamp;
 
-use self::session::Session;
+use self::{handover::Binary, session::Session};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -30,6 +30,7 @@ Examples:
   eso-relay dead list                              what was given up, and why
   eso-relay sources akeyless                       what a sender does, and a configuration for it
   eso-relay explain --format akeyless event.json   the events that a captured payload would become
+  eso-relay matches --key /prod/db                 which objects of a cluster that would refresh
 
 Connection:
   --nats or ESO_RELAY__NATS__URL says where; credentials as for the daemons: a file with a `nats:`
@@ -80,9 +81,11 @@ enum Command {
     Replay(replay::Args),
     Dead(dead::Args),
     /// List the formats and schemes of the ingress, or explain one with a configuration for it
-    Sources(ingress::Args),
+    Sources(handover::Args),
     /// Show which events a captured payload would become, and why the rest is none
-    Explain(ingress::Args),
+    Explain(handover::Args),
+    /// Show which ExternalSecrets of a cluster an event would refresh, and why not another
+    Matches(handover::Args),
 }
 
 /// Runs the command line that the process was given.
@@ -108,9 +111,14 @@ async fn run(cli: Cli, clock: fn() -> Timestamp) -> Result<(), Failure> {
         Command::Status(args) => status::run(&session, &args).await,
         Command::Replay(args) => replay::run(&session, args).await,
         Command::Dead(args) => dead::run(&session, &args).await,
-        Command::Sources(args) => Err(ingress::run("sources", session.global(), args.arguments)),
-        Command::Explain(args) => Err(ingress::run("explain", session.global(), args.arguments)),
+        Command::Sources(args) => Err(hand_over(&session, Binary::Ingress, "sources", args)),
+        Command::Explain(args) => Err(hand_over(&session, Binary::Ingress, "explain", args)),
+        Command::Matches(args) => Err(hand_over(&session, Binary::Consumer, "matches", args)),
     }
+}
+
+fn hand_over(session: &Session, to: Binary, command: &str, args: handover::Args) -> Failure {
+    handover::run(to, command, session.global(), args.arguments)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What every command of ours does alike: how it answers, how it fails, what it reads and sends.
 
+mod by_hand;
 mod failure;
 mod post;
 mod table;
@@ -14,6 +15,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 pub use self::{
+    by_hand::ByHand,
     failure::Failure,
     post::{Answer, client, header, send},
     table::Table,

@@ -20,7 +20,8 @@ pub use self::{
     settle::{InvalidSettle, Settle},
     target::{Pattern, StoreKind, StorePattern, Target},
     wire::{
-        BATCH_CONTENT_TYPE, BatchError, EventError, decode_batch, encode, encode_batch, join_batch,
+        BATCH_CONTENT_TYPE, BatchError, EventError, MAX_SCOPE, decode_batch, encode, encode_batch,
+        join_batch,
     },
 };
 use crate::{Slug, trace::TraceParent};

@@ -19,7 +19,8 @@ pub const BATCH_CONTENT_TYPE: &str = "application/cloudevents-batch+json";
 
 const SOURCE_PREFIX: &str = "/sources/";
 const MAX_ID_BYTES: usize = 512;
-const MAX_SCOPE: usize = 16;
+/// The most attributes of a scope.
+pub const MAX_SCOPE: usize = 16;
 
 /// The message is not a batch at all; none of its events can be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -66,7 +66,7 @@ impl Index {
 /// What the event is about, as references of each family see it. `generic` compares keys through
 /// every store. A provider's event means its own stores, and those of which we do not know what
 /// they are.
-fn readings(event: &Event) -> Vec<(Family, Sought<'_>)> {
+pub(super) fn readings(event: &Event) -> Vec<(Family, Sought<'_>)> {
     let providers = match Provider::of_event(&event.provider) {
         Some(providers) if event.matches != Match::All => providers,
         _ => return vec![(Family::Any, Provider::sought_anywhere(&[], event))],
@@ -84,7 +84,7 @@ fn readings(event: &Event) -> Vec<(Family, Sought<'_>)> {
 
 /// By which rules an event for the family reads references through the store; `None` when it does
 /// not mean the store.
-fn view<'v>(family: &Family, store: &'v StoreEntry) -> Option<&'v View> {
+pub(super) fn view<'v>(family: &Family, store: &'v StoreEntry) -> Option<&'v View> {
     match family {
         Family::Any => Some(&ANY),
         family => Some(&store.view).filter(|view| view.family == *family),

@@ -11,6 +11,7 @@ mod owners;
 mod slab;
 mod stores;
 mod versions;
+mod why;
 
 use std::collections::HashMap;
 
@@ -22,6 +23,7 @@ pub use self::{
         Reference, Store, StoreRef,
     },
     matching::{Matched, Skipped},
+    why::{Compared, Differs},
 };
 use self::{
     find::Finds,
@@ -164,6 +166,17 @@ impl Index {
         let objects = ids.into_iter().filter_map(|id| self.objects.get(id));
         let references = objects.flat_map(|object| &object.references);
         references.filter_map(|entry| Some(&self.stores.get(entry.store)?.name))
+    }
+
+    /// What of the object could not be read.
+    pub fn problems_of(&self, target: &Target) -> &[String] {
+        self.problems.get(target).map_or(&[], Vec::as_slice)
+    }
+
+    /// Those that an owner refreshes.
+    pub fn owned(&self, owner: &Target) -> impl Iterator<Item = &Target> {
+        let children = self.owners.children(owner);
+        children.filter_map(|child| Some(&self.objects.get(child)?.target))
     }
 
     /// Whether everything has been listed once; before that, matching misses what is not there yet.

@@ -2,6 +2,7 @@ mod histories;
 mod owned;
 mod providers;
 mod skipped;
+mod why;
 
 use eso_relay::{
     event::{Event, Keys},

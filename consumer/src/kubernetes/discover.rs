@@ -59,15 +59,12 @@ pub async fn discover(client: &Client, condition: &Condition) -> ApiVersion {
     let mut backoff = DefaultBackoff::default();
     loop {
         let reason = match served(client).await {
-            Ok(Some(version)) => {
+            Ok(version) => {
                 info!(%version, "found ExternalSecrets");
                 condition.unmet("listing");
                 return version;
             }
-            Ok(None) => format!(
-                "the API serves no externalsecrets in {GROUP}: install the External Secrets Operator"
-            ),
-            Err(reason) => format!("cannot reach the API: {reason}"),
+            Err(reason) => reason,
         };
         warn!(reason, "waiting for Kubernetes");
         condition.unmet(reason);
@@ -75,24 +72,28 @@ pub async fn discover(client: &Client, condition: &Condition) -> ApiVersion {
     }
 }
 
-async fn served(client: &Client) -> Result<Option<ApiVersion>, String> {
+/// Or why that cannot be told.
+pub(super) async fn served(client: &Client) -> Result<ApiVersion, String> {
+    let away = |reason| format!("cannot reach the API: {reason}");
     for version in [ApiVersion::V1, ApiVersion::V1Beta1] {
         let name = version.to_string();
         let answer = timeout(TIMEOUT, client.list_api_group_resources(&name)).await;
         match answer {
-            Err(_) => return Err(format!("no answer within {TIMEOUT:?}")),
+            Err(_) => return Err(away(format!("no answer within {TIMEOUT:?}"))),
             Ok(Err(kube::Error::Api(status))) if status.code == 404 => {}
-            Ok(Err(error)) => return Err(chain(&error)),
+            Ok(Err(error)) => return Err(away(chain(&error))),
             Ok(Ok(list)) => {
                 if list
                     .resources
                     .iter()
                     .any(|kind| kind.name == "externalsecrets")
                 {
-                    return Ok(Some(version));
+                    return Ok(version);
                 }
             }
         }
     }
-    Ok(None)
+    Err(format!(
+        "the API serves no externalsecrets in {GROUP}: install the External Secrets Operator"
+    ))
 }

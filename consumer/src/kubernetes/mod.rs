@@ -1,6 +1,7 @@
 //! The Kubernetes API: how to reach it, which version of ESO's kinds it has, and what it holds.
 
 mod discover;
+mod list;
 mod object;
 mod policy;
 mod read;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::object::Object;
 pub use self::{
     discover::{ApiVersion, discover},
+    list::{Listed, list},
     policy::Selection,
     watch::watch,
 };

@@ -22,7 +22,7 @@ use super::{ApiVersion, Object, Selection, chain, read};
 use crate::index::{Change, ListKind, Listing};
 
 /// For one page of a list. kube waits for an answer without end.
-const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Before asking again for what we may not see.
 const FORBIDDEN_PAUSE: Duration = Duration::from_secs(300);
 
@@ -48,14 +48,9 @@ pub async fn watch(
         condition,
     };
     let watches = listings.into_iter().map(|listing| {
-        let resource = version.resource(listing.kind);
-        let api = match &listing.namespace {
-            Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
-            None => Api::all_with(client.clone(), &resource),
-        };
         Watch {
+            api: api(&client, version, &listing),
             listing,
-            api,
             listed: false,
             progress: &progress,
         }
@@ -65,7 +60,7 @@ pub async fn watch(
     Ok(())
 }
 
-fn listings(version: ApiVersion, namespaces: &[String]) -> Vec<Listing> {
+pub(super) fn listings(version: ApiVersion, namespaces: &[String]) -> Vec<Listing> {
     let mut everywhere = vec![None];
     if !namespaces.is_empty() {
         everywhere = namespaces.iter().cloned().map(Some).collect();
@@ -94,6 +89,14 @@ fn listings(version: ApiVersion, namespaces: &[String]) -> Vec<Listing> {
         listings.push(in_cluster(ListKind::ClusterExternalSecrets));
     }
     listings
+}
+
+pub(super) fn api(client: &Client, version: ApiVersion, listing: &Listing) -> Api<Object> {
+    let resource = version.resource(listing.kind);
+    match &listing.namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+        None => Api::all_with(client.clone(), &resource),
+    }
 }
 
 /// What the watches have in common.

@@ -16,7 +16,7 @@ mod regexp;
 mod rules;
 mod vault;
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use eso_relay::{
     Slug,
@@ -139,6 +139,27 @@ impl Provider {
             Self::Doppler | Self::Pulumi => names.push(key.into()),
             Self::Other(_) => names.push(generic::canonical(key).into()),
         }
+    }
+}
+
+/// As events spell it.
+impl fmt::Display for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Akeyless => "akeyless",
+            Self::SecretsManager => "aws-sm",
+            Self::ParameterStore => "aws-ps",
+            Self::Vault => "vault",
+            Self::Gcp => "gcp-sm",
+            Self::Azure => "azure-kv",
+            Self::Doppler => "doppler",
+            Self::Infisical => "infisical",
+            Self::OnePassword => "onepassword",
+            Self::Gitlab => "gitlab",
+            Self::Ibm => "ibm",
+            Self::Pulumi => "pulumi",
+            Self::Other(name) => name,
+        })
     }
 }
 

@@ -111,6 +111,28 @@ fn a_store_has_the_provider_that_its_spec_names() {
 }
 
 #[test]
+fn a_provider_is_called_as_an_event_for_it_would_call_it() {
+    for eso in [
+        "akeyless",
+        "aws",
+        "vault",
+        "gcpsm",
+        "azurekv",
+        "doppler",
+        "infisical",
+        "onepassword",
+        "gitlab",
+        "ibm",
+        "pulumi",
+        "conjur",
+    ] {
+        let provider = Backend::of_store(&json!({ eso: {} })).unwrap().provider();
+        let named = Provider::of_event(&provider.to_string().parse().unwrap());
+        assert_eq!(named, Some(vec![provider]), "{eso}");
+    }
+}
+
+#[test]
 fn an_event_and_a_store_mean_the_same_provider_however_it_is_spelt() {
     for (event, eso) in [
         ("akeyless", json!({"akeyless": {}})),

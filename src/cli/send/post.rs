@@ -13,14 +13,19 @@ use reqwest::{
 use ring::hmac;
 
 use super::{Failure, Session};
-use crate::cli::ingress;
+use crate::cli::handover::{self, Binary};
 
 /// Secrets come from files: an argument can be seen by every user of the machine.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Through an ingress")]
 pub(super) struct Post {
     /// POST to this webhook of an ingress instead; with --sample the ingress, without the path
-    #[arg(long, value_name = "URL", requires = "payload")]
+    #[arg(
+        long,
+        value_name = "URL",
+        requires = "payload",
+        conflicts_with_all = ["scope", "provider", "stores", "namespaces", "clusters"]
+    )]
     to: Option<String>,
     /// The payload: a file, or `-` for standard input
     #[arg(long, value_name = "FILE", requires = "to", group = "payload")]
@@ -129,7 +134,7 @@ impl Post {
         if let Some(to) = &self.to {
             own.extend(["--to".into(), to.into()]);
         }
-        ingress::run("sample", session.global(), own)
+        handover::run(Binary::Ingress, "sample", session.global(), own)
     }
 }
 

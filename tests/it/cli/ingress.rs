@@ -1,4 +1,4 @@
-//! The commands that `eso-relay` hands over to the ingress's binary.
+//! The commands that `eso-relay` hands over, mostly to the ingress's binary.
 
 use std::{fs, path::Path};
 
@@ -44,7 +44,7 @@ fn sources(directory: &Path) -> String {
 async fn the_help_lists_them_and_each_has_help_of_its_own() {
     let server = NatsServer::start().await;
     let help = handed_over(&server, "--help").await.stdout;
-    for command in ["sources", "explain"] {
+    for command in ["sources", "explain", "matches"] {
         let line = help
             .lines()
             .find(|line| line.trim_start().starts_with(command));
@@ -161,20 +161,24 @@ async fn the_sample_of_a_source_is_signed_with_its_secret_and_stands_in_the_stre
 }
 
 #[tokio::test]
-async fn without_the_ingresss_binary_the_message_says_how_to_get_it() {
+async fn without_the_other_binary_the_message_says_how_to_get_it() {
     let directory = TempDir::new().unwrap();
     let alone = directory.path().join("eso-relay");
     fs::copy(env!("CARGO_BIN_EXE_eso-relay"), &alone).unwrap();
-    let output = tokio::process::Command::new(&alone)
-        .arg("sources")
-        .env("PATH", directory.path())
-        .output()
-        .await
-        .unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(
-        said.contains("eso-relay-ingress") && said.contains("cargo install --path ingress"),
-        "{said}"
-    );
+    for (command, folder) in [("sources", "ingress"), ("matches", "consumer")] {
+        let output = tokio::process::Command::new(&alone)
+            .arg(command)
+            .env("PATH", directory.path())
+            .output()
+            .await
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        for part in [
+            format!("eso-relay-{folder}"),
+            format!("cargo install --path {folder}"),
+        ] {
+            assert!(said.contains(&part), "{part}: {said}");
+        }
+    }
 }

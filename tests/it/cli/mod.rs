@@ -2,6 +2,7 @@
 
 mod ingress;
 mod init;
+mod matches;
 mod replay;
 mod send;
 mod status;

@@ -68,6 +68,37 @@ fn subject(change: &Change) -> String {
     }
 }
 
+fn through_s() -> Reach {
+    Reach {
+        stores: vec![StorePattern {
+            kind: None,
+            name: Pattern::new("s"),
+        }],
+        ..Reach::default()
+    }
+}
+
+/// Whom the event means, whether it can be refreshed or not.
+fn meant(index: &Index, event: &Event) -> Vec<String> {
+    let Matched { targets, skipped } = index.matching(event);
+    let skipped = skipped.into_iter().map(|left| left.target);
+    let mut names: Vec<_> = targets.into_iter().chain(skipped).collect();
+    names.sort();
+    names.iter().map(Target::to_string).collect()
+}
+
+/// Who has a reference that differs in nothing.
+fn compared(index: &Index, event: &Event) -> Vec<String> {
+    let names = ["x", "y", "z"].map(|name| Target::new("n", name));
+    let means = |target: &&Target| {
+        let references = index.compare(target, event).unwrap_or_default();
+        references
+            .iter()
+            .any(|reference| reference.differs.is_empty())
+    };
+    names.iter().filter(means).map(Target::to_string).collect()
+}
+
 proptest! {
     #[test]
     fn an_index_knows_what_one_knows_that_has_seen_only_the_end(
@@ -79,7 +110,7 @@ proptest! {
         let fresh = index(end.cloned());
         let keys: Vec<String> = history.iter().flat_map(keys).collect();
         let index = index(history);
-        let mut matches = vec![Match::Prefix(key), Match::Scope];
+        let mut matches = vec![Match::Prefix(key), Match::Scope, Match::All];
         for key in &keys {
             for name in [key.clone(), format!("a{key}"), format!("a/data/{key}")] {
                 matches.push(Match::Exact(Keys::one(name).unwrap()));
@@ -89,7 +120,10 @@ proptest! {
             for matches in &matches {
                 let event = event(provider, matches.clone());
                 let (known, expected) = (matching(&index, &event), matching(&fresh, &event));
-                prop_assert_eq!(known, expected, "{} {:?}", provider, matches);
+                prop_assert_eq!(&known, &expected, "{} {:?}", provider, matches);
+                prop_assert_eq!(meant(&index, &event), compared(&index, &event), "{} {:?}", provider, matches);
+                let within = Event { target: Some(through_s()), ..event };
+                prop_assert_eq!(meant(&index, &within), compared(&index, &within), "{} {:?}", provider, matches);
             }
         }
     }

@@ -1,5 +1,5 @@
-//! Commands that must know formats: the ingress's own binary does them, as git and cargo do it with
-//! external commands. This one cannot know formats: the ingress is made of its library.
+//! Commands that another binary of ours does, as git and cargo do it with external commands: what must
+//! know formats or Kubernetes. This one cannot: both daemons are made of its library.
 
 use std::{
     ffi::OsString, io::ErrorKind, os::unix::process::CommandExt as _, path::PathBuf,
@@ -10,7 +10,14 @@ use eso_relay::command::{Failure, Output};
 
 use super::Global;
 
-const BINARY: &str = "eso-relay-ingress";
+/// Who does it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Binary {
+    /// Knows formats.
+    Ingress,
+    /// Knows Kubernetes.
+    Consumer,
+}
 
 /// `--help` shows what they are.
 #[derive(clap::Args)]
@@ -25,19 +32,38 @@ pub(super) struct Args {
     pub(super) arguments: Vec<OsString>,
 }
 
-/// Becomes the ingress's binary, whose exit code is then this one's; or says why it cannot.
-pub(super) fn run(command: &str, global: &Global, own: Vec<OsString>) -> Failure {
-    let binary = beside_us().unwrap_or_else(|| BINARY.into());
-    let error = Command::new(&binary)
+/// Becomes that binary, whose exit code is then this one's; or says why it cannot.
+pub(super) fn run(binary: Binary, command: &str, global: &Global, own: Vec<OsString>) -> Failure {
+    let name = binary.name();
+    let program = beside_us(name).unwrap_or_else(|| name.into());
+    let error = Command::new(&program)
         .args(arguments(command, global, own))
         .exec();
     Failure::Failed(if error.kind() == ErrorKind::NotFound {
+        let folder = binary.folder();
         anyhow::anyhow!(
-            "this command needs {BINARY}, which is neither beside eso-relay nor on the PATH: get it with `cargo install --path ingress`, or run the command in the image, which has both"
+            "this command needs {name}, which is neither beside eso-relay nor on the PATH: get it with `cargo install --path {folder}`, or run the command in the image, which has it"
         )
     } else {
-        anyhow::Error::new(error).context(format!("cannot run {}", binary.display()))
+        anyhow::Error::new(error).context(format!("cannot run {}", program.display()))
     })
+}
+
+impl Binary {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ingress => "eso-relay-ingress",
+            Self::Consumer => "eso-relay-consumer",
+        }
+    }
+
+    /// Of its package.
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Ingress => "ingress",
+            Self::Consumer => "consumer",
+        }
+    }
 }
 
 fn arguments(command: &str, global: &Global, own: Vec<OsString>) -> Vec<OsString> {
@@ -52,8 +78,8 @@ fn arguments(command: &str, global: &Global, own: Vec<OsString>) -> Vec<OsString
     all
 }
 
-fn beside_us() -> Option<PathBuf> {
-    let beside = std::env::current_exe().ok()?.with_file_name(BINARY);
+fn beside_us(name: &str) -> Option<PathBuf> {
+    let beside = std::env::current_exe().ok()?.with_file_name(name);
     beside.is_file().then_some(beside)
 }
 
@@ -72,6 +98,7 @@ mod tests {
         let (command, args) = match cli.command {
             Command::Sources(args) => ("sources", args),
             Command::Explain(args) => ("explain", args),
+            Command::Matches(args) => ("matches", args),
             _ => panic!("{line}"),
         };
         let all = arguments(command, &cli.global, args.arguments);
@@ -102,6 +129,14 @@ mod tests {
             (
                 "eso-relay explain --format akeyless --header a:b f.json --output json",
                 "explain --format akeyless --header a:b f.json --output json",
+            ),
+            (
+                "eso-relay matches -o json --key a -n team-a",
+                "matches --output json --key a -n team-a",
+            ),
+            (
+                "eso-relay matches --key a --config c.yaml",
+                "matches --key a --config c.yaml",
             ),
         ] {
             assert_eq!(handed_over(line).join(" "), expected, "{line}");

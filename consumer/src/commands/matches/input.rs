@@ -1,0 +1,88 @@
+//! Events from a file: as they stand in the stream, or as our own commands print them.
+
+use std::path::Path;
+
+use anyhow::{Context as _, anyhow};
+use eso_relay::{
+    Event,
+    command::{self, Failure},
+    event::decode_batch,
+};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// What stands around the events.
+#[derive(Default, Deserialize)]
+struct Around<'a> {
+    /// Of `explain`.
+    #[serde(borrow)]
+    events: Option<&'a RawValue>,
+    /// Of `dead show`.
+    #[serde(borrow)]
+    body: Option<&'a RawValue>,
+}
+
+pub(super) fn events(file: &Path) -> Result<Vec<Event>, Failure> {
+    let text = command::read(file)?;
+    Ok(parse(&text).with_context(|| format!("{} holds no events", file.display()))?)
+}
+
+/// One event, a batch, or one of ours around a batch.
+fn parse(text: &[u8]) -> anyhow::Result<Vec<Event>> {
+    let batch = if text.trim_ascii_start().starts_with(b"{") {
+        let around: Around<'_> = serde_json::from_slice(text).unwrap_or_default();
+        match around.events.or(around.body) {
+            Some(batch) => batch.get().as_bytes().to_vec(),
+            None => [b"[", text, b"]"].concat(),
+        }
+    } else {
+        text.to_vec()
+    };
+    let events = decode_batch(&batch)?.into_iter().enumerate();
+    events
+        .map(|(index, event)| event.map_err(|error| anyhow!("element {index}: {error}")))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use eso_relay::event::encode_batch;
+
+    use super::*;
+    use crate::tests::event;
+
+    #[test]
+    fn events_are_read_alone_in_a_batch_and_from_what_our_commands_print() {
+        let events = [event("one"), event("two")];
+        let batch = String::from_utf8(encode_batch(&events).into()).unwrap();
+        let alone = encode_batch(&events[..1]);
+        let alone = std::str::from_utf8(&alone)
+            .unwrap()
+            .trim_matches(['[', ']']);
+        assert_eq!(parse(alone.as_bytes()).unwrap(), events[..1]);
+        for text in [
+            batch.clone(),
+            format!(r#"{{"authenticated": false, "events": {batch}, "ignored": []}}"#),
+            format!(r#"{{"sequence": 1, "reason": "gone", "body": {batch}}}"#),
+        ] {
+            assert_eq!(parse(text.as_bytes()).unwrap(), events, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_event_is_named_by_its_place_and_never_quoted() {
+        for (text, said) in [
+            ("", "not a JSON array"),
+            ("hunter2", "not a JSON array"),
+            ("[]", "an empty batch"),
+            (r#"{"events": []}"#, "an empty batch"),
+            (r#"{"item_name": "hunter2"}"#, "element 0: not an event"),
+        ] {
+            let error = format!("{:#}", parse(text.as_bytes()).unwrap_err());
+            assert!(
+                error.contains(said) && !error.contains("hunter2"),
+                "{error}"
+            );
+        }
+    }
+}

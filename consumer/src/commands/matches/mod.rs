@@ -1,0 +1,149 @@
+//! `matches`: what an event would refresh, by the cluster's own objects.
+
+mod input;
+mod report;
+mod text;
+
+use std::path::{Path, PathBuf};
+
+use clap::ArgGroup;
+use eso_relay::{
+    Event, Slug,
+    command::{ByHand, Failure, Output},
+    nats,
+    trace::TraceParent,
+};
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use self::report::Report;
+use crate::{
+    config::RefreshConfig,
+    kubernetes::{self, KubernetesConfig, Selection},
+    target::Target,
+};
+
+/// Show which ExternalSecrets of a cluster an event would refresh, and why not another
+///
+/// Lists the cluster's objects once and changes nothing; needs no stream. The event is one by hand, as
+/// `eso-relay send` takes it, or a file. --scope goes with --key and --prefix too: the secret in that
+/// place.
+#[derive(clap::Args)]
+#[command(
+    group(ArgGroup::new("what").args(["keys", "prefix", "all", "event"])),
+    group(ArgGroup::new("meant").required(true).multiple(true).args(["keys", "prefix", "all", "scope", "event"])),
+    after_help = "\
+Examples:
+  eso-relay matches --provider akeyless --key /prod/db
+  eso-relay matches --provider aws-sm --key db --scope region=eu-west-1 --object team-a/web
+  eso-relay matches --key db --context east --in team-a
+  eso-relay explain --format doppler payload.json --output json | eso-relay matches --event -"
+)]
+pub struct Args {
+    #[command(flatten)]
+    by_hand: ByHand,
+    /// One event or several, as `explain` and `dead show` print them with --output json; `-` for
+    /// standard input
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["scope", "provider", "stores", "namespaces", "clusters"]
+    )]
+    event: Option<PathBuf>,
+    /// Say of this ExternalSecret why it is meant or not (repeat it for more)
+    #[arg(long = "object", value_name = "NAMESPACE/NAME", value_parser = target)]
+    objects: Vec<Target>,
+    /// For people or for scripts
+    #[arg(long, short, value_enum, default_value_t)]
+    output: Output,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Each goes before the setting of --config.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Cluster")]
+struct Place {
+    /// A context of the kubeconfig [default: the current one]
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+    /// [default: $KUBECONFIG, else ~/.kube/config]
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// Look only into this namespace (repeat it for more); a Role in each is enough then
+    #[arg(long = "in", value_name = "NAMESPACE")]
+    within: Vec<String>,
+}
+
+/// What of `consumer.yaml` bears on matching.
+#[derive(Deserialize)]
+struct Settings {
+    cluster: Option<Slug>,
+    #[serde(default)]
+    kubernetes: KubernetesConfig,
+    #[serde(default)]
+    refresh: RefreshConfig,
+}
+
+pub(super) async fn run(args: Args, config: Option<&Path>, now: Timestamp) -> Result<(), Failure> {
+    let Settings {
+        cluster,
+        mut kubernetes,
+        refresh,
+    } = eso_relay::config::load(config)?;
+    let Args {
+        by_hand,
+        event,
+        objects,
+        place,
+        output,
+    } = args;
+    let events = events(by_hand, event.as_deref(), now)?;
+    place.apply(&mut kubernetes);
+    nats::install_crypto();
+    let client = kubernetes::client(&kubernetes).await?;
+    let selection = Selection {
+        labels: refresh.selector.unwrap_or_default(),
+        controller_classes: std::mem::take(&mut kubernetes.controller_classes),
+    };
+    let listed = kubernetes::list(&client, &kubernetes.namespaces, &selection).await?;
+    let report = Report::of(&events, cluster, &objects, &kubernetes.namespaces, &listed)?;
+    output.print(&report)?;
+    for note in report.notes() {
+        eprintln!("{note}");
+    }
+    Ok(())
+}
+
+fn events(by_hand: ByHand, file: Option<&Path>, now: Timestamp) -> Result<Vec<Event>, Failure> {
+    if let Some(file) = file {
+        return input::events(file);
+    }
+    let source = "manual".parse()?;
+    Ok(vec![by_hand.event(source, TraceParent::random(), now)?])
+}
+
+impl Place {
+    fn apply(self, config: &mut KubernetesConfig) {
+        if self.context.is_some() {
+            config.context = self.context;
+        }
+        if self.kubeconfig.is_some() {
+            config.kubeconfig = self.kubeconfig;
+        }
+        if !self.within.is_empty() {
+            config.namespaces = self.within;
+        }
+    }
+}
+
+fn target(text: &str) -> Result<Target, String> {
+    text.split_once('/')
+        .filter(|(namespace, name)| !namespace.is_empty() && !name.is_empty())
+        .filter(|(_, name)| !name.contains('/'))
+        .map(|(namespace, name)| Target::new(namespace, name))
+        .ok_or_else(|| "write NAMESPACE/NAME".to_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,271 @@
+//! Whom each event means, and of those asked about why not.
+
+use anyhow::Context as _;
+use eso_relay::{Event, Slug, event};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{
+    index::{Compared, Differs, FindSpec, Form, Index, Matched, StoreRef},
+    kubernetes::Listed,
+    target::Target,
+};
+
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    /// `None` when nobody told.
+    pub(super) cluster: Option<Slug>,
+    /// How many were looked at.
+    pub(super) external_secrets: usize,
+    pub(super) stores: usize,
+    pub(super) without_cluster_stores: bool,
+    pub(super) events: Vec<Answer>,
+}
+
+/// What one event means.
+#[derive(Debug, Serialize)]
+pub(super) struct Answer {
+    /// As it stands in the stream.
+    pub(super) event: Value,
+    pub(super) reaches_cluster: bool,
+    /// Who would be refreshed, with the references that make it so.
+    pub(super) matches: Vec<Object>,
+    /// Who is meant, and would not be refreshed whatever is done to it.
+    pub(super) skipped: Vec<Left>,
+    /// Those that were asked about.
+    pub(super) objects: Vec<Asked>,
+    #[serde(skip)]
+    pub(super) title: String,
+    #[serde(skip)]
+    pub(super) provider: Slug,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Object {
+    pub(super) namespace: String,
+    pub(super) name: String,
+    pub(super) references: Vec<Reference>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Left {
+    pub(super) namespace: String,
+    pub(super) name: String,
+    pub(super) reason: &'static str,
+    pub(super) advice: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Asked {
+    #[serde(flatten)]
+    pub(super) object: Object,
+    pub(super) state: State,
+    /// What of it cannot be read.
+    pub(super) problems: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum State {
+    Matches,
+    /// Meant, and among the answer's `skipped`.
+    Skipped,
+    Differs,
+    NotFound,
+    /// Its namespace is none of those that were looked into.
+    NotLookedAt,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Reference {
+    pub(super) store: Store,
+    #[serde(flatten)]
+    pub(super) reads: Reads,
+    pub(super) differs: Vec<Differs>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Store {
+    pub(super) kind: event::StoreKind,
+    pub(super) name: String,
+    /// `None` when it is not there, or may not be seen.
+    pub(super) provider: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Reads {
+    Key(String),
+    Find {
+        path: Option<String>,
+        regexp: Option<String>,
+    },
+}
+
+impl Report {
+    /// `namespaces`: those that were looked into; none means all.
+    pub(super) fn of(
+        events: &[Event],
+        cluster: Option<Slug>,
+        asked: &[Target],
+        namespaces: &[String],
+        listed: &Listed,
+    ) -> anyhow::Result<Self> {
+        let index = &listed.index;
+        let answers = events.iter().map(|event| {
+            let reaches = cluster
+                .as_ref()
+                .is_none_or(|cluster| event.reaches_cluster(cluster));
+            Answer::of(event, reaches, asked, namespaces, index)
+        });
+        let stats = index.stats();
+        Ok(Self {
+            events: answers.collect::<Result<_, _>>()?,
+            cluster,
+            external_secrets: stats.objects,
+            stores: stats.stores,
+            without_cluster_stores: listed.without_cluster_stores,
+        })
+    }
+
+    /// What is not part of the answer, and must be known to read it.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        let of_clusters = |answer: &Answer| answer.event["data"]["target"]["clusters"].is_array();
+        if self.cluster.is_none() && self.events.iter().any(of_clusters) {
+            notes.push("The event is for some clusters only, and the name of this one is not known: give its consumer's file as --config.".to_owned());
+        }
+        if self.without_cluster_stores {
+            notes.push("No permission to list clustersecretstores: what reads through one is compared by its key alone.".to_owned());
+        }
+        if self.events.iter().all(|answer| answer.matches.is_empty()) {
+            let asked = self.events.iter().any(|answer| !answer.objects.is_empty());
+            let hint = if asked {
+                ""
+            } else {
+                "; --object NAMESPACE/NAME tells why one does not"
+            };
+            let all = self.external_secrets;
+            notes.push(format!("None of {all} ExternalSecrets matches{hint}."));
+        }
+        notes
+    }
+}
+
+impl Answer {
+    fn of(
+        event: &Event,
+        reaches_cluster: bool,
+        asked: &[Target],
+        namespaces: &[String],
+        index: &Index,
+    ) -> anyhow::Result<Self> {
+        let mut meant = if reaches_cluster {
+            index.matching(event)
+        } else {
+            Matched::default()
+        };
+        meant.targets.sort();
+        meant
+            .skipped
+            .sort_by(|one, other| one.target.cmp(&other.target));
+        let is_skipped = |target: &Target| meant.skipped.iter().any(|left| left.target == *target);
+        let asked = asked.iter().map(|target| {
+            let outside =
+                !namespaces.is_empty() && namespaces.iter().all(|name| name != target.namespace());
+            let references = index.compare(target, event);
+            let state = match &references {
+                _ if outside => State::NotLookedAt,
+                None => State::NotFound,
+                Some(_) if is_skipped(target) => State::Skipped,
+                // Perhaps through its owner.
+                Some(references)
+                    if reaches_cluster && references.iter().any(Compared::is_meant) =>
+                {
+                    State::Matches
+                }
+                Some(_) => State::Differs,
+            };
+            Asked {
+                object: Object::of(target, references.unwrap_or_default()),
+                state,
+                problems: index.problems_of(target).to_vec(),
+            }
+        });
+        let objects = asked.collect();
+        let matches = meant.targets.iter().map(|target| {
+            let mut read = index.owned(target).chain([target]);
+            let references = read.find_map(|object| {
+                let mut references = index.compare(object, event)?;
+                references.retain(Compared::is_meant);
+                (!references.is_empty()).then_some(references)
+            });
+            Object::of(target, references.unwrap_or_default())
+        });
+        let skipped = meant.skipped.iter().map(|left| Left {
+            namespace: left.target.namespace().to_owned(),
+            name: left.target.name().to_owned(),
+            reason: left.reason.as_str(),
+            advice: left.reason.advice(),
+        });
+        Ok(Self {
+            event: serde_json::from_slice(&event::encode(event)).context("cannot print JSON")?,
+            reaches_cluster,
+            matches: matches.collect(),
+            skipped: skipped.collect(),
+            objects,
+            title: format!("Event {} of {}", event.id, event.provider),
+            provider: event.provider.clone(),
+        })
+    }
+}
+
+impl Object {
+    fn of(target: &Target, references: Vec<Compared>) -> Self {
+        Self {
+            namespace: target.namespace().to_owned(),
+            // An owner is in no namespace, and says of what kind it is.
+            name: if target.is_owner() {
+                target.to_string()
+            } else {
+                target.name().to_owned()
+            },
+            references: references.into_iter().map(Reference::of).collect(),
+        }
+    }
+}
+
+impl Reference {
+    fn of(compared: Compared) -> Self {
+        let Compared {
+            store,
+            provider,
+            form,
+            differs,
+        } = compared;
+        Self {
+            store: Store::of(&store, provider.map(|provider| provider.to_string())),
+            reads: match form {
+                Form::Key(key) => Reads::Key(key),
+                Form::Find(FindSpec { path, regexp }) => Reads::Find { path, regexp },
+            },
+            differs,
+        }
+    }
+}
+
+impl Store {
+    fn of(store: &StoreRef, provider: Option<String>) -> Self {
+        Self {
+            kind: store.kind(),
+            name: store.name().to_owned(),
+            provider,
+        }
+    }
+
+    pub(super) fn provider(&self) -> String {
+        self.provider
+            .clone()
+            .unwrap_or_else(|| "unknown".to_owned())
+    }
+}

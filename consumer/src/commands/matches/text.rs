@@ -1,0 +1,163 @@
+//! The report, for people.
+
+use std::fmt;
+
+use eso_relay::{command::Table, event::GENERIC};
+
+use super::report::{Answer, Asked, Object, Reads, Reference, Report, State, Store};
+use crate::index::Differs;
+
+impl fmt::Display for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}/{}", self.kind, self.name)
+    }
+}
+
+impl fmt::Display for Reads {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(key) => f.write_str(key),
+            Self::Find { path, regexp } => {
+                f.write_str("find")?;
+                if let Some(path) = path {
+                    write!(f, " path {path}")?;
+                }
+                if let Some(regexp) = regexp {
+                    write!(f, " name {regexp}")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for answer in &self.events {
+            if self.events.len() > 1 {
+                let count = answer.matches.len();
+                writeln!(
+                    f,
+                    "{}: {count} of {} match",
+                    answer.title, self.external_secrets
+                )?;
+            }
+            write!(f, "{answer}")?;
+            if self.events.len() > 1 {
+                writeln!(f)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.reaches_cluster {
+            writeln!(f, "The event is not for this cluster.")?;
+        }
+        let mut table = Table::new(&["NAMESPACE", "NAME", "STORE", "PROVIDER", "READS"]);
+        for Object {
+            namespace,
+            name,
+            references,
+        } in &self.matches
+        {
+            for Reference { store, reads, .. } in references {
+                table.row(vec![
+                    namespace.clone(),
+                    name.clone(),
+                    store.to_string(),
+                    store.provider(),
+                    reads.to_string(),
+                ]);
+            }
+        }
+        if !self.matches.is_empty() {
+            write!(f, "{table}")?;
+        }
+        if !self.skipped.is_empty() {
+            if !self.matches.is_empty() {
+                writeln!(f)?;
+            }
+            let mut table = Table::new(&["NAMESPACE", "NAME", "SKIPPED", "WHAT TO CHANGE"]);
+            for left in &self.skipped {
+                let (reason, advice) = (left.reason.to_owned(), left.advice.to_owned());
+                table.row(vec![
+                    left.namespace.clone(),
+                    left.name.clone(),
+                    reason,
+                    advice,
+                ]);
+            }
+            write!(f, "{table}")?;
+        }
+        let tables = !self.matches.is_empty() || !self.skipped.is_empty();
+        for (place, asked) in self.objects.iter().enumerate() {
+            if place > 0 || tables {
+                writeln!(f)?;
+            }
+            self.explain(asked, f)?;
+        }
+        Ok(())
+    }
+}
+
+impl Answer {
+    fn explain(&self, asked: &Asked, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Object {
+            namespace,
+            name,
+            references,
+        } = &asked.object;
+        let found = match asked.state {
+            State::Matches => "matches",
+            State::Skipped => "matches, and is skipped for the reason above",
+            State::Differs if !self.reaches_cluster => "is in a cluster that the event leaves out",
+            State::Differs if references.is_empty() => "names no secret of a store",
+            State::Differs => "does not match",
+            State::NotFound => "is not there, or is being deleted",
+            State::NotLookedAt => "is in a namespace that was not looked into",
+        };
+        writeln!(f, "{namespace}/{name} {found}.")?;
+        for problem in &asked.problems {
+            writeln!(f, "It cannot be read in full: {problem}.")?;
+        }
+        if references.is_empty() {
+            return Ok(());
+        }
+        let mut table = Table::new(&["STORE", "PROVIDER", "READS", "BECAUSE"]);
+        for reference in references {
+            table.row(vec![
+                reference.store.to_string(),
+                reference.store.provider(),
+                reference.reads.to_string(),
+                self.because(reference),
+            ]);
+        }
+        write!(f, "{table}")
+    }
+
+    fn because(&self, reference: &Reference) -> String {
+        let reasons = reference.differs.iter().map(|differs| match differs {
+            Differs::Namespace => "the event's target leaves its namespace out".to_owned(),
+            Differs::Store => "the event's target leaves this store out".to_owned(),
+            Differs::Provider => format!("the event is about {}", self.provider),
+            Differs::Secret => "the event is about another secret".to_owned(),
+            Differs::Place { scope } if scope.is_empty() => {
+                "it is not in the place that the event's key names".to_owned()
+            }
+            Differs::Place { scope } => {
+                let pairs = scope.iter().map(|(name, value)| format!("{name}={value}"));
+                format!("it is not in {}", pairs.collect::<Vec<_>>().join(", "))
+            }
+        });
+        let reasons: Vec<_> = reasons.collect();
+        let unknown = reference.store.provider.is_none() && self.provider.as_str() != GENERIC;
+        match reasons.is_empty() {
+            true if unknown => "the event may mean it: its store is not known".to_owned(),
+            true => "the event means it".to_owned(),
+            false => reasons.join("; "),
+        }
+    }
+}

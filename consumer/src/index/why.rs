@@ -1,0 +1,151 @@
+//! Why an event means an object or not, reference by reference. For people: nothing on the way of an
+//! event asks for it.
+
+use std::collections::BTreeMap;
+
+use eso_relay::event::{Event, Match};
+use serde::Serialize;
+
+use super::{
+    Index,
+    change::{Form, StoreRef},
+    lookup,
+    lookup::Family,
+    matching::{readings, view},
+    stores::StoreEntry,
+};
+use crate::{
+    provider::{Provider, Reading},
+    target::Target,
+};
+
+/// One reference beside an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compared {
+    pub store: StoreRef,
+    /// `None` when the store is not there, or may not be seen.
+    pub provider: Option<Provider>,
+    pub form: Form,
+    /// What keeps the event from meaning it: nothing, if it does.
+    pub differs: Vec<Differs>,
+}
+
+/// What keeps an event from meaning a reference.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum Differs {
+    /// The event's target leaves out the namespace.
+    Namespace,
+    /// The event's target leaves out the store.
+    Store,
+    /// The store is another provider's.
+    Provider,
+    /// It names another secret.
+    Secret,
+    /// It reads in another place than these attributes of the event's scope say; without any, than
+    /// the event's keys say.
+    Place { scope: BTreeMap<String, String> },
+}
+
+impl Compared {
+    /// Whether the event means the reference.
+    pub fn is_meant(&self) -> bool {
+        self.differs.is_empty()
+    }
+}
+
+impl Index {
+    /// All references of the object; `None` when it is not there. [`Index::matching`] has the object if
+    /// any of them differs in nothing.
+    pub fn compare(&self, target: &Target, event: &Event) -> Option<Vec<Compared>> {
+        let object = self.objects.get(*self.ids.get(target)?)?;
+        let compared = object.references.iter().filter_map(|entry| {
+            let store = self.stores.get(entry.store)?;
+            Some(Compared {
+                store: store.name.clone(),
+                provider: match &store.view.family {
+                    Family::Of(provider) => Some(provider.clone()),
+                    Family::Any | Family::Unknown => None,
+                },
+                form: match &entry.form {
+                    lookup::Form::Key(key) => Form::Key(key.to_string()),
+                    lookup::Form::Find(find) => Form::Find(find.spec().clone()),
+                },
+                differs: differs(target, store, &entry.form.reading(), event),
+            })
+        });
+        Some(compared.collect())
+    }
+}
+
+fn differs(
+    object: &Target,
+    store: &StoreEntry,
+    reading: &Reading<'_>,
+    event: &Event,
+) -> Vec<Differs> {
+    let mut differs = Vec::new();
+    if let Some(reach) = &event.target {
+        if !reach.allows_namespace(object.namespace()) {
+            differs.push(Differs::Namespace);
+        }
+        if !reach.allows_store(store.name.kind(), store.name.name()) {
+            differs.push(Differs::Store);
+        }
+    }
+    let readings = readings(event);
+    let mut seen = readings.iter();
+    let Some((view, sought)) =
+        seen.find_map(|(family, sought)| Some((view(family, store)?, sought)))
+    else {
+        differs.push(Differs::Provider);
+        return differs;
+    };
+    let rules = view.rules();
+    let same_secret = match (&event.matches, reading) {
+        (Match::Exact(_), Reading::Key(key)) => rules.reads(key, sought),
+        (Match::Exact(_), Reading::Find(pattern)) => rules.finds(pattern, sought),
+        (Match::Prefix(_), _) => rules.is_below(reading, sought),
+        (Match::Scope | Match::All, _) => true,
+    };
+    if !same_secret {
+        differs.push(Differs::Secret);
+    }
+    if !reaches(store, reading, event) {
+        let scope = elsewhere(store, reading, event);
+        differs.push(Differs::Place { scope });
+    }
+    differs
+}
+
+/// Whether the reference reads in the event's place, as far as both know it.
+fn reaches(store: &StoreEntry, reading: &Reading<'_>, event: &Event) -> bool {
+    event.matches == Match::All
+        || readings(event).iter().all(|(family, sought)| {
+            view(family, store).is_none_or(|view| view.rules().reaches(reading, sought))
+        })
+}
+
+/// Of the event's scope what leads elsewhere by itself; else all of it, if it does so together.
+fn elsewhere(store: &StoreEntry, reading: &Reading<'_>, event: &Event) -> BTreeMap<String, String> {
+    let leads = |scope: &BTreeMap<String, String>| {
+        let event = Event {
+            matches: Match::Scope,
+            scope: scope.clone(),
+            ..event.clone()
+        };
+        !reaches(store, reading, &event)
+    };
+    let alone = event.scope.iter().filter(|(name, value)| {
+        let (name, value) = ((*name).clone(), (*value).clone());
+        leads(&BTreeMap::from([(name, value)]))
+    });
+    let alone: BTreeMap<_, _> = alone
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    if alone.is_empty() && leads(&event.scope) {
+        event.scope.clone()
+    } else {
+        alone
+    }
+}

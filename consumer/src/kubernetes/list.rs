@@ -1,0 +1,91 @@
+//! From the API to an index, once: for a command, which does not stay.
+
+use anyhow::{Context as _, anyhow};
+use kube::{Api, Client, api::ListParams};
+use tokio::time::timeout;
+
+use super::{
+    Object, Selection, chain, discover, read,
+    watch::{PAGE_TIMEOUT, api, listings},
+};
+use crate::index::{Index, ListKind};
+
+/// Objects in one page.
+const PAGE: u32 = 500;
+
+/// What the consumer would know of the cluster now.
+#[derive(Debug)]
+pub struct Listed {
+    pub index: Index,
+    /// Whether cluster stores may not be seen. What reads through one then matches by its key,
+    /// whatever the provider.
+    pub without_cluster_stores: bool,
+}
+
+/// Lists ExternalSecrets and both kinds of store, in these namespaces; empty: everywhere.
+///
+/// Asks once: what fails is an error.
+pub async fn list(
+    client: &Client,
+    namespaces: &[String],
+    selection: &Selection,
+) -> anyhow::Result<Listed> {
+    let version = discover::served(client).await;
+    let version = version.map_err(|reason| anyhow!(reason))?;
+    let mut listed = Listed {
+        index: Index::new(),
+        without_cluster_stores: false,
+    };
+    for listing in listings(version, namespaces) {
+        let objects = api(client, version, &listing);
+        match pages(&objects, listing.kind, selection, &mut listed.index).await {
+            Err(error) if is_forbidden(&error) && listing.kind == ListKind::ClusterSecretStores => {
+                listed.without_cluster_stores = true;
+            }
+            // Then what they own is refreshed one by one.
+            Err(error)
+                if is_forbidden(&error) && listing.kind == ListKind::ClusterExternalSecrets => {}
+            done => done.with_context(|| {
+                let place = listing.namespace.as_deref().unwrap_or("all namespaces");
+                format!("cannot list {:?} in {place}", listing.kind)
+            })?,
+        }
+    }
+    Ok(listed)
+}
+
+async fn pages(
+    objects: &Api<Object>,
+    kind: ListKind,
+    selection: &Selection,
+    index: &mut Index,
+) -> Result<(), Unlisted> {
+    let mut params = ListParams::default().limit(PAGE);
+    loop {
+        let page = timeout(PAGE_TIMEOUT, objects.list(&params)).await;
+        let page = page.map_err(|_| Unlisted::Silent)??;
+        for change in page
+            .items
+            .iter()
+            .filter_map(|object| read::applied(kind, object, selection))
+        {
+            index.apply(change);
+        }
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => params = params.continue_token(&token),
+            None => return Ok(()),
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Unlisted {
+    #[error("no answer within {PAGE_TIMEOUT:?}")]
+    Silent,
+    #[error("{}", chain(.0))]
+    Api(#[from] kube::Error),
+}
+
+fn is_forbidden(error: &Unlisted) -> bool {
+    matches!(error, Unlisted::Api(kube::Error::Api(status)) if status.code == 403)
+}

@@ -28,7 +28,14 @@ pub struct OutgoingConfig {
 
 /// Fetches, and does nothing else. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Outgoing(Client);
+pub struct Outgoing(Result<Client, NoAuthorities>);
+
+/// The system trusts nobody. Only a source that has to call somebody minds.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "no call over TLS can be made: {0}; install the system's CA certificates or set `outgoing.ca_file`"
+)]
+pub struct NoAuthorities(String);
 
 /// Why there is nothing to use. Never holds what the other side sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -50,15 +57,17 @@ impl Outgoing {
             Some(path) => authorities(path)?,
         };
         let client = Client::builder().tls_certs_merge(authorities);
-        Self::build(client, PATIENCE).map_err(|error| {
-            ConfigError::Invalid(format!(
-                "no call over TLS can be made: {}; install the system's CA certificates or set `outgoing.ca_file`",
-                cause(&error)
-            ))
-        })
+        Ok(Self::build(client, PATIENCE))
     }
 
-    fn build(client: ClientBuilder, patience: Duration) -> reqwest::Result<Self> {
+    /// # Errors
+    /// There is nobody to trust, and so nobody to call: for sources that have to.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let usable = self.0.as_ref().map(drop);
+        usable.map_err(|problem| ConfigError::Invalid(problem.to_string()))
+    }
+
+    fn build(client: ClientBuilder, patience: Duration) -> Self {
         eso_relay::nats::install_crypto();
         let client = client
             .https_only(true)
@@ -67,12 +76,14 @@ impl Outgoing {
             // Calls are rare: a kept connection would be dead by the next one.
             .pool_max_idle_per_host(0)
             .user_agent("eso-relay");
-        client.build().map(Self)
+        Self(client.build().map_err(|error| NoAuthorities(cause(&error))))
     }
 
     /// The body of the answer, of `limit` bytes at most.
     pub async fn get(&self, url: &Https, limit: usize) -> Result<Bytes, Unreachable> {
-        let request = self.0.get(url.url().clone());
+        let client = self.0.as_ref();
+        let client = client.map_err(|problem| Unreachable::Away(problem.to_string()))?;
+        let request = client.get(url.url().clone());
         let mut answer = request.send().await.map_err(away)?;
         if !answer.status().is_success() {
             return Err(Unreachable::Status(answer.status().as_u16()));

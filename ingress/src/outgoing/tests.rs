@@ -87,7 +87,8 @@ async fn a_certificate_of_an_unknown_ca_or_for_another_host_is_refused() {
 async fn the_client_itself_refuses_plain_http() {
     let server = StandIn::start(&[SNS], |_| Answer::ok("never")).await;
     let plain = format!("http://{}/", server.address);
-    let refused = server.outgoing().0.get(plain).send().await;
+    let client = server.outgoing().0.unwrap();
+    let refused = client.get(plain).send().await;
     assert!(refused.unwrap_err().is_builder(), "it has tried");
 }
 

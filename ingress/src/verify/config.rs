@@ -118,7 +118,10 @@ impl AuthConfig {
             Self::Jwt(config) => Scheme::Jwt(config.open(outgoing)?),
             Self::Mtls(config) => Scheme::Mtls(config.open()?),
             Self::StandardWebhooks(config) => Scheme::StandardWebhooks(config.open()?),
-            Self::Sns(config) => Scheme::Sns(config.open(outgoing)),
+            Self::Sns(config) => {
+                outgoing.check()?;
+                Scheme::Sns(config.open(outgoing))
+            }
             Self::All(schemes) => Scheme::All(several(schemes, "all")?),
             Self::Any(schemes) => Scheme::Any(several(schemes, "any")?),
         })

@@ -225,6 +225,25 @@ tls: { cert_file: /etc/eso-relay/tls.crt, key_file: /etc/eso-relay/tls.key, clie
 }
 
 #[tokio::test]
+async fn only_a_source_that_calls_somebody_minds_that_the_system_trusts_nobody() {
+    let nobody = [("SSL_CERT_FILE", "/dev/null"), ("SSL_CERT_DIR", "/nowhere")];
+    let dir = tempfile::tempdir().unwrap();
+    let (secret, file) = (dir.path().join("secret"), dir.path().join("ingress.yaml"));
+    std::fs::write(&secret, SECRET).unwrap();
+    let bearer = format!("bearer: {{ token_file: '{}' }}", secret.display());
+    let google = "jwt: { preset: google, audience: a, claims: { email: a@b } }".to_owned();
+    for (auth, starts) in [(bearer, true), (google, false)] {
+        let source = format!("{{ name: a, format: akeyless, auth: {{ {auth} }} }}");
+        std::fs::write(&file, format!("sources: [{source}]")).unwrap();
+        let output = check(Binary::Ingress, Some(&file), &nobody).await;
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.success(), starts, "{auth}: {said}");
+        assert_eq!(said.contains("source `a`"), !starts, "{said}");
+        assert_eq!(said.contains("`outgoing.ca_file`"), !starts, "{said}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_a_configuration_is_one_line_without_a_trace() {
     let nowhere = path("nowhere.yaml");
     for binary in [Binary::Ingress, Binary::Consumer] {

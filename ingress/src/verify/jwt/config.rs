@@ -72,6 +72,7 @@ impl JwtConfig {
             Some(path) => Source::File(File::open(path)?),
             None => {
                 let url = self.jwks_url().map_err(invalid)?;
+                outgoing.check()?;
                 Source::Issuer(Arc::new(Issuer::new(outgoing, url)))
             }
         };

@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use self::guard::Guard;
 use crate::wait;
@@ -76,7 +76,13 @@ impl Process {
 
     /// SIGSTOP: it hangs, with its connections open, until [`Process::resume`].
     pub fn pause(&mut self) -> anyhow::Result<()> {
-        self.signal(Signal::STOP)
+        self.signal(Signal::STOP)?;
+        // The signal is on its way only; some of its threads may still answer. `NOWAIT` leaves an
+        // exit for `Child` to see.
+        let stopped = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        waitid(WaitId::Pid(Pid::from_child(&self.child)), stopped)
+            .with_context(|| format!("cannot see {} stop", self.name))?;
+        Ok(())
     }
 
     /// SIGCONT.

@@ -133,10 +133,7 @@ async fn work(
     let Some(version) = stop.run_until_cancelled(discover).await else {
         return Ok(());
     };
-    let selection = Selection {
-        labels: config.refresh.selector.clone().unwrap_or_default(),
-        controller_classes: config.kubernetes.controller_classes.clone(),
-    };
+    let selection = Selection::of(&config.kubernetes, &config.refresh);
     let (stopped, watched, namespaces) = (
         stop.clone(),
         kube.clone(),

@@ -1,32 +1,23 @@
 //! `eso-relay-consumer --config FILE`, and the commands that `eso-relay` hands over.
 
-use std::{io::Write as _, path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::Parser;
 use eso_relay::{
-    command::Failure,
-    config::{effective, schema},
+    command::{DaemonArgs, clock, exit_code},
     lifecycle, telemetry,
 };
 use eso_relay_consumer::{
     commands::{self, Command},
     config::ConsumerConfig,
 };
-use jiff::Timestamp;
 
 /// Refreshes the ExternalSecrets of one cluster when their secrets change.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// The configuration, YAML. Variables such as `ESO_RELAY__NATS__URL` override it.
-    #[arg(long, value_name = "FILE", env = "ESO_RELAY_CONFIG", global = true)]
-    config: Option<PathBuf>,
-    /// Print the effective configuration, secrets redacted, and exit.
-    #[arg(long)]
-    check: bool,
-    /// Print the JSON Schema of the file, for editors, and exit.
-    #[arg(long)]
-    schema: bool,
+    #[command(flatten)]
+    daemon: DaemonArgs,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -38,25 +29,13 @@ async fn main() -> ExitCode {
     let Some(command) = arguments.command.take() else {
         return lifecycle::exit_code("eso-relay-consumer", start(arguments).await);
     };
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place where a command reads the clock"
-    )]
-    let clock = Timestamp::now;
-    let done = commands::run(command, arguments.config.as_deref(), clock).await;
-    done.map_or_else(Failure::report, |()| ExitCode::SUCCESS)
+    exit_code(commands::run(command, arguments.daemon.config.as_deref(), clock).await)
 }
 
 async fn start(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    if arguments.schema {
-        writeln!(std::io::stdout(), "{}", schema::<ConsumerConfig>())?;
+    let Some(settings) = arguments.daemon.settings(ConsumerConfig::load)? else {
         return Ok(ExitCode::SUCCESS);
-    }
-    let config = ConsumerConfig::load(arguments.config.as_deref())?;
-    if arguments.check {
-        writeln!(std::io::stdout(), "{}", effective(&config))?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    telemetry::init(&config.log)?;
-    eso_relay_consumer::run(config).await
+    };
+    telemetry::init(&settings.log)?;
+    eso_relay_consumer::run(settings).await
 }

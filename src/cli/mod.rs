@@ -16,7 +16,7 @@ mod status;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use eso_relay::command::{Failure, Output};
+use eso_relay::command::{Failure, Output, clock, exit_code};
 use jiff::Timestamp;
 
 use self::{handover::Binary, session::Session};
@@ -92,15 +92,7 @@ enum Command {
 pub(crate) async fn main() -> ExitCode {
     // Prints its own messages and exits with 2 when the command line is wrong.
     let cli = Cli::parse();
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place where a command reads the clock"
-    )]
-    let clock = Timestamp::now;
-    match run(cli, clock).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
-    }
+    exit_code(run(cli, clock).await)
 }
 
 async fn run(cli: Cli, clock: fn() -> Timestamp) -> Result<(), Failure> {

@@ -1,6 +1,7 @@
 //! What every command of ours does alike: how it answers, how it fails, what it reads and sends.
 
 mod by_hand;
+mod daemon;
 mod failure;
 mod post;
 mod table;
@@ -9,13 +10,16 @@ use std::{
     fmt::Display,
     io::{Read as _, Write as _},
     path::Path,
+    process::ExitCode,
 };
 
 use anyhow::Context as _;
+use jiff::Timestamp;
 use serde::Serialize;
 
 pub use self::{
     by_hand::ByHand,
+    daemon::DaemonArgs,
     failure::Failure,
     post::{Answer, client, header, send},
     table::Table,
@@ -41,6 +45,20 @@ impl Output {
         };
         Ok(std::io::stdout().lock().write_all(text.as_bytes())?)
     }
+}
+
+/// When it is, for a command; the libraries are told.
+pub fn clock() -> Timestamp {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place where a command reads the clock"
+    )]
+    Timestamp::now()
+}
+
+/// What the process ends with; a failure is told first.
+pub fn exit_code(done: Result<(), Failure>) -> ExitCode {
+    done.map_or_else(Failure::report, |()| ExitCode::SUCCESS)
 }
 
 /// A payload: of a file, or for `-` of standard input.

@@ -6,9 +6,7 @@ mod why;
 
 use eso_relay::{
     event::{Event, Keys},
-    event::{
-        Kind, Match, Operation, Origin, Pattern, StoreKind, StorePattern, Target as Reach, Version,
-    },
+    event::{Kind, Match, Operation, Pattern, StoreKind, StorePattern, Target as Reach, Version},
 };
 
 use super::*;
@@ -84,20 +82,10 @@ fn index(changes: impl IntoIterator<Item = Change>) -> Index {
 
 fn event(provider: &str, matches: Match) -> Event {
     Event {
-        id: "1".to_owned(),
-        source: "test".parse().unwrap(),
-        kind: Kind::SecretChanged,
-        time: None,
-        traceparent: None,
         provider: provider.parse().unwrap(),
-        operation: Operation::Updated,
         matches,
-        version: None,
         scope: [("region".to_owned(), "eu".to_owned())].into(),
-        target: None,
-        settle: None,
-        received_at: jiff::Timestamp::UNIX_EPOCH,
-        origin: Origin::default(),
+        ..crate::tests::event("1")
     }
 }
 

@@ -3,8 +3,9 @@
 
 use serde_json::Value;
 
-use super::object::Object;
+use super::{KubernetesConfig, object::Object};
 use crate::{
+    config::RefreshConfig,
     index::{Admits, Namespaces},
     selector::LabelSelector,
     unrefreshable::Unrefreshable,
@@ -17,6 +18,15 @@ pub struct Selection {
     pub labels: LabelSelector,
     /// Values of `spec.controller` of a store; empty for any.
     pub controller_classes: Vec<String>,
+}
+
+impl Selection {
+    pub fn of(kubernetes: &KubernetesConfig, refresh: &RefreshConfig) -> Self {
+        Self {
+            labels: refresh.selector.clone().unwrap_or_default(),
+            controller_classes: kubernetes.controller_classes.clone(),
+        }
+    }
 }
 
 /// `None` when a change of its annotation refreshes it, and when that cannot be told.

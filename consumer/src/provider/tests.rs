@@ -2,7 +2,7 @@ mod cases;
 mod properties;
 mod versions;
 
-use eso_relay::event::{Keys, Kind, Match, Operation, Origin};
+use eso_relay::event::{Keys, Match};
 use serde_json::json;
 
 use super::*;
@@ -13,23 +13,13 @@ type Said<'a> = (&'a str, &'a [&'a str], &'a [(&'a str, &'a str)]);
 pub(super) fn event((provider, keys, scope): Said<'_>) -> Event {
     let keys = keys.iter().map(|key| (*key).to_owned()).collect();
     Event {
-        id: "1".to_owned(),
-        source: "test".parse().unwrap(),
-        kind: Kind::SecretChanged,
-        time: None,
-        traceparent: None,
         provider: provider.parse().unwrap(),
-        operation: Operation::Updated,
         matches: Keys::new(keys).map_or(Match::Scope, Match::Exact),
-        version: None,
         scope: scope
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect(),
-        target: None,
-        settle: None,
-        received_at: jiff::Timestamp::UNIX_EPOCH,
-        origin: Origin::default(),
+        ..crate::tests::event("1")
     }
 }
 

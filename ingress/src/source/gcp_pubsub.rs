@@ -101,11 +101,7 @@ impl Notification {
 
     /// With the metadata in headers: <https://docs.cloud.google.com/pubsub/docs/payload-unwrapping>.
     fn unwrapped(headers: &HeaderMap) -> Self {
-        let header = |name: &str| match headers.get(name).map(|value| value.to_str()) {
-            None => Scalar::Missing,
-            Some(Ok(text)) => Scalar::Text(text.to_owned()),
-            Some(Err(_)) => Scalar::Other,
-        };
+        let header = |name| Scalar::of_header(headers, name);
         Self {
             attributes: Attributes {
                 event_type: header("eventtype"),

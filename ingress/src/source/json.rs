@@ -3,6 +3,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap, fmt};
 
+use http::{HeaderMap, HeaderValue};
 use serde::{
     Deserialize, Deserializer,
     de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
@@ -22,6 +23,15 @@ pub(super) enum Scalar {
 }
 
 impl Scalar {
+    /// What a header tells.
+    pub(super) fn of_header(headers: &HeaderMap, name: &str) -> Self {
+        match headers.get(name).map(HeaderValue::to_str) {
+            Some(Ok(text)) => Self::Text(text.to_owned()),
+            Some(Err(_)) => Self::Other,
+            None => Self::Missing,
+        }
+    }
+
     /// The other one when this is missing or null.
     pub(super) fn or(self, other: Self) -> Self {
         match self {

@@ -32,13 +32,13 @@ struct Organization {
 }
 
 pub(super) fn decode(headers: &HeaderMap, body: &[u8]) -> Result<Decoded, DecodeError> {
-    let kind = header(headers, KIND).required(KIND)?;
+    let kind = Scalar::of_header(headers, KIND).required(KIND)?;
     match kind.as_str() {
         "environment_revision" | "imported_environment_changed" => {}
         "ping" | "test" => return Ok(Decoded::one(Element::Ignored(Irrelevant::Test))),
         _ => return Ok(Decoded::one(Element::Ignored(Irrelevant::Type))),
     }
-    let id = header(headers, ID).optional(ID)?;
+    let id = Scalar::of_header(headers, ID).optional(ID)?;
     let id = id.map(|id| checked_id(id, ID)).transpose()?;
     let body = whole(body)?;
     let delivery: Delivery = fields(body, "the body")?;
@@ -64,12 +64,4 @@ pub(super) fn decode(headers: &HeaderMap, body: &[u8]) -> Result<Decoded, Decode
     change.origin.kind = Some(kind);
     change.operation = Operation::Updated;
     Ok(Decoded::one(change.into()))
-}
-
-fn header(headers: &HeaderMap, name: &str) -> Scalar {
-    match headers.get(name).map(|value| value.to_str()) {
-        Some(Ok(value)) => Scalar::Text(value.to_owned()),
-        Some(Err(_)) => Scalar::Other,
-        None => Scalar::Missing,
-    }
 }

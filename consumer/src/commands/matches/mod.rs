@@ -102,10 +102,7 @@ pub(super) async fn run(args: Args, config: Option<&Path>, now: Timestamp) -> Re
     place.apply(&mut kubernetes);
     nats::install_crypto();
     let client = kubernetes::client(&kubernetes).await?;
-    let selection = Selection {
-        labels: refresh.selector.unwrap_or_default(),
-        controller_classes: std::mem::take(&mut kubernetes.controller_classes),
-    };
+    let selection = Selection::of(&kubernetes, &refresh);
     let listed = kubernetes::list(&client, &kubernetes.namespaces, &selection).await?;
     let report = Report::of(&events, cluster, &objects, &kubernetes.namespaces, &listed)?;
     output.print(&report)?;

@@ -1,0 +1,44 @@
+//! What both daemons can be told on their command line.
+
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::config::{effective, schema};
+
+#[derive(clap::Args)]
+pub struct DaemonArgs {
+    /// The YAML file; variables such as `ESO_RELAY__NATS__URL` override its settings.
+    #[arg(long, value_name = "FILE", env = "ESO_RELAY_CONFIG", global = true)]
+    pub config: Option<PathBuf>,
+    /// Check the configuration as a start would, print the effective settings without secrets, and exit.
+    #[arg(long)]
+    check: bool,
+    /// Print the JSON Schema of the file, for editors, and exit.
+    #[arg(long)]
+    schema: bool,
+}
+
+impl DaemonArgs {
+    /// The settings to serve with. `None`: something was to be printed instead, and is.
+    pub fn settings<T: JsonSchema + Serialize>(
+        &self,
+        load: impl FnOnce(Option<&Path>) -> anyhow::Result<T>,
+    ) -> anyhow::Result<Option<T>> {
+        let mut out = std::io::stdout();
+        if self.schema {
+            writeln!(out, "{}", schema::<T>())?;
+            return Ok(None);
+        }
+        let settings = load(self.config.as_deref())?;
+        if self.check {
+            writeln!(out, "{}", effective(&settings))?;
+            return Ok(None);
+        }
+        Ok(Some(settings))
+    }
+}

@@ -7,12 +7,16 @@ use eso_relay_lab::{
     wait,
 };
 use rcgen::{CertifiedKey, KeyPair};
-use reqwest::{Certificate, Client, StatusCode};
+use reqwest::{Certificate, Client, Identity, StatusCode};
 
 type Pair = CertifiedKey<KeyPair>;
 
 fn pair() -> Pair {
-    rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap()
+    named("127.0.0.1")
+}
+
+fn named(name: &str) -> Pair {
+    rcgen::generate_simple_self_signed([name.to_owned()]).unwrap()
 }
 
 /// As Kubernetes does it: written aside, then moved over the old one.
@@ -65,4 +69,45 @@ async fn webhooks_come_over_tls_and_a_renewed_certificate_needs_no_restart() {
         !log.contains("PRIVATE KEY") && !log.contains("panicked"),
         "{log}"
     );
+}
+
+/// Shows this certificate, if any, to a source that wants nothing else.
+async fn show(url: &str, trusted: &Pair, own: Option<&Pair>) -> StatusCode {
+    let trusted = Certificate::from_pem(trusted.cert.pem().as_bytes()).unwrap();
+    let mut client = Client::builder().no_proxy().tls_certs_only([trusted]);
+    if let Some(own) = own {
+        let pem = own.signing_key.serialize_pem() + &own.cert.pem();
+        client = client.identity(Identity::from_pem(pem.as_bytes()).unwrap());
+    }
+    let post = client
+        .build()
+        .unwrap()
+        .post(format!("{url}/v1/hooks/gateway"));
+    let body = serde_json::json!([akeyless(0, "/prod/db")]).to_string();
+    post.body(body).send().await.unwrap().status()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_believes_the_client_certificate_that_it_names_and_no_other() {
+    let hub = Hub::start().await.unwrap();
+    hub.init(&[]).await.unwrap();
+    let (server, gateway, other) = (pair(), named("gateway.example"), named("other.example"));
+    write(hub.secrets(), &server);
+    let authorities = gateway.cert.pem() + &other.cert.pem();
+    fs::write(hub.secrets().join("clients.crt"), authorities).unwrap();
+    let dir = hub.secrets().display();
+    let more = format!(
+        "- {{ name: gateway, format: akeyless, auth: {{ mtls: {{ san: gateway.example }} }} }}\n\
+         tls: {{ cert_file: '{dir}/tls.crt', key_file: '{dir}/tls.key', client_ca_file: '{dir}/clients.crt' }}"
+    );
+    let mut ingress = hub.ingress_with(&more).start().await.unwrap();
+    ingress.wait_ready(READY).await.unwrap();
+    let url = ingress.url().replace("http://", "https://");
+    for (own, status) in [
+        (Some(&gateway), StatusCode::ACCEPTED),
+        (Some(&other), StatusCode::UNAUTHORIZED),
+        (None, StatusCode::UNAUTHORIZED),
+    ] {
+        assert_eq!(show(&url, &server, own).await, status);
+    }
 }

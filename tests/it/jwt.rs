@@ -1,0 +1,76 @@
+//! A source that believes the tokens of an issuer.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use eso_relay_lab::installation::{Hub, READY, Webhooks, akeyless, send};
+use ring::{
+    rand::SystemRandom,
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _},
+};
+use serde_json::{Value, json};
+
+/// In the year 2100, and in 2001.
+const LATER: u64 = 4_102_444_800;
+const LONG_AGO: u64 = 1_000_000_000;
+
+struct Issuer {
+    key: EcdsaKeyPair,
+    random: SystemRandom,
+}
+
+impl Issuer {
+    fn new() -> Self {
+        let (random, algorithm) = (SystemRandom::new(), &ECDSA_P256_SHA256_FIXED_SIGNING);
+        let key = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
+        let key = EcdsaKeyPair::from_pkcs8(algorithm, key.as_ref(), &random).unwrap();
+        Self { key, random }
+    }
+
+    /// As RFC 7517 writes them.
+    fn keys(&self) -> Value {
+        let point = self.key.public_key().as_ref();
+        let (x, y) = (BASE64.encode(&point[1..33]), BASE64.encode(&point[33..]));
+        json!({ "keys": [{ "kty": "EC", "crv": "P-256", "kid": "k", "x": x, "y": y }] })
+    }
+
+    fn token(&self, audience: &str, expires: u64) -> String {
+        let header = json!({ "alg": "ES256", "kid": "k" }).to_string();
+        let claims = json!({ "iss": "https://issuer.example", "aud": audience, "exp": expires });
+        let signed = format!(
+            "{}.{}",
+            BASE64.encode(header),
+            BASE64.encode(claims.to_string())
+        );
+        let signature = self.key.sign(&self.random, signed.as_bytes()).unwrap();
+        format!("{signed}.{}", BASE64.encode(signature))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_of_the_issuer_for_us_opens_the_door_until_it_expires() {
+    let hub = Hub::start().await.unwrap();
+    hub.init(&[]).await.unwrap();
+    let (issuer, stranger) = (Issuer::new(), Issuer::new());
+    let keys = hub.secrets().join("keys.json");
+    std::fs::write(&keys, issuer.keys().to_string()).unwrap();
+    let source = format!(
+        "- {{ name: token, format: akeyless, auth: {{ jwt: {{ issuer: 'https://issuer.example', \
+         audience: us, jwks_file: '{}' }} }} }}",
+        keys.display()
+    );
+    let mut ingress = hub.ingress_with(&source).start().await.unwrap();
+    ingress.wait_ready(READY).await.unwrap();
+    let webhooks = Webhooks::to(&ingress.url());
+    for (token, status) in [
+        (issuer.token("us", LATER), 202),
+        (issuer.token("us", LONG_AGO), 401),
+        (issuer.token("others", LATER), 401),
+        (stranger.token("us", LATER), 401),
+    ] {
+        let body = json!([akeyless(0, "/prod/db")]).to_string();
+        let post = webhooks
+            .post("/v1/hooks/token")
+            .bearer_auth(token)
+            .body(body);
+        assert_eq!(send(post).await.unwrap().status, status);
+    }
+}

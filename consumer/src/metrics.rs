@@ -13,6 +13,7 @@ use prometheus_client::{
 };
 
 use crate::{
+    engine::Step,
     index::Stats,
     outcome::{Fault, Outcome},
     unrefreshable::Unrefreshable,
@@ -29,6 +30,8 @@ pub struct Metrics {
     pub lost_pulls: Counter,
     pub patches: Family<Patched, Counter>,
     pub patch_duration: Histogram,
+    pub syncs: Family<Synced, Counter>,
+    pub sync_duration: Histogram,
     /// From the webhook to the patch: what the users of a secret wait for.
     pub event_age: Histogram,
     pub held: Gauge<i64, AtomicI64>,
@@ -132,6 +135,33 @@ impl Patch {
     ];
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Synced {
+    pub result: Sync,
+}
+
+/// What ESO did after a patch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(non_camel_case_types, reason = "the names are the label's values")]
+pub enum Sync {
+    synced,
+    failed,
+    silent,
+}
+
+impl Sync {
+    const ALL: [Self; 3] = [Self::synced, Self::failed, Self::silent];
+
+    fn of(step: Step) -> Option<Self> {
+        match step {
+            Step::Synced => Some(Self::synced),
+            Step::Failed => Some(Self::failed),
+            Step::Silent => Some(Self::silent),
+            Step::Patched | Step::Carried | Step::Gone | Step::Refused | Step::GaveUp => None,
+        }
+    }
+}
+
 impl From<&Outcome> for Patch {
     fn from(outcome: &Outcome) -> Self {
         match outcome {
@@ -156,6 +186,10 @@ impl Metrics {
             patches: Family::default(),
             patch_duration: Histogram::new([
                 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+            ]),
+            syncs: Family::default(),
+            sync_duration: Histogram::new([
+                0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
             ]),
             event_age: Histogram::new([
                 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0,
@@ -194,6 +228,14 @@ impl Metrics {
             "Time of one patch",
             Unit::Seconds,
             metrics.patch_duration.clone(),
+        );
+        let syncs = "What ESO did after a patch, for each event and object";
+        ours.register("syncs", syncs, metrics.syncs.clone());
+        ours.register_with_unit(
+            "sync_duration",
+            "Time from a patch to the sync by ESO that the watch showed",
+            Unit::Seconds,
+            metrics.sync_duration.clone(),
         );
         ours.register_with_unit(
             "event_age",
@@ -235,6 +277,9 @@ impl Metrics {
         for result in Patch::ALL {
             self.patches.get_or_create(&Patched { result }).inc_by(0);
         }
+        for result in Sync::ALL {
+            self.syncs.get_or_create(&Synced { result }).inc_by(0);
+        }
         for reason in Unrefreshable::ALL.map(Unrefreshable::as_str) {
             self.skipped.get_or_create(&Left { reason }).inc_by(0);
         }
@@ -267,6 +312,15 @@ impl Metrics {
         let result = Patch::from(outcome);
         self.patches.get_or_create(&Patched { result }).inc();
         self.patch_duration.observe(took.as_secs_f64());
+    }
+
+    pub fn step(&self, step: Step, after: Duration) {
+        if let Some(result) = Sync::of(step) {
+            self.syncs.get_or_create(&Synced { result }).inc();
+        }
+        if step == Step::Synced {
+            self.sync_duration.observe(after.as_secs_f64());
+        }
     }
 
     pub fn index(&self, stats: Stats) {

@@ -58,8 +58,10 @@ pub fn resolve(
         let seen = Seen::new(*index, event, reaches, &matched);
         refreshes.extend(matched.targets.into_iter().map(|target| {
             let settle = settle::longest(settles, objects.stores_of(&target)).max(event.settle);
+            let (carries, sync) = objects.carried(&target);
             Refresh {
-                carries: objects.carried(&target),
+                carries,
+                sync,
                 target,
                 event: seen.value,
                 index: *index,

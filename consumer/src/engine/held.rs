@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use eso_relay::{event::Fingerprint, stream::Reason};
 
 use super::{Delivery, Rejection, Sequence};
-use crate::target::Target;
+use crate::{sync::SyncState, target::Target};
 
 /// Orders the values of a target: the greater the newer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,8 +31,10 @@ pub(super) struct Want {
     pub(super) event: Fingerprint,
     /// The longest of all its events.
     pub(super) settle: Option<Duration>,
+    /// What the status said when it was matched.
+    pub(super) sync: SyncState,
     newest: usize,
-    older: Vec<usize>,
+    older: Vec<(usize, Fingerprint)>,
 }
 
 /// A delivery whose dead letters are being stored.
@@ -52,6 +54,7 @@ impl Working {
                 .or_insert(Want {
                     event,
                     settle,
+                    sync: refresh.sync,
                     newest: index,
                     older: Vec::new(),
                 });
@@ -68,12 +71,20 @@ impl Working {
         }
     }
 
-    /// The target is done with: well, or else for this reason.
-    pub(super) fn close(&mut self, target: &Target, failure: Option<(Reason, &str)>) {
-        let (Some(want), Some((reason, error))) = (self.open.remove(target), failure) else {
-            return;
+    /// The target is done with: well, or else for this reason. Returns the events that meant it.
+    pub(super) fn close(
+        &mut self,
+        target: &Target,
+        failure: Option<(Reason, &str)>,
+    ) -> Vec<Fingerprint> {
+        let Some(want) = self.open.remove(target) else {
+            return Vec::new();
         };
-        for index in want.events() {
+        let events = || want.events().map(|(_, event)| event).collect();
+        let Some((reason, error)) = failure else {
+            return events();
+        };
+        for (index, _) in want.events() {
             self.rejections
                 .entry(Some(index))
                 .or_insert_with(|| Rejection {
@@ -82,6 +93,7 @@ impl Working {
                     error: error.to_owned(),
                 });
         }
+        events()
     }
 }
 
@@ -89,11 +101,11 @@ impl Want {
     fn add(&mut self, index: usize, event: Fingerprint, settle: Option<Duration>) {
         self.settle = self.settle.max(settle);
         if index > self.newest {
-            self.older.push(self.newest);
+            self.older.push((self.newest, self.event));
             self.newest = index;
             self.event = event;
         } else if index < self.newest {
-            self.older.push(index);
+            self.older.push((index, event));
         }
     }
 
@@ -104,7 +116,8 @@ impl Want {
         }
     }
 
-    fn events(&self) -> impl Iterator<Item = usize> {
-        self.older.iter().copied().chain([self.newest])
+    fn events(&self) -> impl Iterator<Item = (usize, Fingerprint)> {
+        let newest = (self.newest, self.event);
+        self.older.iter().copied().chain([newest])
     }
 }

@@ -8,7 +8,7 @@ use super::{
     Delivery, Engine, Output, Rejection, Sequence, backoff::REDELIVERY, held::Working,
     timers::Timer, wish::Wish, work::Work,
 };
-use crate::{target::Target, value::Value};
+use crate::{sync::SyncState, target::Target, value::Value};
 
 impl Engine {
     pub(super) fn take(&mut self, now: Duration, delivery: Delivery) {
@@ -37,14 +37,14 @@ impl Engine {
             let lane = &mut self.lane;
             self.targets
                 .entry(target.clone())
-                .or_insert_with_key(|target| Work::new(lane.push(target.clone())))
+                .or_insert_with_key(|target| Work::new(lane.push(target.clone()), want.sync))
                 .waiting
                 .insert(want.version(sequence), Wish::new(want.event, want.settle));
             self.arrange(now, target);
         }
         self.working.insert(sequence, delivery);
-        for (target, value) in carried {
-            self.observed(now, &target, value);
+        for (target, value, sync) in carried {
+            self.observed(now, &target, Some(value), sync);
         }
         self.settle(sequence);
     }
@@ -103,12 +103,12 @@ impl Engine {
 }
 
 /// Which of its events the objects carry already: those are not written again.
-fn carried(delivery: &Delivery) -> Vec<(Target, Value)> {
+fn carried(delivery: &Delivery) -> Vec<(Target, Value, SyncState)> {
     let refreshes = delivery.refreshes.iter();
     refreshes
         .filter_map(|refresh| {
             let value = refresh.carries?;
-            (value.event == refresh.event).then(|| (refresh.target.clone(), value))
+            (value.event == refresh.event).then(|| (refresh.target.clone(), value, refresh.sync))
         })
         .collect()
 }

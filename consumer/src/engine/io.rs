@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use eso_relay::{event::Fingerprint, stream::Reason};
 
-use crate::{outcome::Outcome, target::Target, value::Value};
+use crate::{outcome::Outcome, sync::SyncState, target::Target, value::Value};
 
 /// A message's sequence in the events stream: the same for each of its deliveries.
 pub type Sequence = u64;
@@ -34,6 +34,8 @@ pub struct Refresh {
     pub settle: Option<Duration>,
     /// What the object carries now, as far as the watch knows: what it says of `event` is done.
     pub carries: Option<Value>,
+    /// Whether ESO has synced the object as it is now.
+    pub sync: SyncState,
 }
 
 /// An event that becomes a dead letter.
@@ -65,6 +67,7 @@ pub enum Input {
     Observed {
         target: Target,
         value: Option<Value>,
+        sync: SyncState,
     },
     /// The watch says that the object is gone: what rests because of a fault of its own is tried
     /// now, and the API's "not found" ends it.
@@ -102,4 +105,36 @@ pub enum Output {
     Term { sequence: Sequence, reason: Reason },
     /// Still at work: do not deliver again yet.
     Progress(Sequence),
+    /// What has become of an event at one of its targets, for people: nothing waits for it.
+    Step {
+        event: Fingerprint,
+        target: Target,
+        step: Step,
+        /// Since the patch; zero before it.
+        after: Duration,
+    },
+}
+
+/// What becomes of an event at a target. Each has one of the first group, and after
+/// [`Self::Patched`] and [`Self::Carried`] one of the second, unless the process ends before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// Its value, or that of a newer event, was written.
+    Patched,
+    /// The object carries it already, by another replica or before a redelivery.
+    Carried,
+    /// There is no such object any more, or it cannot be refreshed any more.
+    Gone,
+    /// The API refused the patch for good.
+    Refused,
+    /// The cluster could not take it for as long as `give_up_after`.
+    GaveUp,
+
+    /// ESO has synced the object since.
+    Synced,
+    /// ESO says that it failed.
+    Failed,
+    /// ESO has said nothing in the time that it had: it passes the object over, is away, or has
+    /// too much to do.
+    Silent,
 }

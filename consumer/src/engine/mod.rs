@@ -13,7 +13,9 @@
 //!   own delivery is held for a second one just as late;
 //! - at most one patch in flight for a target, always of the newest value known;
 //! - each event takes effect or becomes a dead letter;
-//! - its memory follows the held deliveries and their targets, nothing else.
+//! - its memory follows the held deliveries and their targets, and what ESO has not synced yet.
+//!
+//! Beside all this it tells what became of each event at each target, up to its sync by ESO: [`Step`].
 
 mod api;
 mod backoff;
@@ -22,6 +24,7 @@ mod held;
 mod intake;
 mod io;
 mod lane;
+mod observe;
 mod patch;
 mod settings;
 mod settle;
@@ -41,11 +44,12 @@ use self::{
     gather::Gather,
     held::{Storing, Working},
     lane::Lane,
+    observe::Outstanding,
     timers::{Timer, Timers},
     work::Work,
 };
 pub use self::{
-    io::{Delivery, Input, Output, Refresh, Rejection, Sequence},
+    io::{Delivery, Input, Output, Refresh, Rejection, Sequence, Step},
     settings::Settings,
 };
 use crate::target::Target;
@@ -58,6 +62,7 @@ pub struct Engine {
     storing: BTreeMap<Sequence, Storing>,
     targets: HashMap<Target, Work>,
     lane: Lane,
+    outstanding: Outstanding,
     api: Api,
     gather: Gather,
     timers: Timers,
@@ -75,6 +80,7 @@ impl Engine {
             working: BTreeMap::new(),
             storing: BTreeMap::new(),
             targets: HashMap::new(),
+            outstanding: Outstanding::default(),
             api: Api::default(),
             gather: Gather::default(),
             timers: Timers::default(),
@@ -96,9 +102,10 @@ impl Engine {
             } => self.patched(now, &target, value, outcome),
             Input::Observed {
                 target,
-                value: Some(value),
-            } => self.observed(now, &target, value),
-            Input::Observed { value: None, .. } | Input::Tick => {}
+                value,
+                sync,
+            } => self.observed(now, &target, value, sync),
+            Input::Tick => {}
             Input::Deleted(target) => self.deleted(now, &target),
             Input::DeadLettered { sequence, stored } => self.dead_lettered(sequence, stored),
             Input::Stop => self.stop(),
@@ -134,7 +141,7 @@ impl Engine {
         self.settings.max_deliveries.saturating_sub(held)
     }
 
-    /// No delivery is held and no patch is in flight.
+    /// No delivery is held and no patch is in flight. What ESO has not synced yet is not waited for.
     pub fn is_idle(&self) -> bool {
         self.working.is_empty() && self.storing.is_empty() && self.targets.is_empty()
     }
@@ -149,6 +156,7 @@ impl Engine {
                 Timer::GiveUp(sequence) => self.give_up(now, sequence),
                 Timer::Rest(target) => self.rested(now, &target),
                 Timer::Settle(target) => self.arrange(now, &target),
+                Timer::Overdue(target) => self.overdue(now, &target),
             }
         }
     }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use eso_relay::stream::Reason;
+use eso_relay::{event::Fingerprint, stream::Reason};
 
 use super::{
-    Engine, Output,
+    Engine, Output, Step,
     backoff::{CLUSTER, TARGET},
     held::Version,
     timers::Timer,
@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     outcome::{Fault, Outcome},
+    sync::SyncState,
     target::Target,
     value::Value,
 };
@@ -69,16 +70,18 @@ impl Engine {
         match outcome {
             Outcome::Done => {
                 self.answered(target);
-                self.written(now, target, version, value);
+                let seen = false;
+                self.written(now, target, version, value, (Step::Patched, seen));
             }
             Outcome::Gone => {
                 self.answered(target);
-                self.close(target, version, None);
+                self.close(target, version, None, Step::Gone);
             }
             Outcome::Refused { error } => {
                 self.answered(target);
                 let error = format!("{target}: {error}");
-                self.close(target, version, Some((Reason::Refused, &error)));
+                let failure = Some((Reason::Refused, error.as_str()));
+                self.close(target, version, failure, Step::Refused);
             }
             Outcome::Retry {
                 fault,
@@ -167,13 +170,31 @@ impl Engine {
 
     /// Another replica may have patched it, or a patch whose answer was lost. Only an exact value
     /// says anything: fingerprints have no order.
-    pub(super) fn observed(&mut self, now: Duration, target: &Target, value: Value) {
-        let work = self.targets.get(target);
-        if let Some(version) = work.and_then(|work| work.version_of(value.event)) {
-            self.written(now, target, version, value);
+    pub(super) fn observed(
+        &mut self,
+        now: Duration,
+        target: &Target,
+        value: Option<Value>,
+        sync: SyncState,
+    ) {
+        if let Some(value) = value
+            && let Some(work) = self.targets.get(target)
+            && let Some(version) = work.version_of(value.event)
+        {
+            let step = match work.phase {
+                Phase::Patching { value: asked, .. } if asked == value => Step::Patched,
+                _ => Step::Carried,
+            };
+            let seen = true;
+            self.written(now, target, version, value, (step, seen));
             self.tidy(target);
             self.arrange(now, target);
         }
+        if let Some(work) = self.targets.get_mut(target) {
+            work.sync = sync;
+            work.shown = value;
+        }
+        self.observe(now, target, value, sync);
     }
 
     /// The watch may be late: an object of the same name may be there already, made before the
@@ -184,31 +205,73 @@ impl Engine {
         {
             self.timers.set(Timer::Rest(target.clone()), now);
         }
+        self.vanished(now, target);
     }
 
-    fn written(&mut self, now: Duration, target: &Target, version: Version, value: Value) {
-        if let Some(work) = self.targets.get_mut(target) {
-            let done = work.written(now, version, value);
-            self.release(target, done, None);
+    fn written(
+        &mut self,
+        now: Duration,
+        target: &Target,
+        version: Version,
+        value: Value,
+        (step, seen): (Step, bool),
+    ) {
+        let Some(work) = self.targets.get_mut(target) else {
+            return;
+        };
+        let before = work.sync;
+        let shown = work.shown == Some(value);
+        let done = work.written(now, version, value);
+        let events = self.release(target, done, None, step);
+        // Where the watch was faster than the answer, it is expected already.
+        if !shown || !events.is_empty() {
+            self.expect(now, target, value, before, seen, events);
         }
     }
 
     /// Releases every delivery that waits for `done` or an older value of the target.
-    fn close(&mut self, target: &Target, done: Version, failure: Option<(Reason, &str)>) {
+    fn close(
+        &mut self,
+        target: &Target,
+        done: Version,
+        failure: Option<(Reason, &str)>,
+        step: Step,
+    ) {
         let Some(work) = self.targets.get_mut(target) else {
             return;
         };
         let done = work.take_up_to(done);
-        self.release(target, done, failure);
+        self.release(target, done, failure, step);
     }
 
-    fn release(&mut self, target: &Target, done: Vec<Version>, failure: Option<(Reason, &str)>) {
+    /// Returns the events that waited for it.
+    fn release(
+        &mut self,
+        target: &Target,
+        done: Vec<Version>,
+        failure: Option<(Reason, &str)>,
+        step: Step,
+    ) -> Vec<Fingerprint> {
+        let mut released = Vec::new();
         for Version { sequence, .. } in done {
             if let Some(delivery) = self.working.get_mut(&sequence) {
-                delivery.close(target, failure);
+                let events = delivery.close(target, failure);
+                self.steps(target, &events, step);
+                released.extend(events);
             }
             self.settle(sequence);
         }
+        released
+    }
+
+    pub(super) fn steps(&mut self, target: &Target, events: &[Fingerprint], step: Step) {
+        let steps = events.iter().map(|event| Output::Step {
+            event: *event,
+            target: target.clone(),
+            step,
+            after: Duration::ZERO,
+        });
+        self.outputs.extend(steps);
     }
 
     /// Forgets a target that nobody waits for.

@@ -5,7 +5,7 @@ use std::{mem, time::Duration};
 use eso_relay::stream::Reason;
 
 use super::{
-    Engine, Output, Rejection, Sequence,
+    Engine, Output, Rejection, Sequence, Step,
     backoff::REDELIVERY,
     held::{Rejections, Storing, Working},
     timers::Timer,
@@ -102,7 +102,8 @@ impl Engine {
             let last = last.as_deref().unwrap_or("it was never its turn");
             let error = format!("{target} not refreshed within {after:?}: {last}");
             if let Some(delivery) = self.working.get_mut(&sequence) {
-                delivery.close(&target, Some((Reason::GaveUp, &error)));
+                let events = delivery.close(&target, Some((Reason::GaveUp, &error)));
+                self.steps(&target, &events, Step::GaveUp);
             }
             self.tidy(&target);
             self.arrange(now, &target);
@@ -112,6 +113,7 @@ impl Engine {
 
     pub(super) fn stop(&mut self) {
         self.stopping = true;
+        self.expect_nothing();
         let held: Vec<_> = self.working.keys().copied().collect();
         for sequence in held {
             self.settle(sequence);

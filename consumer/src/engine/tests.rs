@@ -5,6 +5,7 @@ use eso_relay::{event::Fingerprint, stream::Reason};
 use super::*;
 use crate::{
     outcome::{Fault, Outcome},
+    sync::SyncState,
     value::{Stage, Value},
 };
 
@@ -44,6 +45,7 @@ fn delivery(sequence: u64, refreshes: &[(&str, usize)]) -> Delivery {
                 index,
                 settle: None,
                 carries: None,
+                sync: SyncState::Waiting,
             })
             .collect(),
         rejected: Vec::new(),
@@ -87,7 +89,14 @@ fn refused() -> Outcome {
     }
 }
 
+/// All that is to be done.
 fn tell(engine: &mut Engine, now: Duration, input: Input) -> Vec<Output> {
+    let mut outputs = tell_all(engine, now, input);
+    outputs.retain(|output| !matches!(output, Output::Step { .. }));
+    outputs
+}
+
+fn tell_all(engine: &mut Engine, now: Duration, input: Input) -> Vec<Output> {
     engine.handle(now, input);
     std::iter::from_fn(|| engine.next_output()).collect()
 }
@@ -118,5 +127,6 @@ fn letters(outputs: &[Output]) -> Vec<(Option<usize>, Reason)> {
 
 mod deliveries;
 mod faults;
+mod observing;
 mod settling;
 mod stopping;

@@ -19,6 +19,8 @@ pub(super) enum Timer {
     Rest(Target),
     /// The target's second value may be written.
     Settle(Target),
+    /// ESO has had its time for the target.
+    Overdue(Target),
 }
 
 /// At most one time for each timer.

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     outcome::Fault,
+    sync::SyncState,
     value::{Stage, Value},
 };
 
@@ -24,6 +25,10 @@ pub(super) struct Work {
     sent: Option<(Value, Duration)>,
     /// Of one kind and in a row.
     faults: Option<(Fault, u64)>,
+    /// What the status says, as far as the watch knows.
+    pub(super) sync: SyncState,
+    /// What the watch has shown since this work began.
+    pub(super) shown: Option<Value>,
     /// The latest fault, for people.
     pub(super) error: Option<String>,
 }
@@ -49,12 +54,14 @@ pub(super) enum Phase {
 }
 
 impl Work {
-    pub(super) fn new(ticket: Ticket) -> Self {
+    pub(super) fn new(ticket: Ticket, sync: SyncState) -> Self {
         Self {
             waiting: BTreeMap::new(),
             phase: Phase::Ready(ticket),
             sent: None,
             faults: None,
+            sync,
+            shown: None,
             error: None,
         }
     }

@@ -2,7 +2,10 @@
 
 use eso_relay::event::StoreKind;
 
-use crate::{provider::Backend, target::Target, unrefreshable::Unrefreshable, value::Value};
+use crate::{
+    provider::Backend, sync::SyncState, target::Target, uid::Uid, unrefreshable::Unrefreshable,
+    value::Value,
+};
 
 /// What the watch says.
 #[derive(Debug, Clone)]
@@ -15,6 +18,7 @@ pub enum Change {
     OwnerApplied {
         owner: Target,
         value: Option<Value>,
+        uid: Option<Uid>,
     },
     OwnerDeleted(Target),
     /// What follows, up to the end of the same listing, is everything there is.
@@ -32,6 +36,8 @@ pub enum Observation {
     Carries {
         target: Target,
         value: Option<Value>,
+        /// Whether ESO has synced it since; for an owner, all that it owns.
+        sync: SyncState,
     },
     /// It is not there, or cannot be refreshed, and so needs nothing.
     Gone(Target),
@@ -43,6 +49,10 @@ pub struct ExternalSecret {
     pub target: Target,
     /// The refresh annotation.
     pub value: Option<Value>,
+    /// What ESO has copied of its owner's annotation.
+    pub mirrored: Option<Value>,
+    pub sync: SyncState,
+    pub uid: Option<Uid>,
     /// The ClusterExternalSecret that it belongs to, whether that is known or not.
     pub owner: Option<Target>,
     /// What of the object itself keeps it from being refreshed.
@@ -50,6 +60,23 @@ pub struct ExternalSecret {
     pub references: Vec<Reference>,
     /// What of it could not be read. The rest of it counts all the same.
     pub problems: Vec<String>,
+}
+
+impl ExternalSecret {
+    /// With nothing said of it but what it reads.
+    pub fn new(target: Target, references: Vec<Reference>) -> Self {
+        Self {
+            target,
+            value: None,
+            mirrored: None,
+            sync: SyncState::default(),
+            uid: None,
+            owner: None,
+            unrefreshable: None,
+            references,
+            problems: Vec::new(),
+        }
+    }
 }
 
 /// One place in an ExternalSecret that names secrets of a store.

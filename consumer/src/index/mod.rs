@@ -29,12 +29,14 @@ use self::{
     find::Finds,
     gate::Gate,
     lookup::{ANY, Lookup, Posting, View},
-    owners::Owners,
+    owners::{Owner, Owners},
     slab::Slab,
     stores::Stores,
     versions::Versions,
 };
-use crate::{target::Target, unrefreshable::Unrefreshable, value::Value};
+use crate::{
+    sync::SyncState, target::Target, uid::Uid, unrefreshable::Unrefreshable, value::Value,
+};
 
 /// Every ExternalSecret by the keys that it reads.
 #[derive(Debug)]
@@ -60,6 +62,9 @@ pub struct Index {
 struct Object {
     target: Target,
     value: Option<Value>,
+    mirrored: Option<Value>,
+    sync: SyncState,
+    uid: Option<Uid>,
     unrefreshable: Option<Unrefreshable>,
     seen: u64,
     /// Keys are kept once, in full: a store that changes reads them anew.
@@ -114,7 +119,7 @@ impl Index {
     /// Takes in what the watch says; returns what the engine must know of it.
     pub fn apply(&mut self, change: Change) -> Vec<Observation> {
         match change {
-            Change::Applied(object) => vec![self.put(object)],
+            Change::Applied(object) => self.put(object),
             Change::Deleted(target) => self.remove(&target).into_iter().collect(),
             Change::StoreApplied(store) => {
                 let gate = Gate::new(store.admits, &store.name);
@@ -126,12 +131,11 @@ impl Index {
                 self.remove_store(&name);
                 Vec::new()
             }
-            Change::OwnerApplied { owner, value } => {
-                self.owners.appear(owner.clone(), value, self.generation);
-                vec![Observation::Carries {
-                    target: owner,
-                    value,
-                }]
+            Change::OwnerApplied { owner, value, uid } => {
+                let seen = self.generation;
+                self.owners
+                    .appear(owner.clone(), Owner { value, uid, seen });
+                Vec::from_iter(self.owner_carries(&owner))
             }
             Change::OwnerDeleted(owner) => self.remove_owner(owner).into_iter().collect(),
             Change::ListBegins(listing) => {
@@ -147,12 +151,51 @@ impl Index {
         }
     }
 
-    /// The object's annotation, as the watch last said.
-    pub fn carried(&self, target: &Target) -> Option<Value> {
+    /// The object's annotation, and whether ESO has synced it since, as the watch last said.
+    pub fn carried(&self, target: &Target) -> (Option<Value>, SyncState) {
         if target.is_owner() {
-            return self.owners.carried(target);
+            let value = self.owners.get(target).and_then(|owner| owner.value);
+            return (value, self.sync_of_owned(target));
         }
-        self.objects.get(*self.ids.get(target)?)?.value
+        let object = self.ids.get(target).and_then(|id| self.objects.get(*id));
+        object.map_or_else(Default::default, |object| (object.value, object.sync))
+    }
+
+    pub fn uid(&self, target: &Target) -> Option<Uid> {
+        if target.is_owner() {
+            return self.owners.get(target)?.uid;
+        }
+        self.objects.get(*self.ids.get(target)?)?.uid
+    }
+
+    fn owner_carries(&self, owner: &Target) -> Option<Observation> {
+        let value = self.owners.get(owner)?.value;
+        Some(Observation::Carries {
+            target: owner.clone(),
+            value,
+            sync: self.sync_of_owned(owner),
+        })
+    }
+
+    /// Synced when all that it owns carries its value and is synced.
+    fn sync_of_owned(&self, owner: &Target) -> SyncState {
+        let value = self.owners.get(owner).and_then(|owner| owner.value);
+        let mut all = SyncState::Synced;
+        for child in self.owners.children(owner) {
+            let Some(child) = self.objects.get(child) else {
+                continue;
+            };
+            let refreshable = child.unrefreshable.is_none();
+            match child.sync {
+                _ if !refreshable => {}
+                SyncState::Failed => all = SyncState::Failed,
+                SyncState::Synced if child.mirrored == value => {}
+                SyncState::Synced | SyncState::Waiting | SyncState::Unknown { .. } => {
+                    return SyncState::Waiting;
+                }
+            }
+        }
+        all
     }
 
     /// The stores that the object reads through, or all that an owner owns; one may come more than
@@ -194,10 +237,13 @@ impl Index {
         }
     }
 
-    fn put(&mut self, object: ExternalSecret) -> Observation {
+    fn put(&mut self, object: ExternalSecret) -> Vec<Observation> {
         let ExternalSecret {
             target,
             value,
+            mirrored,
+            sync,
+            uid,
             owner,
             unrefreshable,
             references,
@@ -214,19 +260,32 @@ impl Index {
         self.owners.put(id, owner);
         if let Some(object) = self.objects.get_mut(id) {
             object.value = value;
+            object.mirrored = mirrored;
+            object.sync = sync;
+            object.uid = uid;
             object.unrefreshable = unrefreshable;
             object.seen = self.generation;
         }
-        match unrefreshable {
-            None => Observation::Carries { target, value },
+        let own = match unrefreshable {
+            None => Observation::Carries {
+                target,
+                value,
+                sync,
+            },
             Some(_) => Observation::Gone(target),
-        }
+        };
+        let owner = self.owners.of(id);
+        let owner = owner.and_then(|owner| self.owner_carries(owner));
+        [own].into_iter().chain(owner).collect()
     }
 
     fn insert(&mut self, target: &Target) -> u32 {
         let id = self.objects.insert(Object {
             target: target.clone(),
             value: None,
+            mirrored: None,
+            sync: SyncState::default(),
+            uid: None,
             unrefreshable: None,
             seen: self.generation,
             references: Box::default(),

@@ -4,28 +4,30 @@
 //! owner's is changed, once for all its children (ESO `clusterexternalsecret_controller.go`). Children
 //! whose owner is not known, for want of permission, are refreshed themselves.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use crate::{target::Target, value::Value};
+use crate::{target::Target, uid::Uid, value::Value};
 
 #[derive(Debug, Default)]
 pub(super) struct Owners {
     present: HashMap<Target, Owner>,
     /// By child. Few have one.
     of: HashMap<u32, Target>,
+    children: HashMap<Target, BTreeSet<u32>>,
 }
 
 #[derive(Debug)]
-struct Owner {
-    value: Option<Value>,
+pub(super) struct Owner {
+    pub(super) value: Option<Value>,
+    pub(super) uid: Option<Uid>,
     /// The listing that it was last part of.
-    seen: u64,
+    pub(super) seen: u64,
 }
 
 impl Owners {
     /// Notes that the owner is there.
-    pub(super) fn appear(&mut self, owner: Target, value: Option<Value>, seen: u64) {
-        self.present.insert(owner, Owner { value, seen });
+    pub(super) fn appear(&mut self, target: Target, owner: Owner) {
+        self.present.insert(target, owner);
     }
 
     /// Notes that it is not there any more; whether it was.
@@ -39,24 +41,37 @@ impl Owners {
         missed.map(|(target, _)| target.clone()).collect()
     }
 
-    pub(super) fn carried(&self, owner: &Target) -> Option<Value> {
-        self.present.get(owner)?.value
+    pub(super) fn get(&self, owner: &Target) -> Option<&Owner> {
+        self.present.get(owner)
     }
 
     pub(super) fn put(&mut self, child: u32, owner: Option<Target>) {
-        match owner {
-            Some(owner) => drop(self.of.insert(child, owner)),
-            None => self.remove(child),
+        if self.of.get(&child) == owner.as_ref() {
+            return;
+        }
+        self.remove(child);
+        if let Some(owner) = owner {
+            let children = self.children.entry(owner.clone());
+            children.or_default().insert(child);
+            self.of.insert(child, owner);
         }
     }
 
     pub(super) fn remove(&mut self, child: u32) {
-        self.of.remove(&child);
+        let Some(owner) = self.of.remove(&child) else {
+            return;
+        };
+        if let Some(children) = self.children.get_mut(&owner) {
+            children.remove(&child);
+            if children.is_empty() {
+                self.children.remove(&owner);
+            }
+        }
     }
 
     pub(super) fn children(&self, owner: &Target) -> impl Iterator<Item = u32> {
-        let children = self.of.iter().filter(move |(_, of)| *of == owner);
-        children.map(|(child, _)| *child)
+        let children = self.children.get(owner);
+        children.into_iter().flatten().copied()
     }
 
     /// Whose annotation refreshes the child, if not its own.

@@ -46,14 +46,7 @@ fn find(store: &StoreRef, path: Option<&str>, regexp: Option<&str>) -> Reference
 
 fn secret(target: &str, references: Vec<Reference>) -> ExternalSecret {
     let (namespace, name) = target.split_once('/').unwrap();
-    ExternalSecret {
-        target: Target::new(namespace, name),
-        value: None,
-        owner: None,
-        unrefreshable: None,
-        references,
-        problems: Vec::new(),
-    }
+    ExternalSecret::new(Target::new(namespace, name), references)
 }
 
 fn applied(target: &str, references: Vec<Reference>) -> Change {
@@ -337,13 +330,14 @@ fn the_annotation_is_known_as_the_watch_last_said() {
         vec![Observation::Carries {
             target: target.clone(),
             value,
+            sync: SyncState::Waiting,
         }]
     };
     assert_eq!(index.apply(applied("n/x", vec![])), carries(None));
     let mut object = secret("n/x", vec![]);
     object.value = Some(value);
     assert_eq!(index.apply(Change::Applied(object)), carries(Some(value)));
-    assert_eq!(index.carried(&target), Some(value));
+    assert_eq!(index.carried(&target), (Some(value), SyncState::Waiting));
     assert!(!index.is_synced());
     index.apply(Change::Synced);
     assert!(index.is_synced());

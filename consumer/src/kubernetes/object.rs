@@ -9,7 +9,11 @@ use kube::{
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::{FORCE_SYNC_ANNOTATION, IGNORE_ANNOTATION, REFRESH_ANNOTATION};
+use crate::{
+    FORCE_SYNC_ANNOTATION, IGNORE_ANNOTATION, REFRESH_ANNOTATION,
+    sync::{Hashed, SyncState},
+    uid::Uid,
+};
 
 /// Any of the kinds that we watch. Deserializing it fails for nothing that has `metadata`: an
 /// object that cannot be understood must not fail the page or the watch that it comes in.
@@ -20,13 +24,16 @@ pub(crate) struct Object {
     metadata: ObjectMeta,
     /// The refresh annotation.
     pub(super) refresh: Option<String>,
-    /// That of an owner.
+    /// That of an owner, and what ESO copies of it to what it owns.
     pub(super) force_sync: Option<String>,
     /// The ClusterExternalSecret that controls it.
     pub(super) owner: Option<String>,
     /// The owner has opted out.
     pub(super) ignore: bool,
     pub(super) deleting: bool,
+    /// What the status says of the metadata as they are.
+    pub(super) sync: SyncState,
+    pub(super) uid: Option<Uid>,
     pub(super) labels: Value,
     pub(super) spec: Value,
     pub(super) status: Value,
@@ -82,6 +89,8 @@ impl<'de> Deserialize<'de> for Object {
         struct Metadata {
             name: Value,
             namespace: Value,
+            uid: Value,
+            generation: Value,
             resource_version: Value,
             deletion_timestamp: Value,
             annotations: Value,
@@ -95,7 +104,14 @@ impl<'de> Deserialize<'de> for Object {
             status,
         } = Raw::deserialize(deserializer)?;
         let annotation = |name: &str| metadata.annotations[name].as_str().map(str::to_owned);
+        let hashed = Hashed {
+            generation: metadata.generation.as_i64().unwrap_or_default(),
+            annotations: &metadata.annotations,
+            labels: &metadata.labels,
+        };
         Ok(Self {
+            sync: SyncState::of(hashed, &status),
+            uid: metadata.uid.as_str().and_then(|uid| uid.parse().ok()),
             refresh: annotation(REFRESH_ANNOTATION),
             force_sync: annotation(FORCE_SYNC_ANNOTATION),
             owner: owner(&metadata.owner_references),

@@ -26,6 +26,7 @@ pub(super) fn applied(kind: ListKind, object: &Object, selection: &Selection) ->
         ListKind::ClusterExternalSecrets => Some(Change::OwnerApplied {
             owner: owner(object)?,
             value: carried(object.force_sync.as_deref()),
+            uid: object.uid,
         }),
         ListKind::SecretStores | ListKind::ClusterSecretStores => {
             Some(Change::StoreApplied(Store {
@@ -99,6 +100,9 @@ fn external_secret(object: &Object, selection: &Selection) -> Option<ExternalSec
     } = reader;
     Some(ExternalSecret {
         value: carried(object.refresh.as_deref()),
+        mirrored: carried(object.force_sync.as_deref()),
+        sync: object.sync,
+        uid: object.uid,
         owner: object.owner.as_deref().map(Target::owner),
         unrefreshable: policy::unrefreshable(object, selection),
         target,

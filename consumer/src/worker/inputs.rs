@@ -79,7 +79,15 @@ impl Worker {
         let was_synced = self.index.is_synced();
         for observation in self.index.apply(change) {
             self.handle(match observation {
-                Observation::Carries { target, value } => Input::Observed { target, value },
+                Observation::Carries {
+                    target,
+                    value,
+                    sync,
+                } => Input::Observed {
+                    target,
+                    value,
+                    sync,
+                },
                 Observation::Gone(target) => Input::Deleted(target),
             });
         }

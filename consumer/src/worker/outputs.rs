@@ -10,15 +10,15 @@ use std::{
 use anyhow::anyhow;
 use async_nats::{Subject, connection::State, jetstream::AckKind};
 use bytes::Bytes;
-use eso_relay::stream::Reason;
+use eso_relay::{event::Fingerprint, stream::Reason};
 use futures::FutureExt as _;
-use tracing::{Instrument as _, debug, info_span, warn};
+use tracing::{Instrument as _, debug, info, info_span, warn};
 
 use super::{Phase, Worker};
 use crate::{
     dead_letter,
     delivery::Seen,
-    engine::{Output, Rejection, Sequence},
+    engine::{Output, Rejection, Sequence, Step},
     metrics::End,
     outcome::{Fault, Outcome},
     target::Target,
@@ -58,7 +58,25 @@ impl Worker {
                     self.end(sequence, End::dead_lettered, term(reason)).await;
                 }
                 Output::Progress(sequence) => self.progress(sequence).await,
+                Output::Step {
+                    event,
+                    target,
+                    step,
+                    after,
+                } => self.step(event, &target, step, after),
             }
+        }
+    }
+
+    /// What became of an event at one of its targets.
+    fn step(&self, event: Fingerprint, target: &Target, step: Step, after: Duration) {
+        self.tools.metrics.step(step, after);
+        match step {
+            Step::Synced => info!(object = %target, %event, ?after, "synced"),
+            Step::Failed | Step::Silent => {
+                warn!(object = %target, %event, ?step, ?after, "ESO has not synced it");
+            }
+            Step::Patched | Step::Carried | Step::Gone | Step::Refused | Step::GaveUp => {}
         }
     }
 

@@ -98,17 +98,15 @@ impl Consumer {
             let store = StoreRef::Cluster {
                 name: "akeyless".into(),
             };
+            let reference = Reference {
+                store,
+                form: Form::Key(key.into()),
+                version: None,
+            };
+            let target = Target::new("team", key.trim_start_matches("/app/"));
             let object = ExternalSecret {
-                target: Target::new("team", key.trim_start_matches("/app/")),
-                value: None,
-                owner: None,
                 unrefreshable,
-                references: vec![Reference {
-                    store,
-                    form: Form::Key(key.into()),
-                    version: None,
-                }],
-                problems: Vec::new(),
+                ..ExternalSecret::new(target, vec![reference])
             };
             self.changes.send(Change::Applied(object)).await.unwrap();
         }

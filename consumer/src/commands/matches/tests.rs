@@ -50,12 +50,8 @@ fn listed() -> Listed {
     };
     let object = |name: &str, references: Vec<Reference>, problems: &[&str]| {
         Change::Applied(ExternalSecret {
-            target: Target::new("team-a", name),
-            value: None,
-            owner: None,
-            unrefreshable: None,
-            references,
             problems: problems.iter().map(|&text| text.to_owned()).collect(),
+            ..ExternalSecret::new(Target::new("team-a", name), references)
         })
     };
     let find = Reference {
@@ -151,13 +147,9 @@ team-a     finder  SecretStore/akeyless  akeyless  find path /app name d.$
 fn who_is_skipped_and_whose_owner_is_refreshed_is_said() {
     let mut listed = listed();
     let owner = Target::owner("all");
-    let object = |name: &str| ExternalSecret {
-        target: Target::new("team-a", name),
-        value: None,
-        owner: None,
-        unrefreshable: None,
-        references: vec![reads(&store("akeyless"), "/app/own")],
-        problems: Vec::new(),
+    let object = |name: &str| {
+        let own = vec![reads(&store("akeyless"), "/app/own")];
+        ExternalSecret::new(Target::new("team-a", name), own)
     };
     for change in [
         Change::Applied(ExternalSecret {
@@ -168,7 +160,11 @@ fn who_is_skipped_and_whose_owner_is_refreshed_is_said() {
             owner: Some(owner.clone()),
             ..object("owned")
         }),
-        Change::OwnerApplied { owner, value: None },
+        Change::OwnerApplied {
+            owner,
+            value: None,
+            uid: None,
+        },
     ] {
         listed.index.apply(change);
     }

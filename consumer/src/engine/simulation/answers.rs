@@ -98,6 +98,14 @@ impl World {
         }
     }
 
+    /// ESO takes up an object.
+    pub(super) fn sync(&mut self) {
+        let object = self.rng.usize(..self.plan.objects);
+        let fails = self.rng.u8(..4) == 0;
+        self.cluster.sync(object, fails);
+        self.show(object);
+    }
+
     pub(super) fn show(&mut self, object: usize) {
         for replica in &mut self.replicas {
             if self.rng.f64() >= self.plan.watch_losses {
@@ -119,7 +127,11 @@ impl World {
             replica.cache[object] = seen;
             let target = target(object);
             let input = match seen {
-                Seen::Carries(value) => Input::Observed { target, value },
+                Seen::Carries(value, sync) => Input::Observed {
+                    target,
+                    value,
+                    sync,
+                },
                 Seen::Gone => Input::Deleted(target),
             };
             self.tell(process, input);

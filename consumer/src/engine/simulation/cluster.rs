@@ -6,6 +6,7 @@ use eso_relay::event::Fingerprint;
 
 use super::Order;
 use crate::{
+    sync::SyncState,
     target::Target,
     value::{Stage, Value},
 };
@@ -25,6 +26,9 @@ pub(super) struct Object {
     pub(super) annotation: Option<Value>,
     /// The newest value that it ever carried.
     pub(super) newest: Option<Order>,
+    pub(super) sync: SyncState,
+    /// The newest value that it had ever carried when ESO synced it last.
+    pub(super) synced: Option<Order>,
     /// Every change of its annotation, in turn.
     pub(super) writes: Vec<Write>,
     /// When it was last seen to be gone.
@@ -55,7 +59,7 @@ pub(super) struct Patch {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Seen {
     Gone,
-    Carries(Option<Value>),
+    Carries(Option<Value>, SyncState),
 }
 
 impl Cluster {
@@ -80,6 +84,7 @@ impl Cluster {
             if object.annotation != value {
                 let at = now;
                 object.writes.push(Write { at, order, stage });
+                object.sync = SyncState::Waiting;
             }
             object.annotation = value;
             object.newest = object.newest.max(Some(patch.order));
@@ -91,14 +96,26 @@ impl Cluster {
         let object = &mut self.objects[object];
         object.exists = !object.exists;
         object.annotation = None;
+        object.sync = SyncState::Waiting;
         object.gone = Some(now);
+    }
+
+    /// ESO reads its values, or fails to.
+    pub(super) fn sync(&mut self, object: usize, fails: bool) {
+        let object = &mut self.objects[object];
+        if fails {
+            object.sync = SyncState::Failed;
+        } else {
+            object.sync = SyncState::Synced;
+            object.synced = object.newest;
+        }
     }
 
     /// What the watch shows of it.
     pub(super) fn shows(&self, object: usize) -> Seen {
         let object = &self.objects[object];
         if object.exists {
-            Seen::Carries(object.annotation)
+            Seen::Carries(object.annotation, object.sync)
         } else {
             Seen::Gone
         }

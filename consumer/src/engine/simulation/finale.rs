@@ -66,10 +66,9 @@ impl World {
     fn is_over(&self) -> bool {
         let mut messages = self.server.messages();
         messages.all(|(_, message)| message.is_settled())
-            && self
-                .replicas
-                .iter()
-                .all(|it| it.held.is_empty() && it.in_flight.is_empty())
+            && self.replicas.iter().all(|it| {
+                it.held.is_empty() && it.in_flight.is_empty() && it.engine.outstanding.len() == 0
+            })
     }
 
     fn judge(&self) {

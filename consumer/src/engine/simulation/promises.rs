@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use eso_relay::stream::{ACK_WAIT, Reason};
 
 use super::{
-    super::{Output, Rejection},
+    super::{Output, Rejection, Step},
     Order,
     cluster::{object, order},
     replica::{Holding, Letters, Replica},
@@ -47,7 +47,25 @@ impl World {
             Output::Progress(sequence) => {
                 held(sequence);
             }
+            Output::Step {
+                event,
+                target,
+                step,
+                ..
+            } => self.check_step(object(target), order(*event), *step),
         }
+    }
+
+    /// Nothing is told that is not so.
+    fn check_step(&self, object: usize, event: Order, step: Step) {
+        let object = &self.cluster.objects[object];
+        let right = match step {
+            Step::Patched | Step::Carried => object.newest >= Some(event),
+            Step::Synced => object.synced >= Some(event),
+            Step::Refused => object.refused >= Some(event),
+            Step::Gone | Step::GaveUp | Step::Failed | Step::Silent => true,
+        };
+        assert!(right, "{event:?} is said to be {step:?}");
     }
 
     fn check_patch(&self, replica: &Replica, object: usize, patched: Order) {
@@ -213,7 +231,9 @@ impl World {
             "a target without work is kept"
         );
         assert!(engine.lane.waiting() <= engine.targets.len());
-        assert!(engine.timers.len() <= 2 * held.len() + engine.targets.len());
+        assert!(
+            engine.timers.len() <= 2 * held.len() + engine.targets.len() + engine.outstanding.len()
+        );
 
         assert!(
             engine.wake_at().is_none_or(|at| at > now),

@@ -94,13 +94,14 @@ impl Replica {
                 continue;
             }
             for &object in &event.objects {
-                if let Seen::Carries(carries) = self.cache[object] {
+                if let Seen::Carries(carries, sync) = self.cache[object] {
                     refreshes.push(Refresh {
                         target: target(object),
                         event: fingerprint((sequence, index)),
                         index,
                         settle: event.settle.max(stores[object]),
                         carries,
+                        sync,
                     });
                 }
             }

@@ -51,7 +51,8 @@ impl World {
                 15..40 => self.deliver(),
                 40..62 => self.answer_a_patch(),
                 62..72 => self.watch(),
-                72..78 => self.answer_letters(),
+                72..76 => self.answer_letters(),
+                76..78 => self.sync(),
                 78..90 => self.wait(),
                 90..93 => self.cluster.is_away = !self.cluster.is_away,
                 93 => self.relist(),
@@ -286,6 +287,7 @@ impl World {
                 }
                 self.server.progress(self.now, sequence);
             }
+            Output::Step { .. } => {}
         }
     }
 }

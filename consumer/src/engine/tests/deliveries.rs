@@ -124,6 +124,7 @@ fn an_observed_value_releases_what_waits_for_it_or_for_an_older_one() {
     let observed = Input::Observed {
         target: target("a"),
         value: Some(value(2, 0)),
+        sync: SyncState::Waiting,
     };
     let outputs = tell(&mut engine, START, observed);
     assert_eq!(outputs, [Output::Ack(1), Output::Ack(2)]);
@@ -138,6 +139,7 @@ fn what_nobody_asked_about_costs_nothing() {
         Input::Observed {
             target: target("a"),
             value: Some(value(1, 0)),
+            sync: SyncState::Waiting,
         },
         Input::Deleted(target("a")),
         patched("a", 1, 0, Outcome::Done),

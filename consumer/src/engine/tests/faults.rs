@@ -60,6 +60,7 @@ fn an_api_that_nothing_is_left_to_probe_with_is_tried_with_the_next_delivery() {
     let observed = |name| Input::Observed {
         target: target(name),
         value: Some(value(1, 0)),
+        sync: SyncState::Waiting,
     };
     tell(&mut engine, START, observed("a"));
     tell(&mut engine, START, observed("b"));

@@ -13,6 +13,7 @@ fn owner(name: &str, value: Option<Value>) -> Change {
     Change::OwnerApplied {
         owner: Target::owner(name),
         value,
+        uid: None,
     }
 }
 
@@ -36,9 +37,10 @@ fn an_owner_is_refreshed_once_for_all_its_children_and_they_are_not() {
         [Observation::Carries {
             target: target.clone(),
             value: Some(value),
+            sync: SyncState::Waiting,
         }]
     );
-    assert_eq!(index.carried(&target), Some(value));
+    assert_eq!(index.carried(&target), (Some(value), SyncState::Waiting));
     let through = ["ClusterExternalSecret/db", "c/x"];
     assert_eq!(matching(&index, &event), through);
     let gone = index.apply(Change::OwnerDeleted(target.clone()));
@@ -109,4 +111,43 @@ fn an_owner_that_a_listing_does_not_mention_is_gone() {
     assert_eq!(gone, [Observation::Gone(Target::owner("old"))]);
     assert_eq!(matching(&index, &exact("generic", "k")), ["a/x"]);
     assert_eq!(index.stats().objects, 1, "owners are none");
+}
+
+#[test]
+fn an_owner_is_synced_when_all_that_it_owns_carries_its_value_and_is() {
+    let value = value("0123456789abcdef0123");
+    let child = |name: &str, mirrored, sync| {
+        let child = owned(name, "db");
+        Change::Applied(ExternalSecret {
+            mirrored,
+            sync,
+            ..child
+        })
+    };
+    let mut index = index([owner("db", Some(value))]);
+    let all = Target::owner("db");
+    for (a, b, expected) in [
+        (SyncState::Synced, SyncState::Synced, SyncState::Synced),
+        (SyncState::Synced, SyncState::Waiting, SyncState::Waiting),
+        (SyncState::Failed, SyncState::Synced, SyncState::Failed),
+        (SyncState::Failed, SyncState::Waiting, SyncState::Waiting),
+    ] {
+        index.apply(child("a/x", Some(value), a));
+        let observed = index.apply(child("b/x", Some(value), b));
+        let of_owner = Observation::Carries {
+            target: all.clone(),
+            value: Some(value),
+            sync: expected,
+        };
+        assert_eq!(observed.last(), Some(&of_owner), "{a:?} {b:?}");
+    }
+    index.apply(child("a/x", Some(value), SyncState::Synced));
+    index.apply(child("b/x", None, SyncState::Synced));
+    assert_eq!(index.carried(&all).1, SyncState::Waiting, "not copied yet");
+    index.apply(Change::Deleted(Target::new("b", "x")));
+    assert_eq!(index.carried(&all).1, SyncState::Synced);
+}
+
+fn value(text: &str) -> Value {
+    text.parse().unwrap()
 }

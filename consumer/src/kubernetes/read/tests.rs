@@ -163,7 +163,7 @@ fn an_owner_is_read_with_the_value_that_it_hands_down() {
     let kind = ListKind::ClusterExternalSecrets;
     let json = json!({ "metadata": { "name": "db", "annotations": annotations } });
     match applied(kind, &object(json.clone()), &Selection::default()) {
-        Some(Change::OwnerApplied { owner, value }) => {
+        Some(Change::OwnerApplied { owner, value, .. }) => {
             assert_eq!((owner, value.is_some()), (Target::owner("db"), true));
         }
         other => panic!("{other:?}"),

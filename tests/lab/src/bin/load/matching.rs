@@ -68,17 +68,13 @@ pub(crate) fn index(objects: usize) -> Index {
             form: Form::Key(key),
             version: None,
         };
-        index.apply(Change::Applied(ExternalSecret {
-            target: Target::new(&namespace(number % 50), &name(number)),
-            value: None,
-            owner: None,
-            unrefreshable: None,
-            references: vec![
+        index.apply(Change::Applied(ExternalSecret::new(
+            Target::new(&namespace(number % 50), &name(number)),
+            vec![
                 reference(key(number)),
                 reference(format!("{}-tls", key(number))),
             ],
-            problems: Vec::new(),
-        }));
+        )));
     }
     index.apply(Change::Synced);
     index

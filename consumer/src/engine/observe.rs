@@ -1,0 +1,208 @@
+//! What became of a patch: whether ESO has synced the object since.
+//!
+//! The open watch says it, so it costs no call to the API; and no delivery waits for it. A fault
+//! behind ESO is not ours to mend: ESO has a back-off of its own, and nothing is patched again.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    mem,
+    time::Duration,
+};
+
+use eso_relay::event::Fingerprint;
+
+use super::{Engine, Output, Step, timers::Timer};
+use crate::{sync::SyncState, target::Target, value::Value};
+
+/// How long ESO may take for one object, when there is nothing else for it to do.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// And for each that is outstanding besides: twice and more what it takes by default.
+pub(super) const PATIENCE_FOR_EACH: Duration = Duration::from_millis(250);
+/// After ESO has said that it failed; it tries again by itself, at first after a second.
+const PATIENCE_WITH_FAILURE: Duration = Duration::from_secs(10);
+/// The most events that are kept in mind, whatever comes; of more the sync is not told.
+const MAX_EVENTS: usize = 65_536;
+
+/// The targets that were patched and that ESO has not synced yet.
+#[derive(Debug, Default)]
+pub(super) struct Outstanding {
+    targets: HashMap<Target, Expected>,
+    events: usize,
+}
+
+#[derive(Debug)]
+struct Expected {
+    /// Oldest first.
+    values: VecDeque<Written>,
+    /// The last that the watch said of them.
+    sync: SyncState,
+}
+
+#[derive(Debug)]
+struct Written {
+    value: Value,
+    at: Duration,
+    until: Duration,
+    /// What the status said before.
+    before: SyncState,
+    /// Whether the watch has shown the value.
+    seen: bool,
+    /// Everyone whom the value answers, itself and older ones.
+    events: Vec<Fingerprint>,
+}
+
+impl Written {
+    /// Whether ESO has synced the object since this was written, if the watch showed it with it.
+    fn is_synced(&self, sync: SyncState) -> bool {
+        match sync {
+            SyncState::Synced => true,
+            SyncState::Unknown { .. } => sync != self.before,
+            SyncState::Waiting | SyncState::Failed => false,
+        }
+    }
+}
+
+impl Outstanding {
+    pub(super) fn len(&self) -> usize {
+        self.targets.len()
+    }
+}
+
+impl Engine {
+    /// The object carries the value, as the watch or only the API has `seen`: it will be synced, for
+    /// these events.
+    pub(super) fn expect(
+        &mut self,
+        now: Duration,
+        target: &Target,
+        value: Value,
+        before: SyncState,
+        seen: bool,
+        mut events: Vec<Fingerprint>,
+    ) {
+        if self.stopping {
+            return;
+        }
+        if self.outstanding.events + events.len() > MAX_EVENTS {
+            events = Vec::new();
+        }
+        self.outstanding.events += events.len();
+        let others = u32::try_from(self.outstanding.len()).unwrap_or(u32::MAX);
+        let patience = PATIENCE.saturating_add(PATIENCE_FOR_EACH.saturating_mul(others));
+        let expected = self.outstanding.targets.entry(target.clone());
+        let expected = expected.or_insert_with(|| Expected {
+            values: VecDeque::new(),
+            sync: before,
+        });
+        let values = &mut expected.values;
+        // What the watch shows now comes before whatever it has not shown yet.
+        let unseen = || values.iter().position(|written| !written.seen);
+        let place = seen.then(unseen).flatten().unwrap_or(values.len());
+        let written = Written {
+            value,
+            at: now,
+            until: now.saturating_add(patience),
+            before,
+            seen,
+            events,
+        };
+        values.insert(place, written);
+        self.set_patience(target);
+    }
+
+    /// The watch says what the object carries, and whether ESO has synced it as it is.
+    pub(super) fn observe(
+        &mut self,
+        now: Duration,
+        target: &Target,
+        value: Option<Value>,
+        sync: SyncState,
+    ) {
+        let Some(expected) = self.outstanding.targets.get_mut(target) else {
+            return;
+        };
+        let was = mem::replace(&mut expected.sync, sync);
+        let mut places = expected
+            .values
+            .iter()
+            .rposition(|it| Some(it.value) == value);
+        if let Some(place) = places {
+            for written in expected.values.range_mut(..=place) {
+                written.seen = true;
+            }
+        } else {
+            // Somebody's own change, after ours; before the first of ours was seen it says nothing.
+            places = expected.values.iter().rposition(|written| written.seen);
+        }
+        let Some(place) = places else {
+            return;
+        };
+        if expected.values[place].is_synced(sync) {
+            let done = expected.values.drain(..=place).collect();
+            self.told(now, target, done, Step::Synced);
+        } else if sync == SyncState::Failed && was != SyncState::Failed {
+            let soon = now.saturating_add(PATIENCE_WITH_FAILURE);
+            for written in &mut expected.values {
+                written.until = written.until.min(soon);
+            }
+            self.set_patience(target);
+        }
+    }
+
+    /// ESO has had its time.
+    pub(super) fn overdue(&mut self, now: Duration, target: &Target) {
+        let Some(expected) = self.outstanding.targets.get_mut(target) else {
+            return;
+        };
+        let step = match expected.sync {
+            SyncState::Failed => Step::Failed,
+            SyncState::Synced | SyncState::Waiting | SyncState::Unknown { .. } => Step::Silent,
+        };
+        let due = |written: &&Written| written.until <= now;
+        let due = expected.values.iter().take_while(due).count();
+        let done = expected.values.drain(..due).collect();
+        self.told(now, target, done, step);
+    }
+
+    /// There is nothing left that could be synced.
+    pub(super) fn vanished(&mut self, now: Duration, target: &Target) {
+        if let Some(expected) = self.outstanding.targets.get_mut(target) {
+            let all = mem::take(&mut expected.values);
+            self.told(now, target, all, Step::Gone);
+        }
+    }
+
+    /// A process that ends does not wait for ESO.
+    pub(super) fn expect_nothing(&mut self) {
+        for (target, _) in mem::take(&mut self.outstanding).targets {
+            self.timers.cancel(&Timer::Overdue(target));
+        }
+    }
+
+    fn told(&mut self, now: Duration, target: &Target, done: VecDeque<Written>, step: Step) {
+        for written in done {
+            self.outstanding.events -= written.events.len();
+            let after = now.saturating_sub(written.at);
+            for event in written.events {
+                self.outputs.push_back(Output::Step {
+                    event,
+                    target: target.clone(),
+                    step,
+                    after,
+                });
+            }
+        }
+        self.set_patience(target);
+    }
+
+    fn set_patience(&mut self, target: &Target) {
+        let timer = Timer::Overdue(target.clone());
+        let expected = self.outstanding.targets.get(target);
+        if let Some(first) = expected.and_then(|expected| expected.values.front()) {
+            self.timers.set(timer, first.until);
+        } else {
+            self.outstanding.targets.remove(target);
+            self.timers.cancel(&timer);
+        }
+    }
+}

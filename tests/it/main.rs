@@ -18,6 +18,7 @@ mod manifests;
 mod matching;
 mod namespaced;
 mod nats;
+mod observe;
 mod outage;
 mod pipeline;
 mod poison;

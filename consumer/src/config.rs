@@ -14,7 +14,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    engine::Settings, kubernetes::KubernetesConfig, selector::LabelSelector, settle::StoreSettle,
+    engine::{Settings, WindowBounds},
+    kubernetes::KubernetesConfig,
+    selector::LabelSelector,
+    settle::StoreSettle,
 };
 
 /// The configuration of one consumer. Only `cluster` has no default.
@@ -56,12 +59,40 @@ pub struct RefreshConfig {
     pub concurrency: usize,
     /// The most patches per second. Default: no limit.
     pub rate: Option<f64>,
+    /// The most patches per second of ExternalSecrets that read through one store. Default: no
+    /// limit.
+    pub store_rate: Option<f64>,
+    /// Mass work (events for a path, a scope, everything, or for more than 100 objects): how many
+    /// objects of it may be patched and not yet synced by ESO.
+    pub window: Window,
+    /// Mass work is put off by a random part of this, so that clusters do not all read at once.
+    /// Default 0: not at all.
+    #[serde(with = "duration")]
+    #[schemars(with = "duration::Written")]
+    pub jitter: Duration,
     /// Stores that call before their own replicas and caches have the new value. Where an event
     /// brings a settle of its own, the longer one counts. Default: none.
     pub settle: Vec<StoreSettle>,
     /// Only ExternalSecrets with these labels, in kubectl's syntax: `team=a,tier!=dev`. Default:
     /// all.
     pub selector: Option<LabelSelector>,
+}
+
+/// The window follows the ESO at hand between these; equal, they fix it.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Window {
+    /// Default 4.
+    pub min: usize,
+    /// Default 256.
+    pub max: usize,
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        let WindowBounds { min, max } = Settings::default().window;
+        Self { min, max }
+    }
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -79,6 +110,9 @@ impl Default for RefreshConfig {
         Self {
             concurrency: 32,
             rate: None,
+            store_rate: None,
+            window: Window::default(),
+            jitter: Duration::ZERO,
             settle: Vec::new(),
             selector: None,
         }
@@ -122,12 +156,22 @@ impl ConsumerConfig {
 
     fn check(&self) -> anyhow::Result<()> {
         let RefreshConfig {
-            concurrency, rate, ..
+            concurrency,
+            rate,
+            store_rate,
+            window,
+            ..
         } = self.refresh;
         ensure!(concurrency > 0, "`refresh.concurrency` must be 1 or more");
+        for (setting, rate) in [("rate", rate), ("store_rate", store_rate)] {
+            ensure!(
+                rate.is_none_or(|rate| rate > 0.0 && rate.is_finite()),
+                "`refresh.{setting}` must be more than 0; leave it out for no limit"
+            );
+        }
         ensure!(
-            rate.is_none_or(|rate| rate > 0.0 && rate.is_finite()),
-            "`refresh.rate` must be more than 0; leave it out for no limit"
+            (1..=window.max).contains(&window.min),
+            "`refresh.window` needs a `min` of 1 or more, and a `max` that is no less"
         );
         ensure!(
             self.max_deliveries > 0,
@@ -143,6 +187,12 @@ impl ConsumerConfig {
             max_deliveries: self.max_deliveries,
             patches_in_flight: self.refresh.concurrency,
             patches_per_second: self.refresh.rate,
+            patches_per_second_and_store: self.refresh.store_rate,
+            window: WindowBounds {
+                min: self.refresh.window.min,
+                max: self.refresh.window.max,
+            },
+            jitter: self.refresh.jitter,
             max_attempts: self.max_attempts,
             give_up_after: self.give_up_after,
             ..Settings::default()
@@ -177,6 +227,14 @@ mod tests {
             (
                 r#"{"cluster": "e", "refresh": {"rate": 0.0}}"#,
                 "refresh.rate",
+            ),
+            (
+                r#"{"cluster": "e", "refresh": {"store_rate": -1.0}}"#,
+                "refresh.store_rate",
+            ),
+            (
+                r#"{"cluster": "e", "refresh": {"window": {"min": 9, "max": 8}}}"#,
+                "refresh.window",
             ),
             (r#"{"cluster": "e", "max_deliveries": 0}"#, "max_deliveries"),
             (r#"{"cluster": "e", "max_attempts": 0}"#, "max_attempts"),

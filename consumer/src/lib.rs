@@ -40,7 +40,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::ConsumerConfig,
-    delivery::Pull,
+    delivery::{Pull, StorePolicy},
     engine::Engine,
     kubernetes::Selection,
     metrics::Metrics,
@@ -164,7 +164,10 @@ async fn work(
             config.kubernetes.patch_timeout,
         )),
         metrics,
-        settles: config.refresh.settle,
+        stores: StorePolicy {
+            paced: config.refresh.store_rate.is_some(),
+            settles: config.refresh.settle,
+        },
     };
     let inlet = Inlet {
         messages: received,

@@ -35,6 +35,8 @@ pub struct Metrics {
     /// From the webhook to the patch: what the users of a secret wait for.
     pub event_age: Histogram,
     pub held: Gauge<i64, AtomicI64>,
+    window: Gauge<i64, AtomicI64>,
+    outstanding: Gauge<i64, AtomicI64>,
     pub backlog: Gauge<u64, AtomicU64>,
     pub ack_pending: Gauge<u64, AtomicU64>,
     objects: Gauge<i64, AtomicI64>,
@@ -196,6 +198,8 @@ impl Metrics {
                 86400.0,
             ]),
             held: Gauge::default(),
+            window: Gauge::default(),
+            outstanding: Gauge::default(),
             backlog: Gauge::default(),
             ack_pending: Gauge::default(),
             objects: Gauge::default(),
@@ -245,6 +249,10 @@ impl Metrics {
         );
         let held = "Deliveries at work";
         ours.register("held_deliveries", held, metrics.held.clone());
+        let window = "Objects of mass work that may be patched and not yet synced by ESO";
+        ours.register("window", window, metrics.window.clone());
+        let outstanding = "Objects that were patched and that ESO has not synced yet";
+        ours.register("outstanding", outstanding, metrics.outstanding.clone());
         let backlog = "Messages that the cluster's durable has not delivered yet";
         ours.register("backlog", backlog, metrics.backlog.clone());
         let ack_pending = "Messages delivered to any replica and not acked yet";
@@ -323,14 +331,22 @@ impl Metrics {
         }
     }
 
+    pub fn pacing(&self, window: usize, outstanding: usize) {
+        self.window.set(count(window));
+        self.outstanding.set(count(outstanding));
+    }
+
     pub fn index(&self, stats: Stats) {
-        let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         self.objects.set(count(stats.objects));
         self.references.set(count(stats.references));
         self.patterns.set(count(stats.patterns));
         self.stores.set(count(stats.stores));
         self.malformed.set(count(stats.malformed));
     }
+}
+
+fn count(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

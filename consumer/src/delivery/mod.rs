@@ -11,7 +11,7 @@ use eso_relay::stream;
 pub use self::{
     decode::{Decoded, decode},
     pull::{Credit, Pull},
-    resolve::{Resolved, Seen, resolve},
+    resolve::{Resolved, Seen, StorePolicy, resolve},
 };
 use crate::engine::Sequence;
 

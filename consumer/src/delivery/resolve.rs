@@ -1,15 +1,20 @@
 //! Events → what they mean in this cluster.
 
+use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::Arc,
+};
+
 use eso_relay::{
     Event, Slug,
-    event::{Fingerprint, Settle},
+    event::{Fingerprint, Match, Settle},
 };
 use jiff::Timestamp;
 
 use super::{Received, decode};
 use crate::{
-    engine::{Delivery, Refresh},
-    index::{Index, Matched, Skipped},
+    engine::{Delivery, Refresh, StoreId, Urgency},
+    index::{Index, Matched, Skipped, StoreRef},
     metrics::Found,
     settle::{self, StoreSettle},
 };
@@ -38,12 +43,49 @@ pub struct Seen {
     pub skipped: usize,
 }
 
+/// What the configuration says of stores.
+#[derive(Debug, Clone, Default)]
+pub struct StorePolicy {
+    pub settles: Vec<StoreSettle>,
+    /// Whether each has a ceiling of its own.
+    pub paced: bool,
+}
+
+impl StorePolicy {
+    fn paced<'a>(&self, stores: impl Iterator<Item = &'a StoreRef>) -> Arc<[StoreId]> {
+        if !self.paced {
+            return Arc::new([]);
+        }
+        let mut ids: Vec<StoreId> = stores.map(id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids.into()
+    }
+}
+
+/// Two stores of one id share a ceiling; there are 2⁶⁴ ids.
+fn id(store: &StoreRef) -> StoreId {
+    let mut hasher = DefaultHasher::new();
+    store.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// What an event means for more objects than this is mass work, whatever its kind.
+const MANY: usize = 100;
+
+fn urgency(event: &Event, matched: &Matched) -> Urgency {
+    match event.matches {
+        Match::Exact(_) if matched.targets.len() <= MANY => Urgency::Exact,
+        _ => Urgency::Mass(event.source.clone()),
+    }
+}
+
 /// Decodes and matches one message.
 pub fn resolve(
     message: &Received,
     objects: &Index,
     cluster: &Slug,
-    settles: &[StoreSettle],
+    policy: &StorePolicy,
 ) -> Resolved {
     let decoded = decode(message);
     let mut events = Vec::with_capacity(decoded.events.len());
@@ -56,12 +98,16 @@ pub fn resolve(
             Matched::default()
         };
         let seen = Seen::new(*index, event, reaches, &matched);
+        let urgency = urgency(event, &matched);
         refreshes.extend(matched.targets.into_iter().map(|target| {
-            let settle = settle::longest(settles, objects.stores_of(&target)).max(event.settle);
+            let settle =
+                settle::longest(&policy.settles, objects.stores_of(&target)).max(event.settle);
             let (carries, sync) = objects.carried(&target);
             Refresh {
                 carries,
                 sync,
+                urgency: urgency.clone(),
+                stores: policy.paced(objects.stores_of(&target)),
                 target,
                 event: seen.value,
                 index: *index,
@@ -102,5 +148,48 @@ impl Seen {
             targets,
             skipped,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{target::Target, tests::event};
+
+    fn matched(targets: usize) -> Matched {
+        let target = |at: usize| Target::new("apps", &at.to_string());
+        Matched {
+            targets: (0..targets).map(target).collect(),
+            ..Matched::default()
+        }
+    }
+
+    #[test]
+    fn what_is_meant_for_many_is_mass_work_of_its_source() {
+        let exact = event("one");
+        let mass = Urgency::Mass(exact.source.clone());
+        assert_eq!(urgency(&exact, &matched(MANY)), Urgency::Exact);
+        assert_eq!(urgency(&exact, &matched(MANY + 1)), mass);
+        for matches in [Match::Prefix("/app".into()), Match::Scope, Match::All] {
+            let event = Event {
+                matches,
+                ..event("many")
+            };
+            assert_eq!(urgency(&event, &matched(1)), mass);
+        }
+    }
+
+    #[test]
+    fn a_target_counts_once_for_each_store_where_stores_have_a_ceiling() {
+        let store = |name: &str| StoreRef::Cluster { name: name.into() };
+        let (a, b) = (store("a"), store("b"));
+        let ids = |paced| {
+            let policy = StorePolicy {
+                paced,
+                ..StorePolicy::default()
+            };
+            policy.paced([&a, &b, &a].into_iter()).len()
+        };
+        assert_eq!((ids(true), ids(false)), (2, 0));
     }
 }

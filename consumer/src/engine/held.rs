@@ -1,10 +1,10 @@
 //! The deliveries that the engine holds.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use eso_relay::{event::Fingerprint, stream::Reason};
 
-use super::{Delivery, Rejection, Sequence};
+use super::{Delivery, Rejection, Sequence, StoreId, Urgency};
 use crate::{sync::SyncState, target::Target};
 
 /// Orders the values of a target: the greater the newer.
@@ -31,6 +31,8 @@ pub(super) struct Want {
     pub(super) event: Fingerprint,
     /// The longest of all its events.
     pub(super) settle: Option<Duration>,
+    pub(super) urgency: Urgency,
+    pub(super) stores: Arc<[StoreId]>,
     /// What the status said when it was matched.
     pub(super) sync: SyncState,
     newest: usize,
@@ -50,10 +52,17 @@ impl Working {
         for refresh in delivery.refreshes {
             let (index, event, settle) = (refresh.index, refresh.event, refresh.settle);
             open.entry(refresh.target)
-                .and_modify(|want| want.add(index, event, settle))
+                .and_modify(|want| {
+                    want.add(index, event, settle);
+                    if refresh.urgency > want.urgency {
+                        want.urgency = refresh.urgency.clone();
+                    }
+                })
                 .or_insert(Want {
                     event,
                     settle,
+                    urgency: refresh.urgency.clone(),
+                    stores: refresh.stores,
                     sync: refresh.sync,
                     newest: index,
                     older: Vec::new(),

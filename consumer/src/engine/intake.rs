@@ -1,12 +1,16 @@
 //! Deliveries come in.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use eso_relay::stream::Reason;
 
 use super::{
-    Delivery, Engine, Output, Rejection, Sequence, backoff::REDELIVERY, held::Working,
-    timers::Timer, wish::Wish, work::Work,
+    Delivery, Engine, Output, Rejection, Sequence,
+    backoff::REDELIVERY,
+    held::Working,
+    timers::Timer,
+    wish::Wish,
+    work::{Phase, Work},
 };
 use crate::{sync::SyncState, target::Target, value::Value};
 
@@ -34,12 +38,16 @@ impl Engine {
         let carried = carried(&delivery);
         let delivery = Working::new(delivery);
         for (target, want) in &delivery.open {
-            let lane = &mut self.lane;
-            self.targets
-                .entry(target.clone())
-                .or_insert_with_key(|target| Work::new(lane.push(target.clone()), want.sync))
-                .waiting
-                .insert(want.version(sequence), Wish::new(want.event, want.settle));
+            let wish = Wish::new(want.event, want.settle, want.urgency.clone());
+            let work = self.targets.entry(target.clone());
+            let work = work.or_insert_with(|| Work::new(Arc::clone(&want.stores), want.sync));
+            let was = work.urgency();
+            work.waiting.insert(want.version(sequence), wish);
+            let hurries = was < work.urgency();
+            if let (Phase::Ready(ticket), true) = (work.phase, hurries) {
+                self.lanes.remove(ticket);
+                work.phase = Phase::Settling;
+            }
             self.arrange(now, target);
         }
         self.working.insert(sequence, delivery);

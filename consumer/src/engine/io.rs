@@ -1,9 +1,10 @@
 //! What goes into the engine and what comes out.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use eso_relay::{event::Fingerprint, stream::Reason};
 
+use super::lane::{StoreId, Urgency};
 use crate::{outcome::Outcome, sync::SyncState, target::Target, value::Value};
 
 /// A message's sequence in the events stream: the same for each of its deliveries.
@@ -32,6 +33,9 @@ pub struct Refresh {
     pub index: usize,
     /// How long after the first value there is to be a second one. `None`: there is none.
     pub settle: Option<Duration>,
+    pub urgency: Urgency,
+    /// What it reads through; empty where stores have no ceiling.
+    pub stores: Arc<[StoreId]>,
     /// What the object carries now, as far as the watch knows: what it says of `event` is done.
     pub carries: Option<Value>,
     /// Whether ESO has synced the object as it is now.

@@ -29,6 +29,7 @@ mod patch;
 mod settings;
 mod settle;
 mod timers;
+mod window;
 mod wish;
 mod work;
 
@@ -43,14 +44,15 @@ use self::{
     api::Api,
     gather::Gather,
     held::{Storing, Working},
-    lane::Lane,
+    lane::Lanes,
     observe::Outstanding,
     timers::{Timer, Timers},
     work::Work,
 };
 pub use self::{
     io::{Delivery, Input, Output, Refresh, Rejection, Sequence, Step},
-    settings::Settings,
+    lane::{StoreId, Urgency},
+    settings::{Settings, WindowBounds},
 };
 use crate::target::Target;
 
@@ -61,7 +63,7 @@ pub struct Engine {
     working: BTreeMap<Sequence, Working>,
     storing: BTreeMap<Sequence, Storing>,
     targets: HashMap<Target, Work>,
-    lane: Lane,
+    lanes: Lanes,
     outstanding: Outstanding,
     api: Api,
     gather: Gather,
@@ -74,7 +76,7 @@ impl Engine {
     /// The seed drives the jitter of the back-offs, and nothing else.
     pub fn new(settings: Settings, seed: u64) -> Self {
         Self {
-            lane: Lane::new(settings.patches_in_flight, settings.patches_per_second),
+            lanes: Lanes::new(&settings),
             settings,
             rng: Rng::with_seed(seed),
             working: BTreeMap::new(),
@@ -134,6 +136,16 @@ impl Engine {
             return 0;
         }
         self.room()
+    }
+
+    /// How many objects of mass work may be patched and not yet synced.
+    pub fn window(&self) -> usize {
+        self.lanes.window_size()
+    }
+
+    /// How many objects were patched, by whatever lane, and are not synced yet.
+    pub fn outstanding(&self) -> usize {
+        self.outstanding.len()
     }
 
     fn room(&self) -> usize {

@@ -145,6 +145,8 @@ impl Engine {
             for written in &mut expected.values {
                 written.until = written.until.min(soon);
             }
+            // It was ESO's turn; when it tries again is its own affair.
+            self.lanes.window().leave(target);
             self.set_patience(target);
         }
     }
@@ -193,6 +195,13 @@ impl Engine {
             }
         }
         self.set_patience(target);
+        if !self.outstanding.targets.contains_key(target) {
+            match step {
+                Step::Synced => self.lanes.window().synced(now, target),
+                Step::Silent | Step::Failed => self.lanes.window().silent(now, target),
+                _ => self.lanes.window().leave(target),
+            }
+        }
     }
 
     fn set_patience(&mut self, target: &Target) {

@@ -1,13 +1,14 @@
 //! Patches go out, and what comes of them.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use eso_relay::{event::Fingerprint, stream::Reason};
 
 use super::{
-    Engine, Output, Step,
+    Engine, Output, Step, Urgency,
     backoff::{CLUSTER, TARGET},
     held::Version,
+    lane::Entry,
     timers::Timer,
     work::{Next, Phase},
 };
@@ -21,7 +22,7 @@ use crate::{
 impl Engine {
     pub(super) fn start_patches(&mut self, now: Duration) {
         while self.next_start().is_some_and(|at| at <= now) {
-            let Some(target) = self.lane.start(now, self.api.most_in_flight()) else {
+            let Some(target) = self.lanes.start(now, self.api.most_in_flight()) else {
                 return;
             };
             let Some(work) = self.targets.get_mut(&target) else {
@@ -41,7 +42,7 @@ impl Engine {
         if self.stopping {
             return None;
         }
-        let lane = self.lane.wake_at(self.api.most_in_flight())?;
+        let lane = self.lanes.wake_at(self.api.most_in_flight())?;
         Some(lane.max(self.api.next()).max(self.gather.next()))
     }
 
@@ -65,8 +66,8 @@ impl Engine {
         if asked != value {
             return;
         }
-        self.lane.ended();
-        work.phase = Phase::Ready(self.lane.push(target.clone()));
+        self.lanes.ended(target, outcome == Outcome::Done);
+        self.enqueue(now, target);
         match outcome {
             Outcome::Done => {
                 self.answered(target);
@@ -132,7 +133,7 @@ impl Engine {
             rest.max(after.unwrap_or_default())
         };
         if let (Phase::Ready(ticket), false) = (work.phase, rest.is_zero()) {
-            self.lane.remove(ticket);
+            self.lanes.remove(ticket);
             work.phase = Phase::Resting;
             let until = now.saturating_add(rest);
             self.timers.set(Timer::Rest(target.clone()), until);
@@ -140,10 +141,28 @@ impl Engine {
     }
 
     pub(super) fn rested(&mut self, now: Duration, target: &Target) {
-        if let Some(work) = self.targets.get_mut(target) {
-            work.phase = Phase::Ready(self.lane.push(target.clone()));
-        }
+        self.enqueue(now, target);
         self.arrange(now, target);
+    }
+
+    /// To the end of its lane's queue.
+    fn enqueue(&mut self, now: Duration, target: &Target) {
+        let Some(work) = self.targets.get_mut(target) else {
+            return;
+        };
+        let urgency = work.urgency().unwrap_or(Urgency::Exact);
+        let jitter = self.settings.jitter;
+        let from = if urgency == Urgency::Exact || jitter.is_zero() {
+            Duration::ZERO
+        } else {
+            now.saturating_add(jitter.mul_f64(self.rng.f64()))
+        };
+        let entry = Entry {
+            target: target.clone(),
+            urgency,
+            stores: Arc::clone(&work.stores),
+        };
+        work.phase = Phase::Ready(self.lanes.push(entry, from));
     }
 
     /// Into the queue, or out of it until its second value is due.
@@ -155,14 +174,14 @@ impl Engine {
         let timer = || Timer::Settle(target.clone());
         match work.phase {
             Phase::Ready(ticket) if from > now => {
-                self.lane.remove(ticket);
+                self.lanes.remove(ticket);
                 work.phase = Phase::Settling;
                 self.timers.set(timer(), from);
             }
             Phase::Settling if from > now => self.timers.set(timer(), from),
             Phase::Settling => {
                 self.timers.cancel(&timer());
-                work.phase = Phase::Ready(self.lane.push(target.clone()));
+                self.enqueue(now, target);
             }
             Phase::Ready(_) | Phase::Patching { .. } | Phase::Resting => {}
         }
@@ -284,7 +303,7 @@ impl Engine {
         }
         match work.phase {
             Phase::Patching { .. } => return,
-            Phase::Ready(ticket) => self.lane.remove(ticket),
+            Phase::Ready(ticket) => self.lanes.remove(ticket),
             Phase::Resting => self.timers.cancel(&Timer::Rest(target.clone())),
             Phase::Settling => self.timers.cancel(&Timer::Settle(target.clone())),
         }

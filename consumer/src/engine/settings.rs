@@ -15,6 +15,12 @@ pub struct Settings {
     /// How many patches start in a second, bursts of one second included. Default: as many as
     /// `patches_in_flight` lets through. Zero and less limit nothing.
     pub patches_per_second: Option<f64>,
+    /// As `patches_per_second`, for those that read through one store. Default: as many as come.
+    pub patches_per_second_and_store: Option<f64>,
+    /// How many objects of mass work may be patched and not yet synced. Default 4 to 256.
+    pub window: WindowBounds,
+    /// Mass work is put off by a random part of this. Default: not at all.
+    pub jitter: Duration,
     /// How often the server is told that a delivery is still at work. Default: a third of [`ACK_WAIT`].
     pub progress_every: Duration,
     /// A message that is delivered more often becomes a dead letter. Default 20.
@@ -23,12 +29,22 @@ pub struct Settings {
     pub give_up_after: Duration,
 }
 
+/// Between these the window follows the ESO at hand; equal, they fix it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WindowBounds {
+    pub min: usize,
+    pub max: usize,
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
             max_deliveries: 16_384,
             patches_in_flight: 32,
             patches_per_second: None,
+            patches_per_second_and_store: None,
+            window: WindowBounds { min: 4, max: 256 },
+            jitter: Duration::ZERO,
             progress_every: ACK_WAIT / 3,
             max_attempts: 20,
             give_up_after: Duration::from_secs(24 * 3600),

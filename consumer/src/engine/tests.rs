@@ -46,6 +46,8 @@ fn delivery(sequence: u64, refreshes: &[(&str, usize)]) -> Delivery {
                 settle: None,
                 carries: None,
                 sync: SyncState::Waiting,
+                urgency: Urgency::Exact,
+                stores: [].into(),
             })
             .collect(),
         rejected: Vec::new(),
@@ -128,5 +130,6 @@ fn letters(outputs: &[Output]) -> Vec<(Option<usize>, Reason)> {
 mod deliveries;
 mod faults;
 mod observing;
+mod pacing;
 mod settling;
 mod stopping;

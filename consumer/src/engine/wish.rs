@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use eso_relay::event::Fingerprint;
 
+use super::Urgency;
 use crate::value::Stage;
 
 #[derive(Debug)]
 pub(super) struct Wish {
     pub(super) event: Fingerprint,
     pub(super) settle: Option<Duration>,
+    pub(super) urgency: Urgency,
     pub(super) needs: Needs,
 }
 
@@ -31,10 +33,11 @@ pub(super) struct Written {
 }
 
 impl Wish {
-    pub(super) fn new(event: Fingerprint, settle: Option<Duration>) -> Self {
+    pub(super) fn new(event: Fingerprint, settle: Option<Duration>, urgency: Urgency) -> Self {
         Self {
             event,
             settle,
+            urgency,
             needs: Needs::First,
         }
     }

@@ -1,10 +1,11 @@
 //! What is to be done to one target.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use eso_relay::event::Fingerprint;
 
 use super::{
+    StoreId, Urgency,
     held::Version,
     lane::Ticket,
     wish::{Needs, Wish, Written},
@@ -21,6 +22,7 @@ pub(super) struct Work {
     /// What the deliveries wait for. Only the last is written; the others are released with it.
     pub(super) waiting: BTreeMap<Version, Wish>,
     pub(super) phase: Phase,
+    pub(super) stores: Arc<[StoreId]>,
     /// The last value that went out, and when it did so first.
     sent: Option<(Value, Duration)>,
     /// Of one kind and in a row.
@@ -49,21 +51,29 @@ pub(super) enum Phase {
     Patching { version: Version, value: Value },
     /// After a fault, until its timer fires.
     Resting,
-    /// Nothing but a second value is wanted, and it is not due yet.
+    /// In no queue: nothing but a second value is wanted, and it is not due yet.
     Settling,
 }
 
 impl Work {
-    pub(super) fn new(ticket: Ticket, sync: SyncState) -> Self {
+    /// In no queue yet.
+    pub(super) fn new(stores: Arc<[StoreId]>, sync: SyncState) -> Self {
         Self {
             waiting: BTreeMap::new(),
-            phase: Phase::Ready(ticket),
+            phase: Phase::Settling,
+            stores,
             sent: None,
             faults: None,
             sync,
             shown: None,
             error: None,
         }
+    }
+
+    /// That of the most urgent of all who wait; `None` when nobody does.
+    pub(super) fn urgency(&self) -> Option<Urgency> {
+        let urgencies = self.waiting.values().map(|wish| &wish.urgency);
+        urgencies.max().cloned()
     }
 
     /// Always of the newest event known.

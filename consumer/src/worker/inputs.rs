@@ -29,7 +29,7 @@ impl Worker {
         }
         let (sequence, attempt) = (message.sequence, message.attempt);
         let tools = &self.tools;
-        let resolve = || resolve(&message, &self.index, &tools.cluster, &tools.settles);
+        let resolve = || resolve(&message, &self.index, &tools.cluster, &tools.stores);
         // OK to go on after a panic: resolving only reads.
         let Ok(resolved) = catch_unwind(AssertUnwindSafe(resolve)) else {
             error!(sequence, attempt, "reading a message panicked");

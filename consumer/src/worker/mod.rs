@@ -24,12 +24,11 @@ use self::{
     outputs::{Patched, Stored},
 };
 use crate::{
-    delivery::{Credit, Received},
+    delivery::{Credit, Received, StorePolicy},
     engine::{Engine, Input},
     index::{Change, Index},
     metrics::Metrics,
     refresh::Refresher,
-    settle::StoreSettle,
 };
 
 /// How often gauges are brought up to date.
@@ -60,8 +59,7 @@ pub struct Tools {
     pub jetstream: Context,
     pub refresher: Arc<Refresher>,
     pub metrics: Metrics,
-    /// How long stores settle.
-    pub settles: Vec<StoreSettle>,
+    pub stores: StorePolicy,
 }
 
 pub struct Worker {
@@ -167,6 +165,8 @@ impl Worker {
     fn gauges(&self) {
         let held = i64::try_from(self.held.len()).unwrap_or(i64::MAX);
         self.tools.metrics.held.set(held);
+        let (window, outstanding) = (self.engine.window(), self.engine.outstanding());
+        self.tools.metrics.pacing(window, outstanding);
         self.tools.metrics.index(self.index.stats());
     }
 

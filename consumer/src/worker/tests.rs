@@ -64,7 +64,7 @@ impl Consumer {
             jetstream: jetstream.clone(),
             refresher: Arc::new(Refresher::new(api.client(), ApiVersion::V1, PATIENCE)),
             metrics: metrics.clone(),
-            settles: Vec::new(),
+            stores: StorePolicy::default(),
         };
         let inlet = Inlet {
             messages: received,

@@ -74,7 +74,7 @@ impl World {
     fn judge(&self) {
         for replica in &self.replicas {
             let engine = &replica.engine;
-            assert!(engine.is_idle() && engine.lane.waiting() == 0 && engine.timers.len() == 0);
+            assert!(engine.is_idle() && engine.lanes.waiting() == 0 && engine.timers.len() == 0);
             assert_eq!(engine.wake_at(), None);
             assert_eq!(engine.capacity(), self.plan.settings.max_deliveries);
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::super::Settings;
+use super::super::{Settings, Urgency, WindowBounds};
 
 pub(super) struct Plan {
     pub(super) steps: usize,
@@ -45,6 +45,12 @@ impl Plan {
                 max_deliveries: rng.usize(1..=6),
                 patches_in_flight: rng.usize(1..=3),
                 patches_per_second: rate,
+                patches_per_second_and_store: [None, None, Some(1.0)][rng.usize(..3)],
+                window: WindowBounds {
+                    min: rng.usize(1..=3),
+                    max: rng.usize(1..=4),
+                },
+                jitter: Duration::from_secs([0, 0, 5][rng.usize(..3)]),
                 max_attempts: if calm || rng.bool() { 20 } else { 2 },
                 give_up_after: Duration::from_secs(if short_patience { 90 } else { 24 * 3600 }),
                 ..Settings::default()
@@ -68,4 +74,12 @@ impl Plan {
 pub(super) fn settle(rng: &mut Rng, probability: f64) -> Option<Duration> {
     let seconds = [0.2, 2.0, 8.0, 100.0][rng.usize(..4)];
     (rng.f64() < probability).then(|| Duration::from_secs_f64(seconds))
+}
+
+pub(super) fn urgency(rng: &mut Rng) -> Urgency {
+    match rng.u8(..4) {
+        0 => Urgency::Mass("a".parse().unwrap()),
+        1 => Urgency::Mass("b".parse().unwrap()),
+        _ => Urgency::Exact,
+    }
 }

@@ -230,7 +230,12 @@ impl World {
             engine.targets.len() <= known.len(),
             "a target without work is kept"
         );
-        assert!(engine.lane.waiting() <= engine.targets.len());
+        assert!(engine.lanes.waiting() <= engine.targets.len());
+        let bounds = self.plan.settings.window;
+        assert!(
+            engine.lanes.outstanding() <= bounds.max.max(bounds.min),
+            "more mass work is outstanding than the window lets through"
+        );
         assert!(
             engine.timers.len() <= 2 * held.len() + engine.targets.len() + engine.outstanding.len()
         );

@@ -102,6 +102,8 @@ impl Replica {
                         settle: event.settle.max(stores[object]),
                         carries,
                         sync,
+                        urgency: event.urgency.clone(),
+                        stores: [object as u64 % 2].into(),
                     });
                 }
             }

@@ -4,6 +4,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use eso_relay::stream::ACK_WAIT;
 
+use super::super::Urgency;
+
 #[derive(Default)]
 pub(super) struct Server {
     /// The message with sequence 1 first.
@@ -26,6 +28,7 @@ pub(super) struct Event {
     pub(super) objects: BTreeSet<usize>,
     pub(super) undecodable: bool,
     pub(super) settle: Option<Duration>,
+    pub(super) urgency: Urgency,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use fastrand::Rng;
 use super::{
     super::{Input, Output},
     cluster::{Cluster, Patch, object, order},
-    plan::{Plan, settle},
+    plan::{Plan, settle, urgency},
     replica::{Letters, Replica},
     server::{Event, Server},
 };
@@ -75,6 +75,7 @@ impl World {
                 objects: (0..self.plan.objects).filter(|_| self.rng.bool()).collect(),
                 undecodable: self.rng.u8(..12) == 0,
                 settle: settle(&mut self.rng, self.plan.settles),
+                urgency: urgency(&mut self.rng),
             })
             .collect();
         let poisonous = !self.plan.calm && self.rng.u8(..20) == 0;

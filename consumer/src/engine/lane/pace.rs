@@ -1,0 +1,32 @@
+//! So many a second.
+
+use std::time::Duration;
+
+/// A token bucket that holds one second's worth, as the time at which it is full again: whole
+/// nanoseconds, so that a wake-up is never a rounding error too early.
+#[derive(Debug)]
+pub(super) struct Pace {
+    interval: Duration,
+    /// How far ahead of the rate a burst may run.
+    burst: Duration,
+    full_at: Duration,
+}
+
+impl Pace {
+    pub(super) fn new(per_second: f64) -> Option<Self> {
+        let interval = Duration::try_from_secs_f64(per_second.recip()).ok()?;
+        Some(Self {
+            interval,
+            burst: Duration::from_secs(1).saturating_sub(interval),
+            full_at: Duration::ZERO,
+        })
+    }
+
+    pub(super) fn next(&self) -> Duration {
+        self.full_at.saturating_sub(self.burst)
+    }
+
+    pub(super) fn take(&mut self, now: Duration) {
+        self.full_at = self.full_at.max(now).saturating_add(self.interval);
+    }
+}

@@ -17,6 +17,7 @@ pub mod kubernetes;
 pub mod metrics;
 pub mod outcome;
 pub mod provider;
+pub mod receipts;
 pub mod refresh;
 pub mod selector;
 pub mod settle;
@@ -153,6 +154,13 @@ async fn work(
         Ok(())
     });
 
+    let (receipts, written) = mpsc::channel(receipts::CAPACITY);
+    let publish = receipts::publish(client.clone(), written);
+    lifecycle.spawn("receipts", async move {
+        publish.await;
+        Ok(())
+    });
+
     let engine = Engine::new(config.settings(), fastrand::u64(..));
     let tools = Tools {
         cluster: config.cluster,
@@ -164,6 +172,7 @@ async fn work(
             config.kubernetes.patch_timeout,
         )),
         metrics,
+        receipts,
         stores: StorePolicy {
             paced: config.refresh.store_rate.is_some(),
             settles: config.refresh.settle,

@@ -28,6 +28,8 @@ pub struct Metrics {
     pub dead_letters: Family<GivenUp, Counter>,
     /// Pull requests that were lost and made again.
     pub lost_pulls: Counter,
+    /// Receipts that found no room on their way to the stream.
+    pub lost_receipts: Counter,
     pub patches: Family<Patched, Counter>,
     pub patch_duration: Histogram,
     pub syncs: Family<Synced, Counter>,
@@ -185,6 +187,7 @@ impl Metrics {
             skipped: Family::default(),
             dead_letters: Family::default(),
             lost_pulls: Counter::default(),
+            lost_receipts: Counter::default(),
             patches: Family::default(),
             patch_duration: Histogram::new([
                 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
@@ -226,6 +229,8 @@ impl Metrics {
         ours.register("dead_letters", dead_letters, metrics.dead_letters.clone());
         let lost = "Pull requests that were lost, with the connection or at the server";
         ours.register("lost_pulls", lost, metrics.lost_pulls.clone());
+        let lost = "Receipts that were left out because too many were on their way";
+        ours.register("lost_receipts", lost, metrics.lost_receipts.clone());
         ours.register("patches", "Patches by result", metrics.patches.clone());
         ours.register_with_unit(
             "patch_duration",

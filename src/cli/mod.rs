@@ -12,6 +12,7 @@ mod scan;
 mod send;
 mod session;
 mod status;
+mod trace;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -26,6 +27,7 @@ Examples:
   eso-relay init --cluster east --cluster west     declare the streams and two clusters
   eso-relay send --key /prod/db                    refresh what reads /prod/db, everywhere
   eso-relay status                                 is anything behind, stuck or lost?
+  eso-relay trace EVENT --wait                     did it arrive, in every cluster?
   eso-relay replay --cluster east --since 2h       refresh again what changed in two hours
   eso-relay dead list                              what was given up, and why
   eso-relay sources akeyless                       what a sender does, and a configuration for it
@@ -78,6 +80,7 @@ enum Command {
     Init(init::Args),
     Send(Box<send::Args>),
     Status(status::Args),
+    Trace(trace::Args),
     Replay(replay::Args),
     Dead(dead::Args),
     /// List the formats and schemes of the ingress, or explain one with a configuration for it
@@ -101,6 +104,7 @@ async fn run(cli: Cli, clock: fn() -> Timestamp) -> Result<(), Failure> {
         Command::Init(args) => init::run(&session, args).await,
         Command::Send(args) => send::run(&session, *args).await,
         Command::Status(args) => status::run(&session, &args).await,
+        Command::Trace(args) => trace::run(&session, &args).await,
         Command::Replay(args) => replay::run(&session, args).await,
         Command::Dead(args) => dead::run(&session, &args).await,
         Command::Sources(args) => Err(hand_over(&session, Binary::Ingress, "sources", args)),

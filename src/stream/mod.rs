@@ -6,6 +6,7 @@
 mod dead_letter;
 mod message;
 pub mod provision;
+pub mod receipt;
 mod spec;
 mod subject;
 pub mod verify;
@@ -13,6 +14,7 @@ pub mod verify;
 pub use self::{
     dead_letter::{DeadLetter, Reason},
     message::{EVENTS_HEADER, message},
+    receipt::Receipt,
     spec::{ACK_WAIT, Limits, Stream, durable},
     subject::{InvalidSubject, Subject},
 };

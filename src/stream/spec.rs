@@ -99,6 +99,8 @@ impl Stream {
             },
             Self::Receipts => Config {
                 description: Some("eso-relay: receipts".to_owned()),
+                // The latest of an event in a cluster.
+                max_messages_per_subject: 1,
                 discard: DiscardPolicy::Old,
                 max_age: limits.max_age,
                 max_bytes: 256 * MIB,

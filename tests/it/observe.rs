@@ -1,12 +1,16 @@
 //! The loop closed: what ESO did after a patch is known and told.
 
 use eso_relay_lab::{
+    cluster::external_secret,
     daemon::Daemon,
-    installation::{Cluster, READY},
+    installation::{CliOutput, Cluster, READY},
     wait,
 };
 
-use crate::consuming::{Consuming, TEAM};
+use crate::{
+    cli,
+    consuming::{Consuming, TEAM, event, fingerprint},
+};
 
 /// Waits until so many of its syncs have ended so.
 async fn told(consumer: &Daemon, result: &str, times: f64) {
@@ -56,4 +60,72 @@ async fn a_failure_of_eso_is_told_and_not_patched_again() {
     relay.cluster.values.set("/prod/db", "back");
     relay.publish(&["/prod/db"]).await;
     told(&consumer, "synced", 1.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_is_traced_from_its_receipt_to_the_sync_in_every_cluster() {
+    let cluster = Cluster::start("east").await.unwrap();
+    let relay = Consuming::on(cluster, &["db"]).await;
+    relay.hub.init(&["west"]).await.unwrap();
+    let event = event("/prod/db");
+    cli::publish(&relay.jetstream, std::slice::from_ref(&event)).await;
+
+    let before = trace(&relay, &event.id, "").await;
+    assert_eq!(before.code, 0, "{before:?}");
+    assert!(before.stdout.contains("east     waiting"), "{before:?}");
+    let _consumer = relay.consumer("").await;
+    let east = trace(&relay, &event.id, "--wait --cluster east").await;
+    assert_eq!(east.code, 0, "{east:?}");
+    for step in ["matched 1", "patched 1", "synced by ESO 1"] {
+        assert!(east.stdout.contains(step), "{step}: {east:?}");
+    }
+    // By fingerprint, for a script; nobody consumes in the other cluster.
+    let both = trace(&relay, &fingerprint(&event), "--wait --timeout 1s -o json").await;
+    assert_eq!(both.code, 1, "{both:?}");
+    assert!(both.stderr.contains("in west"), "{both:?}");
+    let json: serde_json::Value = serde_json::from_str(&both.stdout).unwrap();
+    assert_eq!(json["event"], event.id.as_str());
+    let [east, west] = [&json["clusters"][0], &json["clusters"][1]];
+    assert_eq!(east["detail"]["synced"], 1, "{east}");
+    assert_eq!(west["state"], "waiting", "{west}");
+
+    let nobody = trace(&relay, "nobody-sent-this", "").await;
+    assert_eq!(nobody.code, 1);
+    assert!(nobody.stderr.contains("no event `nobody-sent-this`"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trace_says_what_was_not_refreshed_and_why() {
+    let cluster = Cluster::stand_in("east").await.unwrap();
+    let relay = Consuming::on(cluster, &["db"]).await;
+    let once = external_secret("once").in_namespace(TEAM);
+    let once = once.from_store("akeyless").key("/prod/db");
+    let once = once.refresh_policy("CreatedOnce");
+    once.create(relay.cluster.client()).await.unwrap();
+    relay.cluster.values.remove("/prod/db");
+    let _consumer = relay.consumer("").await;
+    let event = event("/prod/db");
+    cli::publish(&relay.jetstream, std::slice::from_ref(&event)).await;
+    let told = trace(&relay, &event.id, "--wait").await;
+    assert_eq!(told.code, 1, "{told:?}");
+    for step in [
+        "skipped (created_once) 1",
+        "team-a/once: created_once",
+        "ESO failed with 1",
+        "team-a/db: failed",
+    ] {
+        assert!(told.stdout.contains(step), "{step}: {told:?}");
+    }
+    // What means nothing here is at its end at once.
+    let other = self::event("/prod/other");
+    cli::publish(&relay.jetstream, std::slice::from_ref(&other)).await;
+    let told = trace(&relay, &other.id, "--wait").await;
+    assert_eq!(told.code, 0, "{told:?}");
+    assert!(told.stdout.contains("matched nothing"), "{told:?}");
+}
+
+async fn trace(relay: &Consuming, event: &str, options: &str) -> CliOutput {
+    let mut arguments = vec!["trace", event];
+    arguments.extend(options.split_whitespace());
+    relay.hub.cli(&arguments).await.unwrap()
 }

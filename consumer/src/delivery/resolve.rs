@@ -24,8 +24,8 @@ use crate::{
 pub struct Resolved {
     pub delivery: Delivery,
     pub events: Vec<Seen>,
-    /// What the events mean and a refresh would not reach.
-    pub skipped: Vec<Skipped>,
+    /// What the events mean and a refresh would not reach, each with the event's place.
+    pub skipped: Vec<(usize, Skipped)>,
 }
 
 /// One event of a message.
@@ -114,7 +114,8 @@ pub fn resolve(
                 settle: settle.map(Settle::get),
             }
         }));
-        left.extend(matched.skipped);
+        let skipped = matched.skipped.into_iter();
+        left.extend(skipped.map(|skipped| (*index, skipped)));
         events.push(seen);
     }
     Resolved {

@@ -42,10 +42,17 @@ impl Worker {
             events,
             skipped,
         } = resolved;
+        // What is held already goes on as it is, and so does its receipt.
+        let is_new = self.held.message(sequence).is_none();
         for event in &events {
             self.saw(event, &message);
+            if is_new {
+                let of_event = skipped.iter().filter(|(index, _)| *index == event.index);
+                let of_event = of_event.map(|(_, skipped)| skipped);
+                self.ledger.taken(now(), &message, event, of_event);
+            }
         }
-        for Skipped { target, reason } in skipped {
+        for (_, Skipped { target, reason }) in skipped {
             self.tools.metrics.skipped(reason);
             debug!(object = %target, %reason, advice = reason.advice(), sequence, "skipped");
         }
@@ -152,6 +159,6 @@ impl Worker {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the worker reads the clock")]
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     Timestamp::now()
 }

@@ -10,7 +10,11 @@ use std::{
 };
 
 use async_nats::{Client, Subject, jetstream::Context};
-use eso_relay::{Slug, admin::Condition, stream::verify};
+use eso_relay::{
+    Slug,
+    admin::Condition,
+    stream::{Receipt, verify},
+};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -28,6 +32,7 @@ use crate::{
     engine::{Engine, Input},
     index::{Change, Index},
     metrics::Metrics,
+    receipts::Ledger,
     refresh::Refresher,
 };
 
@@ -60,6 +65,8 @@ pub struct Tools {
     pub refresher: Arc<Refresher>,
     pub metrics: Metrics,
     pub stores: StorePolicy,
+    /// Where receipts go.
+    pub receipts: mpsc::Sender<Receipt>,
 }
 
 pub struct Worker {
@@ -67,6 +74,7 @@ pub struct Worker {
     engine: Engine,
     index: Index,
     held: Held,
+    ledger: Ledger,
     patches: JoinSet<Patched>,
     letters: JoinSet<Stored>,
     /// The engine's clock starts here.
@@ -89,6 +97,7 @@ enum Phase {
 impl Worker {
     pub fn new(engine: Engine, tools: Tools) -> Self {
         Self {
+            ledger: Ledger::new(tools.cluster.clone()),
             tools,
             engine,
             index: Index::new(),
@@ -134,6 +143,7 @@ impl Worker {
                 _ = gauges.tick() => self.gauges(),
             }
             self.carry_out().await;
+            self.hand_in_receipts();
         }
         self.farewell().await;
         Ok(())

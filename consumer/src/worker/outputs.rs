@@ -14,7 +14,7 @@ use eso_relay::{event::Fingerprint, stream::Reason};
 use futures::FutureExt as _;
 use tracing::{Instrument as _, debug, info, info_span, warn};
 
-use super::{Phase, Worker};
+use super::{Phase, Worker, inputs::now};
 use crate::{
     dead_letter,
     delivery::Seen,
@@ -68,9 +68,19 @@ impl Worker {
         }
     }
 
+    /// Receipts that nobody takes are left out.
+    pub(super) fn hand_in_receipts(&mut self) {
+        for receipt in self.ledger.ready() {
+            if self.tools.receipts.try_send(receipt).is_err() {
+                self.tools.metrics.lost_receipts.inc();
+            }
+        }
+    }
+
     /// What became of an event at one of its targets.
-    fn step(&self, event: Fingerprint, target: &Target, step: Step, after: Duration) {
+    fn step(&mut self, event: Fingerprint, target: &Target, step: Step, after: Duration) {
         self.tools.metrics.step(step, after);
+        self.ledger.step(now(), event, target, step);
         match step {
             Step::Synced => info!(object = %target, %event, ?after, "synced"),
             Step::Failed | Step::Silent => {

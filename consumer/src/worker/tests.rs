@@ -65,6 +65,7 @@ impl Consumer {
             refresher: Arc::new(Refresher::new(api.client(), ApiVersion::V1, PATIENCE)),
             metrics: metrics.clone(),
             stores: StorePolicy::default(),
+            receipts: mpsc::channel(1).0,
         };
         let inlet = Inlet {
             messages: received,

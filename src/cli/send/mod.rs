@@ -49,12 +49,9 @@ struct Report {
     id: String,
     sequence: u64,
     /// The value of the annotation on what was refreshed.
-    annotation: Annotation,
+    annotation: Fingerprint,
     trace_id: String,
 }
-
-/// As text in JSON too.
-struct Annotation(Fingerprint);
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
     if args.post.is_sample() {
@@ -67,23 +64,17 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
     let event = args.by_hand.event(args.source, trace, session.now())?;
     let sequence = publish(&session.jetstream().await?, &event).await?;
     Ok(session.print(&Report {
-        annotation: Annotation(event.fingerprint()),
+        annotation: event.fingerprint(),
         id: event.id,
         sequence,
         trace_id: trace.trace_id(),
     })?)
 }
 
-impl Serialize for Annotation {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
-    }
-}
-
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "event       {}", self.id)?;
         writeln!(f, "sequence    {}", self.sequence)?;
-        writeln!(f, "annotation  eso-relay.dev/refresh={}", self.annotation.0)
+        writeln!(f, "annotation  eso-relay.dev/refresh={}", self.annotation)
     }
 }

@@ -79,7 +79,10 @@ fn target(stream: Stream, found: &Config, wanted: &Wanted) -> Config {
     config.discard_new_per_subject = false;
     // A limit on their number would drop messages, or refuse them, long before the stream is full.
     config.max_messages = -1;
-    config.max_messages_per_subject = -1;
+    config.max_messages_per_subject = match stream {
+        Stream::Receipts => ours.max_messages_per_subject,
+        Stream::Events | Stream::Dead => -1,
+    };
     // A server cannot take this back once it is set.
     config.deny_delete |= ours.deny_delete;
     if ours.max_message_size > 0 {

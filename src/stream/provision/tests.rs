@@ -29,7 +29,10 @@ fn info(config: &Config, messages: u64) -> Info {
 fn declared(stream: Stream) -> Config {
     let mut config = stream.config(&Limits::default());
     config.max_messages = -1;
-    config.max_messages_per_subject = -1;
+    // The server writes no limit as -1.
+    if config.max_messages_per_subject == 0 {
+        config.max_messages_per_subject = -1;
+    }
     config
 }
 

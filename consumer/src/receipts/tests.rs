@@ -1,0 +1,135 @@
+use bytes::Bytes;
+use proptest::prelude::*;
+
+use super::*;
+use crate::unrefreshable::Unrefreshable;
+
+const START: Timestamp = Timestamp::UNIX_EPOCH;
+
+fn ledger() -> Ledger {
+    Ledger::new("east".parse().unwrap())
+}
+
+fn fingerprint(number: usize) -> Fingerprint {
+    format!("{number:020}").parse().unwrap()
+}
+
+fn target(number: usize) -> Target {
+    Target::new("apps", &number.to_string())
+}
+
+fn take(ledger: &mut Ledger, number: usize, targets: usize, found: Found, skipped: &[Skipped]) {
+    let message = Received {
+        sequence: number as u64,
+        attempt: 1,
+        pending: 0,
+        reply: "reply".into(),
+        subject: String::new(),
+        body: Bytes::new(),
+    };
+    let event = Seen {
+        index: 0,
+        value: fingerprint(number),
+        source: "prod".parse().unwrap(),
+        trace_id: None,
+        received_at: START,
+        found,
+        targets,
+        skipped: skipped.len(),
+    };
+    ledger.taken(START, &message, &event, skipped.iter());
+}
+
+fn step(ledger: &mut Ledger, number: usize, object: usize, step: Step) -> Vec<Receipt> {
+    ledger.step(START, fingerprint(number), &target(object), step);
+    ledger.ready()
+}
+
+#[test]
+fn one_receipt_comes_when_all_is_patched_and_the_last_when_all_is_synced() {
+    let mut ledger = ledger();
+    take(&mut ledger, 1, 2, Found::matched, &[]);
+    assert_eq!(step(&mut ledger, 1, 0, Step::Patched), []);
+    assert_eq!(step(&mut ledger, 1, 0, Step::Synced), []);
+    let patched = step(&mut ledger, 1, 1, Step::Carried);
+    assert_eq!(patched.len(), 1);
+    assert_eq!((patched[0].counts.patched, patched[0].last), (2, false));
+    let last = step(&mut ledger, 1, 1, Step::Silent);
+    assert_eq!((last[0].counts.synced, last[0].last), (1, true));
+    assert!(!last[0].is_well());
+    assert_eq!(last[0].examples[0].object, "apps/1");
+    assert_eq!(step(&mut ledger, 1, 1, Step::Synced), []);
+    assert!(ledger.open.is_empty() && ledger.order.is_empty());
+}
+
+#[test]
+fn what_means_nobody_here_has_its_last_receipt_at_once_and_what_is_for_others_none() {
+    let mut ledger = ledger();
+    let skipped = [Skipped {
+        target: target(7),
+        reason: Unrefreshable::CreatedOnce,
+    }];
+    take(&mut ledger, 1, 0, Found::unmatched, &[]);
+    take(&mut ledger, 2, 0, Found::skipped, &skipped);
+    take(&mut ledger, 3, 0, Found::elsewhere, &[]);
+    let receipts = ledger.ready();
+    assert_eq!(receipts.len(), 2);
+    assert!(receipts.iter().all(Receipt::is_well));
+    assert_eq!(receipts[1].skipped["created_once"], 1);
+    assert_eq!(receipts[1].examples[0].what, "created_once");
+}
+
+#[test]
+fn many_objects_are_counted_and_few_named() {
+    let mut ledger = ledger();
+    take(&mut ledger, 1, 1_000, Found::matched, &[]);
+    let mut last = Vec::new();
+    for object in 0..1_000 {
+        last = step(&mut ledger, 1, object, Step::Refused);
+    }
+    assert_eq!(last[0].counts.refused, 1_000);
+    assert_eq!(last[0].examples.len(), MAX_EXAMPLES);
+    assert!(serde_json::to_vec(&last).unwrap().len() < 2_000);
+}
+
+#[test]
+fn memory_is_bounded_and_the_oldest_is_told_as_it_stands() {
+    let mut ledger = ledger();
+    for number in 0..=MAX_OPEN {
+        take(&mut ledger, number, 1, Found::matched, &[]);
+    }
+    let told = ledger.ready();
+    assert_eq!((told.len(), told[0].fingerprint), (1, fingerprint(0)));
+    assert!(!told[0].last);
+    assert_eq!(ledger.open.len(), MAX_OPEN);
+}
+
+proptest! {
+    #[test]
+    fn the_last_receipt_comes_once_and_accounts_for_every_object(
+        ways in prop::collection::vec(0..7_usize, 1..40),
+    ) {
+        let mut ledger = ledger();
+        take(&mut ledger, 1, ways.len(), Found::matched, &[]);
+        let mut told = Vec::new();
+        for (object, way) in ways.iter().enumerate() {
+            let steps: &[Step] = match way {
+                0 => &[Step::Gone],
+                1 => &[Step::Refused],
+                2 => &[Step::GaveUp],
+                3 => &[Step::Patched, Step::Gone],
+                4 => &[Step::Patched, Step::Failed],
+                5 => &[Step::Carried, Step::Silent],
+                _ => &[Step::Patched, Step::Synced],
+            };
+            for next in steps {
+                told.extend(step(&mut ledger, 1, object, *next));
+            }
+        }
+        let last: Vec<_> = told.iter().filter(|receipt| receipt.last).collect();
+        prop_assert_eq!(last.len(), 1);
+        let Counts { gone, refused, gave_up, synced, failed, silent, .. } = last[0].counts;
+        prop_assert_eq!(gone + refused + gave_up + synced + failed + silent, ways.len());
+        prop_assert!(ledger.open.is_empty());
+    }
+}

@@ -1,0 +1,184 @@
+//! The way of an event, for people and for scripts.
+
+use std::fmt;
+
+use anyhow::bail;
+use eso_relay::{
+    Slug,
+    command::Table,
+    event::Fingerprint,
+    stream::{Receipt, receipt::Counts},
+};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::find::Found;
+
+#[derive(Serialize)]
+pub(super) struct Report {
+    event: String,
+    fingerprint: Fingerprint,
+    source: Slug,
+    trace_id: Option<String>,
+    received_at: Timestamp,
+    stored_at: Timestamp,
+    sequence: u64,
+    clusters: Vec<Cluster>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Cluster {
+    pub(super) cluster: Slug,
+    #[serde(flatten)]
+    pub(super) answer: Answer,
+}
+
+/// What a cluster has said so far.
+#[derive(Serialize)]
+#[serde(tag = "state", content = "detail", rename_all = "snake_case")]
+pub(super) enum Answer {
+    /// The event is for other clusters.
+    Elsewhere,
+    /// Not delivered yet.
+    Waiting {
+        backlog: u64,
+    },
+    /// Delivered, and not told of yet.
+    InFlight,
+    Receipt(Receipt),
+    DeadLettered {
+        reason: String,
+        receipt: Option<Receipt>,
+    },
+    /// Done with, and no receipt is there (any more).
+    Unknown,
+}
+
+impl Report {
+    pub(super) fn new(found: &Found, clusters: Vec<Cluster>) -> Self {
+        let event = &found.event;
+        Self {
+            event: event.id.clone(),
+            fingerprint: event.fingerprint(),
+            source: event.source.clone(),
+            trace_id: event.traceparent.map(|trace| trace.trace_id()),
+            received_at: event.received_at,
+            stored_at: found.stored_at,
+            sequence: found.sequence,
+            clusters,
+        }
+    }
+
+    /// Whether every cluster has said its last word.
+    pub(super) fn is_over(&self) -> bool {
+        self.clusters.iter().all(|it| match &it.answer {
+            Answer::Waiting { .. } | Answer::InFlight => false,
+            Answer::Receipt(receipt) => receipt.last,
+            Answer::Elsewhere | Answer::DeadLettered { .. } | Answer::Unknown => true,
+        })
+    }
+
+    /// Whether all is well everywhere.
+    pub(super) fn verdict(&self) -> anyhow::Result<()> {
+        let is_well = |answer: &Answer| match answer {
+            Answer::Elsewhere => true,
+            Answer::Receipt(receipt) => receipt.is_well(),
+            _ => false,
+        };
+        let not = self.clusters.iter().filter(|it| !is_well(&it.answer));
+        let not: Vec<_> = not.map(|it| it.cluster.as_str()).collect();
+        if !not.is_empty() {
+            bail!("not refreshed, or not known to be, in {}", not.join(", "));
+        }
+        Ok(())
+    }
+
+    fn after(&self, at: Option<Timestamp>) -> String {
+        let Some(at) = at else {
+            return String::new();
+        };
+        let after = at.duration_since(self.received_at).as_millis();
+        format!("+{} ms", after.max(0))
+    }
+
+    /// A line for each step, in the order of time.
+    fn steps(&self, receipt: &Receipt) -> Vec<(String, String)> {
+        let Counts {
+            patched,
+            gone,
+            refused,
+            gave_up,
+            synced,
+            failed,
+            silent,
+        } = receipt.counts;
+        let mut steps = Vec::new();
+        let mut step = |at: Option<Timestamp>, count: usize, what: &str| {
+            if count > 0 {
+                steps.push((self.after(at), format!("{what} {count}")));
+            }
+        };
+        let taken = Some(receipt.taken_at);
+        step(taken, receipt.matched, "matched");
+        for (reason, count) in &receipt.skipped {
+            step(taken, *count, &format!("skipped ({reason})"));
+        }
+        step(receipt.patched_at, patched, "patched");
+        step(receipt.patched_at, gone, "gone");
+        step(receipt.patched_at, refused, "refused by the API");
+        step(receipt.patched_at, gave_up, "given up");
+        step(receipt.observed_at, synced, "synced by ESO");
+        step(receipt.observed_at, failed, "ESO failed with");
+        step(receipt.observed_at, silent, "no word from ESO about");
+        if receipt.matched == 0 && receipt.skipped.is_empty() {
+            steps.push((self.after(taken), "matched nothing".to_owned()));
+        } else if !receipt.last {
+            steps.push((String::new(), "waiting for ESO".to_owned()));
+        }
+        let named = receipt.examples.iter();
+        steps.extend(named.map(|it| (String::new(), format!("  {}: {}", it.object, it.what))));
+        steps
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "event        {}", self.event)?;
+        writeln!(f, "fingerprint  {}", self.fingerprint)?;
+        if let Some(trace_id) = &self.trace_id {
+            writeln!(f, "trace        {trace_id}")?;
+        }
+        writeln!(f)?;
+        let mut table = Table::new(&["AFTER", "CLUSTER", "STEP"]);
+        let mut row = |after: String, cluster: &str, step: String| {
+            table.row(vec![after, cluster.to_owned(), step]);
+        };
+        let received = format!("received by source {} at {}", self.source, self.received_at);
+        row("+0 ms".to_owned(), "", received);
+        let stored = format!("stored as {}", self.sequence);
+        row(self.after(Some(self.stored_at)), "", stored);
+        for Cluster { cluster, answer } in &self.clusters {
+            let cluster = cluster.as_str();
+            let mut say = |text: String| row(String::new(), cluster, text);
+            match answer {
+                Answer::Elsewhere => say("not meant for it".to_owned()),
+                Answer::Waiting { backlog } => say(format!("waiting; backlog {backlog}")),
+                Answer::InFlight => say("delivered".to_owned()),
+                Answer::Unknown => say("done with; there is no receipt".to_owned()),
+                Answer::Receipt(receipt) => {
+                    for (after, step) in self.steps(receipt) {
+                        row(after, cluster, step);
+                    }
+                }
+                Answer::DeadLettered { reason, receipt } => {
+                    for (after, step) in receipt.iter().flat_map(|it| self.steps(it)) {
+                        row(after, cluster, step);
+                    }
+                    let letter = format!("dead letter ({reason}): `eso-relay dead list`");
+                    row(String::new(), cluster, letter);
+                }
+            }
+        }
+        write!(f, "{table}")
+    }
+}

@@ -10,7 +10,10 @@ use eso_relay::stream::{Stream, verify};
 use futures::TryStreamExt as _;
 use jiff::Timestamp;
 
-use super::report::{ClusterStatus, Report, StreamStatus};
+use super::{
+    receipts::receipts,
+    report::{ClusterStatus, Report, StreamStatus},
+};
 use crate::cli::output::{first_and_last, timestamp};
 
 pub(super) async fn collect(jetstream: &Context, now: Timestamp) -> anyhow::Result<Report> {
@@ -19,6 +22,7 @@ pub(super) async fn collect(jetstream: &Context, now: Timestamp) -> anyhow::Resu
         streams: Vec::new(),
         clusters: Vec::new(),
         dead_letters: BTreeMap::new(),
+        receipts: BTreeMap::new(),
         problems: Vec::new(),
     };
     for stream in Stream::ALL {
@@ -37,7 +41,7 @@ pub(super) async fn collect(jetstream: &Context, now: Timestamp) -> anyhow::Resu
                 report.clusters = clusters(&found).await?;
             }
             Stream::Dead => report.dead_letters = dead_letters(&found).await?,
-            Stream::Receipts => {}
+            Stream::Receipts => report.receipts = receipts(jetstream, now).await?,
         }
     }
     Ok(report)

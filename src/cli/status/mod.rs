@@ -1,6 +1,7 @@
 //! `eso-relay status`: is anything behind, stuck or lost?
 
 mod collect;
+mod receipts;
 mod report;
 
 use std::time::Duration;

@@ -6,6 +6,7 @@ use eso_relay::command::Table;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::receipts::Told;
 use crate::cli::output::{ago, bytes};
 
 #[derive(Serialize)]
@@ -15,6 +16,8 @@ pub(super) struct Report {
     pub(super) clusters: Vec<ClusterStatus>,
     /// Per cluster, whether it still has a durable or not.
     pub(super) dead_letters: BTreeMap<String, u64>,
+    /// Of the last hour, per cluster.
+    pub(super) receipts: BTreeMap<String, Told>,
     /// Each names the command that mends it.
     pub(super) problems: Vec<String>,
 }
@@ -57,6 +60,9 @@ pub(super) struct ClusterStatus {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}\n{}", self.streams(), self.clusters())?;
+        if !self.receipts.is_empty() {
+            write!(f, "\n{}", self.receipts())?;
+        }
         let orphans = self
             .dead_letters
             .iter()
@@ -141,6 +147,35 @@ impl Report {
                     .unwrap_or(&0)
                     .to_string(),
             ]);
+        }
+        table
+    }
+
+    /// In which cluster did what of the last hour arrive?
+    fn receipts(&self) -> Table {
+        let mut table = Table::new(&[
+            "LAST HOUR",
+            "EVENTS",
+            "UNMATCHED",
+            "OBJECTS",
+            "SYNCED",
+            "FAILED",
+            "SILENT",
+            "SKIPPED",
+        ]);
+        for (cluster, told) in &self.receipts {
+            let Told {
+                events,
+                unmatched,
+                matched,
+                synced,
+                failed,
+                silent,
+                skipped,
+            } = told;
+            let counts = [events, unmatched, matched, synced, failed, silent, skipped];
+            let row = counts.into_iter().map(usize::to_string);
+            table.row([cluster.clone()].into_iter().chain(row).collect());
         }
         table
     }

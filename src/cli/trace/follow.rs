@@ -54,7 +54,8 @@ async fn answer(
     cluster: &Slug,
     durable: &consumer::Info,
 ) -> anyhow::Result<Answer> {
-    if !found.event.reaches_cluster(cluster) {
+    let stored = found.stored.as_ref();
+    if stored.is_some_and(|stored| !stored.event.reaches_cluster(cluster)) {
         return Ok(Answer::Elsewhere);
     }
     let dead = dead(jetstream, found, cluster).await?;
@@ -66,7 +67,9 @@ async fn answer(
         return Ok(Answer::Receipt(receipt));
     }
     let sequence = found.sequence;
-    Ok(if sequence <= durable.ack_floor.stream_sequence {
+    Ok(if sequence == 0 {
+        Answer::Elsewhere
+    } else if sequence <= durable.ack_floor.stream_sequence {
         Answer::Unknown
     } else if sequence <= durable.delivered.stream_sequence {
         Answer::InFlight
@@ -84,7 +87,7 @@ async fn receipt(
 ) -> anyhow::Result<Option<Receipt>> {
     let stream = jetstream.get_stream_no_info(Stream::Receipts.name()).await;
     let stream = stream.context("cannot look at the receipts")?;
-    let subject = receipt::subject(cluster, &found.event.source, found.event.fingerprint());
+    let subject = receipt::subject(cluster, &found.source, found.fingerprint);
     match stream.get_last_raw_message_by_subject(&subject).await {
         // A receipt that a later version wrote otherwise counts as none.
         Ok(message) => Ok(serde_json::from_slice(&message.payload).ok()),
@@ -102,7 +105,7 @@ async fn dead(
     let mut reason = None;
     let letters = Scan {
         stream: Stream::Dead,
-        filter: format!("eso-relay.dead.*.{cluster}.{}", found.event.source),
+        filter: format!("eso-relay.dead.*.{cluster}.{}", found.source),
         start: DeliverPolicy::All,
         headers_only: false,
     };
@@ -114,7 +117,11 @@ async fn dead(
         let is_ours = header("Eso-Relay-Sequence") == Some(found.sequence.to_string());
         // The body is the event, or the whole message if that could not be read.
         let event = serde_json::from_slice::<serde_json::Value>(&message.payload);
-        let other = event.is_ok_and(|event| event["id"].as_str() != Some(&found.event.id));
+        let other = event.is_ok_and(|event| match (event["id"].as_str(), &found.stored) {
+            (Some(id), Some(stored)) => id != stored.event.id,
+            (None, _) => true,
+            (_, None) => false,
+        });
         if is_ours && !other {
             reason = header("Eso-Relay-Reason");
         }

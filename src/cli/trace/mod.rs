@@ -8,10 +8,13 @@ use std::time::{Duration, Instant};
 
 use eso_relay::Slug;
 
+use self::report::Progress;
 use super::{Failure, Session};
 
 /// How often it looks again with --wait.
 const EVERY: Duration = Duration::from_millis(250);
+/// A receipt follows the ack of its message within so long, if it comes.
+const RECEIPT: Duration = Duration::from_secs(5);
 
 /// Show what became of an event, from the webhook to the sync by ESO, in every cluster
 ///
@@ -36,13 +39,18 @@ pub(super) async fn run(session: &Session, args: &Args) -> Result<(), Failure> {
     let jetstream = session.jetstream().await?;
     let found = find::find(&jetstream, &args.event).await?;
     let started = Instant::now();
+    let mut unknown_since = None;
     loop {
         let report = follow::follow(&jetstream, &found, args.cluster.as_ref()).await?;
         if !args.wait {
             return Ok(session.print(&report)?);
         }
-        let late = started.elapsed() > args.timeout;
-        if report.is_over() || late {
+        let over = match report.progress() {
+            Progress::Open => false,
+            Progress::Unknown => unknown_since.get_or_insert_with(Instant::now).elapsed() > RECEIPT,
+            Progress::Over => true,
+        };
+        if over || started.elapsed() > args.timeout {
             session.print(&report)?;
             return report.verdict().map_err(Failure::from);
         }

@@ -16,12 +16,13 @@ use super::find::Found;
 
 #[derive(Serialize)]
 pub(super) struct Report {
-    event: String,
+    /// `None` when the event is not in the stream any more.
+    event: Option<String>,
     fingerprint: Fingerprint,
     source: Slug,
     trace_id: Option<String>,
     received_at: Timestamp,
-    stored_at: Timestamp,
+    stored_at: Option<Timestamp>,
     sequence: u64,
     clusters: Vec<Cluster>,
 }
@@ -54,28 +55,40 @@ pub(super) enum Answer {
     Unknown,
 }
 
+/// Whether anything is still to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Progress {
+    Open,
+    /// A receipt may come, or not.
+    Unknown,
+    Over,
+}
+
 impl Report {
     pub(super) fn new(found: &Found, clusters: Vec<Cluster>) -> Self {
-        let event = &found.event;
+        let stored = found.stored.as_ref();
         Self {
-            event: event.id.clone(),
-            fingerprint: event.fingerprint(),
-            source: event.source.clone(),
-            trace_id: event.traceparent.map(|trace| trace.trace_id()),
-            received_at: event.received_at,
-            stored_at: found.stored_at,
+            event: stored.map(|stored| stored.event.id.clone()),
+            fingerprint: found.fingerprint,
+            source: found.source.clone(),
+            trace_id: found.trace_id.clone(),
+            received_at: found.received_at,
+            stored_at: stored.map(|stored| stored.at),
             sequence: found.sequence,
             clusters,
         }
     }
 
-    /// Whether every cluster has said its last word.
-    pub(super) fn is_over(&self) -> bool {
-        self.clusters.iter().all(|it| match &it.answer {
-            Answer::Waiting { .. } | Answer::InFlight => false,
-            Answer::Receipt(receipt) => receipt.last,
-            Answer::Elsewhere | Answer::DeadLettered { .. } | Answer::Unknown => true,
-        })
+    /// How far the least of the clusters is.
+    pub(super) fn progress(&self) -> Progress {
+        let progress = |it: &Cluster| match &it.answer {
+            Answer::Waiting { .. } | Answer::InFlight => Progress::Open,
+            Answer::Receipt(receipt) if !receipt.last => Progress::Open,
+            Answer::Unknown => Progress::Unknown,
+            Answer::Receipt(_) | Answer::Elsewhere | Answer::DeadLettered { .. } => Progress::Over,
+        };
+        let least = self.clusters.iter().map(progress).min();
+        least.unwrap_or(Progress::Over)
     }
 
     /// Whether all is well everywhere.
@@ -143,7 +156,8 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "event        {}", self.event)?;
+        let gone = "not in the stream any more";
+        writeln!(f, "event        {}", self.event.as_deref().unwrap_or(gone))?;
         writeln!(f, "fingerprint  {}", self.fingerprint)?;
         if let Some(trace_id) = &self.trace_id {
             writeln!(f, "trace        {trace_id}")?;
@@ -155,8 +169,10 @@ impl fmt::Display for Report {
         };
         let received = format!("received by source {} at {}", self.source, self.received_at);
         row("+0 ms".to_owned(), "", received);
-        let stored = format!("stored as {}", self.sequence);
-        row(self.after(Some(self.stored_at)), "", stored);
+        if self.stored_at.is_some() {
+            let stored = format!("stored as {}", self.sequence);
+            row(self.after(self.stored_at), "", stored);
+        }
         for Cluster { cluster, answer } in &self.clusters {
             let cluster = cluster.as_str();
             let mut say = |text: String| row(String::new(), cluster, text);

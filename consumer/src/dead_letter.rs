@@ -88,13 +88,14 @@ mod tests {
     use eso_relay::stream::Reason;
 
     use super::*;
+    use crate::delivery::Reply;
 
     fn rejected(index: Option<usize>, subject: &str, body: &'static str) -> DeadLetter {
         let message = Received {
             sequence: 7,
             attempt: 2,
             pending: 0,
-            reply: "reply".into(),
+            reply: Reply::Ack("reply".into()),
             subject: subject.into(),
             body: Bytes::from_static(body.as_bytes()),
         };

@@ -12,6 +12,7 @@ pub mod config;
 pub mod dead_letter;
 pub mod delivery;
 pub mod engine;
+pub mod gap;
 pub mod index;
 pub mod kubernetes;
 pub mod metrics;
@@ -43,6 +44,7 @@ use crate::{
     config::ConsumerConfig,
     delivery::{Pull, StorePolicy},
     engine::Engine,
+    gap::{Gaps, Looked},
     kubernetes::Selection,
     metrics::Metrics,
     refresh::Refresher,
@@ -119,6 +121,24 @@ async fn work(
     let (messages, received) = mpsc::channel(MESSAGES);
     let (changes, cluster_changes) = mpsc::channel(CHANGES);
 
+    let (looked, may_pull) = watch::channel(Looked::NotYet {
+        why: "looking whether events were missed".to_owned(),
+    });
+    let (found, gaps) = mpsc::channel(1);
+    let (ended, ended_gaps) = mpsc::channel(8);
+    let watch_gaps = Gaps {
+        jetstream: jetstream.clone(),
+        cluster: config.cluster.clone(),
+        metrics: metrics.clone(),
+        found,
+        ended: ended_gaps,
+        looked,
+    };
+    lifecycle.spawn("gaps", async move {
+        watch_gaps.watch().await;
+        Ok(())
+    });
+
     let pull = Pull {
         client: client.clone(),
         jetstream: jetstream.clone(),
@@ -127,6 +147,7 @@ async fn work(
         credit,
         messages,
         lost: metrics.lost_pulls.clone(),
+        looked: may_pull,
         stop: stop.clone(),
     };
     lifecycle.spawn("pull", pull.run());
@@ -173,6 +194,7 @@ async fn work(
         )),
         metrics,
         receipts,
+        gaps: ended,
         stores: StorePolicy {
             paced: config.refresh.store_rate.is_some(),
             settles: config.refresh.settle,
@@ -182,6 +204,7 @@ async fn work(
         messages: received,
         credit: granted,
         changes: cluster_changes,
+        gaps,
         stop,
         running: conditions.worker,
     };

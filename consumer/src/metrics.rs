@@ -28,6 +28,8 @@ pub struct Metrics {
     pub dead_letters: Family<GivenUp, Counter>,
     /// Pull requests that were lost and made again.
     pub lost_pulls: Counter,
+    /// Times that events had been removed before this cluster had seen them.
+    pub gaps: Counter,
     /// Receipts that found no room on their way to the stream.
     pub lost_receipts: Counter,
     pub patches: Family<Patched, Counter>,
@@ -187,6 +189,7 @@ impl Metrics {
             skipped: Family::default(),
             dead_letters: Family::default(),
             lost_pulls: Counter::default(),
+            gaps: Counter::default(),
             lost_receipts: Counter::default(),
             patches: Family::default(),
             patch_duration: Histogram::new([
@@ -229,6 +232,8 @@ impl Metrics {
         ours.register("dead_letters", dead_letters, metrics.dead_letters.clone());
         let lost = "Pull requests that were lost, with the connection or at the server";
         ours.register("lost_pulls", lost, metrics.lost_pulls.clone());
+        let gaps = "Times that everything was refreshed because events had been removed unseen";
+        ours.register("gaps", gaps, metrics.gaps.clone());
         let lost = "Receipts that were left out because too many were on their way";
         ours.register("lost_receipts", lost, metrics.lost_receipts.clone());
         ours.register("patches", "Patches by result", metrics.patches.clone());

@@ -71,7 +71,7 @@ pub(crate) async fn provision(jetstream: &Context, streams: &[Stream]) {
 }
 
 pub(crate) async fn create_durable(jetstream: &Context) -> PullConsumer {
-    let config = stream::durable(&cluster());
+    let config = stream::durable(&cluster(), stream::Start::Oldest);
     let events = jetstream.get_stream(Stream::Events.name()).await.unwrap();
     events.create_consumer(config).await.unwrap()
 }

@@ -5,11 +5,18 @@ use std::{fmt, time::Duration};
 use eso_relay::{
     Slug,
     command::Table,
-    stream::provision::{self, Action, Change, ProvisionError, Wanted},
+    stream::{
+        Start,
+        provision::{self, Action, Change, ProvisionError, Wanted},
+    },
 };
+use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Failure, Session, parse};
+use super::{
+    Failure, Session,
+    parse::{self, Since},
+};
 
 /// Declare the streams, and a durable for each cluster
 ///
@@ -23,9 +30,12 @@ Examples:
   eso-relay init --cluster east --replicas 3 --max-bytes 10GiB   production
   eso-relay init --cluster west                                  one more cluster, all else kept")]
 pub(super) struct Args {
-    /// A cluster that has consumers (repeat it for more); its durable starts at the oldest event
+    /// A cluster that has consumers (repeat it for more)
     #[arg(long = "cluster", value_name = "CLUSTER")]
     clusters: Vec<Slug>,
+    /// Where a cluster that is new starts: `now`, `oldest` (stored event), how long ago, or a moment
+    #[arg(long, value_name = "WHEN", default_value = "now", value_parser = start, requires = "clusters")]
+    start: Begin,
     /// How many servers hold each stream: 1, or 3 in production [default: as it is, else 1]
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..=5))]
     replicas: Option<u8>,
@@ -37,12 +47,45 @@ pub(super) struct Args {
     max_bytes: Option<i64>,
 }
 
+/// Where to start, as it is written.
+#[derive(Debug, Clone, Copy)]
+enum Begin {
+    Now,
+    Oldest,
+    Since(Since),
+}
+
+fn start(text: &str) -> Result<Begin, String> {
+    match text {
+        "now" => Ok(Begin::Now),
+        "oldest" => Ok(Begin::Oldest),
+        _ => parse::since(text).map(Begin::Since).map_err(|advice| {
+            format!(
+                "write now, oldest, or {}",
+                advice.trim_start_matches("write ")
+            )
+        }),
+    }
+}
+
+impl Begin {
+    fn at(self, now: Timestamp) -> Result<Start, Failure> {
+        let future = || Failure::Usage("--start lies in the future".to_owned());
+        Ok(match self {
+            Self::Now => Start::Now,
+            Self::Oldest => Start::Oldest,
+            Self::Since(since) => Start::At(since.before(now).ok_or_else(future)?),
+        })
+    }
+}
+
 #[derive(Serialize)]
 struct Report {
     changes: Vec<Change>,
 }
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
+    let start = args.start.at(session.now())?;
     let jetstream = session.jetstream().await?;
     let wanted = Wanted {
         replicas: args.replicas.map(usize::from),
@@ -54,7 +97,7 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
         .map_err(failure)?;
     for cluster in &args.clusters {
         changes.push(
-            provision::durable(&jetstream, cluster)
+            provision::durable(&jetstream, cluster, start)
                 .await
                 .map_err(failure)?,
         );

@@ -8,6 +8,7 @@ mod parse;
 mod progress;
 mod publish;
 mod replay;
+mod resync;
 mod scan;
 mod send;
 mod session;
@@ -29,6 +30,7 @@ Examples:
   eso-relay status                                 is anything behind, stuck or lost?
   eso-relay trace EVENT --wait                     did it arrive, in every cluster?
   eso-relay replay --cluster east --since 2h       refresh again what changed in two hours
+  eso-relay resync --cluster east                  refresh everything there, once
   eso-relay dead list                              what was given up, and why
   eso-relay sources akeyless                       what a sender does, and a configuration for it
   eso-relay explain --format akeyless event.json   the events that a captured payload would become
@@ -82,6 +84,7 @@ enum Command {
     Status(status::Args),
     Trace(trace::Args),
     Replay(replay::Args),
+    Resync(resync::Args),
     Dead(dead::Args),
     /// List the formats and schemes of the ingress, or explain one with a configuration for it
     Sources(handover::Args),
@@ -105,6 +108,7 @@ async fn run(cli: Cli, clock: fn() -> Timestamp) -> Result<(), Failure> {
         Command::Send(args) => send::run(&session, *args).await,
         Command::Status(args) => status::run(&session, &args).await,
         Command::Trace(args) => trace::run(&session, &args).await,
+        Command::Resync(args) => resync::run(&session, args).await,
         Command::Replay(args) => replay::run(&session, args).await,
         Command::Dead(args) => dead::run(&session, &args).await,
         Command::Sources(args) => Err(hand_over(&session, Binary::Ingress, "sources", args)),

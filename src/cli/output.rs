@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream::stream::State;
+pub(super) use eso_relay::nats::timestamp;
 use jiff::Timestamp;
 
 /// `2h 5m ago`: the two largest units.
@@ -30,11 +31,6 @@ pub(super) fn bytes(bytes: u64) -> String {
         unit += 1;
     }
     format!("{value:.1} {}", UNITS[unit])
-}
-
-/// The server's clock as ours.
-pub(super) fn timestamp(time: async_nats::datetime::DateTime) -> Timestamp {
-    Timestamp::from_nanosecond(time.unix_timestamp_nanos()).unwrap_or_default()
 }
 
 /// When the first and the last stored message came; an empty stream has neither.

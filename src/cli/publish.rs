@@ -1,6 +1,6 @@
 //! One event, straight into the stream.
 
-use std::error::Error as _;
+use std::{error::Error as _, fmt};
 
 use anyhow::Context as _;
 use async_nats::jetstream::{
@@ -9,11 +9,41 @@ use async_nats::jetstream::{
 };
 use eso_relay::{
     Event,
-    event::encode_batch,
+    event::{Fingerprint, encode_batch},
     stream::{self, Stream, Subject},
 };
+use serde::Serialize;
 
 const ATTEMPTS: usize = 3;
+
+/// What was published, for people and for scripts.
+#[derive(Serialize)]
+pub(super) struct Published {
+    id: String,
+    sequence: u64,
+    /// The value of the annotation on what was refreshed.
+    annotation: Fingerprint,
+    trace_id: Option<String>,
+}
+
+impl Published {
+    pub(super) fn new(event: Event, sequence: u64) -> Self {
+        Self {
+            annotation: event.fingerprint(),
+            id: event.id,
+            sequence,
+            trace_id: event.traceparent.map(|trace| trace.trace_id()),
+        }
+    }
+}
+
+impl fmt::Display for Published {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "event       {}", self.id)?;
+        writeln!(f, "sequence    {}", self.sequence)?;
+        writeln!(f, "annotation  eso-relay.dev/refresh={}", self.annotation)
+    }
+}
 
 /// Publishes it, waits for the PubAck and returns its sequence in the stream.
 ///

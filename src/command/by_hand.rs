@@ -85,7 +85,8 @@ impl ByHand {
     }
 }
 
-fn store(text: &str) -> Result<StorePattern, String> {
+/// A value of `--store`: `[KIND/]NAME`.
+pub fn store(text: &str) -> Result<StorePattern, String> {
     let (kind, name) = match text.split_once('/') {
         None => (None, text),
         Some(("SecretStore", name)) => (Some(StoreKind::SecretStore), name),

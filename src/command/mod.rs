@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 pub use self::{
-    by_hand::ByHand,
+    by_hand::{ByHand, store},
     daemon::DaemonArgs,
     failure::Failure,
     post::{Answer, client, header, send},

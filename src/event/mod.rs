@@ -132,6 +132,27 @@ pub struct Origin {
 pub const GENERIC: &str = "generic";
 
 impl Event {
+    /// Everything that the target allows, without anything having been seen at a store.
+    pub fn refresh_everything(source: Slug, id: String, target: Target, now: Timestamp) -> Self {
+        Self {
+            id,
+            source,
+            kind: Kind::RefreshRequested,
+            time: None,
+            traceparent: None,
+            // OK because it is a slug.
+            provider: GENERIC.parse().expect("a slug"),
+            operation: Operation::Unknown,
+            matches: Match::All,
+            version: None,
+            scope: BTreeMap::new(),
+            target: Some(target),
+            settle: None,
+            received_at: now,
+            origin: Origin::default(),
+        }
+    }
+
     /// Identifies the event in an annotation's value, across redeliveries.
     pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of(&self.source, &self.id)

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use async_nats::{Client, Event, connection::State};
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
@@ -14,6 +15,11 @@ use crate::admin::Condition;
 
 /// The lowest server that knows `sync_interval`, compression and `+TERM <reason>` (2.10.4).
 const LOWEST_SERVER: (i64, i64, i64) = (2, 10, 4);
+
+/// The server's clock as ours.
+pub fn timestamp(time: async_nats::datetime::DateTime) -> Timestamp {
+    Timestamp::from_nanosecond(time.unix_timestamp_nanos()).unwrap_or_default()
+}
 
 /// Starts to connect and returns at once; reconnects for ever.
 ///

@@ -5,6 +5,7 @@
 
 mod dead_letter;
 mod message;
+pub mod position;
 pub mod provision;
 pub mod receipt;
 mod spec;
@@ -14,7 +15,8 @@ pub mod verify;
 pub use self::{
     dead_letter::{DeadLetter, Reason},
     message::{EVENTS_HEADER, message},
+    position::Position,
     receipt::Receipt,
-    spec::{ACK_WAIT, Limits, Stream, durable},
+    spec::{ACK_WAIT, Limits, Start, Stream, durable},
     subject::{InvalidSubject, Subject},
 };

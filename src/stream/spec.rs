@@ -2,10 +2,14 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use async_nats::jetstream::{
-    consumer::{AckPolicy, DeliverPolicy, pull},
-    stream::{Compression, Config, DiscardPolicy, RetentionPolicy, StorageType},
+use async_nats::{
+    datetime::DateTime,
+    jetstream::{
+        consumer::{AckPolicy, DeliverPolicy, pull},
+        stream::{Compression, Config, DiscardPolicy, RetentionPolicy, StorageType},
+    },
 };
+use jiff::Timestamp;
 
 use crate::Slug;
 
@@ -114,12 +118,38 @@ impl Stream {
 /// How long the server waits for an ack before it delivers again. Long work sends progress.
 pub const ACK_WAIT: Duration = Duration::from_secs(60);
 
+/// Where a durable that is new starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Start {
+    /// At its joining: the ESO of a cluster that joins has just read everything.
+    #[default]
+    Now,
+    /// At the oldest stored event.
+    Oldest,
+    /// At the first event stored since.
+    At(Timestamp),
+}
+
+impl From<Start> for DeliverPolicy {
+    fn from(start: Start) -> Self {
+        match start {
+            Start::Now => Self::New,
+            Start::Oldest => Self::All,
+            Start::At(moment) => {
+                // OK because both count nanoseconds of the years that a clock shows.
+                let start_time = DateTime::from_unix_timestamp_nanos(moment.as_nanosecond());
+                start_time.map_or(Self::All, |start_time| Self::ByStartTime { start_time })
+            }
+        }
+    }
+}
+
 /// The durable of a cluster. All replicas of its consumer share it.
-pub fn durable(cluster: &Slug) -> pull::Config {
+pub fn durable(cluster: &Slug, start: Start) -> pull::Config {
     pull::Config {
         durable_name: Some(cluster.to_string()),
         description: Some(format!("eso-relay: cluster {cluster}")),
-        deliver_policy: DeliverPolicy::All,
+        deliver_policy: start.into(),
         ack_policy: AckPolicy::Explicit,
         ack_wait: ACK_WAIT,
         // Attempts are counted by the consumer: a limit here would drop an event silently.

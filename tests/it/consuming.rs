@@ -13,7 +13,7 @@ use async_nats::jetstream::{
 };
 use eso_relay::{
     Event,
-    stream::{Stream, durable},
+    stream::{Start, Stream, durable},
 };
 use eso_relay_lab::{
     cluster::{create_all, create_namespace, external_secret, store},
@@ -108,7 +108,7 @@ impl Consuming {
     /// The durable as `init` makes it, but for this `ack_wait`: with one that no test outlives,
     /// nothing that ends has waited for it.
     pub(crate) async fn set_ack_wait(&self, ack_wait: Duration) {
-        let mut config = durable(&self.cluster.name().parse().unwrap());
+        let mut config = durable(&self.cluster.name().parse().unwrap(), Start::default());
         config.ack_wait = ack_wait;
         let stream = self
             .jetstream

@@ -12,6 +12,7 @@ mod docs;
 mod durability;
 mod faults;
 mod formats;
+mod gap;
 mod jwt;
 mod limits;
 mod manifests;

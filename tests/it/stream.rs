@@ -39,7 +39,9 @@ async fn what_is_missing_is_named_with_the_command_that_makes_it() {
         "no durable for cluster `east`: run `eso-relay init --cluster east`"
     );
 
-    provision::durable(&jetstream, &east()).await.unwrap();
+    provision::durable(&jetstream, &east(), stream::Start::default())
+        .await
+        .unwrap();
     verify::durable(&jetstream, &east()).await.unwrap();
 }
 
@@ -58,7 +60,7 @@ async fn what_would_lose_events_is_found() {
         "{problem}"
     );
 
-    let mut durable = stream::durable(&east());
+    let mut durable = stream::durable(&east(), stream::Start::default());
     durable.max_deliver = 3;
     events.create_consumer(durable).await.unwrap();
     let problem = verify::durable(&jetstream, &east()).await.unwrap_err();
@@ -69,7 +71,7 @@ async fn what_would_lose_events_is_found() {
         "{problem}"
     );
 
-    let mut durable = stream::durable(&"west".parse().unwrap());
+    let mut durable = stream::durable(&"west".parse().unwrap(), stream::Start::default());
     durable.ack_policy = AckPolicy::None;
     durable.max_ack_pending = 0;
     events.create_consumer(durable).await.unwrap();
@@ -86,7 +88,9 @@ async fn what_would_lose_events_is_found() {
     provision::streams(&jetstream, &wanted, Timestamp::UNIX_EPOCH)
         .await
         .unwrap();
-    provision::durable(&jetstream, &east()).await.unwrap();
+    provision::durable(&jetstream, &east(), stream::Start::default())
+        .await
+        .unwrap();
     verify::events(&jetstream).await.unwrap();
     verify::durable(&jetstream, &east()).await.unwrap();
 }

@@ -58,14 +58,14 @@ mod tests {
     use eso_relay::event::encode_batch;
 
     use super::*;
-    use crate::tests::event;
+    use crate::{delivery::Reply, tests::event};
 
     fn message(subject: &str, body: impl Into<Bytes>) -> Received {
         Received {
             sequence: 7,
             attempt: 1,
             pending: 0,
-            reply: "reply".into(),
+            reply: Reply::Ack("reply".into()),
             subject: subject.into(),
             body: body.into(),
         }

@@ -6,7 +6,7 @@ mod resolve;
 
 use async_nats::{Subject, jetstream};
 use bytes::Bytes;
-use eso_relay::stream;
+use eso_relay::stream::{self, position::Gap};
 
 pub use self::{
     decode::{Decoded, decode},
@@ -27,10 +27,18 @@ pub struct Received {
     pub attempt: u64,
     /// How many messages of the durable waited behind it.
     pub pending: u64,
-    /// Where acks go. Each delivery of a message has its own.
-    pub reply: Subject,
+    pub reply: Reply,
     pub subject: String,
     pub body: Bytes,
+}
+
+/// Where the last word on a message goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// Each delivery of a message has its own ack subject.
+    Ack(Subject),
+    /// Nobody delivered it: it stands for messages that are gone.
+    Gap(Gap),
 }
 
 /// A message that no JetStream consumer delivered: its reply subject is not an ack subject.
@@ -48,7 +56,7 @@ impl Received {
             sequence,
             attempt: u64::try_from(delivered).unwrap_or(0).max(1),
             pending,
-            reply: Subject::from(reply.to_string()),
+            reply: Reply::Ack(Subject::from(reply.to_string())),
             subject: message.subject.to_string(),
             body: Bytes::copy_from_slice(&message.payload),
         })

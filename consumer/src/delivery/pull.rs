@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::anyhow;
 use async_nats::{
     Client, Subscriber,
     jetstream::{
@@ -26,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::Received;
+use crate::gap::Looked;
 
 /// The most messages of one request.
 const BATCH: usize = 256;
@@ -56,6 +58,8 @@ pub struct Pull {
     pub credit: watch::Receiver<Credit>,
     pub messages: mpsc::Sender<Received>,
     pub lost: Counter,
+    /// Whether anything may be pulled yet.
+    pub looked: watch::Receiver<Looked>,
     pub stop: CancellationToken,
 }
 
@@ -105,6 +109,10 @@ impl Pull {
                     .map_err(anyhow::Error::from),
                 Err(error) => Err(error),
             };
+            let found = found.and_then(|durable| match &*self.looked.borrow() {
+                Looked::Once => Ok(durable),
+                Looked::NotYet { why } => Err(anyhow!("{why}")),
+            });
             match found {
                 Ok(durable) => {
                     self.condition.met();

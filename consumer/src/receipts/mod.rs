@@ -19,7 +19,7 @@ use eso_relay::{
 };
 use jiff::Timestamp;
 
-pub use self::publish::{CAPACITY, publish};
+pub use self::publish::{CAPACITY, hand_in, publish};
 use crate::{
     delivery::{Received, Seen},
     engine::Step,

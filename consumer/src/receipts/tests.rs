@@ -2,7 +2,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
-use crate::unrefreshable::Unrefreshable;
+use crate::{delivery::Reply, unrefreshable::Unrefreshable};
 
 const START: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -23,7 +23,7 @@ fn take(ledger: &mut Ledger, number: usize, targets: usize, found: Found, skippe
         sequence: number as u64,
         attempt: 1,
         pending: 0,
-        reply: "reply".into(),
+        reply: Reply::Ack("reply".into()),
         subject: String::new(),
         body: Bytes::new(),
     };

@@ -87,14 +87,14 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::metrics::Found;
+    use crate::{delivery::Reply, metrics::Found};
 
     fn message(sequence: Sequence, reply: &str) -> Received {
         Received {
             sequence,
             attempt: 1,
             pending: 0,
-            reply: reply.into(),
+            reply: Reply::Ack(reply.into()),
             subject: String::new(),
             body: Bytes::new(),
         }
@@ -121,7 +121,7 @@ mod tests {
         held.insert(message(7, "first"), vec![seen(VALUE)]);
         held.insert(message(7, "second"), vec![seen(VALUE)]);
         assert_eq!(held.len(), 1);
-        assert_eq!(held.message(7).unwrap().reply.as_str(), "second");
+        assert_eq!(held.message(7).unwrap().reply, Reply::Ack("second".into()));
         assert!(held.remove(7).is_some());
         assert!(held.event(VALUE.parse().unwrap()).is_none());
     }

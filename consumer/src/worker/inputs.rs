@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use eso_relay::stream::position::Gap;
 use jiff::Timestamp;
 use tracing::{debug, error, info, warn};
 
@@ -12,8 +13,9 @@ use super::{
 use crate::{
     delivery::{Received, Resolved, Seen, resolve},
     engine::Input,
+    gap,
     index::{Change, Observation, Skipped},
-    metrics::{End, Found},
+    metrics::Found,
     outcome::Outcome,
     value::Stage,
 };
@@ -24,9 +26,17 @@ impl Worker {
         self.taken += 1;
         if let Phase::Stopping(returning) = &mut self.phase {
             returning.push((message.reply, None));
-            self.tools.metrics.ended(End::handed_back);
             return;
         }
+        self.take_up(message);
+    }
+
+    /// Events were missed: everything counts as changed.
+    pub(super) fn refresh_everything(&mut self, gap: Gap) {
+        self.take_up(gap::message(gap, &self.tools.cluster));
+    }
+
+    fn take_up(&mut self, message: Received) {
         let (sequence, attempt) = (message.sequence, message.attempt);
         let tools = &self.tools;
         let resolve = || resolve(&message, &self.index, &tools.cluster, &tools.stores);

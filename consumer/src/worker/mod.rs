@@ -9,11 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_nats::{Client, Subject, jetstream::Context};
+use async_nats::{Client, jetstream::Context};
 use eso_relay::{
     Slug,
     admin::Condition,
-    stream::{Receipt, verify},
+    stream::{Receipt, position::Gap, verify},
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -28,8 +28,9 @@ use self::{
     outputs::{Patched, Stored},
 };
 use crate::{
-    delivery::{Credit, Received, StorePolicy},
+    delivery::{Credit, Received, Reply, StorePolicy},
     engine::{Engine, Input},
+    gap::Ended,
     index::{Change, Index},
     metrics::Metrics,
     receipts::Ledger,
@@ -52,6 +53,7 @@ pub struct Inlet {
     /// Tells the pull loop how much may come.
     pub credit: watch::Sender<Credit>,
     pub changes: mpsc::Receiver<Change>,
+    pub gaps: mpsc::Receiver<Gap>,
     pub stop: CancellationToken,
     /// Unmet from the moment of stopping.
     pub running: Condition,
@@ -67,6 +69,8 @@ pub struct Tools {
     pub stores: StorePolicy,
     /// Where receipts go.
     pub receipts: mpsc::Sender<Receipt>,
+    /// Where it is said how the refresh for a gap ended.
+    pub gaps: mpsc::Sender<Ended>,
 }
 
 pub struct Worker {
@@ -89,7 +93,7 @@ enum Phase {
     Running,
     /// Nothing is started any more. What goes back to the server waits in the list until nothing is
     /// pulled: a live pull request of ours would only fetch it again.
-    Stopping(Vec<(Subject, Option<Duration>)>),
+    Stopping(Vec<(Reply, Option<Duration>)>),
     /// Only what was started is left.
     Finishing,
 }
@@ -132,6 +136,9 @@ impl Worker {
                 count = inlet.changes.recv_many(&mut changes, TAKE), if watching => {
                     changes.drain(..).for_each(|change| self.apply(change));
                     watching = count > 0;
+                }
+                Some(gap) = inlet.gaps.recv(), if self.phase == Phase::Running && self.index.is_synced() => {
+                    self.refresh_everything(gap);
                 }
                 Some(patched) = self.patches.join_next() => self.patched(patched?),
                 Some(stored) = self.letters.join_next() => self.stored(stored?),

@@ -17,10 +17,12 @@ use tracing::{Instrument as _, debug, info, info_span, warn};
 use super::{Phase, Worker, inputs::now};
 use crate::{
     dead_letter,
-    delivery::Seen,
+    delivery::{Reply, Seen},
     engine::{Output, Rejection, Sequence, Step},
+    gap::Ended,
     metrics::End,
     outcome::{Fault, Outcome},
+    receipts,
     target::Target,
     value::Value,
 };
@@ -71,7 +73,7 @@ impl Worker {
     /// Receipts that nobody takes are left out.
     pub(super) fn hand_in_receipts(&mut self) {
         for receipt in self.ledger.ready() {
-            if self.tools.receipts.try_send(receipt).is_err() {
+            if !receipts::hand_in(&self.tools.receipts, receipt) {
                 self.tools.metrics.lost_receipts.inc();
             }
         }
@@ -155,15 +157,30 @@ impl Worker {
             let (source, trace_id) = (event.source, event.trace_id);
             debug!(%source, event = %event.value, sequence, trace_id, ?end, "done with");
         }
-        self.tools.metrics.ended(end);
-        self.send(message.reply, word).await;
+        self.answer(message.reply, end, word).await;
+    }
+
+    async fn answer(&self, reply: Reply, end: End, word: Bytes) {
+        match reply {
+            Reply::Ack(subject) => {
+                self.tools.metrics.ended(end);
+                self.send(subject, word).await;
+            }
+            Reply::Gap(gap) => {
+                let ended = match end {
+                    End::acked | End::dead_lettered => Ended::Closed(gap),
+                    End::nacked | End::handed_back => Ended::Again,
+                };
+                // OK to lose it: the gap stays open, and the next start finds it.
+                self.tools.gaps.try_send(ended).ok();
+            }
+        }
     }
 
     async fn nak(&mut self, sequence: Sequence, delay: Option<Duration>) {
         if let Phase::Stopping(returning) = &mut self.phase {
             if let Some((message, _)) = self.held.remove(sequence) {
                 returning.push((message.reply, delay));
-                self.tools.metrics.ended(End::handed_back);
             }
             return;
         }
@@ -176,9 +193,9 @@ impl Worker {
         if self.tools.client.connection_state() != State::Connected {
             return;
         }
-        if let Some(message) = self.held.message(sequence) {
-            self.send(message.reply.clone(), AckKind::Progress.into())
-                .await;
+        let message = self.held.message(sequence);
+        if let Some(Reply::Ack(subject)) = message.map(|message| &message.reply) {
+            self.send(subject.clone(), AckKind::Progress.into()).await;
         }
     }
 
@@ -187,7 +204,8 @@ impl Worker {
         let phase = std::mem::replace(&mut self.phase, Phase::Finishing);
         if let Phase::Stopping(returning) = phase {
             for (reply, delay) in returning {
-                self.send(reply, AckKind::Nak(delay).into()).await;
+                self.answer(reply, End::handed_back, AckKind::Nak(delay).into())
+                    .await;
             }
         }
     }

@@ -15,6 +15,7 @@ use super::*;
 use crate::{
     delivery::Pull,
     engine::Settings,
+    gap::Looked,
     index::{ExternalSecret, Form, Reference, StoreRef},
     kubernetes::ApiVersion,
     metrics::{End, Ended, Found, Left, Taken},
@@ -54,6 +55,7 @@ impl Consumer {
             credit,
             messages,
             lost: metrics.lost_pulls.clone(),
+            looked: watch::channel(Looked::Once).1,
             stop: stop.clone(),
         };
         tokio::spawn(pull.run());
@@ -66,11 +68,13 @@ impl Consumer {
             metrics: metrics.clone(),
             stores: StorePolicy::default(),
             receipts: mpsc::channel(1).0,
+            gaps: mpsc::channel(1).0,
         };
         let inlet = Inlet {
             messages: received,
             credit: granted,
             changes: cluster_changes,
+            gaps: mpsc::channel(1).1,
             stop: stop.clone(),
             running,
         };

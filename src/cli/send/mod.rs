@@ -2,13 +2,13 @@
 
 mod post;
 
-use std::fmt;
-
 use clap::ArgGroup;
-use eso_relay::{Slug, command::ByHand, event::Fingerprint, trace::TraceParent};
-use serde::Serialize;
+use eso_relay::{Slug, command::ByHand, trace::TraceParent};
 
-use super::{Failure, Session, publish::publish};
+use super::{
+    Failure, Session,
+    publish::{Published, publish},
+};
 
 /// Publish an event by hand, or POST a payload to an ingress
 ///
@@ -44,15 +44,6 @@ pub(super) struct Args {
     post: post::Post,
 }
 
-#[derive(Serialize)]
-struct Report {
-    id: String,
-    sequence: u64,
-    /// The value of the annotation on what was refreshed.
-    annotation: Fingerprint,
-    trace_id: String,
-}
-
 pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
     if args.post.is_sample() {
         return Err(args.post.sample(session, &args.source));
@@ -63,18 +54,5 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
     let trace = TraceParent::random();
     let event = args.by_hand.event(args.source, trace, session.now())?;
     let sequence = publish(&session.jetstream().await?, &event).await?;
-    Ok(session.print(&Report {
-        annotation: event.fingerprint(),
-        id: event.id,
-        sequence,
-        trace_id: trace.trace_id(),
-    })?)
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "event       {}", self.id)?;
-        writeln!(f, "sequence    {}", self.sequence)?;
-        writeln!(f, "annotation  eso-relay.dev/refresh={}", self.annotation)
-    }
+    Ok(session.print(&Published::new(event, sequence))?)
 }

@@ -46,7 +46,7 @@ fn refuse(cluster: &Slug, what: &str) -> ProvisionError {
         item: Item::Durable(cluster.clone()),
         what: what.to_owned(),
         advice: format!(
-            "stop the cluster's consumers, note its ack floor (`nats consumer info ESO_RELAY {cluster}`), remove it with `nats consumer rm ESO_RELAY {cluster}` and run `eso-relay init --cluster {cluster}` again: it then starts at the oldest stored event"
+            "stop the cluster's consumers, note its ack floor (`nats consumer info ESO_RELAY {cluster}`), remove it with `nats consumer rm ESO_RELAY {cluster}` and run `eso-relay init --cluster {cluster} --start oldest` again"
         ),
     }
 }

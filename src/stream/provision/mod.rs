@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use self::plan::Plan;
-use super::Stream;
+use super::{Start, Stream};
 use crate::Slug;
 
 /// What the operator names. What stays `None` is kept as it is; a new stream gets the events
@@ -120,8 +120,12 @@ pub async fn streams(
     Ok(changes)
 }
 
-/// Declares the durable of `cluster`; it starts at the oldest stored event.
-pub async fn durable(jetstream: &Context, cluster: &Slug) -> Result<Change, ProvisionError> {
+/// Declares the durable of `cluster`; one that is there stays where it is.
+pub async fn durable(
+    jetstream: &Context,
+    cluster: &Slug,
+    start: Start,
+) -> Result<Change, ProvisionError> {
     let item = Item::Durable(cluster.clone());
     let failed = |verb, code, source| server(verb, &item, code, source);
     let events = Stream::Events.name();
@@ -141,7 +145,7 @@ pub async fn durable(jetstream: &Context, cluster: &Slug) -> Result<Change, Prov
             ConsumerErrorKind::JetStream(answer)
                 if answer.error_code() == ErrorCode::CONSUMER_NOT_FOUND =>
             {
-                let config = super::durable(cluster);
+                let config = super::durable(cluster, start);
                 let create = jetstream.create_consumer_strict_on_stream(config, events);
                 create
                     .await

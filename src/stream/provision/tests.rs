@@ -181,7 +181,7 @@ fn a_durable_loses_what_would_drop_events_and_keeps_the_rest() {
         self, AckPolicy, DeliverPolicy, IntoConsumerConfig as _,
     };
     let east: Slug = "east".parse().unwrap();
-    let good = crate::stream::durable(&east).into_consumer_config();
+    let good = crate::stream::durable(&east, Start::default()).into_consumer_config();
     assert!(durable::plan(&east, &good).unwrap().is_none());
 
     let risky = consumer::Config {

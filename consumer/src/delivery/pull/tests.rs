@@ -5,9 +5,12 @@ use eso_relay::{admin::Readiness, stream::Stream};
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::tests::{
-    NatsServer, PATIENCE, SUBJECT, cluster, condition, connect, create_durable, pending, provision,
-    publish, until,
+use crate::{
+    delivery::Reply,
+    tests::{
+        NatsServer, PATIENCE, SUBJECT, cluster, condition, connect, create_durable, pending,
+        provision, publish, until,
+    },
 };
 
 /// A pull loop whose messages are acked at once, with room for `capacity` of them.
@@ -39,6 +42,7 @@ impl Pulling {
             credit: granted,
             messages: sender,
             lost: lost.clone(),
+            looked: watch::channel(Looked::Once).1,
             stop: stop.clone(),
         };
         let task = tokio::spawn(pull.run());
@@ -64,7 +68,10 @@ impl Pulling {
     /// Acks it and makes room for one more.
     async fn done(&mut self, message: Received) {
         let word: bytes::Bytes = AckKind::Ack.into();
-        self.client.publish(message.reply, word).await.unwrap();
+        let Reply::Ack(subject) = message.reply else {
+            panic!("not from the stream")
+        };
+        self.client.publish(subject, word).await.unwrap();
         self.taken += 1;
         self.credit.send_replace(self.taken + self.capacity);
     }

@@ -113,7 +113,7 @@ impl Floor {
         let client = async_nats::connect(hub.nats.url()).await?;
         let jetstream = async_nats::jetstream::new(client.clone());
         batch::create_raw_stream(&jetstream).await?;
-        let durable = stream::durable(&"raw".parse()?);
+        let durable = stream::durable(&"raw".parse()?, stream::Start::Oldest);
         jetstream
             .create_consumer_on_stream(durable, batch::RAW)
             .await?;

@@ -1,0 +1,220 @@
+//! Events that a cluster never saw: then everything is refreshed once.
+
+use std::time::Duration;
+
+use eso_relay::stream::{Position, Stream, position::Gap};
+use eso_relay_lab::{
+    daemon::Daemon,
+    installation::{Cluster, READY},
+    wait,
+};
+
+use crate::consuming::{Consuming, TEAM};
+
+/// Gaps that this consumer has begun to close.
+async fn gaps(consumer: &Daemon) -> u64 {
+    let metric = "eso_relay_consumer_gaps_total";
+    consumer.count(metric, &[]).await.unwrap()
+}
+
+async fn position(relay: &Consuming) -> Option<Position> {
+    let stream = relay
+        .jetstream
+        .get_stream(Stream::Receipts.name())
+        .await
+        .unwrap();
+    let subject = Position::subject(&relay.cluster.name().parse().unwrap());
+    let message = stream.direct_get_last_for_subject(subject).await.ok()?;
+    Some(serde_json::from_slice(&message.payload).unwrap())
+}
+
+/// Waits until no gap is open any more.
+async fn closed(relay: &Consuming) {
+    wait::until_ok("the gap to be closed", READY, || async {
+        match position(relay).await {
+            Some(Position { gap: None, .. }) => Ok(()),
+            other => Err(other),
+        }
+    })
+    .await
+    .unwrap();
+}
+
+async fn purge(relay: &Consuming) {
+    let stream = relay
+        .jetstream
+        .get_stream(Stream::Events.name())
+        .await
+        .unwrap();
+    stream.purge().await.unwrap();
+}
+
+/// Waits until the position is at the ack floor.
+async fn noted(relay: &Consuming, floor: u64) {
+    let what = format!("the position to be {floor}");
+    wait::until_ok(what, READY, || async {
+        let position = position(relay).await;
+        let at = position.as_ref().map(|position| position.floor);
+        (at == Some(floor)).then_some(()).ok_or(position)
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_whose_events_were_purged_while_it_was_away_refreshes_everything_once() {
+    let cluster = Cluster::start("east").await.unwrap();
+    let relay = Consuming::on(cluster, &["db", "mail"]).await;
+    // As left by a consumer that has seen nothing yet.
+    let mut first = relay.consumer("").await;
+    noted(&relay, 0).await;
+    first.terminate().unwrap();
+    first.wait_exit(READY).await.unwrap();
+
+    relay.cluster.values.set("/prod/db", "new");
+    relay.publish(&["/prod/db"]).await;
+    purge(&relay).await;
+    assert_eq!(relay.durable().await.num_pending, 0);
+    let consumer = relay.consumer("").await;
+    for name in ["db", "mail"] {
+        relay.cluster.refreshed(TEAM, name, None).await.unwrap();
+    }
+    closed(&relay).await;
+    assert_eq!(gaps(&consumer).await, 1);
+    let logs = consumer.logs();
+    assert!(logs.contains("refreshing everything once"), "{logs}");
+
+    // Closed: another start finds nothing to do.
+    let before = relay.cluster.refresh_of(TEAM, "db").await;
+    let again = relay.consumer("").await;
+    assert_eq!(gaps(&again).await, 0);
+    assert_eq!(relay.cluster.refresh_of(TEAM, "db").await, before);
+    // A trace knows it, though it never stood in the stream.
+    let value = before.unwrap();
+    let trace = relay.hub.cli(&["trace", &value, "--wait"]).await.unwrap();
+    assert_eq!(trace.code, 0, "{trace:?}");
+    assert!(trace.stdout.contains("synced by ESO 2"), "{trace:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_that_expired_while_a_cluster_was_away_refresh_everything_and_what_is_left_follows()
+{
+    let cluster = Cluster::stand_in("east").await.unwrap();
+    let relay = Consuming::on(cluster, &["db", "mail"]).await;
+    relay.publish(&["/prod/db"]).await;
+    // Nobody has consumed yet, so nobody has written a position: the ack floor tells.
+    expire(&relay).await;
+    let values = relay.publish(&["/prod/mail"]).await;
+    let consumer = relay.consumer("").await;
+    relay.cluster.refreshed(TEAM, "db", None).await.unwrap();
+    relay.carries("mail", &values[0]).await;
+    closed(&relay).await;
+    assert_eq!(gaps(&consumer).await, 1);
+}
+
+/// As `--max-age` does it, and sooner.
+async fn expire(relay: &Consuming) {
+    let events = Stream::Events.name();
+    let stream = || async { relay.jetstream.get_stream(events).await.unwrap() };
+    let long = stream().await.cached_info().config.clone();
+    let mut short = long.clone();
+    short.max_age = Duration::from_secs(1);
+    short.duplicate_window = Duration::from_millis(500);
+    relay.jetstream.update_stream(short).await.unwrap();
+    wait::until("the events to expire", READY, || async {
+        let messages = stream().await.cached_info().state.messages;
+        (messages == 0).then_some(())
+    })
+    .await
+    .unwrap();
+    relay.jetstream.update_stream(long).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_of_everything_that_a_crash_interrupts_is_finished_by_the_next_start() {
+    let cluster = Cluster::stand_in("east").await.unwrap();
+    let relay = Consuming::on(cluster, &["db", "mail"]).await;
+    // Found by a consumer that ended before it had refreshed anything.
+    let stream = relay.jetstream.get_stream(Stream::Events.name()).await;
+    let created = stream.unwrap().cached_info().created;
+    let open = Position {
+        stream: eso_relay::nats::timestamp(created),
+        floor: 0,
+        gap: Some(Gap {
+            found_at: "2026-01-31T08:00:00Z".parse().unwrap(),
+            missed: Some(3),
+        }),
+    };
+    let subject = Position::subject(&"east".parse().unwrap());
+    let body = serde_json::to_vec(&open).unwrap();
+    let ack = relay.jetstream.publish(subject, body.into()).await.unwrap();
+    ack.await.unwrap();
+    let (_one, _other) = tokio::join!(relay.consumer(""), relay.consumer(""));
+    for name in ["db", "mail"] {
+        relay.cluster.refreshed(TEAM, name, None).await.unwrap();
+    }
+    closed(&relay).await;
+    // Two replicas may both begin; what carries the value is refreshed once all the same.
+    let values: Vec<_> = relay.requests().patches(TEAM, "db");
+    assert!(values.iter().all(|patch| patch.value == values[0].value));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_that_joins_starts_at_its_joining_or_where_it_is_told_to() {
+    let cluster = Cluster::stand_in("east").await.unwrap();
+    let relay = Consuming::on(cluster, &["db", "mail"]).await;
+    relay.publish(&["/prod/db", "/prod/mail"]).await;
+    for (cluster, start, pending) in [
+        ("west", "now", 0),
+        ("north", "oldest", 1),
+        ("south", "1h", 1),
+    ] {
+        let args = ["init", "--cluster", cluster, "--start", start];
+        let init = relay.hub.cli(&args).await.unwrap();
+        assert_eq!(init.code, 0, "{init:?}");
+        let info = crate::consuming::info(&relay.jetstream, cluster).await;
+        assert_eq!(info.num_pending, pending, "{cluster}");
+    }
+    let wrong = relay
+        .hub
+        .cli(&["init", "--cluster", "x", "--start", "soon"]);
+    let wrong = wrong.await.unwrap();
+    assert_eq!(wrong.code, 2, "{wrong:?}");
+    assert!(wrong.stderr.contains("write now, oldest, or"), "{wrong:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resync_by_hand_refreshes_what_it_names_in_the_cluster_that_it_names() {
+    let cluster = Cluster::stand_in("east").await.unwrap();
+    let relay = Consuming::on(cluster, &["db", "mail"]).await;
+    let _consumer = relay.consumer("").await;
+    let resync = async |options: &[&str]| {
+        let args = [&["resync", "-o", "json"], options].concat();
+        let run = relay.hub.cli(&args).await.unwrap();
+        assert_eq!(run.code, 0, "{run:?}");
+        let json: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+        json["annotation"].as_str().unwrap().to_owned()
+    };
+    let value = resync(&["--cluster", "east"]).await;
+    relay.carries("db", &value).await;
+    relay.carries("mail", &value).await;
+    for elsewhere in [
+        ["--cluster", "west", "--namespace", TEAM],
+        ["--cluster", "east", "--namespace", "team-b"],
+        ["--cluster", "east", "--store", "ClusterSecretStore/*"],
+    ] {
+        resync(&elsewhere).await;
+    }
+    relay.drained().await;
+    relay.carries("db", &value).await;
+    let named = [
+        "--cluster",
+        "east",
+        "--store",
+        "SecretStore/akey*",
+        "-n",
+        TEAM,
+    ];
+    let value = resync(&named).await;
+    relay.carries("db", &value).await;
+}

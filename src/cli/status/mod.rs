@@ -15,8 +15,9 @@ const EVERY: Duration = Duration::from_secs(2);
 ///
 /// BACKLOG messages wait, IN FLIGHT ones are with a consumer, REDELIVERED ones were delivered more
 /// than once. PULLS 0 means that no consumer of the cluster is asking. MISSED messages were removed
-/// by --max-age before the cluster saw them: replay cannot bring them back, a refresh of everything
-/// can (`eso-relay send --all --cluster CLUSTER`).
+/// before the cluster saw them: its consumers refresh everything once when they come back.
+///
+/// LAST HOUR counts what the receipts say: events, and the objects that they mean.
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// Again every two seconds, until Ctrl-C

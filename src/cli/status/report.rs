@@ -73,7 +73,7 @@ impl fmt::Display for Report {
         for cluster in self.clusters.iter().filter(|cluster| cluster.missed > 0) {
             writeln!(
                 f,
-                "{0} missed up to {1} messages: refresh everything with `eso-relay send --all --cluster {0}`",
+                "{0} missed up to {1} messages: its consumers refresh everything when they come back",
                 cluster.cluster, cluster.missed
             )?;
         }

@@ -14,6 +14,8 @@ async fn every_printed_command_of_the_cli_is_one_that_it_knows() {
                     continue;
                 };
                 let arguments = arguments.split(" #").next().unwrap();
+                // As a shell takes the quotes off words without spaces in them.
+                let arguments = arguments.replace('\'', "");
                 // Options before it are looked at, and nothing is done.
                 let output = tokio::process::Command::new(Binary::Cli.path().await.unwrap())
                     .args(arguments.split_whitespace())

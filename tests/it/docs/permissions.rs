@@ -109,12 +109,13 @@ async fn the_documented_permissions_are_enough() {
 async fn a_cluster_can_neither_read_anothers_events_nor_publish_any() {
     let server = server().await;
     let next = format!("$JS.API.CONSUMER.MSG.NEXT.{}.west", Stream::Events.name());
-    let info = format!("$JS.API.STREAM.INFO.{}", Stream::Events.name());
+    let receipts = format!("$JS.API.STREAM.MSG.GET.{}", Stream::Receipts.name());
     for (user, subject) in [
         ("east", next.as_str()),
         ("east", "eso-relay.events.v1.akeyless.prod"),
         ("east", "eso-relay.dead.v1.west.prod"),
-        ("east", &info),
+        ("east", "eso-relay.receipts.v1.west.prod.0123456789abcdef0123"),
+        ("east", &receipts),
         ("ingress", &next),
         ("ingress", "eso-relay.dead.v1.east.prod"),
     ] {

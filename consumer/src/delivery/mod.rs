@@ -11,7 +11,7 @@ use eso_relay::stream::{self, position::Gap};
 pub use self::{
     decode::{Decoded, decode},
     pull::{Credit, Pull},
-    resolve::{Resolved, Seen, StorePolicy, resolve},
+    resolve::{Resolved, Seen, StorePolicy, resolve, resolve_among},
 };
 use crate::engine::Sequence;
 
@@ -37,6 +37,8 @@ pub struct Received {
 pub enum Reply {
     /// Each delivery of a message has its own ack subject.
     Ack(Subject),
+    /// It was said: only what the message means beyond that is still to be done.
+    Said,
     /// Nobody delivered it: it stands for messages that are gone.
     Gap(Gap),
 }

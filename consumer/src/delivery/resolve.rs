@@ -1,6 +1,7 @@
 //! Events → what they mean in this cluster.
 
 use std::{
+    collections::BTreeSet,
     hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::Arc,
 };
@@ -17,6 +18,7 @@ use crate::{
     index::{Index, Matched, Skipped, StoreRef},
     metrics::Found,
     settle::{self, StoreSettle},
+    target::Target,
 };
 
 /// A message, ready for the engine, and what the log and the metrics say about its events.
@@ -80,20 +82,52 @@ fn urgency(event: &Event, matched: &Matched) -> Urgency {
     }
 }
 
-/// Decodes and matches one message.
+/// Decodes and matches one message; the events that could be read come back with it.
 pub fn resolve(
     message: &Received,
     objects: &Index,
     cluster: &Slug,
     policy: &StorePolicy,
-) -> Resolved {
+) -> (Resolved, Vec<(usize, Event)>) {
     let decoded = decode(message);
-    let mut events = Vec::with_capacity(decoded.events.len());
+    let matching = |event: &Event| objects.matching(event);
+    let mut resolved = match_all(
+        message,
+        &decoded.events,
+        objects,
+        (cluster, policy),
+        matching,
+    );
+    resolved.delivery.rejected = decoded.rejected;
+    (resolved, decoded.events)
+}
+
+/// Whom of these the events of a message mean that was taken before.
+pub fn resolve_among(
+    message: &Received,
+    events: &[(usize, Event)],
+    objects: &Index,
+    cluster: &Slug,
+    policy: &StorePolicy,
+    targets: &BTreeSet<Target>,
+) -> Resolved {
+    let matching = |event: &Event| objects.matching_among(event, targets);
+    match_all(message, events, objects, (cluster, policy), matching)
+}
+
+fn match_all(
+    message: &Received,
+    events: &[(usize, Event)],
+    objects: &Index,
+    (cluster, policy): (&Slug, &StorePolicy),
+    matching: impl Fn(&Event) -> Matched,
+) -> Resolved {
+    let mut seen_events = Vec::with_capacity(events.len());
     let (mut refreshes, mut left) = (Vec::new(), Vec::new());
-    for (index, event) in &decoded.events {
+    for (index, event) in events {
         let reaches = event.reaches_cluster(cluster);
         let matched = if reaches {
-            objects.matching(event)
+            matching(event)
         } else {
             Matched::default()
         };
@@ -116,7 +150,7 @@ pub fn resolve(
         }));
         let skipped = matched.skipped.into_iter();
         left.extend(skipped.map(|skipped| (*index, skipped)));
-        events.push(seen);
+        seen_events.push(seen);
     }
     Resolved {
         delivery: Delivery {
@@ -124,9 +158,9 @@ pub fn resolve(
             attempt: message.attempt,
             pending: message.pending,
             refreshes,
-            rejected: decoded.rejected,
+            rejected: Vec::new(),
         },
-        events,
+        events: seen_events,
         skipped: left,
     }
 }
@@ -155,7 +189,7 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{target::Target, tests::event};
+    use crate::tests::event;
 
     fn matched(targets: usize) -> Matched {
         let target = |at: usize| Target::new("apps", &at.to_string());

@@ -1,13 +1,13 @@
 //! Deliveries come in.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, mem, sync::Arc, time::Duration};
 
 use eso_relay::stream::Reason;
 
 use super::{
     Delivery, Engine, Output, Rejection, Sequence,
     backoff::REDELIVERY,
-    held::Working,
+    held::{Want, Working},
     timers::Timer,
     wish::Wish,
     work::{Phase, Work},
@@ -36,8 +36,39 @@ impl Engine {
         let give_up_at = now.saturating_add(self.settings.give_up_after);
         self.timers.set(Timer::GiveUp(sequence), give_up_at);
         let carried = carried(&delivery);
-        let delivery = Working::new(delivery);
-        for (target, want) in &delivery.open {
+        let mut held = Working::new(delivery);
+        let open = mem::take(&mut held.open);
+        self.working.insert(sequence, held);
+        self.want(now, sequence, open, carried);
+    }
+
+    /// Where the message is held, what is new is done with the rest of it; else it is held once more,
+    /// unless its dead letter stands for all that it means.
+    pub(super) fn take_late(&mut self, now: Duration, delivery: Delivery) {
+        let sequence = delivery.sequence;
+        if self.working.contains_key(&sequence) {
+            let carried = carried(&delivery);
+            let Working { open, .. } = Working::new(delivery);
+            self.want(now, sequence, open, carried);
+        } else if !self.is_storing(sequence) && delivery.attempt <= self.settings.max_attempts {
+            self.hold(now, delivery);
+        }
+    }
+
+    /// What a message that is held means, and what of it the objects carry already.
+    fn want(
+        &mut self,
+        now: Duration,
+        sequence: Sequence,
+        mut open: BTreeMap<Target, Want>,
+        carried: Vec<(Target, Value, SyncState)>,
+    ) {
+        let Some(held) = self.working.get_mut(&sequence) else {
+            return;
+        };
+        open.retain(|target, _| !held.open.contains_key(target));
+        let targets: Vec<_> = open.keys().cloned().collect();
+        for (target, want) in &open {
             let wish = Wish::new(want.event, want.settle, want.urgency.clone());
             let work = self.targets.entry(target.clone());
             let work = work.or_insert_with(|| Work::new(Arc::clone(&want.stores), want.sync));
@@ -48,11 +79,15 @@ impl Engine {
                 self.lanes.remove(ticket);
                 work.phase = Phase::Settling;
             }
+        }
+        held.open.append(&mut open);
+        for target in &targets {
             self.arrange(now, target);
         }
-        self.working.insert(sequence, delivery);
         for (target, value, sync) in carried {
-            self.observed(now, &target, Some(value), sync);
+            if targets.contains(&target) {
+                self.observed(now, &target, Some(value), sync);
+            }
         }
         self.settle(sequence);
     }

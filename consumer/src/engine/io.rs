@@ -55,6 +55,9 @@ pub struct Rejection {
 #[derive(Debug, Clone)]
 pub enum Input {
     Delivery(Delivery),
+    /// The watch was late: a message that was taken already, and may be done with since, means these
+    /// targets too.
+    Late(Delivery),
     /// Decoding or matching the message panicked.
     Panicked {
         sequence: Sequence,

@@ -96,6 +96,7 @@ impl Engine {
     pub fn handle(&mut self, now: Duration, input: Input) {
         match input {
             Input::Delivery(delivery) => self.take(now, delivery),
+            Input::Late(delivery) => self.take_late(now, delivery),
             Input::Panicked { sequence, attempt } => self.panicked(now, sequence, attempt),
             Input::Patched {
                 target,
@@ -136,6 +137,11 @@ impl Engine {
             return 0;
         }
         self.room()
+    }
+
+    /// Whether the message's dead letters are being stored: it takes no [`Input::Late`] before their end.
+    pub fn is_storing(&self, sequence: Sequence) -> bool {
+        self.storing.contains_key(&sequence)
     }
 
     /// How many objects of mass work may be patched and not yet synced.

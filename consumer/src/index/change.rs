@@ -41,6 +41,8 @@ pub enum Observation {
     },
     /// It is not there, or cannot be refreshed, and so needs nothing.
     Gone(Target),
+    /// It reads something that it was not known to read: an event of a moment ago may mean it.
+    Reads(Target),
 }
 
 /// All of an ExternalSecret that matters here.

@@ -1,7 +1,7 @@
 //! The four ways in which an event means references, each within what its source may reach; and who of
 //! those that it means is to be refreshed.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use eso_relay::event::{Event, Kind, Match, Operation};
 
@@ -32,34 +32,16 @@ pub struct Skipped {
 }
 
 impl Index {
-    /// Everyone whom the event means. What an exact event costs depends on how many that are and on the distinct `find` patterns, not on how many objects there are.
+    /// Everyone whom the event means. What an exact event costs depends on how many that are and on
+    /// the distinct `find` patterns, not on how many objects there are.
     pub fn matching(&self, event: &Event) -> Matched {
-        let mut found = Found {
-            index: self,
-            event,
-            objects: Vec::new(),
-            pinned: Vec::new(),
-            within: HashMap::new(),
-        };
-        for (family, sought) in &readings(event) {
-            match &event.matches {
-                Match::Exact(_) => {
-                    self.lookup.candidates(family, sought, |posting| {
-                        found.verify(posting, family, sought);
-                    });
-                    self.lookup
-                        .finders(family, sought, |posting| found.add(posting));
-                }
-                Match::Prefix(_) => found.add_references(family, |rules, reading| {
-                    rules.reaches(reading, sought) && rules.is_below(reading, sought)
-                }),
-                Match::Scope => {
-                    found.add_references(family, |rules, reading| rules.reaches(reading, sought));
-                }
-                Match::All => found.add_references(family, |_, _| true),
-            }
-        }
-        found.into_matched()
+        Found::new(self, event, None).find()
+    }
+
+    /// Whom of these the event means.
+    pub fn matching_among(&self, event: &Event, targets: &BTreeSet<Target>) -> Matched {
+        let ids = targets.iter().filter_map(|target| self.ids.get(target));
+        Found::new(self, event, Some(ids.copied().collect())).find()
     }
 }
 
@@ -99,11 +81,52 @@ struct Found<'a> {
     pinned: Vec<u32>,
     /// Whether the event may reach all that an owner owns.
     within: HashMap<&'a Target, bool>,
+    /// Nobody else counts.
+    among: Option<HashSet<u32>>,
 }
 
 impl<'a> Found<'a> {
+    fn new(index: &'a Index, event: &'a Event, among: Option<HashSet<u32>>) -> Self {
+        Self {
+            index,
+            event,
+            objects: Vec::new(),
+            pinned: Vec::new(),
+            within: HashMap::new(),
+            among,
+        }
+    }
+
+    fn find(mut self) -> Matched {
+        let (index, event) = (self.index, self.event);
+        for (family, sought) in &readings(event) {
+            match &event.matches {
+                Match::Exact(_) => {
+                    index.lookup.candidates(family, sought, |posting| {
+                        self.verify(posting, family, sought);
+                    });
+                    index
+                        .lookup
+                        .finders(family, sought, |posting| self.add(posting));
+                }
+                Match::Prefix(_) => self.add_references(family, |rules, reading| {
+                    rules.reaches(reading, sought) && rules.is_below(reading, sought)
+                }),
+                Match::Scope => {
+                    self.add_references(family, |rules, reading| rules.reaches(reading, sought));
+                }
+                Match::All => self.add_references(family, |_, _| true),
+            }
+        }
+        self.into_matched()
+    }
+
     /// Tenancy is checked here, for each reference and not for the object as a whole.
     fn allows(&self, posting: Posting) -> bool {
+        let counts = |among: &HashSet<u32>| among.contains(&posting.object);
+        if !self.among.as_ref().is_none_or(counts) {
+            return false;
+        }
         match &self.event.target {
             None => true,
             Some(reach) => {
@@ -162,7 +185,12 @@ impl<'a> Found<'a> {
                 continue;
             };
             let rules = view.rules();
-            for user in &store.users {
+            let among = self.among.as_ref();
+            let users: Vec<u32> = match among {
+                Some(among) => store.users.intersection(among).copied().collect(),
+                None => store.users.iter().copied().collect(),
+            };
+            for user in &users {
                 let posting = Posting {
                     object: *user,
                     store: id,

@@ -124,8 +124,7 @@ impl Index {
             Change::StoreApplied(store) => {
                 let gate = Gate::new(store.admits, &store.name);
                 let id = self.stores.appear(store.name, self.generation);
-                self.reread(id, View::of_store(store.backend), gate);
-                Vec::new()
+                self.reread(id, View::of_store(store.backend), gate)
             }
             Change::StoreDeleted(name) => {
                 self.remove_store(&name);
@@ -253,10 +252,12 @@ impl Index {
         let known = self.ids.get(&target).copied();
         let id = known.unwrap_or_else(|| self.insert(&target));
         // Most changes are ESO's own, to the status.
-        if !self.reads_the_same(id, &references) {
+        let reads_anew = !self.reads_the_same(id, &references);
+        if reads_anew {
             self.unlink(id);
             self.link(id, references);
         }
+        let reads = (reads_anew && self.synced).then(|| Observation::Reads(target.clone()));
         self.owners.put(id, owner);
         if let Some(object) = self.objects.get_mut(id) {
             object.value = value;
@@ -276,7 +277,7 @@ impl Index {
         };
         let owner = self.owners.of(id);
         let owner = owner.and_then(|owner| self.owner_carries(owner));
-        [own].into_iter().chain(owner).collect()
+        [own].into_iter().chain(owner).chain(reads).collect()
     }
 
     fn insert(&mut self, target: &Target) -> u32 {
@@ -409,13 +410,17 @@ impl Index {
     }
 
     /// Reads the keys of all who use the store anew.
-    fn reread(&mut self, store: u32, view: View, gate: Gate) {
+    fn reread(&mut self, store: u32, view: View, gate: Gate) -> Vec<Observation> {
+        let mut reads = Vec::new();
         let Some(entry) = self.stores.get(store) else {
-            return;
+            return reads;
         };
         if entry.view != view {
             for user in &entry.users {
                 let object = self.objects.get(*user);
+                if self.synced {
+                    reads.extend(object.map(|object| Observation::Reads(object.target.clone())));
+                }
                 let references = object.into_iter().flat_map(|object| &object.references);
                 let through = references.filter(|reference| reference.store == store);
                 // All are removed before the first is added: one may take the name of another.
@@ -430,6 +435,7 @@ impl Index {
             }
         }
         self.stores.set(store, view, gate);
+        reads
     }
 
     fn report(&mut self, target: &Target, problems: Vec<String>) {

@@ -6,7 +6,7 @@ mod tests;
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    mem,
+    iter, mem,
 };
 
 use eso_relay::{
@@ -89,6 +89,14 @@ impl Ledger {
         } else if self.open.insert(event.value, receipt).is_none() {
             self.order.push_back(event.value);
             self.make_room();
+        }
+    }
+
+    /// An event that has come before means more objects.
+    pub fn late(&mut self, now: Timestamp, message: &Received, event: &Seen) {
+        match self.open.get_mut(&event.value) {
+            Some(receipt) => receipt.matched += event.targets,
+            None => self.taken(now, message, event, iter::empty()),
         }
     }
 

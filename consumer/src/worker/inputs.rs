@@ -1,6 +1,9 @@
 //! What happens to the worker, told to the engine.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    mem,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use eso_relay::stream::position::Gap;
 use jiff::Timestamp;
@@ -11,7 +14,7 @@ use super::{
     outputs::{Patched, Stored},
 };
 use crate::{
-    delivery::{Received, Resolved, Seen, resolve},
+    delivery::{Received, Reply, Resolved, Seen, resolve, resolve_among},
     engine::Input,
     gap,
     index::{Change, Observation, Skipped},
@@ -41,12 +44,16 @@ impl Worker {
         let tools = &self.tools;
         let resolve = || resolve(&message, &self.index, &tools.cluster, &tools.stores);
         // OK to go on after a panic: resolving only reads.
-        let Ok(resolved) = catch_unwind(AssertUnwindSafe(resolve)) else {
+        let Ok((resolved, events)) = catch_unwind(AssertUnwindSafe(resolve)) else {
             error!(sequence, attempt, "reading a message panicked");
             self.held.insert(message, Vec::new());
             self.handle(Input::Panicked { sequence, attempt });
             return;
         };
+        if let Reply::Ack(_) = message.reply {
+            let now = self.started.elapsed();
+            self.recent.push(now, message.clone(), events);
+        }
         let Resolved {
             delivery,
             events,
@@ -95,23 +102,75 @@ impl Worker {
     pub(super) fn apply(&mut self, change: Change) {
         let was_synced = self.index.is_synced();
         for observation in self.index.apply(change) {
-            self.handle(match observation {
+            match observation {
                 Observation::Carries {
                     target,
                     value,
                     sync,
-                } => Input::Observed {
+                } => self.handle(Input::Observed {
                     target,
                     value,
                     sync,
-                },
-                Observation::Gone(target) => Input::Deleted(target),
-            });
+                }),
+                Observation::Gone(target) => self.handle(Input::Deleted(target)),
+                Observation::Reads(target) => {
+                    self.appeared.insert(target);
+                }
+            }
         }
         if !was_synced && self.index.is_synced() {
             info!(index = ?self.index.stats(), "the index is complete; pulling");
             self.gauges();
         }
+    }
+
+    /// Whether events of a moment ago mean what the watch has shown since.
+    pub(super) fn look_back(&mut self) {
+        let appeared = mem::take(&mut self.appeared);
+        if appeared.is_empty() || self.phase != Phase::Running {
+            return;
+        }
+        let tools = &self.tools;
+        let mut late = Vec::new();
+        for taken in self.recent.since(self.started.elapsed()) {
+            let (message, events) = (&taken.message, &taken.events);
+            let resolve = || {
+                let (cluster, policy) = (&tools.cluster, &tools.stores);
+                resolve_among(message, events, &self.index, cluster, policy, &appeared)
+            };
+            // OK to go on after a panic: resolving only reads.
+            if let Ok(resolved) = catch_unwind(AssertUnwindSafe(resolve))
+                && !resolved.delivery.refreshes.is_empty()
+            {
+                late.push((message.clone(), resolved));
+            }
+        }
+        for (message, resolved) in late {
+            if self.engine.is_storing(message.sequence) {
+                // Once more when that has ended; what is done by then costs nothing.
+                self.appeared.extend(appeared.iter().cloned());
+            } else {
+                self.take_late(message, resolved);
+            }
+        }
+    }
+
+    fn take_late(&mut self, message: Received, resolved: Resolved) {
+        let Resolved {
+            delivery, events, ..
+        } = resolved;
+        let sequence = message.sequence;
+        let meant = events.into_iter().filter(|event| event.targets > 0);
+        let meant: Vec<Seen> = meant.collect();
+        for event in &meant {
+            info!(source = %event.source, event = %event.value, sequence, targets = event.targets, trace_id = event.trace_id, "the watch was late: event matched");
+            self.ledger.late(now(), &message, event);
+        }
+        if self.held.message(sequence).is_none() {
+            let reply = Reply::Said;
+            self.held.insert(Received { reply, ..message }, meant);
+        }
+        self.handle(Input::Late(delivery));
     }
 
     /// A patch has ended.

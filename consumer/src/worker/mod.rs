@@ -3,8 +3,10 @@
 mod held;
 mod inputs;
 mod outputs;
+mod recent;
 
 use std::{
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -26,6 +28,7 @@ use tracing::{info, warn};
 use self::{
     held::Held,
     outputs::{Patched, Stored},
+    recent::Recent,
 };
 use crate::{
     delivery::{Credit, Received, Reply, StorePolicy},
@@ -35,6 +38,7 @@ use crate::{
     metrics::Metrics,
     receipts::Ledger,
     refresh::Refresher,
+    target::Target,
 };
 
 /// How often gauges are brought up to date.
@@ -78,6 +82,9 @@ pub struct Worker {
     engine: Engine,
     index: Index,
     held: Held,
+    recent: Recent,
+    /// What the watch has shown since, and events have not been compared with.
+    appeared: BTreeSet<Target>,
     ledger: Ledger,
     patches: JoinSet<Patched>,
     letters: JoinSet<Stored>,
@@ -106,6 +113,8 @@ impl Worker {
             engine,
             index: Index::new(),
             held: Held::default(),
+            recent: Recent::default(),
+            appeared: BTreeSet::new(),
             patches: JoinSet::new(),
             letters: JoinSet::new(),
             started: Instant::now(),
@@ -149,6 +158,7 @@ impl Worker {
                 () = wake_up(wake) => self.handle(Input::Tick),
                 _ = gauges.tick() => self.gauges(),
             }
+            self.look_back();
             self.carry_out().await;
             self.hand_in_receipts();
         }

@@ -157,6 +157,9 @@ impl Worker {
             let (source, trace_id) = (event.source, event.trace_id);
             debug!(%source, event = %event.value, sequence, trace_id, ?end, "done with");
         }
+        if end == End::nacked {
+            self.recent.forget(sequence);
+        }
         self.answer(message.reply, end, word).await;
     }
 
@@ -166,6 +169,7 @@ impl Worker {
                 self.tools.metrics.ended(end);
                 self.send(subject, word).await;
             }
+            Reply::Said => {}
             Reply::Gap(gap) => {
                 let ended = match end {
                     End::acked | End::dead_lettered => Ended::Closed(gap),

@@ -114,7 +114,10 @@ async fn a_cluster_can_neither_read_anothers_events_nor_publish_any() {
         ("east", next.as_str()),
         ("east", "eso-relay.events.v1.akeyless.prod"),
         ("east", "eso-relay.dead.v1.west.prod"),
-        ("east", "eso-relay.receipts.v1.west.prod.0123456789abcdef0123"),
+        (
+            "east",
+            "eso-relay.receipts.v1.west.prod.0123456789abcdef0123",
+        ),
         ("east", &receipts),
         ("ingress", &next),
         ("ingress", "eso-relay.dead.v1.east.prod"),

@@ -4,10 +4,14 @@ use std::time::Duration;
 
 use super::{
     super::Input,
-    cluster::{Patch, Seen, target},
+    cluster::{Patch, Seen, object, target},
+    replica::Replica,
     world::World,
 };
-use crate::outcome::{Fault, Outcome};
+use crate::{
+    outcome::{Fault, Outcome},
+    target::Target,
+};
 
 impl World {
     pub(super) fn answer_a_patch(&mut self) {
@@ -124,7 +128,10 @@ impl World {
             else {
                 continue;
             };
-            replica.cache[object] = seen;
+            let before = std::mem::replace(&mut replica.cache[object], seen);
+            if let (Seen::Gone, Seen::Carries(..)) = (before, seen) {
+                replica.appeared.insert(object);
+            }
             let target = target(object);
             let input = match seen {
                 Seen::Carries(value, sync) => Input::Observed {
@@ -135,6 +142,36 @@ impl World {
                 Seen::Gone => Input::Deleted(target),
             };
             self.tell(process, input);
+            self.look_back(process);
+        }
+    }
+
+    /// Whether messages that were taken mean what has appeared since.
+    pub(super) fn look_back(&mut self, process: u64) {
+        let alive = |it: &&mut Replica| it.process == process && !it.stopping;
+        let Some(replica) = self.replicas.iter_mut().find(alive) else {
+            return;
+        };
+        let appeared = std::mem::take(&mut replica.appeared);
+        for (sequence, attempt) in replica.taken.clone() {
+            let Some(replica) = self.replicas.iter_mut().find(alive) else {
+                return;
+            };
+            let message = self.server.message(sequence);
+            let mut late = replica.matched(sequence, attempt, 0, message, &self.plan.stores);
+            late.rejected.clear();
+            let is_new = |target: &Target| appeared.contains(&object(target));
+            late.refreshes.retain(|refresh| is_new(&refresh.target));
+            let given_up = attempt > self.plan.settings.max_attempts;
+            if late.refreshes.is_empty() || given_up && !replica.held.contains_key(&sequence) {
+                continue;
+            }
+            if replica.engine.is_storing(sequence) {
+                replica.appeared.extend(&appeared);
+            } else {
+                replica.hold_late(self.now, &late);
+                self.tell(process, Input::Late(late));
+            }
         }
     }
 

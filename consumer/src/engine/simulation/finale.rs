@@ -86,8 +86,9 @@ impl World {
                 for &object in event.objects.iter().filter(|_| !event.undecodable) {
                     let order = (sequence, index);
                     let done = self.is_settled(object, order) || self.is_taken_over(object, order);
-                    // An object that came and went may not have been seen when it was matched.
-                    let unseen = self.cluster.was_ever_gone(object);
+                    // An object that came and went may not have been seen when it was matched, and
+                    // the process may have ended before the watch showed it.
+                    let unseen = self.cluster.was_ever_gone(object) && self.ended;
                     assert!(
                         done || dead || unseen,
                         "{order:?} never reached {}",

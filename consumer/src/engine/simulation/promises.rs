@@ -128,9 +128,10 @@ impl World {
     fn check_ack(&self, sequence: u64, holding: &Holding) {
         let early = self.undone(holding).next();
         assert_eq!(early, None, "message {sequence} is acked too early");
-        let mut events = self.server.message(sequence).events.iter();
+        let message = self.server.message(sequence);
+        let mut events = message.events.iter().enumerate();
         assert!(
-            events.all(|event| !event.undecodable),
+            events.all(|(at, event)| !event.undecodable || message.dead.contains(&Some(at))),
             "a rejected event is acked away"
         );
         assert!(!holding.panicked && matches!(holding.letters, Letters::None));

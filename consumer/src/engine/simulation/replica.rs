@@ -31,6 +31,10 @@ pub(super) struct Replica {
     pub(super) faults_in_a_row: u32,
     /// Until when the API asked to be left alone about an object.
     pub(super) not_before: BTreeMap<usize, Duration>,
+    /// Each message that was read, with the attempt.
+    pub(super) taken: BTreeMap<u64, u64>,
+    /// What the watch has shown to be there since, and messages have not been compared with.
+    pub(super) appeared: BTreeSet<usize>,
     /// Objects that the API did not find, with the messages held then that wanted them.
     pub(super) gone: BTreeSet<(usize, u64)>,
 }
@@ -44,6 +48,8 @@ pub(super) struct Holding {
     /// What it was matched to.
     pub(super) wants: BTreeSet<(usize, Order)>,
     pub(super) panicked: bool,
+    /// The last word on the message was said before.
+    pub(super) said: bool,
     pub(super) letters: Letters,
 }
 
@@ -69,6 +75,8 @@ impl Replica {
             started: Vec::new(),
             faults_in_a_row: 0,
             not_before: BTreeMap::new(),
+            taken: BTreeMap::new(),
+            appeared: BTreeSet::new(),
             gone: BTreeSet::new(),
         }
     }
@@ -131,19 +139,31 @@ impl Replica {
             heard: now,
             wants: matched
                 .iter()
-                .flat_map(|delivery| &delivery.refreshes)
-                .map(|refresh| {
-                    (
-                        super::cluster::object(&refresh.target),
-                        (sequence, refresh.index),
-                    )
-                })
+                .flat_map(|delivery| wants(delivery))
                 .collect(),
             panicked: matched.is_none(),
+            said: false,
             letters: Letters::None,
         });
+        holding.said = false;
         holding.attempt = attempt;
         holding.heard = now;
+    }
+
+    /// Remembers that a message means more than was known.
+    pub(super) fn hold_late(&mut self, now: Duration, delivery: &Delivery) {
+        let sequence = delivery.sequence;
+        for (object, _) in wants(delivery) {
+            self.gone.remove(&(object, sequence));
+        }
+        if let Some(holding) = self.held.get_mut(&sequence) {
+            holding.wants.extend(wants(delivery));
+        } else {
+            self.hold(now, sequence, delivery.attempt, Some(delivery));
+            if let Some(holding) = self.held.get_mut(&sequence) {
+                holding.said = true;
+            }
+        }
     }
 
     /// The engine has answered a delivery.
@@ -160,4 +180,12 @@ impl Replica {
             .map(|(sequence, _)| *sequence)
             .collect()
     }
+}
+
+fn wants(delivery: &Delivery) -> impl Iterator<Item = (usize, Order)> {
+    let refreshes = delivery.refreshes.iter();
+    refreshes.map(|refresh| {
+        let object = super::cluster::object(&refresh.target);
+        (object, (delivery.sequence, refresh.index))
+    })
 }

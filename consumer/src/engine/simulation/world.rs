@@ -20,6 +20,8 @@ pub(super) struct World {
     pub(super) cluster: Cluster,
     pub(super) replicas: Vec<Replica>,
     processes: u64,
+    /// Whether a process has ended.
+    pub(super) ended: bool,
     verbose: bool,
 }
 
@@ -38,6 +40,7 @@ impl World {
             replicas: Vec::new(),
             plan,
             processes: 0,
+            ended: false,
             verbose,
         };
         world.start_replicas();
@@ -112,6 +115,7 @@ impl World {
         } else {
             let delivery = replica.matched(sequence, attempt, pending, message, &self.plan.stores);
             replica.hold(self.now, sequence, attempt, Some(&delivery));
+            replica.taken.insert(sequence, attempt);
             Input::Delivery(delivery)
         };
         self.tell(process, input);
@@ -142,6 +146,7 @@ impl World {
                 holding.letters = Letters::Stored(letters);
             }
             self.tell(process, Input::DeadLettered { sequence, stored });
+            self.look_back(process);
         }
     }
 
@@ -171,8 +176,14 @@ impl World {
     fn crash(&mut self) {
         if !self.replicas.is_empty() {
             let any = self.rng.usize(..self.replicas.len());
-            self.replicas.swap_remove(any);
+            self.end(any);
         }
+    }
+
+    /// What the process knew of messages that are done with is lost.
+    fn end(&mut self, at: usize) {
+        self.replicas.swap_remove(at);
+        self.ended = true;
     }
 
     fn stop(&mut self) {
@@ -231,9 +242,9 @@ impl World {
         self.check(at);
         let replica = &self.replicas[at];
         if replica.stopping && replica.engine.is_idle() {
-            self.replicas.swap_remove(at);
+            self.end(at);
         } else if self.rng.f64() < self.plan.crashes {
-            self.replicas.swap_remove(at);
+            self.end(at);
             self.start_replicas();
         }
     }
@@ -241,6 +252,16 @@ impl World {
     fn obey(&mut self, at: usize, output: Output) {
         let lost = !self.plan.calm && self.rng.u8(..30) == 0;
         let replica = &mut self.replicas[at];
+        let said = |sequence| replica.held.get(sequence).is_some_and(|it| it.said);
+        let lost = match &output {
+            Output::Ack(sequence) | Output::Term { sequence, .. } => lost || said(sequence),
+            Output::Nak { sequence, .. } => {
+                let lost = lost || said(sequence);
+                replica.taken.remove(sequence);
+                lost
+            }
+            _ => false,
+        };
         match output {
             Output::Patch { target, value } => {
                 let patch = Patch {
@@ -286,7 +307,9 @@ impl World {
                 if let Some(holding) = replica.held.get_mut(&sequence) {
                     holding.heard = self.now;
                 }
-                self.server.progress(self.now, sequence);
+                if !replica.held.get(&sequence).is_some_and(|it| it.said) {
+                    self.server.progress(self.now, sequence);
+                }
             }
             Output::Step { .. } => {}
         }

@@ -1,0 +1,105 @@
+//! The events of a moment ago, for what the watch shows late.
+//!
+//! An object that was made just before its secret changed may be read by ESO before the change and be
+//! shown by the watch after the event. Then the event found nobody, and nothing else would refresh the
+//! object before its `refreshInterval`.
+
+use std::{collections::VecDeque, time::Duration};
+
+use eso_relay::Event;
+
+use crate::{delivery::Received, engine::Sequence};
+
+/// Longer than a watch takes to begin anew (`kubernetes/watch.rs`).
+const LONGEST: Duration = Duration::from_secs(5 * 60);
+/// The most events, some 1 KiB each.
+const MOST: usize = 4096;
+
+/// A message that was taken.
+pub(super) struct Taken {
+    pub(super) message: Received,
+    /// Those that could be read, each with its place in the message.
+    pub(super) events: Vec<(usize, Event)>,
+    at: Duration,
+}
+
+/// Oldest first.
+#[derive(Default)]
+pub(super) struct Recent {
+    messages: VecDeque<Taken>,
+    events: usize,
+}
+
+impl Recent {
+    pub(super) fn push(&mut self, now: Duration, message: Received, events: Vec<(usize, Event)>) {
+        self.events += events.len();
+        let at = now;
+        self.messages.push_back(Taken {
+            message,
+            events,
+            at,
+        });
+        self.tidy(now);
+    }
+
+    /// Nothing older than [`LONGEST`].
+    pub(super) fn since(&mut self, now: Duration) -> impl Iterator<Item = &Taken> {
+        self.tidy(now);
+        self.messages.iter()
+    }
+
+    /// The message will be delivered again, and be matched then.
+    pub(super) fn forget(&mut self, sequence: Sequence) {
+        self.messages
+            .retain(|taken| taken.message.sequence != sequence);
+        self.events = self.messages.iter().map(|taken| taken.events.len()).sum();
+    }
+
+    fn tidy(&mut self, now: Duration) {
+        let old = |taken: &Taken| taken.at.saturating_add(LONGEST) < now;
+        while let Some(first) = self.messages.front()
+            && (old(first) || self.events > MOST)
+        {
+            self.events -= first.events.len();
+            self.messages.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::{delivery::Reply, tests::event};
+
+    fn push(recent: &mut Recent, now: Duration, events: usize) {
+        let message = Received {
+            sequence: 1,
+            attempt: 1,
+            pending: 0,
+            reply: Reply::Ack("reply".into()),
+            subject: String::new(),
+            body: Bytes::new(),
+        };
+        let events = (0..events).map(|at| (at, event("e"))).collect();
+        recent.push(now, message, events);
+    }
+
+    #[test]
+    fn it_holds_what_is_young_and_never_more_than_its_bound() {
+        let mut recent = Recent::default();
+        push(&mut recent, Duration::ZERO, 1);
+        push(&mut recent, LONGEST, 1);
+        assert_eq!(recent.since(LONGEST).count(), 2);
+        assert_eq!(recent.since(LONGEST + Duration::from_millis(1)).count(), 1);
+        recent.forget(1);
+        assert_eq!((recent.messages.len(), recent.events), (0, 0));
+        for _ in 0..3 {
+            push(&mut recent, LONGEST, MOST / 2);
+        }
+        assert_eq!((recent.messages.len(), recent.events), (2, MOST));
+        push(&mut recent, LONGEST, MOST + 1);
+        assert_eq!((recent.messages.len(), recent.events), (0, 0));
+    }
+}

@@ -95,7 +95,23 @@ impl Receipt {
             silent,
             ..
         } = self.counts;
-        self.last && refused + gave_up + failed + silent == 0
+        self.last && refused + gave_up + failed + silent + self.unobserved() == 0
+    }
+
+    /// Objects of which the last word is still to come, or, after the last receipt, will not come:
+    /// their consumer has stopped.
+    pub fn unobserved(&self) -> usize {
+        let Counts {
+            gone,
+            refused,
+            gave_up,
+            synced,
+            failed,
+            silent,
+            ..
+        } = self.counts;
+        let over = gone + refused + gave_up + synced + failed + silent;
+        self.matched.saturating_sub(over)
     }
 }
 

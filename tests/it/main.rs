@@ -14,6 +14,7 @@ mod faults;
 mod formats;
 mod gap;
 mod jwt;
+mod late;
 mod limits;
 mod manifests;
 mod matching;

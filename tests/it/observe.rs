@@ -1,15 +1,17 @@
 //! The loop closed: what ESO did after a patch is known and told.
 
+use eso_relay::stream::ACK_WAIT;
 use eso_relay_lab::{
-    cluster::external_secret,
+    cluster::{Kind, external_secret},
     daemon::Daemon,
     installation::{CliOutput, Cluster, READY},
+    standin::{Effect, On, Times, Verb},
     wait,
 };
 
 use crate::{
     cli,
-    consuming::{Consuming, TEAM, event, fingerprint},
+    consuming::{CONSUMER, Consuming, TEAM, event, fingerprint},
 };
 
 /// Waits until so many of its syncs have ended so.
@@ -89,6 +91,11 @@ async fn an_event_is_traced_from_its_receipt_to_the_sync_in_every_cluster() {
     assert_eq!(east["detail"]["synced"], 1, "{east}");
     assert_eq!(west["state"], "waiting", "{west}");
 
+    let status = relay.hub.cli(&["status", "-o", "json"]).await.unwrap();
+    let status: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
+    let told = &status["receipts"]["east"];
+    assert_eq!((&told["events"], &told["synced"]), (&1.into(), &1.into()));
+
     let nobody = trace(&relay, "nobody-sent-this", "").await;
     assert_eq!(nobody.code, 1);
     assert!(nobody.stderr.contains("no event `nobody-sent-this`"));
@@ -122,6 +129,57 @@ async fn a_trace_says_what_was_not_refreshed_and_why() {
     let told = trace(&relay, &other.id, "--wait").await;
     assert_eq!(told.code, 0, "{told:?}");
     assert!(told.stdout.contains("matched nothing"), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_between_patch_and_sync_says_that_nobody_saw_the_sync() {
+    let relay = Consuming::on(Cluster::stand_in("east").await.unwrap(), &["db"]).await;
+    let mut consumer = relay.consumer("").await;
+    let faults = relay.stand_in().faults();
+    // ESO does not come to its status.
+    let secret = On::verb(Verb::Patch, Kind::Secret);
+    let fault = faults.inject(secret, Effect::Hang, Times::All);
+    let value = relay.publish(&["/prod/db"]).await.remove(0);
+    relay.carries("db", &value).await;
+    relay.drained().await;
+    consumer.terminate().unwrap();
+    assert!(consumer.wait_exit(READY).await.unwrap().success());
+    faults.lift(fault);
+    let told = trace(&relay, &value, "--wait").await;
+    assert_eq!(told.code, 1, "{told:?}");
+    let what = "the consumer stopped before a word from ESO about 1";
+    assert!(told.stdout.contains(what), "{told:?}");
+}
+
+/// Waits for the server's `ack_wait`: a consumer takes no shorter one.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_written_before_a_crash_is_seen_and_told_by_the_next_consumer() {
+    let relay = Consuming::on(Cluster::stand_in("east").await.unwrap(), &["db"]).await;
+    let mut killed = relay.consumer("").await;
+    let faults = relay.stand_in().faults();
+    // The patch is carried out; neither its answer nor the watch says so.
+    let on = |verb| On::verb(verb, Kind::ExternalSecret).by_token(CONSUMER);
+    let deaf = [
+        faults.inject(on(Verb::Watch), Effect::Hang, Times::All),
+        faults.inject(on(Verb::Patch), Effect::Disconnect, Times::All),
+    ];
+    relay.stand_in().close_watches();
+    let value = relay.publish(&["/prod/db"]).await.remove(0);
+    relay.carries("db", &value).await;
+    assert_eq!(relay.durable().await.num_ack_pending, 1);
+    killed.kill9().unwrap();
+    for fault in deaf {
+        faults.lift(fault);
+    }
+    let patches = relay.requests().patches(TEAM, "db").len();
+
+    let _other = relay.consumer("").await;
+    let wait = format!("--wait --timeout {}s", (ACK_WAIT + READY).as_secs());
+    let told = trace(&relay, &value, &wait).await;
+    assert_eq!(told.code, 0, "{told:?}");
+    assert!(told.stdout.contains("synced by ESO 1"), "{told:?}");
+    let again = relay.requests().patches(TEAM, "db").len();
+    assert_eq!(again, patches, "it was there already");
 }
 
 async fn trace(relay: &Consuming, event: &str, options: &str) -> CliOutput {

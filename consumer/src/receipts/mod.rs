@@ -120,12 +120,21 @@ impl Ledger {
             Step::Silent => example(receipt, target, "silent"),
             Step::Patched | Step::Carried | Step::Gone | Step::Synced => {}
         }
-        receipt.last = is_over(receipt);
+        receipt.last = receipt.unobserved() == 0;
         if receipt.last {
             self.ready.extend(self.open.remove(&event));
             self.forget_the_ended();
         } else if is_patched(receipt) && !was_patched {
             self.ready.push(receipt.clone());
+        }
+    }
+
+    /// Nobody will look any more. What is not patched everywhere goes on elsewhere, and is told there.
+    pub fn end(&mut self) {
+        for event in mem::take(&mut self.order) {
+            let patched = self.open.remove(&event).filter(is_patched);
+            self.ready
+                .extend(patched.map(|it| Receipt { last: true, ..it }));
         }
     }
 
@@ -186,18 +195,4 @@ fn is_patched(receipt: &Receipt) -> bool {
         ..
     } = receipt.counts;
     patched + gone + refused + gave_up >= receipt.matched
-}
-
-/// Whether nothing more will be told of any object.
-fn is_over(receipt: &Receipt) -> bool {
-    let Counts {
-        gone,
-        refused,
-        gave_up,
-        synced,
-        failed,
-        silent,
-        ..
-    } = receipt.counts;
-    gone + refused + gave_up + synced + failed + silent >= receipt.matched
 }

@@ -104,6 +104,21 @@ fn memory_is_bounded_and_the_oldest_is_told_as_it_stands() {
     assert_eq!(ledger.open.len(), MAX_OPEN);
 }
 
+#[test]
+fn a_stop_ends_what_is_patched_and_says_that_nobody_saw_its_sync() {
+    let mut ledger = ledger();
+    take(&mut ledger, 1, 2, Found::matched, &[]);
+    take(&mut ledger, 2, 1, Found::matched, &[]);
+    step(&mut ledger, 1, 0, Step::Patched);
+    step(&mut ledger, 1, 1, Step::Patched);
+    step(&mut ledger, 1, 1, Step::Synced);
+    ledger.end();
+    let told = ledger.ready();
+    assert_eq!(told.len(), 1, "the other event is handed back");
+    assert!(told[0].last && !told[0].is_well());
+    assert_eq!(told[0].unobserved(), 1);
+}
+
 proptest! {
     #[test]
     fn the_last_receipt_comes_once_and_accounts_for_every_object(

@@ -162,6 +162,8 @@ impl Worker {
             self.carry_out().await;
             self.hand_in_receipts();
         }
+        self.ledger.end();
+        self.hand_in_receipts();
         self.farewell().await;
         Ok(())
     }

@@ -143,6 +143,10 @@ impl Report {
         step(receipt.observed_at, synced, "synced by ESO");
         step(receipt.observed_at, failed, "ESO failed with");
         step(receipt.observed_at, silent, "no word from ESO about");
+        if receipt.last {
+            let what = "the consumer stopped before a word from ESO about";
+            step(None, receipt.unobserved(), what);
+        }
         if receipt.matched == 0 && receipt.skipped.is_empty() {
             steps.push((self.after(taken), "matched nothing".to_owned()));
         } else if !receipt.last {

@@ -10,6 +10,7 @@ mod tests;
 use std::path::Path;
 
 use anyhow::Context as _;
+use base64::{Engine as _, prelude::BASE64_STANDARD as STANDARD};
 use kube::{
     Api, Client,
     api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams},
@@ -42,6 +43,23 @@ pub async fn get(
     objects(client, Kind::ExternalSecret, Some(namespace))
         .get_opt(name)
         .await
+}
+
+/// What ESO has written into a Secret under this key.
+pub async fn secret_value(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    key: &str,
+) -> anyhow::Result<Option<String>> {
+    let secrets = objects(client, Kind::Secret, Some(namespace));
+    let Some(secret) = secrets.get_opt(name).await? else {
+        return Ok(None);
+    };
+    let Some(value) = secret.data["data"][key].as_str() else {
+        return Ok(None);
+    };
+    Ok(Some(String::from_utf8(STANDARD.decode(value)?)?))
 }
 
 /// The value of [`REFRESH`] on an ExternalSecret; `None` without the annotation or the object.

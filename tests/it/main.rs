@@ -4,6 +4,7 @@
     reason = "a test says what failed; its helper functions too"
 )]
 
+mod acceptance;
 mod cli;
 mod connection;
 mod consuming;

@@ -96,6 +96,12 @@ impl ExternalSecretBuilder {
         self.elsewhere("ClusterSecretStore", store)
     }
 
+    /// The entry added last, one of `data`, asks for this version.
+    pub fn version(mut self, version: &str) -> Self {
+        self.last_entry()["remoteRef"]["version"] = version.into();
+        self
+    }
+
     /// As Kubernetes writes durations: `0s`, `1h0m0s`.
     pub fn refresh_interval(mut self, interval: &str) -> Self {
         self.spec["refreshInterval"] = interval.into();
@@ -132,12 +138,15 @@ impl ExternalSecretBuilder {
     }
 
     fn elsewhere(mut self, kind: &str, store: &str) -> Self {
-        let last = self.spec[self.last]
-            .as_array_mut()
-            .and_then(|entries| entries.last_mut());
-        let entry = last.expect("sourceRef comes after the entry that it is for"); // OK because the fixture is wrong otherwise.
-        entry["sourceRef"] = json!({ "storeRef": { "kind": kind, "name": store } });
+        self.last_entry()["sourceRef"] = json!({ "storeRef": { "kind": kind, "name": store } });
         self
+    }
+
+    fn last_entry(&mut self) -> &mut Value {
+        let entries = self.spec[self.last].as_array_mut();
+        let last = entries.and_then(|entries| entries.last_mut());
+        // OK because the fixture is wrong otherwise.
+        last.expect("it comes after the entry that it is for")
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use anyhow::ensure;
 use serde_json::json;
 
 use super::{accepted, fresh, way};
@@ -19,8 +20,19 @@ pub(crate) async fn play(stage: &mut Stage<'_>, tell: &Narrator) -> anyhow::Resu
         .filter(|part| ![DATA.name, CLUSTER_STORE.name].contains(&part.name))
         .collect();
     seed(stage, tell, &batch).await?;
-    signed(stage, tell, CLUSTER_STORE).await?;
+    let ids = signed(stage, tell, CLUSTER_STORE).await?;
     tell.holds("every kind of ExternalSecret was refreshed in east and in west");
+    for id in ids {
+        traced(stage, tell, &id).await?;
+    }
+    Ok(())
+}
+
+/// What an operator is told of one event.
+async fn traced(stage: &Stage<'_>, tell: &Narrator, id: &str) -> anyhow::Result<()> {
+    let output = stage.hub.cli(&["trace", id, "--wait"]).await?;
+    ensure!(output.code == 0, "{output:?}");
+    tell.command(&format!("eso-relay trace {id} --wait"), &output.stdout);
     Ok(())
 }
 
@@ -40,8 +52,8 @@ async fn seed(stage: &mut Stage<'_>, tell: &Narrator, parts: &[Part]) -> anyhow:
     way::follow(stage, tell, &sent, &rotated).await
 }
 
-/// A signed webhook of no store in particular.
-async fn signed(stage: &mut Stage<'_>, tell: &Narrator, part: Part) -> anyhow::Result<()> {
+/// A signed webhook of no store in particular; its events' ids.
+async fn signed(stage: &mut Stage<'_>, tell: &Narrator, part: Part) -> anyhow::Result<Vec<String>> {
     let rotated = rotate(stage, &[part]).await?;
     let id = format!("demo-{:08x}", fastrand::u32(..));
     let body = json!({ "id": id, "type": "updated", "secret": { "name": part.key } });
@@ -54,7 +66,8 @@ async fn signed(stage: &mut Stage<'_>, tell: &Narrator, part: Part) -> anyhow::R
         answered: sent.elapsed(),
         ids: accepted(&answer)?,
     };
-    way::follow(stage, tell, &sent, &rotated).await
+    way::follow(stage, tell, &sent, &rotated).await?;
+    Ok(sent.ids)
 }
 
 /// Gives each part's secret a value that it did not have.

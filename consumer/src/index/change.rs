@@ -3,7 +3,7 @@
 use eso_relay::event::StoreKind;
 
 use crate::{
-    provider::Backend, sync::SyncState, target::Target, uid::Uid, unrefreshable::Unrefreshable,
+    provider::Backend, sync::SyncState, target::Target, uid::Uid, unrefreshable::Refreshable,
     value::Value,
 };
 
@@ -55,8 +55,7 @@ pub struct ExternalSecret {
     pub uid: Option<Uid>,
     /// The ClusterExternalSecret that it belongs to, whether that is known or not.
     pub owner: Option<Target>,
-    /// What of the object itself keeps it from being refreshed.
-    pub unrefreshable: Option<Unrefreshable>,
+    pub refreshable: Refreshable,
     pub references: Vec<Reference>,
     /// What of it could not be read. The rest of it counts all the same.
     pub problems: Vec<String>,
@@ -72,7 +71,7 @@ impl ExternalSecret {
             sync: SyncState::default(),
             uid: None,
             owner: None,
-            unrefreshable: None,
+            refreshable: Refreshable::default(),
             references,
             problems: Vec::new(),
         }

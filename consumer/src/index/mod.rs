@@ -34,9 +34,7 @@ use self::{
     stores::Stores,
     versions::Versions,
 };
-use crate::{
-    sync::SyncState, target::Target, uid::Uid, unrefreshable::Unrefreshable, value::Value,
-};
+use crate::{sync::SyncState, target::Target, uid::Uid, unrefreshable::Refreshable, value::Value};
 
 /// Every ExternalSecret by the keys that it reads.
 #[derive(Debug)]
@@ -65,7 +63,7 @@ struct Object {
     mirrored: Option<Value>,
     sync: SyncState,
     uid: Option<Uid>,
-    unrefreshable: Option<Unrefreshable>,
+    refreshable: Refreshable,
     seen: u64,
     /// Keys are kept once, in full: a store that changes reads them anew.
     references: Box<[Entry]>,
@@ -185,7 +183,7 @@ impl Index {
             let Some(child) = self.objects.get(child) else {
                 continue;
             };
-            let refreshable = child.unrefreshable.is_none();
+            let refreshable = child.refreshable.refusal().is_none();
             match child.sync {
                 _ if !refreshable => {}
                 SyncState::Failed => all = SyncState::Failed,
@@ -245,7 +243,7 @@ impl Index {
             sync,
             uid,
             owner,
-            unrefreshable,
+            refreshable,
             references,
             problems,
         } = object;
@@ -263,10 +261,10 @@ impl Index {
             object.mirrored = mirrored;
             object.sync = sync;
             object.uid = uid;
-            object.unrefreshable = unrefreshable;
+            object.refreshable = refreshable;
             object.seen = self.generation;
         }
-        let own = match unrefreshable {
+        let own = match refreshable.refusal() {
             None => Observation::Carries {
                 target,
                 value,
@@ -286,7 +284,7 @@ impl Index {
             mirrored: None,
             sync: SyncState::default(),
             uid: None,
-            unrefreshable: None,
+            refreshable: Refreshable::default(),
             seen: self.generation,
             references: Box::default(),
         });

@@ -8,7 +8,10 @@ use super::{
     Object, Selection, chain, discover, read,
     watch::{PAGE_TIMEOUT, api, listings},
 };
-use crate::index::{Index, ListKind};
+use crate::{
+    config::FindPolicy,
+    index::{Index, ListKind},
+};
 
 /// Objects in one page.
 const PAGE: u32 = 500;
@@ -20,6 +23,8 @@ pub struct Listed {
     /// Whether cluster stores may not be seen. What reads through one then matches by its key,
     /// whatever the provider.
     pub without_cluster_stores: bool,
+    /// Whether `refresh.find` leaves them out.
+    pub without_finds: bool,
 }
 
 /// Lists ExternalSecrets and both kinds of store, in these namespaces; empty: everywhere.
@@ -35,6 +40,7 @@ pub async fn list(
     let mut listed = Listed {
         index: Index::new(),
         without_cluster_stores: false,
+        without_finds: selection.find == FindPolicy::Ignore,
     };
     for listing in listings(version, namespaces) {
         let objects = api(client, version, &listing);

@@ -5,10 +5,10 @@ use serde_json::Value;
 
 use super::{KubernetesConfig, object::Object};
 use crate::{
-    config::RefreshConfig,
+    config::{FindPolicy, GeneratorPolicy, RefreshConfig},
     index::{Admits, Namespaces},
     selector::LabelSelector,
-    unrefreshable::Unrefreshable,
+    unrefreshable::{Refreshable, Unrefreshable},
 };
 
 /// Which objects are ours to refresh, by configuration. By default all.
@@ -18,6 +18,8 @@ pub struct Selection {
     pub labels: LabelSelector,
     /// Values of `spec.controller` of a store; empty for any.
     pub controller_classes: Vec<String>,
+    pub find: FindPolicy,
+    pub generators: GeneratorPolicy,
 }
 
 impl Selection {
@@ -25,12 +27,27 @@ impl Selection {
         Self {
             labels: refresh.selector.clone().unwrap_or_default(),
             controller_classes: kubernetes.controller_classes.clone(),
+            find: refresh.find,
+            generators: refresh.generators,
         }
     }
 }
 
+pub(super) fn refreshable(object: &Object, selection: &Selection) -> Refreshable {
+    let generators = selection.generators;
+    if let Some(reason) = unrefreshable(object, selection) {
+        Refreshable::No(reason)
+    } else if generators == GeneratorPolicy::Always || !has_generator(&object.spec) {
+        Refreshable::Yes
+    } else if generators == GeneratorPolicy::Keys {
+        Refreshable::ByKey
+    } else {
+        Refreshable::No(Unrefreshable::Generator)
+    }
+}
+
 /// `None` when a change of its annotation refreshes it, and when that cannot be told.
-pub(super) fn unrefreshable(object: &Object, selection: &Selection) -> Option<Unrefreshable> {
+fn unrefreshable(object: &Object, selection: &Selection) -> Option<Unrefreshable> {
     let Object {
         deleting,
         ignore,
@@ -60,6 +77,13 @@ pub(super) fn unrefreshable(object: &Object, selection: &Selection) -> Option<Un
     } else {
         None
     }
+}
+
+/// That of `data[]` is in the definition and is not run (ESO `apis/externalsecrets/v1`).
+fn has_generator(spec: &Value) -> bool {
+    let entries = spec["dataFrom"].as_array();
+    let generator = |entry: &Value| entry["sourceRef"]["generatorRef"].is_object();
+    entries.is_some_and(|entries| entries.iter().any(generator))
 }
 
 fn selected(labels: &Value, selector: &LabelSelector) -> bool {

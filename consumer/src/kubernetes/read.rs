@@ -10,6 +10,7 @@ use super::{
     policy::{self, Selection},
 };
 use crate::{
+    config::FindPolicy,
     index::{Change, ExternalSecret, FindSpec, Form, ListKind, Reference, Store, StoreRef},
     provider::Backend,
     target::Target,
@@ -89,6 +90,7 @@ fn external_secret(object: &Object, selection: &Selection) -> Option<ExternalSec
     let target = target(object)?;
     let mut reader = Reader {
         namespace: target.namespace(),
+        find: selection.find,
         references: Vec::new(),
         problems: Vec::new(),
     };
@@ -104,7 +106,7 @@ fn external_secret(object: &Object, selection: &Selection) -> Option<ExternalSec
         sync: object.sync,
         uid: object.uid,
         owner: object.owner.as_deref().map(Target::owner),
-        unrefreshable: policy::unrefreshable(object, selection),
+        refreshable: policy::refreshable(object, selection),
         target,
         references,
         problems,
@@ -113,6 +115,7 @@ fn external_secret(object: &Object, selection: &Selection) -> Option<ExternalSec
 
 struct Reader<'a> {
     namespace: &'a str,
+    find: FindPolicy,
     references: Vec<Reference>,
     problems: Vec<String>,
 }
@@ -130,7 +133,7 @@ impl Reader<'_> {
         for (place, entry) in self.list(spec, "dataFrom") {
             self.key(&place, entry, default, &entry["extract"]);
             let find = &entry["find"];
-            if find.is_object() {
+            if find.is_object() && self.find == FindPolicy::Match {
                 let found = FindSpec {
                     path: self.text(find, "path", &place),
                     regexp: self.text(&find["name"], "regexp", &place),

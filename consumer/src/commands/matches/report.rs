@@ -19,6 +19,7 @@ pub(super) struct Report {
     pub(super) external_secrets: usize,
     pub(super) stores: usize,
     pub(super) without_cluster_stores: bool,
+    pub(super) without_finds: bool,
     pub(super) events: Vec<Answer>,
 }
 
@@ -125,6 +126,7 @@ impl Report {
             external_secrets: stats.objects,
             stores: stats.stores,
             without_cluster_stores: listed.without_cluster_stores,
+            without_finds: listed.without_finds,
         })
     }
 
@@ -137,6 +139,9 @@ impl Report {
         }
         if self.without_cluster_stores {
             notes.push("No permission to list clustersecretstores: what reads through one is compared by its key alone.".to_owned());
+        }
+        if self.without_finds {
+            notes.push("Every dataFrom[].find is left out (setting `refresh.find`).".to_owned());
         }
         if self.events.iter().all(|answer| answer.matches.is_empty()) {
             let asked = self.events.iter().any(|answer| !answer.objects.is_empty());

@@ -1,12 +1,13 @@
 //! What an event means and a refresh would not reach.
 
 use super::*;
+use crate::unrefreshable::Unrefreshable;
 
 #[test]
 fn what_cannot_be_refreshed_is_found_and_given_apart() {
     let mut index = index([applied("n/x", vec![key(&store("n", "s"), "k")])]);
     let mut once = secret("n/once", vec![key(&store("n", "s"), "k")]);
-    once.unrefreshable = Some(Unrefreshable::CreatedOnce);
+    once.refreshable = Refreshable::No(Unrefreshable::CreatedOnce);
     let target = once.target.clone();
     // The engine has nothing to do for it, and need not wait for what it had.
     let gone = vec![Observation::Gone(target.clone())];
@@ -16,7 +17,7 @@ fn what_cannot_be_refreshed_is_found_and_given_apart() {
     let reason = Unrefreshable::CreatedOnce;
     assert_eq!(matched.skipped, [Skipped { target, reason }]);
     assert_eq!(matched.targets, [Target::new("n", "x")]);
-    once.unrefreshable = None;
+    once.refreshable = Refreshable::Yes;
     index.apply(Change::Applied(once));
     assert!(index.matching(&event).skipped.is_empty());
     assert_eq!(matching(&index, &event), ["n/once", "n/x"]);
@@ -146,6 +147,47 @@ fn a_version_that_is_changed_in_a_spec_counts_from_then_on() {
             matching(&index, &exact("aws-sm", "k")).len(),
             refreshed,
             "{version:?}"
+        );
+    }
+}
+
+#[test]
+fn who_is_refreshed_by_key_is_not_refreshed_for_a_find_alone() {
+    let s = cluster_store("s");
+    let by_key = |name: &str, references: Vec<Reference>| {
+        let mut object = secret(name, references);
+        object.refreshable = Refreshable::ByKey;
+        Change::Applied(object)
+    };
+    let all = find(&s, Some("/p"), None);
+    let index = index([
+        provided(&s, "akeyless"),
+        applied("n/any", vec![all.clone()]),
+        by_key("n/both", vec![all.clone(), key(&s, "/p/k")]),
+        by_key("n/find", vec![all]),
+        by_key("n/key", vec![key(&s, "/p/k")]),
+    ]);
+    let prefix = |path: &str| event("akeyless", Match::Prefix(path.to_owned()));
+    let all_of_it = ["n/any", "n/both", "n/key"];
+    for (event, refreshed, skipped) in [
+        (exact("akeyless", "/p/k"), &all_of_it[..], &["n/find"][..]),
+        (exact("generic", "/p/k"), &all_of_it, &["n/find"]),
+        // Only the search of `both` finds it.
+        (exact("akeyless", "/p/x"), &["n/any"], &["n/both", "n/find"]),
+        (prefix("/p"), &all_of_it, &["n/find"]),
+        (prefix("/p/x"), &["n/any"], &["n/both", "n/find"]),
+        (event("akeyless", Match::Scope), &all_of_it, &["n/find"]),
+        (event("akeyless", Match::All), &all_of_it, &["n/find"]),
+        (exact("akeyless", "/q"), &[], &[]),
+    ] {
+        assert_eq!(matching(&index, &event), refreshed, "{event:?}");
+        let mut left: Vec<_> = index.matching(&event).skipped;
+        left.sort_by(|one, other| one.target.cmp(&other.target));
+        let names: Vec<_> = left.iter().map(|left| left.target.to_string()).collect();
+        assert_eq!(names, skipped, "{event:?}");
+        assert!(
+            left.iter()
+                .all(|left| left.reason == Unrefreshable::Generator)
         );
     }
 }

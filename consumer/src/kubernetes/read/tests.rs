@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::unrefreshable::Unrefreshable;
+use crate::unrefreshable::{Refreshable, Unrefreshable};
 
 fn object(json: Value) -> Object {
     serde_json::from_value(json).unwrap()
@@ -94,6 +94,23 @@ fn a_malformed_part_is_reported_and_the_rest_counts() {
 }
 
 #[test]
+fn a_find_is_left_out_where_the_policy_says_so() {
+    let json = json!({
+        "metadata": { "namespace": "team", "name": "db" },
+        "spec": { "secretStoreRef": { "name": "main" }, "dataFrom": [
+            { "find": { "path": "/p" } },
+            { "extract": { "key": "k" } },
+        ] },
+    });
+    let selection = Selection {
+        find: FindPolicy::Ignore,
+        ..Selection::default()
+    };
+    let read = external_secret(&object(json), &selection).unwrap();
+    assert_eq!(shown(&read), ["SecretStore/main k"]);
+}
+
+#[test]
 fn no_shape_of_a_spec_is_an_error() {
     for spec in [
         json!(null),
@@ -123,7 +140,7 @@ fn an_object_in_deletion_is_known_as_such() {
         "metadata": { "namespace": "team", "name": "db", "deletionTimestamp": "2026-01-01T00:00:00Z" },
     }));
     let read = external_secret(&object, &Selection::default()).unwrap();
-    assert_eq!(read.unrefreshable, Some(Unrefreshable::Deleting));
+    assert_eq!(read.refreshable, Refreshable::No(Unrefreshable::Deleting));
 }
 
 #[test]

@@ -86,6 +86,17 @@ impl ExternalSecretBuilder {
         self
     }
 
+    /// One `dataFrom[].sourceRef.generatorRef`.
+    pub fn generator(mut self, kind: &str, name: &str) -> Self {
+        let api_version = "generators.external-secrets.io/v1alpha1";
+        let generator = json!({ "apiVersion": api_version, "kind": kind, "name": name });
+        self.push(
+            "dataFrom",
+            json!({ "sourceRef": { "generatorRef": generator } }),
+        );
+        self
+    }
+
     /// The entry added last comes from this SecretStore instead.
     pub fn source_ref(self, store: &str) -> Self {
         self.elsewhere("SecretStore", store)

@@ -5,6 +5,7 @@
 )]
 
 mod cli;
+mod conditions;
 mod connection;
 mod consuming;
 mod credentials;

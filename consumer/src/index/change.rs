@@ -3,7 +3,12 @@
 use eso_relay::event::StoreKind;
 
 use crate::{
-    provider::Backend, sync::SyncState, target::Target, uid::Uid, unrefreshable::Refreshable,
+    provider::Backend,
+    selector::{LabelSelector, Labels},
+    sync::SyncState,
+    target::Target,
+    uid::Uid,
+    unrefreshable::Refreshable,
     value::Value,
 };
 
@@ -21,10 +26,17 @@ pub enum Change {
         uid: Option<Uid>,
     },
     OwnerDeleted(Target),
+    NamespaceApplied {
+        name: String,
+        labels: Labels,
+    },
+    NamespaceDeleted(String),
     /// What follows, up to the end of the same listing, is everything there is.
     ListBegins(Listing),
     /// What has not been applied since the beginning is gone.
     ListEnds(Listing),
+    /// It may not be seen, or not any more.
+    ListDenied(Listing),
     /// Everything has been listed once.
     Synced,
 }
@@ -141,14 +153,16 @@ pub struct Admits {
     /// Its `controller` is a class that is not ours.
     pub foreign: bool,
     /// Of a ClusterSecretStore, the namespaces of its `conditions`; `None` for all.
-    pub namespaces: Option<Namespaces>,
+    pub namespaces: Option<Admitted>,
 }
 
 /// Namespaces by any of these.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Namespaces {
+pub struct Admitted {
     pub names: Vec<String>,
     pub regexes: Vec<String>,
+    /// By their labels. Where these are not known, every selector lets in.
+    pub selectors: Vec<LabelSelector>,
 }
 
 /// What one list of the API holds.
@@ -166,6 +180,8 @@ pub enum ListKind {
     ClusterExternalSecrets,
     SecretStores,
     ClusterSecretStores,
+    /// For their labels.
+    Namespaces,
 }
 
 impl Listing {
@@ -175,6 +191,10 @@ impl Listing {
 
     pub(super) fn holds_owners(&self) -> bool {
         self.kind == ListKind::ClusterExternalSecrets
+    }
+
+    pub(super) fn holds_namespaces(&self) -> bool {
+        self.kind == ListKind::Namespaces
     }
 
     pub(super) fn holds_store(&self, store: &StoreRef) -> bool {

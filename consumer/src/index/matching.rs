@@ -256,7 +256,8 @@ impl Index {
     fn refused(&self, object: &Object) -> Option<Unrefreshable> {
         let namespace = object.target.namespace();
         let stores = object.references.iter().map(|reference| reference.store);
-        let refuses = |store| self.stores.get(store)?.gate.refuses(namespace);
+        let labels = self.namespaces.labels(namespace);
+        let refuses = |store| self.stores.get(store)?.gate.refuses(namespace, labels);
         stores.filter_map(refuses).min()
     }
 

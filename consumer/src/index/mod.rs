@@ -5,8 +5,10 @@
 mod change;
 mod find;
 mod gate;
+mod linking;
 mod lookup;
 mod matching;
+mod namespaces;
 mod owners;
 mod slab;
 mod stores;
@@ -19,7 +21,7 @@ use tracing::warn;
 
 pub use self::{
     change::{
-        Admits, Change, ExternalSecret, FindSpec, Form, ListKind, Listing, Namespaces, Observation,
+        Admits, Admitted, Change, ExternalSecret, FindSpec, Form, ListKind, Listing, Observation,
         Reference, Store, StoreRef,
     },
     matching::{Matched, Skipped},
@@ -28,7 +30,8 @@ pub use self::{
 use self::{
     find::Finds,
     gate::Gate,
-    lookup::{ANY, Lookup, Posting, View},
+    lookup::{Lookup, View},
+    namespaces::Namespaces,
     owners::{Owner, Owners},
     slab::Slab,
     stores::Stores,
@@ -50,6 +53,7 @@ pub struct Index {
     open: HashMap<Listing, u64>,
     versions: Versions,
     owners: Owners,
+    namespaces: Namespaces,
     /// What could not be read of whom: said once, not at every status update.
     problems: HashMap<Target, Vec<String>>,
     references: usize,
@@ -108,6 +112,7 @@ impl Index {
             open: HashMap::new(),
             versions: Versions::default(),
             owners: Owners::default(),
+            namespaces: Namespaces::default(),
             problems: HashMap::new(),
             references: 0,
             synced: false,
@@ -136,12 +141,26 @@ impl Index {
                 Vec::from_iter(self.owner_carries(&owner))
             }
             Change::OwnerDeleted(owner) => self.remove_owner(owner).into_iter().collect(),
+            Change::NamespaceApplied { name, labels } => {
+                self.namespaces.appear(name, labels, self.generation);
+                Vec::new()
+            }
+            Change::NamespaceDeleted(name) => {
+                self.namespaces.vanish(&name);
+                Vec::new()
+            }
             Change::ListBegins(listing) => {
                 self.generation += 1;
                 self.open.insert(listing, self.generation);
                 Vec::new()
             }
             Change::ListEnds(listing) => self.sweep(&listing),
+            Change::ListDenied(listing) => {
+                if listing.holds_namespaces() {
+                    self.namespaces.forget();
+                }
+                Vec::new()
+            }
             Change::Synced => {
                 self.synced = true;
                 Vec::new()
@@ -321,6 +340,10 @@ impl Index {
         for store in self.stores.missed(listing, since) {
             self.remove_store(&store);
         }
+        if listing.holds_namespaces() {
+            self.namespaces.sweep(since);
+            return Vec::new();
+        }
         if listing.holds_owners() {
             let missed = self.owners.missed(since).into_iter();
             return missed
@@ -339,112 +362,12 @@ impl Index {
             .collect()
     }
 
-    fn reads_the_same(&self, id: u32, references: &[Reference]) -> bool {
-        let Some(object) = self.objects.get(id) else {
-            return false;
-        };
-        let same = |(old, new): (&Entry, &Reference)| {
-            let store = self.stores.get(old.store);
-            store.is_some_and(|store| store.name == new.store)
-                && match (&old.form, &new.form) {
-                    (lookup::Form::Key(old), Form::Key(new)) => **old == **new,
-                    (lookup::Form::Find(old), Form::Find(new)) => old.spec() == new,
-                    _ => false,
-                }
-        };
-        let versions = references.iter().map(|reference| &reference.version);
-        object.references.len() == references.len()
-            && self.versions.are(id, versions)
-            && object.references.iter().zip(references).all(same)
-    }
-
-    fn link(&mut self, id: u32, references: Vec<Reference>) {
-        let Some(object) = self.objects.get_mut(id) else {
-            return;
-        };
-        self.references += references.len();
-        let versions = references.iter().map(|reference| &reference.version);
-        self.versions.put(id, versions);
-        object.references = references
-            .into_iter()
-            .map(|reference| Entry {
-                store: self.stores.use_by(reference.store, id),
-                form: match reference.form {
-                    Form::Key(key) => lookup::Form::Key(key.into()),
-                    Form::Find(spec) => lookup::Form::Find(self.finds.intern(spec, &object.target)),
-                },
-            })
-            .collect();
-        for entry in &object.references {
-            let posting = entry.posting(id);
-            self.lookup.add(&ANY, &entry.form, posting);
-            if let Some(store) = self.stores.get(entry.store) {
-                self.lookup.add(&store.view, &entry.form, posting);
-            }
-        }
-    }
-
-    fn unlink(&mut self, id: u32) {
-        let Some(object) = self.objects.get_mut(id) else {
-            return;
-        };
-        let references = std::mem::take(&mut object.references);
-        self.references -= references.len();
-        self.versions.remove(id);
-        for entry in &references {
-            let posting = entry.posting(id);
-            self.lookup.remove(&ANY, &entry.form, posting);
-            if let Some(store) = self.stores.get(entry.store) {
-                self.lookup.remove(&store.view, &entry.form, posting);
-            }
-        }
-        for entry in references {
-            self.stores.disuse_by(entry.store, id);
-            if let lookup::Form::Find(find) = entry.form {
-                self.finds.release(&find);
-            }
-        }
-    }
-
-    /// Reads the keys of all who use the store anew.
-    fn reread(&mut self, store: u32, view: View, gate: Gate) {
-        let Some(entry) = self.stores.get(store) else {
-            return;
-        };
-        if entry.view != view {
-            for user in &entry.users {
-                let object = self.objects.get(*user);
-                let references = object.into_iter().flat_map(|object| &object.references);
-                let through = references.filter(|reference| reference.store == store);
-                // All are removed before the first is added: one may take the name of another.
-                for reference in through.clone() {
-                    let posting = reference.posting(*user);
-                    self.lookup.remove(&entry.view, &reference.form, posting);
-                }
-                for reference in through {
-                    let posting = reference.posting(*user);
-                    self.lookup.add(&view, &reference.form, posting);
-                }
-            }
-        }
-        self.stores.set(store, view, gate);
-    }
-
     fn report(&mut self, target: &Target, problems: Vec<String>) {
         if problems.is_empty() {
             self.problems.remove(target);
         } else if self.problems.get(target) != Some(&problems) {
             warn!(object = %target, ?problems, "a part of this ExternalSecret cannot be read and is ignored");
             self.problems.insert(target.clone(), problems);
-        }
-    }
-}
-
-impl Entry {
-    fn posting(&self, object: u32) -> Posting {
-        Posting {
-            object,
-            store: self.store,
         }
     }
 }

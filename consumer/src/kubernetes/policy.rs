@@ -6,8 +6,8 @@ use serde_json::Value;
 use super::{KubernetesConfig, object::Object};
 use crate::{
     config::{FindPolicy, GeneratorPolicy, RefreshConfig},
-    index::{Admits, Namespaces},
-    selector::LabelSelector,
+    index::{Admits, Admitted},
+    selector::{LabelSelector, Labels},
     unrefreshable::{Refreshable, Unrefreshable},
 };
 
@@ -90,14 +90,18 @@ fn selected(labels: &Value, selector: &LabelSelector) -> bool {
     if selector.selects_all() {
         return true;
     }
-    let label = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
-    let labels = labels.as_object().into_iter().flatten();
-    selector.selects(&labels.filter_map(label).collect())
+    selector.selects(&self::labels(labels))
 }
 
-/// What a store says of it. `namespaceSelector` cannot be evaluated without looking at Namespaces,
-/// and what cannot be read not at all: both let everybody in. Conditions of a SecretStore are not
-/// read, by ESO neither.
+/// `metadata.labels`.
+pub(super) fn labels(labels: &Value) -> Labels {
+    let label = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
+    let labels = labels.as_object().into_iter().flatten();
+    labels.filter_map(label).collect()
+}
+
+/// What a store says of it. What cannot be read lets everybody in. Conditions of a SecretStore are
+/// not read, by ESO neither.
 pub(super) fn admits(object: &Object, is_cluster_store: bool, selection: &Selection) -> Admits {
     let classes = &selection.controller_classes;
     let class = object.spec["controller"].as_str().unwrap_or_default();
@@ -112,13 +116,13 @@ pub(super) fn admits(object: &Object, is_cluster_store: bool, selection: &Select
 }
 
 /// `None` for all.
-fn namespaces(conditions: &Value) -> Option<Namespaces> {
+fn namespaces(conditions: &Value) -> Option<Admitted> {
     let conditions = conditions.as_array().filter(|list| !list.is_empty())?;
-    let mut all = Namespaces::default();
+    let mut all = Admitted::default();
     for condition in conditions {
-        let selector = &condition.as_object()?.get("namespaceSelector");
-        if selector.is_some_and(|selector| !selector.is_null()) {
-            return None;
+        let selector = condition.as_object()?.get("namespaceSelector");
+        if let Some(selector) = selector.filter(|selector| !selector.is_null()) {
+            all.selectors.push(LabelSelector::of_object(selector)?);
         }
         all.names.extend(texts(&condition["namespaces"])?);
         all.regexes.extend(texts(&condition["namespaceRegexes"])?);

@@ -29,6 +29,10 @@ pub(super) fn applied(kind: ListKind, object: &Object, selection: &Selection) ->
             value: carried(object.force_sync.as_deref()),
             uid: object.uid,
         }),
+        ListKind::Namespaces => Some(Change::NamespaceApplied {
+            name: object.meta().name.clone()?,
+            labels: policy::labels(&object.labels),
+        }),
         ListKind::SecretStores | ListKind::ClusterSecretStores => {
             Some(Change::StoreApplied(Store {
                 name: store(kind, object)?,
@@ -44,6 +48,7 @@ pub(super) fn deleted(kind: ListKind, object: &Object) -> Option<Change> {
     match kind {
         ListKind::ExternalSecrets => target(object).map(Change::Deleted),
         ListKind::ClusterExternalSecrets => owner(object).map(Change::OwnerDeleted),
+        ListKind::Namespaces => object.meta().name.clone().map(Change::NamespaceDeleted),
         ListKind::SecretStores | ListKind::ClusterSecretStores => {
             store(kind, object).map(Change::StoreDeleted)
         }

@@ -19,6 +19,7 @@ pub(super) struct Report {
     pub(super) external_secrets: usize,
     pub(super) stores: usize,
     pub(super) without_cluster_stores: bool,
+    pub(super) without_namespaces: bool,
     pub(super) without_finds: bool,
     pub(super) events: Vec<Answer>,
 }
@@ -126,6 +127,7 @@ impl Report {
             external_secrets: stats.objects,
             stores: stats.stores,
             without_cluster_stores: listed.without_cluster_stores,
+            without_namespaces: listed.without_namespaces,
             without_finds: listed.without_finds,
         })
     }
@@ -139,6 +141,9 @@ impl Report {
         }
         if self.without_cluster_stores {
             notes.push("No permission to list clustersecretstores: what reads through one is compared by its key alone.".to_owned());
+        }
+        if self.without_namespaces {
+            notes.push("No permission to list namespaces: a namespaceSelector of a store lets everybody in.".to_owned());
         }
         if self.without_finds {
             notes.push("Every dataFrom[].find is left out (setting `refresh.find`).".to_owned());

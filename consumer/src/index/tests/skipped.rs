@@ -28,9 +28,9 @@ fn one_store_that_keeps_an_object_out_keeps_it_from_being_refreshed() {
     let (open, closed) = (cluster_store("open"), cluster_store("closed"));
     let only_team = Admits {
         foreign: false,
-        namespaces: Some(Namespaces {
+        namespaces: Some(Admitted {
             names: vec!["team".to_owned()],
-            regexes: Vec::new(),
+            ..Admitted::default()
         }),
     };
     let admitting = |admits: &Admits| {
@@ -68,6 +68,56 @@ fn one_store_that_keeps_an_object_out_keeps_it_from_being_refreshed() {
         let skipped = index.matching(&event).skipped;
         assert_eq!(skipped.len(), 3 - refreshed.len(), "{change:?}");
         assert_eq!(skipped.first().map(|one| one.reason.as_str()), reason);
+    }
+}
+
+#[test]
+fn the_labels_of_a_namespace_count_as_they_are_at_the_moment() {
+    let closed = cluster_store("closed");
+    let labelled = |team: &str| Change::NamespaceApplied {
+        name: "n".to_owned(),
+        labels: [("team".to_owned(), team.to_owned())].into(),
+    };
+    let listing = Listing {
+        kind: ListKind::Namespaces,
+        namespace: None,
+    };
+    let mut index = index([
+        applied("n/x", vec![key(&closed, "k")]),
+        Change::StoreApplied(Store {
+            name: closed.clone(),
+            backend: Backend::of_store(&serde_json::json!({ "akeyless": {} })),
+            admits: Admits {
+                foreign: false,
+                namespaces: Some(Admitted {
+                    selectors: vec!["team=a".parse().unwrap()],
+                    ..Admitted::default()
+                }),
+            },
+        }),
+    ]);
+    let event = exact("akeyless", "k");
+    let refreshed = |index: &Index| index.matching(&event).targets.len();
+    // Nobody has told yet.
+    assert_eq!(refreshed(&index), 1);
+    for (change, expected) in [
+        (labelled("b"), 0),
+        (labelled("a"), 1),
+        (labelled("b"), 0),
+        (Change::NamespaceDeleted("n".to_owned()), 1),
+        (labelled("b"), 0),
+        // What the list does not mention is gone.
+        (Change::ListBegins(listing.clone()), 0),
+        (Change::ListEnds(listing.clone()), 1),
+        (labelled("b"), 0),
+        (Change::ListBegins(listing.clone()), 0),
+        (labelled("b"), 0),
+        (Change::ListEnds(listing.clone()), 0),
+        // Old labels keep nobody out.
+        (Change::ListDenied(listing), 1),
+    ] {
+        index.apply(change.clone());
+        assert_eq!(refreshed(&index), expected, "{change:?}");
     }
 }
 

@@ -185,7 +185,7 @@ fn a_store_of_another_class_is_foreign_where_classes_are_told() {
 }
 
 #[test]
-fn conditions_are_names_and_expressions_and_whatever_else_lets_everybody_in() {
+fn conditions_are_names_expressions_and_labels_and_whatever_else_lets_everybody_in() {
     let read = |conditions: &Value, is_cluster_store| {
         let json = json!({ "metadata": {}, "spec": { "conditions": conditions } });
         let object = serde_json::from_value(json).unwrap();
@@ -194,20 +194,22 @@ fn conditions_are_names_and_expressions_and_whatever_else_lets_everybody_in() {
     let conditions = json!([
         { "namespaces": ["a", "b"] },
         { "namespaceRegexes": ["^c"], "namespaces": ["d"], "namespaceSelector": null },
+        { "namespaceSelector": { "matchLabels": { "team": "a" } } },
         {},
     ]);
-    let expected = Namespaces {
+    let expected = Admitted {
         names: ["a", "b", "d"].map(str::to_owned).to_vec(),
         regexes: vec!["^c".to_owned()],
+        selectors: vec!["team=a".parse().unwrap()],
     };
     assert_eq!(read(&conditions, true), Some(expected));
     assert_eq!(read(&conditions, false), None, "a SecretStore has none");
-    assert_eq!(read(&json!([{}]), true), Some(Namespaces::default()));
+    assert_eq!(read(&json!([{}]), true), Some(Admitted::default()));
     for open in [
         json!(null),
         json!([]),
         json!({}),
-        json!([{ "namespaces": ["a"] }, { "namespaceSelector": {} }]),
+        json!([{ "namespaces": ["a"] }, { "namespaceSelector": { "matchLabels": ["team"] } }]),
         json!([{ "namespaces": "a" }]),
         json!([{ "namespaces": [7] }]),
         json!(["a"]),

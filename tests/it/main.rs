@@ -32,6 +32,7 @@ mod senders;
 mod settle;
 mod stored;
 mod stream;
+mod templates;
 mod tls;
 mod trace;
 mod v1beta1;

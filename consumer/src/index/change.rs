@@ -1,6 +1,6 @@
 //! What the watch says, and what the engine must know of it.
 
-use eso_relay::event::StoreKind;
+use eso_relay::event::{StoreKind, TemplateSource};
 
 use crate::{
     provider::Backend,
@@ -69,6 +69,8 @@ pub struct ExternalSecret {
     pub owner: Option<Target>,
     pub refreshable: Refreshable,
     pub references: Vec<Reference>,
+    /// What its template takes from its namespace.
+    pub templates: Vec<TemplateSource>,
     /// What of it could not be read. The rest of it counts all the same.
     pub problems: Vec<String>,
 }
@@ -85,6 +87,7 @@ impl ExternalSecret {
             owner: None,
             refreshable: Refreshable::default(),
             references,
+            templates: Vec::new(),
             problems: Vec::new(),
         }
     }

@@ -1,5 +1,5 @@
-//! The four ways in which an event means references, each within what its source may reach; and who of
-//! those that it means is to be refreshed.
+//! The four ways in which an event means references, each within what its source may reach, and who of
+//! those that it means is to be refreshed. Templates: [`super::templates`].
 
 use std::collections::{HashMap, HashSet};
 
@@ -40,6 +40,11 @@ impl Index {
             meant: Vec::new(),
             within: HashMap::new(),
         };
+        if event.kind == Kind::TemplateChanged {
+            let readers = self.template_readers(event);
+            found.meant = readers.map(|id| (id, None)).collect();
+            return found.into_matched();
+        }
         for (family, sought) in &readings(event) {
             match &event.matches {
                 Match::Exact(_) => {

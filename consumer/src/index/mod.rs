@@ -12,6 +12,7 @@ mod namespaces;
 mod owners;
 mod slab;
 mod stores;
+mod templates;
 mod versions;
 mod why;
 
@@ -25,7 +26,7 @@ pub use self::{
         Reference, Store, StoreRef,
     },
     matching::{Matched, Skipped},
-    why::{Compared, Differs},
+    why::{Compared, Differs, Reads},
 };
 use self::{
     find::Finds,
@@ -35,6 +36,7 @@ use self::{
     owners::{Owner, Owners},
     slab::Slab,
     stores::Stores,
+    templates::Templates,
     versions::Versions,
 };
 use crate::{sync::SyncState, target::Target, uid::Uid, unrefreshable::Refreshable, value::Value};
@@ -52,6 +54,7 @@ pub struct Index {
     /// Listings that have begun, each with the generation of its beginning.
     open: HashMap<Listing, u64>,
     versions: Versions,
+    templates: Templates,
     owners: Owners,
     namespaces: Namespaces,
     /// What could not be read of whom: said once, not at every status update.
@@ -111,6 +114,7 @@ impl Index {
             generation: 0,
             open: HashMap::new(),
             versions: Versions::default(),
+            templates: Templates::default(),
             owners: Owners::default(),
             namespaces: Namespaces::default(),
             problems: HashMap::new(),
@@ -264,6 +268,7 @@ impl Index {
             owner,
             refreshable,
             references,
+            templates,
             problems,
         } = object;
         self.report(&target, problems);
@@ -274,6 +279,7 @@ impl Index {
             self.unlink(id);
             self.link(id, references);
         }
+        self.templates.put(id, templates);
         self.owners.put(id, owner);
         if let Some(object) = self.objects.get_mut(id) {
             object.value = value;
@@ -315,6 +321,7 @@ impl Index {
         self.problems.remove(target);
         let id = self.ids.remove(target)?;
         self.unlink(id);
+        self.templates.remove(id);
         self.owners.remove(id);
         let object = self.objects.remove(id)?;
         Some(Observation::Gone(object.target))

@@ -1,6 +1,7 @@
 //! What an object says, as far as it can be understood. Field by field: what is malformed is
 //! reported, and the rest counts.
 
+use eso_relay::event::{TemplateKind, TemplateSource};
 use kube::Resource as _;
 use serde_json::Value;
 use tracing::warn;
@@ -97,11 +98,13 @@ fn external_secret(object: &Object, selection: &Selection) -> Option<ExternalSec
         namespace: target.namespace(),
         find: selection.find,
         references: Vec::new(),
+        templates: Vec::new(),
         problems: Vec::new(),
     };
     reader.spec(&object.spec);
     let Reader {
         references,
+        templates,
         problems,
         ..
     } = reader;
@@ -114,6 +117,7 @@ fn external_secret(object: &Object, selection: &Selection) -> Option<ExternalSec
         refreshable: policy::refreshable(object, selection),
         target,
         references,
+        templates,
         problems,
     })
 }
@@ -122,6 +126,7 @@ struct Reader<'a> {
     namespace: &'a str,
     find: FindPolicy,
     references: Vec<Reference>,
+    templates: Vec<TemplateSource>,
     problems: Vec<String>,
 }
 
@@ -144,6 +149,19 @@ impl Reader<'_> {
                     regexp: self.text(&find["name"], "regexp", &place),
                 };
                 self.reference(&place, entry, default, Form::Find(found), None);
+            }
+        }
+        for (place, entry) in self.list(&spec["target"]["template"], "templateFrom") {
+            self.template(&place, &entry["configMap"], TemplateKind::ConfigMap);
+            self.template(&place, &entry["secret"], TemplateKind::Secret);
+        }
+    }
+
+    fn template(&mut self, place: &str, source: &Value, kind: TemplateKind) {
+        if let Some(name) = self.text(source, "name", place) {
+            match TemplateSource::new(kind, &name) {
+                Ok(source) => self.templates.push(source),
+                Err(_) => self.problem(place, "has a name that is none"),
             }
         }
     }

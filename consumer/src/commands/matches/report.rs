@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    index::{Compared, Differs, FindSpec, Form, Index, Matched, StoreRef},
+    index::{self, Compared, Differs, FindSpec, Index, Matched, StoreRef},
     kubernetes::Listed,
     target::Target,
 };
@@ -80,7 +80,8 @@ pub(super) enum State {
 
 #[derive(Debug, Serialize)]
 pub(super) struct Reference {
-    pub(super) store: Store,
+    /// `None` for a template's.
+    pub(super) store: Option<Store>,
     #[serde(flatten)]
     pub(super) reads: Reads,
     pub(super) differs: Vec<Differs>,
@@ -102,6 +103,8 @@ pub(super) enum Reads {
         path: Option<String>,
         regexp: Option<String>,
     },
+    /// `ConfigMap/<name>` or `Secret/<name>`.
+    Template(String),
 }
 
 impl Report {
@@ -250,14 +253,16 @@ impl Reference {
         let Compared {
             store,
             provider,
-            form,
+            reads,
             differs,
         } = compared;
+        let provider = provider.map(|provider| provider.to_string());
         Self {
-            store: Store::of(&store, provider.map(|provider| provider.to_string())),
-            reads: match form {
-                Form::Key(key) => Reads::Key(key),
-                Form::Find(FindSpec { path, regexp }) => Reads::Find { path, regexp },
+            store: store.map(|store| Store::of(&store, provider)),
+            reads: match reads {
+                index::Reads::Key(key) => Reads::Key(key),
+                index::Reads::Find(FindSpec { path, regexp }) => Reads::Find { path, regexp },
+                index::Reads::Template(source) => Reads::Template(source.to_string()),
             },
             differs,
         }
@@ -273,9 +278,8 @@ impl Store {
         }
     }
 
-    pub(super) fn provider(&self) -> String {
-        self.provider
-            .clone()
-            .unwrap_or_else(|| "unknown".to_owned())
+    /// Whether it may be any provider's.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.provider.is_none()
     }
 }

@@ -94,6 +94,39 @@ fn a_malformed_part_is_reported_and_the_rest_counts() {
 }
 
 #[test]
+fn what_a_template_takes_is_read() {
+    let from = |entries: Value| {
+        let template = json!({ "template": { "templateFrom": entries } });
+        let read = read(&json!({ "target": template }));
+        let templates = read.templates.iter().map(ToString::to_string);
+        (templates.collect::<Vec<_>>(), read.problems)
+    };
+    let (templates, problems) = from(json!([
+        { "configMap": { "name": "app", "items": [{ "key": "a" }] }, "target": "Data" },
+        { "secret": { "name": "key" } },
+        { "configMap": { "name": "both" }, "secret": { "name": "both" } },
+        { "literal": "x" },
+        { "configMap": {} },
+        "text",
+    ]));
+    assert_eq!(
+        templates,
+        [
+            "ConfigMap/app",
+            "Secret/key",
+            "ConfigMap/both",
+            "Secret/both"
+        ]
+    );
+    assert_eq!(problems, Vec::<String>::new());
+    let (templates, problems) =
+        from(json!([{ "configMap": { "name": 7 } }, { "secret": { "name": "" } }]));
+    assert_eq!((templates.len(), problems.len()), (0, 2));
+    let (_, problems) = from(json!({}));
+    assert_eq!(problems, ["templateFrom is not a list"]);
+}
+
+#[test]
 fn a_find_is_left_out_where_the_policy_says_so() {
     let json = json!({
         "metadata": { "namespace": "team", "name": "db" },

@@ -97,6 +97,18 @@ impl ExternalSecretBuilder {
         self
     }
 
+    /// One `target.template.templateFrom[]`: `configMap` or `secret` of this name.
+    pub fn template_from(mut self, kind: &str, name: &str) -> Self {
+        let items = json!([{ "key": "template" }]);
+        let source = json!({ kind: { "name": name, "items": items } });
+        let sources = &mut self.spec["target"]["template"]["templateFrom"];
+        match sources.as_array_mut() {
+            Some(sources) => sources.push(source),
+            None => *sources = json!([source]),
+        }
+        self
+    }
+
     /// The entry added last comes from this SecretStore instead.
     pub fn source_ref(self, store: &str) -> Self {
         self.elsewhere("SecretStore", store)

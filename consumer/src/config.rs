@@ -76,6 +76,36 @@ pub struct RefreshConfig {
     /// Only ExternalSecrets with these labels, in kubectl's syntax: `team=a,tier!=dev`. Default:
     /// all.
     pub selector: Option<LabelSelector>,
+    /// Whether an event can mean an ExternalSecret by a `dataFrom[].find`. Default `match`.
+    pub find: FindPolicy,
+    /// Whether to refresh ExternalSecrets with a generator, which gives out a new credential at
+    /// every refresh. Default `keys`.
+    pub generators: GeneratorPolicy,
+}
+
+/// What becomes of `dataFrom[].find`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FindPolicy {
+    /// It is compared by its path and its regular expression.
+    #[default]
+    Match,
+    /// It is left out: no event means an object on account of it.
+    Ignore,
+}
+
+/// What becomes of objects with a `dataFrom[].sourceRef.generatorRef`: ESO runs every generator of an
+/// object at each of its refreshes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum GeneratorPolicy {
+    /// Refreshed where an event means one of their keys, and not on account of a `find` alone.
+    #[default]
+    Keys,
+    /// Refreshed like any other.
+    Always,
+    /// Left alone.
+    Never,
 }
 
 /// The window follows the ESO at hand between these; equal, they fix it.
@@ -115,6 +145,8 @@ impl Default for RefreshConfig {
             jitter: Duration::ZERO,
             settle: Vec::new(),
             selector: None,
+            find: FindPolicy::default(),
+            generators: GeneratorPolicy::default(),
         }
     }
 }
@@ -265,6 +297,16 @@ mod tests {
             error.to_string().contains("`a>1` is not of the form"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_policy_is_one_of_its_words() {
+        let refresh = |text: &str| parse(&format!(r#"{{"cluster": "e", "refresh": {{{text}}}}}"#));
+        let config = refresh(r#""find": "ignore", "generators": "never""#).unwrap();
+        assert_eq!(config.refresh.find, FindPolicy::Ignore);
+        assert_eq!(config.refresh.generators, GeneratorPolicy::Never);
+        assert!(refresh(r#""find": "never""#).is_err());
+        assert!(refresh(r#""generators": true"#).is_err());
     }
 
     #[test]

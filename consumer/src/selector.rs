@@ -2,9 +2,13 @@
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1;
 use kube::core::{Expression, Selector, SelectorExt as _};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+/// What an object is labelled with.
+pub type Labels = BTreeMap<String, String>;
 
 /// Equality (`k=v`, `k==v`, `k!=v`), sets (`k in (v,w)`, `k notin (v,w)`) and presence (`k`, `!k`),
 /// joined by commas. All must hold; the empty one selects everything.
@@ -18,11 +22,24 @@ pub struct LabelSelector(Selector);
 pub struct SelectorError(String);
 
 impl LabelSelector {
+    /// As objects hold it: `matchLabels` and `matchExpressions`, all of which must hold. `None` for what
+    /// Kubernetes would not evaluate.
+    pub fn of_object(json: &serde_json::Value) -> Option<Self> {
+        let selector: v1::LabelSelector = serde_json::from_value(json.clone()).ok()?;
+        let sound = |one: &v1::LabelSelectorRequirement| {
+            let has_values = one.values.as_ref().is_some_and(|values| !values.is_empty());
+            has_values == matches!(one.operator.as_str(), "In" | "NotIn")
+        };
+        let mut requirements = selector.match_expressions.iter().flatten();
+        requirements.all(sound).then_some(())?;
+        selector.try_into().ok().map(Self)
+    }
+
     pub fn selects_all(&self) -> bool {
         self.0.selects_all()
     }
 
-    pub fn selects(&self, labels: &BTreeMap<String, String>) -> bool {
+    pub fn selects(&self, labels: &Labels) -> bool {
         self.0.matches(labels)
     }
 }
@@ -115,6 +132,7 @@ impl From<LabelSelector> for String {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::json;
 
     use super::*;
 
@@ -144,6 +162,37 @@ mod tests {
         ] {
             let selector: LabelSelector = text.parse().unwrap();
             assert_eq!(selector.selects(&labels), selected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_selector_of_an_object_is_read_as_kubernetes_does() {
+        let one = |operator: &str, values: serde_json::Value| {
+            let one = json!({ "key": "env", "operator": operator, "values": values });
+            json!({ "matchExpressions": [one] })
+        };
+        let both = json!({
+            "matchLabels": { "team": "a" },
+            "matchExpressions": [{ "key": "env", "operator": "Exists" }],
+        });
+        for (selector, text) in [
+            (json!({}), Some("")),
+            (json!({ "matchLabels": { "team": "a" } }), Some("team=a")),
+            (both, Some("team=a,env")),
+            (one("In", json!(["x"])), Some("env in (x)")),
+            (one("NotIn", json!(["x"])), Some("env notin (x)")),
+            (one("DoesNotExist", json!([])), Some("!env")),
+            (one("In", json!([])), None),
+            (one("NotIn", json!(null)), None),
+            (one("Exists", json!(["x"])), None),
+            (one("Like", json!(["x"])), None),
+            (json!({ "matchLabels": { "team": 7 } }), None),
+            (json!([]), None),
+            (json!("team=a"), None),
+        ] {
+            let read = LabelSelector::of_object(&selector);
+            let read = read.map(|selector| selector.to_string());
+            assert_eq!(read.as_deref(), text, "{selector}");
         }
     }
 

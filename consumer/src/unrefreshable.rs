@@ -30,6 +30,10 @@ pub enum Unrefreshable {
     /// `target.immutable`, and the Secret is there: it is marked as synced and stays as it is
     /// (`externalsecret`, `Reconcile`).
     Immutable,
+    /// It has a generator, which would give out a new credential, and `refresh.generators` of
+    /// eso-relay is against it: whatever the event, or because it means no key of the object, but
+    /// what a `find` of it may find (`externalsecret`, `handleGenerateSecrets`).
+    Generator,
     /// A store of its names another controller class: ESO passes the whole object over
     /// (`externalsecret`, `shouldSkipUnmanagedStore`).
     ForeignController,
@@ -40,14 +44,37 @@ pub enum Unrefreshable {
     PinnedVersion,
 }
 
+/// Whether to refresh an object, by what it says itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Refreshable {
+    /// Also when that cannot be told.
+    #[default]
+    Yes,
+    /// For an event that means a key of it, and not on account of a `find` alone
+    /// ([`Unrefreshable::Generator`]).
+    ByKey,
+    No(Unrefreshable),
+}
+
+impl Refreshable {
+    /// Why not, whatever the event.
+    pub fn refusal(self) -> Option<Unrefreshable> {
+        match self {
+            Self::Yes | Self::ByKey => None,
+            Self::No(reason) => Some(reason),
+        }
+    }
+}
+
 impl Unrefreshable {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Deleting,
         Self::Ignored,
         Self::NotSelected,
         Self::CreatedOnce,
         Self::IntervalZero,
         Self::Immutable,
+        Self::Generator,
         Self::ForeignController,
         Self::StoreDeniesNamespace,
         Self::PinnedVersion,
@@ -62,6 +89,7 @@ impl Unrefreshable {
             Self::CreatedOnce => "created_once",
             Self::IntervalZero => "interval_zero",
             Self::Immutable => "immutable",
+            Self::Generator => "generator",
             Self::ForeignController => "foreign_controller",
             Self::StoreDeniesNamespace => "store_denies_namespace",
             Self::PinnedVersion => "pinned_version",
@@ -79,6 +107,9 @@ impl Unrefreshable {
                 "set spec.refreshPolicy to OnChange, or spec.refreshInterval above 0"
             }
             Self::Immutable => "remove spec.target.immutable",
+            Self::Generator => {
+                "move the generator to an ExternalSecret of its own, or set refresh.generators of eso-relay to always"
+            }
             Self::ForeignController => {
                 "set spec.controller of its store to a class of kubernetes.controller_classes of eso-relay"
             }

@@ -7,12 +7,13 @@ use super::Failure;
 use crate::{
     Event, Slug,
     event::{
-        Keys, Kind, MAX_SCOPE, Match, Operation, Origin, Pattern, StoreKind, StorePattern, Target,
+        KUBERNETES, Keys, Kind, MAX_SCOPE, Match, Operation, Origin, Pattern, StoreKind,
+        StorePattern, Target, TemplateSource,
     },
     trace::TraceParent,
 };
 
-/// Who takes these options asks for one of `keys`, `prefix`, `all` and `scope`.
+/// Who takes these options asks for one of `keys`, `prefix`, `all`, `template` and `scope`.
 #[derive(Debug, Args)]
 pub struct ByHand {
     /// One secret, by its name at the provider; repeat it for aliases of the same secret
@@ -24,6 +25,9 @@ pub struct ByHand {
     /// Everything that --store, --namespace and --cluster allow
     #[arg(long)]
     all: bool,
+    /// What takes this ConfigMap or Secret of the cluster into its template
+    #[arg(long, value_name = "KIND/NAME", conflicts_with = "provider")]
+    template: Option<TemplateSource>,
     /// Everything in this place, such as project=backend or mount=secret; repeat it for more attributes
     #[arg(long, value_name = "NAME=VALUE", value_parser = attribute, conflicts_with = "all")]
     scope: Vec<(String, String)>,
@@ -49,15 +53,26 @@ impl ByHand {
                 "--scope: at most {MAX_SCOPE} attributes"
             )));
         }
-        let usage = |error| Failure::Usage(format!("--key or --prefix: {error}"));
-        let matches = match (self.prefix, self.all) {
-            (_, true) => Match::All,
+        let usage = |error| Failure::Usage(format!("--key, --prefix or --template: {error}"));
+        let kind = match self.template {
+            Some(_) => Kind::TemplateChanged,
+            None => Kind::RefreshRequested,
+        };
+        let provider = match self.template {
+            Some(_) => KUBERNETES.parse()?,
+            None => self.provider,
+        };
+        let matches = match (self.prefix, self.all, self.template) {
+            (_, true, _) => Match::All,
+            (_, _, Some(source)) => Keys::one(source.to_string())
+                .map(Match::Exact)
+                .map_err(usage)?,
             // A prefix obeys the rules of a key.
-            (Some(path), _) => Keys::one(path.clone())
+            (Some(path), ..) => Keys::one(path.clone())
                 .map(|_| Match::Prefix(path))
                 .map_err(usage)?,
-            (None, _) if self.keys.is_empty() && !self.scope.is_empty() => Match::Scope,
-            (None, _) => Match::Exact(Keys::new(self.keys).map_err(usage)?),
+            (None, ..) if self.keys.is_empty() && !self.scope.is_empty() => Match::Scope,
+            (None, ..) => Match::Exact(Keys::new(self.keys).map_err(usage)?),
         };
         let patterns = |names: Vec<String>| names.into_iter().map(Pattern::new).collect();
         let target = Target {
@@ -69,10 +84,10 @@ impl ByHand {
             // As unique as the trace, and so found in the logs by the same text.
             id: trace.trace_id(),
             source,
-            kind: Kind::RefreshRequested,
+            kind,
             time: Some(now),
             traceparent: Some(trace),
-            provider: self.provider,
+            provider,
             operation: Operation::Unknown,
             matches,
             version: None,
@@ -146,6 +161,21 @@ mod tests {
         assert_eq!((&alone.matches, alone.scope.len()), (&Match::Scope, 2));
         for wrong in ["region", "=eu", "region="] {
             assert!(attribute(wrong).is_err(), "{wrong} was taken");
+        }
+    }
+
+    #[test]
+    fn a_template_is_named_by_kind_and_name() {
+        let app = event("x --template ConfigMap/app -n team-a").unwrap();
+        assert_eq!(app.kind, Kind::TemplateChanged);
+        assert_eq!(
+            (app.provider.as_str(), app.matches.keys()),
+            (KUBERNETES, &["ConfigMap/app".to_owned()][..])
+        );
+        assert!(app.target.unwrap().allows_namespace("team-a"));
+        for wrong in ["app", "Pod/app"] {
+            let line = ["x", "--template", wrong];
+            assert!(Line::try_parse_from(line).is_err(), "{wrong} was taken");
         }
     }
 

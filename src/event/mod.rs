@@ -6,6 +6,7 @@ mod fingerprint;
 mod keys;
 mod settle;
 mod target;
+mod template;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ pub use self::{
     keys::{InvalidKeys, Keys, MAX_KEY_BYTES, MAX_KEYS},
     settle::{InvalidSettle, Settle},
     target::{Pattern, StoreKind, StorePattern, Target},
+    template::{InvalidTemplateSource, TemplateKind, TemplateSource},
     wire::{
         BATCH_CONTENT_TYPE, BatchError, EventError, MAX_SCOPE, decode_batch, encode, encode_batch,
         join_batch,
@@ -70,6 +72,11 @@ pub enum Kind {
     /// Asked for by a person or a script rather than seen at a store.
     #[serde(rename = "refresh.requested")]
     RefreshRequested,
+    /// A ConfigMap or a Secret of the cluster changed that templates may take. Such an event is of
+    /// [`KUBERNETES`], and its keys are [`TemplateSource`]s: it means templates and never the keys of a
+    /// store. An attribute `namespace` of its scope says where it is.
+    #[serde(rename = "template.changed")]
+    TemplateChanged,
 }
 
 /// What the store says was done. Informative: every operation refreshes.
@@ -130,6 +137,8 @@ pub struct Origin {
 
 /// The provider whose keys match a reference through any store, by the key alone.
 pub const GENERIC: &str = "generic";
+/// The provider of events about sources of templates ([`Kind::TemplateChanged`]).
+pub const KUBERNETES: &str = "kubernetes";
 
 impl Event {
     /// Everything that the target allows, without anything having been seen at a store.

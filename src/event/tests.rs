@@ -70,6 +70,33 @@ fn what_changes_the_meaning_is_refused() {
 }
 
 #[test]
+fn a_template_event_names_sources_of_templates_and_nothing_else() {
+    let template = |matches: &str, keys: Value| {
+        let mut event = fixture().remove(0);
+        event["type"] = json!("template.changed");
+        event["data"]["match"] = json!(matches);
+        event["data"]["keys"] = keys;
+        decode_one(&event)
+    };
+    let event = template("exact", json!(["ConfigMap/app", "Secret/app"])).unwrap();
+    assert_eq!(event.kind, Kind::TemplateChanged);
+    assert_eq!(
+        decode_one(&serde_json::from_slice(&encode(&event)).unwrap()),
+        Ok(event)
+    );
+    for (matches, keys) in [
+        ("exact", json!(["app"])),
+        ("exact", json!(["ConfigMap/app", "prod/db"])),
+        ("prefix", json!(["ConfigMap/app"])),
+        ("scope", json!([])),
+        ("all", json!([])),
+    ] {
+        let refused = template(matches, keys.clone());
+        assert_eq!(refused, Err(EventError::Template), "{matches} {keys}");
+    }
+}
+
+#[test]
 fn a_settle_within_its_bounds_is_read_and_none_is_not_written() {
     let settle = |text: &str| {
         let mut event = fixture().remove(0);

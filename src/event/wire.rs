@@ -55,6 +55,10 @@ pub enum EventError {
         "data.match is `scope`, and data.scope is empty or has more than {MAX_SCOPE} attributes"
     )]
     Scope,
+    #[error(
+        "type is `template.changed`, which takes data.match `exact` and keys such as ConfigMap/<name> and Secret/<name>"
+    )]
+    Template,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -223,6 +227,9 @@ fn decode(json: &str) -> Result<Event, EventError> {
     };
     if scope.len() > MAX_SCOPE {
         return Err(EventError::Scope);
+    }
+    if envelope.kind == Kind::TemplateChanged && !matches.names_template_sources() {
+        return Err(EventError::Template);
     }
     Ok(Event {
         id: envelope.id.into_owned(),

@@ -6,6 +6,7 @@
 
 mod acceptance;
 mod cli;
+mod conditions;
 mod connection;
 mod consuming;
 mod credentials;
@@ -34,6 +35,7 @@ mod senders;
 mod settle;
 mod stored;
 mod stream;
+mod templates;
 mod tls;
 mod trace;
 mod v1beta1;

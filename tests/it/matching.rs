@@ -218,6 +218,52 @@ async fn what_cannot_be_refreshed_is_counted_by_its_reason_and_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_find_alone_makes_no_generator_run() {
+    let cluster = Cluster::start("east").await.unwrap();
+    let relay = Consuming::on(cluster, &["db"]).await;
+    let client = relay.cluster.client();
+    let minting = |name| named(name).generator("Password", "p");
+    let all = [
+        minting("by-key").key("/prod/db"),
+        minting("by-find").find_path("/prod"),
+        named("finder").find_path("/prod"),
+    ];
+    create_all(client, all, 3).await.unwrap();
+    let consumer = relay.consumer("").await;
+    let values = relay.publish(&["/prod/db"]).await;
+    for name in ["db", "by-key", "finder"] {
+        relay.carries(name, &values[0]).await;
+    }
+    relay.drained().await;
+    assert_eq!(relay.cluster.refresh_of(TEAM, "by-find").await, None);
+    let metric = "eso_relay_consumer_skipped_total";
+    let skipped = consumer.count(metric, &[("reason", "generator")]).await;
+    assert_eq!(skipped.unwrap(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn finds_and_generators_are_left_out_where_the_configuration_says_so() {
+    let cluster = Cluster::start("east").await.unwrap();
+    let relay = Consuming::on(cluster, &["db"]).await;
+    let client = relay.cluster.client();
+    let all = [
+        named("finder").find_path("/prod"),
+        named("minting").key("/prod/db").generator("Password", "p"),
+    ];
+    create_all(client, all, 2).await.unwrap();
+    let more = "refresh: { find: ignore, generators: never }";
+    let consumer = relay.consumer(more).await;
+    let values = relay.publish(&["/prod/db"]).await;
+    relay.carries("db", &values[0]).await;
+    relay.drained().await;
+    for name in ["finder", "minting"] {
+        assert_eq!(relay.cluster.refresh_of(TEAM, name).await, None, "{name}");
+    }
+    let metric = "eso_relay_consumer_skipped_total";
+    assert_eq!(consumer.count(metric, &[]).await.unwrap(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_cluster_external_secret_owns_is_refreshed_through_it_once() {
     const FORCE_SYNC: &str = "external-secrets.io/force-sync";
     let cluster = Cluster::start("east").await.unwrap();

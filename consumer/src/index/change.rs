@@ -1,9 +1,14 @@
 //! What the watch says, and what the engine must know of it.
 
-use eso_relay::event::StoreKind;
+use eso_relay::event::{StoreKind, TemplateSource};
 
 use crate::{
-    provider::Backend, sync::SyncState, target::Target, uid::Uid, unrefreshable::Unrefreshable,
+    provider::Backend,
+    selector::{LabelSelector, Labels},
+    sync::SyncState,
+    target::Target,
+    uid::Uid,
+    unrefreshable::Refreshable,
     value::Value,
 };
 
@@ -21,10 +26,17 @@ pub enum Change {
         uid: Option<Uid>,
     },
     OwnerDeleted(Target),
+    NamespaceApplied {
+        name: String,
+        labels: Labels,
+    },
+    NamespaceDeleted(String),
     /// What follows, up to the end of the same listing, is everything there is.
     ListBegins(Listing),
     /// What has not been applied since the beginning is gone.
     ListEnds(Listing),
+    /// It may not be seen, or not any more.
+    ListDenied(Listing),
     /// Everything has been listed once.
     Synced,
 }
@@ -57,9 +69,10 @@ pub struct ExternalSecret {
     pub uid: Option<Uid>,
     /// The ClusterExternalSecret that it belongs to, whether that is known or not.
     pub owner: Option<Target>,
-    /// What of the object itself keeps it from being refreshed.
-    pub unrefreshable: Option<Unrefreshable>,
+    pub refreshable: Refreshable,
     pub references: Vec<Reference>,
+    /// What its template takes from its namespace.
+    pub templates: Vec<TemplateSource>,
     /// What of it could not be read. The rest of it counts all the same.
     pub problems: Vec<String>,
 }
@@ -74,8 +87,9 @@ impl ExternalSecret {
             sync: SyncState::default(),
             uid: None,
             owner: None,
-            unrefreshable: None,
+            refreshable: Refreshable::default(),
             references,
+            templates: Vec::new(),
             problems: Vec::new(),
         }
     }
@@ -144,14 +158,16 @@ pub struct Admits {
     /// Its `controller` is a class that is not ours.
     pub foreign: bool,
     /// Of a ClusterSecretStore, the namespaces of its `conditions`; `None` for all.
-    pub namespaces: Option<Namespaces>,
+    pub namespaces: Option<Admitted>,
 }
 
 /// Namespaces by any of these.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Namespaces {
+pub struct Admitted {
     pub names: Vec<String>,
     pub regexes: Vec<String>,
+    /// By their labels. Where these are not known, every selector lets in.
+    pub selectors: Vec<LabelSelector>,
 }
 
 /// What one list of the API holds.
@@ -169,6 +185,8 @@ pub enum ListKind {
     ClusterExternalSecrets,
     SecretStores,
     ClusterSecretStores,
+    /// For their labels.
+    Namespaces,
 }
 
 impl Listing {
@@ -178,6 +196,10 @@ impl Listing {
 
     pub(super) fn holds_owners(&self) -> bool {
         self.kind == ListKind::ClusterExternalSecrets
+    }
+
+    pub(super) fn holds_namespaces(&self) -> bool {
+        self.kind == ListKind::Namespaces
     }
 
     pub(super) fn holds_store(&self, store: &StoreRef) -> bool {

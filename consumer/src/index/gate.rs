@@ -3,8 +3,12 @@
 
 use tracing::warn;
 
-use super::change::{Admits, Namespaces, StoreRef};
-use crate::{provider::Regexp, unrefreshable::Unrefreshable};
+use super::change::{Admits, Admitted, StoreRef};
+use crate::{
+    provider::Regexp,
+    selector::{LabelSelector, Labels},
+    unrefreshable::Unrefreshable,
+};
 
 /// [`Admits`], compiled. By default open.
 #[derive(Debug, Default)]
@@ -17,6 +21,7 @@ pub(super) struct Gate {
 struct Only {
     names: Vec<String>,
     regexes: Vec<Regexp>,
+    selectors: Vec<LabelSelector>,
 }
 
 impl Gate {
@@ -34,9 +39,10 @@ impl Gate {
             }
             regex
         };
-        let only = |Namespaces { names, regexes }| Only {
-            regexes: regexes.iter().map(compiled).collect(),
-            names,
+        let only = |admitted: Admitted| Only {
+            regexes: admitted.regexes.iter().map(compiled).collect(),
+            names: admitted.names,
+            selectors: admitted.selectors,
         };
         Self {
             foreign: admits.foreign,
@@ -45,13 +51,22 @@ impl Gate {
     }
 
     /// Why objects of the namespace are not synced, if they read anything through the store.
-    pub(super) fn refuses(&self, namespace: &str) -> Option<Unrefreshable> {
+    /// `labels`: the namespace's, as far as they are known.
+    pub(super) fn refuses(
+        &self,
+        namespace: &str,
+        labels: Option<&Labels>,
+    ) -> Option<Unrefreshable> {
         if self.foreign {
             return Some(Unrefreshable::ForeignController);
         }
         let admitted = self.only.as_ref().is_none_or(|only| {
             only.names.iter().any(|name| name == namespace)
                 || only.regexes.iter().any(|regex| regex.may_match(namespace))
+                || only
+                    .selectors
+                    .iter()
+                    .any(|selector| labels.is_none_or(|labels| selector.selects(labels)))
         });
         (!admitted).then_some(Unrefreshable::StoreDeniesNamespace)
     }
@@ -66,9 +81,10 @@ mod tests {
         use Unrefreshable::{ForeignController, StoreDeniesNamespace};
         let only = |names: &[&str], regexes: &[&str]| {
             let owned = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect();
-            Some(Namespaces {
+            Some(Admitted {
                 names: owned(names),
                 regexes: owned(regexes),
+                selectors: Vec::new(),
             })
         };
         let name = StoreRef::Cluster { name: "s".into() };
@@ -89,7 +105,43 @@ mod tests {
                 namespaces,
             };
             let gate = Gate::new(admits.clone(), &name);
-            assert_eq!(gate.refuses("team-a"), reason, "{admits:?}");
+            assert_eq!(gate.refuses("team-a", None), reason, "{admits:?}");
+        }
+    }
+
+    #[test]
+    fn a_namespace_is_let_in_by_its_labels_and_while_they_are_not_known() {
+        let labels = |text: &str| {
+            let pairs = text.split(',').filter_map(|pair| pair.split_once('='));
+            pairs
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .collect::<Labels>()
+        };
+        for (selectors, known, refused) in [
+            (&["env=prod"][..], Some("env=prod,team=a"), false),
+            (&["env=prod"], Some("env=dev"), true),
+            (&["env=prod"], Some(""), true),
+            (&["env=prod", "team in (a,b)"], Some("team=b"), false),
+            (&["!env"], Some("team=b"), false),
+            // It selects whatever there is.
+            (&[""], Some(""), false),
+            (&["env=prod"], None, false),
+            // No selector: the labels make no difference.
+            (&[], None, true),
+        ] {
+            let selectors = selectors.iter().map(|text| text.parse().unwrap());
+            let admits = Admits {
+                foreign: false,
+                namespaces: Some(Admitted {
+                    selectors: selectors.collect(),
+                    ..Admitted::default()
+                }),
+            };
+            let store = StoreRef::Cluster { name: "s".into() };
+            let gate = Gate::new(admits.clone(), &store);
+            let known = known.map(labels);
+            let found = gate.refuses("team-a", known.as_ref()).is_some();
+            assert_eq!(found, refused, "{admits:?} {known:?}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The four ways in which an event means references, each within what its source may reach; and who of
-//! those that it means is to be refreshed.
+//! The four ways in which an event means references, each within what its source may reach, and who of
+//! those that it means is to be refreshed. Templates: [`super::templates`].
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -13,7 +13,7 @@ use super::{
 use crate::{
     provider::{Provider, Reading, Rules, Sought},
     target::Target,
-    unrefreshable::Unrefreshable,
+    unrefreshable::{Refreshable, Unrefreshable},
 };
 
 /// Whom an event means, each once.
@@ -76,9 +76,9 @@ pub(super) fn view<'v>(family: &Family, store: &'v StoreEntry) -> Option<&'v Vie
 struct Found<'a> {
     index: &'a Index,
     event: &'a Event,
-    objects: Vec<u32>,
-    /// Those that are meant by a reference whose version stays as it is.
-    pinned: Vec<u32>,
+    /// Objects, each as often as a reference of theirs is meant, with what keeps that one from being a
+    /// reason to refresh.
+    meant: Vec<(u32, Option<Unrefreshable>)>,
     /// Whether the event may reach all that an owner owns.
     within: HashMap<&'a Target, bool>,
     /// Nobody else counts.
@@ -90,8 +90,7 @@ impl<'a> Found<'a> {
         Self {
             index,
             event,
-            objects: Vec::new(),
-            pinned: Vec::new(),
+            meant: Vec::new(),
             within: HashMap::new(),
             among,
         }
@@ -99,6 +98,11 @@ impl<'a> Found<'a> {
 
     fn find(mut self) -> Matched {
         let (index, event) = (self.index, self.event);
+        if event.kind == Kind::TemplateChanged {
+            let readers = index.template_readers(event).filter(|id| self.counts(*id));
+            self.meant = readers.map(|id| (id, None)).collect();
+            return self.into_matched();
+        }
         for (family, sought) in &readings(event) {
             match &event.matches {
                 Match::Exact(_) => {
@@ -107,7 +111,7 @@ impl<'a> Found<'a> {
                     });
                     index
                         .lookup
-                        .finders(family, sought, |posting| self.add(posting));
+                        .finders(family, sought, |posting| self.add_finder(posting));
                 }
                 Match::Prefix(_) => self.add_references(family, |rules, reading| {
                     rules.reaches(reading, sought) && rules.is_below(reading, sought)
@@ -121,13 +125,15 @@ impl<'a> Found<'a> {
         self.into_matched()
     }
 
+    fn counts(&self, object: u32) -> bool {
+        let among = self.among.as_ref();
+        among.is_none_or(|among| among.contains(&object))
+    }
+
     /// Tenancy is checked here, for each reference and not for the object as a whole.
     fn allows(&self, posting: Posting) -> bool {
-        let counts = |among: &HashSet<u32>| among.contains(&posting.object);
-        if !self.among.as_ref().is_none_or(counts) {
-            return false;
-        }
         match &self.event.target {
+            _ if !self.counts(posting.object) => false,
             None => true,
             Some(reach) => {
                 let store = self.index.stores.get(posting.store);
@@ -139,10 +145,17 @@ impl<'a> Found<'a> {
         }
     }
 
-    fn add(&mut self, posting: Posting) {
+    fn add(&mut self, posting: Posting, against: Option<Unrefreshable>) {
         if self.allows(posting) {
-            self.objects.push(posting.object);
+            self.meant.push((posting.object, against));
         }
+    }
+
+    /// What is meant by a `find` and by no key, as far as is known.
+    fn add_finder(&mut self, posting: Posting) {
+        let object = self.index.objects.get(posting.object);
+        let by_key = object.is_some_and(|object| object.refreshable == Refreshable::ByKey);
+        self.add(posting, by_key.then_some(Unrefreshable::Generator));
     }
 
     /// Takes a candidate if one of its keys is meant indeed.
@@ -167,11 +180,11 @@ impl<'a> Found<'a> {
             if version.is_some_and(|version| stays_as_it_is(own_rules, version, self.event)) {
                 stays = true;
             } else {
-                return self.add(posting);
+                return self.add(posting, None);
             }
         }
-        if stays && self.allows(posting) {
-            self.pinned.push(posting.object);
+        if stays {
+            self.add(posting, Some(Unrefreshable::PinnedVersion));
         }
     }
 
@@ -195,9 +208,17 @@ impl<'a> Found<'a> {
                     object: *user,
                     store: id,
                 };
-                let mut references = self.index.references(posting);
-                if references.any(|(_, reference)| wanted(rules, &reference.form.reading())) {
-                    self.add(posting);
+                let references = self.index.references(posting);
+                let mut meant = references
+                    .map(|(_, reference)| reference.form.reading())
+                    .filter(|reading| wanted(rules, reading));
+                match meant.next() {
+                    None => {}
+                    Some(Reading::Key(_)) => self.add(posting, None),
+                    Some(Reading::Find(_)) if meant.any(|one| matches!(one, Reading::Key(_))) => {
+                        self.add(posting, None);
+                    }
+                    Some(Reading::Find(_)) => self.add_finder(posting),
                 }
             }
         }
@@ -205,17 +226,12 @@ impl<'a> Found<'a> {
 
     fn into_matched(mut self) -> Matched {
         let mut matched = Matched::default();
-        let mut objects = std::mem::take(&mut self.objects);
-        let mut pinned = std::mem::take(&mut self.pinned);
-        for id in each_once(&mut objects) {
-            self.judge(*id, None, &mut matched);
-        }
-        for id in each_once(&mut pinned) {
-            // Another reference of the same object may mean it.
-            if objects.binary_search(id).is_err() {
-                let reason = Some(Unrefreshable::PinnedVersion);
-                self.judge(*id, reason, &mut matched);
-            }
+        let mut meant = std::mem::take(&mut self.meant);
+        meant.sort_unstable();
+        // One reference with nothing against it is enough, and comes first.
+        meant.dedup_by_key(|(id, _)| *id);
+        for (id, against) in meant {
+            self.judge(id, against, &mut matched);
         }
         let mut owners = HashSet::new();
         let targets = &mut matched.targets;
@@ -223,14 +239,14 @@ impl<'a> Found<'a> {
         matched
     }
 
-    /// `otherwise`: why it is skipped although neither itself nor a store of its is against it.
-    fn judge(&mut self, id: u32, otherwise: Option<Unrefreshable>, matched: &mut Matched) {
+    /// `against`: why it is skipped although neither itself nor a store of its is against it.
+    fn judge(&mut self, id: u32, against: Option<Unrefreshable>, matched: &mut Matched) {
         let Some(object) = self.index.objects.get(id) else {
             return;
         };
-        let (target, own) = (object.target.clone(), object.unrefreshable);
-        let refused = || self.index.refused(object);
-        if let Some(reason) = own.or_else(refused).or(otherwise) {
+        let (target, own) = (object.target.clone(), object.refreshable.refusal());
+        let other = || self.index.refused(object).into_iter().chain(against).min();
+        if let Some(reason) = own.or_else(other) {
             matched.skipped.push(Skipped { target, reason });
         } else {
             let owner = self.owner(id).cloned();
@@ -260,12 +276,6 @@ impl<'a> Found<'a> {
     }
 }
 
-fn each_once(ids: &mut Vec<u32>) -> &[u32] {
-    ids.sort_unstable();
-    ids.dedup();
-    ids
-}
-
 /// Whether the event leaves a version alone that a reference asks for. What is not a new value, and
 /// what somebody asked for by hand, may mean any of them.
 fn stays_as_it_is(rules: &dyn Rules, version: &str, event: &Event) -> bool {
@@ -281,7 +291,8 @@ impl Index {
     fn refused(&self, object: &Object) -> Option<Unrefreshable> {
         let namespace = object.target.namespace();
         let stores = object.references.iter().map(|reference| reference.store);
-        let refuses = |store| self.stores.get(store)?.gate.refuses(namespace);
+        let labels = self.namespaces.labels(namespace);
+        let refuses = |store| self.stores.get(store)?.gate.refuses(namespace, labels);
         stores.filter_map(refuses).min()
     }
 

@@ -5,11 +5,14 @@
 mod change;
 mod find;
 mod gate;
+mod linking;
 mod lookup;
 mod matching;
+mod namespaces;
 mod owners;
 mod slab;
 mod stores;
+mod templates;
 mod versions;
 mod why;
 
@@ -19,24 +22,24 @@ use tracing::warn;
 
 pub use self::{
     change::{
-        Admits, Change, ExternalSecret, FindSpec, Form, ListKind, Listing, Namespaces, Observation,
+        Admits, Admitted, Change, ExternalSecret, FindSpec, Form, ListKind, Listing, Observation,
         Reference, Store, StoreRef,
     },
     matching::{Matched, Skipped},
-    why::{Compared, Differs},
+    why::{Compared, Differs, Reads},
 };
 use self::{
     find::Finds,
     gate::Gate,
-    lookup::{ANY, Lookup, Posting, View},
+    lookup::{Lookup, View},
+    namespaces::Namespaces,
     owners::{Owner, Owners},
     slab::Slab,
     stores::Stores,
+    templates::Templates,
     versions::Versions,
 };
-use crate::{
-    sync::SyncState, target::Target, uid::Uid, unrefreshable::Unrefreshable, value::Value,
-};
+use crate::{sync::SyncState, target::Target, uid::Uid, unrefreshable::Refreshable, value::Value};
 
 /// Every ExternalSecret by the keys that it reads.
 #[derive(Debug)]
@@ -51,7 +54,9 @@ pub struct Index {
     /// Listings that have begun, each with the generation of its beginning.
     open: HashMap<Listing, u64>,
     versions: Versions,
+    templates: Templates,
     owners: Owners,
+    namespaces: Namespaces,
     /// What could not be read of whom: said once, not at every status update.
     problems: HashMap<Target, Vec<String>>,
     references: usize,
@@ -65,7 +70,7 @@ struct Object {
     mirrored: Option<Value>,
     sync: SyncState,
     uid: Option<Uid>,
-    unrefreshable: Option<Unrefreshable>,
+    refreshable: Refreshable,
     seen: u64,
     /// Keys are kept once, in full: a store that changes reads them anew.
     references: Box<[Entry]>,
@@ -109,7 +114,9 @@ impl Index {
             generation: 0,
             open: HashMap::new(),
             versions: Versions::default(),
+            templates: Templates::default(),
             owners: Owners::default(),
+            namespaces: Namespaces::default(),
             problems: HashMap::new(),
             references: 0,
             synced: false,
@@ -137,12 +144,26 @@ impl Index {
                 Vec::from_iter(self.owner_carries(&owner))
             }
             Change::OwnerDeleted(owner) => self.remove_owner(owner).into_iter().collect(),
+            Change::NamespaceApplied { name, labels } => {
+                self.namespaces.appear(name, labels, self.generation);
+                Vec::new()
+            }
+            Change::NamespaceDeleted(name) => {
+                self.namespaces.vanish(&name);
+                Vec::new()
+            }
             Change::ListBegins(listing) => {
                 self.generation += 1;
                 self.open.insert(listing, self.generation);
                 Vec::new()
             }
             Change::ListEnds(listing) => self.sweep(&listing),
+            Change::ListDenied(listing) => {
+                if listing.holds_namespaces() {
+                    self.namespaces.forget();
+                }
+                Vec::new()
+            }
             Change::Synced => {
                 self.synced = true;
                 Vec::new()
@@ -184,7 +205,7 @@ impl Index {
             let Some(child) = self.objects.get(child) else {
                 continue;
             };
-            let refreshable = child.unrefreshable.is_none();
+            let refreshable = child.refreshable.refusal().is_none();
             match child.sync {
                 _ if !refreshable => {}
                 SyncState::Failed => all = SyncState::Failed,
@@ -244,8 +265,9 @@ impl Index {
             sync,
             uid,
             owner,
-            unrefreshable,
+            refreshable,
             references,
+            templates,
             problems,
         } = object;
         self.report(&target, problems);
@@ -257,6 +279,7 @@ impl Index {
             self.unlink(id);
             self.link(id, references);
         }
+        let reads_anew = self.templates.put(id, templates) || reads_anew;
         let reads = (reads_anew && self.synced).then(|| Observation::Reads(target.clone()));
         self.owners.put(id, owner);
         if let Some(object) = self.objects.get_mut(id) {
@@ -264,10 +287,10 @@ impl Index {
             object.mirrored = mirrored;
             object.sync = sync;
             object.uid = uid;
-            object.unrefreshable = unrefreshable;
+            object.refreshable = refreshable;
             object.seen = self.generation;
         }
-        let own = match unrefreshable {
+        let own = match refreshable.refusal() {
             None => Observation::Carries {
                 target,
                 value,
@@ -287,7 +310,7 @@ impl Index {
             mirrored: None,
             sync: SyncState::default(),
             uid: None,
-            unrefreshable: None,
+            refreshable: Refreshable::default(),
             seen: self.generation,
             references: Box::default(),
         });
@@ -299,6 +322,7 @@ impl Index {
         self.problems.remove(target);
         let id = self.ids.remove(target)?;
         self.unlink(id);
+        self.templates.remove(id);
         self.owners.remove(id);
         let object = self.objects.remove(id)?;
         Some(Observation::Gone(object.target))
@@ -324,6 +348,10 @@ impl Index {
         for store in self.stores.missed(listing, since) {
             self.remove_store(&store);
         }
+        if listing.holds_namespaces() {
+            self.namespaces.sweep(since);
+            return Vec::new();
+        }
         if listing.holds_owners() {
             let missed = self.owners.missed(since).into_iter();
             return missed
@@ -342,117 +370,12 @@ impl Index {
             .collect()
     }
 
-    fn reads_the_same(&self, id: u32, references: &[Reference]) -> bool {
-        let Some(object) = self.objects.get(id) else {
-            return false;
-        };
-        let same = |(old, new): (&Entry, &Reference)| {
-            let store = self.stores.get(old.store);
-            store.is_some_and(|store| store.name == new.store)
-                && match (&old.form, &new.form) {
-                    (lookup::Form::Key(old), Form::Key(new)) => **old == **new,
-                    (lookup::Form::Find(old), Form::Find(new)) => old.spec() == new,
-                    _ => false,
-                }
-        };
-        let versions = references.iter().map(|reference| &reference.version);
-        object.references.len() == references.len()
-            && self.versions.are(id, versions)
-            && object.references.iter().zip(references).all(same)
-    }
-
-    fn link(&mut self, id: u32, references: Vec<Reference>) {
-        let Some(object) = self.objects.get_mut(id) else {
-            return;
-        };
-        self.references += references.len();
-        let versions = references.iter().map(|reference| &reference.version);
-        self.versions.put(id, versions);
-        object.references = references
-            .into_iter()
-            .map(|reference| Entry {
-                store: self.stores.use_by(reference.store, id),
-                form: match reference.form {
-                    Form::Key(key) => lookup::Form::Key(key.into()),
-                    Form::Find(spec) => lookup::Form::Find(self.finds.intern(spec, &object.target)),
-                },
-            })
-            .collect();
-        for entry in &object.references {
-            let posting = entry.posting(id);
-            self.lookup.add(&ANY, &entry.form, posting);
-            if let Some(store) = self.stores.get(entry.store) {
-                self.lookup.add(&store.view, &entry.form, posting);
-            }
-        }
-    }
-
-    fn unlink(&mut self, id: u32) {
-        let Some(object) = self.objects.get_mut(id) else {
-            return;
-        };
-        let references = std::mem::take(&mut object.references);
-        self.references -= references.len();
-        self.versions.remove(id);
-        for entry in &references {
-            let posting = entry.posting(id);
-            self.lookup.remove(&ANY, &entry.form, posting);
-            if let Some(store) = self.stores.get(entry.store) {
-                self.lookup.remove(&store.view, &entry.form, posting);
-            }
-        }
-        for entry in references {
-            self.stores.disuse_by(entry.store, id);
-            if let lookup::Form::Find(find) = entry.form {
-                self.finds.release(&find);
-            }
-        }
-    }
-
-    /// Reads the keys of all who use the store anew.
-    fn reread(&mut self, store: u32, view: View, gate: Gate) -> Vec<Observation> {
-        let mut reads = Vec::new();
-        let Some(entry) = self.stores.get(store) else {
-            return reads;
-        };
-        if entry.view != view {
-            for user in &entry.users {
-                let object = self.objects.get(*user);
-                if self.synced {
-                    reads.extend(object.map(|object| Observation::Reads(object.target.clone())));
-                }
-                let references = object.into_iter().flat_map(|object| &object.references);
-                let through = references.filter(|reference| reference.store == store);
-                // All are removed before the first is added: one may take the name of another.
-                for reference in through.clone() {
-                    let posting = reference.posting(*user);
-                    self.lookup.remove(&entry.view, &reference.form, posting);
-                }
-                for reference in through {
-                    let posting = reference.posting(*user);
-                    self.lookup.add(&view, &reference.form, posting);
-                }
-            }
-        }
-        self.stores.set(store, view, gate);
-        reads
-    }
-
     fn report(&mut self, target: &Target, problems: Vec<String>) {
         if problems.is_empty() {
             self.problems.remove(target);
         } else if self.problems.get(target) != Some(&problems) {
             warn!(object = %target, ?problems, "a part of this ExternalSecret cannot be read and is ignored");
             self.problems.insert(target.clone(), problems);
-        }
-    }
-}
-
-impl Entry {
-    fn posting(&self, object: u32) -> Posting {
-        Posting {
-            object,
-            store: self.store,
         }
     }
 }

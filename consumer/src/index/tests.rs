@@ -2,6 +2,7 @@ mod histories;
 mod owned;
 mod providers;
 mod skipped;
+mod templates;
 mod why;
 
 use eso_relay::{

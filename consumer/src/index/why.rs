@@ -3,16 +3,17 @@
 
 use std::collections::BTreeMap;
 
-use eso_relay::event::{Event, Match};
+use eso_relay::event::{Event, Kind, Match, TemplateSource};
 use serde::Serialize;
 
 use super::{
-    Index,
-    change::{Form, StoreRef},
+    Index, Object,
+    change::{FindSpec, StoreRef},
     lookup,
     lookup::Family,
     matching::{readings, view},
     stores::StoreEntry,
+    templates,
 };
 use crate::{
     provider::{Provider, Reading},
@@ -22,21 +23,32 @@ use crate::{
 /// One reference beside an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Compared {
-    pub store: StoreRef,
+    /// `None` for a template's.
+    pub store: Option<StoreRef>,
     /// `None` when the store is not there, or may not be seen.
     pub provider: Option<Provider>,
-    pub form: Form,
+    pub reads: Reads,
     /// What keeps the event from meaning it: nothing, if it does.
     pub differs: Vec<Differs>,
+}
+
+/// What a reference names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reads {
+    Key(String),
+    Find(FindSpec),
+    Template(TemplateSource),
 }
 
 /// What keeps an event from meaning a reference.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum Differs {
+    /// The event is about sources of templates and this is a key of a store, or the other way round.
+    Kind,
     /// The event's target leaves out the namespace.
     Namespace,
-    /// The event's target leaves out the store.
+    /// The event's target leaves out the store; of a template, all that the object reads through.
     Store,
     /// The store is another provider's.
     Provider,
@@ -55,26 +67,62 @@ impl Compared {
 }
 
 impl Index {
-    /// All references of the object; `None` when it is not there. [`Index::matching`] has the object if
+    /// All references of the object, those of its template last; `None` when it is not there. [`Index::matching`] has the object if
     /// any of them differs in nothing.
     pub fn compare(&self, target: &Target, event: &Event) -> Option<Vec<Compared>> {
-        let object = self.objects.get(*self.ids.get(target)?)?;
+        let id = *self.ids.get(target)?;
+        let object = self.objects.get(id)?;
         let compared = object.references.iter().filter_map(|entry| {
             let store = self.stores.get(entry.store)?;
             Some(Compared {
-                store: store.name.clone(),
+                store: Some(store.name.clone()),
                 provider: match &store.view.family {
                     Family::Of(provider) => Some(provider.clone()),
                     Family::Any | Family::Unknown => None,
                 },
-                form: match &entry.form {
-                    lookup::Form::Key(key) => Form::Key(key.to_string()),
-                    lookup::Form::Find(find) => Form::Find(find.spec().clone()),
+                reads: match &entry.form {
+                    lookup::Form::Key(key) => Reads::Key(key.to_string()),
+                    lookup::Form::Find(find) => Reads::Find(find.spec().clone()),
                 },
                 differs: differs(target, store, &entry.form.reading(), event),
             })
         });
-        Some(compared.collect())
+        let templates = self.templates.of(id).iter().map(|source| Compared {
+            store: None,
+            provider: None,
+            reads: Reads::Template(source.clone()),
+            differs: self.template_differs(object, source, event),
+        });
+        Some(compared.chain(templates).collect())
+    }
+
+    fn template_differs(
+        &self,
+        object: &Object,
+        source: &TemplateSource,
+        event: &Event,
+    ) -> Vec<Differs> {
+        let mut differs = Vec::new();
+        if let Some(reach) = &event.target {
+            if !reach.allows_namespace(object.target.namespace()) {
+                differs.push(Differs::Namespace);
+            }
+            if !self.reads_through_one_of(object, reach) {
+                differs.push(Differs::Store);
+            }
+        }
+        if event.kind != Kind::TemplateChanged {
+            differs.push(Differs::Kind);
+            return differs;
+        }
+        if !templates::sources(event).any(|named| named == *source) {
+            differs.push(Differs::Secret);
+        }
+        if !templates::is_there(object, event) {
+            let scope = event.scope.clone();
+            differs.push(Differs::Place { scope });
+        }
+        differs
     }
 }
 
@@ -92,6 +140,10 @@ fn differs(
         if !reach.allows_store(store.name.kind(), store.name.name()) {
             differs.push(Differs::Store);
         }
+    }
+    if event.kind == Kind::TemplateChanged {
+        differs.push(Differs::Kind);
+        return differs;
     }
     let readings = readings(event);
     let mut seen = readings.iter();

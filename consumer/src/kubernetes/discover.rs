@@ -3,6 +3,7 @@
 use std::{fmt, time::Duration};
 
 use eso_relay::admin::Condition;
+use k8s_openapi::api::core::v1::Namespace;
 use kube::{Client, core::ApiResource, runtime::watcher::DefaultBackoff};
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
@@ -30,9 +31,10 @@ impl ApiVersion {
         }
     }
 
-    /// A kind of ESO's, in this version.
+    /// A kind of ESO's in this version, or one of Kubernetes' own.
     pub(crate) fn resource(self, list: List) -> ApiResource {
         let (kind, plural) = match list {
+            List::Namespaces => return ApiResource::erase::<Namespace>(&()),
             List::ExternalSecrets => ("ExternalSecret", "externalsecrets"),
             List::ClusterExternalSecrets => ("ClusterExternalSecret", "clusterexternalsecrets"),
             List::SecretStores => ("SecretStore", "secretstores"),

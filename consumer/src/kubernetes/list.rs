@@ -6,9 +6,12 @@ use tokio::time::timeout;
 
 use super::{
     Object, Selection, chain, discover, read,
-    watch::{PAGE_TIMEOUT, api, listings},
+    watch::{PAGE_TIMEOUT, api, dispensable, listings},
 };
-use crate::index::{Index, ListKind};
+use crate::{
+    config::FindPolicy,
+    index::{Index, ListKind},
+};
 
 /// Objects in one page.
 const PAGE: u32 = 500;
@@ -20,9 +23,13 @@ pub struct Listed {
     /// Whether cluster stores may not be seen. What reads through one then matches by its key,
     /// whatever the provider.
     pub without_cluster_stores: bool,
+    /// Whether namespaces may not be listed. Then a selector for their labels lets everybody in.
+    pub without_namespaces: bool,
+    /// Whether `refresh.find` leaves them out.
+    pub without_finds: bool,
 }
 
-/// Lists ExternalSecrets and both kinds of store, in these namespaces; empty: everywhere.
+/// Lists what the consumer watches, in these namespaces; empty: everywhere.
 ///
 /// Asks once: what fails is an error.
 pub async fn list(
@@ -35,16 +42,20 @@ pub async fn list(
     let mut listed = Listed {
         index: Index::new(),
         without_cluster_stores: false,
+        without_namespaces: false,
+        without_finds: selection.find == FindPolicy::Ignore,
     };
     for listing in listings(version, namespaces) {
         let objects = api(client, version, &listing);
         match pages(&objects, listing.kind, selection, &mut listed.index).await {
-            Err(error) if is_forbidden(&error) && listing.kind == ListKind::ClusterSecretStores => {
-                listed.without_cluster_stores = true;
+            Err(error) if dispensable(listing.kind, error.status()).is_some() => {
+                match listing.kind {
+                    ListKind::ClusterSecretStores => listed.without_cluster_stores = true,
+                    ListKind::Namespaces => listed.without_namespaces = true,
+                    // What nobody owns is refreshed one by one.
+                    _ => {}
+                }
             }
-            // Then what they own is refreshed one by one.
-            Err(error)
-                if is_forbidden(&error) && listing.kind == ListKind::ClusterExternalSecrets => {}
             done => done.with_context(|| {
                 let place = listing.namespace.as_deref().unwrap_or("all namespaces");
                 format!("cannot list {:?} in {place}", listing.kind)
@@ -86,6 +97,11 @@ enum Unlisted {
     Api(#[from] kube::Error),
 }
 
-fn is_forbidden(error: &Unlisted) -> bool {
-    matches!(error, Unlisted::Api(kube::Error::Api(status)) if status.code == 403)
+impl Unlisted {
+    fn status(&self) -> Option<u16> {
+        match self {
+            Self::Api(kube::Error::Api(status)) => Some(status.code),
+            _ => None,
+        }
+    }
 }

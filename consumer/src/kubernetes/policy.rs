@@ -5,10 +5,10 @@ use serde_json::Value;
 
 use super::{KubernetesConfig, object::Object};
 use crate::{
-    config::RefreshConfig,
-    index::{Admits, Namespaces},
-    selector::LabelSelector,
-    unrefreshable::Unrefreshable,
+    config::{FindPolicy, GeneratorPolicy, RefreshConfig},
+    index::{Admits, Admitted},
+    selector::{LabelSelector, Labels},
+    unrefreshable::{Refreshable, Unrefreshable},
 };
 
 /// Which objects are ours to refresh, by configuration. By default all.
@@ -18,6 +18,8 @@ pub struct Selection {
     pub labels: LabelSelector,
     /// Values of `spec.controller` of a store; empty for any.
     pub controller_classes: Vec<String>,
+    pub find: FindPolicy,
+    pub generators: GeneratorPolicy,
 }
 
 impl Selection {
@@ -25,12 +27,27 @@ impl Selection {
         Self {
             labels: refresh.selector.clone().unwrap_or_default(),
             controller_classes: kubernetes.controller_classes.clone(),
+            find: refresh.find,
+            generators: refresh.generators,
         }
     }
 }
 
+pub(super) fn refreshable(object: &Object, selection: &Selection) -> Refreshable {
+    let generators = selection.generators;
+    if let Some(reason) = unrefreshable(object, selection) {
+        Refreshable::No(reason)
+    } else if generators == GeneratorPolicy::Always || !has_generator(&object.spec) {
+        Refreshable::Yes
+    } else if generators == GeneratorPolicy::Keys {
+        Refreshable::ByKey
+    } else {
+        Refreshable::No(Unrefreshable::Generator)
+    }
+}
+
 /// `None` when a change of its annotation refreshes it, and when that cannot be told.
-pub(super) fn unrefreshable(object: &Object, selection: &Selection) -> Option<Unrefreshable> {
+fn unrefreshable(object: &Object, selection: &Selection) -> Option<Unrefreshable> {
     let Object {
         deleting,
         ignore,
@@ -62,18 +79,29 @@ pub(super) fn unrefreshable(object: &Object, selection: &Selection) -> Option<Un
     }
 }
 
+/// That of `data[]` is in the definition and is not run (ESO `apis/externalsecrets/v1`).
+fn has_generator(spec: &Value) -> bool {
+    let entries = spec["dataFrom"].as_array();
+    let generator = |entry: &Value| entry["sourceRef"]["generatorRef"].is_object();
+    entries.is_some_and(|entries| entries.iter().any(generator))
+}
+
 fn selected(labels: &Value, selector: &LabelSelector) -> bool {
     if selector.selects_all() {
         return true;
     }
-    let label = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
-    let labels = labels.as_object().into_iter().flatten();
-    selector.selects(&labels.filter_map(label).collect())
+    selector.selects(&self::labels(labels))
 }
 
-/// What a store says of it. `namespaceSelector` cannot be evaluated without looking at Namespaces,
-/// and what cannot be read not at all: both let everybody in. Conditions of a SecretStore are not
-/// read, by ESO neither.
+/// `metadata.labels`.
+pub(super) fn labels(labels: &Value) -> Labels {
+    let label = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
+    let labels = labels.as_object().into_iter().flatten();
+    labels.filter_map(label).collect()
+}
+
+/// What a store says of it. What cannot be read lets everybody in. Conditions of a SecretStore are
+/// not read, by ESO neither.
 pub(super) fn admits(object: &Object, is_cluster_store: bool, selection: &Selection) -> Admits {
     let classes = &selection.controller_classes;
     let class = object.spec["controller"].as_str().unwrap_or_default();
@@ -88,13 +116,13 @@ pub(super) fn admits(object: &Object, is_cluster_store: bool, selection: &Select
 }
 
 /// `None` for all.
-fn namespaces(conditions: &Value) -> Option<Namespaces> {
+fn namespaces(conditions: &Value) -> Option<Admitted> {
     let conditions = conditions.as_array().filter(|list| !list.is_empty())?;
-    let mut all = Namespaces::default();
+    let mut all = Admitted::default();
     for condition in conditions {
-        let selector = &condition.as_object()?.get("namespaceSelector");
-        if selector.is_some_and(|selector| !selector.is_null()) {
-            return None;
+        let selector = condition.as_object()?.get("namespaceSelector");
+        if let Some(selector) = selector.filter(|selector| !selector.is_null()) {
+            all.selectors.push(LabelSelector::of_object(selector)?);
         }
         all.names.extend(texts(&condition["namespaces"])?);
         all.regexes.extend(texts(&condition["namespaceRegexes"])?);

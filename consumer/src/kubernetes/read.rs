@@ -1,6 +1,7 @@
 //! What an object says, as far as it can be understood. Field by field: what is malformed is
 //! reported, and the rest counts.
 
+use eso_relay::event::{TemplateKind, TemplateSource};
 use kube::Resource as _;
 use serde_json::Value;
 use tracing::warn;
@@ -10,6 +11,7 @@ use super::{
     policy::{self, Selection},
 };
 use crate::{
+    config::FindPolicy,
     index::{Change, ExternalSecret, FindSpec, Form, ListKind, Reference, Store, StoreRef},
     provider::Backend,
     target::Target,
@@ -28,6 +30,10 @@ pub(super) fn applied(kind: ListKind, object: &Object, selection: &Selection) ->
             value: carried(object.force_sync.as_deref()),
             uid: object.uid,
         }),
+        ListKind::Namespaces => Some(Change::NamespaceApplied {
+            name: object.meta().name.clone()?,
+            labels: policy::labels(&object.labels),
+        }),
         ListKind::SecretStores | ListKind::ClusterSecretStores => {
             Some(Change::StoreApplied(Store {
                 name: store(kind, object)?,
@@ -43,6 +49,7 @@ pub(super) fn deleted(kind: ListKind, object: &Object) -> Option<Change> {
     match kind {
         ListKind::ExternalSecrets => target(object).map(Change::Deleted),
         ListKind::ClusterExternalSecrets => owner(object).map(Change::OwnerDeleted),
+        ListKind::Namespaces => object.meta().name.clone().map(Change::NamespaceDeleted),
         ListKind::SecretStores | ListKind::ClusterSecretStores => {
             store(kind, object).map(Change::StoreDeleted)
         }
@@ -89,12 +96,15 @@ fn external_secret(object: &Object, selection: &Selection) -> Option<ExternalSec
     let target = target(object)?;
     let mut reader = Reader {
         namespace: target.namespace(),
+        find: selection.find,
         references: Vec::new(),
+        templates: Vec::new(),
         problems: Vec::new(),
     };
     reader.spec(&object.spec);
     let Reader {
         references,
+        templates,
         problems,
         ..
     } = reader;
@@ -104,16 +114,19 @@ fn external_secret(object: &Object, selection: &Selection) -> Option<ExternalSec
         sync: object.sync,
         uid: object.uid,
         owner: object.owner.as_deref().map(Target::owner),
-        unrefreshable: policy::unrefreshable(object, selection),
+        refreshable: policy::refreshable(object, selection),
         target,
         references,
+        templates,
         problems,
     })
 }
 
 struct Reader<'a> {
     namespace: &'a str,
+    find: FindPolicy,
     references: Vec<Reference>,
+    templates: Vec<TemplateSource>,
     problems: Vec<String>,
 }
 
@@ -130,12 +143,25 @@ impl Reader<'_> {
         for (place, entry) in self.list(spec, "dataFrom") {
             self.key(&place, entry, default, &entry["extract"]);
             let find = &entry["find"];
-            if find.is_object() {
+            if find.is_object() && self.find == FindPolicy::Match {
                 let found = FindSpec {
                     path: self.text(find, "path", &place),
                     regexp: self.text(&find["name"], "regexp", &place),
                 };
                 self.reference(&place, entry, default, Form::Find(found), None);
+            }
+        }
+        for (place, entry) in self.list(&spec["target"]["template"], "templateFrom") {
+            self.template(&place, &entry["configMap"], TemplateKind::ConfigMap);
+            self.template(&place, &entry["secret"], TemplateKind::Secret);
+        }
+    }
+
+    fn template(&mut self, place: &str, source: &Value, kind: TemplateKind) {
+        if let Some(name) = self.text(source, "name", place) {
+            match TemplateSource::new(kind, &name) {
+                Ok(source) => self.templates.push(source),
+                Err(_) => self.problem(place, "has a name that is none"),
             }
         }
     }

@@ -26,12 +26,12 @@ pub(super) const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Before asking again for what we may not see.
 const FORBIDDEN_PAUSE: Duration = Duration::from_secs(300);
 
-/// Watches ExternalSecrets, their owners and both kinds of store, in these namespaces or in all, and sends every change. Errors are logged and tried again with a jittered exponential delay; it ends when nobody receives.
+/// Watches ExternalSecrets, their owners, both kinds of store and Namespaces, in these namespaces or in all, and sends every change. Errors are logged and tried again with a jittered exponential delay; it ends when nobody receives.
 ///
 /// `condition` is met once everything has been listed, and stays so: an index that is a little old
 /// is better than none. Without permission to see cluster stores it is met without them; what
 /// reads through one then matches by its key, whatever the provider. Without ClusterExternalSecrets
-/// what they own counts as if nobody owned it.
+/// what they own counts as if nobody owned it; without Namespaces nobody is kept out by their labels.
 pub async fn watch(
     client: Client,
     version: ApiVersion,
@@ -52,6 +52,7 @@ pub async fn watch(
             api: api(&client, version, &listing),
             listing,
             listed: false,
+            denied: false,
             progress: &progress,
         }
         .run()
@@ -83,10 +84,14 @@ pub(super) fn listings(version: ApiVersion, namespaces: &[String]) -> Vec<Listin
         namespace: None,
     };
     listings.push(in_cluster(ListKind::ClusterSecretStores));
-    // ESO before 0.17 copies no annotation from owner to owned. Who may see only some namespaces
-    // must not refresh all that an owner has.
-    if namespaces.is_empty() && version == ApiVersion::V1 {
-        listings.push(in_cluster(ListKind::ClusterExternalSecrets));
+    // Who may see only some namespaces has no right to list them, and must not refresh all that an
+    // owner has.
+    if namespaces.is_empty() {
+        listings.push(in_cluster(ListKind::Namespaces));
+        // ESO before 0.17 copies no annotation from owner to owned.
+        if version == ApiVersion::V1 {
+            listings.push(in_cluster(ListKind::ClusterExternalSecrets));
+        }
     }
     listings
 }
@@ -112,6 +117,8 @@ struct Watch<'a> {
     api: Api<Object>,
     /// Whether it counts as listed once.
     listed: bool,
+    /// Whether that it may not be listed has been said.
+    denied: bool,
     progress: &'a Progress,
 }
 
@@ -177,6 +184,7 @@ impl Watch<'_> {
             }
             Event::Delete(object) => read::deleted(kind, &object),
             Event::InitDone => {
+                self.denied = false;
                 self.send(Change::ListEnds(self.listing.clone())).await?;
                 return self.listed().await;
             }
@@ -190,8 +198,9 @@ impl Watch<'_> {
     /// Whether to begin anew rather than to let kube's watcher go on from where it is.
     async fn failed(&mut self, error: &watcher::Error) -> Result<Option<Broken>, Closed> {
         if let Some(without) = dispensable(self.listing.kind, status(error)) {
-            if !self.listed {
+            if !std::mem::replace(&mut self.denied, true) {
                 warn!("{without}");
+                self.send(Change::ListDenied(self.listing.clone())).await?;
                 self.listed().await?;
             }
             return Ok(Some(Broken {
@@ -232,13 +241,16 @@ impl Watch<'_> {
 }
 
 /// What it means to go on without objects of this kind, if that is possible.
-fn dispensable(kind: ListKind, status: Option<u16>) -> Option<&'static str> {
+pub(super) fn dispensable(kind: ListKind, status: Option<u16>) -> Option<&'static str> {
     match (kind, status) {
         (ListKind::ClusterSecretStores, Some(403)) => Some(
             "no permission to list clustersecretstores: what reads through one matches by its key alone",
         ),
         (ListKind::ClusterExternalSecrets, Some(403)) => Some(
             "no permission to list clusterexternalsecrets: what they own is refreshed one by one",
+        ),
+        (ListKind::Namespaces, Some(403)) => Some(
+            "no permission to list namespaces: a namespaceSelector of a store lets everybody in",
         ),
         (ListKind::ClusterExternalSecrets, Some(404)) => {
             Some("the API serves no clusterexternalsecrets")
@@ -278,7 +290,7 @@ mod tests {
                 "ClusterSecretStores "
             ]
         );
-        assert_eq!(shown(&[]).len(), 4);
-        assert_eq!(listings(ApiVersion::V1Beta1, &[]).len(), 3);
+        assert_eq!(shown(&[]).len(), 5);
+        assert_eq!(listings(ApiVersion::V1Beta1, &[]).len(), 4);
     }
 }

@@ -24,7 +24,7 @@ use crate::{
         NatsServer, PATIENCE, SUBJECT, cluster, condition, connect, event, pending, provision,
         publish, until,
     },
-    unrefreshable::Unrefreshable,
+    unrefreshable::{Refreshable, Unrefreshable},
 };
 
 /// Pull loop and worker, on a real NATS server, with an API that only takes patches.
@@ -98,8 +98,9 @@ impl Consumer {
     /// With two objects, which read `/app/db` and `/app/mail`, and a third that is written once,
     /// from `/app/seed`.
     async fn synced(self) -> Self {
-        let once = Some(Unrefreshable::CreatedOnce);
-        for (key, unrefreshable) in [("/app/db", None), ("/app/mail", None), ("/app/seed", once)] {
+        let once = Refreshable::No(Unrefreshable::CreatedOnce);
+        let yes = Refreshable::Yes;
+        for (key, refreshable) in [("/app/db", yes), ("/app/mail", yes), ("/app/seed", once)] {
             let store = StoreRef::Cluster {
                 name: "akeyless".into(),
             };
@@ -110,7 +111,7 @@ impl Consumer {
             };
             let target = Target::new("team", key.trim_start_matches("/app/"));
             let object = ExternalSecret {
-                unrefreshable,
+                refreshable,
                 ..ExternalSecret::new(target, vec![reference])
             };
             self.changes.send(Change::Applied(object)).await.unwrap();

@@ -24,7 +24,7 @@ sources:
 pub(super) const CLOUDEVENTS: Format = Format {
     name: FormatName::CloudEvents,
     sender: "anything that sends CloudEvents 1.0 over HTTP",
-    reads: "Binary, structured and batch mode. Events of our own types (secret.changed, secret.deleted, scope.changed, refresh.requested) carry our own data.",
+    reads: "Binary, structured and batch mode. Events of our own types (secret.changed, secret.deleted, scope.changed, refresh.requested, template.changed) carry our own data.",
     gives: "The key is the subject, or stands in the data where `mapping.keys` says. The id is source and id together.",
     proof: "Bearer, in the CloudEvents webhook specification; anything else will do.",
     failure: "Up to the sender.",

@@ -8,7 +8,7 @@ mod own;
 
 use std::borrow::Cow;
 
-use eso_relay::event::{Keys, Origin};
+use eso_relay::event::{Keys, Kind, Origin};
 use http::{HeaderMap, header};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -141,7 +141,15 @@ impl Mapping {
             let told = self.meaning.read(data, &place)?;
             told.change(&place, || self.alias(subject, data, &place))?
         };
-        change.kind = own_kind.unwrap_or(change.kind);
+        // The mapping makes it that of any event.
+        if change.kind != Kind::TemplateChanged {
+            change.kind = own_kind.unwrap_or(change.kind);
+        }
+        if change.kind == Kind::TemplateChanged && !change.matches.names_template_sources() {
+            return Err(malformed(format!(
+                "{place}: it is about templates, and has to match exactly by keys such as ConfigMap/NAME and Secret/NAME"
+            )));
+        }
         change.id = Some(id);
         change.origin = Origin {
             event_id: Some(event_id),

@@ -2,14 +2,17 @@
 
 use std::{collections::BTreeMap, str::FromStr};
 
-use eso_relay::{config::ConfigError, event::Operation};
+use eso_relay::{
+    config::ConfigError,
+    event::{Operation, TemplateKind},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
 use super::{FormatName, Pointer, SourceConfig, cloudevents, generic, meaning::Meaning};
 
 /// JSON pointers (RFC 6901) and constants. For `cloudevents` the pointers go into `data`, and only
-/// `keys`, `match`, `scope`, `operation`, `types` and `allow_all` may be set.
+/// `keys`, `match`, `template`, `scope`, `operation`, `types` and `allow_all` may be set.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MappingConfig {
@@ -25,6 +28,11 @@ pub struct MappingConfig {
     #[serde(rename = "match")]
     #[schemars(with = "Option<String>")]
     pub matches: Option<MatchConfig>,
+    /// What `keys` name instead of secrets of stores: `ConfigMap` or `Secret` of the cluster, which
+    /// templates of ExternalSecrets take; or where an event tells which. Then the match is `exact`, and
+    /// an attribute `namespace` of `scope` is where it is. Default: secrets of stores.
+    #[schemars(with = "Option<String>")]
+    pub template: Option<TemplateConfig>,
     /// Attributes of the place whose secret it is, and where each stands. One that is missing is
     /// not compared; the source's own `scope` outweighs them.
     pub scope: BTreeMap<String, Pointer>,
@@ -51,6 +59,14 @@ pub struct MappingConfig {
 #[serde(try_from = "String", into = "String")]
 pub enum MatchConfig {
     Always(MatchKind),
+    At(Pointer),
+}
+
+/// The kind of every source of templates, or (with a slash) where an event tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum TemplateConfig {
+    Always(TemplateKind),
     At(Pointer),
 }
 
@@ -171,10 +187,27 @@ impl SourceConfig {
                 );
             }
         }
+        if mapping.template.is_some() {
+            let exact = matches!(
+                mapping.matches,
+                None | Some(MatchConfig::Always(MatchKind::Exact))
+            );
+            if !exact || default != MatchKind::Exact {
+                return refuse(
+                    "`mapping.template` takes names, and each for itself: set `mapping.keys`, such as /metadata/name, and remove `mapping.match`".to_owned(),
+                );
+            }
+            if self.provider.is_some() {
+                return refuse(
+                    "what `mapping.template` names is in no store: remove `provider`".to_owned(),
+                );
+            }
+        }
         let keys = mapping.keys.clone();
         Ok(Meaning {
             keys: keys.map_or_else(Vec::new, OneOrMany::into_vec),
             matches: mapping.matches.clone(),
+            template: mapping.template.clone(),
             default,
             allow_all: mapping.allow_all,
             operation: mapping.operation,
@@ -196,6 +229,30 @@ impl TryFrom<String> for MatchConfig {
                 "`{text}` is neither exact, prefix, scope or all nor a JSON pointer such as /match"
             ))
         })
+    }
+}
+
+impl TryFrom<String> for TemplateConfig {
+    type Error = ConfigError;
+
+    fn try_from(text: String) -> Result<Self, ConfigError> {
+        if text.starts_with('/') {
+            return Pointer::try_from(text).map(Self::At);
+        }
+        text.parse().map(Self::Always).map_err(|_| {
+            ConfigError::Invalid(format!(
+                "`{text}` is neither ConfigMap or Secret nor a JSON pointer such as /kind"
+            ))
+        })
+    }
+}
+
+impl From<TemplateConfig> for String {
+    fn from(template: TemplateConfig) -> Self {
+        match template {
+            TemplateConfig::Always(kind) => kind.to_string(),
+            TemplateConfig::At(pointer) => pointer.into(),
+        }
     }
 }
 

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use eso_relay::event::{Keys, Kind, Match, Operation};
+use eso_relay::event::{Keys, Kind, Match, Operation, TemplateKind, TemplateSource};
 use serde_json::value::RawValue;
 
 use super::{
-    Change, DecodeError, MatchConfig, MatchKind, Pointer,
+    Change, DecodeError, MatchConfig, MatchKind, Pointer, TemplateConfig,
     element::MAX_ATTRIBUTE_BYTES,
     json::{Scalar, Shape, shape},
     malformed,
@@ -17,6 +17,8 @@ pub(super) struct Meaning {
     /// Aliases of one secret.
     pub keys: Vec<Pointer>,
     pub matches: Option<MatchConfig>,
+    /// The keys name sources of templates.
+    pub template: Option<TemplateConfig>,
     /// Where neither the configuration nor the event says how it matches.
     pub default: MatchKind,
     pub allow_all: bool,
@@ -29,6 +31,7 @@ pub(super) struct Meaning {
 /// What one event says of all its changes: read once, however many these are.
 pub(super) struct Told {
     kind: MatchKind,
+    template: Option<TemplateKind>,
     operation: Operation,
     scope: BTreeMap<String, String>,
 }
@@ -51,6 +54,7 @@ impl Meaning {
         }
         Ok(Told {
             kind,
+            template: self.template(data, place)?,
             operation: self.operation,
             scope,
         })
@@ -58,7 +62,8 @@ impl Meaning {
 
     /// Whether anything is looked for in the event.
     pub(super) fn reads(&self) -> bool {
-        let pointed = matches!(self.matches, Some(MatchConfig::At(_)));
+        let pointed = matches!(self.matches, Some(MatchConfig::At(_)))
+            || matches!(self.template, Some(TemplateConfig::At(_)));
         pointed || !self.keys.is_empty() || !self.scope.is_empty()
     }
 
@@ -75,6 +80,22 @@ impl Meaning {
                 .parse()
                 .map_err(|()| malformed(format!("{at} is not exact, prefix, scope or all"))),
         }
+    }
+
+    fn template(
+        &self,
+        data: Option<&RawValue>,
+        place: &str,
+    ) -> Result<Option<TemplateKind>, DecodeError> {
+        let pointer = match &self.template {
+            None => return Ok(None),
+            Some(TemplateConfig::Always(kind)) => return Ok(Some(*kind)),
+            Some(TemplateConfig::At(pointer)) => pointer,
+        };
+        let at = format!("{place}: {}", pointer.as_str());
+        let kind = scalar(pointer, data).required(&at)?.parse();
+        kind.map(Some)
+            .map_err(|_| malformed(format!("{at} is not ConfigMap or Secret")))
     }
 
     fn scope(
@@ -111,21 +132,32 @@ impl Told {
         } else {
             Kind::SecretChanged
         };
-        let (kind, matches) = match self.kind {
-            MatchKind::Exact => (changed, Match::Exact(keys()?)),
-            MatchKind::Prefix => {
+        let (kind, matches) = match (self.kind, self.template) {
+            (MatchKind::Exact, None) => (changed, Match::Exact(keys()?)),
+            // The configuration sees to it that nothing else comes with a template.
+            (_, Some(kind)) => (Kind::TemplateChanged, sources(kind, &keys()?, place)?),
+            (MatchKind::Prefix, None) => {
                 let first = keys()?.as_slice().first().cloned();
                 let prefix = first.ok_or_else(|| malformed(format!("{place}: no key")))?;
                 (changed, Match::Prefix(prefix))
             }
-            MatchKind::Scope => (Kind::ScopeChanged, Match::Scope),
-            MatchKind::All => (Kind::ScopeChanged, Match::All),
+            (MatchKind::Scope, None) => (Kind::ScopeChanged, Match::Scope),
+            (MatchKind::All, None) => (Kind::ScopeChanged, Match::All),
         };
         let mut change = Change::new(kind, matches);
         change.operation = self.operation;
         change.scope = self.scope.clone();
         Ok(change)
     }
+}
+
+/// What keys that are names mean as sources of templates.
+fn sources(kind: TemplateKind, names: &Keys, place: &str) -> Result<Match, DecodeError> {
+    let source = |name: &String| TemplateSource::new(kind, name).map(|source| source.to_string());
+    let keys: Result<_, _> = names.as_slice().iter().map(source).collect();
+    let keys = keys.map_err(|_| malformed(format!("{place}: a key is no name of a {kind}")))?;
+    let keys = Keys::new(keys).map_err(|problem| malformed(format!("{place}: {problem}")))?;
+    Ok(Match::Exact(keys))
 }
 
 /// The aliases that stand at the pointers. Each may be missing, but not all of them.

@@ -37,7 +37,7 @@ use std::{
 
 use eso_relay::{
     Event, Slug,
-    event::{GENERIC, Settle, Target},
+    event::{GENERIC, KUBERNETES, Kind, Settle, Target},
     trace::TraceParent,
 };
 use http::HeaderMap;
@@ -47,7 +47,7 @@ use self::element::{Body, Change, Decoded, Element, checked_id, checked_type};
 pub use self::{
     config::{FormatName, Projects, SourceConfig, StoreConfig, TargetConfig},
     element::{Handshake, Irrelevant},
-    mapping::{MappingConfig, MatchConfig, MatchKind, OneOrMany},
+    mapping::{MappingConfig, MatchConfig, MatchKind, OneOrMany, TemplateConfig},
     pointer::Pointer,
 };
 use crate::{
@@ -194,6 +194,11 @@ impl Source {
     }
 
     fn event(&self, id: String, change: Change, delivery: &Delivery<'_>) -> Event {
+        let told = self.provider.clone().or(change.provider);
+        let provider = match change.kind {
+            Kind::TemplateChanged => slug(KUBERNETES),
+            _ => told.unwrap_or_else(|| slug(GENERIC)),
+        };
         let mut scope = change.scope;
         scope.extend(self.scope.clone());
         Event {
@@ -202,11 +207,7 @@ impl Source {
             kind: change.kind,
             time: change.time,
             traceparent: Some(delivery.traceparent),
-            provider: self
-                .provider
-                .clone()
-                .or(change.provider)
-                .unwrap_or_else(|| slug(GENERIC)),
+            provider,
             operation: change.operation,
             matches: change.matches,
             version: change.version,

@@ -14,6 +14,7 @@ mod mapping;
 mod properties;
 mod pulumi_esc;
 mod standard_webhooks;
+mod templates;
 mod vault_audit;
 mod vault_events;
 

@@ -120,7 +120,11 @@ fn meaning(event: &Event) -> Bytes {
     encode(&Event {
         matches,
         id: String::new(),
-        kind: Kind::RefreshRequested,
+        // A key of a store and a source of templates may be called the same.
+        kind: match event.kind {
+            Kind::TemplateChanged => Kind::TemplateChanged,
+            _ => Kind::RefreshRequested,
+        },
         time: None,
         traceparent: None,
         operation: Operation::Unknown,

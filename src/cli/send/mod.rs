@@ -17,13 +17,14 @@ use super::{
 /// ingress: the sample that its sender documents, signed with the source's own secret.
 #[derive(clap::Args)]
 #[command(
-    group(ArgGroup::new("what").required(true).args(["keys", "prefix", "scope", "all", "data", "sample"])),
+    group(ArgGroup::new("what").required(true).args(["keys", "prefix", "scope", "all", "template", "data", "sample"])),
     after_help = "\
 Examples:
   eso-relay send --provider akeyless --key /prod/db
   eso-relay send --key db --namespace 'team-*' --cluster east
   eso-relay send --provider vault --scope mount=secret --scope namespace=team-a
   eso-relay send --all --store 'ClusterSecretStore/vault*'
+  eso-relay send --template ConfigMap/app-config --namespace team-a
   eso-relay send --to http://localhost:8080/v1/hooks/akeyless-prod --basic eso:./password --data event.json
   echo '{\"key\":\"db\"}' | eso-relay send --to https://relay.example/v1/hooks/ci --data - \\
       --hmac-secret-file ./secret --hmac-header X-Signature --hmac-prefix sha256=

@@ -30,13 +30,14 @@ use crate::{
 /// place.
 #[derive(clap::Args)]
 #[command(
-    group(ArgGroup::new("what").args(["keys", "prefix", "all", "event"])),
-    group(ArgGroup::new("meant").required(true).multiple(true).args(["keys", "prefix", "all", "scope", "event"])),
+    group(ArgGroup::new("what").args(["keys", "prefix", "all", "template", "event"])),
+    group(ArgGroup::new("meant").required(true).multiple(true).args(["keys", "prefix", "all", "template", "scope", "event"])),
     after_help = "\
 Examples:
   eso-relay matches --provider akeyless --key /prod/db
   eso-relay matches --provider aws-sm --key db --scope region=eu-west-1 --object team-a/web
   eso-relay matches --key db --context east --in team-a
+  eso-relay matches --template ConfigMap/app-config --namespace team-a
   eso-relay explain --format doppler payload.json --output json | eso-relay matches --event -"
 )]
 pub struct Args {

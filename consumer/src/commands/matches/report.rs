@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    index::{Compared, Differs, FindSpec, Form, Index, Matched, StoreRef},
+    index::{self, Compared, Differs, FindSpec, Index, Matched, StoreRef},
     kubernetes::Listed,
     target::Target,
 };
@@ -19,6 +19,8 @@ pub(super) struct Report {
     pub(super) external_secrets: usize,
     pub(super) stores: usize,
     pub(super) without_cluster_stores: bool,
+    pub(super) without_namespaces: bool,
+    pub(super) without_finds: bool,
     pub(super) events: Vec<Answer>,
 }
 
@@ -78,7 +80,8 @@ pub(super) enum State {
 
 #[derive(Debug, Serialize)]
 pub(super) struct Reference {
-    pub(super) store: Store,
+    /// `None` for a template's.
+    pub(super) store: Option<Store>,
     #[serde(flatten)]
     pub(super) reads: Reads,
     pub(super) differs: Vec<Differs>,
@@ -100,6 +103,8 @@ pub(super) enum Reads {
         path: Option<String>,
         regexp: Option<String>,
     },
+    /// `ConfigMap/<name>` or `Secret/<name>`.
+    Template(String),
 }
 
 impl Report {
@@ -125,6 +130,8 @@ impl Report {
             external_secrets: stats.objects,
             stores: stats.stores,
             without_cluster_stores: listed.without_cluster_stores,
+            without_namespaces: listed.without_namespaces,
+            without_finds: listed.without_finds,
         })
     }
 
@@ -137,6 +144,12 @@ impl Report {
         }
         if self.without_cluster_stores {
             notes.push("No permission to list clustersecretstores: what reads through one is compared by its key alone.".to_owned());
+        }
+        if self.without_namespaces {
+            notes.push("No permission to list namespaces: a namespaceSelector of a store lets everybody in.".to_owned());
+        }
+        if self.without_finds {
+            notes.push("Every dataFrom[].find is left out (setting `refresh.find`).".to_owned());
         }
         if self.events.iter().all(|answer| answer.matches.is_empty()) {
             let asked = self.events.iter().any(|answer| !answer.objects.is_empty());
@@ -240,14 +253,16 @@ impl Reference {
         let Compared {
             store,
             provider,
-            form,
+            reads,
             differs,
         } = compared;
+        let provider = provider.map(|provider| provider.to_string());
         Self {
-            store: Store::of(&store, provider.map(|provider| provider.to_string())),
-            reads: match form {
-                Form::Key(key) => Reads::Key(key),
-                Form::Find(FindSpec { path, regexp }) => Reads::Find { path, regexp },
+            store: store.map(|store| Store::of(&store, provider)),
+            reads: match reads {
+                index::Reads::Key(key) => Reads::Key(key),
+                index::Reads::Find(FindSpec { path, regexp }) => Reads::Find { path, regexp },
+                index::Reads::Template(source) => Reads::Template(source.to_string()),
             },
             differs,
         }
@@ -263,9 +278,8 @@ impl Store {
         }
     }
 
-    pub(super) fn provider(&self) -> String {
-        self.provider
-            .clone()
-            .unwrap_or_else(|| "unknown".to_owned())
+    /// Whether it may be any provider's.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.provider.is_none()
     }
 }

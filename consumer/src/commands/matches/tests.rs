@@ -8,7 +8,7 @@ use crate::{
     kubernetes::Listed,
     provider::Backend,
     tests::{cluster, event},
-    unrefreshable::Unrefreshable,
+    unrefreshable::{Refreshable, Unrefreshable},
 };
 
 #[derive(Parser)]
@@ -84,6 +84,8 @@ fn listed() -> Listed {
     Listed {
         index,
         without_cluster_stores: false,
+        without_namespaces: false,
+        without_finds: false,
     }
 }
 
@@ -153,7 +155,7 @@ fn who_is_skipped_and_whose_owner_is_refreshed_is_said() {
     };
     for change in [
         Change::Applied(ExternalSecret {
-            unrefreshable: Some(Unrefreshable::Ignored),
+            refreshable: Refreshable::No(Unrefreshable::Ignored),
             ..object("ignored")
         }),
         Change::Applied(ExternalSecret {
@@ -238,6 +240,7 @@ fn a_store_that_is_not_there_is_said_to_be_unknown() {
     let mut listed = listed();
     listed.index.apply(Change::StoreDeleted(store("aws")));
     listed.without_cluster_stores = true;
+    (listed.without_namespaces, listed.without_finds) = (true, true);
     let asked = [Target::new("team-a", "web")];
     let report = Report::of(&[event("one")], None, &asked, &[], &listed).unwrap();
     let text = report.to_string();
@@ -248,6 +251,8 @@ fn a_store_that_is_not_there_is_said_to_be_unknown() {
     assert!(text.contains("team-a/web matches."), "{text}");
     let notes = report.notes();
     assert!(notes[0].starts_with("No permission to list"), "{notes:?}");
+    assert!(notes[1].contains("namespaceSelector"), "{notes:?}");
+    assert!(notes[2].contains("`refresh.find`"), "{notes:?}");
 }
 
 #[test]

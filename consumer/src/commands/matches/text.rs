@@ -13,10 +13,24 @@ impl fmt::Display for Store {
     }
 }
 
+impl Reference {
+    /// The columns STORE, PROVIDER and READS.
+    fn cells(&self) -> [String; 3] {
+        let (store, provider) = match &self.store {
+            Some(store) => {
+                let provider = store.provider.as_deref().unwrap_or("unknown");
+                (store.to_string(), provider)
+            }
+            None => ("-".to_owned(), "template"),
+        };
+        [store, provider.to_owned(), self.reads.to_string()]
+    }
+}
+
 impl fmt::Display for Reads {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Key(key) => f.write_str(key),
+            Self::Key(name) | Self::Template(name) => f.write_str(name),
             Self::Find { path, regexp } => {
                 f.write_str("find")?;
                 if let Some(path) = path {
@@ -63,14 +77,10 @@ impl fmt::Display for Answer {
             references,
         } in &self.matches
         {
-            for Reference { store, reads, .. } in references {
-                table.row(vec![
-                    namespace.clone(),
-                    name.clone(),
-                    store.to_string(),
-                    store.provider(),
-                    reads.to_string(),
-                ]);
+            for reference in references {
+                let mut row = vec![namespace.clone(), name.clone()];
+                row.extend(reference.cells());
+                table.row(row);
             }
         }
         if !self.matches.is_empty() {
@@ -128,21 +138,28 @@ impl Answer {
         }
         let mut table = Table::new(&["STORE", "PROVIDER", "READS", "BECAUSE"]);
         for reference in references {
-            table.row(vec![
-                reference.store.to_string(),
-                reference.store.provider(),
-                reference.reads.to_string(),
-                self.because(reference),
-            ]);
+            let mut row = Vec::from(reference.cells());
+            row.push(self.because(reference));
+            table.row(row);
         }
         write!(f, "{table}")
     }
 
     fn because(&self, reference: &Reference) -> String {
         let reasons = reference.differs.iter().map(|differs| match differs {
+            Differs::Kind if reference.store.is_none() => {
+                "the event is about secrets of stores".to_owned()
+            }
+            Differs::Kind => "the event is about what templates take".to_owned(),
             Differs::Namespace => "the event's target leaves its namespace out".to_owned(),
+            Differs::Store if reference.store.is_none() => {
+                "the event's target leaves out every store of its".to_owned()
+            }
             Differs::Store => "the event's target leaves this store out".to_owned(),
             Differs::Provider => format!("the event is about {}", self.provider),
+            Differs::Secret if reference.store.is_none() => {
+                "the event is about another source of templates".to_owned()
+            }
             Differs::Secret => "the event is about another secret".to_owned(),
             Differs::Place { scope } if scope.is_empty() => {
                 "it is not in the place that the event's key names".to_owned()
@@ -153,7 +170,8 @@ impl Answer {
             }
         });
         let reasons: Vec<_> = reasons.collect();
-        let unknown = reference.store.provider.is_none() && self.provider.as_str() != GENERIC;
+        let store_is_unknown = reference.store.as_ref().is_some_and(Store::is_unknown);
+        let unknown = store_is_unknown && self.provider.as_str() != GENERIC;
         match reasons.is_empty() {
             true if unknown => "the event may mean it: its store is not known".to_owned(),
             true => "the event means it".to_owned(),

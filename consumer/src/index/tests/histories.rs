@@ -161,5 +161,6 @@ proptest! {
         prop_assert!(index.lookup.is_empty(), "something of them is left");
         prop_assert_eq!(index.stores.iter().count(), 0);
         prop_assert!(index.versions.is_empty());
+        prop_assert!(index.templates.is_empty());
     }
 }

@@ -1,6 +1,7 @@
 //! What a ClusterExternalSecret owns is refreshed through it.
 
 use super::*;
+use crate::unrefreshable::Unrefreshable;
 use crate::value::Stage;
 
 fn owned(target: &str, owner: &str) -> ExternalSecret {
@@ -82,12 +83,12 @@ fn the_stores_of_an_owner_are_those_of_all_that_it_owns() {
 #[test]
 fn a_child_that_cannot_be_refreshed_asks_nothing_of_its_owner() {
     let mut child = owned("a/x", "db");
-    child.unrefreshable = Some(Unrefreshable::CreatedOnce);
+    child.refreshable = Refreshable::No(Unrefreshable::CreatedOnce);
     let mut index = index([owner("db", None), Change::Applied(child.clone())]);
     let event = exact("generic", "k");
     assert!(matching(&index, &event).is_empty());
     assert_eq!(index.matching(&event).skipped.len(), 1);
-    child.unrefreshable = None;
+    child.refreshable = Refreshable::Yes;
     index.apply(Change::Applied(child.clone()));
     assert_eq!(matching(&index, &event), ["ClusterExternalSecret/db"]);
     child.owner = None;

@@ -1,12 +1,13 @@
 //! What an event means and a refresh would not reach.
 
 use super::*;
+use crate::unrefreshable::Unrefreshable;
 
 #[test]
 fn what_cannot_be_refreshed_is_found_and_given_apart() {
     let mut index = index([applied("n/x", vec![key(&store("n", "s"), "k")])]);
     let mut once = secret("n/once", vec![key(&store("n", "s"), "k")]);
-    once.unrefreshable = Some(Unrefreshable::CreatedOnce);
+    once.refreshable = Refreshable::No(Unrefreshable::CreatedOnce);
     let target = once.target.clone();
     // The engine has nothing to do for it, and need not wait for what it had.
     let gone = vec![Observation::Gone(target.clone())];
@@ -16,7 +17,7 @@ fn what_cannot_be_refreshed_is_found_and_given_apart() {
     let reason = Unrefreshable::CreatedOnce;
     assert_eq!(matched.skipped, [Skipped { target, reason }]);
     assert_eq!(matched.targets, [Target::new("n", "x")]);
-    once.unrefreshable = None;
+    once.refreshable = Refreshable::Yes;
     index.apply(Change::Applied(once));
     assert!(index.matching(&event).skipped.is_empty());
     assert_eq!(matching(&index, &event), ["n/once", "n/x"]);
@@ -27,9 +28,9 @@ fn one_store_that_keeps_an_object_out_keeps_it_from_being_refreshed() {
     let (open, closed) = (cluster_store("open"), cluster_store("closed"));
     let only_team = Admits {
         foreign: false,
-        namespaces: Some(Namespaces {
+        namespaces: Some(Admitted {
             names: vec!["team".to_owned()],
-            regexes: Vec::new(),
+            ..Admitted::default()
         }),
     };
     let admitting = |admits: &Admits| {
@@ -67,6 +68,56 @@ fn one_store_that_keeps_an_object_out_keeps_it_from_being_refreshed() {
         let skipped = index.matching(&event).skipped;
         assert_eq!(skipped.len(), 3 - refreshed.len(), "{change:?}");
         assert_eq!(skipped.first().map(|one| one.reason.as_str()), reason);
+    }
+}
+
+#[test]
+fn the_labels_of_a_namespace_count_as_they_are_at_the_moment() {
+    let closed = cluster_store("closed");
+    let labelled = |team: &str| Change::NamespaceApplied {
+        name: "n".to_owned(),
+        labels: [("team".to_owned(), team.to_owned())].into(),
+    };
+    let listing = Listing {
+        kind: ListKind::Namespaces,
+        namespace: None,
+    };
+    let mut index = index([
+        applied("n/x", vec![key(&closed, "k")]),
+        Change::StoreApplied(Store {
+            name: closed.clone(),
+            backend: Backend::of_store(&serde_json::json!({ "akeyless": {} })),
+            admits: Admits {
+                foreign: false,
+                namespaces: Some(Admitted {
+                    selectors: vec!["team=a".parse().unwrap()],
+                    ..Admitted::default()
+                }),
+            },
+        }),
+    ]);
+    let event = exact("akeyless", "k");
+    let refreshed = |index: &Index| index.matching(&event).targets.len();
+    // Nobody has told yet.
+    assert_eq!(refreshed(&index), 1);
+    for (change, expected) in [
+        (labelled("b"), 0),
+        (labelled("a"), 1),
+        (labelled("b"), 0),
+        (Change::NamespaceDeleted("n".to_owned()), 1),
+        (labelled("b"), 0),
+        // What the list does not mention is gone.
+        (Change::ListBegins(listing.clone()), 0),
+        (Change::ListEnds(listing.clone()), 1),
+        (labelled("b"), 0),
+        (Change::ListBegins(listing.clone()), 0),
+        (labelled("b"), 0),
+        (Change::ListEnds(listing.clone()), 0),
+        // Old labels keep nobody out.
+        (Change::ListDenied(listing), 1),
+    ] {
+        index.apply(change.clone());
+        assert_eq!(refreshed(&index), expected, "{change:?}");
     }
 }
 
@@ -146,6 +197,47 @@ fn a_version_that_is_changed_in_a_spec_counts_from_then_on() {
             matching(&index, &exact("aws-sm", "k")).len(),
             refreshed,
             "{version:?}"
+        );
+    }
+}
+
+#[test]
+fn who_is_refreshed_by_key_is_not_refreshed_for_a_find_alone() {
+    let s = cluster_store("s");
+    let by_key = |name: &str, references: Vec<Reference>| {
+        let mut object = secret(name, references);
+        object.refreshable = Refreshable::ByKey;
+        Change::Applied(object)
+    };
+    let all = find(&s, Some("/p"), None);
+    let index = index([
+        provided(&s, "akeyless"),
+        applied("n/any", vec![all.clone()]),
+        by_key("n/both", vec![all.clone(), key(&s, "/p/k")]),
+        by_key("n/find", vec![all]),
+        by_key("n/key", vec![key(&s, "/p/k")]),
+    ]);
+    let prefix = |path: &str| event("akeyless", Match::Prefix(path.to_owned()));
+    let all_of_it = ["n/any", "n/both", "n/key"];
+    for (event, refreshed, skipped) in [
+        (exact("akeyless", "/p/k"), &all_of_it[..], &["n/find"][..]),
+        (exact("generic", "/p/k"), &all_of_it, &["n/find"]),
+        // Only the search of `both` finds it.
+        (exact("akeyless", "/p/x"), &["n/any"], &["n/both", "n/find"]),
+        (prefix("/p"), &all_of_it, &["n/find"]),
+        (prefix("/p/x"), &["n/any"], &["n/both", "n/find"]),
+        (event("akeyless", Match::Scope), &all_of_it, &["n/find"]),
+        (event("akeyless", Match::All), &all_of_it, &["n/find"]),
+        (exact("akeyless", "/q"), &[], &[]),
+    ] {
+        assert_eq!(matching(&index, &event), refreshed, "{event:?}");
+        let mut left: Vec<_> = index.matching(&event).skipped;
+        left.sort_by(|one, other| one.target.cmp(&other.target));
+        let names: Vec<_> = left.iter().map(|left| left.target.to_string()).collect();
+        assert_eq!(names, skipped, "{event:?}");
+        assert!(
+            left.iter()
+                .all(|left| left.reason == Unrefreshable::Generator)
         );
     }
 }

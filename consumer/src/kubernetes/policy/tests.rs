@@ -131,6 +131,38 @@ fn an_object_that_is_not_selected_is_not_refreshed() {
 }
 
 #[test]
+fn what_has_a_generator_is_refreshed_as_the_policy_says() {
+    use GeneratorPolicy::{Always, Keys, Never};
+    let generator = json!({ "sourceRef": { "generatorRef": { "kind": "Password", "name": "p" } } });
+    let (find, no) = (
+        json!({ "find": {} }),
+        Refreshable::No(Unrefreshable::Generator),
+    );
+    let with = json!({ "dataFrom": [find, generator] });
+    let once = json!({ "dataFrom": [generator], "refreshPolicy": "CreatedOnce" });
+    for (spec, policy, expected) in [
+        (&with, Keys, Refreshable::ByKey),
+        (&with, Always, Refreshable::Yes),
+        (&with, Never, no),
+        // What holds whatever the settings are is told first.
+        (&once, Never, Refreshable::No(Unrefreshable::CreatedOnce)),
+        (&json!({ "dataFrom": [find] }), Never, Refreshable::Yes),
+        // ESO does not run that one.
+        (&json!({ "data": [generator] }), Never, Refreshable::Yes),
+        (&json!({ "dataFrom": generator }), Never, Refreshable::Yes),
+        (&json!({ "dataFrom": [7, null] }), Never, Refreshable::Yes),
+    ] {
+        let selection = Selection {
+            generators: policy,
+            ..Selection::default()
+        };
+        let json = json!({ "metadata": {}, "spec": spec });
+        let found = refreshable(&serde_json::from_value(json).unwrap(), &selection);
+        assert_eq!(found, expected, "{spec} {policy:?}");
+    }
+}
+
+#[test]
 fn a_store_of_another_class_is_foreign_where_classes_are_told() {
     for (ours, class, foreign) in [
         (&[][..], json!("other"), false),
@@ -153,7 +185,7 @@ fn a_store_of_another_class_is_foreign_where_classes_are_told() {
 }
 
 #[test]
-fn conditions_are_names_and_expressions_and_whatever_else_lets_everybody_in() {
+fn conditions_are_names_expressions_and_labels_and_whatever_else_lets_everybody_in() {
     let read = |conditions: &Value, is_cluster_store| {
         let json = json!({ "metadata": {}, "spec": { "conditions": conditions } });
         let object = serde_json::from_value(json).unwrap();
@@ -162,20 +194,22 @@ fn conditions_are_names_and_expressions_and_whatever_else_lets_everybody_in() {
     let conditions = json!([
         { "namespaces": ["a", "b"] },
         { "namespaceRegexes": ["^c"], "namespaces": ["d"], "namespaceSelector": null },
+        { "namespaceSelector": { "matchLabels": { "team": "a" } } },
         {},
     ]);
-    let expected = Namespaces {
+    let expected = Admitted {
         names: ["a", "b", "d"].map(str::to_owned).to_vec(),
         regexes: vec!["^c".to_owned()],
+        selectors: vec!["team=a".parse().unwrap()],
     };
     assert_eq!(read(&conditions, true), Some(expected));
     assert_eq!(read(&conditions, false), None, "a SecretStore has none");
-    assert_eq!(read(&json!([{}]), true), Some(Namespaces::default()));
+    assert_eq!(read(&json!([{}]), true), Some(Admitted::default()));
     for open in [
         json!(null),
         json!([]),
         json!({}),
-        json!([{ "namespaces": ["a"] }, { "namespaceSelector": {} }]),
+        json!([{ "namespaces": ["a"] }, { "namespaceSelector": { "matchLabels": ["team"] } }]),
         json!([{ "namespaces": "a" }]),
         json!([{ "namespaces": [7] }]),
         json!(["a"]),

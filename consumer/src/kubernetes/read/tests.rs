@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::unrefreshable::Unrefreshable;
+use crate::unrefreshable::{Refreshable, Unrefreshable};
 
 fn object(json: Value) -> Object {
     serde_json::from_value(json).unwrap()
@@ -94,6 +94,56 @@ fn a_malformed_part_is_reported_and_the_rest_counts() {
 }
 
 #[test]
+fn what_a_template_takes_is_read() {
+    let from = |entries: Value| {
+        let template = json!({ "template": { "templateFrom": entries } });
+        let read = read(&json!({ "target": template }));
+        let templates = read.templates.iter().map(ToString::to_string);
+        (templates.collect::<Vec<_>>(), read.problems)
+    };
+    let (templates, problems) = from(json!([
+        { "configMap": { "name": "app", "items": [{ "key": "a" }] }, "target": "Data" },
+        { "secret": { "name": "key" } },
+        { "configMap": { "name": "both" }, "secret": { "name": "both" } },
+        { "literal": "x" },
+        { "configMap": {} },
+        "text",
+    ]));
+    assert_eq!(
+        templates,
+        [
+            "ConfigMap/app",
+            "Secret/key",
+            "ConfigMap/both",
+            "Secret/both"
+        ]
+    );
+    assert_eq!(problems, Vec::<String>::new());
+    let (templates, problems) =
+        from(json!([{ "configMap": { "name": 7 } }, { "secret": { "name": "" } }]));
+    assert_eq!((templates.len(), problems.len()), (0, 2));
+    let (_, problems) = from(json!({}));
+    assert_eq!(problems, ["templateFrom is not a list"]);
+}
+
+#[test]
+fn a_find_is_left_out_where_the_policy_says_so() {
+    let json = json!({
+        "metadata": { "namespace": "team", "name": "db" },
+        "spec": { "secretStoreRef": { "name": "main" }, "dataFrom": [
+            { "find": { "path": "/p" } },
+            { "extract": { "key": "k" } },
+        ] },
+    });
+    let selection = Selection {
+        find: FindPolicy::Ignore,
+        ..Selection::default()
+    };
+    let read = external_secret(&object(json), &selection).unwrap();
+    assert_eq!(shown(&read), ["SecretStore/main k"]);
+}
+
+#[test]
 fn no_shape_of_a_spec_is_an_error() {
     for spec in [
         json!(null),
@@ -123,7 +173,7 @@ fn an_object_in_deletion_is_known_as_such() {
         "metadata": { "namespace": "team", "name": "db", "deletionTimestamp": "2026-01-01T00:00:00Z" },
     }));
     let read = external_secret(&object, &Selection::default()).unwrap();
-    assert_eq!(read.unrefreshable, Some(Unrefreshable::Deleting));
+    assert_eq!(read.refreshable, Refreshable::No(Unrefreshable::Deleting));
 }
 
 #[test]

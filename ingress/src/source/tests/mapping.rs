@@ -78,6 +78,18 @@ fn settings_that_make_no_sense_together_are_refused_with_what_mends_it() {
             bus(json!({ "match": "all" })),
             "set `mapping.allow_all: true`",
         ),
+        (
+            generic(json!({ "keys": "/k", "template": "Secret", "match": "prefix" })),
+            "remove `mapping.match`",
+        ),
+        (
+            json!({ "format": "generic", "scope": { "a": "b" }, "mapping": { "template": "/kind" } }),
+            "`mapping.template` takes names, and each for itself: set `mapping.keys`",
+        ),
+        (
+            json!({ "format": "cloudevents", "provider": "vault", "mapping": { "template": "/kind" } }),
+            "remove `provider`",
+        ),
     ] {
         let problem = problem(&config);
         assert!(problem.contains(expected), "{config}: {problem}");
@@ -101,6 +113,10 @@ fn what_is_no_match_operation_or_pointer_is_quoted_with_what_to_write() {
             "`backend` is not a JSON pointer: write `/backend`",
         ),
         (json!({ "keys": "k" }), "did not match any variant"),
+        (
+            json!({ "keys": "/k", "template": "Pod" }),
+            "`Pod` is neither ConfigMap or Secret nor a JSON pointer",
+        ),
     ] {
         let problem = problem(&json!({ "format": "generic", "mapping": mapping }));
         assert!(problem.contains(expected), "{problem}");

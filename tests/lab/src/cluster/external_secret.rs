@@ -86,6 +86,29 @@ impl ExternalSecretBuilder {
         self
     }
 
+    /// One `dataFrom[].sourceRef.generatorRef`.
+    pub fn generator(mut self, kind: &str, name: &str) -> Self {
+        let api_version = "generators.external-secrets.io/v1alpha1";
+        let generator = json!({ "apiVersion": api_version, "kind": kind, "name": name });
+        self.push(
+            "dataFrom",
+            json!({ "sourceRef": { "generatorRef": generator } }),
+        );
+        self
+    }
+
+    /// One `target.template.templateFrom[]`: `configMap` or `secret` of this name.
+    pub fn template_from(mut self, kind: &str, name: &str) -> Self {
+        let items = json!([{ "key": "template" }]);
+        let source = json!({ kind: { "name": name, "items": items } });
+        let sources = &mut self.spec["target"]["template"]["templateFrom"];
+        match sources.as_array_mut() {
+            Some(sources) => sources.push(source),
+            None => *sources = json!([source]),
+        }
+        self
+    }
+
     /// The entry added last comes from this SecretStore instead.
     pub fn source_ref(self, store: &str) -> Self {
         self.elsewhere("SecretStore", store)

@@ -12,6 +12,7 @@ pub struct StoreBuilder {
     name: String,
     namespace: Option<String>,
     provider: Value,
+    conditions: Option<Value>,
 }
 
 /// A SecretStore in `default`.
@@ -20,6 +21,7 @@ pub fn store(name: &str) -> StoreBuilder {
         name: name.to_owned(),
         namespace: Some("default".to_owned()),
         provider: json!({ "fake": { "data": [] } }),
+        conditions: None,
     }
 }
 
@@ -71,6 +73,12 @@ impl StoreBuilder {
         self
     }
 
+    /// `spec.conditions`, of a ClusterSecretStore.
+    pub fn conditions(mut self, conditions: Value) -> Self {
+        self.conditions = Some(conditions);
+        self
+    }
+
     /// Creates it; the namespace must be there.
     pub async fn create(self, client: &Client) -> anyhow::Result<DynamicObject> {
         Fixture::from(self).create(client).await
@@ -87,7 +95,10 @@ impl From<StoreBuilder> for Fixture {
             Some(_) => Kind::SecretStore,
             None => Kind::ClusterSecretStore,
         };
-        let spec = json!({ "provider": builder.provider });
+        let mut spec = json!({ "provider": builder.provider });
+        if let Some(conditions) = builder.conditions {
+            spec["conditions"] = conditions;
+        }
         Self::new(kind, builder.namespace.as_deref(), &builder.name, spec)
     }
 }

@@ -1,0 +1,116 @@
+//! What an object reads, tied to stores and to the lookup, and untied again.
+
+use super::{
+    Entry, Index,
+    change::{Form, Observation, Reference},
+    gate::Gate,
+    lookup,
+    lookup::{ANY, Posting, View},
+};
+
+impl Index {
+    pub(super) fn reads_the_same(&self, id: u32, references: &[Reference]) -> bool {
+        let Some(object) = self.objects.get(id) else {
+            return false;
+        };
+        let same = |(old, new): (&Entry, &Reference)| {
+            let store = self.stores.get(old.store);
+            store.is_some_and(|store| store.name == new.store)
+                && match (&old.form, &new.form) {
+                    (lookup::Form::Key(old), Form::Key(new)) => **old == **new,
+                    (lookup::Form::Find(old), Form::Find(new)) => old.spec() == new,
+                    _ => false,
+                }
+        };
+        let versions = references.iter().map(|reference| &reference.version);
+        object.references.len() == references.len()
+            && self.versions.are(id, versions)
+            && object.references.iter().zip(references).all(same)
+    }
+
+    pub(super) fn link(&mut self, id: u32, references: Vec<Reference>) {
+        let Some(object) = self.objects.get_mut(id) else {
+            return;
+        };
+        self.references += references.len();
+        let versions = references.iter().map(|reference| &reference.version);
+        self.versions.put(id, versions);
+        object.references = references
+            .into_iter()
+            .map(|reference| Entry {
+                store: self.stores.use_by(reference.store, id),
+                form: match reference.form {
+                    Form::Key(key) => lookup::Form::Key(key.into()),
+                    Form::Find(spec) => lookup::Form::Find(self.finds.intern(spec, &object.target)),
+                },
+            })
+            .collect();
+        for entry in &object.references {
+            let posting = entry.posting(id);
+            self.lookup.add(&ANY, &entry.form, posting);
+            if let Some(store) = self.stores.get(entry.store) {
+                self.lookup.add(&store.view, &entry.form, posting);
+            }
+        }
+    }
+
+    pub(super) fn unlink(&mut self, id: u32) {
+        let Some(object) = self.objects.get_mut(id) else {
+            return;
+        };
+        let references = std::mem::take(&mut object.references);
+        self.references -= references.len();
+        self.versions.remove(id);
+        for entry in &references {
+            let posting = entry.posting(id);
+            self.lookup.remove(&ANY, &entry.form, posting);
+            if let Some(store) = self.stores.get(entry.store) {
+                self.lookup.remove(&store.view, &entry.form, posting);
+            }
+        }
+        for entry in references {
+            self.stores.disuse_by(entry.store, id);
+            if let lookup::Form::Find(find) = entry.form {
+                self.finds.release(&find);
+            }
+        }
+    }
+
+    /// Reads the keys of all who use the store anew.
+    pub(super) fn reread(&mut self, store: u32, view: View, gate: Gate) -> Vec<Observation> {
+        let mut reads = Vec::new();
+        let Some(entry) = self.stores.get(store) else {
+            return reads;
+        };
+        if entry.view != view {
+            for user in &entry.users {
+                let object = self.objects.get(*user);
+                if self.synced {
+                    reads.extend(object.map(|object| Observation::Reads(object.target.clone())));
+                }
+                let references = object.into_iter().flat_map(|object| &object.references);
+                let through = references.filter(|reference| reference.store == store);
+                // All are removed before the first is added: one may take the name of another.
+                for reference in through.clone() {
+                    let posting = reference.posting(*user);
+                    self.lookup.remove(&entry.view, &reference.form, posting);
+                }
+                for reference in through {
+                    let posting = reference.posting(*user);
+                    self.lookup.add(&view, &reference.form, posting);
+                }
+            }
+        }
+        self.stores.set(store, view, gate);
+        reads
+    }
+}
+
+impl Entry {
+    fn posting(&self, object: u32) -> Posting {
+        Posting {
+            object,
+            store: self.store,
+        }
+    }
+}

@@ -1,12 +1,13 @@
 //! What the watch says, and what the engine must know of it.
 
 use eso_relay::event::{StoreKind, TemplateSource};
+use jiff::Timestamp;
 
 use crate::{
     provider::Backend,
     selector::{LabelSelector, Labels},
     sync::SyncState,
-    target::Target,
+    target::{Target, TargetKind},
     uid::Uid,
     unrefreshable::Refreshable,
     value::Value,
@@ -55,7 +56,7 @@ pub enum Observation {
     Gone(Target),
 }
 
-/// All of an ExternalSecret that matters here.
+/// All of an ExternalSecret that matters here; or of a PushSecret, which names secrets of stores as well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExternalSecret {
     pub target: Target,
@@ -71,6 +72,8 @@ pub struct ExternalSecret {
     pub references: Vec<Reference>,
     /// What its template takes from its namespace.
     pub templates: Vec<TemplateSource>,
+    /// Of a PushSecret, when ESO pushed it last.
+    pub pushed: Option<Timestamp>,
     /// What of it could not be read. The rest of it counts all the same.
     pub problems: Vec<String>,
 }
@@ -88,6 +91,7 @@ impl ExternalSecret {
             refreshable: Refreshable::default(),
             references,
             templates: Vec::new(),
+            pushed: None,
             problems: Vec::new(),
         }
     }
@@ -122,8 +126,18 @@ pub struct FindSpec {
 /// A SecretStore in its namespace, or a ClusterSecretStore.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum StoreRef {
-    Namespaced { namespace: String, name: String },
-    Cluster { name: String },
+    Namespaced {
+        namespace: String,
+        name: String,
+    },
+    Cluster {
+        name: String,
+    },
+    /// Chosen by labels, in this namespace if the kind is in one: any that is there may be it.
+    Any {
+        kind: StoreKind,
+        namespace: String,
+    },
 }
 
 impl StoreRef {
@@ -131,12 +145,15 @@ impl StoreRef {
         match self {
             Self::Namespaced { .. } => StoreKind::SecretStore,
             Self::Cluster { .. } => StoreKind::ClusterSecretStore,
+            Self::Any { kind, .. } => *kind,
         }
     }
 
     pub fn name(&self) -> &str {
         match self {
             Self::Namespaced { name, .. } | Self::Cluster { name } => name,
+            // No store is called so.
+            Self::Any { .. } => "*",
         }
     }
 }
@@ -185,11 +202,17 @@ pub enum ListKind {
     ClusterSecretStores,
     /// For their labels.
     Namespaces,
+    PushSecrets,
 }
 
 impl Listing {
     pub(super) fn holds(&self, target: &Target) -> bool {
-        self.kind == ListKind::ExternalSecrets && self.spans(target.namespace())
+        let kind = match target.kind() {
+            TargetKind::ClusterExternalSecret => ListKind::ClusterExternalSecrets,
+            TargetKind::ExternalSecret => ListKind::ExternalSecrets,
+            TargetKind::PushSecret => ListKind::PushSecrets,
+        };
+        self.kind == kind && self.spans(target.namespace())
     }
 
     pub(super) fn holds_owners(&self) -> bool {
@@ -206,6 +229,7 @@ impl Listing {
                 self.kind == ListKind::SecretStores && self.spans(namespace)
             }
             StoreRef::Cluster { .. } => self.kind == ListKind::ClusterSecretStores,
+            StoreRef::Any { .. } => false,
         }
     }
 

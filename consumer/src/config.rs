@@ -81,6 +81,9 @@ pub struct RefreshConfig {
     /// Whether to refresh ExternalSecrets with a generator, which gives out a new credential at
     /// every refresh. Default `keys`.
     pub generators: GeneratorPolicy,
+    /// Whether an event about a secret that a PushSecret writes makes ESO write it again, over what
+    /// somebody else has written there. Default `false`.
+    pub push_secrets: bool,
 }
 
 /// What becomes of `dataFrom[].find`.
@@ -147,6 +150,7 @@ impl Default for RefreshConfig {
             selector: None,
             find: FindPolicy::default(),
             generators: GeneratorPolicy::default(),
+            push_secrets: false,
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The patch that makes ESO refresh an ExternalSecret, or all that a ClusterExternalSecret owns.
+//! The patch that makes ESO refresh an ExternalSecret, or all that a ClusterExternalSecret owns, or push a
+//! PushSecret.
 
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::{
     FORCE_SYNC_ANNOTATION, REFRESH_ANNOTATION,
     index::ListKind,
     kubernetes::{ApiVersion, Object},
-    target::Target,
+    target::{Target, TargetKind},
     value::Value,
 };
 
@@ -30,6 +31,7 @@ pub struct Refresher {
     client: Client,
     secrets: ApiResource,
     owners: ApiResource,
+    pushes: ApiResource,
     timeout: Duration,
 }
 
@@ -59,6 +61,7 @@ impl Refresher {
             client,
             secrets: version.resource(ListKind::ExternalSecrets),
             owners: version.resource(ListKind::ClusterExternalSecrets),
+            pushes: version.resource(ListKind::PushSecrets),
             timeout,
         }
     }
@@ -72,11 +75,12 @@ impl Refresher {
     /// A merge patch of one annotation without resourceVersion conflicts with nobody. The answer
     /// is asked for as metadata, which is small, and is not looked at.
     async fn patch(&self, target: &Target, value: Value) -> Result<(), RefreshError> {
-        let (resource, namespace, annotation) = if target.is_owner() {
-            (&self.owners, None, FORCE_SYNC_ANNOTATION)
-        } else {
-            (&self.secrets, Some(target.namespace()), REFRESH_ANNOTATION)
+        let (resource, annotation) = match target.kind() {
+            TargetKind::ClusterExternalSecret => (&self.owners, FORCE_SYNC_ANNOTATION),
+            TargetKind::ExternalSecret => (&self.secrets, REFRESH_ANNOTATION),
+            TargetKind::PushSecret => (&self.pushes, REFRESH_ANNOTATION),
         };
+        let namespace = (!target.is_owner()).then(|| target.namespace());
         let patch = json!({ "metadata": { "annotations": { annotation: value.to_string() } } });
         let params = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),

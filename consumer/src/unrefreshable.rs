@@ -42,6 +42,9 @@ pub enum Unrefreshable {
     StoreDeniesNamespace,
     /// All that it reads of the secret are versions that stay as they are.
     PinnedVersion,
+    /// A PushSecret that ESO has just pushed, or is about to: what the event tells of is overwritten, or
+    /// is that push.
+    PushEcho,
 }
 
 /// Whether to refresh an object, by what it says itself.
@@ -67,7 +70,7 @@ impl Refreshable {
 }
 
 impl Unrefreshable {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Deleting,
         Self::Ignored,
         Self::NotSelected,
@@ -78,6 +81,7 @@ impl Unrefreshable {
         Self::ForeignController,
         Self::StoreDeniesNamespace,
         Self::PinnedVersion,
+        Self::PushEcho,
     ];
 
     /// A stable name.
@@ -93,6 +97,7 @@ impl Unrefreshable {
             Self::ForeignController => "foreign_controller",
             Self::StoreDeniesNamespace => "store_denies_namespace",
             Self::PinnedVersion => "pinned_version",
+            Self::PushEcho => "push_echo",
         }
     }
 
@@ -117,6 +122,7 @@ impl Unrefreshable {
                 "add its namespace to spec.conditions of its ClusterSecretStore"
             }
             Self::PinnedVersion => "leave remoteRef.version out, so that it follows the newest",
+            Self::PushEcho => "nothing: ESO has just pushed it, or is about to",
         }
     }
 }

@@ -26,6 +26,7 @@ mod observe;
 mod outage;
 mod pipeline;
 mod poison;
+mod pushing;
 mod rejection;
 mod replay;
 mod replicas;

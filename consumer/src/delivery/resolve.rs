@@ -18,7 +18,7 @@ use crate::{
     index::{Index, Matched, Skipped, StoreRef},
     metrics::Found,
     settle::{self, StoreSettle},
-    target::Target,
+    target::{Target, TargetKind},
 };
 
 /// A message, ready for the engine, and what the log and the metrics say about its events.
@@ -134,8 +134,11 @@ fn match_all(
         let seen = Seen::new(*index, event, reaches, &matched);
         let urgency = urgency(event, &matched);
         refreshes.extend(matched.targets.into_iter().map(|target| {
-            let settle =
-                settle::longest(&policy.settles, objects.stores_of(&target)).max(event.settle);
+            // Who writes need not wait until others read what was written.
+            let settle = match target.kind() {
+                TargetKind::PushSecret => None,
+                _ => settle::longest(&policy.settles, objects.stores_of(&target)).max(event.settle),
+            };
             let (carries, sync) = objects.carried(&target);
             Refresh {
                 carries,

@@ -1,12 +1,13 @@
 //! What the watch says, and what the engine must know of it.
 
 use eso_relay::event::{StoreKind, TemplateSource};
+use jiff::Timestamp;
 
 use crate::{
     provider::Backend,
     selector::{LabelSelector, Labels},
     sync::SyncState,
-    target::Target,
+    target::{Target, TargetKind},
     uid::Uid,
     unrefreshable::Refreshable,
     value::Value,
@@ -57,7 +58,7 @@ pub enum Observation {
     Reads(Target),
 }
 
-/// All of an ExternalSecret that matters here.
+/// All of an ExternalSecret that matters here; or of a PushSecret, which names secrets of stores as well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExternalSecret {
     pub target: Target,
@@ -73,6 +74,8 @@ pub struct ExternalSecret {
     pub references: Vec<Reference>,
     /// What its template takes from its namespace.
     pub templates: Vec<TemplateSource>,
+    /// Of a PushSecret, when ESO pushed it last.
+    pub pushed: Option<Timestamp>,
     /// What of it could not be read. The rest of it counts all the same.
     pub problems: Vec<String>,
 }
@@ -90,6 +93,7 @@ impl ExternalSecret {
             refreshable: Refreshable::default(),
             references,
             templates: Vec::new(),
+            pushed: None,
             problems: Vec::new(),
         }
     }
@@ -124,8 +128,18 @@ pub struct FindSpec {
 /// A SecretStore in its namespace, or a ClusterSecretStore.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum StoreRef {
-    Namespaced { namespace: String, name: String },
-    Cluster { name: String },
+    Namespaced {
+        namespace: String,
+        name: String,
+    },
+    Cluster {
+        name: String,
+    },
+    /// Chosen by labels, in this namespace if the kind is in one: any that is there may be it.
+    Any {
+        kind: StoreKind,
+        namespace: String,
+    },
 }
 
 impl StoreRef {
@@ -133,12 +147,15 @@ impl StoreRef {
         match self {
             Self::Namespaced { .. } => StoreKind::SecretStore,
             Self::Cluster { .. } => StoreKind::ClusterSecretStore,
+            Self::Any { kind, .. } => *kind,
         }
     }
 
     pub fn name(&self) -> &str {
         match self {
             Self::Namespaced { name, .. } | Self::Cluster { name } => name,
+            // No store is called so.
+            Self::Any { .. } => "*",
         }
     }
 }
@@ -187,11 +204,17 @@ pub enum ListKind {
     ClusterSecretStores,
     /// For their labels.
     Namespaces,
+    PushSecrets,
 }
 
 impl Listing {
     pub(super) fn holds(&self, target: &Target) -> bool {
-        self.kind == ListKind::ExternalSecrets && self.spans(target.namespace())
+        let kind = match target.kind() {
+            TargetKind::ClusterExternalSecret => ListKind::ClusterExternalSecrets,
+            TargetKind::ExternalSecret => ListKind::ExternalSecrets,
+            TargetKind::PushSecret => ListKind::PushSecrets,
+        };
+        self.kind == kind && self.spans(target.namespace())
     }
 
     pub(super) fn holds_owners(&self) -> bool {
@@ -208,6 +231,7 @@ impl Listing {
                 self.kind == ListKind::SecretStores && self.spans(namespace)
             }
             StoreRef::Cluster { .. } => self.kind == ListKind::ClusterSecretStores,
+            StoreRef::Any { .. } => false,
         }
     }
 

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     provider::{Provider, Reading, Rules, Sought},
-    target::Target,
+    target::{Target, TargetKind},
     unrefreshable::{Refreshable, Unrefreshable},
 };
 
@@ -138,7 +138,7 @@ impl<'a> Found<'a> {
             Some(reach) => {
                 let store = self.index.stores.get(posting.store);
                 let object = self.index.objects.get(posting.object);
-                store.is_some_and(|store| reach.allows_store(store.name.kind(), store.name.name()))
+                store.is_some_and(|store| self.index.stores.is_within(&store.name, reach))
                     && object
                         .is_some_and(|object| reach.allows_namespace(object.target.namespace()))
             }
@@ -245,7 +245,17 @@ impl<'a> Found<'a> {
             return;
         };
         let (target, own) = (object.target.clone(), object.refreshable.refusal());
-        let other = || self.index.refused(object).into_iter().chain(against).min();
+        let is_push = target.kind() == TargetKind::PushSecret;
+        // Only who names a secret makes ESO write it.
+        if is_push && !matches!(self.event.matches, Match::Exact(_)) {
+            return;
+        }
+        let other = || {
+            if is_push {
+                return self.index.push_echo(id, object, self.event);
+            }
+            self.index.refused(object).into_iter().chain(against).min()
+        };
         if let Some(reason) = own.or_else(other) {
             matched.skipped.push(Skipped { target, reason });
         } else {

@@ -10,6 +10,7 @@ mod lookup;
 mod matching;
 mod namespaces;
 mod owners;
+mod pushes;
 mod slab;
 mod stores;
 mod templates;
@@ -34,12 +35,19 @@ use self::{
     lookup::{Lookup, View},
     namespaces::Namespaces,
     owners::{Owner, Owners},
+    pushes::Pushes,
     slab::Slab,
     stores::Stores,
     templates::Templates,
     versions::Versions,
 };
-use crate::{sync::SyncState, target::Target, uid::Uid, unrefreshable::Refreshable, value::Value};
+use crate::{
+    sync::SyncState,
+    target::{Target, TargetKind},
+    uid::Uid,
+    unrefreshable::Refreshable,
+    value::Value,
+};
 
 /// Every ExternalSecret by the keys that it reads.
 #[derive(Debug)]
@@ -55,6 +63,7 @@ pub struct Index {
     open: HashMap<Listing, u64>,
     versions: Versions,
     templates: Templates,
+    pushes: Pushes,
     owners: Owners,
     namespaces: Namespaces,
     /// What could not be read of whom: said once, not at every status update.
@@ -115,6 +124,7 @@ impl Index {
             open: HashMap::new(),
             versions: Versions::default(),
             templates: Templates::default(),
+            pushes: Pushes::default(),
             owners: Owners::default(),
             namespaces: Namespaces::default(),
             problems: HashMap::new(),
@@ -249,7 +259,7 @@ impl Index {
 
     pub fn stats(&self) -> Stats {
         Stats {
-            objects: self.objects.len(),
+            objects: self.objects.len() - self.pushes.len(),
             references: self.references,
             patterns: self.finds.len(),
             stores: self.stores.present(),
@@ -268,6 +278,7 @@ impl Index {
             refreshable,
             references,
             templates,
+            pushed,
             problems,
         } = object;
         self.report(&target, problems);
@@ -280,6 +291,9 @@ impl Index {
             self.link(id, references);
         }
         let reads_anew = self.templates.put(id, templates) || reads_anew;
+        if target.kind() == TargetKind::PushSecret {
+            self.pushes.put(id, pushed);
+        }
         let reads = (reads_anew && self.synced).then(|| Observation::Reads(target.clone()));
         self.owners.put(id, owner);
         if let Some(object) = self.objects.get_mut(id) {
@@ -323,6 +337,7 @@ impl Index {
         let id = self.ids.remove(target)?;
         self.unlink(id);
         self.templates.remove(id);
+        self.pushes.remove(id);
         self.owners.remove(id);
         let object = self.objects.remove(id)?;
         Some(Observation::Gone(object.target))

@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use eso_relay::event::Target;
+
 use super::{
     change::{Listing, StoreRef},
     gate::Gate,
@@ -46,6 +48,23 @@ impl Stores {
     pub(super) fn present(&self) -> usize {
         let present = |(_, store): &(u32, &StoreEntry)| store.seen.is_some();
         self.entries.iter().filter(present).count()
+    }
+
+    /// Whether an event with this target may mean what goes through the store.
+    pub(super) fn is_within(&self, name: &StoreRef, reach: &Target) -> bool {
+        let StoreRef::Any { kind, namespace } = name else {
+            return reach.allows_store(name.kind(), name.name());
+        };
+        let may_be = |store: &StoreRef| match store {
+            StoreRef::Namespaced { namespace: own, .. } => own == namespace,
+            StoreRef::Cluster { .. } => true,
+            StoreRef::Any { .. } => false,
+        };
+        reach.stores.is_empty()
+            || self.iter().any(|(_, store)| {
+                let store = &store.name;
+                store.kind() == *kind && may_be(store) && reach.allows_store(*kind, store.name())
+            })
     }
 
     /// Notes that the object reads through the store.

@@ -1,6 +1,7 @@
 mod histories;
 mod owned;
 mod providers;
+mod pushes;
 mod skipped;
 mod templates;
 mod why;

@@ -67,8 +67,8 @@ impl Compared {
 }
 
 impl Index {
-    /// All references of the object, those of its template last; `None` when it is not there. [`Index::matching`] has the object if
-    /// any of them differs in nothing.
+    /// All references of the object, those of its template last; `None` when it is not there. [`Index::matching`]
+    /// has the object if any of them differs in nothing; a PushSecret only for an exact event.
     pub fn compare(&self, target: &Target, event: &Event) -> Option<Vec<Compared>> {
         let id = *self.ids.get(target)?;
         let object = self.objects.get(id)?;
@@ -84,7 +84,7 @@ impl Index {
                     lookup::Form::Key(key) => Reads::Key(key.to_string()),
                     lookup::Form::Find(find) => Reads::Find(find.spec().clone()),
                 },
-                differs: differs(target, store, &entry.form.reading(), event),
+                differs: self.differs(target, store, &entry.form.reading(), event),
             })
         });
         let templates = self.templates.of(id).iter().map(|source| Compared {
@@ -94,6 +94,51 @@ impl Index {
             differs: self.template_differs(object, source, event),
         });
         Some(compared.chain(templates).collect())
+    }
+
+    fn differs(
+        &self,
+        object: &Target,
+        store: &StoreEntry,
+        reading: &Reading<'_>,
+        event: &Event,
+    ) -> Vec<Differs> {
+        let mut differs = Vec::new();
+        if let Some(reach) = &event.target {
+            if !reach.allows_namespace(object.namespace()) {
+                differs.push(Differs::Namespace);
+            }
+            if !self.stores.is_within(&store.name, reach) {
+                differs.push(Differs::Store);
+            }
+        }
+        if event.kind == Kind::TemplateChanged {
+            differs.push(Differs::Kind);
+            return differs;
+        }
+        let readings = readings(event);
+        let mut seen = readings.iter();
+        let Some((view, sought)) =
+            seen.find_map(|(family, sought)| Some((view(family, store)?, sought)))
+        else {
+            differs.push(Differs::Provider);
+            return differs;
+        };
+        let rules = view.rules();
+        let same_secret = match (&event.matches, reading) {
+            (Match::Exact(_), Reading::Key(key)) => rules.reads(key, sought),
+            (Match::Exact(_), Reading::Find(pattern)) => rules.finds(pattern, sought),
+            (Match::Prefix(_), _) => rules.is_below(reading, sought),
+            (Match::Scope | Match::All, _) => true,
+        };
+        if !same_secret {
+            differs.push(Differs::Secret);
+        }
+        if !reaches(store, reading, event) {
+            let scope = elsewhere(store, reading, event);
+            differs.push(Differs::Place { scope });
+        }
+        differs
     }
 
     fn template_differs(
@@ -124,50 +169,6 @@ impl Index {
         }
         differs
     }
-}
-
-fn differs(
-    object: &Target,
-    store: &StoreEntry,
-    reading: &Reading<'_>,
-    event: &Event,
-) -> Vec<Differs> {
-    let mut differs = Vec::new();
-    if let Some(reach) = &event.target {
-        if !reach.allows_namespace(object.namespace()) {
-            differs.push(Differs::Namespace);
-        }
-        if !reach.allows_store(store.name.kind(), store.name.name()) {
-            differs.push(Differs::Store);
-        }
-    }
-    if event.kind == Kind::TemplateChanged {
-        differs.push(Differs::Kind);
-        return differs;
-    }
-    let readings = readings(event);
-    let mut seen = readings.iter();
-    let Some((view, sought)) =
-        seen.find_map(|(family, sought)| Some((view(family, store)?, sought)))
-    else {
-        differs.push(Differs::Provider);
-        return differs;
-    };
-    let rules = view.rules();
-    let same_secret = match (&event.matches, reading) {
-        (Match::Exact(_), Reading::Key(key)) => rules.reads(key, sought),
-        (Match::Exact(_), Reading::Find(pattern)) => rules.finds(pattern, sought),
-        (Match::Prefix(_), _) => rules.is_below(reading, sought),
-        (Match::Scope | Match::All, _) => true,
-    };
-    if !same_secret {
-        differs.push(Differs::Secret);
-    }
-    if !reaches(store, reading, event) {
-        let scope = elsewhere(store, reading, event);
-        differs.push(Differs::Place { scope });
-    }
-    differs
 }
 
 /// Whether the reference reads in the event's place, as far as both know it.

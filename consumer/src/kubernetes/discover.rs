@@ -39,11 +39,16 @@ impl ApiVersion {
             List::ClusterExternalSecrets => ("ClusterExternalSecret", "clusterexternalsecrets"),
             List::SecretStores => ("SecretStore", "secretstores"),
             List::ClusterSecretStores => ("ClusterSecretStore", "clustersecretstores"),
+            List::PushSecrets => ("PushSecret", "pushsecrets"),
+        };
+        let version = match list {
+            List::PushSecrets => "v1alpha1",
+            _ => self.as_str(),
         };
         ApiResource {
             group: GROUP.to_owned(),
-            version: self.as_str().to_owned(),
-            api_version: self.to_string(),
+            version: version.to_owned(),
+            api_version: format!("{GROUP}/{version}"),
             kind: kind.to_owned(),
             plural: plural.to_owned(),
         }

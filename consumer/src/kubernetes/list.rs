@@ -45,14 +45,14 @@ pub async fn list(
         without_namespaces: false,
         without_finds: selection.find == FindPolicy::Ignore,
     };
-    for listing in listings(version, namespaces) {
+    for listing in listings(version, namespaces, selection.push_secrets) {
         let objects = api(client, version, &listing);
         match pages(&objects, listing.kind, selection, &mut listed.index).await {
             Err(error) if dispensable(listing.kind, error.status()).is_some() => {
                 match listing.kind {
                     ListKind::ClusterSecretStores => listed.without_cluster_stores = true,
                     ListKind::Namespaces => listed.without_namespaces = true,
-                    // What nobody owns is refreshed one by one.
+                    // What nobody owns is refreshed one by one; what is not known is not pushed.
                     _ => {}
                 }
             }

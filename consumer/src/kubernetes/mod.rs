@@ -4,6 +4,7 @@ mod discover;
 mod list;
 mod object;
 mod policy;
+mod push_secret;
 mod read;
 mod watch;
 

@@ -20,6 +20,8 @@ pub struct Selection {
     pub controller_classes: Vec<String>,
     pub find: FindPolicy,
     pub generators: GeneratorPolicy,
+    /// Whether PushSecrets are ours at all.
+    pub push_secrets: bool,
 }
 
 impl Selection {
@@ -29,6 +31,7 @@ impl Selection {
             controller_classes: kubernetes.controller_classes.clone(),
             find: refresh.find,
             generators: refresh.generators,
+            push_secrets: refresh.push_secrets,
         }
     }
 }
@@ -46,15 +49,35 @@ pub(super) fn refreshable(object: &Object, selection: &Selection) -> Refreshable
     }
 }
 
+/// Of a PushSecret: no policy and no interval of its keeps a change of the metadata from being pushed (ESO
+/// `pushsecret_controller.go`, `shouldRefresh`).
+pub(super) fn pushable(object: &Object, selection: &Selection) -> Refreshable {
+    let mints = object.spec["selector"]["generatorRef"].is_object();
+    if let Some(reason) = left_out(object, selection) {
+        Refreshable::No(reason)
+    } else if mints && selection.generators == GeneratorPolicy::Never {
+        Refreshable::No(Unrefreshable::Generator)
+    } else {
+        Refreshable::Yes
+    }
+}
+
+/// What keeps an object of either kind from being touched.
+fn left_out(object: &Object, selection: &Selection) -> Option<Unrefreshable> {
+    if object.deleting {
+        Some(Unrefreshable::Deleting)
+    } else if object.ignore {
+        Some(Unrefreshable::Ignored)
+    } else if !selected(&object.labels, &selection.labels) {
+        Some(Unrefreshable::NotSelected)
+    } else {
+        None
+    }
+}
+
 /// `None` when a change of its annotation refreshes it, and when that cannot be told.
 fn unrefreshable(object: &Object, selection: &Selection) -> Option<Unrefreshable> {
-    let Object {
-        deleting,
-        ignore,
-        spec,
-        status,
-        ..
-    } = object;
+    let Object { spec, status, .. } = object;
     let policy = spec["refreshPolicy"].as_str();
     let interval = spec["refreshInterval"].as_str();
     // Whether the Secret is there, as far as that shows without a look at it.
@@ -62,12 +85,8 @@ fn unrefreshable(object: &Object, selection: &Selection) -> Option<Unrefreshable
         let named = status["binding"]["name"].as_str();
         named.is_some_and(|name| !name.is_empty()) || !status["refreshTime"].is_null()
     };
-    if *deleting {
-        Some(Unrefreshable::Deleting)
-    } else if *ignore {
-        Some(Unrefreshable::Ignored)
-    } else if !selected(&object.labels, &selection.labels) {
-        Some(Unrefreshable::NotSelected)
+    if let Some(reason) = left_out(object, selection) {
+        Some(reason)
     } else if policy == Some("CreatedOnce") {
         Some(Unrefreshable::CreatedOnce)
     } else if policy != Some("OnChange") && interval.is_some_and(never_elapses) {

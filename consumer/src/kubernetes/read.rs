@@ -9,6 +9,7 @@ use tracing::warn;
 use super::{
     object::Object,
     policy::{self, Selection},
+    push_secret::{self, push_secret},
 };
 use crate::{
     config::FindPolicy,
@@ -30,6 +31,7 @@ pub(super) fn applied(kind: ListKind, object: &Object, selection: &Selection) ->
             value: carried(object.force_sync.as_deref()),
             uid: object.uid,
         }),
+        ListKind::PushSecrets => push_secret(object, selection).map(Change::Applied),
         ListKind::Namespaces => Some(Change::NamespaceApplied {
             name: object.meta().name.clone()?,
             labels: policy::labels(&object.labels),
@@ -49,6 +51,7 @@ pub(super) fn deleted(kind: ListKind, object: &Object) -> Option<Change> {
     match kind {
         ListKind::ExternalSecrets => target(object).map(Change::Deleted),
         ListKind::ClusterExternalSecrets => owner(object).map(Change::OwnerDeleted),
+        ListKind::PushSecrets => push_secret::target(object).map(Change::Deleted),
         ListKind::Namespaces => object.meta().name.clone().map(Change::NamespaceDeleted),
         ListKind::SecretStores | ListKind::ClusterSecretStores => {
             store(kind, object).map(Change::StoreDeleted)
@@ -75,7 +78,7 @@ fn owner(object: &Object) -> Option<Target> {
 }
 
 /// Somebody else's text is not a value of ours.
-fn carried(annotation: Option<&str>) -> Option<value::Value> {
+pub(super) fn carried(annotation: Option<&str>) -> Option<value::Value> {
     annotation?.parse().ok()
 }
 
@@ -118,6 +121,7 @@ fn external_secret(object: &Object, selection: &Selection) -> Option<ExternalSec
         target,
         references,
         templates,
+        pushed: None,
         problems,
     })
 }

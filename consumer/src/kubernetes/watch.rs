@@ -40,7 +40,7 @@ pub async fn watch(
     changes: Sender<Change>,
     condition: Condition,
 ) -> anyhow::Result<()> {
-    let listings = listings(version, namespaces);
+    let listings = listings(version, namespaces, selection.push_secrets);
     let progress = Progress {
         unlisted: AtomicUsize::new(listings.len()),
         selection,
@@ -61,7 +61,11 @@ pub async fn watch(
     Ok(())
 }
 
-pub(super) fn listings(version: ApiVersion, namespaces: &[String]) -> Vec<Listing> {
+pub(super) fn listings(
+    version: ApiVersion,
+    namespaces: &[String],
+    push_secrets: bool,
+) -> Vec<Listing> {
     let mut everywhere = vec![None];
     if !namespaces.is_empty() {
         everywhere = namespaces.iter().cloned().map(Some).collect();
@@ -79,6 +83,9 @@ pub(super) fn listings(version: ApiVersion, namespaces: &[String]) -> Vec<Listin
     };
     let mut listings = in_each(ListKind::ExternalSecrets);
     listings.extend(in_each(ListKind::SecretStores));
+    if push_secrets {
+        listings.extend(in_each(ListKind::PushSecrets));
+    }
     let in_cluster = |kind| Listing {
         kind,
         namespace: None,
@@ -252,6 +259,10 @@ pub(super) fn dispensable(kind: ListKind, status: Option<u16>) -> Option<&'stati
         (ListKind::Namespaces, Some(403)) => Some(
             "no permission to list namespaces: a namespaceSelector of a store lets everybody in",
         ),
+        (ListKind::PushSecrets, Some(403)) => {
+            Some("no permission to list pushsecrets: none is pushed")
+        }
+        (ListKind::PushSecrets, Some(404)) => Some("the API serves no pushsecrets: none is pushed"),
         (ListKind::ClusterExternalSecrets, Some(404)) => {
             Some("the API serves no clusterexternalsecrets")
         }
@@ -276,7 +287,7 @@ mod tests {
     #[test]
     fn listed_namespaces_are_watched_each_and_cluster_stores_once() {
         let shown = |namespaces: &[String]| {
-            let list = listings(ApiVersion::V1, namespaces).into_iter();
+            let list = listings(ApiVersion::V1, namespaces, false).into_iter();
             list.map(|l| format!("{:?} {}", l.kind, l.namespace.unwrap_or_default()))
                 .collect::<Vec<_>>()
         };
@@ -291,6 +302,8 @@ mod tests {
             ]
         );
         assert_eq!(shown(&[]).len(), 5);
-        assert_eq!(listings(ApiVersion::V1Beta1, &[]).len(), 4);
+        assert_eq!(listings(ApiVersion::V1Beta1, &[], false).len(), 4);
+        let two = ["a".into(), "b".into()];
+        assert_eq!(listings(ApiVersion::V1, &two, true).len(), 7);
     }
 }

@@ -102,6 +102,23 @@ async fn what_has_an_owner_is_refreshed_through_it() {
 }
 
 #[tokio::test]
+async fn a_push_secret_has_a_version_of_its_own() {
+    let (address, served) = api(Some(answer("200 OK", "", "{}"))).await;
+    let refresher = refresher(address, Duration::from_secs(10));
+    let target = Target::push_secret("team", "db");
+    let outcome = Outcome::of(refresher.refresh(&target, value()).await);
+    assert_eq!(outcome, Outcome::Done);
+    let request = served.await.unwrap();
+    assert!(
+        request.starts_with(
+            "PATCH /apis/external-secrets.io/v1alpha1/namespaces/team/pushsecrets/db?"
+        ),
+        "{request}"
+    );
+    assert!(request.contains("eso-relay.dev/refresh"), "{request}");
+}
+
+#[tokio::test]
 async fn an_object_that_is_gone_needs_nothing_but_an_api_that_is_gone_is_waited_for() {
     let gone = r#"{"kind":"Status","reason":"NotFound","details":{"name":"db","kind":"externalsecrets"},"code":404}"#;
     assert_eq!(

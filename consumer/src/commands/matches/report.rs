@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{
     index::{self, Compared, Differs, FindSpec, Index, Matched, StoreRef},
     kubernetes::Listed,
-    target::Target,
+    target::{Target, TargetKind},
 };
 
 #[derive(Debug, Serialize)]
@@ -217,7 +217,7 @@ impl Answer {
         });
         let skipped = meant.skipped.iter().map(|left| Left {
             namespace: left.target.namespace().to_owned(),
-            name: left.target.name().to_owned(),
+            name: Object::of(&left.target, Vec::new()).name,
             reason: left.reason.as_str(),
             advice: left.reason.advice(),
         });
@@ -237,11 +237,11 @@ impl Object {
     fn of(target: &Target, references: Vec<Compared>) -> Self {
         Self {
             namespace: target.namespace().to_owned(),
-            // An owner is in no namespace, and says of what kind it is.
-            name: if target.is_owner() {
-                target.to_string()
-            } else {
-                target.name().to_owned()
+            // Of what kind it is, unless it is what most are.
+            name: match target.kind() {
+                TargetKind::ExternalSecret => target.name().to_owned(),
+                TargetKind::ClusterExternalSecret => target.to_string(),
+                TargetKind::PushSecret => format!("PushSecret/{}", target.name()),
             },
             references: references.into_iter().map(Reference::of).collect(),
         }

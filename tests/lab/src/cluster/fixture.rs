@@ -22,7 +22,7 @@ impl Fixture {
     pub fn new(kind: Kind, namespace: Option<&str>, name: &str, spec: Value) -> Self {
         let api_version = match kind.group() {
             "" => "v1".to_owned(),
-            group => format!("{group}/v1"),
+            group => format!("{group}/{}", kind.version()),
         };
         let mut json = json!({
             "apiVersion": api_version,

@@ -14,17 +14,19 @@ pub enum Kind {
     SecretStore,
     ClusterSecretStore,
     ClusterExternalSecret,
+    PushSecret,
     Event,
 }
 
 impl Kind {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Namespace,
         Self::Secret,
         Self::ExternalSecret,
         Self::SecretStore,
         Self::ClusterSecretStore,
         Self::ClusterExternalSecret,
+        Self::PushSecret,
         Self::Event,
     ];
 
@@ -37,6 +39,7 @@ impl Kind {
             Self::SecretStore => "SecretStore",
             Self::ClusterSecretStore => "ClusterSecretStore",
             Self::ClusterExternalSecret => "ClusterExternalSecret",
+            Self::PushSecret => "PushSecret",
             Self::Event => "Event",
         }
     }
@@ -50,6 +53,7 @@ impl Kind {
             Self::SecretStore => "secretstores",
             Self::ClusterSecretStore => "clustersecretstores",
             Self::ClusterExternalSecret => "clusterexternalsecrets",
+            Self::PushSecret => "pushsecrets",
             Self::Event => "events",
         }
     }
@@ -62,7 +66,8 @@ impl Kind {
             Self::ExternalSecret
             | Self::SecretStore
             | Self::ClusterSecretStore
-            | Self::ClusterExternalSecret => GROUP,
+            | Self::ClusterExternalSecret
+            | Self::PushSecret => GROUP,
         }
     }
 
@@ -78,9 +83,17 @@ impl Kind {
         self.group() == GROUP
     }
 
-    /// How kube reaches this kind, in version `v1`.
+    /// The newest that ESO, or Kubernetes, serves.
+    pub fn version(self) -> &'static str {
+        match self {
+            Self::PushSecret => "v1alpha1",
+            _ => "v1",
+        }
+    }
+
+    /// How kube reaches this kind, in that version.
     pub fn api_resource(self) -> ApiResource {
-        let gvk = GroupVersionKind::gvk(self.group(), "v1", self.name());
+        let gvk = GroupVersionKind::gvk(self.group(), self.version(), self.name());
         ApiResource::from_gvk_with_plural(&gvk, self.plural())
     }
 }

@@ -6,7 +6,7 @@ use http::{Method, header::ACCEPT, header::AUTHORIZATION, request::Parts};
 use serde::{Deserialize, Serialize};
 
 use super::{Served, failure::Failure};
-use crate::cluster::{GROUP, Kind};
+use crate::cluster::Kind;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -45,14 +45,6 @@ impl Call {
             ["apis", group, version, rest @ ..] => (*group, *version, rest),
             _ => return Err(not_found()),
         };
-        let expected = if group == GROUP {
-            served.version()
-        } else {
-            "v1"
-        };
-        if version != expected {
-            return Err(not_found());
-        }
         let (namespace, rest) = match rest {
             ["namespaces", namespace, rest @ ..] if !rest.is_empty() => (Some(*namespace), rest),
             _ => (None, rest),
@@ -66,6 +58,7 @@ impl Call {
         let kind = Kind::ALL
             .into_iter()
             .find(|kind| kind.group() == group && kind.plural() == plural)
+            .filter(|kind| version == served.version_of(*kind))
             .filter(|kind| kind.is_namespaced() || namespace.is_none())
             .filter(|kind| kind.is_custom() || !status)
             .ok_or_else(not_found)?;

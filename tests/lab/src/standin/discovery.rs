@@ -17,42 +17,50 @@ pub(super) fn discover(path: &str, served: Served) -> Option<Value> {
         ["api"] => Some(
             json!({ "kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": [] }),
         ),
-        ["api", "v1"] => Some(resources("", "v1")),
+        ["api", "v1"] => Some(resources("", "v1", served)),
         ["apis"] => Some(json!({
             "kind": "APIGroupList",
             "apiVersion": "v1",
-            "groups": [group(GROUP, served.version()), group(Kind::Event.group(), "v1")],
+            "groups": [
+                group(GROUP, &versions_of(GROUP, served)),
+                group(Kind::Event.group(), &["v1"]),
+            ],
         })),
         ["apis", name] => {
-            let version = version_of(name, served)?;
-            let mut group = group(name, version);
+            let versions = versions_of(name, served);
+            versions.first()?;
+            let mut group = group(name, &versions);
             group["kind"] = "APIGroup".into();
             group["apiVersion"] = "v1".into();
             Some(group)
         }
-        ["apis", name, version] if version_of(name, served)? == *version => {
-            Some(resources(name, version))
+        ["apis", name, version] if versions_of(name, served).contains(version) => {
+            Some(resources(name, version, served))
         }
         _ => None,
     }
 }
 
-fn version_of(group: &str, served: Served) -> Option<&'static str> {
+/// The preferred one first.
+fn versions_of(group: &str, served: Served) -> Vec<&'static str> {
     match group {
-        GROUP => Some(served.version()),
-        "events.k8s.io" => Some("v1"),
-        _ => None,
+        GROUP => vec![served.version(), Kind::PushSecret.version()],
+        "events.k8s.io" => vec!["v1"],
+        _ => Vec::new(),
     }
 }
 
-fn group(name: &str, version: &str) -> Value {
-    let version = json!({ "groupVersion": format!("{name}/{version}"), "version": version });
-    json!({ "name": name, "versions": [version], "preferredVersion": version })
+fn group(name: &str, versions: &[&str]) -> Value {
+    let version =
+        |version: &&str| json!({ "groupVersion": format!("{name}/{version}"), "version": version });
+    let versions: Vec<_> = versions.iter().map(version).collect();
+    json!({ "name": name, "preferredVersion": versions.first(), "versions": versions })
 }
 
-fn resources(group: &str, version: &str) -> Value {
+fn resources(group: &str, version: &str, served: Served) -> Value {
     let mut resources = Vec::new();
-    for kind in Kind::ALL.into_iter().filter(|kind| kind.group() == group) {
+    let of_it = |kind: &Kind| kind.group() == group && served.version_of(*kind) == version;
+    for kind in Kind::ALL.into_iter().filter(of_it) {
         resources.push(json!({
             "name": kind.plural(),
             "singularName": kind.name().to_lowercase(),
@@ -88,6 +96,7 @@ fn short_names(kind: Kind) -> &'static [&'static str] {
         Kind::SecretStore => &["ss"],
         Kind::ClusterSecretStore => &["css"],
         Kind::ClusterExternalSecret => &["ces"],
+        Kind::PushSecret => &["ps"],
         Kind::Event => &["ev"],
         Kind::Secret => &[],
     }

@@ -27,7 +27,7 @@ use std::{
 
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::cluster::Fixture;
+use crate::cluster::{Fixture, Kind};
 
 pub use call::Verb;
 pub use eso::{Eso, EsoBuilder, SecretValues, synced_resource_version};
@@ -54,7 +54,7 @@ struct Shared {
     served: RwLock<Served>,
 }
 
-/// The one version of ESO's group that discovery shows and paths accept.
+/// The version of ESO's group that discovery shows and paths accept; PushSecrets have one of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Served {
     #[default]
@@ -68,6 +68,14 @@ impl Served {
         match self {
             Self::V1 => "v1",
             Self::V1beta1 => "v1beta1",
+        }
+    }
+
+    fn version_of(self, kind: Kind) -> &'static str {
+        match kind {
+            Kind::PushSecret => kind.version(),
+            kind if kind.is_custom() => self.version(),
+            kind => kind.version(),
         }
     }
 }

@@ -221,6 +221,13 @@ impl Listing {
         self.kind == ListKind::ClusterExternalSecrets
     }
 
+    /// Whether, when it may not be seen any more, nothing is better than what was seen last: old labels
+    /// would keep somebody out, and what may not be listed is not to be pushed. Old stores and owners
+    /// still tell more than none.
+    pub(super) fn is_as_good_as_empty(&self) -> bool {
+        matches!(self.kind, ListKind::Namespaces | ListKind::PushSecrets)
+    }
+
     pub(super) fn holds_namespaces(&self) -> bool {
         self.kind == ListKind::Namespaces
     }

@@ -163,17 +163,15 @@ impl Index {
                 Vec::new()
             }
             Change::ListBegins(listing) => {
-                self.generation += 1;
-                self.open.insert(listing, self.generation);
+                self.begin(listing);
                 Vec::new()
             }
             Change::ListEnds(listing) => self.sweep(&listing),
-            Change::ListDenied(listing) => {
-                if listing.holds_namespaces() {
-                    self.namespaces.forget();
-                }
-                Vec::new()
+            Change::ListDenied(listing) if listing.is_as_good_as_empty() => {
+                self.begin(listing.clone());
+                self.sweep(&listing)
             }
+            Change::ListDenied(_) => Vec::new(),
             Change::Synced => {
                 self.synced = true;
                 Vec::new()
@@ -353,6 +351,11 @@ impl Index {
         if let Some(id) = self.stores.vanish(name) {
             self.reread(id, View::of_store(None), Gate::default());
         }
+    }
+
+    fn begin(&mut self, listing: Listing) {
+        self.generation += 1;
+        self.open.insert(listing, self.generation);
     }
 
     /// Removes what a listing that has ended did not mention.

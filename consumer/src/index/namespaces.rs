@@ -29,11 +29,6 @@ impl Namespaces {
         self.0.retain(|_, namespace| namespace.seen >= since);
     }
 
-    /// They may not be seen any more: labels that nobody keeps up would keep somebody out.
-    pub(super) fn forget(&mut self) {
-        self.0.clear();
-    }
-
     pub(super) fn labels(&self, name: &str) -> Option<&Labels> {
         Some(&self.0.get(name)?.labels)
     }

@@ -193,3 +193,14 @@ fn what_cannot_be_read_is_counted_and_stops_nothing() {
     assert_eq!(selection.counts, counts);
     assert_eq!(ids(selection), ["better"]);
 }
+
+#[test]
+fn a_key_and_a_source_of_templates_of_one_name_are_two() {
+    let template = |id| Event {
+        kind: Kind::TemplateChanged,
+        ..event(id, &["ConfigMap/app"])
+    };
+    let key = event("key", &["ConfigMap/app"]);
+    let selection = select(&[], vec![template("old"), key, template("new")]);
+    assert_eq!(ids(selection), ["key", "new"]);
+}

@@ -151,4 +151,9 @@ fn a_push_secret_and_an_external_secret_of_one_name_are_two() {
     }
     assert_eq!(index.stats(), Stats::default());
     assert!(index.lookup.is_empty());
+    // Nor is one pushed that may not be listed any more.
+    index.apply(Change::Applied(push("db", vec![key(&s, "k")])));
+    let denied = Change::ListDenied(listing(ListKind::PushSecrets));
+    let gone = vec![Observation::Gone(Target::push_secret("n", "db"))];
+    assert_eq!(index.apply(denied), gone);
 }

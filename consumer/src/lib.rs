@@ -15,6 +15,7 @@ pub mod engine;
 pub mod index;
 pub mod kubernetes;
 pub mod metrics;
+pub mod notes;
 pub mod outcome;
 pub mod provider;
 pub mod receipts;
@@ -161,6 +162,19 @@ async fn work(
         Ok(())
     });
 
+    // Once nothing is at work any more, nobody waits long for Events.
+    let over = CancellationToken::new();
+    let _over = over.clone().drop_guard();
+    let notes = config.kubernetes.events.then(|| {
+        let (notes, taken) = mpsc::channel(notes::CAPACITY);
+        let write = notes::write(kube.clone(), version, metrics.clone(), taken, over);
+        lifecycle.spawn("notes", async move {
+            write.await;
+            Ok(())
+        });
+        notes
+    });
+
     let engine = Engine::new(config.settings(), fastrand::u64(..));
     let tools = Tools {
         cluster: config.cluster,
@@ -173,6 +187,7 @@ async fn work(
         )),
         metrics,
         receipts,
+        notes,
         stores: StorePolicy {
             paced: config.refresh.store_rate.is_some(),
             settles: config.refresh.settle,

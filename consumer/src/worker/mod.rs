@@ -32,6 +32,7 @@ use crate::{
     engine::{Engine, Input},
     index::{Change, Index},
     metrics::Metrics,
+    notes::Note,
     receipts::Ledger,
     refresh::Refresher,
 };
@@ -67,6 +68,8 @@ pub struct Tools {
     pub stores: StorePolicy,
     /// Where receipts go.
     pub receipts: mpsc::Sender<Receipt>,
+    /// Where notes for the objects go; `None`: nobody wants them.
+    pub notes: Option<mpsc::Sender<Note>>,
 }
 
 pub struct Worker {

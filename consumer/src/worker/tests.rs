@@ -66,6 +66,7 @@ impl Consumer {
             metrics: metrics.clone(),
             stores: StorePolicy::default(),
             receipts: mpsc::channel(1).0,
+            notes: None,
         };
         let inlet = Inlet {
             messages: received,

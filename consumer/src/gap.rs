@@ -40,14 +40,20 @@ const SOURCE: &str = "gap";
 
 /// Looks, hands gaps to the worker, and writes down when they are closed.
 pub struct Gaps {
-    pub jetstream: Context,
-    pub cluster: Slug,
-    pub metrics: Metrics,
+    jetstream: Context,
+    cluster: Slug,
+    metrics: Metrics,
     /// To the worker, one at a time.
-    pub found: mpsc::Sender<Gap>,
-    /// From the worker.
-    pub ended: mpsc::Receiver<Ended>,
-    pub looked: watch::Sender<Looked>,
+    found: mpsc::Sender<Gap>,
+    ended: mpsc::Receiver<Ended>,
+    looked: watch::Sender<Looked>,
+}
+
+/// Where others learn of [`Gaps`], and tell it.
+pub struct Ends {
+    pub found: mpsc::Receiver<Gap>,
+    pub ended: mpsc::Sender<Ended>,
+    pub looked: watch::Receiver<Looked>,
 }
 
 /// Nothing may be pulled before the first look: an ack moves what it looks at.
@@ -67,7 +73,28 @@ pub enum Ended {
 }
 
 impl Gaps {
-    /// For ever.
+    pub fn new(jetstream: Context, cluster: Slug, metrics: Metrics) -> (Self, Ends) {
+        let (found, gaps) = mpsc::channel(1);
+        let (ends, ended) = mpsc::channel(8);
+        let why = "looking whether events were missed".to_owned();
+        let (looked, may_pull) = watch::channel(Looked::NotYet { why });
+        let gaps = Ends {
+            found: gaps,
+            ended: ends,
+            looked: may_pull,
+        };
+        let looking = Self {
+            jetstream,
+            cluster,
+            metrics,
+            found,
+            ended,
+            looked,
+        };
+        (looking, gaps)
+    }
+
+    /// Until nobody tells it any more how a refresh ended.
     pub async fn watch(mut self) {
         let mut said = None;
         let mut at_work = false;

@@ -16,6 +16,7 @@ pub mod gap;
 pub mod index;
 pub mod kubernetes;
 pub mod metrics;
+pub mod notes;
 pub mod outcome;
 pub mod provider;
 pub mod receipts;
@@ -44,7 +45,7 @@ use crate::{
     config::ConsumerConfig,
     delivery::{Pull, StorePolicy},
     engine::Engine,
-    gap::{Gaps, Looked},
+    gap::Gaps,
     kubernetes::Selection,
     metrics::Metrics,
     refresh::Refresher,
@@ -121,23 +122,9 @@ async fn work(
     let (messages, received) = mpsc::channel(MESSAGES);
     let (changes, cluster_changes) = mpsc::channel(CHANGES);
 
-    let (looked, may_pull) = watch::channel(Looked::NotYet {
-        why: "looking whether events were missed".to_owned(),
-    });
-    let (found, gaps) = mpsc::channel(1);
-    let (ended, ended_gaps) = mpsc::channel(8);
-    let watch_gaps = Gaps {
-        jetstream: jetstream.clone(),
-        cluster: config.cluster.clone(),
-        metrics: metrics.clone(),
-        found,
-        ended: ended_gaps,
-        looked,
-    };
-    lifecycle.spawn("gaps", async move {
-        watch_gaps.watch().await;
-        Ok(())
-    });
+    let (cluster, counted) = (config.cluster.clone(), metrics.clone());
+    let (looking, gaps) = Gaps::new(jetstream.clone(), cluster, counted);
+    lifecycle.spawn("gaps", endless(looking.watch()));
 
     let pull = Pull {
         client: client.clone(),
@@ -147,7 +134,7 @@ async fn work(
         credit,
         messages,
         lost: metrics.lost_pulls.clone(),
-        looked: may_pull,
+        looked: gaps.looked,
         stop: stop.clone(),
     };
     lifecycle.spawn("pull", pull.run());
@@ -169,17 +156,21 @@ async fn work(
     });
 
     let backlog = backlog::observe(jetstream.clone(), config.cluster.clone(), metrics.clone());
-    let stopped = stop.clone();
-    lifecycle.spawn("backlog", async move {
-        stopped.run_until_cancelled(backlog).await;
-        Ok(())
-    });
+    let backlog = stop.clone().run_until_cancelled_owned(backlog);
+    lifecycle.spawn("backlog", endless(backlog));
 
     let (receipts, written) = mpsc::channel(receipts::CAPACITY);
     let publish = receipts::publish(client.clone(), written);
-    lifecycle.spawn("receipts", async move {
-        publish.await;
-        Ok(())
+    lifecycle.spawn("receipts", endless(publish));
+
+    // Once nothing is at work any more, nobody waits long for Events.
+    let over = CancellationToken::new();
+    let _over = over.clone().drop_guard();
+    let notes = config.kubernetes.events.then(|| {
+        let (notes, taken) = mpsc::channel(notes::CAPACITY);
+        let write = notes::write(kube.clone(), version, metrics.clone(), taken, over);
+        lifecycle.spawn("notes", endless(write));
+        notes
     });
 
     let engine = Engine::new(config.settings(), fastrand::u64(..));
@@ -194,7 +185,8 @@ async fn work(
         )),
         metrics,
         receipts,
-        gaps: ended,
+        gaps: gaps.ended,
+        notes,
         stores: StorePolicy {
             paced: config.refresh.store_rate.is_some(),
             settles: config.refresh.settle,
@@ -204,11 +196,17 @@ async fn work(
         messages: received,
         credit: granted,
         changes: cluster_changes,
-        gaps,
+        gaps: gaps.found,
         stop,
         running: conditions.worker,
     };
     Worker::new(engine, tools).run(inlet).await
+}
+
+/// A task that mends its own faults and ends with what it works for.
+async fn endless<T>(task: impl Future<Output = T>) -> anyhow::Result<()> {
+    task.await;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use prometheus_client::{
 use crate::{
     engine::Step,
     index::Stats,
+    notes::Told,
     outcome::{Fault, Outcome},
     unrefreshable::Unrefreshable,
 };
@@ -32,6 +33,7 @@ pub struct Metrics {
     pub gaps: Counter,
     /// Receipts that found no room on their way to the stream.
     pub lost_receipts: Counter,
+    kubernetes_events: Family<Noted, Counter>,
     pub patches: Family<Patched, Counter>,
     pub patch_duration: Histogram,
     pub syncs: Family<Synced, Counter>,
@@ -168,6 +170,11 @@ impl Sync {
     }
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Noted {
+    pub result: Told,
+}
+
 impl From<&Outcome> for Patch {
     fn from(outcome: &Outcome) -> Self {
         match outcome {
@@ -191,6 +198,7 @@ impl Metrics {
             lost_pulls: Counter::default(),
             gaps: Counter::default(),
             lost_receipts: Counter::default(),
+            kubernetes_events: Family::default(),
             patches: Family::default(),
             patch_duration: Histogram::new([
                 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
@@ -216,16 +224,10 @@ impl Metrics {
         };
         metrics.start_at_zero();
         let ours = registry.sub_registry_with_prefix("eso_relay_consumer");
-        ours.register(
-            "deliveries",
-            "Deliveries by how they ended",
-            metrics.deliveries.clone(),
-        );
-        ours.register(
-            "events",
-            "Events by what they meant to this cluster",
-            metrics.events.clone(),
-        );
+        let deliveries = "Deliveries by how they ended";
+        ours.register("deliveries", deliveries, metrics.deliveries.clone());
+        let events = "Events by what they meant to this cluster";
+        ours.register("events", events, metrics.events.clone());
         let skipped = "Objects that an event means and that a refresh would not reach, by reason";
         ours.register("skipped", skipped, metrics.skipped.clone());
         let dead_letters = "Dead letters stored, by reason";
@@ -236,6 +238,12 @@ impl Metrics {
         ours.register("gaps", gaps, metrics.gaps.clone());
         let lost = "Receipts that were left out because too many were on their way";
         ours.register("lost_receipts", lost, metrics.lost_receipts.clone());
+        let noted = "Kubernetes Events on the objects, by what became of them";
+        ours.register(
+            "kubernetes_events",
+            noted,
+            metrics.kubernetes_events.clone(),
+        );
         ours.register("patches", "Patches by result", metrics.patches.clone());
         ours.register_with_unit(
             "patch_duration",
@@ -298,6 +306,10 @@ impl Metrics {
         for result in Sync::ALL {
             self.syncs.get_or_create(&Synced { result }).inc_by(0);
         }
+        for result in Told::ALL {
+            let noted = self.kubernetes_events.get_or_create(&Noted { result });
+            noted.inc_by(0);
+        }
         for reason in Unrefreshable::ALL.map(Unrefreshable::as_str) {
             self.skipped.get_or_create(&Left { reason }).inc_by(0);
         }
@@ -341,6 +353,12 @@ impl Metrics {
         }
     }
 
+    pub fn noted(&self, result: Told) {
+        self.kubernetes_events
+            .get_or_create(&Noted { result })
+            .inc();
+    }
+
     pub fn pacing(&self, window: usize, outstanding: usize) {
         self.window.set(count(window));
         self.outstanding.set(count(outstanding));
@@ -360,31 +378,4 @@ fn count(count: usize) -> i64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use prometheus_client::encoding::text::encode;
-
-    use super::*;
-
-    #[test]
-    fn names_follow_the_conventions() {
-        let mut registry = Registry::default();
-        let metrics = Metrics::register(&mut registry);
-        metrics.ended(End::dead_lettered);
-        metrics.patched(&Outcome::Done, Duration::from_millis(3));
-        let mut text = String::new();
-        encode(&mut text, &registry).unwrap();
-        for line in [
-            r#"eso_relay_consumer_deliveries_total{outcome="dead_lettered"} 1"#,
-            r#"eso_relay_consumer_deliveries_total{outcome="acked"} 0"#,
-            r#"eso_relay_consumer_patches_total{result="done"} 1"#,
-            r#"eso_relay_consumer_events_total{result="unmatched"} 0"#,
-            r#"eso_relay_consumer_skipped_total{reason="created_once"} 0"#,
-            r#"eso_relay_consumer_dead_letters_total{reason="gave_up"} 0"#,
-            "eso_relay_consumer_patch_duration_seconds_count 1",
-            "eso_relay_consumer_event_age_seconds_count 0",
-            "eso_relay_consumer_backlog 0",
-        ] {
-            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
-        }
-    }
-}
+mod tests;

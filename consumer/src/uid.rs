@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 /// `metadata.uid`, a UUID (Kubernetes, "Object Names and IDs"), in 16 bytes instead of 36.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Uid([u8; 16]);
 
 /// It is no UUID as Kubernetes writes them.

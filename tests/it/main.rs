@@ -22,6 +22,7 @@ mod manifests;
 mod matching;
 mod namespaced;
 mod nats;
+mod notes;
 mod observe;
 mod outage;
 mod pipeline;

@@ -1,8 +1,9 @@
 //! deploy/kubernetes: a real API server takes the manifests, and their rights are enough and not more.
 
 use eso_relay_lab::{
-    cluster::{create_namespace, external_secret, store},
+    cluster::{Kind, create_namespace, events_on, external_secret, store},
     installation::{Cluster, Hub, KubernetesKind, READY, Webhooks},
+    wait,
 };
 use kube::{
     Api, Client,
@@ -84,13 +85,18 @@ fn no_manifest_asks_for_access_to_secrets() {
                     assert_eq!(rule["verbs"], json!(["list", "watch"]), "{file}");
                     continue;
                 }
+                if rule["apiGroups"] == json!(["events.k8s.io"]) {
+                    assert_eq!(rule["resources"], json!(["events"]), "{file}");
+                    assert_eq!(rule["verbs"], json!(["create"]), "{file}");
+                    continue;
+                }
                 assert_eq!(rule["apiGroups"], json!(["external-secrets.io"]), "{file}");
                 let resources = rule["resources"].to_string();
                 assert!(!resources.contains("\"secrets\"") && !resources.contains('*'));
             }
         }
     }
-    assert!(rules >= 4, "{rules}");
+    assert!(rules >= 6, "{rules}");
 }
 
 #[test]
@@ -166,6 +172,13 @@ async fn consumer_with(east: &mut Cluster, rights: &[Value], more: &str) {
     let webhooks = Webhooks::to(&ingress.url());
     webhooks.updated(&["/prod/db"]).await.unwrap();
     east.refreshed("team-a", "db", None).await.unwrap();
+    let kind = Kind::ExternalSecret;
+    wait::until("an Event on it", READY, || async {
+        let events = events_on(east.client(), kind, Some("team-a"), "db").await;
+        (!events.unwrap().is_empty()).then_some(())
+    })
+    .await
+    .unwrap();
 
     for path in [
         "/api/v1/namespaces/team-a/secrets",

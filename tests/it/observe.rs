@@ -12,6 +12,7 @@ use eso_relay_lab::{
 use crate::{
     cli,
     consuming::{CONSUMER, Consuming, TEAM, event, fingerprint},
+    notes::noted,
 };
 
 /// Waits until so many of its syncs have ended so.
@@ -57,6 +58,8 @@ async fn a_failure_of_eso_is_told_and_not_patched_again() {
     // The ack has not waited for it.
     relay.drained().await;
     told(&consumer, "failed", 1.0).await;
+    let noted = noted(&relay, "db", "RefreshFailed").await;
+    assert_eq!(noted["type"], "Warning");
     assert_eq!(relay.requests().patches(TEAM, "db").len(), 1);
     // Once it can be read again, the next event is synced.
     relay.cluster.values.set("/prod/db", "back");

@@ -6,7 +6,7 @@ mod payloads;
 
 use eso_relay::stream::Stream;
 use eso_relay_lab::{
-    cluster::{Kind, create_namespace, external_secret, store},
+    cluster::{Kind, create_namespace, external_secret, objects, store},
     daemon::Daemon,
     installation::{
         Answer, BASIC_PASSWORD, BASIC_USER, BEARER_TOKEN, Cluster, Hub, READY, Webhooks, send, sign,
@@ -14,6 +14,7 @@ use eso_relay_lab::{
     standin::{Effect, On, Times, Verb},
     wait,
 };
+use kube::api::ListParams;
 use reqwest::{RequestBuilder, StatusCode};
 
 use self::payloads::{Payload, good, malformed};
@@ -80,6 +81,17 @@ async fn no_format_lets_a_value_a_credential_or_an_address_through() {
         }
     }
     assert_eq!(stored::ids(&jetstream).await.len(), good().len());
+    let events = objects(cluster.client(), Kind::Event, Some(NAMESPACE));
+    let events = wait::until("Events on the objects", READY, || async {
+        let events = events.list(&ListParams::default()).await.unwrap().items;
+        (!events.is_empty()).then_some(events)
+    })
+    .await
+    .unwrap();
+    for event in events {
+        let event = serde_json::to_vec(&event).unwrap();
+        secrets.are_not_in("an Event", &event);
+    }
 
     hub.nats.stop().await.unwrap();
     for payload in good() {
@@ -103,11 +115,11 @@ async fn cluster() -> Cluster {
     store.create(cluster.client()).await.unwrap();
     for payload in good() {
         let refused = format!("{}-refused", payload.name);
+        let key = format!("prod/{}", payload.name);
+        cluster.values.set(&key, "marker-value");
         for name in [payload.name, &refused] {
             let secret = external_secret(name).in_namespace(NAMESPACE);
-            let secret = secret
-                .from_store("store")
-                .key(&format!("prod/{}", payload.name));
+            let secret = secret.from_store("store").key(&key);
             secret.create(cluster.client()).await.unwrap();
         }
         let on = On::verb(Verb::Patch, Kind::ExternalSecret).named(&refused);

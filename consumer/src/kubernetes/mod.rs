@@ -50,6 +50,10 @@ pub struct KubernetesConfig {
     #[serde(with = "duration")]
     #[schemars(with = "duration::Written")]
     pub patch_timeout: Duration,
+    /// Whether to write Kubernetes Events on the objects, which `kubectl describe` shows: refreshed,
+    /// not synced by ESO, or not refreshable and why. Needs permission to create `events` in
+    /// `events.k8s.io`. Default true.
+    pub events: bool,
 }
 
 impl Default for KubernetesConfig {
@@ -60,6 +64,7 @@ impl Default for KubernetesConfig {
             context: None,
             kubeconfig: None,
             patch_timeout: Duration::from_secs(5),
+            events: true,
         }
     }
 }

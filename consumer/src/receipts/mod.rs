@@ -138,6 +138,11 @@ impl Ledger {
         }
     }
 
+    /// Whose event it is, as long as its end is awaited.
+    pub fn source(&self, event: Fingerprint) -> Option<&Slug> {
+        Some(&self.open.get(&event)?.source)
+    }
+
     /// What is to be published.
     pub fn ready(&mut self) -> Vec<Receipt> {
         mem::take(&mut self.ready)

@@ -15,10 +15,11 @@ use super::{
 };
 use crate::{
     delivery::{Received, Reply, Resolved, Seen, resolve, resolve_among},
-    engine::Input,
+    engine::{Input, Sequence},
     gap,
     index::{Change, Observation, Skipped},
     metrics::Found,
+    notes::What,
     outcome::Outcome,
     value::Stage,
 };
@@ -63,15 +64,12 @@ impl Worker {
         let is_new = self.held.message(sequence).is_none();
         for event in &events {
             self.saw(event, &message);
+            let of_event = skipped.iter().filter(|(index, _)| *index == event.index);
+            let of_event = of_event.map(|(_, skipped)| skipped);
             if is_new {
-                let of_event = skipped.iter().filter(|(index, _)| *index == event.index);
-                let of_event = of_event.map(|(_, skipped)| skipped);
-                self.ledger.taken(now(), &message, event, of_event);
+                self.ledger.taken(now(), &message, event, of_event.clone());
             }
-        }
-        for (_, Skipped { target, reason }) in skipped {
-            self.tools.metrics.skipped(reason);
-            debug!(object = %target, %reason, advice = reason.advice(), sequence, "skipped");
+            of_event.for_each(|skipped| self.skipped(event, skipped, sequence));
         }
         for _ in &delivery.rejected {
             self.tools.metrics.event(Found::undecodable);
@@ -95,6 +93,15 @@ impl Worker {
             info!(%source, %event, sequence, attempt, targets, skipped, trace_id, "event matched");
         } else {
             debug!(%source, %event, sequence, attempt, found = ?seen.found, skipped, trace_id, "event without targets");
+        }
+    }
+
+    fn skipped(&self, event: &Seen, skipped: &Skipped, sequence: Sequence) {
+        let Skipped { target, reason } = skipped;
+        self.tools.metrics.skipped(*reason);
+        debug!(object = %target, %reason, advice = reason.advice(), sequence, "skipped");
+        if let Some(what) = What::of_skipped(*reason) {
+            self.note(target, event.value, Some(event.source.clone()), what);
         }
     }
 

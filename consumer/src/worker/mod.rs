@@ -36,6 +36,7 @@ use crate::{
     gap::Ended,
     index::{Change, Index},
     metrics::Metrics,
+    notes::Note,
     receipts::Ledger,
     refresh::Refresher,
     target::Target,
@@ -75,6 +76,8 @@ pub struct Tools {
     pub receipts: mpsc::Sender<Receipt>,
     /// Where it is said how the refresh for a gap ended.
     pub gaps: mpsc::Sender<Ended>,
+    /// Where notes for the objects go; `None`: nobody wants them.
+    pub notes: Option<mpsc::Sender<Note>>,
 }
 
 pub struct Worker {

@@ -10,7 +10,7 @@ use std::{
 use anyhow::anyhow;
 use async_nats::{Subject, connection::State, jetstream::AckKind};
 use bytes::Bytes;
-use eso_relay::{event::Fingerprint, stream::Reason};
+use eso_relay::{Slug, event::Fingerprint, stream::Reason};
 use futures::FutureExt as _;
 use tracing::{Instrument as _, debug, info, info_span, warn};
 
@@ -21,6 +21,7 @@ use crate::{
     engine::{Output, Rejection, Sequence, Step},
     gap::Ended,
     metrics::End,
+    notes::{Note, Told, What},
     outcome::{Fault, Outcome},
     receipts,
     target::Target,
@@ -82,6 +83,11 @@ impl Worker {
     /// What became of an event at one of its targets.
     fn step(&mut self, event: Fingerprint, target: &Target, step: Step, after: Duration) {
         self.tools.metrics.step(step, after);
+        // Before the ledger is done with the event.
+        if let Some(what) = What::of_step(step, after) {
+            let source = self.ledger.source(event).cloned();
+            self.note(target, event, source, what);
+        }
         self.ledger.step(now(), event, target, step);
         match step {
             Step::Synced => info!(object = %target, %event, ?after, "synced"),
@@ -89,6 +95,34 @@ impl Worker {
                 warn!(object = %target, %event, ?step, ?after, "ESO has not synced it");
             }
             Step::Patched | Step::Carried | Step::Gone | Step::Refused | Step::GaveUp => {}
+        }
+    }
+
+    /// Tells people on the object itself, if there is room: nothing waits for it.
+    pub(super) fn note(
+        &self,
+        target: &Target,
+        event: Fingerprint,
+        source: Option<Slug>,
+        what: What,
+    ) {
+        let Some(notes) = &self.tools.notes else {
+            return;
+        };
+        // What is gone has none, and nobody could look at it.
+        let Some(uid) = self.index.uid(target) else {
+            return;
+        };
+        let note = Note {
+            at: now(),
+            target: target.clone(),
+            uid,
+            event,
+            source,
+            what,
+        };
+        if notes.try_send(note).is_err() {
+            self.tools.metrics.noted(Told::limited);
         }
     }
 

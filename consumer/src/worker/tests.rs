@@ -69,6 +69,7 @@ impl Consumer {
             stores: StorePolicy::default(),
             receipts: mpsc::channel(1).0,
             gaps: mpsc::channel(1).0,
+            notes: None,
         };
         let inlet = Inlet {
             messages: received,

@@ -13,9 +13,9 @@ use anyhow::Context as _;
 use base64::{Engine as _, prelude::BASE64_STANDARD as STANDARD};
 use kube::{
     Api, Client,
-    api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams},
+    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 pub use external_secret::{ExternalSecretBuilder, external_secret};
 pub use fixture::{Fixture, create_all, create_namespace};
@@ -88,6 +88,25 @@ pub async fn annotate(
         .patch_metadata(name, &params, &Patch::Merge(&patch))
         .await
         .map(drop)
+}
+
+/// The Events of `events.k8s.io` on an object, oldest first, as they are written; those on a kind
+/// without namespaces are in `default`.
+pub async fn events_on(
+    client: &Client,
+    kind: Kind,
+    namespace: Option<&str>,
+    name: &str,
+) -> kube::Result<Vec<Value>> {
+    let api = objects(client, Kind::Event, namespace.or(Some("default")));
+    let events = api.list(&ListParams::default()).await?.into_iter();
+    let events = events.map(|event| event.data).filter(|event| {
+        let regarding = &event["regarding"];
+        regarding["kind"] == kind.name() && regarding["name"] == name
+    });
+    let mut events: Vec<Value> = events.collect();
+    events.sort_by_key(|event| event["eventTime"].as_str().map(str::to_owned));
+    Ok(events)
 }
 
 /// Deletes an ExternalSecret.

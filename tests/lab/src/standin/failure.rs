@@ -44,6 +44,16 @@ impl Failure {
         )
     }
 
+    /// 409 for a name that is taken; a lost race has that code, too, and another reason.
+    pub(super) fn already_exists(call: &Call) -> Self {
+        let (kind, name) = (call.kind.plural(), call.name.as_deref().unwrap_or_default());
+        let message = format!("{kind} \"{name}\" already exists");
+        Self {
+            reason: "AlreadyExists",
+            ..Self::about(StatusCode::CONFLICT, call, message)
+        }
+    }
+
     pub(super) fn forbidden(call: &Call) -> Self {
         let user = call.token.as_deref().unwrap_or("system:anonymous");
         let verb = format!("{:?}", call.verb).to_lowercase();

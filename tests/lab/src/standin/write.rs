@@ -35,7 +35,7 @@ pub(super) fn create(
         })?
         .to_owned();
     let named = Call {
-        name: Some(name.clone()),
+        name: Some(name),
         ..call.clone()
     };
     if call.kind.is_namespaced() {
@@ -57,11 +57,7 @@ pub(super) fn create(
     }
     let key = key(&named);
     let stored = objects.write(call.kind, &key.clone(), |current, version| match current {
-        Some(_) => Err(Failure::about(
-            StatusCode::CONFLICT,
-            &named,
-            format!("{} \"{name}\" already exists", call.kind.plural()),
-        )),
+        Some(_) => Err(Failure::already_exists(&named)),
         None => Ok(Write::Put(born(call.kind, key, version, object, now))),
     })?;
     Ok(stored.written(&Form::asked_by(call)))

@@ -4,14 +4,14 @@ use std::{collections::BTreeSet, pin::pin, time::Duration};
 
 use futures::{Stream, StreamExt};
 use kube::{
-    api::{ListParams, Patch, PatchParams},
+    api::{ListParams, Patch, PatchParams, PostParams},
     core::DynamicObject,
     runtime::watcher::{self, Event, watcher},
 };
 use serde_json::{Value, json};
 
 use super::{Served, StandIn, Verb};
-use crate::cluster::{Kind, annotate, annotation, external_secret, get, objects};
+use crate::cluster::{Kind, annotate, annotation, events_on, external_secret, get, objects};
 
 /// Every wait in these tests ends by then, in vain or not.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -161,6 +161,35 @@ async fn only_a_changed_spec_moves_the_generation_and_only_slash_status_the_stat
         .await
         .unwrap_err();
     assert_eq!(code(&conflict), 409);
+}
+
+#[tokio::test]
+async fn an_event_is_taken_once_and_found_by_its_object() {
+    let api = with_one().await;
+    let client = api.client();
+    let event: DynamicObject = serde_json::from_value(json!({
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": { "name": "one", "namespace": "team-a" },
+        "regarding": { "kind": "ExternalSecret", "name": "db" },
+        "reason": "Tried",
+    }))
+    .unwrap();
+    let events = objects(&client, Kind::Event, Some("team-a"));
+    let params = PostParams::default();
+    events.create(&params, &event).await.unwrap();
+    let again = events.create(&params, &event).await.unwrap_err();
+    assert!(matches!(again, kube::Error::Api(status) if status.is_already_exists()));
+    let kind = Kind::ExternalSecret;
+    let found = events_on(&client, kind, Some("team-a"), "db")
+        .await
+        .unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0]["reason"], "Tried");
+    let other = events_on(&client, kind, Some("team-a"), "web")
+        .await
+        .unwrap();
+    assert_eq!(other.len(), 0);
 }
 
 #[tokio::test]

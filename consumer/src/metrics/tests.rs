@@ -1,0 +1,27 @@
+use prometheus_client::encoding::text::encode;
+
+use super::*;
+
+#[test]
+fn names_follow_the_conventions() {
+    let mut registry = Registry::default();
+    let metrics = Metrics::register(&mut registry);
+    metrics.ended(End::dead_lettered);
+    metrics.patched(&Outcome::Done, Duration::from_millis(3));
+    let mut text = String::new();
+    encode(&mut text, &registry).unwrap();
+    for line in [
+        r#"eso_relay_consumer_deliveries_total{outcome="dead_lettered"} 1"#,
+        r#"eso_relay_consumer_deliveries_total{outcome="acked"} 0"#,
+        r#"eso_relay_consumer_patches_total{result="done"} 1"#,
+        r#"eso_relay_consumer_events_total{result="unmatched"} 0"#,
+        r#"eso_relay_consumer_skipped_total{reason="created_once"} 0"#,
+        r#"eso_relay_consumer_dead_letters_total{reason="gave_up"} 0"#,
+        r#"eso_relay_consumer_kubernetes_events_total{result="already_there"} 0"#,
+        "eso_relay_consumer_patch_duration_seconds_count 1",
+        "eso_relay_consumer_event_age_seconds_count 0",
+        "eso_relay_consumer_backlog 0",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
+}

@@ -1,7 +1,6 @@
 //! Events → what they mean in this cluster.
 
 use std::{
-    collections::BTreeSet,
     hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::Arc,
 };
@@ -15,10 +14,10 @@ use jiff::Timestamp;
 use super::{Received, decode};
 use crate::{
     engine::{Delivery, Refresh, StoreId, Urgency},
-    index::{Index, Matched, Skipped, StoreRef},
+    index::{Among, Index, Matched, Skipped, StoreRef},
     metrics::Found,
     settle::{self, StoreSettle},
-    target::{Target, TargetKind},
+    target::TargetKind,
 };
 
 /// A message, ready for the engine, and what the log and the metrics say about its events.
@@ -90,7 +89,15 @@ pub fn resolve(
     policy: &StorePolicy,
 ) -> (Resolved, Vec<(usize, Event)>) {
     let decoded = decode(message);
-    let matching = |event: &Event| objects.matching(event);
+    let matching = |event: &Event| {
+        let reaches = event.reaches_cluster(cluster);
+        let matched = if reaches {
+            objects.matching(event)
+        } else {
+            Matched::default()
+        };
+        Some(matched)
+    };
     let mut resolved = match_all(
         message,
         &decoded.events,
@@ -102,16 +109,20 @@ pub fn resolve(
     (resolved, decoded.events)
 }
 
-/// Whom of these the events of a message mean that was taken before.
+/// Whom of these the events of a message mean that was taken before; events that mean none are left out.
 pub fn resolve_among(
     message: &Received,
     events: &[(usize, Event)],
     objects: &Index,
     cluster: &Slug,
     policy: &StorePolicy,
-    targets: &BTreeSet<Target>,
+    among: &Among,
 ) -> Resolved {
-    let matching = |event: &Event| objects.matching_among(event, targets);
+    let matching = |event: &Event| {
+        let matched = objects.matching_among(event, among);
+        let any = !matched.targets.is_empty() && event.reaches_cluster(cluster);
+        any.then_some(matched)
+    };
     match_all(message, events, objects, (cluster, policy), matching)
 }
 
@@ -120,18 +131,15 @@ fn match_all(
     events: &[(usize, Event)],
     objects: &Index,
     (cluster, policy): (&Slug, &StorePolicy),
-    matching: impl Fn(&Event) -> Matched,
+    matching: impl Fn(&Event) -> Option<Matched>,
 ) -> Resolved {
-    let mut seen_events = Vec::with_capacity(events.len());
+    let mut seen_events = Vec::new();
     let (mut refreshes, mut left) = (Vec::new(), Vec::new());
     for (index, event) in events {
-        let reaches = event.reaches_cluster(cluster);
-        let matched = if reaches {
-            matching(event)
-        } else {
-            Matched::default()
+        let Some(matched) = matching(event) else {
+            continue;
         };
-        let seen = Seen::new(*index, event, reaches, &matched);
+        let seen = Seen::new(*index, event, event.reaches_cluster(cluster), &matched);
         let urgency = urgency(event, &matched);
         refreshes.extend(matched.targets.into_iter().map(|target| {
             // Who writes need not wait until others read what was written.
@@ -192,7 +200,7 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::event;
+    use crate::{target::Target, tests::event};
 
     fn matched(targets: usize) -> Matched {
         let target = |at: usize| Target::new("apps", &at.to_string());

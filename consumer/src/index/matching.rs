@@ -31,6 +31,10 @@ pub struct Skipped {
     pub reason: Unrefreshable,
 }
 
+/// Some objects.
+#[derive(Debug)]
+pub struct Among(HashSet<u32>);
+
 impl Index {
     /// Everyone whom the event means. What an exact event costs depends on how many that are and on
     /// the distinct `find` patterns, not on how many objects there are.
@@ -38,10 +42,15 @@ impl Index {
         Found::new(self, event, None).find()
     }
 
-    /// Whom of these the event means.
-    pub fn matching_among(&self, event: &Event, targets: &BTreeSet<Target>) -> Matched {
+    /// For [`Self::matching_among`], until the next change.
+    pub fn among(&self, targets: &BTreeSet<Target>) -> Among {
         let ids = targets.iter().filter_map(|target| self.ids.get(target));
-        Found::new(self, event, Some(ids.copied().collect())).find()
+        Among(ids.copied().collect())
+    }
+
+    /// Whom of these the event means.
+    pub fn matching_among(&self, event: &Event, among: &Among) -> Matched {
+        Found::new(self, event, Some(among)).find()
     }
 }
 
@@ -82,11 +91,11 @@ struct Found<'a> {
     /// Whether the event may reach all that an owner owns.
     within: HashMap<&'a Target, bool>,
     /// Nobody else counts.
-    among: Option<HashSet<u32>>,
+    among: Option<&'a Among>,
 }
 
 impl<'a> Found<'a> {
-    fn new(index: &'a Index, event: &'a Event, among: Option<HashSet<u32>>) -> Self {
+    fn new(index: &'a Index, event: &'a Event, among: Option<&'a Among>) -> Self {
         Self {
             index,
             event,
@@ -126,8 +135,8 @@ impl<'a> Found<'a> {
     }
 
     fn counts(&self, object: u32) -> bool {
-        let among = self.among.as_ref();
-        among.is_none_or(|among| among.contains(&object))
+        self.among
+            .is_none_or(|Among(objects)| objects.contains(&object))
     }
 
     /// Tenancy is checked here, for each reference and not for the object as a whole.
@@ -198,9 +207,8 @@ impl<'a> Found<'a> {
                 continue;
             };
             let rules = view.rules();
-            let among = self.among.as_ref();
-            let users: Vec<u32> = match among {
-                Some(among) => store.users.intersection(among).copied().collect(),
+            let users: Vec<u32> = match self.among {
+                Some(Among(objects)) => store.users.intersection(objects).copied().collect(),
                 None => store.users.iter().copied().collect(),
             };
             for user in &users {

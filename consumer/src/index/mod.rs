@@ -26,7 +26,7 @@ pub use self::{
         Admits, Admitted, Change, ExternalSecret, FindSpec, Form, ListKind, Listing, Observation,
         Reference, Store, StoreRef,
     },
-    matching::{Matched, Skipped},
+    matching::{Among, Matched, Skipped},
     why::{Compared, Differs, Reads},
 };
 use self::{

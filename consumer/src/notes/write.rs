@@ -17,7 +17,7 @@ use crate::{
     metrics::Metrics,
 };
 
-/// The most notes on their way to [`write`].
+/// The most notes on their way to [`write`](fn@write).
 pub const CAPACITY: usize = 1024;
 
 /// For one Event to be created.

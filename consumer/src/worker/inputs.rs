@@ -137,13 +137,13 @@ impl Worker {
         if appeared.is_empty() || self.phase != Phase::Running {
             return;
         }
-        let tools = &self.tools;
+        let (tools, among) = (&self.tools, self.index.among(&appeared));
         let mut late = Vec::new();
         for taken in self.recent.since(self.started.elapsed()) {
             let (message, events) = (&taken.message, &taken.events);
             let resolve = || {
                 let (cluster, policy) = (&tools.cluster, &tools.stores);
-                resolve_among(message, events, &self.index, cluster, policy, &appeared)
+                resolve_among(message, events, &self.index, cluster, policy, &among)
             };
             // OK to go on after a panic: resolving only reads.
             if let Ok(resolved) = catch_unwind(AssertUnwindSafe(resolve))
@@ -167,15 +167,13 @@ impl Worker {
             delivery, events, ..
         } = resolved;
         let sequence = message.sequence;
-        let meant = events.into_iter().filter(|event| event.targets > 0);
-        let meant: Vec<Seen> = meant.collect();
-        for event in &meant {
-            info!(source = %event.source, event = %event.value, sequence, targets = event.targets, trace_id = event.trace_id, "the watch was late: event matched");
+        for event in &events {
+            info!(source = %event.source, event = %event.value, sequence, targets = event.targets, trace_id = event.trace_id, "event of a moment ago matched what has appeared since");
             self.ledger.late(now(), &message, event);
         }
         if self.held.message(sequence).is_none() {
             let reply = Reply::Said;
-            self.held.insert(Received { reply, ..message }, meant);
+            self.held.insert(Received { reply, ..message }, events);
         }
         self.handle(Input::Late(delivery));
     }

@@ -1,7 +1,10 @@
-//! Cases out of the test suites of other refreshers of ESO, as data; each names its own. Those about
-//! payloads, (a) and (d), stand with their formats in `ingress/src/source/tests/`; ESO's own tables, (g),
-//! with the rules that they are about: `consumer/src/provider/{vault,infisical}` and
-//! `consumer/src/kubernetes/policy`.
+//! Cases out of the test suites of other refreshers of ESO, and of ESO, as data; each names its own.
+//!
+//! Elsewhere: (a), the ancestor's payloads and variables, in `seed.rs` (`two_variables_are_enough…`,
+//! `an_empty_array_is_fine…`, `with_one_of_the_two…`); the payloads of (d), by format, in
+//! `ingress/src/source/tests/`; of (g), ESO's tables, Infisical's with its rules in
+//! `consumer/src/provider/infisical.rs`, which policies refresh in `consumer/src/kubernetes/policy/tests.rs`, and
+//! force-sync of a `ClusterExternalSecret` in `matching.rs`.
 
 use eso_relay::{
     Event,
@@ -224,4 +227,58 @@ async fn case_f_a_path_means_all_that_read_it_until_they_are_gone_but_no_pinned_
     delete(relay.cluster.client(), TEAM, "w1").await.unwrap();
     let event = about("vault", "secret/data/accounts/aws");
     refreshes(&relay, &event, &["w2"], &all[1..]).await;
+}
+
+/// ESO, `providers/v1/vault/client_get_test.go`, `TestVaultBuildPath`: where a key leads through a store.
+#[tokio::test(flavor = "multi_thread")]
+async fn case_g_a_path_of_vault_means_every_key_that_eso_reads_there() {
+    let vault = |name: &str, path: Option<&str>, version: &str| {
+        let secret = json!({ "name": "token", "key": "token", "namespace": "default" });
+        let mut spec = json!({
+            "server": "https://vault.example.com", "version": version,
+            "auth": { "tokenSecretRef": secret },
+        });
+        if let Some(path) = path {
+            spec["path"] = path.into();
+        }
+        store(name)
+            .in_namespace(TEAM)
+            .provider(json!({ "vault": spec }))
+    };
+    let stores = [
+        vault("v1", Some("secret/path"), "v1"),
+        vault("v2", Some("secret/path"), "v2"),
+        vault("v1-nil", None, "v1"),
+        vault("v2-nil", None, "v2"),
+    ];
+    let objects = [
+        ("v1-whole", reads("v1-whole", "v1").key("secret/path/test")),
+        ("v1-short", reads("v1-short", "v1").key("test")),
+        ("v1-nil", reads("v1-nil", "v1-nil").key("secret/path/test")),
+        ("v2-short", reads("v2-short", "v2").key("test")),
+        ("v2-mount", reads("v2-mount", "v2").key("secret/path/test")),
+        (
+            "v2-data",
+            reads("v2-data", "v2").key("secret/path/data/test"),
+        ),
+        (
+            "v2-nil-data",
+            reads("v2-nil-data", "v2-nil").key("secret/path/data/test"),
+        ),
+        (
+            "v2-nil-big",
+            reads("v2-nil-big", "v2-nil").key("secret/test/big/path"),
+        ),
+    ];
+    let relay = cluster(stores, &objects).await;
+    let _consumer = relay.consumer("").await;
+    let all = objects.each_ref().map(|(name, _)| *name);
+    for (path, expected) in [
+        // Of version 1; and of version 2, where a person who sends it may leave `data` out.
+        ("secret/path/test", &all[..7]),
+        ("secret/path/data/test", &all[3..7]),
+        ("secret/data/test/big/path", &all[7..]),
+    ] {
+        refreshes(&relay, &about("vault", path), expected, &all).await;
+    }
 }

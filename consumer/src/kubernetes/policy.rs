@@ -35,16 +35,11 @@ pub(super) fn unrefreshable(object: &Object, selection: &Selection) -> Option<Un
         deleting,
         ignore,
         spec,
-        status,
+        written,
         ..
     } = object;
     let policy = spec["refreshPolicy"].as_str();
     let interval = spec["refreshInterval"].as_str();
-    // Whether the Secret is there, as far as that shows without a look at it.
-    let written = || {
-        let named = status["binding"]["name"].as_str();
-        named.is_some_and(|name| !name.is_empty()) || !status["refreshTime"].is_null()
-    };
     if *deleting {
         Some(Unrefreshable::Deleting)
     } else if *ignore {
@@ -55,7 +50,7 @@ pub(super) fn unrefreshable(object: &Object, selection: &Selection) -> Option<Un
         Some(Unrefreshable::CreatedOnce)
     } else if policy != Some("OnChange") && interval.is_some_and(never_elapses) {
         Some(Unrefreshable::IntervalZero)
-    } else if spec["target"]["immutable"] == Value::Bool(true) && written() {
+    } else if spec["target"]["immutable"] == Value::Bool(true) && *written {
         Some(Unrefreshable::Immutable)
     } else {
         None

@@ -1,6 +1,6 @@
 //! Whether ESO has synced an object as it is now, as its status says.
 
-use std::{collections::BTreeMap, fmt::Write as _, hash::Hasher as _};
+use std::hash::Hasher as _;
 
 use md5::Md5;
 use serde_json::Value;
@@ -38,12 +38,13 @@ impl SyncState {
         let Some(synced) = status["syncedResourceVersion"].as_str() else {
             return Self::unsynced(ready);
         };
-        let hash = synced.rsplit_once('-').map_or("", |(_, hash)| hash);
-        let expected = match hash.len() {
+        let (generation, hash) = synced.rsplit_once('-').unwrap_or_default();
+        // Of the whole listing of a cluster, hashing takes the greatest part: only what counts is hashed.
+        let is_current = match hash.len() {
             // Since ESO 0.16.2.
-            56 => metadata.resource_version::<Sha3_224>(),
+            56 => Hashed::is::<Sha3_224>,
             // Before.
-            32 => metadata.resource_version::<Md5>(),
+            32 => Hashed::is::<Md5>,
             _ if synced.is_empty() => return Self::unsynced(ready),
             _ => {
                 return Self::Unknown {
@@ -51,7 +52,7 @@ impl SyncState {
                 };
             }
         };
-        if ready == Some(true) && synced == expected {
+        if ready == Some(true) && is_current(&metadata, generation, hash) {
             Self::Synced
         } else {
             Self::unsynced(ready)
@@ -67,33 +68,41 @@ impl SyncState {
 }
 
 impl Hashed<'_> {
-    /// `generation-hash`, over what Go's `%+v` prints of a struct of two maps (ESO
-    /// `runtime/esutils/utils.go`, `ObjectHash`).
-    fn resource_version<D: Digest>(&self) -> String {
-        let (annotations, labels) = (go_map(self.annotations), go_map(self.labels));
-        let text = format!("{{annotations:{annotations} labels:{labels}}}");
-        let mut version = format!("{}-", self.generation);
-        for byte in D::digest(text) {
-            // OK because writing to a String does not fail.
-            let _ = write!(version, "{byte:02x}");
+    /// Whether `generation-hash` is of this metadata: the hash is over what Go's `%+v` prints of a struct
+    /// of two maps (ESO `runtime/esutils/utils.go`, `ObjectHash`).
+    fn is<D: Digest>(&self, generation: &str, hash: &str) -> bool {
+        if generation != self.generation.to_string() {
+            return false;
         }
-        version
+        let mut digest = D::new();
+        let mut put = |text: &str| digest.update(text);
+        put("{annotations:");
+        go_map(self.annotations, &mut put);
+        put(" labels:");
+        go_map(self.labels, &mut put);
+        put("}");
+        let digest = digest.finalize();
+        let halves = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        let digits = halves.map(|half| char::from_digit(half.into(), 16));
+        digits.eq(hash.chars().map(Some))
     }
 }
 
 /// Keys are in the order of their bytes, as in Go.
-fn go_map(map: &Value) -> String {
+fn go_map(map: &Value, put: &mut impl FnMut(&str)) {
     let pairs = map.as_object().into_iter().flatten();
-    let pairs: BTreeMap<_, _> = pairs
+    let mut pairs: Vec<_> = pairs
         .filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)))
         .collect();
-    let mut text = String::from("map[");
+    pairs.sort_unstable();
+    put("map[");
     for (at, (key, value)) in pairs.into_iter().enumerate() {
-        let space = if at > 0 { " " } else { "" };
-        let _ = write!(text, "{space}{key}:{value}");
+        if at > 0 {
+            put(" ");
+        }
+        [key, ":", value].into_iter().for_each(&mut *put);
     }
-    text.push(']');
-    text
+    put("]");
 }
 
 /// Of the condition `Ready`, if there is one.
@@ -165,8 +174,13 @@ mod tests {
 
     #[test]
     fn keys_are_hashed_in_the_order_of_their_bytes() {
+        let printed = |map: &Value| {
+            let mut text = String::new();
+            go_map(map, &mut |part| text.push_str(part));
+            text
+        };
         let map = json!({ "b": "2", "a/c": "1", "B": "3" });
-        assert_eq!(go_map(&map), "map[B:3 a/c:1 b:2]");
-        assert_eq!(go_map(&Value::Null), "map[]");
+        assert_eq!(printed(&map), "map[B:3 a/c:1 b:2]");
+        assert_eq!(printed(&Value::Null), "map[]");
     }
 }

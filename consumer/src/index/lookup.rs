@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
-    hash::{BuildHasher, RandomState},
+    hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState},
     sync::Arc,
 };
 
@@ -82,15 +82,40 @@ enum Postings {
     Many(Box<HashSet<Posting>>),
 }
 
-/// The key of `keys` is a keyed hash of family and canonical name, not the name: whatever shares a
-/// hash is compared in full before it counts.
+/// The key of `keys` is a keyed hash of the canonical name, not the name: whatever shares a hash is
+/// compared in full before it counts. A family that nobody belongs to, as a rule [`Family::Unknown`],
+/// costs an event nothing.
 ///
 /// Patterns are kept by the settings of the store, so that stores with equal settings share the work.
 #[derive(Debug, Default)]
 pub(super) struct Lookup {
     hasher: RandomState,
-    keys: HashMap<u64, Postings>,
+    /// As many as there are kinds of provider in use: a handful, looked through faster than hashed.
+    keys: Vec<(Family, Keys)>,
     finds: HashMap<Family, HashMap<Search, HashSet<Posting>>>,
+}
+
+type Keys = HashMap<u64, Postings, BuildHasherDefault<Hashed>>;
+
+/// What is a keyed hash already need not be hashed again.
+#[derive(Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    /// For any key but a hash, of which there is none here: poor, but not wrong.
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// A pattern as one store reads it.
@@ -121,16 +146,16 @@ impl Lookup {
             finds,
         } = self;
         match form {
-            Form::Key(key) => view.rules().names(key, &mut |name| match keys.entry(hash(
-                hasher,
-                &view.family,
-                name,
-            )) {
-                Entry::Vacant(entry) => {
-                    entry.insert(Postings::One(posting));
-                }
-                Entry::Occupied(entry) => entry.into_mut().add(posting),
-            }),
+            Form::Key(key) => {
+                let keys = keys_of(keys, &view.family);
+                view.rules()
+                    .names(key, &mut |name| match keys.entry(hasher.hash_one(name)) {
+                        Entry::Vacant(entry) => {
+                            entry.insert(Postings::One(posting));
+                        }
+                        Entry::Occupied(entry) => entry.into_mut().add(posting),
+                    });
+            }
             Form::Find(find) => {
                 let searches = finds.entry(view.family.clone()).or_default();
                 let search = searches.entry(Search::new(view, find)).or_default();
@@ -146,13 +171,19 @@ impl Lookup {
             finds,
         } = self;
         match form {
-            Form::Key(key) => view.rules().names(key, &mut |name| {
-                if let Entry::Occupied(mut entry) = keys.entry(hash(hasher, &view.family, name))
-                    && entry.get_mut().remove(posting)
-                {
-                    entry.remove();
+            Form::Key(key) => {
+                let of_family = keys_of(keys, &view.family);
+                view.rules().names(key, &mut |name| {
+                    if let Entry::Occupied(mut entry) = of_family.entry(hasher.hash_one(name))
+                        && entry.get_mut().remove(posting)
+                    {
+                        entry.remove();
+                    }
+                });
+                if of_family.is_empty() {
+                    keys.retain(|(_, keys)| !keys.is_empty());
                 }
-            }),
+            }
             Form::Find(find) => {
                 let Some(searches) = finds.get_mut(&view.family) else {
                     return;
@@ -183,8 +214,11 @@ impl Lookup {
         sought: &Sought<'_>,
         mut found: impl FnMut(Posting),
     ) {
+        let Some((_, keys)) = self.keys.iter().find(|(other, _)| other == family) else {
+            return;
+        };
         for name in &sought.names {
-            match self.keys.get(&hash(&self.hasher, family, name)) {
+            match keys.get(&self.hasher.hash_one(&**name)) {
                 None => {}
                 Some(Postings::One(posting)) => found(*posting),
                 Some(Postings::Many(postings)) => postings.iter().copied().for_each(&mut found),
@@ -234,6 +268,11 @@ impl Postings {
     }
 }
 
-fn hash(hasher: &RandomState, family: &Family, name: &str) -> u64 {
-    hasher.hash_one((family, name))
+fn keys_of<'k>(keys: &'k mut Vec<(Family, Keys)>, family: &Family) -> &'k mut Keys {
+    let place = keys.iter().position(|(other, _)| other == family);
+    let place = place.unwrap_or_else(|| {
+        keys.push((family.clone(), Keys::default()));
+        keys.len() - 1
+    });
+    &mut keys[place].1
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use eso_relay::event::{Event, Kind, Match, Operation};
 
 use super::{
-    Entry, Index, Object,
+    Entry, Index, Object, StoreRef,
     lookup::{ANY, Family, Form, Posting, View},
     stores::StoreEntry,
 };
@@ -154,6 +154,18 @@ impl<'a> Found<'a> {
         }
     }
 
+    /// Whether it allows anybody who reads through the store. A SecretStore is read through in its own
+    /// namespace only, so what is out of reach is passed over without a look at each object.
+    fn may_reach(&self, store: &StoreEntry) -> bool {
+        self.event.target.as_ref().is_none_or(|reach| {
+            self.index.stores.is_within(&store.name, reach)
+                && match &store.name {
+                    StoreRef::Namespaced { namespace, .. } => reach.allows_namespace(namespace),
+                    StoreRef::Cluster { .. } | StoreRef::Any { .. } => true,
+                }
+        })
+    }
+
     fn add(&mut self, posting: Posting, against: Option<Unrefreshable>) {
         if self.allows(posting) {
             self.meant.push((posting.object, against));
@@ -203,7 +215,7 @@ impl<'a> Found<'a> {
         wanted: impl Fn(&dyn Rules, &Reading<'_>) -> bool,
     ) {
         for (id, store) in self.index.stores.iter() {
-            let Some(view) = view(family, store) else {
+            let Some(view) = view(family, store).filter(|_| self.may_reach(store)) else {
                 continue;
             };
             let rules = view.rules();

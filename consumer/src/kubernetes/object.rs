@@ -36,7 +36,10 @@ pub(crate) struct Object {
     pub(super) uid: Option<Uid>,
     pub(super) labels: Value,
     pub(super) spec: Value,
-    pub(super) status: Value,
+    /// Whether the Secret is there, as far as that shows without a look at it.
+    pub(super) written: bool,
+    /// When ESO did its work on it last, as it stands in the status.
+    pub(super) refresh_time: Value,
 }
 
 impl Resource for Object {
@@ -117,9 +120,10 @@ impl<'de> Deserialize<'de> for Object {
             owner: owner(&metadata.owner_references),
             ignore: metadata.annotations[IGNORE_ANNOTATION].as_str() == Some("true"),
             deleting: !metadata.deletion_timestamp.is_null(),
+            written: written(&status),
+            refresh_time: status["refreshTime"].clone(),
             labels: metadata.labels,
             spec,
-            status,
             metadata: ObjectMeta {
                 name: text(metadata.name),
                 namespace: text(metadata.namespace),
@@ -128,6 +132,12 @@ impl<'de> Deserialize<'de> for Object {
             },
         })
     }
+}
+
+/// A page of objects is kept until the last is read; of their status only this.
+fn written(status: &Value) -> bool {
+    let named = status["binding"]["name"].as_str();
+    named.is_some_and(|name| !name.is_empty()) || !status["refreshTime"].is_null()
 }
 
 fn owner(references: &Value) -> Option<String> {

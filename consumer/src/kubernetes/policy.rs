@@ -77,21 +77,16 @@ fn left_out(object: &Object, selection: &Selection) -> Option<Unrefreshable> {
 
 /// `None` when a change of its annotation refreshes it, and when that cannot be told.
 fn unrefreshable(object: &Object, selection: &Selection) -> Option<Unrefreshable> {
-    let Object { spec, status, .. } = object;
+    let Object { spec, written, .. } = object;
     let policy = spec["refreshPolicy"].as_str();
     let interval = spec["refreshInterval"].as_str();
-    // Whether the Secret is there, as far as that shows without a look at it.
-    let written = || {
-        let named = status["binding"]["name"].as_str();
-        named.is_some_and(|name| !name.is_empty()) || !status["refreshTime"].is_null()
-    };
     if let Some(reason) = left_out(object, selection) {
         Some(reason)
     } else if policy == Some("CreatedOnce") {
         Some(Unrefreshable::CreatedOnce)
     } else if policy != Some("OnChange") && interval.is_some_and(never_elapses) {
         Some(Unrefreshable::IntervalZero)
-    } else if spec["target"]["immutable"] == Value::Bool(true) && written() {
+    } else if spec["target"]["immutable"] == Value::Bool(true) && *written {
         Some(Unrefreshable::Immutable)
     } else {
         None

@@ -42,7 +42,7 @@ pub(super) fn push_secret(object: &Object, selection: &Selection) -> Option<Exte
         let store = store(&bundle["storeRef"], target.namespace())?;
         Some(entry(store, remote_key(bundle)?))
     }));
-    let pushed = object.status["refreshTime"].as_str();
+    let pushed = object.refresh_time.as_str();
     Some(ExternalSecret {
         value: carried(object.refresh.as_deref()),
         sync: object.sync,

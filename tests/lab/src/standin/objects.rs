@@ -37,6 +37,15 @@ struct Row {
     compacted: u64,
 }
 
+impl Row {
+    fn reaches_back_to(&self, version: u64) -> Result<(), Failure> {
+        if version < self.compacted {
+            return Err(Failure::expired(version));
+        }
+        Ok(())
+    }
+}
+
 /// Wakes the watches.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Pulse {
@@ -73,6 +82,10 @@ pub(super) struct Selection {
 }
 
 impl Selection {
+    pub(super) fn is_all(&self) -> bool {
+        self.namespace.is_none() && self.name.is_none()
+    }
+
     pub(super) fn has(&self, key: &Key) -> bool {
         self.namespace
             .as_deref()
@@ -84,8 +97,10 @@ impl Selection {
 /// One page of a list.
 pub(super) struct Page {
     pub(super) objects: Vec<Arc<Stored>>,
-    /// How many more there are after this page.
-    pub(super) remaining: usize,
+    /// Whether there is another after it.
+    pub(super) more: bool,
+    /// How many objects of the kind there are, selected or not.
+    pub(super) all: usize,
     pub(super) version: u64,
 }
 
@@ -94,6 +109,7 @@ impl Objects {
         self.lock().kinds.get(&kind)?.objects.get(key).cloned()
     }
 
+    /// Costs what the page holds, and not what the kind holds, unless it is narrowed to a name.
     pub(super) fn page(
         &self,
         kind: Kind,
@@ -108,29 +124,24 @@ impl Objects {
             Some(key) => Bound::Excluded(key),
             None => Bound::Included(&first),
         };
-        let mut objects = Vec::new();
-        let mut remaining = 0;
         let row = inner.kinds.entry(kind).or_default();
-        for (key, object) in row.objects.range((from, Bound::Unbounded)) {
-            if selection
-                .namespace
-                .as_deref()
-                .is_some_and(|namespace| *namespace != *key.namespace)
-            {
-                break;
-            }
-            if !selection.has(key) {
-                continue;
-            }
-            if limit.is_some_and(|limit| objects.len() >= limit) {
-                remaining += 1;
-            } else {
-                objects.push(object.clone());
-            }
-        }
+        let in_namespace = |key: &Key| {
+            let namespace = selection.namespace.as_deref();
+            namespace.is_none_or(|namespace| *namespace == *key.namespace)
+        };
+        let mut selected = row
+            .objects
+            .range((from, Bound::Unbounded))
+            .take_while(|(key, _)| in_namespace(key))
+            .filter(|(key, _)| selection.has(key))
+            .map(|(_, object)| object);
+        let limit = limit.unwrap_or(usize::MAX);
+        let objects = selected.by_ref().take(limit).cloned().collect();
+        let more = selected.next().is_some();
         Page {
             objects,
-            remaining,
+            more,
+            all: row.objects.len(),
             version,
         }
     }
@@ -143,13 +154,22 @@ impl Objects {
         let mut inner = self.lock();
         let upto = inner.version;
         let row = inner.kinds.entry(kind).or_default();
-        if version < row.compacted {
-            return Err(Failure::expired(version));
-        }
+        row.reaches_back_to(version)?;
         let start = row
             .history
             .partition_point(|change| change.object.version <= version);
         Ok((row.history.range(start..).cloned().collect(), upto))
+    }
+
+    /// # Errors
+    /// 410 when the history does not.
+    pub(super) fn reaches_back_to(&self, kind: Kind, version: u64) -> Result<(), Failure> {
+        let mut inner = self.lock();
+        inner
+            .kinds
+            .entry(kind)
+            .or_default()
+            .reaches_back_to(version)
     }
 
     /// Changes one object; nothing else happens meanwhile. `decide` gets the object as it is and the version it will have.

@@ -34,21 +34,28 @@ pub(super) fn list(objects: &Objects, call: &Call) -> Result<String, Failure> {
     };
     if let Some(resumed) = &resumed {
         // 410 when the history that would close the gap is gone.
-        objects.changes(call.kind, resumed.version)?;
+        objects.reaches_back_to(call.kind, resumed.version)?;
     }
+    let selection = selection(call)?;
     let page = objects.page(
         call.kind,
-        &selection(call)?,
+        &selection,
         resumed.as_ref().map(|resumed| &resumed.after),
         limit,
     );
-    let version = resumed.map_or(page.version, |resumed| resumed.version);
+    let (version, before) = resumed.map_or((page.version, 0), |resumed| {
+        (resumed.version, resumed.before)
+    });
     let mut metadata = json!({ "resourceVersion": version.to_string() });
-    if page.remaining > 0
+    if page.more
         && let Some(last) = page.objects.last()
     {
-        metadata["continue"] = Continue::encode(version, &last.key).into();
-        metadata["remainingItemCount"] = page.remaining.into();
+        let told = before + page.objects.len();
+        metadata["continue"] = Continue::encode(version, told, &last.key).into();
+        // An estimate, as in a real server; and with a selector there is none.
+        if selection.is_all() {
+            metadata["remainingItemCount"] = page.all.saturating_sub(told).max(1).into();
+        }
     }
     let form = Form::asked_by(call);
     let (api_version, kind) = form.types();
@@ -103,19 +110,23 @@ pub(super) fn selection(call: &Call) -> Result<Selection, Failure> {
 
 struct Continue {
     version: u64,
+    /// How many objects the pages so far held.
+    before: usize,
     after: Key,
 }
 
 impl Continue {
-    fn encode(version: u64, last: &Key) -> String {
-        URL_SAFE_NO_PAD.encode(format!("{version}/{}/{}", last.namespace, last.name))
+    fn encode(version: u64, before: usize, last: &Key) -> String {
+        let Key { namespace, name } = last;
+        URL_SAFE_NO_PAD.encode(format!("{version}/{before}/{namespace}/{name}"))
     }
 
     fn decode(token: &str) -> Option<Self> {
         let text = String::from_utf8(URL_SAFE_NO_PAD.decode(token).ok()?).ok()?;
-        let mut parts = text.splitn(3, '/');
+        let mut parts = text.splitn(4, '/');
         Some(Self {
             version: parts.next()?.parse().ok()?,
+            before: parts.next()?.parse().ok()?,
             after: Key::new(parts.next()?, parts.next()?),
         })
     }

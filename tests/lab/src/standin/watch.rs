@@ -72,7 +72,7 @@ pub(super) fn watch(shared: &Arc<Shared>, call: &Call) -> Result<Response, Failu
             watch.version = version
                 .parse()
                 .map_err(|_| Failure::bad_request("resourceVersion is not a number"))?;
-            shared.objects.changes(call.kind, watch.version)?;
+            shared.objects.reaches_back_to(call.kind, watch.version)?;
         }
     }
     let mut response = Response::new(Body::from_stream(watch.lines()));

@@ -3,6 +3,7 @@
 pub mod cache;
 pub mod cluster;
 pub mod daemon;
+pub mod fleet;
 pub mod installation;
 pub mod kubernetes_api;
 pub mod nats_server;

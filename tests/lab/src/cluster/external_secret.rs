@@ -15,6 +15,7 @@ pub struct ExternalSecretBuilder {
     annotations: Vec<(String, String)>,
     labels: Vec<(String, String)>,
     spec: Value,
+    synced: bool,
     /// The list that got the last entry.
     last: &'static str,
 }
@@ -32,6 +33,7 @@ impl ExternalSecretBuilder {
             annotations: Vec::new(),
             labels: Vec::new(),
             spec: json!({ "refreshInterval": "1h0m0s", "target": { "name": name } }),
+            synced: false,
             last: "data",
         }
     }
@@ -147,6 +149,12 @@ impl ExternalSecretBuilder {
         self
     }
 
+    /// With the status that ESO leaves. Only a stand-in takes an object with a status.
+    pub fn synced(mut self) -> Self {
+        self.synced = true;
+        self
+    }
+
     /// Creates it; the namespace must be there.
     pub async fn create(self, client: &Client) -> anyhow::Result<DynamicObject> {
         Fixture::from(self).create(client).await
@@ -181,14 +189,16 @@ impl From<ExternalSecretBuilder> for Fixture {
             annotations,
             labels,
             spec,
+            synced,
             ..
         } = builder;
         let fixture = Self::new(Kind::ExternalSecret, Some(&namespace), &name, spec);
         let fixture = annotations.iter().fold(fixture, |fixture, (key, value)| {
             fixture.annotated(key, value)
         });
-        labels.iter().fold(fixture, |fixture, (key, value)| {
+        let fixture = labels.iter().fold(fixture, |fixture, (key, value)| {
             fixture.labelled(key, value)
-        })
+        });
+        if synced { fixture.synced() } else { fixture }
     }
 }

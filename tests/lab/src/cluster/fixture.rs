@@ -3,11 +3,15 @@
 use futures::{StreamExt, TryStreamExt, stream};
 use kube::{
     Client,
-    api::{DynamicObject, PostParams},
+    api::{DynamicObject, ObjectMeta, PostParams},
 };
 use serde_json::{Value, json};
 
 use super::{GROUP, Kind, objects};
+use crate::standin::synced_resource_version;
+
+/// Some time.
+const SYNCED_AT: &str = "2026-01-01T00:00:00Z";
 
 #[derive(Debug, Clone)]
 pub struct Fixture {
@@ -56,6 +60,29 @@ impl Fixture {
     #[must_use]
     pub fn labelled(mut self, key: &str, value: &str) -> Self {
         self.json["metadata"]["labels"][key] = value.into();
+        self
+    }
+
+    /// With the status that ESO leaves after its first sync.
+    #[must_use]
+    pub(super) fn synced(mut self) -> Self {
+        let metadata = serde_json::from_value(self.json["metadata"].clone());
+        let metadata = ObjectMeta {
+            generation: Some(1),
+            ..metadata.unwrap_or_default()
+        };
+        self.json["status"] = json!({
+            "binding": { "name": self.name },
+            "conditions": [{
+                "type": "Ready",
+                "status": "True",
+                "reason": "SecretSynced",
+                "message": "secret synced",
+                "lastTransitionTime": SYNCED_AT,
+            }],
+            "refreshTime": SYNCED_AT,
+            "syncedResourceVersion": synced_resource_version(&metadata),
+        });
         self
     }
 

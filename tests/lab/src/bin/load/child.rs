@@ -10,7 +10,7 @@ use eso_relay_lab::{port, process::Process};
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{burst, memory};
+use super::{burst, first_sync, memory};
 
 #[derive(Subcommand)]
 #[command(hide = true)]
@@ -22,6 +22,12 @@ pub(crate) enum Child {
         kubeconfig: PathBuf,
         round: String,
         objects: usize,
+    },
+    /// Lists so many objects in pages, which it reads or not, and prints how many milliseconds that took.
+    RawList {
+        kubeconfig: PathBuf,
+        objects: usize,
+        how: String,
     },
     /// Prints how many bytes an ExternalSecret takes in an index of so many.
     IndexMemory { objects: usize },
@@ -36,6 +42,11 @@ impl Child {
                 round,
                 objects,
             } => burst::patch_loop(&kubeconfig, &round, objects).await?,
+            Self::RawList {
+                kubeconfig,
+                objects,
+                how,
+            } => first_sync::raw_list(&kubeconfig, objects, &how).await?,
             Self::IndexMemory { objects } => memory::per_object(objects)?,
         };
         writeln!(std::io::stdout(), "{figure}")?;

@@ -11,16 +11,10 @@ use serde_json::{Value, json};
 
 use super::http::Webhook;
 
+pub(crate) use eso_relay_lab::fleet::{key, name};
+
 pub(crate) const NAMESPACE: &str = "default";
 pub(crate) const STORE: &str = "akeyless";
-
-pub(crate) fn key(number: usize) -> String {
-    format!("/prod/team-{}/application-{number}/database", number % 50)
-}
-
-pub(crate) fn name(number: usize) -> String {
-    format!("application-{number}-database")
-}
 
 /// With as much text beside the keys as objects usually have.
 pub(crate) fn object(number: usize) -> ExternalSecretBuilder {

@@ -7,17 +7,23 @@ mod child;
 mod cryptography;
 mod decode;
 mod events;
+mod first_sync;
+mod flow;
 mod formats;
 mod http;
 mod ingress;
 mod keys;
+mod lanes;
 mod latency;
 mod matching;
 mod memory;
+mod relist;
 mod report;
 mod rounds;
 mod schemes;
+mod scope;
 mod senders;
+mod update;
 
 use clap::{Parser, ValueEnum};
 use serde::Serialize;
@@ -69,6 +75,16 @@ enum Line {
     Burst,
     /// Finding one among 100,000 ExternalSecrets beside one among 1,000.
     Matching,
+    /// Taking one change of the cluster into an index of 100,000.
+    Update,
+    /// A refresh of 5,000 among 100,000 beside all of them patched at once.
+    Scope,
+    /// Mass work beside all of it patched at once, and an exact refresh amid it.
+    Lanes,
+    /// A consumer that comes to know 100,000 ExternalSecrets beside a raw list of them.
+    FirstSync,
+    /// The memory of a consumer that must list 100,000 ExternalSecrets anew.
+    Relist,
     /// What an ExternalSecret and the daemons take.
     Memory,
 }
@@ -127,6 +143,11 @@ async fn main() -> anyhow::Result<()> {
                 Line::Backlog => backlog::measure(scale).await,
                 Line::Burst => burst::measure(scale, arguments.kubernetes).await,
                 Line::Matching => matching::measure(scale),
+                Line::Update => update::measure(scale),
+                Line::Scope => scope::measure(scale).await,
+                Line::Lanes => lanes::measure(scale).await,
+                Line::FirstSync => first_sync::measure(scale).await,
+                Line::Relist => relist::measure(scale).await,
                 Line::Memory => memory::measure(scale).await,
             };
             report.add(*line, measures?);

@@ -1,93 +1,99 @@
-//! Finding whom one event means among 100,000 ExternalSecrets ÷ among 1,000, in the consumer's index.
+//! Finding whom one event means among 100,000 ExternalSecrets ÷ among 1,000, in the consumer's index;
+//! and how much that grows ÷ how much a bare map of key to target does, the least that finding can be.
 
-use std::{hint::black_box, time::Instant};
+use std::{collections::HashMap, hint::black_box};
 
+use anyhow::ensure;
 use eso_relay::Event;
-use eso_relay_consumer::{
-    index::{Admits, Change, ExternalSecret, Form, Index, Reference, Store, StoreRef},
-    provider::Backend,
-    target::Target,
-};
+use eso_relay_consumer::{index::Index, target::Target};
+use eso_relay_lab::fleet::{self, Fleet};
 
 use super::{
-    Scale,
-    events::{STORE, event, key, name},
-    progress,
+    Scale, progress,
     report::{Goal, Measure, Unit},
-    rounds::{Rounds, median},
+    rounds::{Rounds, median, microseconds},
 };
 
 const MANY: usize = 100_000;
 const FEW: usize = 1000;
+const SLICE: usize = 1000;
 
 pub(crate) fn measure(scale: Scale) -> anyhow::Result<Vec<Measure>> {
-    progress("matching: filling two indexes");
-    let (among_many, among_few) = (index(MANY), index(FEW));
-    let (many, few) = (events(MANY)?, events(FEW)?);
-    let mut measured = Rounds::default();
-    for round in 0..=scale.pick(9, 5) {
-        let (ours, floor) = (
-            microseconds(&among_many, &many)?,
-            microseconds(&among_few, &few)?,
-        );
+    progress("matching: filling two indexes and two maps");
+    let (many, few) = (Among::new(MANY)?, Among::new(FEW)?);
+    let (mut index, mut bare) = (Rounds::default(), Rounds::default());
+    for round in 0..=scale.pick(15, 5) {
+        let (ours, floor) = (many.in_index()?, few.in_index()?);
+        let (ours_bare, floor_bare) = (many.in_map()?, few.in_map()?);
         // The first round warms up.
         if round > 0 {
-            measured.ours.push(ours);
-            measured.floor.push(floor);
+            index.ours.push(ours);
+            index.floor.push(floor);
+            bare.ours.push(ours_bare);
+            bare.floor.push(floor_bare);
         }
     }
+    let growth = Rounds {
+        ours: index.ratios(),
+        floor: bare.ratios(),
+    };
+    let ratio = |what, rounds| Measure::ratio(what, Unit::Microseconds, rounds, None);
     Ok(vec![
+        ratio("matching: among 100,000 ÷ among 1,000", &index),
+        ratio("matching: bare map of 100,000 ÷ of 1,000", &bare),
         Measure::ratio(
-            "matching: among 100,000 ÷ among 1,000",
-            Unit::Microseconds,
-            &measured,
+            "matching: growth ÷ that of a bare map",
+            Unit::Times,
+            &growth,
             Goal::AtMost(1.3),
         ),
         Measure::value(
             "matching: one event among 100,000",
             Unit::Microseconds,
-            median(&measured.ours),
+            median(&index.ours),
             Goal::AtMost(2.0),
         ),
     ])
 }
 
-/// As many ExternalSecrets, each with two keys of its own, in fifty namespaces.
-pub(crate) fn index(objects: usize) -> Index {
-    let mut index = Index::new();
-    for team in 0..50 {
-        index.apply(Change::StoreApplied(Store {
-            name: store(team),
-            backend: Some(Backend::Akeyless),
-            admits: Admits::default(),
-        }));
-    }
-    for number in 0..objects {
-        let reference = |key| Reference {
-            store: store(number % 50),
-            form: Form::Key(key),
-            version: None,
-        };
-        index.apply(Change::Applied(ExternalSecret::new(
-            Target::new(&namespace(number % 50), &name(number)),
-            vec![
-                reference(key(number)),
-                reference(format!("{}-tls", key(number))),
-            ],
-        )));
-    }
-    index.apply(Change::Synced);
-    index
+/// So many objects, and events about them.
+struct Among {
+    index: Index,
+    map: HashMap<String, Target>,
+    events: Vec<Event>,
 }
 
-fn namespace(team: usize) -> String {
-    format!("team-{team}")
-}
+impl Among {
+    fn new(objects: usize) -> anyhow::Result<Self> {
+        let entry = |number| (fleet::key(number), fleet::target(number));
+        Ok(Self {
+            index: Fleet(objects).index(),
+            map: (0..objects).map(entry).collect(),
+            events: events(objects)?,
+        })
+    }
 
-fn store(team: usize) -> StoreRef {
-    StoreRef::Namespaced {
-        namespace: namespace(team),
-        name: STORE.to_owned(),
+    fn in_index(&self) -> anyhow::Result<f64> {
+        self.find(|event| black_box(self.index.matching(event)).targets.len())
+    }
+
+    fn in_map(&self) -> anyhow::Result<f64> {
+        self.find(|event| {
+            let keys = event.matches.keys().iter();
+            let targets = keys.filter_map(|key| self.map.get(key).cloned());
+            targets.map(black_box).count()
+        })
+    }
+
+    /// Per event, each of which means one object.
+    fn find(&self, find: impl Fn(&Event) -> usize) -> anyhow::Result<f64> {
+        let mut found = 0;
+        let figure = microseconds(self.events.iter().collect(), SLICE, |event| {
+            found += find(black_box(event));
+        });
+        let events = self.events.len();
+        ensure!(found == events, "{found} found of {events}");
+        Ok(figure)
     }
 }
 
@@ -95,27 +101,8 @@ fn store(team: usize) -> StoreRef {
 fn events(objects: usize) -> anyhow::Result<Vec<Event>> {
     let mut numbers: Vec<usize> = (0..MANY).map(|number| number % objects).collect();
     fastrand::Rng::with_seed(1).shuffle(&mut numbers);
-    let akeyless: eso_relay::Slug = "akeyless".parse()?;
     numbers
         .into_iter()
-        .map(|number| {
-            Ok(Event {
-                provider: akeyless.clone(),
-                ..event("matching", number)?
-            })
-        })
+        .map(|number| fleet::changed("matching", number))
         .collect()
-}
-
-/// Per event.
-fn microseconds(index: &Index, events: &[Event]) -> anyhow::Result<f64> {
-    let started = Instant::now();
-    let mut found = 0;
-    for event in events {
-        found += black_box(index.matching(black_box(event))).targets.len();
-    }
-    let took = started.elapsed();
-    anyhow::ensure!(found == events.len(), "{found} found of {}", events.len());
-    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-    Ok(took.as_secs_f64() * 1e6 / events.len() as f64)
 }

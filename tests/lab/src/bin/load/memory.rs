@@ -9,6 +9,7 @@ use anyhow::{Context as _, ensure};
 use eso_relay_lab::{
     cluster::{Kind, store},
     daemon::Daemon,
+    fleet::Fleet,
     installation::{Hub, READY},
     standin::{StandIn, Verb},
 };
@@ -18,7 +19,7 @@ use super::{
     Scale, burst, child,
     events::{NAMESPACE, STORE, object},
     http::{address, per_second, send_all},
-    ingress, matching, progress,
+    ingress, progress,
     report::{Goal, Measure, Unit},
 };
 
@@ -93,7 +94,7 @@ fn peak(daemon: &Daemon) -> anyhow::Result<f64> {
 /// Resident bytes per object, in this process, which has done nothing else yet.
 pub(crate) fn per_object(objects: usize) -> anyhow::Result<f64> {
     let before = status("self", "VmRSS:")?;
-    let index = black_box(matching::index(objects));
+    let index = black_box(Fleet(objects).index());
     let after = status("self", "VmRSS:")?;
     ensure!(index.stats().objects == objects, "{:?}", index.stats());
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
@@ -101,7 +102,7 @@ pub(crate) fn per_object(objects: usize) -> anyhow::Result<f64> {
 }
 
 /// A line of `/proc/PID/status`, in KiB.
-fn status(process: &str, field: &str) -> anyhow::Result<f64> {
+pub(crate) fn status(process: &str, field: &str) -> anyhow::Result<f64> {
     let path = format!("/proc/{process}/status");
     let text = std::fs::read_to_string(&path).context("memory is measured on Linux only")?;
     let value = text.lines().find_map(|line| line.strip_prefix(field));

@@ -54,6 +54,8 @@ pub(crate) enum Unit {
     Microseconds,
     Bytes,
     Mebibytes,
+    /// So many times as much.
+    Times,
 }
 
 impl Measure {
@@ -77,14 +79,19 @@ impl Measure {
     }
 
     /// A value that speaks for itself.
-    pub(crate) fn value(what: impl Into<String>, unit: Unit, value: f64, goal: Goal) -> Self {
+    pub(crate) fn value(
+        what: impl Into<String>,
+        unit: Unit,
+        value: f64,
+        goal: impl Into<Option<Goal>>,
+    ) -> Self {
         Self {
             what: what.into(),
             unit,
             ours: value,
             floor: None,
             figure: value,
-            goal: Some(goal),
+            goal: goal.into(),
             rounds: vec![value],
         }
     }
@@ -145,6 +152,7 @@ impl Unit {
             Self::Microseconds => format!("{value:.2} µs"),
             Self::Bytes => format!("{value:.0} B"),
             Self::Mebibytes => format!("{value:.1} MiB"),
+            Self::Times => format!("{value:.2} ×"),
         }
     }
 }

@@ -85,6 +85,32 @@ async fn a_watcher_gets_2000_objects_in_pages_and_then_a_patch() {
 }
 
 #[tokio::test]
+async fn a_page_tells_how_many_remain_unless_it_is_narrowed() {
+    let api = StandIn::start().await.unwrap();
+    api.load((0..10).map(|n| external_secret(&format!("es-{n}"))));
+    let remaining = async |namespace| {
+        let some = objects(&api.client(), Kind::ExternalSecret, namespace);
+        let (mut params, mut remaining) = (ListParams::default().limit(4), Vec::new());
+        loop {
+            let page = some.list(&params).await.unwrap();
+            remaining.push((page.items.len(), page.metadata.remaining_item_count));
+            match page.metadata.continue_ {
+                Some(token) => params = params.continue_token(&token),
+                None => return remaining,
+            }
+        }
+    };
+    assert_eq!(
+        remaining(None).await,
+        [(4, Some(6)), (4, Some(2)), (2, None)]
+    );
+    assert_eq!(
+        remaining(Some("default")).await,
+        [(4, None), (4, None), (2, None)]
+    );
+}
+
+#[tokio::test]
 async fn a_streaming_list_ends_with_its_bookmark() {
     let api = with_one().await;
     let all = objects(&api.client(), Kind::ExternalSecret, None);

@@ -85,16 +85,20 @@ async fn a_cache_buster_with_an_interval_that_nobody_can_read_refuses_to_start()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_burst_ends_in_one_second_refresh_and_nothing_is_acked_before_it() {
     let relay = one_secret().await;
-    let _consumer = relay.consumer(BY_STORE).await;
+    let settling = "refresh: { settle: [{ name: akeyless, after: 8s }] }";
+    let _consumer = relay.consumer(settling).await;
     let mut last = String::new();
     for times in 1..=3 {
         last = relay.publish(&["/prod/db"]).await.remove(0);
         patched(&relay, times).await;
     }
-    assert_eq!(relay.durable().await.num_ack_pending, 1, "the newest waits");
+    let waits = || async { (relay.durable().await.num_ack_pending == 1).then_some(()) };
+    wait::until("the newest alone to wait", READY, waits)
+        .await
+        .unwrap();
     relay.drained().await;
     let patches = patches(&relay);
-    assert_settled(&patches[2..], &last, SETTLE);
+    assert_settled(&patches[2..], &last, Duration::from_secs(8));
 }
 
 #[tokio::test(flavor = "multi_thread")]

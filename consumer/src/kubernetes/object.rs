@@ -20,8 +20,9 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(crate) struct Object {
     /// Name, namespace, resourceVersion and deletionTimestamp; `managedFields`, the bulk of most
-    /// objects, is skipped without being read.
-    metadata: ObjectMeta,
+    /// objects, is skipped without being read. Boxed, because an object is moved often on its way and
+    /// this is most of its size.
+    metadata: Box<ObjectMeta>,
     /// The refresh annotation.
     pub(super) refresh: Option<String>,
     /// That of an owner, and what ESO copies of it to what it owns.
@@ -124,12 +125,12 @@ impl<'de> Deserialize<'de> for Object {
             refresh_time: status["refreshTime"].clone(),
             labels: metadata.labels,
             spec,
-            metadata: ObjectMeta {
+            metadata: Box::new(ObjectMeta {
                 name: text(metadata.name),
                 namespace: text(metadata.namespace),
                 resource_version: text(metadata.resource_version),
                 ..ObjectMeta::default()
-            },
+            }),
         })
     }
 }

@@ -13,9 +13,10 @@ use kube::{
     runtime::watcher::{self, DefaultBackoff, Event, watcher},
 };
 use tokio::{
-    sync::mpsc::Sender,
+    sync::mpsc::{self, Receiver, Sender},
     time::{sleep, timeout},
 };
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
 use super::{ApiVersion, Object, Selection, chain, read};
@@ -23,6 +24,8 @@ use crate::index::{Change, ListKind, Listing};
 
 /// For one page of a list. kube waits for an answer without end.
 pub(super) const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Objects that wait to be read: a page.
+const AHEAD: usize = 500;
 /// Before asking again for what we may not see.
 const FORBIDDEN_PAUSE: Duration = Duration::from_secs(300);
 
@@ -41,10 +44,11 @@ pub async fn watch(
     condition: Condition,
 ) -> anyhow::Result<()> {
     let listings = listings(version, namespaces, selection.push_secrets);
+    let (told, to_read) = mpsc::channel(AHEAD);
+    let _reading = AbortOnDropHandle::new(tokio::spawn(read_all(to_read, selection, changes)));
     let progress = Progress {
         unlisted: AtomicUsize::new(listings.len()),
-        selection,
-        changes,
+        told,
         condition,
     };
     let watches = listings.into_iter().map(|listing| {
@@ -114,9 +118,32 @@ pub(super) fn api(client: &Client, version: ApiVersion, listing: &Listing) -> Ap
 /// What the watches have in common.
 struct Progress {
     unlisted: AtomicUsize,
-    selection: Selection,
-    changes: Sender<Change>,
+    told: Sender<Told>,
     condition: Condition,
+}
+
+/// What a watch hands over to be read.
+enum Told {
+    Applied(ListKind, Object),
+    Deleted(ListKind, Object),
+    Change(Change),
+}
+
+/// Reads what the watches hand over, in its order. On a task of its own: while one page is read, the next is
+/// on its way.
+async fn read_all(mut told: Receiver<Told>, selection: Selection, changes: Sender<Change>) {
+    while let Some(told) = told.recv().await {
+        let change = match told {
+            Told::Applied(kind, object) => read::applied(kind, &object, &selection),
+            Told::Deleted(kind, object) => read::deleted(kind, &object),
+            Told::Change(change) => Some(change),
+        };
+        if let Some(change) = change
+            && changes.send(change).await.is_err()
+        {
+            return;
+        }
+    }
 }
 
 struct Watch<'a> {
@@ -184,21 +211,17 @@ impl Watch<'_> {
 
     async fn take(&mut self, event: Event<Object>) -> Result<(), Closed> {
         let kind = self.listing.kind;
-        let change = match event {
-            Event::Init => Some(Change::ListBegins(self.listing.clone())),
+        match event {
+            Event::Init => self.send(Change::ListBegins(self.listing.clone())).await,
             Event::InitApply(object) | Event::Apply(object) => {
-                read::applied(kind, &object, &self.progress.selection)
+                self.tell(Told::Applied(kind, object)).await
             }
-            Event::Delete(object) => read::deleted(kind, &object),
+            Event::Delete(object) => self.tell(Told::Deleted(kind, object)).await,
             Event::InitDone => {
                 self.denied = false;
                 self.send(Change::ListEnds(self.listing.clone())).await?;
-                return self.listed().await;
+                self.listed().await
             }
-        };
-        match change {
-            Some(change) => self.send(change).await,
-            None => Ok(()),
         }
     }
 
@@ -242,8 +265,11 @@ impl Watch<'_> {
     }
 
     async fn send(&self, change: Change) -> Result<(), Closed> {
-        let sent = self.progress.changes.send(change).await;
-        sent.map_err(|_| Closed)
+        self.tell(Told::Change(change)).await
+    }
+
+    async fn tell(&self, told: Told) -> Result<(), Closed> {
+        self.progress.told.send(told).await.map_err(|_| Closed)
     }
 }
 

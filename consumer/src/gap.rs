@@ -59,7 +59,11 @@ pub struct Ends {
 /// Nothing may be pulled before the first look: an ack moves what it looks at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Looked {
-    NotYet { why: String },
+    NotYet,
+    /// Tried, and tried again soon.
+    Failed {
+        why: String,
+    },
     Once,
 }
 
@@ -76,8 +80,7 @@ impl Gaps {
     pub fn new(jetstream: Context, cluster: Slug, metrics: Metrics) -> (Self, Ends) {
         let (found, gaps) = mpsc::channel(1);
         let (ends, ended) = mpsc::channel(8);
-        let why = "looking whether events were missed".to_owned();
-        let (looked, may_pull) = watch::channel(Looked::NotYet { why });
+        let (looked, may_pull) = watch::channel(Looked::NotYet);
         let gaps = Ends {
             found: gaps,
             ended: ends,
@@ -132,10 +135,12 @@ impl Gaps {
     /// When to look again.
     fn not_yet(&self, why: &str) -> Duration {
         let waits = self.looked.send_if_modified(|looked| {
-            if let Looked::NotYet { why: before } = looked {
-                why.clone_into(before);
+            let waits = *looked != Looked::Once;
+            if waits {
+                let why = why.to_owned();
+                *looked = Looked::Failed { why };
             }
-            *looked != Looked::Once
+            waits
         });
         if waits { AT_FIRST } else { EVERY }
     }

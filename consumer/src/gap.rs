@@ -149,11 +149,9 @@ impl Gaps {
     async fn look(&self) -> anyhow::Result<Position> {
         nats::connected(&self.jetstream.client()).await?;
         loop {
-            let (last, sequence) = self.read().await?.unzip();
+            let (last, sequence) = self.read().await?;
             let position = Position::after(last.as_ref(), self.seen().await?, now());
-            if last.as_ref() == Some(&position)
-                || self.write(&position, sequence.unwrap_or(0)).await?
-            {
+            if last.as_ref() == Some(&position) || self.write(&position, sequence).await? {
                 return Ok(position);
             }
         }
@@ -176,7 +174,7 @@ impl Gaps {
 
     async fn close(&self, gap: &Gap) {
         let closed = async {
-            while let Some((last, sequence)) = self.read().await? {
+            while let (Some(last), sequence) = self.read().await? {
                 if self.write(&last.closed(gap), sequence).await? {
                     break;
                 }
@@ -215,16 +213,17 @@ impl Gaps {
         })
     }
 
-    /// The last position, and where it stands.
-    async fn read(&self) -> anyhow::Result<Option<(Position, u64)>> {
+    /// The last position, and where it stands: at 0 if nowhere. One that cannot be read counts as none.
+    async fn read(&self) -> anyhow::Result<(Option<Position>, u64)> {
         let name = Stream::Receipts.name();
         let subject = Position::subject(&self.cluster);
         let receipts = self.jetstream.get_stream_no_info(name).await?;
         match receipts.direct_get_last_for_subject(&subject).await {
-            Ok(message) => Ok(serde_json::from_slice(&message.payload)
-                .ok()
-                .map(|position| (position, message.sequence))),
-            Err(error) if error.kind() == DirectGetErrorKind::NotFound => Ok(None),
+            Ok(message) => {
+                let position = serde_json::from_slice(&message.payload);
+                Ok((position.ok(), message.sequence))
+            }
+            Err(error) if error.kind() == DirectGetErrorKind::NotFound => Ok((None, 0)),
             Err(error) => Err(error).with_context(|| {
                 format!("cannot read {name} (may this user publish to `$JS.API.DIRECT.GET.{name}.{subject}`?)")
             }),

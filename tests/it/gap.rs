@@ -25,7 +25,7 @@ async fn position(relay: &Consuming) -> Option<Position> {
         .unwrap();
     let subject = Position::subject(&relay.cluster.name().parse().unwrap());
     let message = stream.direct_get_last_for_subject(subject).await.ok()?;
-    Some(serde_json::from_slice(&message.payload).unwrap())
+    serde_json::from_slice(&message.payload).ok()
 }
 
 /// Waits until no gap is open any more.
@@ -128,6 +128,20 @@ async fn expire(relay: &Consuming) {
     .await
     .unwrap();
     relay.jetstream.update_stream(long).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_position_that_cannot_be_read_is_written_anew() {
+    let cluster = Cluster::stand_in("east").await.unwrap();
+    let relay = Consuming::on(cluster, &["db"]).await;
+    let subject = Position::subject(&"east".parse().unwrap());
+    let ack = relay.jetstream.publish(subject, "{}".into()).await.unwrap();
+    ack.await.unwrap();
+    let consumer = relay.consumer("").await;
+    let values = relay.publish(&["/prod/db"]).await;
+    relay.carries("db", &values[0]).await;
+    noted(&relay, 1).await;
+    assert_eq!(gaps(&consumer).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -20,8 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) const PATIENCE_FOR_EACH: Duration = Duration::from_millis(250);
 /// After ESO has said that it failed; it tries again by itself, at first after a second.
 const PATIENCE_WITH_FAILURE: Duration = Duration::from_secs(10);
-/// The most events that are kept in mind, whatever comes; of more the sync is not told.
-const MAX_EVENTS: usize = 65_536;
+/// The most events that are kept in mind, whatever comes; of more the sync is not told. So it bounds
+/// the values of all targets too: only the last of one's is kept for nobody.
+pub(super) const MAX_EVENTS: usize = 65_536;
 
 /// The targets that were patched and that ESO has not synced yet.
 #[derive(Debug, Default)]
@@ -66,6 +67,12 @@ impl Outstanding {
     pub(super) fn len(&self) -> usize {
         self.targets.len()
     }
+
+    #[cfg(test)]
+    pub(super) fn values(&self) -> usize {
+        let targets = self.targets.values();
+        targets.map(|expected| expected.values.len()).sum()
+    }
 }
 
 impl Engine {
@@ -97,11 +104,19 @@ impl Engine {
         let values = &mut expected.values;
         // What the watch shows now comes before whatever it has not shown yet.
         let unseen = || values.iter().position(|written| !written.seen);
-        let place = seen.then(unseen).flatten().unwrap_or(values.len());
+        let mut place = seen.then(unseen).flatten().unwrap_or(values.len());
+        let mut until = now.saturating_add(patience);
+        let last = values.back().filter(|_| place == values.len());
+        if let Some(last) = last.filter(|last| last.events.is_empty() && events.is_empty()) {
+            // Both only say that the object waits for ESO, and it does since the first of them.
+            until = last.until;
+            values.pop_back();
+            place -= 1;
+        }
         let written = Written {
             value,
             at: now,
-            until: now.saturating_add(patience),
+            until,
             before,
             seen,
             events,

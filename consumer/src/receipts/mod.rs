@@ -28,8 +28,9 @@ use crate::{
     target::Target,
 };
 
-/// The most events whose end is awaited; what comes beyond ends the oldest of them as it stands.
-const MAX_OPEN: usize = 65_536;
+/// The most events whose end is awaited, some half KiB each; what comes beyond ends the oldest of them as
+/// it stands.
+const MAX_OPEN: usize = 16_384;
 
 /// The receipts that are being written. No I/O, no clock.
 #[derive(Debug)]

@@ -1,6 +1,9 @@
 //! What is told of each event, up to its sync by ESO.
 
-use super::{observe::PATIENCE_FOR_EACH, *};
+use super::{
+    observe::{MAX_EVENTS, PATIENCE_FOR_EACH},
+    *,
+};
 
 /// Event, step, and whole seconds since the patch.
 type Told = (Fingerprint, Step, u64);
@@ -205,4 +208,19 @@ fn what_is_gone_is_waited_for_no_longer() {
     let gone = told(&mut engine, 5, Input::Deleted(target("a")));
     assert_eq!(gone, [(event(1, 0), Step::Gone, 5)]);
     assert_eq!(rest(&mut engine), []);
+}
+
+#[test]
+fn before_an_eso_that_never_syncs_memory_is_bounded() {
+    let mut engine = engine();
+    let events = MAX_EVENTS as u64 + 100;
+    for sequence in 1..=events {
+        take(&mut engine, delivery(sequence, &[("a", 0)]));
+        told(&mut engine, 0, patched("a", sequence, 0, Outcome::Done));
+    }
+    assert_eq!(engine.outstanding.values(), MAX_EVENTS + 1);
+    // That of the last is the one that the watch will show.
+    let last = shows("a", Some(value(events, 0)), SyncState::Synced);
+    assert_eq!(told(&mut engine, 1, last).len(), MAX_EVENTS);
+    assert_eq!(engine.outstanding.values(), 0);
 }

@@ -41,7 +41,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 /// How to read the table: docs/performance.md.
 #[derive(Parser)]
 struct Arguments {
-    /// Small numbers, in less than 90 seconds: to see that all of it works.
+    /// Small numbers, in some five minutes: to see that all of it works.
     #[arg(long)]
     quick: bool,
     /// Only these lines; may be given more than once.

@@ -91,8 +91,15 @@ async fn a_cluster_whose_events_were_purged_while_it_was_away_refreshes_everythi
     assert_eq!(relay.cluster.refresh_of(TEAM, "db").await, before);
     // A trace knows it, though it never stood in the stream.
     let value = before.unwrap();
-    let trace = relay.hub.cli(&["trace", &value, "--wait"]).await.unwrap();
-    assert_eq!(trace.code, 0, "{trace:?}");
+    let trace = wait::until_ok("the trace to know it", READY, async || {
+        let trace = relay.hub.cli(&["trace", &value, "--wait"]).await.unwrap();
+        if trace.code == 0 {
+            Ok(trace)
+        } else {
+            Err(trace)
+        }
+    });
+    let trace = trace.await.unwrap();
     assert!(trace.stdout.contains("synced by ESO 2"), "{trace:?}");
 }
 

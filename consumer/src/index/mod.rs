@@ -196,36 +196,6 @@ impl Index {
         self.objects.get(*self.ids.get(target)?)?.uid
     }
 
-    fn owner_carries(&self, owner: &Target) -> Option<Observation> {
-        let value = self.owners.get(owner)?.value;
-        Some(Observation::Carries {
-            target: owner.clone(),
-            value,
-            sync: self.sync_of_owned(owner),
-        })
-    }
-
-    /// Synced when all that it owns carries its value and is synced.
-    fn sync_of_owned(&self, owner: &Target) -> SyncState {
-        let value = self.owners.get(owner).and_then(|owner| owner.value);
-        let mut all = SyncState::Synced;
-        for child in self.owners.children(owner) {
-            let Some(child) = self.objects.get(child) else {
-                continue;
-            };
-            let refreshable = child.refreshable.refusal().is_none();
-            match child.sync {
-                _ if !refreshable => {}
-                SyncState::Failed => all = SyncState::Failed,
-                SyncState::Synced if child.mirrored == value => {}
-                SyncState::Synced | SyncState::Waiting | SyncState::Unknown { .. } => {
-                    return SyncState::Waiting;
-                }
-            }
-        }
-        all
-    }
-
     /// The stores that the object reads through, or all that an owner owns; one may come more than
     /// once.
     pub fn stores_of(&self, target: &Target) -> impl Iterator<Item = &StoreRef> {
@@ -242,12 +212,6 @@ impl Index {
     /// What of the object could not be read.
     pub fn problems_of(&self, target: &Target) -> &[String] {
         self.problems.get(target).map_or(&[], Vec::as_slice)
-    }
-
-    /// Those that an owner refreshes.
-    pub fn owned(&self, owner: &Target) -> impl Iterator<Item = &Target> {
-        let children = self.owners.children(owner);
-        children.filter_map(|child| Some(&self.objects.get(child)?.target))
     }
 
     /// Whether everything has been listed once; before that, matching misses what is not there yet.
@@ -339,12 +303,6 @@ impl Index {
         self.owners.remove(id);
         let object = self.objects.remove(id)?;
         Some(Observation::Gone(object.target))
-    }
-
-    fn remove_owner(&mut self, owner: Target) -> Option<Observation> {
-        self.owners
-            .vanish(&owner)
-            .then_some(Observation::Gone(owner))
     }
 
     fn remove_store(&mut self, name: &StoreRef) {

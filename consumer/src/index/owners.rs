@@ -6,7 +6,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::{target::Target, uid::Uid, value::Value};
+use super::{Index, Observation};
+use crate::{sync::SyncState, target::Target, uid::Uid, value::Value};
 
 #[derive(Debug, Default)]
 pub(super) struct Owners {
@@ -78,5 +79,49 @@ impl Owners {
     pub(super) fn of(&self, child: u32) -> Option<&Target> {
         let owner = self.of.get(&child)?;
         self.present.contains_key(owner).then_some(owner)
+    }
+}
+
+impl Index {
+    pub(super) fn owner_carries(&self, owner: &Target) -> Option<Observation> {
+        let value = self.owners.get(owner)?.value;
+        Some(Observation::Carries {
+            target: owner.clone(),
+            value,
+            sync: self.sync_of_owned(owner),
+        })
+    }
+
+    /// Synced when all that it owns carries its value and is synced.
+    pub(super) fn sync_of_owned(&self, owner: &Target) -> SyncState {
+        let value = self.owners.get(owner).and_then(|owner| owner.value);
+        let mut all = SyncState::Synced;
+        for child in self.owners.children(owner) {
+            let Some(child) = self.objects.get(child) else {
+                continue;
+            };
+            let refreshable = child.refreshable.refusal().is_none();
+            match child.sync {
+                _ if !refreshable => {}
+                SyncState::Failed => all = SyncState::Failed,
+                SyncState::Synced if child.mirrored == value => {}
+                SyncState::Synced | SyncState::Waiting | SyncState::Unknown { .. } => {
+                    return SyncState::Waiting;
+                }
+            }
+        }
+        all
+    }
+
+    /// Those that an owner refreshes.
+    pub fn owned(&self, owner: &Target) -> impl Iterator<Item = &Target> {
+        let children = self.owners.children(owner);
+        children.filter_map(|child| Some(&self.objects.get(child)?.target))
+    }
+
+    pub(super) fn remove_owner(&mut self, owner: Target) -> Option<Observation> {
+        self.owners
+            .vanish(&owner)
+            .then_some(Observation::Gone(owner))
     }
 }

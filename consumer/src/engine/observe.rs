@@ -104,19 +104,21 @@ impl Engine {
         let values = &mut expected.values;
         // What the watch shows now comes before whatever it has not shown yet.
         let unseen = || values.iter().position(|written| !written.seen);
-        let mut place = seen.then(unseen).flatten().unwrap_or(values.len());
-        let mut until = now.saturating_add(patience);
-        let last = values.back().filter(|_| place == values.len());
-        if let Some(last) = last.filter(|last| last.events.is_empty() && events.is_empty()) {
+        let place = seen.then(unseen).flatten().unwrap_or(values.len());
+        let is_last = place == values.len();
+        if let Some(last) = values.back_mut()
+            && is_last
+            && last.events.is_empty()
+            && events.is_empty()
+        {
             // Both only say that the object waits for ESO, and it does since the first of them.
-            until = last.until;
-            values.pop_back();
-            place -= 1;
+            (last.value, last.before, last.seen) = (value, before, seen);
+            return;
         }
         let written = Written {
             value,
             at: now,
-            until,
+            until: now.saturating_add(patience),
             before,
             seen,
             events,

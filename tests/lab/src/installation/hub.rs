@@ -61,7 +61,12 @@ impl Hub {
 
     /// `eso-relay init` for these clusters.
     pub async fn init(&self, clusters: &[&str]) -> anyhow::Result<()> {
-        let mut args = vec!["init"];
+        self.init_with(&[], clusters).await
+    }
+
+    /// The same, with more arguments.
+    pub async fn init_with(&self, more: &[&str], clusters: &[&str]) -> anyhow::Result<()> {
+        let mut args = [&["init"], more].concat();
         args.extend(clusters.iter().flat_map(|cluster| ["--cluster", cluster]));
         let output = self.cli(&args).await?;
         ensure!(output.code == 0, "eso-relay init: {output:?}");

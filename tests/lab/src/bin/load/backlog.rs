@@ -32,6 +32,8 @@ use super::{
 const OBJECTS: usize = 20;
 const MEANT: usize = 100;
 const BATCH: usize = 256;
+/// The backlog is there before the durables are.
+const FROM_THE_FIRST: [&str; 2] = ["--start", "oldest"];
 const LOOK: Duration = Duration::from_millis(2);
 
 pub(crate) async fn measure(scale: Scale) -> anyhow::Result<Vec<Measure>> {
@@ -92,7 +94,7 @@ async fn drain(
         async || {
             ours += 1;
             let durable = format!("ours-{matching}-{ours}");
-            join(hub, &durable).await?;
+            hub.init_with(&FROM_THE_FIRST, &[&durable]).await?;
             let yaml = format!(
                 "cluster: {durable}\nnats: {{ url: '{}' }}\n",
                 hub.nats.url()
@@ -103,7 +105,7 @@ async fn drain(
         async || {
             raw += 1;
             let durable = format!("raw-{matching}-{raw}");
-            join(hub, &durable).await?;
+            hub.init_with(&FROM_THE_FIRST, &[&durable]).await?;
             let durable: PullConsumer = jetstream
                 .get_consumer_from_stream(durable, Stream::Events.name())
                 .await?;
@@ -111,14 +113,6 @@ async fn drain(
         },
     )
     .await
-}
-
-/// A durable that begins with the backlog.
-async fn join(hub: &Hub, cluster: &str) -> anyhow::Result<()> {
-    let args = ["init", "--cluster", cluster, "--start", "oldest"];
-    let output = hub.cli(&args).await?;
-    anyhow::ensure!(output.code == 0, "eso-relay init: {output:?}");
-    Ok(())
 }
 
 /// From the first ack that is seen to the last.

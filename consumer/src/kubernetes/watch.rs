@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use anyhow::Context as _;
 use eso_relay::admin::Condition;
 use futures::{StreamExt as _, future::join_all};
 use kube::{
@@ -45,7 +46,7 @@ pub async fn watch(
 ) -> anyhow::Result<()> {
     let listings = listings(version, namespaces, selection.push_secrets);
     let (told, to_read) = mpsc::channel(AHEAD);
-    let _reading = AbortOnDropHandle::new(tokio::spawn(read_all(to_read, selection, changes)));
+    let reading = AbortOnDropHandle::new(tokio::spawn(read_all(to_read, selection, changes)));
     let progress = Progress {
         unlisted: AtomicUsize::new(listings.len()),
         told,
@@ -62,7 +63,9 @@ pub async fn watch(
         .run()
     });
     join_all(watches).await;
-    Ok(())
+    // They end when whoever reads has ended, which may be by a panic.
+    drop(progress);
+    reading.await.context("reading what the API has shown")
 }
 
 pub(super) fn listings(

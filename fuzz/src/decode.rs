@@ -96,8 +96,16 @@ impl Decoder {
             traceparent: TRACE.parse().expect("a traceparent"),
         };
         match self.source.decode(&verified, &delivery) {
-            Ok(Content::Events { events, ignored }) => {
-                assert!(events.len() + ignored.len() <= MAX_ELEMENTS);
+            Ok(Content::Events {
+                events,
+                ignored,
+                malformed,
+            }) => {
+                assert!(events.len() + ignored.len() + malformed.len() <= MAX_ELEMENTS);
+                for (_, what) in &malformed {
+                    assert!(what.len() <= MAX_ERROR_BYTES, "{what}");
+                    self.vocabulary.holds(what);
+                }
                 for event in &events {
                     self.is_what_the_source_may_say(event, delivery.traceparent);
                 }

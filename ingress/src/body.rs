@@ -58,6 +58,11 @@ impl Budget {
         }
     }
 
+    /// Bytes of one body.
+    pub fn largest_body(&self) -> usize {
+        self.limits.body
+    }
+
     /// # Errors
     /// [`Error::TooLarge`], [`Error::Overloaded`], [`Error::TooSlow`], or [`Error::Broken`] when the
     /// client goes away.

@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::{
     publish::PublishError,
     source::DecodeError,
-    verify::{Refused, Scheme},
+    verify::{CodingError, Refused, Scheme},
 };
 
 /// Long enough for a reconnect, short enough for senders that retry for a minute only.
@@ -40,7 +40,10 @@ pub enum Error {
     Unconfirmed,
     #[error("the body is larger than this server takes")]
     TooLarge,
-    #[error("the body did not arrive in time")]
+    /// 413 of a body that is too large once it is decoded, 415 of a coding that is not known.
+    #[error(transparent)]
+    Coding(#[from] CodingError),
+    #[error("the body did not arrive in time; try again")]
     TooSlow,
     #[error("the body did not arrive whole")]
     Broken,
@@ -86,14 +89,19 @@ impl Error {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
             Self::Origin => StatusCode::FORBIDDEN,
-            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::Broken | Self::Decode(DecodeError::NotJson { .. }) => StatusCode::BAD_REQUEST,
+            // Of a client that went away no answer is read; what is left is no HTTP.
+            Self::Broken
+            | Self::Coding(CodingError::Broken)
+            | Self::Decode(DecodeError::NotJson { .. }) => StatusCode::BAD_REQUEST,
             Self::Decode(DecodeError::Malformed(_)) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Coding(CodingError::Unsupported) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Irrelevant => StatusCode::NO_CONTENT,
             Self::TooLarge
+            | Self::Coding(CodingError::TooLarge)
             | Self::Decode(DecodeError::TooMany(_))
             | Self::Publish(PublishError::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Overloaded
+            Self::TooSlow
+            | Self::Overloaded
             | Self::RateLimited
             | Self::Unverifiable
             | Self::Unconfirmed
@@ -115,7 +123,10 @@ impl Error {
             Self::Unauthorized(_) => "unauthorized",
             Self::Unverifiable => "unverifiable",
             Self::Unconfirmed => "unconfirmed",
-            Self::TooLarge | Self::Publish(PublishError::TooLarge) => "too_large",
+            Self::TooLarge
+            | Self::Coding(CodingError::TooLarge)
+            | Self::Publish(PublishError::TooLarge) => "too_large",
+            Self::Coding(CodingError::Unsupported | CodingError::Broken) => "coding",
             Self::TooSlow => "too_slow",
             Self::Broken => "broken_body",
             Self::Overloaded => "overloaded",

@@ -24,7 +24,7 @@ const MAX_ORIGIN_BYTES: usize = 255;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origins {
     Any,
-    Only(&'static str),
+    Only(&'static [&'static str]),
 }
 
 /// The answer that permits the origin to send at any rate. A callback that the request may name is
@@ -61,7 +61,9 @@ impl Origins {
         let is_name = (1..=MAX_ORIGIN_BYTES).contains(&origin.len()) && origin.iter().all(fits);
         let is_one = match self {
             Self::Any => true,
-            Self::Only(name) => origin.eq_ignore_ascii_case(name.as_bytes()),
+            Self::Only(names) => names
+                .iter()
+                .any(|name| origin.eq_ignore_ascii_case(name.as_bytes())),
         };
         is_name && is_one
     }

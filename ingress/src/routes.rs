@@ -181,14 +181,13 @@ impl<P: Publish> Ingress<P> {
         let (name, code) = (&source.name, error.code());
         if let Error::Decode(_) = error {
             self.metrics.ignored(name, [Irrelevant::Undecodable]);
-        } else {
-            self.metrics.lost(name);
         }
+        self.metrics.lost(name);
         warn!(source = %name, trace, code, %error, "lost, because this source fails open");
         StatusCode::NO_CONTENT.into_response()
     }
 
-    /// Headers → body → verified bytes → events → stream.
+    /// Headers → body → verified bytes → decoded → events → stream.
     async fn receive(
         &self,
         source: &Source,
@@ -202,6 +201,7 @@ impl<P: Publish> Ingress<P> {
         let admitted = source.scheme.admit(&presented).await.map_err(refused)?;
         let arrived = self.budget.read(body, &source.limits.room).await?;
         let verified = admitted.verify(arrived.bytes).await.map_err(refused)?;
+        let verified = verified.decoded(&head.headers, self.budget.largest_body())?;
         // Not before: a stranger uses up nothing of it.
         if !source.limits.pass(Instant::now()) {
             return Err(Error::RateLimited);
@@ -212,7 +212,14 @@ impl<P: Publish> Ingress<P> {
             traceparent,
         };
         let (events, ignored) = match source.decode(&verified, &delivery)? {
-            Content::Events { events, ignored } => (events, ignored),
+            Content::Events {
+                events,
+                ignored,
+                malformed,
+            } => {
+                self.malformed(source, &traceparent.trace_id(), &malformed);
+                (events, ignored)
+            }
             Content::Handshake(handshake) => {
                 let answer = handshake::answer(&source.name, handshake, &self.outgoing);
                 return answer.await.map(Received::Handshake);
@@ -230,6 +237,17 @@ impl<P: Publish> Ingress<P> {
         drop(arrived.share);
         let ids = events.into_iter().map(|event| event.id);
         Ok(Received::Events(ids.collect()))
+    }
+
+    /// Counts and names the elements that could not be read, beside others that could.
+    fn malformed(&self, source: &Source, trace: &str, malformed: &[(usize, String)]) {
+        let Some((_, first)) = malformed.first() else {
+            return;
+        };
+        let reasons = malformed.iter().map(|_| Irrelevant::Malformed);
+        self.metrics.ignored(&source.name, reasons);
+        let elements = malformed.len();
+        warn!(source = %source.name, trace, elements, first, "elements left out that cannot be read");
     }
 
     fn refuse(&self, error: Error) -> Response {

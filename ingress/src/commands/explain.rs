@@ -1,6 +1,7 @@
 //! `explain`: the events that a captured payload would become.
 
 use std::{
+    borrow::Cow,
     fmt,
     path::{Path, PathBuf},
 };
@@ -71,7 +72,7 @@ pub(super) struct Report {
 struct Ignored {
     element: usize,
     reason: &'static str,
-    why: &'static str,
+    why: Cow<'static, str>,
 }
 
 pub(super) async fn run(args: &Args, config: Option<&Path>, now: Timestamp) -> Result<(), Failure> {
@@ -141,26 +142,43 @@ async fn decode(
 
 impl Report {
     fn of(content: Content) -> anyhow::Result<Self> {
-        let (events, ignored, handshake) = match content {
-            Content::Events { events, ignored } => (events, ignored, None),
+        let (events, left_out, handshake) = match content {
+            Content::Events {
+                events,
+                ignored,
+                malformed,
+            } => (events, left_out(ignored, malformed), None),
             Content::Handshake(handshake) => (Vec::new(), Vec::new(), Some(named(&handshake))),
         };
         let batch = serde_json::from_slice(&encode_batch(&events))?;
-        let is_event = |element: &usize| ignored.iter().all(|(other, _)| other != element);
+        let is_event = |element: &usize| left_out.iter().all(|other| other.element != *element);
         let rows = (0..).filter(is_event).zip(events).collect();
-        let ignored = ignored.into_iter().map(|(element, reason)| Ignored {
-            element,
-            reason: reason.reason(),
-            why: why(reason),
-        });
         Ok(Self {
             authenticated: false,
             handshake,
             events: batch,
-            ignored: ignored.collect(),
+            ignored: left_out,
             rows,
         })
     }
+}
+
+/// The elements that are no events, in the order of the body.
+fn left_out(ignored: Vec<(usize, Irrelevant)>, malformed: Vec<(usize, String)>) -> Vec<Ignored> {
+    let left_out = |element, reason: Irrelevant, why| Ignored {
+        element,
+        reason: reason.reason(),
+        why,
+    };
+    let ignored = ignored
+        .into_iter()
+        .map(|(element, reason)| left_out(element, reason, why(reason).into()));
+    let malformed = malformed
+        .into_iter()
+        .map(|(element, what)| left_out(element, Irrelevant::Malformed, what.into()));
+    let mut all: Vec<Ignored> = ignored.chain(malformed).collect();
+    all.sort_by_key(|ignored| ignored.element);
+    all
 }
 
 /// Never with what it carries: that is as good as a password.
@@ -184,6 +202,7 @@ fn why(reason: Irrelevant) -> &'static str {
         Irrelevant::Test => "it is a test of the sender's",
         Irrelevant::Undecodable => "it cannot be read, and the source has `fail_open`",
         Irrelevant::TooOld => "it is older than the source's `max_age`",
+        Irrelevant::Malformed => "it cannot be read",
     }
 }
 
@@ -242,7 +261,7 @@ impl fmt::Display for Report {
                 table.row(vec![
                     ignored.element.to_string(),
                     ignored.reason.to_owned(),
-                    ignored.why.to_owned(),
+                    ignored.why.to_string(),
                 ]);
             }
             writeln!(f, "{table}")?;

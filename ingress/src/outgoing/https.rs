@@ -44,16 +44,29 @@ impl Https {
     }
 }
 
-/// `^sns\.[a-z0-9-]+\.amazonaws\.com(\.cn)?$`:
+/// Below what the hosts of each of Amazon's partitions stand (botocore `partitions.json`: aws and
+/// aws-us-gov, aws-cn, aws-eusc, aws-iso, -b, -e, -f).
+const PARTITIONS: [&str; 7] = [
+    ".amazonaws.com",
+    ".amazonaws.com.cn",
+    ".amazonaws.eu",
+    ".c2s.ic.gov",
+    ".sc2s.sgov.gov",
+    ".cloud.adc-e.uk",
+    ".csp.hci.ic.gov",
+];
+
+/// `sns.<region>.<partition>`:
 /// <https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html>.
 ///
 /// What stands for the region must look like one: `sns.s3.amazonaws.com` and
 /// `sns.s3-us-west-2.amazonaws.com` would be the bucket `sns`, whoever has it.
 fn is_sns(host: &str) -> bool {
-    let host = host.strip_suffix(".cn").unwrap_or(host);
-    host.strip_prefix("sns.")
-        .and_then(|rest| rest.strip_suffix(".amazonaws.com"))
-        .is_some_and(is_region)
+    let Some(rest) = host.strip_prefix("sns.") else {
+        return false;
+    };
+    let mut regions = PARTITIONS.iter().filter_map(|end| rest.strip_suffix(end));
+    regions.any(is_region)
 }
 
 /// `^[a-z]+(-[a-z]+)+-[0-9]+$`, such as `us-gov-west-1`.
@@ -118,6 +131,8 @@ mod tests {
             "https://sns.us-east-1.amazonaws.com:443/?Action=ConfirmSubscription",
             "https://sns.cn-north-1.amazonaws.com.cn/a.pem",
             "https://SNS.us-gov-west-1.amazonaws.com/a.pem",
+            "https://sns.eusc-de-east-1.amazonaws.eu/a.pem",
+            "https://sns.us-iso-east-1.c2s.ic.gov/a.pem",
         ] {
             assert!(Https::of_sns(right).is_ok(), "{right}");
         }

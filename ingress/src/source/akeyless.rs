@@ -8,9 +8,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    Change, DecodeError, Decoded, Element, Irrelevant, checked_id, checked_type,
+    Change, DecodeError, Decoded, Element, Irrelevant, checked_type,
     json::{Object, Scalar, Shape, elements, fields, place, shape, whole},
-    malformed,
+    malformed, usable_id,
 };
 
 /// The types after which a secret has another value; all else is about requests, failures, expiry.
@@ -56,34 +56,39 @@ fn grouped(mut object: Object<'_>) -> Result<Vec<(Option<String>, &RawValue)>, D
         }
     }
     let mut found = Vec::new();
+    let mut groups = 0;
+    let all = object.len();
     for (kind, group) in object {
-        match shape(group) {
-            Shape::Array(events) => {
-                found.extend(
-                    events
-                        .into_iter()
-                        .map(|event| (Some(kind.to_string()), event)),
-                );
-            }
-            _ => {
-                return Err(malformed(
-                    "the body is neither an event with event_type nor events grouped by their type",
-                ));
-            }
+        let kind = Some(kind.to_string());
+        if let Shape::Array(events) = shape(group) {
+            groups += 1;
+            found.extend(events.into_iter().map(|event| (kind.clone(), event)));
+        } else {
+            // Malformed by itself, unless its type does not count.
+            found.push((kind, group));
         }
+    }
+    if groups == 0 && all > 0 {
+        return Err(malformed(
+            "the body is neither an event with event_type nor events grouped by their type",
+        ));
     }
     Ok(found)
 }
 
 fn read(place: &str, group: Option<String>, element: &RawValue) -> Result<Element, DecodeError> {
     let at = |field: &str| format!("{place}: {field}");
+    let of_a_change = |kind: &str| CHANGES.contains(&normal(kind).as_str());
+    if group.as_deref().is_some_and(|kind| !of_a_change(kind)) {
+        return Ok(Element::Ignored(Irrelevant::Type));
+    }
     let element: Fields = fields(element, place)?;
     let kind = match group {
         Some(group) => group,
         None => element.event_type.required(&at("event_type"))?,
     };
     let kind = checked_type(kind, &at("event_type"))?;
-    if !CHANGES.contains(&normal(&kind).as_str()) {
+    if !of_a_change(&kind) {
         return Ok(Element::Ignored(Irrelevant::Type));
     }
     let name = match element.item_name {
@@ -92,9 +97,7 @@ fn read(place: &str, group: Option<String>, element: &RawValue) -> Result<Elemen
     };
     let keys = Keys::one(name.required(&at("item_name"))?)
         .map_err(|problem| malformed(at(&format!("item_name: {problem}"))))?;
-    let id = element.event_id.optional(&at("event_id"))?;
-    let id = id.map(|id| checked_id(id, &at("event_id"))).transpose()?;
-    let mut change = Change::of(keys).identified(id);
+    let mut change = Change::of(keys).identified(usable_id(element.event_id));
     change.origin.kind = Some(kind);
     change.operation = Operation::Updated;
     Ok(change.into())

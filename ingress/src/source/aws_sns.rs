@@ -6,9 +6,9 @@
 use serde::Deserialize;
 
 use super::{
-    Body, DecodeError, Decoded, Element, Handshake, Irrelevant, aws_eventbridge, checked_id,
+    Body, DecodeError, Decoded, Element, Handshake, Irrelevant, aws_eventbridge,
     json::{Scalar, fields, whole},
-    malformed,
+    malformed, usable_id,
 };
 use crate::outgoing::Https;
 
@@ -43,9 +43,9 @@ impl Topics {
         }
         match kind.as_str() {
             "Notification" => {
-                let id = envelope.message_id.required("MessageId")?;
-                let id = checked_id(id, "MessageId")?;
-                notification(&id, &envelope.message.required("Message")?).map(Body::Decoded)
+                let id = usable_id(envelope.message_id);
+                notification(id.as_deref(), &envelope.message.required("Message")?)
+                    .map(Body::Decoded)
             }
             "SubscriptionConfirmation" => {
                 let url = envelope.subscribe_url.required("SubscribeURL")?;
@@ -63,10 +63,13 @@ impl Topics {
 }
 
 /// `id`: of SNS, which sends it again with each try.
-fn notification(id: &str, message: &str) -> Result<Decoded, DecodeError> {
+fn notification(id: Option<&str>, message: &str) -> Result<Decoded, DecodeError> {
     let mut decoded = aws_eventbridge::decode(message.as_bytes()).map_err(inside)?;
+    for (_, problem) in &mut decoded.malformed {
+        problem.insert_str(0, "Message: ");
+    }
     for (_, change) in &mut decoded.changes {
-        change.id = Some(id.to_owned());
+        change.id = id.map(str::to_owned);
     }
     Ok(decoded)
 }

@@ -11,15 +11,23 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    Body, Change, DecodeError, Decoded, Element, Handshake, Irrelevant, checked_id, checked_type,
+    Body, Change, DecodeError, Decoded, Element, Handshake, Irrelevant, checked_type,
+    element::checked_id,
     generic::timestamp,
     json::{Scalar, Shape, fields, place, shape, whole_elements},
-    malformed,
+    malformed, usable_id,
 };
 
 /// Comes once, before all others, and wants an answer.
 /// <https://learn.microsoft.com/azure/event-grid/end-point-validation-event-grid-events-schema>
 const VALIDATION: &str = "Microsoft.EventGrid.SubscriptionValidationEvent";
+
+/// What Event Grid calls itself in each of Microsoft's clouds: public, US government, China.
+pub(super) const ORIGINS: [&str; 3] = [
+    "eventgrid.azure.net",
+    "eventgrid.azure.us",
+    "eventgrid.azure.cn",
+];
 
 /// The fields of an event in both schemas: `eventType` and `eventTime` are Event Grid's own, `type`
 /// and `time` those of CloudEvents.
@@ -104,8 +112,6 @@ fn read(event: Fields<'_>) -> Result<Element, DecodeError> {
     let Some(collections) = collections(&kind) else {
         return Ok(Element::Ignored(Irrelevant::Type));
     };
-    let id = event.id.optional("id")?;
-    let id = id.map(|id| checked_id(id, "id")).transpose()?;
     let object = Object::read(event.data)?;
     let url = text(object.id, "data.Id")?;
     let address = url.as_deref().map_or_else(Address::default, Address::of);
@@ -136,7 +142,7 @@ fn read(event: Fields<'_>) -> Result<Element, DecodeError> {
     let version = version.as_deref().or(address.version);
     let time = event.event_time.or(event.time).optional("eventTime");
 
-    let mut change = Change::of(keys).identified(id);
+    let mut change = Change::of(keys).identified(usable_id(event.id));
     change.origin.kind = Some(kind);
     change.operation = Operation::Updated;
     // A time that cannot be read is no reason to miss a change.

@@ -14,10 +14,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    DecodeError, Decoded, Element, Irrelevant, checked_id, checked_type, generic,
+    DecodeError, Decoded, Element, Irrelevant, checked_type, generic,
     json::{Scalar, Shape, elements, fields, place, shape, whole},
     malformed,
     meaning::{Meaning, keys},
+    usable_id,
 };
 
 /// What the configuration adds to what an event says of itself.
@@ -120,15 +121,13 @@ impl Mapping {
         if own_kind.is_none() && !generic::allowed(&self.kinds, Some(&kind)) {
             return Ok(Element::Ignored(Irrelevant::Type));
         }
-        let event_id = checked_id(attributes.id.required(&at("id"))?, &at("id"))?;
-        let source = attributes.source.required(&at("source"))?;
+        let event_id = usable_id(attributes.id);
         // An event is identified by both (CloudEvents §3.1.1), and many producers may share a source of ours.
-        let id = checked_id(
-            format!("{source}/{event_id}"),
-            &at("source and id together"),
-        )?;
+        let id = match (&attributes.source, &event_id) {
+            (Scalar::Text(source), Some(id)) => usable_id(Scalar::Text(joined(source, id))),
+            _ => None,
+        };
         let subject = attributes.subject.optional(&at("subject"))?;
-        let time = attributes.time.optional(&at("time"))?;
         let wanted = own_kind.is_some() || self.meaning.reads();
         let data = if wanted { data()? } else { None };
         let own = match own_kind.and(data) {
@@ -150,12 +149,12 @@ impl Mapping {
                 "{place}: it is about templates, and has to match exactly by keys such as ConfigMap/NAME and Secret/NAME"
             )));
         }
-        change.id = Some(id);
+        change.id = id;
         change.origin = Origin {
-            event_id: Some(event_id),
+            event_id,
             kind: Some(kind),
         };
-        change.time = time.as_deref().and_then(generic::timestamp);
+        change.time = generic::time(&attributes.time);
         Ok(change.into())
     }
 
@@ -177,6 +176,11 @@ impl Mapping {
             (_, None) => Err(malformed(format!("{place}: data is missing"))),
         }
     }
+}
+
+/// Both as one: an id has no slash then, so that no other pair is joined to the same.
+fn joined(source: &str, id: &str) -> String {
+    format!("{source}/{}", id.replace('%', "%25").replace('/', "%2F"))
 }
 
 /// Values in double quotes are taken out of these first (HTTP binding §3.1.3.2).

@@ -8,7 +8,7 @@ use eso_relay::{
 };
 use jiff::Timestamp;
 
-use super::{DecodeError, MAX_ELEMENTS, malformed};
+use super::{DecodeError, MAX_ELEMENTS, json::Scalar, malformed};
 use crate::outgoing::Https;
 
 /// Leaves room for `/<index>` below the 512 bytes that an event id may have.
@@ -46,6 +46,8 @@ pub(super) struct Decoded {
     pub changes: Vec<(usize, Change)>,
     /// Each with its place in the body.
     pub ignored: Vec<(usize, Irrelevant)>,
+    /// Each that cannot be read, with its place in the body and what is wrong with it.
+    pub malformed: Vec<(usize, String)>,
 }
 
 /// What an element is.
@@ -75,6 +77,8 @@ pub enum Irrelevant {
     Test,
     /// Older than the source's `max_age`.
     TooOld,
+    /// It cannot be read, and others of the same body can.
+    Malformed,
     /// The whole body is not what the format says, and its source fails open.
     Undecodable,
 }
@@ -95,28 +99,37 @@ pub(super) struct Change {
 }
 
 impl Decoded {
-    /// Reads each element; the first that is malformed refuses the whole.
+    /// Reads each element; one that is malformed takes no other with it.
     pub(super) fn each<T>(
         elements: impl IntoIterator<Item = T>,
         read: impl Fn(usize, T) -> Result<Element, DecodeError>,
     ) -> Result<Self, DecodeError> {
         let mut decoded = Self::default();
         for (index, element) in elements.into_iter().enumerate() {
-            decoded.push(read(index, element)?)?;
+            decoded.push(read(index, element))?;
         }
         Ok(decoded)
     }
 
-    /// One more.
-    pub(super) fn push(&mut self, element: Element) -> Result<(), DecodeError> {
+    /// One more, or what is wrong with it. Only too many of them refuse the whole.
+    pub(super) fn push(
+        &mut self,
+        element: Result<Element, DecodeError>,
+    ) -> Result<(), DecodeError> {
+        let element = match element {
+            Ok(element) => Ok(element),
+            Err(DecodeError::Malformed(what)) => Err(what),
+            Err(other) => return Err(other),
+        };
         let index = self.elements;
         self.elements += 1;
         if self.elements > MAX_ELEMENTS {
             return Err(DecodeError::TooMany(self.elements));
         }
         match element {
-            Element::Change(change) => self.changes.push((index, change)),
-            Element::Ignored(reason) => self.ignored.push((index, reason)),
+            Ok(Element::Change(change)) => self.changes.push((index, change)),
+            Ok(Element::Ignored(reason)) => self.ignored.push((index, reason)),
+            Err(what) => self.malformed.push((index, what)),
         }
         Ok(())
     }
@@ -132,6 +145,7 @@ impl Decoded {
             elements: 1,
             changes,
             ignored,
+            malformed: Vec::new(),
         }
     }
 }
@@ -153,6 +167,7 @@ impl Irrelevant {
             Self::Version => "version",
             Self::Test => "test",
             Self::TooOld => "too_old",
+            Self::Malformed => "malformed",
             Self::Undecodable => "undecodable",
         }
     }
@@ -191,6 +206,14 @@ impl Change {
         self.origin.event_id.clone_from(&id);
         self.id = id;
         self
+    }
+}
+
+/// The sender's id. It decides nothing, so one that cannot be used counts as none: the delivery is new.
+pub(super) fn usable_id(id: Scalar) -> Option<String> {
+    match id {
+        Scalar::Text(id) => checked_id(id, "id").ok(),
+        Scalar::Missing | Scalar::Other => None,
     }
 }
 

@@ -6,10 +6,11 @@ use jiff::Timestamp;
 use serde_json::value::RawValue;
 
 use super::{
-    DecodeError, Decoded, Element, Irrelevant, Pointer, checked_id, checked_type,
+    DecodeError, Decoded, Element, Irrelevant, Pointer, checked_type,
     json::{Scalar, Shape, elements, place, shape, whole},
     malformed,
     meaning::{Meaning, keys, parse, scalar},
+    usable_id,
 };
 
 /// Where things stand in a body.
@@ -54,7 +55,9 @@ impl Mapping {
         };
         let mut decoded = Decoded::default();
         for (index, event) in elements(events)?.into_iter().enumerate() {
-            self.event(envelope, &place(index), event, &mut decoded)?;
+            if let Err(error) = self.event(envelope, &place(index), event, &mut decoded) {
+                decoded.push(Err(error))?;
+            }
         }
         Ok(decoded)
     }
@@ -79,23 +82,26 @@ impl Mapping {
         };
         let kind = text(&self.kind, checked_type)?.or_else(|| envelope.kind.clone());
         if !allowed(&self.kinds, kind.as_deref()) {
-            return decoded.push(Element::Ignored(Irrelevant::Type));
+            return decoded.push(Ok(Element::Ignored(Irrelevant::Type)));
         }
-        let id = text(&self.id, checked_id)?.or_else(|| envelope.id.clone());
+        let id = self.id.as_ref().map(|pointer| scalar(pointer, Some(event)));
+        let id = id.and_then(usable_id).or_else(|| envelope.id.clone());
         let time = match &self.time {
             Some(pointer) => time(&scalar(pointer, Some(event))),
             None => envelope.time,
         };
         let told = self.meaning.read(Some(event), place)?;
         for (place, names) in self.members(event, place)? {
-            let change = told.change(&place, || self.names(names, &place))?;
-            let mut change = change.identified(id.clone());
-            if change.id.is_none() {
-                change.origin.event_id.clone_from(&envelope.reference);
-            }
-            change.origin.kind.clone_from(&kind);
-            change.time = time;
-            decoded.push(change.into())?;
+            let change = told.change(&place, || self.names(names, &place));
+            decoded.push(change.map(|change| {
+                let mut change = change.identified(id.clone());
+                if change.id.is_none() {
+                    change.origin.event_id.clone_from(&envelope.reference);
+                }
+                change.origin.kind.clone_from(&kind);
+                change.time = time;
+                change.into()
+            }))?;
         }
         Ok(())
     }
@@ -169,7 +175,12 @@ pub(super) fn time(field: &Scalar) -> Option<Timestamp> {
 pub(super) fn timestamp(text: &str) -> Option<Timestamp> {
     // In milliseconds this is the year 1973, in seconds the year 5138.
     const FIRST_IN_MILLISECONDS: i64 = 100_000_000_000;
-    match text.parse::<i64>() {
+    // Of a number with decimals the whole part is enough.
+    let whole = text.split_once('.').map_or(text, |(whole, rest)| {
+        let decimals = rest.bytes().all(|byte| byte.is_ascii_digit());
+        if decimals { whole } else { text }
+    });
+    match whole.parse::<i64>() {
         Ok(unix) if unix < FIRST_IN_MILLISECONDS => Timestamp::from_second(unix).ok(),
         Ok(unix) => Timestamp::from_millisecond(unix).ok(),
         Err(_) => text.parse().ok(),

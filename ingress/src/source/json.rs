@@ -1,13 +1,10 @@
 //! JSON read no deeper than asked for: payloads beside the fields that matter, which may hold secret
 //! values, are skipped and never stored.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt};
+use std::{borrow::Cow, collections::BTreeMap};
 
 use http::{HeaderMap, HeaderValue};
-use serde::{
-    Deserialize, Deserializer,
-    de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
-};
+use serde::{Deserialize, Deserializer, de::value::MapDeserializer};
 use serde_json::value::RawValue;
 
 use super::{DecodeError, MAX_ELEMENTS, malformed};
@@ -56,52 +53,15 @@ impl Scalar {
 }
 
 impl<'de> Deserialize<'de> for Scalar {
+    /// A number stays as it is written: as a float two long ids would become one.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ScalarVisitor)
-    }
-}
-
-struct ScalarVisitor;
-
-impl<'de> Visitor<'de> for ScalarVisitor {
-    type Value = Scalar;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any value")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Scalar, E> {
-        Ok(Scalar::Text(text.to_owned()))
-    }
-
-    fn visit_u64<E: Error>(self, number: u64) -> Result<Scalar, E> {
-        Ok(Scalar::Text(number.to_string()))
-    }
-
-    fn visit_i64<E: Error>(self, number: i64) -> Result<Scalar, E> {
-        Ok(Scalar::Text(number.to_string()))
-    }
-
-    fn visit_f64<E: Error>(self, number: f64) -> Result<Scalar, E> {
-        Ok(Scalar::Text(number.to_string()))
-    }
-
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Scalar, E> {
-        Ok(Scalar::Other)
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Scalar, E> {
-        Ok(Scalar::Missing)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Scalar, A::Error> {
-        while sequence.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Scalar::Other)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Scalar, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Scalar::Other)
+        let json = <&RawValue>::deserialize(deserializer)?.get();
+        Ok(match json.as_bytes() {
+            b"null" => Self::Missing,
+            [b'"', ..] => serde_json::from_str(json).map_or(Self::Other, Self::Text),
+            [b'-' | b'0'..=b'9', ..] => Self::Text(json.to_owned()),
+            _ => Self::Other,
+        })
     }
 }
 
@@ -149,7 +109,36 @@ pub(super) fn elements(json: &RawValue) -> Result<Vec<&RawValue>, DecodeError> {
 }
 
 /// The elements of a body of JSON texts one after the other, each an object or an array of objects.
-pub(super) fn lines(body: &[u8]) -> Result<Vec<&RawValue>, DecodeError> {
+///
+/// Where that is not what the body is, its lines are read each for itself: what stands before the JSON of
+/// a line is a prefix, and a line without any is malformed.
+pub(super) fn lines(body: &[u8]) -> Result<Vec<Result<&RawValue, DecodeError>>, DecodeError> {
+    let error = match texts(body) {
+        Ok(found) => return Ok(found.into_iter().map(Ok).collect()),
+        Err(error @ DecodeError::TooMany(_)) => return Err(error),
+        Err(error) => error,
+    };
+    let mut found = Vec::new();
+    for (number, line) in body.split(|byte| *byte == b'\n').enumerate() {
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let json = line.iter().position(|byte| b"{[".contains(byte));
+        match texts(&line[json.unwrap_or(line.len())..]) {
+            Ok(texts) if !texts.is_empty() => found.extend(texts.into_iter().map(Ok)),
+            _ => found.push(Err(malformed(format!("line {} is not JSON", number + 1)))),
+        }
+        if found.len() > MAX_ELEMENTS {
+            return Err(DecodeError::TooMany(found.len()));
+        }
+    }
+    if found.iter().all(Result::is_err) {
+        return Err(error);
+    }
+    Ok(found)
+}
+
+fn texts(body: &[u8]) -> Result<Vec<&RawValue>, DecodeError> {
     let mut found = Vec::new();
     for text in serde_json::Deserializer::from_slice(body).into_iter() {
         found.extend(elements(text.map_err(|error| not_json(&error))?)?);
@@ -187,8 +176,15 @@ pub(super) fn fields<'a, T: Deserialize<'a>>(
     if !json.get().starts_with('{') {
         return Err(malformed(format!("{at} is not an object")));
     }
+    // A field that stands there twice is what it is the last time, as most readers of JSON have it
+    // (RFC 8259 §4); serde refuses it.
+    let last_of_each = || match shape(json) {
+        Shape::Object(object) => T::deserialize(MapDeserializer::new(object.into_iter())),
+        Shape::Array(_) | Shape::Scalar => Err(serde::de::Error::custom("no object")),
+    };
     serde_json::from_str(json.get())
-        .map_err(|_| malformed(format!("{at} has a field twice or of the wrong type")))
+        .or_else(|_: serde_json::Error| last_of_each())
+        .map_err(|_: serde_json::Error| malformed(format!("{at} has a field of the wrong type")))
 }
 
 /// How messages call the element at `index`.

@@ -43,7 +43,7 @@ use eso_relay::{
 use http::HeaderMap;
 use jiff::Timestamp;
 
-use self::element::{Body, Change, Decoded, Element, checked_id, checked_type};
+use self::element::{Body, Change, Decoded, Element, checked_type, usable_id};
 pub use self::{
     config::{FormatName, Projects, SourceConfig, StoreConfig, TargetConfig},
     element::{Handshake, Irrelevant},
@@ -112,6 +112,9 @@ pub enum Content {
         events: Vec<Event>,
         /// Why each of the other elements is none, with its place in the body.
         ignored: Vec<(usize, Irrelevant)>,
+        /// What is wrong with each that cannot be read, with its place in the body. It names fields,
+        /// never what stands there.
+        malformed: Vec<(usize, String)>,
     },
     Handshake(Handshake),
 }
@@ -147,15 +150,18 @@ impl Source {
     /// Whose question by an OPTIONS request is answered; `None` where the format knows no such thing.
     pub fn origins(&self) -> Option<Origins> {
         match &self.format {
-            Format::AzureEventGrid => Some(Origins::Only("eventgrid.azure.net")),
+            Format::AzureEventGrid => Some(Origins::Only(&azure_event_grid::ORIGINS)),
             Format::CloudEvents(_) => Some(Origins::Any),
             _ => None,
         }
     }
 
-    /// All events of the body, or none: one malformed element refuses the whole.
+    /// The events of the body. Elements that are malformed refuse it only where nothing else is one.
     pub fn decode(&self, body: &Verified, delivery: &Delivery<'_>) -> Result<Content, DecodeError> {
-        let decoded = match self.format.decode(delivery.headers, body.bytes())? {
+        let bytes = body.bytes();
+        // RFC 8259 §8.1 lets a reader pass over a byte order mark, and some senders write one.
+        let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+        let decoded = match self.format.decode(delivery.headers, bytes)? {
             Body::Handshake(handshake) => return Ok(Content::Handshake(handshake)),
             Body::Decoded(decoded) => decoded,
         };
@@ -177,12 +183,20 @@ impl Source {
                 events.push(self.event(id, change, delivery));
             }
         }
+        let malformed = decoded.malformed;
+        if let (true, Some((_, first))) = (events.is_empty(), malformed.first()) {
+            return Err(DecodeError::Malformed(first.clone()));
+        }
         // The seed answered an empty array like any other.
         let nothing_is_fine = matches!(self.format, Format::Seed);
         if events.is_empty() && ignored.is_empty() && !nothing_is_fine {
             ignored.push((0, Irrelevant::Empty));
         }
-        Ok(Content::Events { events, ignored })
+        Ok(Content::Events {
+            events,
+            ignored,
+            malformed,
+        })
     }
 
     fn is_too_old(&self, change: &Change, now: Timestamp) -> bool {
@@ -231,7 +245,9 @@ impl Format {
             Self::Doppler(payload) => payload.decode(body)?,
             Self::GcpPubsub(projects) => gcp_pubsub::decode(projects, headers, body)?,
             Self::Generic(mapping) => mapping.decode(&generic::Envelope::default(), body)?,
-            Self::Github(mapping) => mapping.decode(&github::envelope(headers)?, body)?,
+            Self::Github(mapping) => {
+                mapping.decode(&github::envelope(headers)?, &github::json(headers, body)?)?
+            }
             Self::Gitlab(mapping) => mapping.decode(&gitlab::envelope(headers)?, body)?,
             Self::IbmSecretsManager => ibm_secrets_manager::decode(body)?,
             Self::Infisical(projects) => infisical::decode(projects, body)?,

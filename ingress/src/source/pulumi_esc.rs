@@ -8,10 +8,11 @@ use http::HeaderMap;
 use serde::Deserialize;
 
 use super::{
-    Change, DecodeError, Decoded, Element, Irrelevant, checked_id,
+    Change, DecodeError, Decoded, Element, Irrelevant,
     json::{Scalar, fields, part, whole},
     malformed,
     scope::{attribute, scope},
+    usable_id,
 };
 
 const ID: &str = "Pulumi-Webhook-ID";
@@ -38,8 +39,7 @@ pub(super) fn decode(headers: &HeaderMap, body: &[u8]) -> Result<Decoded, Decode
         "ping" | "test" => return Ok(Decoded::one(Element::Ignored(Irrelevant::Test))),
         _ => return Ok(Decoded::one(Element::Ignored(Irrelevant::Type))),
     }
-    let id = Scalar::of_header(headers, ID).optional(ID)?;
-    let id = id.map(|id| checked_id(id, ID)).transpose()?;
+    let id = usable_id(Scalar::of_header(headers, ID));
     let body = whole(body)?;
     let delivery: Delivery = fields(body, "the body")?;
     let organization: Organization = match part(body, "organization") {

@@ -7,9 +7,9 @@ use eso_relay::event::{Keys, Origin};
 use serde::Deserialize;
 
 use super::{
-    Change, DecodeError, Decoded, checked_id, checked_type,
+    Change, DecodeError, Decoded, checked_type,
     json::{Scalar, elements, fields, place, whole},
-    malformed,
+    malformed, usable_id,
 };
 
 #[derive(Default, Deserialize)]
@@ -27,10 +27,9 @@ pub(super) fn decode(body: &[u8]) -> Result<Decoded, DecodeError> {
         let element: Element = fields(element, &place)?;
         let keys = Keys::one(element.item_name.required(&at("item_name"))?)
             .map_err(|problem| malformed(at(&format!("item_name: {problem}"))))?;
-        let id = element.event_id.optional(&at("event_id"))?;
         let kind = element.event_type.optional(&at("event_type"))?;
         let origin = Origin {
-            event_id: id.map(|id| checked_id(id, &at("event_id"))).transpose()?,
+            event_id: usable_id(element.event_id),
             kind: kind
                 .map(|kind| checked_type(kind, &at("event_type")))
                 .transpose()?,

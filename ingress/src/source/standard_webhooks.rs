@@ -7,9 +7,10 @@ use http::HeaderMap;
 use serde::Deserialize;
 
 use super::{
-    DecodeError, checked_id, checked_type,
-    generic::{Envelope, header, timestamp},
+    DecodeError, checked_type,
+    generic::{Envelope, timestamp},
     json::{Scalar, fields, whole},
+    usable_id,
 };
 use crate::verify::standard_webhooks_prefix;
 
@@ -30,7 +31,7 @@ pub(super) fn envelope(headers: &HeaderMap, body: &[u8]) -> Result<Envelope, Dec
     };
     let id = format!("{}-id", standard_webhooks_prefix(headers));
     Ok(Envelope {
-        id: header(headers, &id, checked_id)?,
+        id: usable_id(Scalar::of_header(headers, &id)),
         kind: text(body.kind)
             .map(|kind| checked_type(kind, "type"))
             .transpose()?,

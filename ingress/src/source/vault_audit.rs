@@ -8,15 +8,19 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    Change, DecodeError, Decoded, Element, Irrelevant, checked_id, generic,
-    json::{Scalar, fields, lines, part, place},
+    Change, DecodeError, Decoded, Element, Irrelevant, generic,
+    json::{Scalar, Shape, fields, lines, part, place, shape, whole},
     malformed,
     scope::scope,
+    usable_id,
     vault::{Area, ROOT, Version2, is_in, namespace, trimmed},
 };
 
-/// The KV engine by its names; `generic` is what it was called before it had versions.
-const KV: [&str; 2] = ["kv", "generic"];
+/// The KV engine by its names: `generic` is what it was called before it had versions, `kv-v1` and
+/// `kv-v2` are aliases of old versions, and the last is that of its plugin.
+const KV: [&str; 5] = ["kv", "kv-v1", "kv-v2", "generic", "vault-plugin-secrets-kv"];
+/// Where shippers of logs put the line that they read.
+const LINES: [&str; 2] = ["log", "message"];
 /// What no secret of a KV engine lies below: Vault's own mounts (`protectedMounts` in its source).
 const OWN_MOUNTS: [&str; 4] = ["auth", "cubbyhole", "identity", "sys"];
 
@@ -47,7 +51,32 @@ struct Namespace {
 }
 
 pub(super) fn decode(body: &[u8]) -> Result<Decoded, DecodeError> {
-    Decoded::each(lines(body)?, |index, entry| read(&place(index), entry))
+    Decoded::each(lines(body)?, |index, entry| {
+        let (place, entry) = (place(index), entry?);
+        match shipped(entry) {
+            None => read(&place, entry),
+            Some(text) => read(
+                &place,
+                whole(text.as_bytes()).map_err(|_| {
+                    malformed(format!("{place}: the text of the log line is not JSON"))
+                })?,
+            ),
+        }
+    })
+}
+
+/// The entry as text in what a shipper of logs made of its line; `None` of an entry by itself.
+fn shipped(entry: &RawValue) -> Option<String> {
+    let Shape::Object(object) = shape(entry) else {
+        return None;
+    };
+    if object.contains_key("type") && object.contains_key("request") {
+        return None;
+    }
+    let mut lines = LINES.iter().filter_map(|name| object.get(name as &str));
+    let text: String = lines.find_map(|line| serde_json::from_str(line.get()).ok())?;
+    let json = text.find('{')?;
+    Some(text[json..].to_owned())
 }
 
 fn read(place: &str, entry: &RawValue) -> Result<Element, DecodeError> {
@@ -78,11 +107,9 @@ fn read(place: &str, entry: &RawValue) -> Result<Element, DecodeError> {
     let mount = trimmed(request.mount_point, &at("request.mount_point"))?;
     let mount = mount.map(|mount| own_mount(&mount, space.as_deref(), path).to_owned());
     let version2 = Version2::parse(path, mount.as_deref());
-    let id = request.id.optional(&at("request.id"))?;
-    let id = id.map(|id| checked_id(id, &at("request.id"))).transpose()?;
     let keys = Keys::new(keys(path, version2))
         .map_err(|problem| malformed(at(&format!("request.path: {problem}"))))?;
-    let mut change = Change::of(keys).identified(id);
+    let mut change = Change::of(keys).identified(usable_id(request.id));
     change.operation = meaning(&operation, version2);
     change.origin.kind = Some(operation);
     change.time = generic::time(&time);

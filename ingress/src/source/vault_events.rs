@@ -8,10 +8,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    Change, DecodeError, Decoded, Element, Irrelevant, checked_id, generic,
+    Change, DecodeError, Decoded, Element, Irrelevant, generic,
     json::{Scalar, elements, fields, part, place, whole},
     malformed,
     scope::scope,
+    usable_id,
     vault::{Version2, is_in, namespace, trimmed},
 };
 
@@ -88,9 +89,8 @@ fn read(place: &str, json: &RawValue) -> Result<Element, DecodeError> {
     };
     let keys = Keys::one(key(path.trim_matches('/'), mount.as_deref(), &kind))
         .map_err(|problem| malformed(at(&format!("data.event.metadata.path: {problem}"))))?;
-    let id = checked_id(notification.id.required(&at("id"))?, &at("id"))?;
     let space = namespace(space, &at("data.namespace"))?;
-    let mut change = Change::of(keys).identified(Some(id));
+    let mut change = Change::of(keys).identified(usable_id(notification.id));
     change.origin.kind = Some(kind);
     change.operation = operation;
     change.time = generic::time(&notification.time);

@@ -6,6 +6,7 @@
 
 mod basic;
 mod bearer;
+mod coding;
 mod config;
 mod credentials;
 mod header;
@@ -27,6 +28,7 @@ use ring::hmac::{HMAC_SHA256, Key, sign, verify};
 pub use self::{
     basic::Basic,
     bearer::Bearer,
+    coding::CodingError,
     config::{AuthConfig, BasicConfig, BearerConfig, SchemeName},
     credentials::{Credentials, Refresh},
     header::{Header, HeaderConfig},

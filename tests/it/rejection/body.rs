@@ -98,7 +98,7 @@ async fn json_that_is_no_event_is_422_for_every_format() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_with_an_odd_name_or_id_is_422() {
+async fn an_event_with_an_odd_name_is_422() {
     let (nested, long) = (nested(), format!("\"{}\"", "k".repeat(2049)));
     let many = json!(vec!["k"; 17]).to_string();
     let mut cases = Vec::new();
@@ -109,28 +109,17 @@ async fn an_event_with_an_odd_name_or_id_is_422() {
                 format!(r#"[{{"event_type": "static-secret-updated", {fields}}}]"#),
             ));
         };
-        add(r#""item_name": "a", "item_name": "b""#);
         for name in [
             "null",
             "\"\"",
             "{}",
             "[\"a\"]",
             "true",
-            "1e999",
             r#""\ud800""#,
             &long,
             &nested,
         ] {
             add(&format!(r#""item_name": {name}"#));
-        }
-        for id in [
-            r#""a\r\nNats-Msg-Id: b""#,
-            r#""\u0000""#,
-            "[]",
-            "1e999",
-            &long,
-        ] {
-            add(&format!(r#""item_name": "a", "event_id": {id}"#));
         }
     }
     cases.push((To::Akeyless, r#"{"Akeyless_Events": 1}"#.into()));
@@ -141,8 +130,29 @@ async fn an_event_with_an_odd_name_or_id_is_422() {
         cases.push((To::Generic, format!(r#"{{"secret": {{"name": {name}}}}}"#)));
     }
     cases.push((To::Generic, r#"{"secret": ["name"]}"#.into()));
-    cases.push((To::Generic, r#"{"id": {}, "secret": {"name": "a"}}"#.into()));
     are_malformed(cases).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_odd_id_refuses_nothing() {
+    let tested = Tested::start("").await;
+    let long = format!("\"{}\"", "k".repeat(2049));
+    for id in [
+        r#""a\r\nNats-Msg-Id: b""#,
+        r#""\u0000""#,
+        "[]",
+        "1e999",
+        &long,
+    ] {
+        for to in [To::Akeyless, To::Seed] {
+            let body = format!(
+                r#"[{{"event_type": "static-secret-updated", "item_name": "a", "event_id": {id}}}]"#
+            );
+            let request = to.request(&tested.webhooks, body.as_bytes());
+            let answer = send(request.body(body)).await.unwrap();
+            assert_eq!(answer.status.as_u16(), 202, "{id}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -171,8 +181,6 @@ async fn a_cloudevent_that_is_not_one_is_422() {
     for attributes in [
         r#""specversion": "2.0", "id": "1", "source": "s", "type": "t""#,
         r#""id": "1", "source": "s", "type": "t""#,
-        r#""specversion": "1.0", "source": "s", "type": "t""#,
-        r#""specversion": "1.0", "id": "1", "type": "t""#,
         r#""specversion": "1.0", "id": "1", "source": "s""#,
         r#""specversion": "1.0", "id": "1", "source": "s", "type": "\n""#,
     ] {
@@ -222,9 +230,6 @@ async fn a_binary_cloudevent_with_odd_headers_is_422() {
         ("ce-subject", "%"),
         ("ce-subject", "%ff"),
         ("ce-subject", ""),
-        ("ce-id", "a%0d%0aNats-Msg-Id: b"),
-        ("ce-id", "%00"),
-        ("ce-id", ""),
         ("ce-type", "%0a"),
         ("ce-specversion", "0.3"),
         ("ce-specversion", "%31%2"),

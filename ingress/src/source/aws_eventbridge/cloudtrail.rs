@@ -2,11 +2,11 @@
 //! <https://docs.aws.amazon.com/secretsmanager/latest/userguide/cloudtrail_log_entries.html>.
 
 use eso_relay::event::Operation;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::{
-    DecodeError, Element, Irrelevant, Scalar, checked_type, failed, fields, secret, version,
+    DecodeError, Element, Irrelevant, Scalar, UNREAD, checked_type, failed, fields, secret, version,
 };
 
 /// The fields that matter. AWS leaves the values of secrets out.
@@ -28,6 +28,9 @@ struct Request {
     secret_id: Scalar,
     /// Of `CreateSecret`.
     name: Scalar,
+    /// Of `PutSecretValue`; without any, AWS moves `AWSCURRENT`.
+    #[serde(deserialize_with = "stages")]
+    version_stages: Vec<String>,
     /// Of `UpdateSecretVersionStage`.
     version_stage: Scalar,
     move_to_version_id: Scalar,
@@ -48,6 +51,12 @@ struct Response {
 struct Rotation {
     #[serde(rename = "SecretId")]
     secret_id: Scalar,
+}
+
+/// Those that are text. Any other shape says nothing, and is no reason to miss a change.
+fn stages<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let json = <&RawValue>::deserialize(deserializer)?;
+    Ok(serde_json::from_str(json.get()).unwrap_or_default())
 }
 
 /// `AWS API Call via CloudTrail`: somebody did it.
@@ -71,6 +80,10 @@ pub(super) fn call(at: &str, detail: &RawValue, arn: Option<&str>) -> Result<Ele
         format!("{at}.requestParameters.secretId"),
         format!("{at}.responseElements.arn"),
     );
+    let stages = &request.version_stages;
+    if !stages.is_empty() && stages.iter().all(|stage| UNREAD.contains(&stage.as_str())) {
+        return Ok(Element::Ignored(Irrelevant::Version));
+    }
     let written = either(request.secret_id, request.name).optional(&at_id)?;
     let answered = either(response.arn, response.former_arn).optional(&at_arn)?;
     let id = either(request.move_to_version_id, response.version_id)

@@ -10,10 +10,10 @@ use serde_json::value::RawValue;
 
 use self::arn::Arn;
 use super::{
-    Change, DecodeError, Decoded, Element, Irrelevant, checked_id, checked_type,
+    Change, DecodeError, Decoded, Element, Irrelevant, checked_type,
     generic::timestamp,
     json::{Scalar, Shape, elements, fields, place, shape, whole},
-    malformed, slug,
+    malformed, slug, usable_id,
 };
 
 /// The stages of versions that nobody reads by default:
@@ -83,9 +83,7 @@ fn read(place: &str, element: &RawValue) -> Result<Element, DecodeError> {
         Element::Change(change) => change,
         ignored @ Element::Ignored(_) => return Ok(ignored),
     };
-    let id = envelope.id.optional(&at("id"))?;
-    let id = id.map(|id| checked_id(id, &at("id"))).transpose()?;
-    let mut change = change.identified(id);
+    let mut change = change.identified(usable_id(envelope.id));
     change.origin.kind.get_or_insert(kind);
     change.time = match envelope.time {
         Scalar::Text(time) => timestamp(&time),

@@ -93,10 +93,6 @@ fn what_is_malformed_is_named() {
             "TopicArn is missing",
         ),
         (
-            with(NOTIFICATION, "MessageId", Value::Null),
-            "MessageId is missing",
-        ),
-        (
             with(NOTIFICATION, "Message", json!({})),
             "Message is neither a string nor a number",
         ),

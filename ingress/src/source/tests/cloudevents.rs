@@ -89,7 +89,7 @@ fn our_own_data_is_checked_and_what_is_wrong_is_named() {
         ),
         (
             json!({ "keys": "do-not-leak" }),
-            "data has a field twice or of the wrong type",
+            "data has a field of the wrong type",
         ),
         (
             json!({ "keys": ["a"], "provider": "Not A Name" }),
@@ -126,11 +126,6 @@ fn what_the_specification_requires_is_required() {
     for (fields, expected) in [
         (json!({ "specversion": "2.0" }), "specversion is not 1.x"),
         (json!({ "specversion": null }), "specversion is missing"),
-        (
-            json!({ "id": "" }),
-            "id is not an id of 1 to 480 bytes without control characters",
-        ),
-        (json!({ "source": null }), "source is missing"),
         (json!({ "type": null }), "type is missing"),
         (json!({}), "subject is missing"),
         (json!({ "subject": "" }), "subject: key 0 is empty"),

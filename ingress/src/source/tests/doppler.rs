@@ -111,9 +111,9 @@ fn what_is_malformed_is_named() {
         ),
         (
             update(&format!(
-                r#"{config},"diff":{{"added":["A"],"updated":[{{"name":"do-not-leak"}}]}}"#
+                r#"{config},"diff":{{"updated":[{{"name":"do-not-leak"}}]}}"#
             )),
-            "element 1: diff is neither a string nor a number",
+            "element 0: diff is neither a string nor a number",
         ),
         (
             update(&format!(r#"{config},"diff":{{"added":[""]}}"#)),

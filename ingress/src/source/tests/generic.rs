@@ -209,8 +209,8 @@ fn what_is_malformed_is_named_by_its_pointer() {
         ),
         (
             json!({ "each": "/l" }),
-            r#"{"l":["a",{"do-not-leak":1}]}"#.to_owned(),
-            "element 0: /l/1 is not a name (setting `mapping.keys`)",
+            r#"{"l":[{"do-not-leak":1}]}"#.to_owned(),
+            "element 0: /l/0 is not a name (setting `mapping.keys`)",
         ),
         (
             json!({ "each": "/l" }),

@@ -15,7 +15,9 @@ fn github() -> Source {
 
 fn reasons(headers: &[(&str, &str)], body: &[u8]) -> Vec<&'static str> {
     match content(&github(), headers, body) {
-        Ok(Content::Events { events, ignored }) if events.is_empty() => ignored
+        Ok(Content::Events {
+            events, ignored, ..
+        }) if events.is_empty() => ignored
             .into_iter()
             .map(|(_, reason)| reason.reason())
             .collect(),
@@ -50,11 +52,7 @@ fn a_ping_is_a_test_and_other_types_are_not_listed() {
 #[test]
 fn a_header_that_is_malformed_is_named() {
     let long = "x".repeat(481);
-    for (name, value) in [
-        ("x-github-delivery", ""),
-        ("x-github-delivery", &long),
-        ("x-github-event", &long),
-    ] {
+    for (name, value) in [("x-github-event", &long)] {
         let error = decode_with(&github(), &[(name, value)], BODY)
             .unwrap_err()
             .to_string();

@@ -78,10 +78,25 @@ pub(super) fn decode(config: &Value, body: &[u8]) -> Result<Vec<Event>, DecodeEr
     decode_with(&source(config), &[], body)
 }
 
+/// What is wrong with the elements of a body that cannot be read; at least one other can.
+pub(super) fn left_out(config: &Value, headers: &[(&str, &str)], body: &[u8]) -> Vec<String> {
+    match content(&source(config), headers, body).unwrap() {
+        Content::Events {
+            events, malformed, ..
+        } => {
+            assert_ne!(events, []);
+            malformed.into_iter().map(|(_, what)| what).collect()
+        }
+        Content::Handshake(handshake) => panic!("{handshake:?}"),
+    }
+}
+
 /// Why the elements of a body are no events; there is none that is.
 pub(super) fn ignored(config: &Value, headers: &[(&str, &str)], body: &[u8]) -> Vec<&'static str> {
     match content(&source(config), headers, body).unwrap() {
-        Content::Events { events, ignored } => {
+        Content::Events {
+            events, ignored, ..
+        } => {
             assert_eq!(events, []);
             ignored
                 .into_iter()

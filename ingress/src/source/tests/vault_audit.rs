@@ -1,5 +1,5 @@
 use super::{
-    kit::{assert_events, decode, ignored},
+    kit::{assert_events, decode, ignored, left_out},
     *,
 };
 
@@ -228,7 +228,7 @@ fn what_changes_no_secret_is_irrelevant() {
 }
 
 #[test]
-fn a_malformed_entry_refuses_all_and_is_named() {
+fn a_malformed_entry_is_left_out_and_named() {
     let good = entry("kv/a", &json!({}));
     for (bad, expected) in [
         (r#"{"request":{}}"#.to_owned(), "type is missing"),
@@ -253,15 +253,11 @@ fn a_malformed_entry_refuses_all_and_is_named() {
             ),
             "request.namespace.path is not a name of at most 1024 bytes without control characters",
         ),
-        (
-            entry("kv/a", &json!({ "id": "" })),
-            "request.id is not an id of 1 to 480 bytes without control characters",
-        ),
     ] {
-        let error = decode(&config(), format!("{good}\n{bad}").as_bytes());
+        let body = format!("{good}\n{bad}");
         assert_eq!(
-            error,
-            Err(malformed(format!("element 1: {expected}"))),
+            left_out(&config(), &[], body.as_bytes()),
+            [format!("element 1: {expected}")],
             "{bad}"
         );
     }
@@ -271,9 +267,9 @@ fn a_malformed_entry_refuses_all_and_is_named() {
 fn what_is_not_json_is_named_by_its_line() {
     for (body, line) in [
         ("nonsense", 1),
-        ("{} {", 1),
-        ("{}\n\n{]", 3),
-        ("{}\n\u{0}", 2),
+        ("{] {", 1),
+        ("\n\n{]", 3),
+        ("[{},\n\u{0}]", 2),
     ] {
         let error = decode(&config(), body.as_bytes()).unwrap_err();
         let DecodeError::NotJson { line: found, .. } = error else {

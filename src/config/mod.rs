@@ -46,7 +46,9 @@ pub enum ConfigError {
 pub fn load<T: DeserializeOwned>(file: Option<&Path>) -> Result<T, ConfigError> {
     let environment = Environment::with_prefix(ENVIRONMENT_PREFIX)
         .prefix_separator("__")
-        .separator("__");
+        .separator("__")
+        // A variable that a manifest sets to nothing is as good as none.
+        .ignore_empty(true);
     let mut builder = Config::builder();
     if let Some(path) = file {
         let yaml = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {

@@ -7,6 +7,7 @@ use async_nats::ConnectOptions;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::servers::{self, Login, Servers};
 use crate::config::{Secret, SecretFile};
 
 /// A hung server is noticed after three missed pings; the client's own default takes three minutes.
@@ -16,7 +17,9 @@ const PING_INTERVAL: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct NatsConfig {
-    /// Default `nats://localhost:4222`; several servers of one cluster, separated by commas.
+    /// Default `nats://localhost:4222`; several servers of one cluster, separated by commas. Credentials
+    /// in it (`nats://USER:PASSWORD@HOST`, percent-encoded) are used, and never shown.
+    #[serde(serialize_with = "servers::serialize")]
     pub url: String,
     /// A `.creds` file (JWT and nkey seed).
     pub credentials_file: Option<PathBuf>,
@@ -96,16 +99,16 @@ impl NatsConfig {
         }
     }
 
-    pub(super) fn servers(&self) -> Vec<String> {
-        self.url
-            .split(',')
-            .map(|url| url.trim().to_owned())
-            .collect()
+    /// The servers, as they may be shown.
+    pub(super) fn shown_url(&self) -> String {
+        servers::shown(&self.url)
     }
 
-    pub(super) fn options(&self) -> anyhow::Result<ConnectOptions> {
+    /// Where to connect to, and how.
+    pub(super) fn options(&self) -> anyhow::Result<(Vec<String>, ConnectOptions)> {
+        let Servers { addresses, login } = Servers::parse(&self.url)?;
         let mut options = self
-            .authenticate(ConnectOptions::new())?
+            .authenticate(ConnectOptions::new(), login)?
             .ping_interval(PING_INTERVAL);
         let tls = &self.tls;
         options = options.require_tls(tls.required);
@@ -125,10 +128,14 @@ impl NatsConfig {
         if let Some(prefix) = &self.inbox_prefix {
             options = options.custom_inbox_prefix(prefix);
         }
-        Ok(options)
+        Ok((addresses, options))
     }
 
-    fn authenticate(&self, options: ConnectOptions) -> anyhow::Result<ConnectOptions> {
+    fn authenticate(
+        &self,
+        options: ConnectOptions,
+        login: Option<Login>,
+    ) -> anyhow::Result<ConnectOptions> {
         let nkey = secret(
             "nats.nkey_seed",
             self.nkey_seed.as_ref(),
@@ -145,11 +152,19 @@ impl NatsConfig {
             nkey.is_some(),
             self.user.is_some(),
             token.is_some(),
+            login.is_some(),
         ];
         if ways.into_iter().filter(|set| *set).count() > 1 {
             anyhow::bail!(
-                "`nats`: set only one of credentials_file, nkey_seed(_file), user, token(_file)"
+                "`nats`: set only one of credentials_file, nkey_seed(_file), user, token(_file), and credentials in url"
             );
+        }
+        match login {
+            None => {}
+            Some(Login::User { name, password }) => {
+                return Ok(options.user_and_password(name, password.expose().to_owned()));
+            }
+            Some(Login::Token(token)) => return Ok(options.token(token.expose().to_owned())),
         }
         if let Some(path) = &self.credentials_file {
             let text = std::fs::read_to_string(path).with_context(|| {

@@ -1,6 +1,7 @@
 //! The connection to NATS: kept for ever, and its state told to `/readyz` and the log.
 
 mod config;
+mod servers;
 
 use std::time::Duration;
 
@@ -31,20 +32,20 @@ pub async fn connect(
 ) -> anyhow::Result<Client> {
     install_crypto();
     let (events, receiver) = mpsc::unbounded_channel();
-    let client = config
-        .options()?
+    let (servers, options) = config.options()?;
+    let client = options
         .name(name)
         .retry_on_initial_connect()
         .event_callback(move |event| {
             events.send(event).ok();
             std::future::ready(())
         })
-        .connect(config.servers())
+        .connect(servers)
         .await
         .with_context(|| {
             format!(
                 "cannot connect to NATS at {} (setting `nats.url`)",
-                config.url
+                config.shown_url()
             )
         })?;
     tokio::spawn(watch(client.clone(), receiver, condition));
@@ -58,14 +59,14 @@ pub async fn connect_once(
     patience: Duration,
 ) -> anyhow::Result<Client> {
     install_crypto();
-    let connect = config
-        .options()?
+    let (servers, options) = config.options()?;
+    let connect = options
         .name(name)
         .connection_timeout(patience)
-        .connect(config.servers());
+        .connect(servers);
     let client = connect
         .await
-        .with_context(|| format!("cannot connect to NATS at {} (--nats)", config.url))?;
+        .with_context(|| format!("cannot connect to NATS at {} (--nats)", config.shown_url()))?;
     refuse_old_server(&client)?;
     Ok(client)
 }

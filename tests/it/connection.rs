@@ -58,6 +58,36 @@ async fn a_user_with_a_password_is_let_in_and_with_a_wrong_one_is_not() {
 }
 
 #[tokio::test]
+async fn credentials_in_the_url_are_used_and_never_shown() {
+    let server = server("authorization { user: relay, password: \"p@ss/word\" }").await;
+    let with = |login: &str| {
+        let url = server.url().replace("nats://", &format!("nats://{login}@"));
+        NatsConfig::at(url)
+    };
+    let right = with("relay:p%40ss%2Fword");
+    assert!(connects(&right).await);
+    assert!(!connects(&with("relay:wrong")).await);
+    let shown = eso_relay::config::effective(&right);
+    assert!(
+        shown.contains(&server.url()) && !shown.contains("p%40ss"),
+        "{shown}"
+    );
+}
+
+#[tokio::test]
+async fn a_variable_that_is_set_to_nothing_is_as_good_as_none() {
+    let server = server("").await;
+    let init = tokio::process::Command::new(env!("CARGO_BIN_EXE_eso-relay"))
+        .args(["init", "--nats", &server.url()])
+        .env("ESO_RELAY__NATS__DOMAIN", "")
+        .env("ESO_RELAY__NATS__TOKEN_FILE", "")
+        .output();
+    let init = init.await.unwrap();
+    let said = String::from_utf8_lossy(&init.stderr);
+    assert!(init.status.success(), "{said}");
+}
+
+#[tokio::test]
 async fn a_token_is_taken_from_a_file_or_from_the_environment() {
     let server = server("authorization { token: open-sesame }").await;
     let dir = TempDir::new().unwrap();

@@ -108,10 +108,8 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
         CancellationToken::new(),
         CancellationToken::new(),
     );
-    lifecycle.spawn(
-        "secret files",
-        rotation::watch(sources, tls.clone(), metrics.clone(), stop.clone()),
-    );
+    rotation::watch(&sources, tls.clone(), &metrics, &stop)
+        .context("cannot watch the secret files")?;
     lifecycle.spawn(
         "stream check",
         look_at_stream(jetstream, readiness.condition("stream"), stop.clone()),

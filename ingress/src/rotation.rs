@@ -1,8 +1,9 @@
 //! Looks at the files of secrets and certificates while the ingress runs, so that a rotation needs no restart.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, sync::Arc, thread, time::Duration};
 
-use anyhow::Context as _;
+use eso_relay::Slug;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -16,30 +17,46 @@ use crate::{
 /// Kubernetes takes up to a minute to bring a changed Secret into a pod; this adds next to nothing.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Until `stop`.
-pub async fn watch(
-    sources: Arc<std::collections::BTreeMap<eso_relay::Slug, Source>>,
+/// Begins to look, until `stop`, in a thread for each source and one for `tls`: a file system that does not answer
+/// keeps that thread alone, and ends no later than the process.
+pub fn watch(
+    sources: &Arc<BTreeMap<Slug, Source>>,
     tls: Option<Arc<Tls>>,
-    metrics: Metrics,
-    stop: CancellationToken,
-) -> anyhow::Result<()> {
-    while stop
-        .run_until_cancelled(tokio::time::sleep(INTERVAL))
-        .await
-        .is_some()
-    {
-        let (sources, tls, metrics) = (Arc::clone(&sources), tls.clone(), metrics.clone());
-        tokio::task::spawn_blocking(move || {
-            for source in sources.values() {
+    metrics: &Metrics,
+    stop: &CancellationToken,
+) -> io::Result<()> {
+    for name in sources.keys() {
+        let (name, sources, metrics) = (name.clone(), Arc::clone(sources), metrics.clone());
+        every_second(format!("secrets of {name}"), stop, move || {
+            if let Some(source) = sources.get(&name) {
                 look(source, &metrics);
             }
-            if let Some(tls) = tls {
-                look_at_certificates(&tls, &metrics);
-            }
-        })
-        .await
-        .context("reading secret files again")?;
+        })?;
     }
+    if let Some(tls) = tls {
+        let metrics = metrics.clone();
+        every_second("certificates".to_owned(), stop, move || {
+            look_at_certificates(&tls, &metrics);
+        })?;
+    }
+    Ok(())
+}
+
+fn every_second(
+    name: String,
+    stop: &CancellationToken,
+    look: impl Fn() + Send + 'static,
+) -> io::Result<()> {
+    // Keys of an issuer are fetched by a task.
+    let (runtime, stop) = (Handle::current(), stop.clone());
+    let looking = move || {
+        let _entered = runtime.enter();
+        while !stop.is_cancelled() {
+            look();
+            thread::sleep(INTERVAL);
+        }
+    };
+    thread::Builder::new().name(name).spawn(looking)?;
     Ok(())
 }
 
@@ -51,7 +68,7 @@ fn look(source: &Source, metrics: &Metrics) {
                 info!(%source, file = %file.path().display(), "the secret has changed; the new one is valid");
             }
             Refresh::Revoked(file) => {
-                warn!(%source, file = %file.path().display(), "the secret file is gone; its secret is no longer valid. Take it out of the configuration before the next start");
+                warn!(%source, file = %file.path().display(), "the secret file is gone; its secret is not valid until it comes back. Take it out of the configuration before the next start");
             }
             Refresh::Issuer(News::Keys { origin, count }) => {
                 info!(%source, origin, count, "the issuer's keys are known");

@@ -7,6 +7,7 @@ use eso_relay::{
     event::Settle,
 };
 use serde::Serialize;
+use tracing::warn;
 
 use crate::{
     source::Source,
@@ -27,6 +28,9 @@ pub struct WebhookConfig {
     pub password: Secret,
     /// How long after the first refresh there is to be a second one.
     pub settle: Option<Settle>,
+    /// `CACHE_BUSTER_WAIT_INTERVAL` is set to what is no duration.
+    #[serde(skip)]
+    wait_unreadable: bool,
 }
 
 impl WebhookConfig {
@@ -47,15 +51,30 @@ impl WebhookConfig {
                     "{USER} holds a colon, which no client can send (RFC 7617): choose another"
                 )))
             }
-            (Some(username), Some(password)) => Ok(Some(Self {
-                username,
-                password: password.into(),
-                settle: settle(set)?,
-            })),
+            (Some(username), Some(password)) => {
+                let wait = set(WAIT_INTERVAL);
+                let read = wait.as_deref().map(go_duration);
+                Ok(Some(Self {
+                    username,
+                    password: password.into(),
+                    settle: match set(CACHE_BUSTER).as_deref() {
+                        // The seed busts caches for `true` and for nothing else.
+                        Some("true") => Some(settle(read.flatten().unwrap_or(DEFAULT_WAIT))?),
+                        _ => None,
+                    },
+                    wait_unreadable: read == Some(None),
+                }))
+            }
         }
     }
 
     pub fn open(&self) -> Source {
+        if self.settle.is_some() && self.wait_unreadable {
+            // As the seed did it.
+            warn!(
+                "{WAIT_INTERVAL} is not a duration such as 2s or 100ms: waiting {DEFAULT_WAIT:?}"
+            );
+        }
         let passwords = Credentials::fixed(self.password.clone());
         let scheme = Scheme::Basic(Basic::new(self.username.clone(), passwords));
         let mut source = Source::seed(scheme);
@@ -64,25 +83,12 @@ impl WebhookConfig {
     }
 }
 
-/// The seed busts caches for `true` and for nothing else.
-fn settle(set: impl Fn(&str) -> Option<String>) -> Result<Option<Settle>, ConfigError> {
-    if set(CACHE_BUSTER).as_deref() != Some("true") {
-        return Ok(None);
-    }
-    let wait = match set(WAIT_INTERVAL) {
-        None => DEFAULT_WAIT,
-        Some(text) => go_duration(&text).ok_or_else(|| {
-            ConfigError::Invalid(format!(
-                "{WAIT_INTERVAL} is not a duration: set it to one such as 2s or 100ms, or unset it for 2s"
-            ))
-        })?,
-    };
-    let settle = Settle::try_from(wait).map_err(|error| {
+fn settle(wait: Duration) -> Result<Settle, ConfigError> {
+    Settle::try_from(wait).map_err(|error| {
         ConfigError::Invalid(format!(
             "{WAIT_INTERVAL}: {error}; or unset {CACHE_BUSTER} for a single refresh"
         ))
-    })?;
-    Ok(Some(settle))
+    })
 }
 
 /// What Go's `time.ParseDuration` reads, but for a sign: `2s`, `1.5s`, `1m30s`.
@@ -156,6 +162,11 @@ mod tests {
             ("1.5s", 1500),
             ("1m30s", 90_000),
             ("10m", 600_000),
+            // What cannot be read is as in the seed.
+            ("soon", 2000),
+            ("2", 2000),
+            ("-2s", 2000),
+            ("9.9.9s", 2000),
         ] {
             let expected = Some(Duration::from_millis(milliseconds));
             assert_eq!(settle_of("true", wait), Ok(expected), "{wait}");
@@ -163,17 +174,10 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_interval_that_could_not_be_kept_is_named_with_its_mend() {
-        for (wait, mend) in [
-            ("soon", "unset it for 2s"),
-            ("2", "unset it for 2s"),
-            ("-2s", "unset it for 2s"),
-            ("9.9.9s", "unset it for 2s"),
-            ("0s", "unset ENABLE_CACHE_BUSTER"),
-            ("11m", "shorten it"),
-        ] {
+    fn a_wait_interval_that_could_not_be_kept_is_named() {
+        for (wait, advice) in [("0s", "unset ENABLE_CACHE_BUSTER"), ("11m", "shorten it")] {
             let error = settle_of("true", wait).unwrap_err();
-            let named = error.contains("CACHE_BUSTER_WAIT_INTERVAL") && error.contains(mend);
+            let named = error.contains("CACHE_BUSTER_WAIT_INTERVAL") && error.contains(advice);
             assert!(named, "{wait}: {error}");
         }
     }

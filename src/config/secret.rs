@@ -53,12 +53,19 @@ impl SecretFile {
         &self.0
     }
 
-    /// An empty file is an error: an empty secret would be an open door.
+    /// An empty file is an error: an empty secret would be an open door. So is a pipe or a device.
     pub fn read(&self) -> Result<Secret, ConfigError> {
         let read = |source| ConfigError::Read {
             path: self.0.clone(),
             source,
         };
+        // A pipe would be waited for, perhaps for ever.
+        if !fs::metadata(&self.0).map_err(read)?.is_file() {
+            return Err(ConfigError::Invalid(format!(
+                "the secret file {} is no regular file",
+                self.0.display()
+            )));
+        }
         let text = fs::read_to_string(&self.0).map_err(read)?;
         let secret = text.strip_suffix('\n').unwrap_or(&text);
         let secret = secret.strip_suffix('\r').unwrap_or(secret);

@@ -239,12 +239,8 @@ async fn changed_files_are_seen_while_it_runs() {
     let mut open = Client::of(&old).connect(&running).await.unwrap();
     ask(&mut open).await;
     mounted.put(&new.localhost());
-    tokio::spawn(crate::rotation::watch(
-        Arc::default(),
-        Some(Arc::clone(&running.tls)),
-        running.metrics.clone(),
-        running.stop.clone(),
-    ));
+    let tls = Some(Arc::clone(&running.tls));
+    crate::rotation::watch(&Arc::default(), tls, &running.metrics, &running.stop).unwrap();
     // The end of the open connection says that the new certificate counts.
     let rest = tokio::time::timeout(MINUTE, open.read_to_end(&mut Vec::new())).await;
     assert_eq!(rest.unwrap().unwrap(), 0);

@@ -2,7 +2,7 @@
 
 use std::{
     io::ErrorKind,
-    sync::{PoisonError, RwLock},
+    sync::{Mutex, PoisonError, RwLock},
 };
 
 use eso_relay::config::{ConfigError, Secret, SecretFile, SecretFiles};
@@ -11,27 +11,33 @@ use super::jwt::News;
 
 use crate::stamp::Stamp;
 
-/// Every secret that is valid now.
-pub struct Credentials(RwLock<Vec<Credential>>);
+/// Every secret that is valid now, and the files that they come from.
+///
+/// Two locks: a request looks at the secrets alone, and so never waits for a file system.
+pub struct Credentials {
+    live: RwLock<Vec<Secret>>,
+    slots: Mutex<Vec<Slot>>,
+}
 
-struct Credential {
-    secret: Secret,
-    /// `None` for a secret out of the environment, which does not change.
-    file: Option<(SecretFile, Stamp)>,
+/// One secret's place in the configuration.
+struct Slot {
+    file: SecretFile,
     check: Check,
+    /// What the file held, and its stamp then; `None` while the file is gone.
+    held: Option<(Secret, Stamp)>,
     /// Said once, not at every look.
     failing: bool,
 }
 
-/// What is wrong with the content of a file: `holds …: <mend>`.
+/// What is wrong with the content of a file: `holds …: <remedy>`.
 type Check = fn(&str) -> Result<(), &'static str>;
 
 /// What a look at a file brought.
 #[derive(Debug)]
 pub enum Refresh {
-    /// The file has another secret now.
+    /// The file has another secret now, or is back.
     Replaced(SecretFile),
-    /// The file is gone and so is its secret; others are left.
+    /// The file is gone and so is its secret, until it comes back; others are left.
     Revoked(SecretFile),
     /// The file cannot be read; the secret that it held stays valid.
     Kept(SecretFile, ConfigError),
@@ -56,97 +62,95 @@ impl Credentials {
                 path: file.path().to_owned(),
                 source,
             })?;
-            Ok(Credential {
-                secret,
-                file: Some((file.clone(), stamp)),
+            Ok(Slot {
+                file: file.clone(),
                 check,
+                held: Some((secret, stamp)),
                 failing: false,
             })
         };
-        let live: Vec<_> = files
+        let slots: Vec<_> = files
             .as_slice()
             .iter()
             .map(read)
             .collect::<Result<_, ConfigError>>()?;
-        if live.is_empty() {
+        if slots.is_empty() {
             return Err(ConfigError::Invalid(
                 "the list of secret files is empty: name one".to_owned(),
             ));
         }
-        Ok(Self(RwLock::new(live)))
+        Ok(Self {
+            live: RwLock::new(live(&slots)),
+            slots: Mutex::new(slots),
+        })
     }
 
     /// A secret that does not change.
     pub fn fixed(secret: Secret) -> Self {
-        Self(RwLock::new(vec![Credential {
-            secret,
-            file: None,
-            check: |_| Ok(()),
-            failing: false,
-        }]))
+        Self {
+            live: RwLock::new(vec![secret]),
+            slots: Mutex::default(),
+        }
     }
 
     /// Whether any live secret fits. All are tried: the time taken does not tell which.
     pub(super) fn any(&self, fits: impl Fn(&str) -> bool) -> bool {
-        let live = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        live.iter()
-            .fold(false, |any, one| any | fits(one.secret.expose()))
+        let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
+        live.iter().fold(false, |any, one| any | fits(one.expose()))
     }
 
     /// What the first live secret gives.
     pub(super) fn first<T>(&self, give: impl FnOnce(&str) -> T) -> T {
-        let live = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
         // There is always one: the last is never given up.
-        give(live.first().map_or("", |one| one.secret.expose()))
+        give(live.first().map_or("", Secret::expose))
     }
 
     /// Looks at every file; reads those that changed. Blocks on the file system.
     pub fn refresh(&self) -> Vec<Refresh> {
-        let mut live = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         let mut seen = Vec::new();
-        let mut gone = Vec::new();
-        let count = live.len();
-        for (at, credential) in live.iter_mut().enumerate() {
-            let last = gone.len() + 1 == count;
-            match credential.look(last) {
-                None => {}
-                Some(Refresh::Revoked(file)) => {
-                    gone.push(at);
-                    seen.push(Refresh::Revoked(file));
-                }
-                Some(refresh) => seen.push(refresh),
-            }
+        for at in 0..slots.len() {
+            let others = slots.iter().filter(|slot| slot.held.is_some()).count()
+                - usize::from(slots[at].held.is_some());
+            seen.extend(slots[at].look(others == 0));
         }
-        for at in gone.into_iter().rev() {
-            live.remove(at);
+        if !seen.is_empty() {
+            *self.live.write().unwrap_or_else(PoisonError::into_inner) = live(&slots);
         }
         seen
     }
 }
 
-impl Credential {
+fn live(slots: &[Slot]) -> Vec<Secret> {
+    let held = slots.iter().filter_map(|slot| slot.held.as_ref());
+    held.map(|(secret, _)| secret.clone()).collect()
+}
+
+impl Slot {
     /// `last`: no other secret is left, so this one is not given up.
     fn look(&mut self, last: bool) -> Option<Refresh> {
-        let (file, stamp) = self.file.as_mut()?;
-        let found = match Stamp::of(file.path()) {
-            Ok(found) if found == *stamp => return None,
-            Ok(found) => Some(found),
+        let stamp = match Stamp::of(self.file.path()) {
+            Ok(found) if self.held.as_ref().is_some_and(|(_, stamp)| *stamp == found) => {
+                return None;
+            }
+            Ok(found) => found,
             Err(error) if error.kind() == ErrorKind::NotFound && !last => {
-                return Some(Refresh::Revoked(file.clone()));
+                let gone = self.held.take();
+                return gone.map(|_| Refresh::Revoked(self.file.clone()));
             }
-            Err(_) => None,
+            // Reading it says what is wrong; or it is back, and the next look reads it again.
+            Err(_) => self.held.as_ref()?.1.clone(),
         };
-        match checked(file, self.check) {
+        match checked(&self.file, self.check) {
             Ok(secret) => {
-                // Without a stamp (it came back just now) the next look reads it once more.
-                *stamp = found.unwrap_or_else(|| stamp.clone());
                 self.failing = false;
-                self.secret = secret;
-                Some(Refresh::Replaced(file.clone()))
+                self.held = Some((secret, stamp));
+                Some(Refresh::Replaced(self.file.clone()))
             }
-            Err(error) if !self.failing => {
+            Err(error) if !self.failing && self.held.is_some() => {
                 self.failing = true;
-                Some(Refresh::Kept(file.clone(), error))
+                Some(Refresh::Kept(self.file.clone(), error))
             }
             Err(_) => None,
         }
@@ -193,6 +197,22 @@ mod tests {
         assert!(matches!(credentials.refresh()[..], [Refresh::Revoked(_)]));
         assert!(!knows(&credentials, "old") && knows(&credentials, "new"));
         assert!(credentials.refresh().is_empty());
+    }
+
+    #[test]
+    fn a_file_that_comes_back_counts_again() {
+        let directory = Directory::new("back");
+        let files = vec![directory.write("a", "old"), directory.write("b", "spare")];
+        let credentials = Credentials::open(&SecretFiles::Many(files)).unwrap();
+        fs::remove_file(directory.0.join("a")).unwrap();
+        credentials.refresh();
+        assert!(!knows(&credentials, "old") && knows(&credentials, "spare"));
+        directory.write("a", "new");
+        assert!(matches!(credentials.refresh()[..], [Refresh::Replaced(_)]));
+        assert!(knows(&credentials, "new") && knows(&credentials, "spare"));
+        fs::remove_file(directory.0.join("b")).unwrap();
+        assert!(matches!(credentials.refresh()[..], [Refresh::Revoked(_)]));
+        assert!(knows(&credentials, "new") && !knows(&credentials, "spare"));
     }
 
     #[test]

@@ -86,6 +86,15 @@ impl Issuer {
         if state.failing { None } else { state.keys() }
     }
 
+    /// Whether the fetch of the keys at hand began at `moment` or later.
+    pub(super) fn fetched_since(&self, moment: Instant) -> bool {
+        let state = self.state.borrow();
+        state
+            .known
+            .as_ref()
+            .is_some_and(|known| known.since >= moment)
+    }
+
     /// Begins to fetch keys that are missing or grow old; tells what came of it at a later call.
     pub(super) fn refresh(self: &Arc<Self>) -> Option<News> {
         self.begin(State::is_aging);

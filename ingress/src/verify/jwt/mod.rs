@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 pub use self::{
     config::{JwtConfig, Preset},
@@ -75,8 +76,15 @@ impl Jwt {
             Source::File(file) => token.claims(&file.keys())?,
             Source::Issuer(issuer) => match issuer.known().map(|keys| token.claims(&keys)) {
                 None | Some(Err(Wrong::Key)) => {
+                    let asked = Instant::now();
                     let newer = issuer.newer().await.ok_or(Refused::Unavailable)?;
-                    token.claims(&newer)?
+                    match token.claims(&newer) {
+                        // The key may have been published after that fetch.
+                        Err(Wrong::Key) if !issuer.fetched_since(asked) => {
+                            return Err(Refused::Unavailable);
+                        }
+                        claims => claims?,
+                    }
                 }
                 Some(claims) => claims?,
             },

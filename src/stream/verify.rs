@@ -48,31 +48,39 @@ impl Problem {
     }
 }
 
-/// The events stream, and it can be used.
+/// A stream that can be used.
 #[derive(Debug, Clone)]
-pub struct Events {
+pub struct Found {
     pub info: Info,
     /// What `init` is to bring up to date.
     pub outdated: Option<Problem>,
 }
 
-/// The events stream as the ingress needs it.
-pub async fn events(jetstream: &Context) -> Result<Events, Problem> {
-    let name = Stream::Events.name();
-    let found = jetstream.get_stream(name).await.map_err(|error| {
+/// The events stream. Needs only the permission to ask for its info.
+pub async fn events(jetstream: &Context) -> Result<Found, Problem> {
+    look(jetstream, Stream::Events).await
+}
+
+/// The dead letters, before one is believed to be stored.
+pub async fn dead_letters(jetstream: &Context) -> Result<Found, Problem> {
+    look(jetstream, Stream::Dead).await
+}
+
+async fn look(jetstream: &Context, which: Stream) -> Result<Found, Problem> {
+    let found = jetstream.get_stream(which.name()).await.map_err(|error| {
         use async_nats::jetstream::{ErrorCode, context::GetStreamErrorKind};
         match error.kind() {
             GetStreamErrorKind::JetStream(error)
                 if error.error_code() == ErrorCode::STREAM_NOT_FOUND =>
             {
-                Problem::NoStream(Stream::Events)
+                Problem::NoStream(which)
             }
-            _ => unknown(name, &error),
+            _ => unknown(which.name(), &error),
         }
     })?;
     let info = found.cached_info().clone();
-    let outdated = stream(Stream::Events, &info.config)?;
-    Ok(Events { info, outdated })
+    let outdated = stream(which, &info.config)?;
+    Ok(Found { info, outdated })
 }
 
 /// An error: it cannot be used. `Some`: `init` is to bring it up to date.
@@ -203,7 +211,7 @@ mod tests {
     fn what_would_lose_events_unseen_is_refused_by_its_setting() {
         let lossy: [(&str, Change); 9] = [
             ("subjects mine.>", |c| {
-                c.subjects = vec!["mine.>".to_owned()]
+                c.subjects = vec!["mine.>".to_owned()];
             }),
             ("retention Interest", |c| {
                 c.retention = RetentionPolicy::Interest;

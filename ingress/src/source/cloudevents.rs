@@ -154,6 +154,7 @@ impl Mapping {
         change.origin = Origin {
             event_id: Some(event_id),
             kind: Some(kind),
+            replayed_at: None,
         };
         change.time = time.as_deref().and_then(generic::timestamp);
         Ok(change.into())

@@ -26,9 +26,12 @@ pub(in crate::stream) const RULES: [Rule<pull::Config>; 5] = [
         setting: "ack_wait",
         text: |c| duration(c.ack_wait),
         set: |c, _| c.ack_wait = ACK_WAIT,
-        otherwise: |c| match c.ack_wait < ACK_WAIT {
-            true => Unusable("too short for the consumers' signs of progress"),
-            false => Outdated("what a crash leaves waits so long"),
+        otherwise: |c| {
+            if c.ack_wait < ACK_WAIT {
+                Unusable("too short for the consumers' signs of progress")
+            } else {
+                Outdated("what a crash leaves waits so long")
+            }
         },
     },
     // Each delivery attempt would take its own time-out instead of ack_wait.

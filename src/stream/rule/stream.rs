@@ -101,7 +101,7 @@ pub(in crate::stream) const RULES: [Rule<Config>; 16] = [
             None => "None".to_owned(),
             Some(compression) => format!("{compression:?}"),
         },
-        set: |c, ours| c.compression = ours.compression.clone(),
+        set: |c, ours| c.compression.clone_from(&ours.compression),
         otherwise: |_| Outdated("a server that is killed may leave messages that cannot be read"),
     },
     Rule {

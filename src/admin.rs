@@ -38,7 +38,15 @@ impl Default for AdminConfig {
 
 /// What must hold before the daemon takes work. Ready when every condition is met.
 #[derive(Clone, Default)]
-pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, Result<(), String>>>>);
+pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, State>>>);
+
+#[derive(Default)]
+struct State {
+    /// `None`: met.
+    unmet: Option<String>,
+    /// Worth a word although it is met.
+    warning: Option<String>,
+}
 
 /// One condition of a [`Readiness`]; unmet until told otherwise.
 #[derive(Clone)]
@@ -58,37 +66,49 @@ impl Readiness {
     }
 
     pub fn is_ready(&self) -> bool {
-        self.lock().values().all(Result::is_ok)
+        self.lock().values().all(|state| state.unmet.is_none())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, Result<(), String>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, State>> {
         // OK to go on after a panic elsewhere: the map is whole after each statement.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn report(&self) -> (StatusCode, String) {
         let conditions = self.lock();
-        let status = if conditions.values().all(Result::is_ok) {
+        let status = if conditions.values().all(|state| state.unmet.is_none()) {
             StatusCode::OK
         } else {
             StatusCode::SERVICE_UNAVAILABLE
         };
-        let lines = conditions.iter().map(|(name, state)| match state {
-            Ok(()) => format!("[+]{name} ok\n"),
-            Err(reason) => format!("[-]{name} {reason}\n"),
-        });
+        let lines = conditions
+            .iter()
+            .map(|(name, state)| match (&state.unmet, &state.warning) {
+                (Some(reason), _) => format!("[-]{name} {reason}\n"),
+                (None, Some(warning)) => format!("[+]{name} ok, but {warning}\n"),
+                (None, None) => format!("[+]{name} ok\n"),
+            });
         (status, lines.collect())
     }
 }
 
 impl Condition {
     pub fn met(&self) {
-        self.readiness.lock().insert(self.name, Ok(()));
+        self.change(|state| state.unmet = None);
     }
 
     /// `reason` is shown to whoever asks `/readyz`: no credentials.
     pub fn unmet(&self, reason: impl Into<String>) {
-        self.readiness.lock().insert(self.name, Err(reason.into()));
+        self.change(|state| state.unmet = Some(reason.into()));
+    }
+
+    /// Shown while the condition is met; it changes nothing else. No credentials here either.
+    pub fn warn(&self, warning: Option<String>) {
+        self.change(|state| state.warning = warning);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(self.readiness.lock().entry(self.name).or_default());
     }
 }
 
@@ -155,5 +175,18 @@ mod tests {
         assert!(readiness.is_ready());
         nats.unmet("disconnected");
         assert!(!readiness.is_ready());
+    }
+
+    #[test]
+    fn a_warning_is_shown_and_leaves_the_daemon_ready() {
+        let readiness = Readiness::default();
+        let stream = readiness.condition("stream");
+        stream.warn(Some("it is 90 % full".to_owned()));
+        assert_eq!(readiness.report().1, "[-]stream starting\n");
+        stream.met();
+        let ready = (StatusCode::OK, "[+]stream ok, but it is 90 % full\n".into());
+        assert_eq!(readiness.report(), ready);
+        stream.warn(None);
+        assert_eq!(readiness.report().1, "[+]stream ok\n");
     }
 }

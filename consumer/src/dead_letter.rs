@@ -5,7 +5,7 @@ use async_nats::jetstream::{Context, context::PublishAckFuture, message::Publish
 use bytes::Bytes;
 use eso_relay::{
     Slug,
-    stream::{DeadLetter, Stream},
+    stream::{DeadLetter, Stream, verify},
 };
 use serde_json::value::RawValue;
 
@@ -22,6 +22,13 @@ pub async fn publish(
     attempts: u64,
     rejections: &[Rejection],
 ) -> anyhow::Result<()> {
+    // A stream with another retention acknowledges what it does not keep. One that cannot be looked at
+    // is believed: older users may not ask.
+    if let Err(problem) = verify::dead_letters(jetstream).await
+        && problem.is_known()
+    {
+        return Err(problem.into());
+    }
     let mut acks = Vec::with_capacity(rejections.len());
     for rejection in rejections {
         let letter = letter(cluster, message, attempts, rejection)?;

@@ -42,6 +42,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    backlog::Backlog,
     config::ConsumerConfig,
     delivery::{Pull, StorePolicy},
     engine::Engine,
@@ -126,6 +127,7 @@ async fn work(
     let (looking, gaps) = Gaps::new(jetstream.clone(), cluster, counted);
     lifecycle.spawn("gaps", endless(looking.watch()));
 
+    let warned = conditions.stream.clone();
     let pull = Pull {
         client: client.clone(),
         jetstream: jetstream.clone(),
@@ -155,8 +157,13 @@ async fn work(
         stopped.run_until_cancelled(watch).await.unwrap_or(Ok(()))
     });
 
-    let backlog = backlog::observe(jetstream.clone(), config.cluster.clone(), metrics.clone());
-    let backlog = stop.clone().run_until_cancelled_owned(backlog);
+    let backlog = Backlog {
+        jetstream: jetstream.clone(),
+        cluster: config.cluster.clone(),
+        metrics: metrics.clone(),
+        condition: warned,
+    };
+    let backlog = stop.clone().run_until_cancelled_owned(backlog.observe());
     lifecycle.spawn("backlog", endless(backlog));
 
     let (receipts, written) = mpsc::channel(receipts::CAPACITY);

@@ -108,6 +108,7 @@ impl Error {
             | Self::Publish(
                 PublishError::QueueFull
                 | PublishError::Disconnected
+                | PublishError::StreamUnusable
                 | PublishError::StreamFull
                 | PublishError::NoAck,
             ) => StatusCode::SERVICE_UNAVAILABLE,
@@ -137,6 +138,7 @@ impl Error {
             Self::Irrelevant => "irrelevant",
             Self::Publish(PublishError::QueueFull) => "queue_full",
             Self::Publish(PublishError::Disconnected) => "disconnected",
+            Self::Publish(PublishError::StreamUnusable) => "stream_unusable",
             Self::Publish(PublishError::StreamFull) => "stream_full",
             Self::Publish(PublishError::NoAck) => "no_ack",
         }

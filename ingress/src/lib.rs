@@ -20,6 +20,7 @@ pub mod routes;
 pub mod server;
 pub mod source;
 pub mod stamp;
+mod stream_check;
 pub mod tls;
 pub mod verify;
 pub mod webhook;
@@ -27,17 +28,16 @@ pub mod webhook;
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use async_nats::jetstream;
 use eso_relay::{
     admin::{self, Condition, Readiness},
     lifecycle::Lifecycle,
-    nats, stream,
+    nats,
 };
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use self::source::Source;
+use self::{source::Source, stream_check::StreamCheck};
 
 pub use self::{
     config::{IngressConfig, ShutdownConfig},
@@ -55,9 +55,6 @@ pub use self::{
     webhook::WebhookConfig,
 };
 
-/// Between looks at the stream: while something is wrong with it, and while nothing is.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
-const LOOK_AT_TIMES: Duration = Duration::from_secs(30);
 /// Everything is answered by then; this only says goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -88,12 +85,20 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
     let jetstream = config
         .nats
         .jetstream(client.clone(), config.publish.deadline);
+    let usable = publish::Usable::default();
     let (publisher, committer) = publish::publisher(
         client.clone(),
         jetstream.clone(),
+        usable.clone(),
         &config.publish,
-        publish_metrics,
+        publish_metrics.clone(),
     );
+    let check = StreamCheck {
+        jetstream,
+        condition: readiness.condition("stream"),
+        usable,
+        metrics: publish_metrics,
+    };
     let router = routes::router(routes::Ingress {
         sources: Arc::clone(&sources),
         webhook: config.open_webhook().map(Arc::new),
@@ -110,10 +115,7 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
     );
     rotation::watch(&sources, tls.clone(), &metrics, &stop)
         .context("cannot watch the secret files")?;
-    lifecycle.spawn(
-        "stream check",
-        look_at_stream(jetstream, readiness.condition("stream"), stop.clone()),
-    );
+    lifecycle.spawn("stream check", check.run(stop.clone()));
     let serving = readiness.condition("serving");
     serving.met();
     tokio::spawn(drain_delay(
@@ -165,47 +167,6 @@ async fn drain_delay(
     serving.unmet("stopping");
     tokio::time::sleep(delay).await;
     closing.cancel();
-}
-
-/// Keeps `condition` true to the state of the events stream. Never mends it: `eso-relay init` does.
-async fn look_at_stream(
-    jetstream: jetstream::Context,
-    condition: Condition,
-    stop: CancellationToken,
-) -> anyhow::Result<()> {
-    let mut known = None;
-    loop {
-        let Some(looked) = stop
-            .run_until_cancelled(stream::verify::events(&jetstream))
-            .await
-        else {
-            return Ok(());
-        };
-        let problem = looked.err().map(|problem| problem.to_string());
-        match &problem {
-            None => condition.met(),
-            Some(problem) => condition.unmet(problem),
-        }
-        if let Some(problem) = problem.as_ref().filter(|_| problem != known) {
-            warn!(
-                problem,
-                "the events stream is not in order; requests are answered 503"
-            );
-        }
-        let pause = if problem.is_some() {
-            LOOK_AGAIN
-        } else {
-            LOOK_AT_TIMES
-        };
-        known = problem;
-        if stop
-            .run_until_cancelled(tokio::time::sleep(pause))
-            .await
-            .is_none()
-        {
-            return Ok(());
-        }
-    }
 }
 
 /// Loads the configuration and reads every secret and certificate that it names, as a start would.

@@ -42,7 +42,7 @@ pub(super) struct Args {
     /// How long a cluster may be away without missing events [default: as it is, else 72h]
     #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
     max_age: Option<Duration>,
-    /// The size of the events stream; full means 503 at the ingress [default: as it is, else 1GiB]
+    /// The size of the events stream: the oldest events go when it is full [default: as it is, else 1GiB]
     #[arg(long, value_name = "SIZE", value_parser = parse::bytes)]
     max_bytes: Option<i64>,
 }
@@ -82,6 +82,26 @@ impl Begin {
 #[derive(Serialize)]
 struct Report {
     changes: Vec<Change>,
+    /// What is left to do by hand.
+    notes: Vec<&'static str>,
+}
+
+/// A running server goes on with what it began with (nats-server 2.15.2), and says otherwise.
+const STILL_COMPRESSES: &str = "each nats-server goes on to compress until it is restarted: restart them, one after the other; what is compressed already stays so until --max-age";
+
+impl Report {
+    fn new(changes: Vec<Change>) -> Self {
+        let compressed = changes.iter().any(|change| match &change.action {
+            Action::Updated(differences) => {
+                differences.iter().any(|it| it.setting == "compression")
+            }
+            Action::Created | Action::Unchanged => false,
+        });
+        Self {
+            changes,
+            notes: compressed.then_some(STILL_COMPRESSES).into_iter().collect(),
+        }
+    }
 }
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
@@ -102,7 +122,7 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
                 .map_err(failure)?,
         );
     }
-    Ok(session.print(&Report { changes })?)
+    Ok(session.print(&Report::new(changes))?)
 }
 
 fn failure(error: ProvisionError) -> Failure {
@@ -131,6 +151,10 @@ impl fmt::Display for Report {
             };
             table.row(vec![item.to_string(), result.to_owned(), settings]);
         }
-        table.fmt(f)
+        table.fmt(f)?;
+        for note in &self.notes {
+            writeln!(f, "note: {note}")?;
+        }
+        Ok(())
     }
 }

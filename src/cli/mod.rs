@@ -45,7 +45,8 @@ Exit codes:
   0  done
   1  failed (no connection, the server said no, …)
   2  wrong usage
-  3  refused because messages would be lost, or `status` found a stream missing or misdeclared";
+  3  refused because messages would be lost, or `status` found a stream or durable missing or
+     misdeclared";
 
 /// Looks at and steers the streams of eso-relay.
 #[derive(Parser)]

@@ -84,7 +84,7 @@ fn advice(error: &PublishError) -> &'static str {
     ) {
         (PublishErrorKind::StreamNotFound, _) => ": run `eso-relay init`",
         (_, Some(ErrorCode::STREAM_STORE_FAILED)) => {
-            ": it is full; give it more room with `eso-relay init --max-bytes SIZE`"
+            ": it takes nothing now: is the server's disk full? Does it refuse when it is full (`eso-relay status`)?"
         }
         (PublishErrorKind::TimedOut, _) => {
             ": no answer (is this user allowed to publish to `eso-relay.events.>`?)"

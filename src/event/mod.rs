@@ -126,13 +126,20 @@ pub struct Version {
     pub labels: Vec<String>,
 }
 
-/// What the sender called the event.
+/// What the event was before it came into the stream: what the sender called it, or what it replays.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Origin {
     #[serde(rename = "eventId", default, skip_serializing_if = "Option::is_none")]
     pub event_id: Option<String>,
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
+    /// When an operator had it published once more, its other times being what they were.
+    #[serde(
+        rename = "replayedAt",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub replayed_at: Option<Timestamp>,
 }
 
 /// The provider whose keys match a reference through any store, by the key alone.
@@ -160,6 +167,11 @@ impl Event {
             received_at: now,
             origin: Origin::default(),
         }
+    }
+
+    /// Since when a refresh is waited for.
+    pub fn asked_at(&self) -> Timestamp {
+        self.origin.replayed_at.unwrap_or(self.received_at)
     }
 
     /// Identifies the event in an annotation's value, across redeliveries.

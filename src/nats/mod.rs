@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 pub use self::config::{NatsConfig, TlsConfig};
 use crate::admin::Condition;
 
-/// The lowest server that knows `sync_interval`, compression and `+TERM <reason>` (2.10.4).
+/// The lowest server that knows `sync_interval` and `+TERM <reason>` (2.10.4).
 const LOWEST_SERVER: (i64, i64, i64) = (2, 10, 4);
 
 /// The server's clock as ours.

@@ -4,16 +4,19 @@
 //! create, change or delete one.
 
 mod dead_letter;
+pub mod history;
 mod message;
 pub mod position;
 pub mod provision;
 pub mod receipt;
+mod rule;
 mod spec;
 mod subject;
 pub mod verify;
 
 pub use self::{
     dead_letter::{DeadLetter, Reason},
+    history::History,
     message::{EVENTS_HEADER, message},
     position::Position,
     receipt::Receipt,

@@ -29,7 +29,7 @@ pub struct Receipt {
     pub attempt: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace_id: Option<String>,
-    /// At the ingress.
+    /// At the ingress; of a replay, when it was replayed.
     pub received_at: Timestamp,
     /// By the consumer.
     pub taken_at: Timestamp,

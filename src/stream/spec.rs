@@ -33,7 +33,7 @@ pub struct Limits {
     pub replicas: usize,
     /// How long an outage of a cluster may last before it misses events. Default 72 h.
     pub max_age: Duration,
-    /// The size of the events stream; full means 503, never loss. Default 1 GiB.
+    /// The size of the events stream: the oldest events go when it is full. Default 1 GiB.
     pub max_bytes: i64,
 }
 
@@ -75,7 +75,10 @@ impl Stream {
             retention: RetentionPolicy::Limits,
             storage: StorageType::File,
             num_replicas: limits.replicas,
-            compression: Some(Compression::S2),
+            // A server that is killed may leave compressed blocks that cannot be read again.
+            compression: Some(Compression::None),
+            max_messages: -1,
+            max_messages_per_subject: -1,
             allow_direct: true,
             metadata: HashMap::from([("eso-relay.dev/schema".to_owned(), "1".to_owned())]),
             ..Config::default()
@@ -83,13 +86,14 @@ impl Stream {
         match self {
             Self::Events => Config {
                 description: Some("eso-relay: events".to_owned()),
-                // Full must mean 503 at the ingress, never the loss of the oldest event.
-                discard: DiscardPolicy::New,
+                // A stream full of history must not refuse what is new. What goes before a cluster has
+                // seen it is a gap there, and that needs the oldest to go: no limit by subject.
+                discard: DiscardPolicy::Old,
                 deny_delete: true,
                 max_age: limits.max_age,
                 max_bytes: limits.max_bytes,
                 max_message_size: 512 * 1024,
-                duplicate_window: Duration::from_secs(5 * 60).min(limits.max_age),
+                duplicate_window: window(Duration::from_secs(5 * 60), limits.max_age),
                 ..common
             },
             // A flood of dead letters must not block a consumer: the oldest go.
@@ -108,15 +112,25 @@ impl Stream {
                 discard: DiscardPolicy::Old,
                 max_age: limits.max_age,
                 max_bytes: 256 * MIB,
-                duplicate_window: Duration::from_secs(2 * 60).min(limits.max_age),
+                duplicate_window: window(Duration::from_secs(2 * 60), limits.max_age),
                 ..common
             },
         }
     }
 }
 
-/// How long the server waits for an ack before it delivers again. Long work sends progress.
-pub const ACK_WAIT: Duration = Duration::from_secs(60);
+/// The server takes no window longer than the age; no age is no limit.
+pub(super) fn window(window: Duration, max_age: Duration) -> Duration {
+    if max_age.is_zero() {
+        window
+    } else {
+        window.min(max_age)
+    }
+}
+
+/// How long the server waits for an ack before it delivers again, and so how long a message waits
+/// whose consumer or server was killed. Long work sends progress.
+pub const ACK_WAIT: Duration = Duration::from_secs(15);
 
 /// Where a durable that is new starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

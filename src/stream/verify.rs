@@ -1,74 +1,112 @@
-//! What a daemon checks at its start. It never mends; it names the command that does.
+//! What a daemon checks. It changes nothing; it names the command that does.
 
 use async_nats::jetstream::{
     Context,
-    consumer::{AckPolicy, PullConsumer},
-    stream::{DiscardPolicy, RetentionPolicy},
+    consumer::{self, PullConsumer},
+    stream::{Config, Info},
 };
 
-use super::{Stream, spec::ACK_WAIT};
+use super::{
+    Stream,
+    provision::{
+        Wanted,
+        durable::{advice, target as right_durable},
+        plan::target as right_stream,
+    },
+    rule::{self, Broken},
+};
 use crate::Slug;
 
-/// What is wrong with a stream or a durable, and what mends it.
-#[derive(Debug, thiserror::Error)]
+/// What is wrong with a stream or a durable, and what puts it right.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     #[error("stream {} does not exist: run `eso-relay init`", .0.name())]
     NoStream(Stream),
-    #[error("stream {}: {what}: run `eso-relay init`", .stream.name())]
-    Stream { stream: Stream, what: &'static str },
+    #[error("stream {}: {what}: {remedy}", .stream.name())]
+    Stream {
+        stream: Stream,
+        what: String,
+        remedy: String,
+    },
     #[error("no durable for cluster `{0}`: run `eso-relay init --cluster {0}`")]
     NoDurable(Slug),
-    #[error("durable `{cluster}`: {what}: run `eso-relay init --cluster {cluster}`")]
-    Durable { cluster: Slug, what: &'static str },
-    /// Not known: the server did not answer, or does not let this client look.
-    #[error("cannot look at {what}")]
-    Unknown {
+    #[error("durable `{cluster}`: {what}: {remedy}")]
+    Durable {
+        cluster: Slug,
         what: String,
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
+        remedy: String,
     },
+    /// The server did not answer, or does not let this client look.
+    #[error("cannot look at {what}: {why}")]
+    Unknown { what: String, why: String },
 }
 
-/// The events stream as the ingress needs it.
-pub async fn events(jetstream: &Context) -> Result<(), Problem> {
-    let stream = Stream::Events;
-    let wrong = |what| Err(Problem::Stream { stream, what });
-    let found = jetstream.get_stream(stream.name()).await.map_err(|error| {
+impl Problem {
+    /// Whether it is known that the stream or durable cannot be used.
+    pub fn is_known(&self) -> bool {
+        !matches!(self, Self::Unknown { .. })
+    }
+}
+
+/// A stream that can be used.
+#[derive(Debug, Clone)]
+pub struct Found {
+    pub info: Info,
+    /// What `init` is to bring up to date.
+    pub outdated: Option<Problem>,
+}
+
+/// The events stream. Needs only the permission to ask for its info.
+pub async fn events(jetstream: &Context) -> Result<Found, Problem> {
+    look(jetstream, Stream::Events).await
+}
+
+/// The dead letters, before one is believed to be stored.
+pub async fn dead_letters(jetstream: &Context) -> Result<Found, Problem> {
+    look(jetstream, Stream::Dead).await
+}
+
+async fn look(jetstream: &Context, which: Stream) -> Result<Found, Problem> {
+    let found = jetstream.get_stream(which.name()).await.map_err(|error| {
         use async_nats::jetstream::{ErrorCode, context::GetStreamErrorKind};
         match error.kind() {
             GetStreamErrorKind::JetStream(error)
                 if error.error_code() == ErrorCode::STREAM_NOT_FOUND =>
             {
-                Problem::NoStream(stream)
+                Problem::NoStream(which)
             }
-            _ => unknown(stream.name(), error),
+            _ => unknown(which.name(), &error),
         }
     })?;
-    let config = &found.cached_info().config;
-    if config.discard != DiscardPolicy::New {
-        return wrong("discards old events when full");
+    let info = found.cached_info().clone();
+    let outdated = stream(which, &info.config)?;
+    Ok(Found { info, outdated })
+}
+
+/// An error: it cannot be used. `Some`: `init` is to bring it up to date.
+pub fn stream(stream: Stream, found: &Config) -> Result<Option<Problem>, Problem> {
+    let problem = |what, remedy| Problem::Stream {
+        stream,
+        what,
+        remedy,
+    };
+    if let Some((what, advice)) = rule::stream::fixed(stream, found) {
+        return Err(problem(what.to_owned(), advice));
     }
-    if config.retention != RetentionPolicy::Limits {
-        return wrong("drops events once they are consumed");
+    let right = right_stream(stream, found, &Wanted::default());
+    let mut broken = Broken::of(&rule::stream::RULES, found, &right);
+    if found.max_age.is_zero() && found.max_bytes <= 0 {
+        let endless =
+            "neither an age nor a size (the disk fills up: name --max-age or --max-bytes)";
+        broken.outdated.push(endless.to_owned());
     }
-    if !config
-        .subjects
-        .iter()
-        .any(|subject| subject == stream.subjects())
-    {
-        return wrong("does not take our subjects");
-    }
-    Ok(())
+    sort(broken, |what| {
+        problem(what, "run `eso-relay init`".to_owned())
+    })
 }
 
 /// The durable of `cluster`. Needs only the permission to ask for this consumer's info.
 pub async fn durable(jetstream: &Context, cluster: &Slug) -> Result<PullConsumer, Problem> {
-    let wrong = |what| {
-        Err(Problem::Durable {
-            cluster: cluster.clone(),
-            what,
-        })
-    };
     let found: PullConsumer = jetstream
         .get_consumer_from_stream(cluster.as_str(), Stream::Events.name())
         .await
@@ -85,25 +123,136 @@ pub async fn durable(jetstream: &Context, cluster: &Slug) -> Result<PullConsumer
                 {
                     Problem::NoStream(Stream::Events)
                 }
-                _ => unknown(&format!("durable {cluster}"), error),
+                ConsumerErrorKind::InvalidConsumerType => fixed(cluster, rule::durable::PUSH),
+                _ => unknown(&format!("durable {cluster}"), &error),
             }
         })?;
-    let config = &found.cached_info().config;
-    if config.ack_policy != AckPolicy::Explicit {
-        return wrong("does not ask for acks");
-    }
-    if config.max_deliver > 0 {
-        return wrong("drops an event after a number of deliveries");
-    }
-    if config.ack_wait < ACK_WAIT {
-        return wrong("waits too short for acks");
-    }
+    durable_config(cluster, &found.cached_info().config)?;
     Ok(found)
 }
 
-fn unknown(what: &str, source: impl std::error::Error + Send + Sync + 'static) -> Problem {
+/// As [`stream`], of a durable.
+pub fn durable_config(
+    cluster: &Slug,
+    found: &consumer::Config,
+) -> Result<Option<Problem>, Problem> {
+    let (found, right) = right_durable(found).map_err(|what| fixed(cluster, what))?;
+    let broken = Broken::of(&rule::durable::RULES, &found, &right);
+    sort(broken, |what| Problem::Durable {
+        cluster: cluster.clone(),
+        what,
+        remedy: format!("run `eso-relay init --cluster {cluster}`"),
+    })
+}
+
+/// All of it is said together: one command puts it right.
+fn sort(broken: Broken, problem: impl Fn(String) -> Problem) -> Result<Option<Problem>, Problem> {
+    let Broken { unusable, outdated } = broken;
+    if unusable.is_empty() {
+        let said = (!outdated.is_empty()).then(|| problem(outdated.join(", ")));
+        Ok(said)
+    } else {
+        Err(problem([unusable, outdated].concat().join(", ")))
+    }
+}
+
+fn fixed(cluster: &Slug, what: &str) -> Problem {
+    Problem::Durable {
+        cluster: cluster.clone(),
+        what: what.to_owned(),
+        remedy: advice(cluster),
+    }
+}
+
+fn unknown(what: &str, error: &dyn std::error::Error) -> Problem {
     Problem::Unknown {
         what: what.to_owned(),
-        source: Box::new(source),
+        why: error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use async_nats::jetstream::stream::{
+        Compression, DiscardPolicy, PersistenceMode, RetentionPolicy, StorageType,
+    };
+
+    use super::*;
+    use crate::stream::Limits;
+
+    type Change = fn(&mut Config);
+
+    /// What is said of the events stream once it is changed.
+    fn said(change: Change) -> Result<Option<String>, String> {
+        let mut config = Stream::Events.config(&Limits::default());
+        change(&mut config);
+        let text = |problem: Problem| problem.to_string();
+        stream(Stream::Events, &config)
+            .map(|outdated| outdated.map(text))
+            .map_err(text)
+    }
+
+    #[test]
+    fn nothing_is_said_of_what_init_declares_and_of_what_the_operator_owns() {
+        let own: [Change; 4] = [
+            |_| {},
+            |c| c.max_age = Duration::from_secs(3600),
+            |c| c.num_replicas = 5,
+            |c| c.subjects.push("mine.>".to_owned()),
+        ];
+        for change in own {
+            assert_eq!(said(change), Ok(None));
+        }
+    }
+
+    #[test]
+    fn what_would_lose_events_unseen_is_refused_by_its_setting() {
+        let lossy: [(&str, Change); 9] = [
+            ("subjects mine.>", |c| {
+                c.subjects = vec!["mine.>".to_owned()];
+            }),
+            ("retention Interest", |c| {
+                c.retention = RetentionPolicy::Interest;
+            }),
+            ("max_msgs_per_subject 1", |c| c.max_messages_per_subject = 1),
+            ("no_ack true", |c| c.no_ack = true),
+            ("is stored in memory", |c| c.storage = StorageType::Memory),
+            ("is sealed", |c| c.sealed = true),
+            ("is a work queue", |c| {
+                c.retention = RetentionPolicy::WorkQueue;
+            }),
+            ("acknowledges before it writes", |c| {
+                c.persist_mode = Some(PersistenceMode::Async);
+            }),
+            ("is a mirror", |c| {
+                c.mirror = Some(async_nats::jetstream::stream::Source::default());
+            }),
+        ];
+        for (setting, change) in lossy {
+            let problem = said(change).unwrap_err();
+            assert!(problem.contains(setting), "{problem}");
+        }
+    }
+
+    #[test]
+    fn what_works_and_is_not_as_init_declares_it_is_said_and_no_more() {
+        let outdated: [(&str, Change); 8] = [
+            ("compression S2", |c| c.compression = Some(Compression::S2)),
+            ("discard New", |c| c.discard = DiscardPolicy::New),
+            ("max_msgs 10", |c| c.max_messages = 10),
+            ("max_msg_size 1KiB", |c| c.max_message_size = 1024),
+            ("deny_delete false", |c| c.deny_delete = false),
+            ("allow_direct false", |c| c.allow_direct = false),
+            ("schema none", |c| c.metadata.clear()),
+            ("neither an age nor a size", |c| {
+                (c.max_age, c.max_bytes) = (Duration::ZERO, -1);
+            }),
+        ];
+        for (setting, change) in outdated {
+            let problem = said(change).unwrap().unwrap();
+            assert!(problem.contains(setting), "{problem}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod ingress;
 mod nats;
+mod stream;
 
 use std::collections::HashMap;
 

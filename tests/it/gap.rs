@@ -5,7 +5,7 @@ use std::time::Duration;
 use eso_relay::stream::{Position, Stream, position::Gap};
 use eso_relay_lab::{
     daemon::Daemon,
-    installation::{Cluster, READY},
+    installation::{Cluster, READY, Webhooks, akeyless},
     wait,
 };
 
@@ -115,6 +115,51 @@ async fn events_that_expired_while_a_cluster_was_away_refresh_everything_and_wha
     let consumer = relay.consumer("").await;
     relay.cluster.refreshed(TEAM, "db", None).await.unwrap();
     relay.carries("mail", &values[0]).await;
+    closed(&relay).await;
+    assert_eq!(gaps(&consumer).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_full_of_history_takes_new_events_and_a_cluster_that_was_away_refreshes_everything()
+ {
+    let cluster = Cluster::stand_in("east").await.unwrap();
+    let relay = Consuming::on(cluster, &["db", "mail"]).await;
+    let smallest = ["--max-bytes", "1MiB"];
+    relay.hub.init_with(&smallest, &[]).await.unwrap();
+    let mut ingress = relay.hub.ingress().start().await.unwrap();
+    ingress.wait_ready(READY).await.unwrap();
+    let webhooks = Webhooks::to(&ingress.url());
+    let accept = async |key: &str| {
+        let body = (0..50).map(|at| akeyless(at, key)).collect();
+        let answer = webhooks.akeyless(&body).await.unwrap();
+        assert_eq!(answer.status, reqwest::StatusCode::ACCEPTED, "{answer:?}");
+    };
+
+    accept("/prod/db").await;
+    let stream = || relay.jetstream.get_stream(Stream::Events.name());
+    while stream().await.unwrap().cached_info().state.first_sequence == 1 {
+        accept(&"k".repeat(2000)).await;
+    }
+    let log = ingress.wait_log("give it more room", READY).await.unwrap();
+    assert!(log.contains("% full and reaches back"), "{log}");
+    let (_, ready) = ingress.readyz().await.unwrap();
+    assert!(ready.contains("[+]stream ok, but"), "{ready}");
+    let fill = "eso_relay_ingress_stream_fill_ratio";
+    assert!(ingress.metric(fill, &[]).await.unwrap() > 0.8);
+    let status = relay.hub.cli(&["status"]).await.unwrap();
+    assert_eq!(status.code, 0, "{status:?}");
+    for warning in [
+        "warning: stream ESO_RELAY is",
+        "warning: east is about to miss",
+        "east missed up to",
+    ] {
+        assert!(status.stdout.contains(warning), "{status:?}");
+    }
+
+    let consumer = relay.consumer("").await;
+    for name in ["db", "mail"] {
+        relay.cluster.refreshed(TEAM, name, None).await.unwrap();
+    }
     closed(&relay).await;
     assert_eq!(gaps(&consumer).await, 1);
 }

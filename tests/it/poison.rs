@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::message::StreamMessage;
-use eso_relay::stream::Stream;
+use async_nats::jetstream::{message::StreamMessage, stream::RetentionPolicy};
+use eso_relay::stream::{Limits, Stream};
 use eso_relay_lab::{
     installation::{Cluster, READY},
     wait,
@@ -116,4 +116,23 @@ async fn without_a_dead_letter_stream_nothing_is_terminated_until_it_is_back() {
     assert_eq!(&*letters[0].payload, b"not for us");
     let attempts: u64 = header(&letters[0], "Eso-Relay-Attempts").parse().unwrap();
     assert!(attempts >= 3, "{attempts}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_stream_that_keeps_nothing_gets_none() {
+    let cluster = Cluster::stand_in("east").await.unwrap();
+    let relay = Consuming::on(cluster, &["db"]).await;
+    let mut config = Stream::Dead.config(&Limits::default());
+    config.retention = RetentionPolicy::Interest;
+    relay.jetstream.update_stream(config).await.unwrap();
+    let consumer = relay.consumer("").await;
+    publish_raw(&relay, SUBJECT, "not for us").await;
+    let said = "stream ESO_RELAY_DEAD: retention Interest";
+    consumer.wait_log(said, READY).await.unwrap();
+    assert_eq!(relay.durable().await.ack_floor.stream_sequence, 0);
+
+    relay.hub.init(&["east"]).await.unwrap();
+    relay.drained().await;
+    let letters = relay.dead_letters().await;
+    assert_eq!(letters.len(), 1);
 }

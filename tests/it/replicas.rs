@@ -60,6 +60,25 @@ async fn what_a_killed_consumer_had_in_hand_another_does_after_ack_wait() {
     assert_eq!(relay.dead_letters().await.len(), 0);
 }
 
+/// As an older version declared it: it works, and somebody is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_durable_with_an_older_ack_wait_works_and_is_said_once() {
+    let relay = Consuming::on(Cluster::stand_in("east").await.unwrap(), &["db"]).await;
+    relay.set_ack_wait(Duration::from_secs(60)).await;
+    let consumer = relay.consumer("").await;
+    let values = relay.publish(&["/prod/db"]).await;
+    relay.carries("db", &values[0]).await;
+    let said = "not as this version declares it";
+    consumer.wait_log(said, READY).await.unwrap();
+    let warned = wait::until_ok("a warning in /readyz", READY, async || {
+        let (_, ready) = consumer.readyz().await.unwrap();
+        let warning = "[+]stream ok, but durable `east`: ack_wait 1m";
+        ready.contains(warning).then_some(()).ok_or(ready)
+    });
+    warned.await.unwrap();
+    assert_eq!(consumer.logs().matches(said).count(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rolling_restart_of_consumers_strands_nothing() {
     let cluster = Cluster::stand_in("east").await.unwrap();

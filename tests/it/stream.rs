@@ -50,15 +50,13 @@ async fn what_would_lose_events_is_found() {
     let server = NatsServer::start().await;
     let jetstream = server.jetstream().await;
     let mut config = Stream::Events.config(&stream::Limits::default());
-    config.discard = async_nats::jetstream::stream::DiscardPolicy::Old;
     config.deny_delete = false;
     config.retention = async_nats::jetstream::stream::RetentionPolicy::Interest;
     let events = jetstream.create_stream(config).await.unwrap();
-    let problem = verify::events(&jetstream).await.unwrap_err();
-    assert!(
-        problem.to_string().contains("discards old events"),
-        "{problem}"
-    );
+    let problem = verify::events(&jetstream).await.unwrap_err().to_string();
+    let expected = "stream ESO_RELAY: retention Interest (what no durable waits for is acknowledged and not stored), deny_delete false";
+    assert!(problem.starts_with(expected), "{problem}");
+    assert!(problem.ends_with(": run `eso-relay init`"), "{problem}");
 
     let mut durable = stream::durable(&east(), stream::Start::default());
     durable.max_deliver = 3;
@@ -79,7 +77,7 @@ async fn what_would_lose_events_is_found() {
         .await
         .unwrap_err();
     assert!(
-        problem.to_string().contains("does not ask for acks"),
+        problem.to_string().contains("does not ask for an ack"),
         "{problem}"
     );
 
@@ -93,4 +91,43 @@ async fn what_would_lose_events_is_found() {
         .unwrap();
     verify::events(&jetstream).await.unwrap();
     verify::durable(&jetstream, &east()).await.unwrap();
+}
+
+/// The stream and the durable as the version before declared them.
+#[tokio::test]
+async fn what_an_older_version_declared_works_and_is_said_until_init_has_run() {
+    use async_nats::jetstream::stream::{Compression, DiscardPolicy};
+    let server = NatsServer::start().await;
+    let jetstream = server.jetstream().await;
+    let mut config = Stream::Events.config(&stream::Limits::default());
+    config.compression = Some(Compression::S2);
+    config.discard = DiscardPolicy::New;
+    let events = jetstream.create_stream(config).await.unwrap();
+    let mut durable = stream::durable(&east(), stream::Start::default());
+    durable.ack_wait = std::time::Duration::from_secs(60);
+    events.create_consumer(durable).await.unwrap();
+
+    let said = async || {
+        let events = verify::events(&jetstream).await.unwrap().outdated;
+        let durable = verify::durable(&jetstream, &east()).await.unwrap();
+        let config = &durable.cached_info().config;
+        let durable = verify::durable_config(&east(), config).unwrap();
+        [events, durable].map(|said| said.map(|problem| problem.to_string()))
+    };
+    assert_eq!(
+        said().await.map(Option::unwrap_or_default),
+        [
+            "stream ESO_RELAY: discard New (when full it takes nothing new, although all was seen), compression S2 (a server that is killed may leave messages that cannot be read): run `eso-relay init`",
+            "durable `east`: ack_wait 1m (what a crash leaves waits so long): run `eso-relay init --cluster east`",
+        ]
+    );
+
+    let wanted = provision::Wanted::default();
+    provision::streams(&jetstream, &wanted, Timestamp::UNIX_EPOCH)
+        .await
+        .unwrap();
+    provision::durable(&jetstream, &east(), stream::Start::default())
+        .await
+        .unwrap();
+    assert_eq!(said().await, [None, None]);
 }

@@ -184,7 +184,7 @@ impl Seen {
             value: event.fingerprint(),
             source: event.source.clone(),
             trace_id: event.traceparent.map(|trace| trace.trace_id()),
-            received_at: event.received_at,
+            received_at: event.asked_at(),
             found: match (targets, skipped) {
                 _ if !reaches => Found::elsewhere,
                 (0, 0) => Found::unmatched,

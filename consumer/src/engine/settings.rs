@@ -21,7 +21,8 @@ pub struct Settings {
     pub window: WindowBounds,
     /// Mass work is put off by a random part of this. Default: not at all.
     pub jitter: Duration,
-    /// How often the server is told that a delivery is still at work. Default: a third of [`ACK_WAIT`].
+    /// How often the server is told that a delivery is still at work. Default: a quarter of
+    /// [`ACK_WAIT`], so that two signs in a row may be lost.
     pub progress_every: Duration,
     /// A message that is delivered more often becomes a dead letter. Default 20.
     pub max_attempts: u64,
@@ -45,7 +46,7 @@ impl Default for Settings {
             patches_per_second_and_store: None,
             window: WindowBounds { min: 4, max: 256 },
             jitter: Duration::ZERO,
-            progress_every: ACK_WAIT / 3,
+            progress_every: ACK_WAIT / 4,
             max_attempts: 20,
             give_up_after: Duration::from_secs(24 * 3600),
         }

@@ -2,7 +2,10 @@
 
 use std::{
     num::NonZeroU32,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -14,8 +17,23 @@ use super::{Metrics, PublishError};
 /// For how long one "full" answer of the server speaks for all requests.
 const FULL: Duration = Duration::from_secs(1);
 
+/// Whether the events stream keeps what it acknowledges. Until it has been looked at: no.
+#[derive(Clone, Default)]
+pub struct Usable(Arc<AtomicBool>);
+
+impl Usable {
+    pub fn set(&self, usable: bool) {
+        self.0.store(usable, Ordering::Release);
+    }
+
+    fn get(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
 pub(super) struct Gate {
     client: Client,
+    usable: Usable,
     full: FullMark,
     queue: u32,
     /// One for each event that may still wait.
@@ -27,9 +45,10 @@ pub(super) struct Gate {
 pub(super) struct Places(usize);
 
 impl Gate {
-    pub(super) fn new(client: Client, queue: NonZeroU32, metrics: Metrics) -> Self {
+    pub(super) fn new(client: Client, usable: Usable, queue: NonZeroU32, metrics: Metrics) -> Self {
         Self {
             client,
+            usable,
             full: FullMark::new(Instant::now()),
             queue: queue.get(),
             free: Semaphore::new(queue.get() as usize),
@@ -43,9 +62,20 @@ impl Gate {
         self.client.connection_state() == State::Connected
     }
 
+    /// Whether a `PubAck` can be believed: a stream with another retention acknowledges what it drops.
+    pub(super) fn usable(&self) -> Result<(), PublishError> {
+        if self.usable.get() {
+            Ok(())
+        } else {
+            Err(PublishError::StreamUnusable)
+        }
+    }
+
     pub(super) fn open(&self, now: Instant) -> Result<(), PublishError> {
         if !self.connected() {
             Err(PublishError::Disconnected)
+        } else if let Err(unusable) = self.usable() {
+            Err(unusable)
         } else if self.full.is_set(now) {
             Err(PublishError::StreamFull)
         } else {

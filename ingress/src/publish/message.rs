@@ -73,6 +73,10 @@ impl Sender {
         let now = Instant::now();
         let metrics = &self.gate.metrics;
         let (counted, answer) = match result {
+            // What was learnt of the stream meanwhile counts for this message too.
+            Ok(()) if self.gate.usable().is_err() => {
+                (MessageResult::refused, Err(PublishError::StreamUnusable))
+            }
             Ok(()) => {
                 let events = u32::try_from(message.events).unwrap_or(u32::MAX);
                 metrics.events.observe(events.into());

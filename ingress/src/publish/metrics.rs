@@ -1,5 +1,8 @@
 //! What publishing tells Prometheus.
 
+use std::sync::atomic::AtomicU64;
+
+use eso_relay::stream::History;
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue},
     metrics::{
@@ -19,6 +22,8 @@ pub struct Metrics {
     pub(super) messages: Family<MessageLabels, Counter>,
     pub(super) retries: Counter,
     pub(super) waiting: Gauge,
+    fill: Gauge<f64, AtomicU64>,
+    reach: Gauge<f64, AtomicU64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -49,6 +54,8 @@ impl Metrics {
             messages: Family::default(),
             retries: Counter::default(),
             waiting: Gauge::default(),
+            fill: Gauge::default(),
+            reach: Gauge::default(),
         };
         registry.register_with_unit(
             "publish_latency",
@@ -76,7 +83,24 @@ impl Metrics {
             "Events that are accepted and not yet sent",
             metrics.waiting.clone(),
         );
+        registry.register(
+            "stream_fill_ratio",
+            "How much of its size the events stream has used; 0 without a limit",
+            metrics.fill.clone(),
+        );
+        registry.register_with_unit(
+            "stream_reach",
+            "The age of the oldest message of the events stream",
+            Unit::Seconds,
+            metrics.reach.clone(),
+        );
         metrics
+    }
+
+    /// What the events stream holds.
+    pub(crate) fn stream(&self, history: &History) {
+        self.fill.set(history.share());
+        self.reach.set(history.reach().as_secs_f64());
     }
 
     pub(super) fn count(&self, result: MessageResult) {

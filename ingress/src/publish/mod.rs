@@ -22,7 +22,7 @@ use tokio::{
     time::Instant,
 };
 
-pub use self::{committer::Committer, config::PublishConfig, metrics::Metrics};
+pub use self::{committer::Committer, config::PublishConfig, gate::Usable, metrics::Metrics};
 use self::{
     gate::Gate,
     lanes::{Submission, Waiter},
@@ -38,8 +38,13 @@ pub enum PublishError {
     QueueFull,
     #[error("not connected to NATS (setting `nats.url`)")]
     Disconnected,
-    /// The stream takes nothing now: it is full, or the server is short of storage or overloaded.
-    #[error("the stream ESO_RELAY is full: raise its limits with `eso-relay init --max-bytes`")]
+    /// Missing, misconfigured, or not looked at yet.
+    #[error("the stream ESO_RELAY cannot be used (see the log and `eso-relay status`)")]
+    StreamUnusable,
+    /// The server is short of storage or overloaded, or the stream is one that refuses when it is full.
+    #[error(
+        "the stream ESO_RELAY takes nothing now (see the server's disk and `eso-relay status`)"
+    )]
     StreamFull,
     /// Nobody acked in time. The events may or may not stand in the stream.
     #[error("no PubAck in time (setting `publish.deadline`)")]
@@ -63,14 +68,15 @@ type Answer = oneshot::Receiver<Result<(), PublishError>>;
 /// The two ends of the queue: hand the [`Publisher`] to the handlers and run the [`Committer`].
 ///
 /// `jetstream` must belong to `client`; its own timeout should not be shorter than
-/// [`PublishConfig::attempt_timeout`].
+/// [`PublishConfig::attempt_timeout`]. While the stream is not `usable` everything is refused.
 pub fn publisher(
     client: async_nats::Client,
     jetstream: async_nats::jetstream::Context,
+    usable: Usable,
     config: &PublishConfig,
     metrics: Metrics,
 ) -> (Publisher, Committer) {
-    let gate = Arc::new(Gate::new(client, config.queue, metrics));
+    let gate = Arc::new(Gate::new(client, usable, config.queue, metrics));
     // Bounded by the gate: in events rather than in requests.
     let (queue, submissions) = mpsc::unbounded_channel();
     let publisher = Publisher {

@@ -246,6 +246,7 @@ async fn every_transient_fault_is_503_with_retry_after_and_the_final_one_is_not(
     for (fault, status, code) in [
         (PublishError::QueueFull, 503, "queue_full"),
         (PublishError::Disconnected, 503, "disconnected"),
+        (PublishError::StreamUnusable, 503, "stream_unusable"),
         (PublishError::StreamFull, 503, "stream_full"),
         (PublishError::NoAck, 503, "no_ack"),
         (PublishError::TooLarge, 413, "too_large"),

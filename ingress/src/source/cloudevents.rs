@@ -153,6 +153,7 @@ impl Mapping {
         change.origin = Origin {
             event_id,
             kind: Some(kind),
+            replayed_at: None,
         };
         change.time = generic::time(&attributes.time);
         Ok(change.into())

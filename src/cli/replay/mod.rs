@@ -35,7 +35,7 @@ const IN_FLIGHT: usize = 64;
 /// Publish what changed since a moment again, for one cluster alone
 ///
 /// Of the events that mean the same only the newest is published again, under an id of its own, so
-/// that the refresh really happens again. Other clusters ignore it. A cluster that was merely away
+/// that the refresh really happens again, and with its times as they were. Other clusters ignore it. A cluster that was merely away
 /// needs no replay: its durable goes on where it stopped.
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -121,7 +121,8 @@ async fn select(jetstream: &Context, args: &Args, since: Timestamp) -> anyhow::R
     Ok(selection)
 }
 
-/// Ids of their own, so that no cluster takes them for events that it has handled.
+/// Ids of their own, so that no cluster takes them for events that it has handled. When each happened
+/// and was received stays: what follows from that, such as an echo of a push, is what it was.
 fn renamed(selection: Selection, now: Timestamp) -> Vec<Event> {
     let run = TraceParent::random().trace_id();
     let mut events = selection.into_events();
@@ -129,7 +130,7 @@ fn renamed(selection: Selection, now: Timestamp) -> Vec<Event> {
         let id = format!("replay-{run}-{at}");
         event.origin.event_id = Some(std::mem::replace(&mut event.id, id));
         event.traceparent = event.traceparent.map(|trace| trace.child());
-        event.received_at = now;
+        event.origin.replayed_at = Some(now);
     }
     events
 }

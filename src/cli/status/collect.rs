@@ -1,12 +1,20 @@
 //! Asks the server.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::Context as _;
 use async_nats::jetstream::{
     Context, ErrorCode, consumer, context::GetStreamErrorKind, stream::Stream as Found,
 };
-use eso_relay::stream::{Stream, verify};
+use eso_relay::{
+    Slug,
+    stream::{
+        History, Position, Stream,
+        history::is_near_removal,
+        position::{Gap, Seen},
+        verify::{self, Problem},
+    },
+};
 use futures::TryStreamExt as _;
 use jiff::Timestamp;
 
@@ -16,6 +24,9 @@ use super::{
 };
 use crate::cli::output::{first_and_last, timestamp};
 
+/// Where the consumers write how far they are.
+const POSITIONS: Stream = Stream::Receipts;
+
 pub(super) async fn collect(jetstream: &Context, now: Timestamp) -> anyhow::Result<Report> {
     let mut report = Report {
         now,
@@ -24,23 +35,26 @@ pub(super) async fn collect(jetstream: &Context, now: Timestamp) -> anyhow::Resu
         dead_letters: BTreeMap::new(),
         receipts: BTreeMap::new(),
         problems: Vec::new(),
+        warnings: Vec::new(),
     };
     for stream in Stream::ALL {
         let Some(found) = look(jetstream, stream).await? else {
-            report
-                .problems
-                .push(verify::Problem::NoStream(stream).to_string());
+            report.problem(Err(Problem::NoStream(stream)));
             continue;
         };
-        report.streams.push(status(&found));
+        let info = found.cached_info();
+        report.problem(verify::stream(stream, &info.config));
+        let history = History::of(stream, info, now);
+        report.streams.push(status(&found, &history));
         match stream {
             Stream::Events => {
-                if let Err(problem) = verify::events(jetstream).await {
-                    report.problems.push(problem.to_string());
-                }
-                report.clusters = clusters(&found).await?;
+                report.filling(&history);
+                clusters(&mut report, jetstream, &found, &history).await?;
             }
-            Stream::Dead => report.dead_letters = dead_letters(&found).await?,
+            Stream::Dead => {
+                report.filling(&history);
+                report.dead_letters = dead_letters(&found).await?;
+            }
             Stream::Receipts => report.receipts = receipts(jetstream, now).await?,
         }
     }
@@ -61,7 +75,7 @@ async fn look(jetstream: &Context, stream: Stream) -> anyhow::Result<Option<Foun
     }
 }
 
-fn status(found: &Found) -> StreamStatus {
+fn status(found: &Found, history: &History) -> StreamStatus {
     let info = found.cached_info();
     let times = first_and_last(&info.state);
     StreamStatus {
@@ -71,6 +85,7 @@ fn status(found: &Found) -> StreamStatus {
         max_bytes: u64::try_from(info.config.max_bytes)
             .ok()
             .filter(|max| *max > 0),
+        fill: history.share(),
         max_age_seconds: Some(info.config.max_age.as_secs()).filter(|age| *age > 0),
         replicas: info.config.num_replicas,
         first_sequence: info.state.first_sequence,
@@ -80,50 +95,105 @@ fn status(found: &Found) -> StreamStatus {
     }
 }
 
-async fn clusters(events: &Found) -> anyhow::Result<Vec<ClusterStatus>> {
-    let consumers: Vec<consumer::Info> = events
+async fn clusters(
+    report: &mut Report,
+    jetstream: &Context,
+    events: &Found,
+    history: &History,
+) -> anyhow::Result<()> {
+    let durables: Vec<consumer::Info> = events
         .consumers()
         .try_collect()
         .await
         .context("cannot list the durables")?;
-    let mut clusters = Vec::new();
-    for durable in consumers {
-        if let Some(name) = durable.config.durable_name.clone() {
-            clusters.push(cluster(events, name, &durable).await);
+    for durable in durables {
+        let Some(name) = &durable.config.durable_name else {
+            continue;
+        };
+        // Another name is none of ours.
+        if let Ok(cluster) = name.parse() {
+            report.problem(verify::durable_config(&cluster, &durable.config));
         }
+        let status = cluster(jetstream, events, name, &durable, report.now).await;
+        let age = status
+            .oldest_unacked
+            .and_then(|oldest| Duration::try_from(report.now.duration_since(oldest)).ok());
+        let exposure = history.exposure(durable.ack_floor.stream_sequence, age);
+        if is_near_removal(exposure, false) {
+            report.near_removal(&status, exposure);
+        }
+        report.clusters.push(status);
     }
-    clusters.sort_by(|a, b| a.cluster.cmp(&b.cluster));
-    Ok(clusters)
+    report.clusters.sort_by(|a, b| a.cluster.cmp(&b.cluster));
+    Ok(())
 }
 
-async fn cluster(events: &Found, cluster: String, durable: &consumer::Info) -> ClusterStatus {
-    let first = events.cached_info().state.first_sequence;
+async fn cluster(
+    jetstream: &Context,
+    events: &Found,
+    name: &str,
+    durable: &consumer::Info,
+    now: Timestamp,
+) -> ClusterStatus {
     let next = durable.ack_floor.stream_sequence + 1;
-    // What a filter leaves out never moves the floor, and is not missed.
-    let filtered =
-        !durable.config.filter_subject.is_empty() || !durable.config.filter_subjects.is_empty();
     let unacked = durable.num_pending > 0 || durable.num_ack_pending > 0;
     // Gone in the meantime, or not allowed to this user: then its age is not shown.
     let oldest = if unacked {
+        let first = events.cached_info().state.first_sequence;
         events.get_raw_message(next.max(first)).await.ok()
     } else {
         None
     };
+    let gap = gap(jetstream, events, name, durable, now).await;
     ClusterStatus {
-        cluster,
+        cluster: name.to_owned(),
         backlog: durable.num_pending,
         in_flight: durable.num_ack_pending,
         redelivered: durable.num_redelivered,
         waiting_pulls: durable.num_waiting,
         last_ack: durable.ack_floor.last_active.map(timestamp),
         oldest_unacked: oldest.map(|message| timestamp(message.time)),
-        missed: if filtered {
-            0
-        } else {
-            first.saturating_sub(next)
-        },
+        missed: gap.as_ref().map_or(Some(0), |gap| gap.missed),
+        gap,
         paused: durable.paused,
     }
+}
+
+/// What the cluster's consumers know, and what they would find if they looked now.
+async fn gap(
+    jetstream: &Context,
+    events: &Found,
+    name: &str,
+    durable: &consumer::Info,
+    now: Timestamp,
+) -> Option<Gap> {
+    let cluster: Slug = name.parse().ok()?;
+    let position = position(jetstream, &cluster).await;
+    let info = events.cached_info();
+    // What a filter leaves out never moves the floor, and is not missed.
+    let filtered =
+        !durable.config.filter_subject.is_empty() || !durable.config.filter_subjects.is_empty();
+    let seen = Seen {
+        stream: timestamp(info.created),
+        first: if filtered {
+            0
+        } else {
+            info.state.first_sequence
+        },
+        ack_floor: durable.ack_floor.stream_sequence,
+    };
+    Position::after(position.as_ref(), seen, now).gap
+}
+
+/// `None`: its consumers have not written one yet, or the stream for it is not there.
+async fn position(jetstream: &Context, cluster: &Slug) -> Option<Position> {
+    let stream = jetstream.get_stream_no_info(POSITIONS.name()).await.ok()?;
+    let subject = Position::subject(cluster);
+    let last = stream
+        .get_last_raw_message_by_subject(&subject)
+        .await
+        .ok()?;
+    serde_json::from_slice(&last.payload).ok()
 }
 
 /// By the cluster's name in `eso-relay.dead.v<major>.<cluster>.<source>`.

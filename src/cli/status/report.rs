@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use eso_relay::command::Table;
+use eso_relay::{
+    command::Table,
+    stream::{History, history::Fill, position::Gap, verify::Problem},
+};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -18,8 +21,10 @@ pub(super) struct Report {
     pub(super) dead_letters: BTreeMap<String, u64>,
     /// Of the last hour, per cluster.
     pub(super) receipts: BTreeMap<String, Told>,
-    /// Each names the command that mends it.
+    /// What is missing or misdeclared, each with the command that puts it right.
     pub(super) problems: Vec<String>,
+    /// Nothing is lost yet.
+    pub(super) warnings: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -29,6 +34,8 @@ pub(super) struct StreamStatus {
     pub(super) bytes: u64,
     /// `None`: unlimited.
     pub(super) max_bytes: Option<u64>,
+    /// Of its size, between 0 and 1; 0 without a limit.
+    pub(super) fill: f64,
     /// `None`: unlimited.
     pub(super) max_age_seconds: Option<u64>,
     pub(super) replicas: usize,
@@ -52,8 +59,10 @@ pub(super) struct ClusterStatus {
     pub(super) waiting_pulls: usize,
     pub(super) last_ack: Option<Timestamp>,
     pub(super) oldest_unacked: Option<Timestamp>,
-    /// Removed by retention before this cluster had acked them.
-    pub(super) missed: u64,
+    /// Removed before this cluster had acked them, at most; `None`: it is not known how many.
+    pub(super) missed: Option<u64>,
+    /// For what everything is still to be refreshed.
+    pub(super) gap: Option<Gap>,
     pub(super) paused: bool,
 }
 
@@ -70,18 +79,48 @@ impl fmt::Display for Report {
         for (name, count) in orphans {
             writeln!(f, "{count} dead letters of {name}, which has no durable")?;
         }
-        for cluster in self.clusters.iter().filter(|cluster| cluster.missed > 0) {
+        for cluster in self.clusters.iter().filter(|it| it.gap.is_some()) {
+            let name = &cluster.cluster;
+            let missed = match cluster.missed {
+                Some(missed) => format!("up to {missed} messages"),
+                None => "an unknown number of messages".to_owned(),
+            };
             writeln!(
                 f,
-                "{0} missed up to {1} messages: its consumers refresh everything when they come back",
-                cluster.cluster, cluster.missed
+                "{name} missed {missed}: its consumers refresh everything when they come back, or do so now"
             )?;
+        }
+        for warning in &self.warnings {
+            writeln!(f, "warning: {warning}")?;
         }
         Ok(())
     }
 }
 
 impl Report {
+    pub(super) fn problem(&mut self, verified: Result<Option<Problem>, Problem>) {
+        let problem = verified.unwrap_or_else(Some);
+        self.problems.extend(problem.map(|it| it.to_string()));
+    }
+
+    pub(super) fn filling(&mut self, history: &History) {
+        if history.fill(Fill::Roomy) > Fill::Roomy {
+            self.warnings.push(history.to_string());
+        }
+    }
+
+    /// `exposure`: see [`History::exposure`].
+    pub(super) fn near_removal(&mut self, cluster: &ClusterStatus, exposure: f64) {
+        let (name, percent) = (&cluster.cluster, (100.0 * exposure).floor());
+        let oldest = match cluster.oldest_unacked {
+            None => String::new(),
+            oldest => format!(", of {},", ago(self.now, oldest)),
+        };
+        self.warnings.push(format!(
+            "{name} is about to miss events: the first message{oldest} that it has not acked is {percent} % on its way out of the stream; start its consumers, or raise --max-age or --max-bytes"
+        ));
+    }
+
     fn has_durable(&self, name: &str) -> bool {
         self.clusters.iter().any(|cluster| cluster.cluster == name)
     }
@@ -105,7 +144,9 @@ impl Report {
                 stream.name.clone(),
                 stream.messages.to_string(),
                 bytes(stream.bytes),
-                stream.max_bytes.map_or_else(unlimited, bytes),
+                stream.max_bytes.map_or_else(unlimited, |max| {
+                    format!("{} ({:.0} %)", bytes(max), (100.0 * stream.fill).floor())
+                }),
                 keeps.map_or_else(unlimited, |age| humantime::format_duration(age).to_string()),
                 stream.replicas.to_string(),
                 match stream.messages {
@@ -141,7 +182,9 @@ impl Report {
                 cluster.waiting_pulls.to_string(),
                 ago(self.now, cluster.last_ack),
                 ago(self.now, cluster.oldest_unacked),
-                cluster.missed.to_string(),
+                cluster
+                    .missed
+                    .map_or_else(|| "all".to_owned(), |missed| missed.to_string()),
                 self.dead_letters
                     .get(&cluster.cluster)
                     .unwrap_or(&0)

@@ -36,7 +36,7 @@ impl Found {
             fingerprint: event.fingerprint(),
             source: event.source.clone(),
             trace_id: event.traceparent.map(|trace| trace.trace_id()),
-            received_at: event.received_at,
+            received_at: event.asked_at(),
             sequence,
             stored: Some(Stored { event, at }),
         }

@@ -1,75 +1,50 @@
 //! What has to happen to a cluster's durable. No I/O.
 
-use std::time::Duration;
+use async_nats::jetstream::consumer::{Config, FromConsumer, pull};
 
-use async_nats::jetstream::consumer::{AckPolicy, Config, DeliverPolicy, FromConsumer, pull};
+use super::{Difference, Item, ProvisionError};
+use crate::{
+    Slug,
+    stream::rule::durable::{PUSH, RULES, fixed},
+};
 
-use super::{Difference, Item, ProvisionError, plan::duration};
-use crate::{Slug, stream::spec::ACK_WAIT};
-
-/// `None`: it is as it must be. What eso-relay does not need otherwise (filters,
-/// `max_ack_pending`, replicas, a pause) is the operator's own.
+/// `None`: it is as it must be.
 pub(super) fn plan(
     cluster: &Slug,
     found: &Config,
 ) -> Result<Option<(pull::Config, Vec<Difference>)>, ProvisionError> {
-    if found.ack_policy != AckPolicy::Explicit {
-        return Err(refuse(cluster, "does not ask for an ack of each message"));
-    }
-    if found.deliver_policy == DeliverPolicy::LastPerSubject {
-        return Err(refuse(
-            cluster,
-            "delivers only the last message of each subject",
-        ));
-    }
-    let mut config =
-        pull::Config::try_from_consumer_config(found.clone()).map_err(|_| push(cluster))?;
-    let old = config.clone();
-    config.max_deliver = -1;
-    // Each delivery attempt would take its own time-out instead of ack_wait.
-    config.backoff = Vec::new();
-    config.ack_wait = config.ack_wait.max(ACK_WAIT);
-    config.headers_only = false;
-    // A cluster that is away for long must find its durable again.
-    config.inactive_threshold = Duration::ZERO;
-    let differences = differences(&old, &config);
+    let (old, config) = target(found).map_err(|what| refuse(cluster, what))?;
+    let differences = super::differences(&RULES, &old, &config);
     Ok((!differences.is_empty()).then_some((config, differences)))
 }
 
-/// The durable is one of the kind that the server pushes to.
-pub(super) fn push(cluster: &Slug) -> ProvisionError {
-    refuse(cluster, "is a push consumer")
+/// The durable as it was found, and with what eso-relay needs. An error is what the server cannot
+/// change.
+pub(in crate::stream) fn target(
+    found: &Config,
+) -> Result<(pull::Config, pull::Config), &'static str> {
+    if let Some(what) = fixed(found) {
+        return Err(what);
+    }
+    let old = pull::Config::try_from_consumer_config(found.clone()).map_err(|_| PUSH)?;
+    let mut config = old.clone();
+    for rule in &RULES {
+        (rule.set)(&mut config, &old);
+    }
+    Ok((old, config))
 }
 
-fn refuse(cluster: &Slug, what: &str) -> ProvisionError {
+pub(super) fn refuse(cluster: &Slug, what: &str) -> ProvisionError {
     ProvisionError::CannotChange {
         item: Item::Durable(cluster.clone()),
         what: what.to_owned(),
-        advice: format!(
-            "stop the cluster's consumers, note its ack floor (`nats consumer info ESO_RELAY {cluster}`), remove it with `nats consumer rm ESO_RELAY {cluster}` and run `eso-relay init --cluster {cluster} --start oldest` again"
-        ),
+        advice: advice(cluster),
     }
 }
 
-fn differences(old: &pull::Config, new: &pull::Config) -> Vec<Difference> {
-    type Setting = (&'static str, fn(&pull::Config) -> String);
-    const SETTINGS: [Setting; 5] = [
-        ("max_deliver", |c| match c.max_deliver {
-            ..=0 => "unlimited".to_owned(),
-            limit => limit.to_string(),
-        }),
-        ("ack_wait", |c| duration(c.ack_wait)),
-        ("backoff", |c| format!("{:?}", c.backoff)),
-        ("headers_only", |c| c.headers_only.to_string()),
-        ("inactive_threshold", |c| duration(c.inactive_threshold)),
-    ];
-    SETTINGS
-        .into_iter()
-        .map(|(setting, value)| Difference {
-            setting,
-            old: value(old),
-            new: value(new),
-        })
-        .filter(|difference| difference.old != difference.new)
-        .collect()
+/// The way out of a state that the server cannot change.
+pub(in crate::stream) fn advice(cluster: &Slug) -> String {
+    format!(
+        "stop the cluster's consumers, note its ack floor (`nats consumer info ESO_RELAY {cluster}`), remove it with `nats consumer rm ESO_RELAY {cluster}` and run `eso-relay init --cluster {cluster} --start oldest` again"
+    )
 }

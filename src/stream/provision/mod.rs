@@ -3,8 +3,8 @@
 //! Idempotent, and never at the price of a message: nothing is deleted or recreated, and a change
 //! that would lose stored messages is refused before anything is changed.
 
-mod durable;
-mod plan;
+pub(super) mod durable;
+pub(super) mod plan;
 #[cfg(test)]
 mod tests;
 
@@ -20,7 +20,10 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use self::plan::Plan;
-use super::{Start, Stream};
+use super::{
+    Start, Stream,
+    rule::{self, Rule},
+};
 use crate::Slug;
 
 /// What the operator names. What stays `None` is kept as it is; a new stream gets the events
@@ -157,11 +160,26 @@ pub async fn durable(
             {
                 return Err(ProvisionError::NoStream);
             }
-            ConsumerErrorKind::InvalidConsumerType => return Err(durable::push(cluster)),
+            ConsumerErrorKind::InvalidConsumerType => {
+                return Err(durable::refuse(cluster, rule::durable::PUSH));
+            }
             _ => return Err(failed("look at", None, Box::new(error))),
         },
     };
     Ok(Change { item, action })
+}
+
+/// Of every setting that a rule is about.
+fn differences<C>(rules: &[Rule<C>], old: &C, new: &C) -> Vec<Difference> {
+    rules
+        .iter()
+        .map(|rule| Difference {
+            setting: rule.setting,
+            old: (rule.text)(old),
+            new: (rule.text)(new),
+        })
+        .filter(|difference| difference.old != difference.new)
+        .collect()
 }
 
 async fn look(jetstream: &Context, stream: Stream) -> Result<Option<Info>, ProvisionError> {

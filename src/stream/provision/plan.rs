@@ -2,11 +2,17 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::stream::{Config, Info, RetentionPolicy, State, StorageType};
+use async_nats::jetstream::stream::{Config, Info, State};
 use jiff::Timestamp;
 
 use super::{Difference, Item, ProvisionError, Wanted};
-use crate::stream::{Limits, Stream};
+use crate::stream::{
+    Limits, Stream,
+    rule::{
+        bytes, duration,
+        stream::{RULES, fixed},
+    },
+};
 
 #[derive(Debug)]
 pub(super) enum Plan {
@@ -42,7 +48,7 @@ pub(super) fn stream(
     refuse_the_unchangeable(stream, &found.config)?;
     let config = target(stream, &found.config, wanted);
     refuse_loss(stream, &found.state, &found.config, &config, now)?;
-    let differences = differences(&found.config, &config);
+    let differences = super::differences(&RULES, &found.config, &config);
     Ok(if differences.is_empty() {
         Plan::Keep
     } else {
@@ -52,7 +58,7 @@ pub(super) fn stream(
 
 /// The stream as it stands, with what the operator names and what eso-relay needs. All else
 /// (placement, sources, larger limits, …) is the operator's own.
-fn target(stream: Stream, found: &Config, wanted: &Wanted) -> Config {
+pub(in crate::stream) fn target(stream: Stream, found: &Config, wanted: &Wanted) -> Config {
     let max_age = match stream {
         Stream::Events | Stream::Receipts => wanted.max_age,
         Stream::Dead => None,
@@ -71,68 +77,21 @@ fn target(stream: Stream, found: &Config, wanted: &Wanted) -> Config {
     config.num_replicas = limits.replicas;
     config.max_age = limits.max_age;
     config.max_bytes = limits.max_bytes;
-    config.retention = ours.retention;
-    config.discard = ours.discard;
-    config.compression = ours.compression;
-    config.allow_direct = ours.allow_direct;
-    config.no_ack = false;
-    config.discard_new_per_subject = false;
-    // A limit on their number would drop messages, or refuse them, long before the stream is full.
-    config.max_messages = -1;
-    config.max_messages_per_subject = match stream {
-        Stream::Receipts => ours.max_messages_per_subject,
-        Stream::Events | Stream::Dead => -1,
-    };
-    // A server cannot take this back once it is set.
-    config.deny_delete |= ours.deny_delete;
-    if ours.max_message_size > 0 {
-        config.max_message_size = ours.max_message_size;
+    for rule in &RULES {
+        (rule.set)(&mut config, &ours);
     }
-    let unlimited = limits.max_age.is_zero();
-    config.duplicate_window = if unlimited {
-        stream.config(&Limits::default()).duplicate_window
-    } else {
-        ours.duplicate_window.min(limits.max_age)
-    };
-    if !config
-        .subjects
-        .iter()
-        .any(|subject| subject == stream.subjects())
-    {
-        config.subjects.push(stream.subjects().to_owned());
-    }
-    config.metadata.extend(ours.metadata);
     config
 }
 
 fn refuse_the_unchangeable(stream: Stream, found: &Config) -> Result<(), ProvisionError> {
-    let again = format!(
-        "keep it with `nats stream backup {0} DIR` if you need what is in it, remove it with `nats stream rm {0}` and run `eso-relay init` again",
-        stream.name()
-    );
-    let refuse = |what: &str, advice: &str| {
-        Err(ProvisionError::CannotChange {
+    match fixed(stream, found) {
+        None => Ok(()),
+        Some((what, advice)) => Err(ProvisionError::CannotChange {
             item: Item::Stream(stream),
             what: what.to_owned(),
-            advice: advice.to_owned(),
-        })
-    };
-    if found.mirror.is_some() {
-        return refuse("is a mirror", "run `eso-relay init` where its origin is");
+            advice,
+        }),
     }
-    if found.sealed {
-        return refuse("is sealed", &again);
-    }
-    if found.storage != StorageType::File {
-        return refuse("is stored in memory", &again);
-    }
-    if found.retention == RetentionPolicy::WorkQueue {
-        return refuse(
-            "is a work queue (one cluster would take all events)",
-            &again,
-        );
-    }
-    Ok(())
 }
 
 fn refuse_loss(
@@ -169,77 +128,4 @@ fn refuse_loss(
         }
     }
     Ok(())
-}
-
-/// Of every setting that [`target`] may change.
-fn differences(old: &Config, new: &Config) -> Vec<Difference> {
-    type Setting = (&'static str, fn(&Config) -> String);
-    const SETTINGS: [Setting; 16] = [
-        ("replicas", |c| c.num_replicas.to_string()),
-        ("max_age", |c| duration(c.max_age)),
-        ("max_bytes", |c| bytes(c.max_bytes)),
-        ("subjects", |c| c.subjects.join(" ")),
-        ("retention", |c| format!("{:?}", c.retention)),
-        ("discard", |c| format!("{:?}", c.discard)),
-        ("discard_new_per_subject", |c| {
-            c.discard_new_per_subject.to_string()
-        }),
-        ("deny_delete", |c| c.deny_delete.to_string()),
-        ("max_msgs", |c| number(c.max_messages)),
-        ("max_msgs_per_subject", |c| {
-            number(c.max_messages_per_subject)
-        }),
-        ("max_msg_size", |c| bytes(c.max_message_size.into())),
-        ("duplicate_window", |c| duration(c.duplicate_window)),
-        ("compression", |c| match &c.compression {
-            None => "None".to_owned(),
-            Some(compression) => format!("{compression:?}"),
-        }),
-        ("allow_direct", |c| c.allow_direct.to_string()),
-        ("no_ack", |c| c.no_ack.to_string()),
-        ("schema", |c| {
-            let schema = c.metadata.get("eso-relay.dev/schema");
-            schema.cloned().unwrap_or_else(|| "none".to_owned())
-        }),
-    ];
-    SETTINGS
-        .into_iter()
-        .map(|(setting, value)| Difference {
-            setting,
-            old: value(old),
-            new: value(new),
-        })
-        .filter(|difference| difference.old != difference.new)
-        .collect()
-}
-
-pub(super) fn duration(duration: Duration) -> String {
-    if duration.is_zero() {
-        "unlimited".to_owned()
-    } else {
-        humantime::format_duration(duration).to_string()
-    }
-}
-
-fn number(limit: i64) -> String {
-    if limit <= 0 {
-        "unlimited".to_owned()
-    } else {
-        limit.to_string()
-    }
-}
-
-/// With the largest unit that divides it, so that it reads back as the same number.
-fn bytes(limit: i64) -> String {
-    const UNITS: [(i64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    if limit <= 0 {
-        return "unlimited".to_owned();
-    }
-    UNITS
-        .into_iter()
-        .find(|(unit, _)| limit % unit == 0)
-        .map_or_else(
-            || format!("{limit} bytes"),
-            |(unit, name)| format!("{}{name}", limit / unit),
-        )
 }

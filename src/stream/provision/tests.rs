@@ -1,4 +1,6 @@
-use async_nats::jetstream::stream::{DiscardPolicy, RetentionPolicy, StorageType};
+use async_nats::jetstream::stream::{
+    Compression, DiscardPolicy, PersistenceMode, RetentionPolicy, StorageType,
+};
 use serde_json::json;
 
 use super::*;
@@ -27,13 +29,7 @@ fn info(config: &Config, messages: u64) -> Info {
 
 /// As a server describes what [`Stream::config`] declared.
 fn declared(stream: Stream) -> Config {
-    let mut config = stream.config(&Limits::default());
-    config.max_messages = -1;
-    // The server writes no limit as -1.
-    if config.max_messages_per_subject == 0 {
-        config.max_messages_per_subject = -1;
-    }
-    config
+    stream.config(&Limits::default())
 }
 
 fn plan_for(stream: Stream, found: &Info, wanted: &Wanted) -> Result<Plan, ProvisionError> {
@@ -129,7 +125,7 @@ fn limits_below_what_is_stored_are_refused_and_just_above_are_taken() {
 #[test]
 fn what_the_operator_may_not_choose_is_mended_and_what_he_may_is_left() {
     let mut found = declared(Stream::Events);
-    found.discard = DiscardPolicy::Old;
+    found.discard = DiscardPolicy::New;
     found.max_messages_per_subject = 1;
     found.no_ack = true;
     found.subjects = vec!["mine.>".to_owned()];
@@ -143,12 +139,31 @@ fn what_the_operator_may_not_choose_is_mended_and_what_he_may_is_left() {
         differences,
         [
             "subjects: mine.> → mine.> eso-relay.events.>",
-            "discard: Old → New",
+            "discard: New → Old",
             "max_msgs_per_subject: 1 → unlimited",
             "no_ack: true → false",
         ]
     );
     assert_eq!(config.metadata["team"], "a");
+}
+
+#[test]
+fn a_stream_of_a_version_before_stops_to_compress_and_to_refuse() {
+    for stream in Stream::ALL {
+        let mut found = declared(stream);
+        found.compression = Some(Compression::S2);
+        let (config, differences) = updated(plan_for(stream, &info(&found, 5), &Wanted::default()));
+        assert_eq!(differences, ["compression: S2 → None"], "{stream:?}");
+        assert_eq!(config.compression, Some(Compression::None));
+    }
+    let mut found = declared(Stream::Events);
+    found.discard = DiscardPolicy::New;
+    let (_, differences) = updated(plan_for(
+        Stream::Events,
+        &info(&found, 5),
+        &Wanted::default(),
+    ));
+    assert_eq!(differences, ["discard: New → Old"]);
 }
 
 #[test]
@@ -170,6 +185,7 @@ fn what_the_server_cannot_change_is_refused_with_a_way_out() {
     );
     refused(|config| config.retention = RetentionPolicy::WorkQueue);
     refused(|config| config.sealed = true);
+    refused(|config| config.persist_mode = Some(PersistenceMode::Async));
     let message =
         refused(|config| config.mirror = Some(async_nats::jetstream::stream::Source::default()));
     assert!(message.contains("where its origin is"), "{message}");
@@ -186,7 +202,7 @@ fn a_durable_loses_what_would_drop_events_and_keeps_the_rest() {
 
     let risky = consumer::Config {
         max_deliver: 5,
-        ack_wait: Duration::from_secs(30),
+        ack_wait: Duration::from_secs(10),
         inactive_threshold: Duration::from_secs(3600),
         max_ack_pending: 7,
         ..good.clone()
@@ -195,6 +211,21 @@ fn a_durable_loses_what_would_drop_events_and_keeps_the_rest() {
     let settings: Vec<_> = differences.iter().map(|d| d.setting).collect();
     assert_eq!(settings, ["max_deliver", "ack_wait", "inactive_threshold"]);
     assert_eq!(config.max_ack_pending, 7);
+
+    let slow = consumer::Config {
+        ack_wait: Duration::from_secs(60),
+        ..good.clone()
+    };
+    let (config, differences) = durable::plan(&east, &slow).unwrap().unwrap();
+    assert_eq!(
+        differences,
+        [Difference {
+            setting: "ack_wait",
+            old: "1m".to_owned(),
+            new: "15s".to_owned()
+        }]
+    );
+    assert_eq!(config.ack_wait, Duration::from_secs(15));
 
     let unchangeable = [
         consumer::Config {

@@ -49,6 +49,13 @@ async fn a_replay_publishes_the_newest_of_each_key_for_one_cluster_under_new_ids
         .collect();
     assert_eq!(originals, [Some("3"), Some("5")]);
     for event in &events {
+        // When it happened and came in stays; since when it is waited for does not.
+        let event_was = super::event("1", "a", None);
+        assert_eq!(
+            (event.received_at, event.time),
+            (event_was.received_at, event_was.time)
+        );
+        assert!(event.asked_at() > event.received_at);
         assert!(event.reaches_cluster(&slug("east")) && !event.reaches_cluster(&slug("west")));
     }
     let target = events[1].target.as_ref().unwrap();

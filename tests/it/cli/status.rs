@@ -1,8 +1,9 @@
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::PullConsumer;
-use eso_relay::stream::{DeadLetter, Reason, Stream};
+use async_nats::jetstream::{consumer::PullConsumer, stream::Compression};
+use eso_relay::stream::{DeadLetter, Limits, Position, Reason, Start, Stream, position::Gap};
 use futures::StreamExt as _;
+use serde_json::Value;
 
 use super::{eso_relay, event, publish, slug};
 use crate::nats::NatsServer;
@@ -85,6 +86,94 @@ async fn messages_that_expired_before_a_cluster_saw_them_are_missed() {
     let advice =
         "east missed up to 3 messages: its consumers refresh everything when they come back";
     assert!(run.stdout.contains(advice), "{}", run.stdout);
+}
+
+/// A purge moves the ack floor past what no consumer has seen; the position does not move.
+#[tokio::test]
+async fn missed_is_what_the_consumers_know_and_not_what_the_ack_floor_says() {
+    let server = NatsServer::start().await;
+    eso_relay(&server, "init --cluster east -o json")
+        .await
+        .json();
+    let jetstream = server.jetstream().await;
+    let stream = jetstream.get_stream(Stream::Events.name()).await.unwrap();
+    let write = async |floor, gap| {
+        let position = Position {
+            stream: eso_relay::nats::timestamp(stream.cached_info().created),
+            floor,
+            gap,
+        };
+        let body = serde_json::to_vec(&position).unwrap();
+        let subject = Position::subject(&slug("east"));
+        let ack = jetstream.publish(subject, body.into()).await.unwrap();
+        ack.await.unwrap();
+    };
+    let status = async || eso_relay(&server, "status -o json").await.json()["clusters"][0].clone();
+
+    write(0, None).await;
+    for id in ["1", "2", "3"] {
+        publish(&jetstream, &[event(id, "a", None)]).await;
+    }
+    stream.purge().await.unwrap();
+    assert_eq!(status().await["missed"], 3);
+
+    // Found by a consumer, which refreshes everything now.
+    let gap = |missed| Gap {
+        found_at: "2026-01-31T08:00:00Z".parse().unwrap(),
+        missed,
+    };
+    write(3, Some(gap(Some(7)))).await;
+    let found = status().await;
+    assert_eq!(found["missed"], 7);
+    assert_eq!(found["gap"]["foundAt"], "2026-01-31T08:00:00Z");
+    // With the stream, all of it.
+    write(3, Some(gap(None))).await;
+    assert!(status().await["missed"].is_null());
+    let run = eso_relay(&server, "status").await;
+    let told = "east missed an unknown number of messages";
+    assert!(run.stdout.contains(told), "{}", run.stdout);
+    // And done with.
+    write(3, None).await;
+    let closed = status().await;
+    assert_eq!(
+        (&closed["missed"], &closed["gap"]),
+        (&0.into(), &Value::Null)
+    );
+}
+
+#[tokio::test]
+async fn what_init_is_to_bring_up_to_date_is_a_failed_check() {
+    let server = NatsServer::start().await;
+    eso_relay(&server, "init --cluster east -o json")
+        .await
+        .json();
+    let jetstream = server.jetstream().await;
+    let mut config = Stream::Receipts.config(&Limits::default());
+    config.compression = Some(Compression::S2);
+    jetstream.update_stream(config).await.unwrap();
+    let events = jetstream.get_stream(Stream::Events.name()).await.unwrap();
+    let mut durable = eso_relay::stream::durable(&slug("east"), Start::default());
+    durable.ack_wait = Duration::from_secs(60);
+    events.update_consumer(durable).await.unwrap();
+
+    let run = eso_relay(&server, "status").await;
+    assert_eq!(run.code, 3);
+    for said in [
+        "stream ESO_RELAY_RECEIPTS: compression S2",
+        "durable `east`: ack_wait 1m",
+        "run `eso-relay init --cluster east`",
+    ] {
+        assert!(run.stderr.contains(said), "{}", run.stderr);
+    }
+    let run = eso_relay(&server, "init --cluster east").await;
+    for said in [
+        "compression: S2 → None",
+        "ack_wait: 1m → 15s",
+        "note: each nats-server goes on to compress until it is restarted",
+    ] {
+        assert!(run.stdout.contains(said), "{}", run.stdout);
+    }
+    assert_eq!(eso_relay(&server, "status").await.code, 0);
 }
 
 #[tokio::test]

@@ -71,6 +71,26 @@ async fn full_is_remembered_for_a_moment_and_then_asked_again() {
 }
 
 #[tokio::test]
+async fn no_ack_of_a_stream_that_cannot_be_used_is_believed() {
+    let setup = Setup::new(&config()).await;
+    let mut stream = FakeStream::new(&setup.client).await;
+    let begun = setup.publish("begun");
+    let message = stream.next().await;
+    setup.usable.set(false);
+    stream.ack(&message).await;
+    let unusable = Err(PublishError::StreamUnusable);
+    assert_eq!(result(begun).await, unusable);
+    assert_eq!(result(setup.publish("refused")).await, unusable);
+
+    setup.usable.set(true);
+    let accepted = setup.publish("accepted");
+    let message = stream.next().await;
+    assert_eq!(ids(&message.payload), ["accepted"]);
+    stream.ack(&message).await;
+    assert_eq!(result(accepted).await, Ok(()));
+}
+
+#[tokio::test]
 async fn an_unanswered_message_goes_out_again_the_same_under_the_same_id() {
     let impatient = PublishConfig {
         attempt_timeout: Duration::from_millis(200),

@@ -3,7 +3,10 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use async_nats::{Client, jetstream::Context};
+use async_nats::{
+    Client,
+    jetstream::{Context, stream::Config},
+};
 use eso_relay::{
     Event,
     event::{Keys, Kind, Match, Operation, Origin, decode_batch},
@@ -47,6 +50,7 @@ struct Setup {
     server: NatsServer,
     client: Client,
     jetstream: Context,
+    usable: Usable,
     publisher: Publisher,
     committer: JoinHandle<anyhow::Result<()>>,
 }
@@ -59,12 +63,20 @@ impl Setup {
         let client = connect_once(&nats, "publish-test", PATIENCE).await.unwrap();
         let jetstream = nats.jetstream(client.clone(), config.attempt_timeout);
         let metrics = Metrics::register(&mut prometheus_client::registry::Registry::default());
-        let (publisher, committer) =
-            super::publisher(client.clone(), jetstream.clone(), config, metrics);
+        let usable = Usable::default();
+        usable.set(true);
+        let (publisher, committer) = super::publisher(
+            client.clone(),
+            jetstream.clone(),
+            usable.clone(),
+            config,
+            metrics,
+        );
         Self {
             server,
             client,
             jetstream,
+            usable,
             publisher,
             committer: tokio::spawn(committer.run()),
         }
@@ -72,9 +84,14 @@ impl Setup {
 
     /// With the stream as `init` declares it, but for its size in messages.
     async fn with_stream(config: &PublishConfig, max_messages: i64) -> Self {
+        Self::with(config, |stream| stream.max_messages = max_messages).await
+    }
+
+    /// With the stream as `init` declares it, but for this.
+    async fn with(config: &PublishConfig, change: impl FnOnce(&mut Config)) -> Self {
         let setup = Self::new(config).await;
         let mut stream = Stream::Events.config(&Limits::default());
-        stream.max_messages = max_messages;
+        change(&mut stream);
         setup.jetstream.create_stream(stream).await.unwrap();
         setup
     }

@@ -36,8 +36,25 @@ async fn a_request_larger_than_the_queue_and_than_a_message_is_stored_whole_and_
 }
 
 #[tokio::test]
-async fn a_full_stream_is_said_and_every_ok_stands_in_it() {
+async fn a_stream_full_of_history_takes_what_is_new() {
     let setup = Setup::with_stream(&config(), 3).await;
+    for id in ["1", "2", "3", "4", "5"] {
+        assert_eq!(result(setup.publish(id)).await, Ok(()));
+    }
+    let stream = setup.jetstream.get_stream(Stream::Events.name()).await;
+    let state = stream.unwrap().get_info().await.unwrap().state;
+    assert_eq!((state.first_sequence, state.last_sequence), (3, 5));
+}
+
+/// As an older version declared it.
+#[tokio::test]
+async fn a_stream_that_refuses_when_it_is_full_is_said_and_every_ok_stands_in_it() {
+    let config = config();
+    let setup = Setup::with(&config, |stream| {
+        stream.discard = async_nats::jetstream::stream::DiscardPolicy::New;
+        stream.max_messages = 3;
+    });
+    let setup = setup.await;
     let mut stored = Vec::new();
     let refused = loop {
         let id = stored.len().to_string();

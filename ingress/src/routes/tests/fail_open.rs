@@ -9,6 +9,7 @@ async fn a_source_that_fails_open_is_told_204_when_its_events_are_lost_and_they_
     for (fault, code) in [
         (PublishError::QueueFull, "queue_full"),
         (PublishError::Disconnected, "disconnected"),
+        (PublishError::StreamUnusable, "stream_unusable"),
         (PublishError::StreamFull, "stream_full"),
         (PublishError::NoAck, "no_ack"),
         (PublishError::TooLarge, "too_large"),

@@ -194,7 +194,7 @@ async fn redelivered(
         acked,
     );
     let durable = tell
-        .during("waiting for ack_wait to pass (60 s)", waiting)
+        .during("waiting for ack_wait to pass", waiting)
         .await?;
     // Each delivery has a number of its own.
     let again = durable.delivered.consumer_sequence - delivered - CROWD as u64;

@@ -42,6 +42,7 @@ pub(super) async fn collect(jetstream: &Context, now: Timestamp) -> anyhow::Resu
             }
             Stream::Dead => report.dead_letters = dead_letters(&found).await?,
             Stream::Receipts => report.receipts = receipts(jetstream, now).await?,
+            Stream::Positions => {}
         }
     }
     Ok(report)

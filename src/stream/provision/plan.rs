@@ -56,10 +56,11 @@ fn target(stream: Stream, found: &Config, wanted: &Wanted) -> Config {
     let max_age = match stream {
         Stream::Events | Stream::Receipts => wanted.max_age,
         Stream::Dead => None,
+        Stream::Positions => Some(Duration::ZERO),
     };
     let max_bytes = match stream {
         Stream::Events => wanted.max_bytes,
-        Stream::Dead | Stream::Receipts => None,
+        Stream::Dead | Stream::Receipts | Stream::Positions => None,
     };
     let limits = Limits {
         replicas: wanted.replicas.unwrap_or(found.num_replicas),
@@ -80,7 +81,7 @@ fn target(stream: Stream, found: &Config, wanted: &Wanted) -> Config {
     // A limit on their number would drop messages, or refuse them, long before the stream is full.
     config.max_messages = -1;
     config.max_messages_per_subject = match stream {
-        Stream::Receipts => ours.max_messages_per_subject,
+        Stream::Receipts | Stream::Positions => ours.max_messages_per_subject,
         Stream::Events | Stream::Dead => -1,
     };
     // A server cannot take this back once it is set.

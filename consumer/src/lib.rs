@@ -123,7 +123,7 @@ async fn work(
     let (changes, cluster_changes) = mpsc::channel(CHANGES);
 
     let (cluster, counted) = (config.cluster.clone(), metrics.clone());
-    let (looking, gaps) = Gaps::new(jetstream.clone(), cluster, counted);
+    let (looking, gaps) = Gaps::new(client.clone(), jetstream.clone(), cluster, counted);
     lifecycle.spawn("gaps", endless(looking.watch()));
 
     let pull = Pull {
@@ -186,6 +186,7 @@ async fn work(
         metrics,
         receipts,
         gaps: gaps.ended,
+        holding: gaps.holding,
         notes,
         stores: StorePolicy {
             paced: config.refresh.store_rate.is_some(),

@@ -31,6 +31,7 @@ pub struct Metrics {
     pub lost_pulls: Counter,
     /// Times that events had been removed before this cluster had seen them.
     pub gaps: Counter,
+    pub stuck: Gauge,
     /// Receipts that found no room on their way to the stream.
     pub lost_receipts: Counter,
     kubernetes_events: Family<Noted, Counter>,
@@ -197,6 +198,7 @@ impl Metrics {
             dead_letters: Family::default(),
             lost_pulls: Counter::default(),
             gaps: Counter::default(),
+            stuck: Gauge::default(),
             lost_receipts: Counter::default(),
             kubernetes_events: Family::default(),
             patches: Family::default(),
@@ -234,8 +236,10 @@ impl Metrics {
         ours.register("dead_letters", dead_letters, metrics.dead_letters.clone());
         let lost = "Pull requests that were lost, with the connection or at the server";
         ours.register("lost_pulls", lost, metrics.lost_pulls.clone());
-        let gaps = "Times that everything was refreshed because events had been removed unseen";
+        let gaps = "Times that everything was refreshed because events were missed";
         ours.register("gaps", gaps, metrics.gaps.clone());
+        let stuck = "Messages that no replica holds and the server does not deliver again";
+        ours.register("stuck_messages", stuck, metrics.stuck.clone());
         let lost = "Receipts that were left out because too many were on their way";
         ours.register("lost_receipts", lost, metrics.lost_receipts.clone());
         let noted = "Kubernetes Events on the objects, by what became of them";
@@ -275,21 +279,21 @@ impl Metrics {
         ours.register("backlog", backlog, metrics.backlog.clone());
         let ack_pending = "Messages delivered to any replica and not acked yet";
         ours.register("ack_pending", ack_pending, metrics.ack_pending.clone());
-        let objects = "ExternalSecrets in the index";
-        ours.register("index_objects", objects, metrics.objects.clone());
-        let references = "Keys that they refer to";
-        ours.register("index_references", references, metrics.references.clone());
-        let patterns = "Searches by name or path in the index";
-        ours.register("index_patterns", patterns, metrics.patterns.clone());
-        let stores = "Stores in the index";
-        ours.register("index_stores", stores, metrics.stores.clone());
-        let malformed = "ExternalSecrets of which something could not be read";
-        ours.register(
-            "index_malformed_objects",
-            malformed,
-            metrics.malformed.clone(),
-        );
+        metrics.register_index(ours);
         metrics
+    }
+
+    fn register_index(&self, ours: &mut Registry) {
+        let objects = "ExternalSecrets in the index";
+        ours.register("index_objects", objects, self.objects.clone());
+        let references = "Keys that they refer to";
+        ours.register("index_references", references, self.references.clone());
+        let patterns = "Searches by name or path in the index";
+        ours.register("index_patterns", patterns, self.patterns.clone());
+        let stores = "Stores in the index";
+        ours.register("index_stores", stores, self.stores.clone());
+        let malformed = "ExternalSecrets of which something could not be read";
+        ours.register("index_malformed_objects", malformed, self.malformed.clone());
     }
 
     /// A series that appears with its first event has no rate over it, and an alert would miss it.

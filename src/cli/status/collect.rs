@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use async_nats::jetstream::{
     Context, ErrorCode, consumer, context::GetStreamErrorKind, stream::Stream as Found,
 };
-use eso_relay::stream::{Stream, verify};
+use eso_relay::stream::{Position, Stream, verify};
 use futures::TryStreamExt as _;
 use jiff::Timestamp;
 
@@ -42,7 +42,7 @@ pub(super) async fn collect(jetstream: &Context, now: Timestamp) -> anyhow::Resu
             }
             Stream::Dead => report.dead_letters = dead_letters(&found).await?,
             Stream::Receipts => report.receipts = receipts(jetstream, now).await?,
-            Stream::Positions => {}
+            Stream::Positions => positions(&found, &mut report.clusters).await,
         }
     }
     Ok(report)
@@ -118,12 +118,29 @@ async fn cluster(events: &Found, cluster: String, durable: &consumer::Info) -> C
         waiting_pulls: durable.num_waiting,
         last_ack: durable.ack_floor.last_active.map(timestamp),
         oldest_unacked: oldest.map(|message| timestamp(message.time)),
+        stuck: 0,
         missed: if filtered {
             0
         } else {
             first.saturating_sub(next)
         },
         paused: durable.paused,
+    }
+}
+
+/// What the consumers wrote down. A cluster whose consumers have never run has no position.
+async fn positions(stored: &Found, clusters: &mut [ClusterStatus]) {
+    for cluster in clusters {
+        let Ok(name) = cluster.cluster.parse() else {
+            continue;
+        };
+        let subject = Position::subject(&name);
+        let Ok(message) = stored.direct_get_last_for_subject(subject).await else {
+            continue;
+        };
+        if let Ok(position) = serde_json::from_slice::<Position>(&message.payload) {
+            cluster.stuck = position.stuck.map_or(0, |stuck| stuck.count);
+        }
     }
 }
 

@@ -52,6 +52,8 @@ pub(super) struct ClusterStatus {
     pub(super) waiting_pulls: usize,
     pub(super) last_ack: Option<Timestamp>,
     pub(super) oldest_unacked: Option<Timestamp>,
+    /// Delivered, held by no consumer, and not delivered again.
+    pub(super) stuck: u64,
     /// Removed by retention before this cluster had acked them.
     pub(super) missed: u64,
     pub(super) paused: bool,
@@ -75,6 +77,13 @@ impl fmt::Display for Report {
                 f,
                 "{0} missed up to {1} messages: its consumers refresh everything when they come back",
                 cluster.cluster, cluster.missed
+            )?;
+        }
+        for cluster in self.clusters.iter().filter(|cluster| cluster.stuck > 0) {
+            writeln!(
+                f,
+                "{0} has {1} messages that the server does not deliver again: its consumers refreshed everything for them; look for storage errors in the server's log",
+                cluster.cluster, cluster.stuck
             )?;
         }
         Ok(())

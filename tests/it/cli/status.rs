@@ -114,6 +114,7 @@ async fn dead_letters_are_counted_listed_and_shown() {
         source: slug("prod"),
         attempts: 10,
         stream_sequence: 7,
+        gap: None,
         index: Some(0),
         subject: "eso-relay.events.v1.akeyless.prod".to_owned(),
         body: eso_relay::event::encode_batch([&event("1", "a", None)]),

@@ -9,7 +9,10 @@ use eso_relay::{
 };
 use serde_json::value::RawValue;
 
-use crate::{delivery::Received, engine::Rejection};
+use crate::{
+    delivery::{Received, Reply},
+    engine::Rejection,
+};
 
 /// In a dead letter's subject, if the message's own subject does not name its source.
 const UNKNOWN_SOURCE: &str = "unknown";
@@ -74,6 +77,10 @@ fn letter(
         source,
         attempts,
         stream_sequence: message.sequence,
+        gap: match &message.reply {
+            Reply::Gap(gap) => Some(gap.found_at),
+            Reply::Ack(_) | Reply::Said => None,
+        },
         index: rejection.index,
         subject: message.subject.clone(),
         body: rejection
@@ -92,10 +99,10 @@ fn element(batch: &[u8], index: usize) -> Option<Bytes> {
 
 #[cfg(test)]
 mod tests {
-    use eso_relay::stream::Reason;
+    use eso_relay::stream::{Reason, position::Gap};
 
     use super::*;
-    use crate::delivery::Reply;
+    use crate::gap;
 
     fn rejected(index: Option<usize>, subject: &str, body: &'static str) -> DeadLetter {
         let message = Received {
@@ -121,6 +128,27 @@ mod tests {
         assert_eq!(letter.body, r#"{"b" : 2}"#);
         assert_eq!(letter.subject(), "eso-relay.dead.v1.east.prod");
         assert_eq!(letter.message_id(), "east.7.1");
+    }
+
+    #[test]
+    fn dead_letters_of_two_gaps_have_two_ids() {
+        let id = |found_at: &str| {
+            let gap = Gap {
+                found_at: found_at.parse().unwrap(),
+                missed: None,
+            };
+            let east = "east".parse().unwrap();
+            let rejection = Rejection {
+                index: Some(0),
+                reason: Reason::Refused,
+                error: "no".into(),
+            };
+            let letter = letter(&east, &gap::message(gap, &east), 1, &rejection).unwrap();
+            letter.message_id()
+        };
+        let (one, other) = ("2026-01-31T08:00:00Z", "2026-01-31T08:01:00Z");
+        assert_eq!(id(one), id(one), "for every attempt to store it");
+        assert_ne!(id(one), id(other));
     }
 
     #[test]

@@ -124,7 +124,7 @@ async fn work(
     let (changes, cluster_changes) = mpsc::channel(CHANGES);
 
     let (cluster, counted) = (config.cluster.clone(), metrics.clone());
-    let (looking, gaps) = Gaps::new(jetstream.clone(), cluster, counted);
+    let (looking, gaps) = Gaps::new(client.clone(), jetstream.clone(), cluster, counted);
     lifecycle.spawn("gaps", endless(looking.watch()));
 
     let warned = conditions.stream.clone();
@@ -193,6 +193,7 @@ async fn work(
         metrics,
         receipts,
         gaps: gaps.ended,
+        holding: gaps.holding,
         notes,
         stores: StorePolicy {
             paced: config.refresh.store_rate.is_some(),

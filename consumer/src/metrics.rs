@@ -31,6 +31,7 @@ pub struct Metrics {
     pub lost_pulls: Counter,
     /// Times that events had been removed before this cluster had seen them.
     pub gaps: Counter,
+    pub stuck: Gauge,
     /// Receipts that found no room on their way to the stream.
     pub lost_receipts: Counter,
     kubernetes_events: Family<Noted, Counter>,
@@ -199,6 +200,7 @@ impl Metrics {
             dead_letters: Family::default(),
             lost_pulls: Counter::default(),
             gaps: Counter::default(),
+            stuck: Gauge::default(),
             lost_receipts: Counter::default(),
             kubernetes_events: Family::default(),
             patches: Family::default(),
@@ -237,8 +239,10 @@ impl Metrics {
         ours.register("dead_letters", dead_letters, metrics.dead_letters.clone());
         let lost = "Pull requests that were lost, with the connection or at the server";
         ours.register("lost_pulls", lost, metrics.lost_pulls.clone());
-        let gaps = "Times that everything was refreshed because events had been removed unseen";
+        let gaps = "Times that everything was refreshed because events were missed";
         ours.register("gaps", gaps, metrics.gaps.clone());
+        let stuck = "Messages that no replica holds and the server does not deliver again";
+        ours.register("stuck_messages", stuck, metrics.stuck.clone());
         let lost = "Receipts that were left out because too many were on their way";
         ours.register("lost_receipts", lost, metrics.lost_receipts.clone());
         let noted = "Kubernetes Events on the objects, by what became of them";

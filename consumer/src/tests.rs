@@ -11,9 +11,14 @@ use eso_relay::{
     stream::{self, Limits, Stream},
 };
 use jiff::Timestamp;
-use tokio::time::{sleep, timeout};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
 
 pub(crate) use eso_relay_lab::nats_server::NatsServer;
+
+use crate::gap::Looked;
 
 /// How long a condition may take to come true on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -59,6 +64,19 @@ pub(crate) async fn connect(server: &NatsServer) -> (async_nats::Client, Context
     eso_relay::nats::connected(&client).await.unwrap();
     let jetstream = config.jetstream(client.clone(), Duration::from_secs(5));
     (client, jetstream)
+}
+
+/// As if it had been looked at once on each connection.
+pub(crate) fn looked(client: &async_nats::Client) -> watch::Receiver<Looked> {
+    let (looks, looked) = watch::channel(Looked::NotYet);
+    let client = client.clone();
+    tokio::spawn(async move {
+        while !looks.is_closed() {
+            looks.send_replace(Looked::On(eso_relay::nats::connection(&client)));
+            sleep(Duration::from_millis(20)).await;
+        }
+    });
+    looked
 }
 
 /// The streams and the durable, as `eso-relay init` declares them.

@@ -3,7 +3,7 @@
 mod config;
 mod servers;
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use anyhow::{Context as _, bail};
 use async_nats::{Client, Event, connection::State};
@@ -83,6 +83,11 @@ pub async fn connected(client: &Client) -> anyhow::Result<()> {
         }
     }
     refuse_old_server(client)
+}
+
+/// How often the client has connected: another number is another connection.
+pub fn connection(client: &Client) -> u64 {
+    client.statistics().connects.load(Ordering::Relaxed)
 }
 
 /// One TLS stack, chosen before the first connection: rustls does not choose by itself.

@@ -5,6 +5,7 @@
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::subject::MAJOR;
@@ -52,8 +53,10 @@ pub struct DeadLetter {
     /// `unknown` if the message's subject does not say.
     pub source: Slug,
     pub attempts: u64,
-    /// Where it stood in the events stream.
+    /// Where it stood in the events stream; 0 for that of a gap, which stood nowhere.
     pub stream_sequence: u64,
+    /// When the gap was found that it stands for.
+    pub gap: Option<Timestamp>,
     /// Which event of the message; `None` when the message could not be read at all.
     pub index: Option<usize>,
     pub subject: String,
@@ -70,7 +73,10 @@ impl DeadLetter {
         let index = self
             .index
             .map_or_else(|| "message".to_owned(), |index| index.to_string());
-        format!("{}.{}.{index}", self.cluster, self.stream_sequence)
+        match self.gap {
+            Some(found_at) => format!("{}.gap.{found_at}.{index}", self.cluster),
+            None => format!("{}.{}.{index}", self.cluster, self.stream_sequence),
+        }
     }
 
     pub fn headers(&self) -> HeaderMap {

@@ -15,7 +15,7 @@ use crate::Slug;
 
 const MIB: i64 = 1024 * 1024;
 
-/// The three streams.
+/// The streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stream {
     /// `ESO_RELAY`: the events.
@@ -24,6 +24,8 @@ pub enum Stream {
     Dead,
     /// `ESO_RELAY_RECEIPTS`: what became of each event in each cluster.
     Receipts,
+    /// `ESO_RELAY_POSITIONS`: how far each cluster has come.
+    Positions,
 }
 
 /// What an operator may choose; the rest is fixed.
@@ -48,13 +50,14 @@ impl Default for Limits {
 }
 
 impl Stream {
-    pub const ALL: [Self; 3] = [Self::Events, Self::Dead, Self::Receipts];
+    pub const ALL: [Self; 4] = [Self::Events, Self::Dead, Self::Receipts, Self::Positions];
 
     pub const fn name(self) -> &'static str {
         match self {
             Self::Events => "ESO_RELAY",
             Self::Dead => "ESO_RELAY_DEAD",
             Self::Receipts => "ESO_RELAY_RECEIPTS",
+            Self::Positions => "ESO_RELAY_POSITIONS",
         }
     }
 
@@ -64,6 +67,7 @@ impl Stream {
             Self::Events => "eso-relay.events.>",
             Self::Dead => "eso-relay.dead.>",
             Self::Receipts => "eso-relay.receipts.>",
+            Self::Positions => "eso-relay.positions.>",
         }
     }
 
@@ -113,6 +117,17 @@ impl Stream {
                 max_age: limits.max_age,
                 max_bytes: 256 * MIB,
                 duplicate_window: window(Duration::from_secs(2 * 60), limits.max_age),
+                ..common
+            },
+            // Without its position a cluster does not find what it has missed: none expires, and none
+            // is pushed out by another's.
+            Self::Positions => Config {
+                description: Some("eso-relay: positions".to_owned()),
+                max_messages_per_subject: 1,
+                discard: DiscardPolicy::Old,
+                // For some ten thousand clusters. Not unlimited: an account may demand a limit.
+                max_bytes: 16 * MIB,
+                duplicate_window: Duration::from_secs(2 * 60),
                 ..common
             },
         }

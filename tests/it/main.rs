@@ -18,6 +18,7 @@ mod gap;
 mod jwt;
 mod late;
 mod limits;
+mod link;
 mod manifests;
 mod matching;
 mod namespaced;

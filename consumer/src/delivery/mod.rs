@@ -10,7 +10,7 @@ use eso_relay::stream::{self, position::Gap};
 
 pub use self::{
     decode::{Decoded, decode},
-    pull::{Credit, Pull},
+    pull::{Credit, Pull, Pulled},
     resolve::{Resolved, Seen, StorePolicy, resolve, resolve_among},
 };
 use crate::engine::Sequence;

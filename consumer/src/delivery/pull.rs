@@ -4,7 +4,7 @@
 //! lose deliveries after idle heartbeats, and do not ask again after a server's restart.
 
 use std::{
-    sync::atomic::Ordering,
+    mem,
     time::{Duration, Instant},
 };
 
@@ -36,11 +36,14 @@ const BATCH_BYTES: usize = 1024 * 1024;
 /// How long the server keeps a request that it cannot fill. Short, because a stop waits for it.
 const EXPIRES: Duration = Duration::from_secs(2);
 /// A waiting request gives a sign of life this often; the server wants at most half of [`EXPIRES`].
-const HEARTBEAT: Duration = Duration::from_millis(500);
+/// It is also how soon a replica notices that another one took the rest of a backlog.
+const HEARTBEAT: Duration = Duration::from_millis(250);
 /// Without a word for so long, the request is lost.
 const SILENCE: Duration = Duration::from_secs(2);
 /// How often a lost connection, which the client mends by itself, is looked for.
 const LOOK: Duration = Duration::from_millis(100);
+/// How long a look may take before it is said that it is waited for.
+const LOOKED: Duration = Duration::from_secs(5);
 /// How often a durable that is not there is looked for, and how often that is said.
 const VERIFY: Duration = Duration::from_millis(500);
 const REMIND: Duration = Duration::from_secs(10);
@@ -48,6 +51,14 @@ const REMIND: Duration = Duration::from_secs(10);
 /// How many messages the worker has taken so far, plus how many more it has room for. As a sum, it
 /// stays right whatever is on its way between the two tasks.
 pub type Credit = u64;
+
+/// What the pull loop hands on, in this order.
+#[derive(Debug)]
+pub enum Pulled {
+    Message(Received),
+    /// More waited behind the last message, and now nothing does, for this replica: another one took it.
+    CaughtUp,
+}
 
 /// Pulls from the durable of one cluster until `stop`. Everything that the server has delivered is
 /// handed on, so that the worker can hand back what it does not start.
@@ -58,7 +69,7 @@ pub struct Pull {
     /// Met while the durable is there and as it must be.
     pub condition: Condition,
     pub credit: watch::Receiver<Credit>,
-    pub messages: mpsc::Sender<Received>,
+    pub messages: mpsc::Sender<Pulled>,
     pub lost: Counter,
     /// Whether anything may be pulled yet.
     pub looked: watch::Receiver<Looked>,
@@ -68,6 +79,8 @@ pub struct Pull {
 /// What has come so far.
 struct Tally {
     handed_on: Credit,
+    /// More waited behind the last message.
+    behind: bool,
     /// Bytes of a message, as they have been lately.
     size: usize,
 }
@@ -76,6 +89,7 @@ impl Default for Tally {
     fn default() -> Self {
         Self {
             handed_on: 0,
+            behind: false,
             // Large until they have shown what they are.
             size: BATCH_BYTES / 64,
         }
@@ -110,13 +124,9 @@ impl Pull {
     /// Ends when `stop` is cancelled or nobody takes the messages any more.
     pub async fn run(self) -> anyhow::Result<()> {
         let stop = self.stop.clone();
-        // The first look takes a moment, and nothing is wrong until it has failed.
-        let mut looked = self.looked.clone();
-        let first_look = looked.wait_for(|looked| *looked != Looked::NotYet);
-        stop.run_until_cancelled(first_look).await;
         let mut tally = Tally::default();
-        while let Some(durable) = stop.run_until_cancelled(self.durable()).await {
-            match self.pull(&durable, &mut tally).await {
+        while let Some((durable, connection)) = stop.run_until_cancelled(self.durable()).await {
+            match self.pull(&durable, connection, &mut tally).await {
                 Ok(()) => break,
                 Err(Broken::Reconnected) => {
                     self.lost.inc();
@@ -133,8 +143,9 @@ impl Pull {
         Ok(())
     }
 
-    /// Waits until there is a durable to pull from.
-    async fn durable(&self) -> PullConsumer {
+    /// Waits until there is a durable to pull from, and it is known what was missed before this
+    /// connection.
+    async fn durable(&self) -> (PullConsumer, u64) {
         let mut reminded: Option<Instant> = None;
         loop {
             let found = match nats::connected(&self.client).await {
@@ -143,15 +154,15 @@ impl Pull {
                     .map_err(anyhow::Error::from),
                 Err(error) => Err(error),
             };
-            let found = found.and_then(|durable| match &*self.looked.borrow() {
-                Looked::Once => Ok(durable),
-                Looked::NotYet => Err(anyhow!("not known yet whether events were missed")),
-                Looked::Failed { why } => Err(anyhow!("{why}")),
-            });
+            let connection = self.connection();
+            let found = match found {
+                Ok(durable) => self.looked(connection).await.map(|()| durable),
+                Err(problem) => Err(problem),
+            };
             match found {
                 Ok(durable) => {
                     self.condition.met();
-                    return durable;
+                    return (durable, connection);
                 }
                 Err(problem) => {
                     if reminded.is_none_or(|reminded| reminded.elapsed() >= REMIND) {
@@ -165,9 +176,32 @@ impl Pull {
         }
     }
 
+    /// Whether it is known what was missed before this connection. A look takes a moment, and nothing
+    /// is wrong until it has failed.
+    async fn looked(&self, connection: u64) -> anyhow::Result<()> {
+        let mut looked = self.looked.clone();
+        let known = looked.wait_for(|looked| match looked {
+            Looked::NotYet => false,
+            Looked::Failed { .. } => true,
+            // A later one shows before the first request.
+            Looked::On(on) => *on >= connection,
+        });
+        match timeout(LOOKED, known).await {
+            Ok(Ok(looked)) => match &*looked {
+                Looked::Failed { why } => Err(anyhow!("{why}")),
+                Looked::NotYet | Looked::On(_) => Ok(()),
+            },
+            Ok(Err(_)) | Err(_) => Err(anyhow!("not known yet whether events were missed")),
+        }
+    }
+
     /// One request after the other, on one inbox, for as long as all is well.
-    async fn pull(&self, durable: &PullConsumer, tally: &mut Tally) -> Result<(), Broken> {
-        let connection = self.connection();
+    async fn pull(
+        &self,
+        durable: &PullConsumer,
+        connection: u64,
+        tally: &mut Tally,
+    ) -> Result<(), Broken> {
         let inbox = self.client.new_inbox();
         let subscription = self.client.subscribe(inbox.clone()).await;
         let mut subscription = subscription.map_err(|_| Broken::Closed)?;
@@ -175,6 +209,9 @@ impl Pull {
             let Some(room) = self.room(tally.handed_on).await else {
                 break Ok(());
             };
+            if self.connection() != connection {
+                break Err(Broken::Reconnected);
+            }
             let request = request(durable, room.min(tally.batch()));
             let batch = request.batch;
             if durable
@@ -236,9 +273,9 @@ impl Pull {
                     self.hand_on(message, tally).await?;
                 }
                 // An idle heartbeat.
-                Some(100) => {}
+                Some(100) => self.caught_up(tally).await?,
                 // No messages, or none for the rest of the request's time.
-                Some(404 | 408) => return Ok(()),
+                Some(404 | 408) => return self.caught_up(tally).await,
                 Some(status) => {
                     return Err(Broken::Refused {
                         status,
@@ -265,7 +302,8 @@ impl Pull {
         let context = self.jetstream.clone();
         match Received::new(&jetstream::Message { message, context }) {
             Ok(received) => {
-                let taken = self.messages.send(received).await;
+                tally.behind = received.pending > 0;
+                let taken = self.messages.send(Pulled::Message(received)).await;
                 tally.handed_on += 1;
                 taken.map_err(|_| Broken::Closed)
             }
@@ -276,9 +314,17 @@ impl Pull {
         }
     }
 
-    /// How often the client has connected: another number is another connection.
+    /// The server has nothing for an open request.
+    async fn caught_up(&self, tally: &mut Tally) -> Result<(), Broken> {
+        if !mem::take(&mut tally.behind) {
+            return Ok(());
+        }
+        let taken = self.messages.send(Pulled::CaughtUp).await;
+        taken.map_err(|_| Broken::Closed)
+    }
+
     fn connection(&self) -> u64 {
-        self.client.statistics().connects.load(Ordering::Relaxed)
+        nats::connection(&self.client)
     }
 }
 

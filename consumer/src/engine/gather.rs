@@ -9,7 +9,7 @@ const LONGEST: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Gather {
-    /// The last delivery was the newest message there was.
+    /// The last delivery was the newest message there was, or another replica has taken the others.
     #[default]
     CaughtUp,
     /// More is waiting: no patch starts before `until`.
@@ -30,6 +30,11 @@ impl Gather {
             },
             behind => behind,
         };
+    }
+
+    /// Nothing is left to pull.
+    pub(super) fn caught_up(&mut self) {
+        *self = Self::CaughtUp;
     }
 
     /// When patches may start, as far as a backlog is concerned.
@@ -68,6 +73,17 @@ mod tests {
         );
         gather.delivered(NOW + LONGEST * 2, 0, false);
         assert_eq!(gather.next(), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_backlog_that_another_replica_took_is_not_waited_for() {
+        let mut gather = Gather::default();
+        gather.delivered(NOW, 2, false);
+        gather.caught_up();
+        assert_eq!(gather.next(), Duration::ZERO);
+        // The next backlog is one of its own.
+        gather.delivered(NOW + LONGEST, 1, false);
+        assert_eq!(gather.next(), NOW + LONGEST * 2);
     }
 
     #[test]

@@ -55,6 +55,8 @@ pub struct Rejection {
 #[derive(Debug, Clone)]
 pub enum Input {
     Delivery(Delivery),
+    /// Of the messages that waited behind the last delivery none is left: another replica took them.
+    CaughtUp,
     /// The watch was late: a message that was taken already, and may be done with since, means these
     /// targets too.
     Late(Delivery),

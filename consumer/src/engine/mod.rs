@@ -96,6 +96,7 @@ impl Engine {
     pub fn handle(&mut self, now: Duration, input: Input) {
         match input {
             Input::Delivery(delivery) => self.take(now, delivery),
+            Input::CaughtUp => self.gather.caught_up(),
             Input::Late(delivery) => self.take_late(now, delivery),
             Input::Panicked { sequence, attempt } => self.panicked(now, sequence, attempt),
             Input::Patched {

@@ -1,12 +1,14 @@
 //! The messages at work: where their acks go, and what is said about their events.
 
-use std::collections::{HashMap, hash_map::Entry};
+use std::collections::{BTreeMap, HashMap, hash_map::Entry};
 
 use eso_relay::event::Fingerprint;
+use jiff::Timestamp;
 
 use crate::{
-    delivery::{Received, Seen},
+    delivery::{Received, Reply, Seen},
     engine::Sequence,
+    gap::Holding,
 };
 
 /// Bounded by the engine's capacity.
@@ -16,6 +18,8 @@ pub(super) struct Held {
     /// Each event with how many of the messages hold it: a replay can hold one twice.
     events: HashMap<Fingerprint, (Seen, usize)>,
     bytes: usize,
+    /// Given back with a delay: the server delivers them again by then, and no replica holds them.
+    put_off: BTreeMap<Sequence, Timestamp>,
 }
 
 struct Message {
@@ -27,6 +31,7 @@ impl Held {
     /// A redelivery takes the place of the delivery before it: acks go to the newest.
     pub(super) fn insert(&mut self, received: Received, events: Vec<Seen>) {
         self.remove(received.sequence);
+        self.put_off.remove(&received.sequence);
         let values = events.iter().map(|event| event.value).collect();
         for event in events {
             let known = self.events.entry(event.value);
@@ -69,6 +74,28 @@ impl Held {
         let values = &self.messages.get(&sequence)?.events;
         let mut events = values.iter().filter_map(|value| self.event(*value));
         events.find(|event| event.index == index)
+    }
+
+    /// The message is given back, and comes again then.
+    pub(super) fn put_off(&mut self, sequence: Sequence, until: Timestamp) {
+        self.put_off.insert(sequence, until);
+    }
+
+    /// What the server waits for an ack of, as far as this replica knows.
+    pub(super) fn holding(&mut self, now: Timestamp) -> Holding {
+        self.put_off.retain(|_, until| now < *until);
+        let held = || {
+            let messages = self.messages.iter();
+            let unacked = messages.filter(|(_, it)| matches!(it.received.reply, Reply::Ack(_)));
+            unacked.map(|(sequence, _)| *sequence)
+        };
+        let put_off = self.put_off.keys().copied();
+        Holding {
+            refreshes: false,
+            held: held().count() + self.put_off.len(),
+            lowest: held().chain(put_off).min(),
+            until: self.put_off.values().max().copied(),
+        }
     }
 
     /// Of the bodies of all messages.

@@ -14,7 +14,7 @@ use super::{
     outputs::{Patched, Stored},
 };
 use crate::{
-    delivery::{Received, Reply, Resolved, Seen, resolve, resolve_among},
+    delivery::{Pulled, Received, Reply, Resolved, Seen, resolve, resolve_among},
     engine::{Input, Sequence},
     gap,
     index::{Change, Observation, Skipped},
@@ -25,8 +25,15 @@ use crate::{
 };
 
 impl Worker {
+    pub(super) fn pulled(&mut self, pulled: Pulled) {
+        match pulled {
+            Pulled::Message(message) => self.take(message),
+            Pulled::CaughtUp => self.handle(Input::CaughtUp),
+        }
+    }
+
     /// A message has come.
-    pub(super) fn take(&mut self, message: Received) {
+    fn take(&mut self, message: Received) {
         self.taken += 1;
         if let Phase::Stopping(returning) = &mut self.phase {
             returning.push((message.reply, None));

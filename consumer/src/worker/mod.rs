@@ -27,13 +27,14 @@ use tracing::{info, warn};
 
 use self::{
     held::Held,
+    inputs::now,
     outputs::{Patched, Stored},
     recent::Recent,
 };
 use crate::{
-    delivery::{Credit, Received, Reply, StorePolicy},
+    delivery::{Credit, Pulled, Reply, StorePolicy},
     engine::{Engine, Input},
-    gap::Ended,
+    gap::{Ended, Holding},
     index::{Change, Index},
     metrics::Metrics,
     notes::Note,
@@ -54,7 +55,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Where the worker's work comes from.
 pub struct Inlet {
-    pub messages: mpsc::Receiver<Received>,
+    pub messages: mpsc::Receiver<Pulled>,
     /// Tells the pull loop how much may come.
     pub credit: watch::Sender<Credit>,
     pub changes: mpsc::Receiver<Change>,
@@ -76,6 +77,8 @@ pub struct Tools {
     pub receipts: mpsc::Sender<Receipt>,
     /// Where it is said how the refresh for a gap ended.
     pub gaps: mpsc::Sender<Ended>,
+    /// What is held, for the other replicas.
+    pub holding: watch::Sender<Holding>,
     /// Where notes for the objects go; `None`: nobody wants them.
     pub notes: Option<mpsc::Sender<Note>>,
 }
@@ -137,7 +140,7 @@ impl Worker {
             let wake = self.engine.wake_at().map(|at| self.started + at);
             tokio::select! {
                 count = inlet.messages.recv_many(&mut messages, TAKE), if self.phase != Phase::Finishing => {
-                    messages.drain(..).for_each(|message| self.take(message));
+                    messages.drain(..).for_each(|pulled| self.pulled(pulled));
                     if count == 0 {
                         inlet.running.unmet("stopping");
                         self.stop();
@@ -165,6 +168,7 @@ impl Worker {
             self.carry_out().await;
             self.hand_in_receipts();
         }
+        self.tell_holding();
         self.ledger.end();
         self.hand_in_receipts();
         self.farewell().await;
@@ -192,14 +196,26 @@ impl Worker {
         info!(held = self.held.len(), "finishing what was started");
         self.phase = Phase::Stopping(Vec::new());
         self.handle(Input::Stop);
+        self.tell_holding();
     }
 
-    fn gauges(&self) {
+    fn gauges(&mut self) {
         let held = i64::try_from(self.held.len()).unwrap_or(i64::MAX);
         self.tools.metrics.held.set(held);
         let (window, outstanding) = (self.engine.window(), self.engine.outstanding());
         self.tools.metrics.pacing(window, outstanding);
         self.tools.metrics.index(self.index.stats());
+        self.tell_holding();
+    }
+
+    /// By this the replicas know together which messages none of them holds.
+    fn tell_holding(&mut self) {
+        let refreshes = self.phase == Phase::Running && self.index.is_synced();
+        let holding = Holding {
+            refreshes,
+            ..self.held.holding(now())
+        };
+        self.tools.holding.send_replace(holding);
     }
 
     /// An answer says that the server has read every ack before it. Flushing would only say that

@@ -12,6 +12,7 @@ use async_nats::{Subject, connection::State, jetstream::AckKind};
 use bytes::Bytes;
 use eso_relay::{Slug, event::Fingerprint, stream::Reason};
 use futures::FutureExt as _;
+use jiff::Timestamp;
 use tracing::{Instrument as _, debug, info, info_span, warn};
 
 use super::{Phase, Worker, inputs::now};
@@ -216,6 +217,10 @@ impl Worker {
     }
 
     async fn nak(&mut self, sequence: Sequence, delay: Option<Duration>) {
+        if let Some(delay) = delay {
+            let until = now().checked_add(delay).unwrap_or(Timestamp::MAX);
+            self.held.put_off(sequence, until);
+        }
         if let Phase::Stopping(returning) = &mut self.phase {
             if let Some((message, _)) = self.held.remove(sequence) {
                 returning.push((message.reply, delay));

@@ -15,14 +15,13 @@ use super::*;
 use crate::{
     delivery::Pull,
     engine::Settings,
-    gap::Looked,
     index::{ExternalSecret, Form, Reference, StoreRef},
     kubernetes::ApiVersion,
     metrics::{End, Ended, Found, Left, Taken},
     target::Target,
     tests::{
-        NatsServer, PATIENCE, SUBJECT, cluster, condition, connect, event, pending, provision,
-        publish, until,
+        NatsServer, PATIENCE, SUBJECT, cluster, condition, connect, event, looked, pending,
+        provision, publish, until,
     },
     unrefreshable::{Refreshable, Unrefreshable},
 };
@@ -55,7 +54,7 @@ impl Consumer {
             credit,
             messages,
             lost: metrics.lost_pulls.clone(),
-            looked: watch::channel(Looked::Once).1,
+            looked: looked(&client),
             stop: stop.clone(),
         };
         tokio::spawn(pull.run());
@@ -69,6 +68,7 @@ impl Consumer {
             stores: StorePolicy::default(),
             receipts: mpsc::channel(1).0,
             gaps: mpsc::channel(1).0,
+            holding: watch::channel(Holding::default()).0,
             notes: None,
         };
         let inlet = Inlet {

@@ -11,7 +11,7 @@ use eso_relay::{
     stream::{
         History, Position, Stream,
         history::is_near_removal,
-        position::{Gap, Seen},
+        position::Seen,
         verify::{self, Problem},
     },
 };
@@ -23,9 +23,6 @@ use super::{
     report::{ClusterStatus, Report, StreamStatus},
 };
 use crate::cli::output::{first_and_last, timestamp};
-
-/// Where the consumers write how far they are.
-const POSITIONS: Stream = Stream::Receipts;
 
 pub(super) async fn collect(jetstream: &Context, now: Timestamp) -> anyhow::Result<Report> {
     let mut report = Report {
@@ -56,6 +53,8 @@ pub(super) async fn collect(jetstream: &Context, now: Timestamp) -> anyhow::Resu
                 report.dead_letters = dead_letters(&found).await?;
             }
             Stream::Receipts => report.receipts = receipts(jetstream, now).await?,
+            // What stands there is told of each cluster.
+            Stream::Positions => {}
         }
     }
     Ok(report)
@@ -144,7 +143,7 @@ async fn cluster(
     } else {
         None
     };
-    let gap = gap(jetstream, events, name, durable, now).await;
+    let position = position(jetstream, events, name, durable, now).await;
     ClusterStatus {
         cluster: name.to_owned(),
         backlog: durable.num_pending,
@@ -153,41 +152,34 @@ async fn cluster(
         waiting_pulls: durable.num_waiting,
         last_ack: durable.ack_floor.last_active.map(timestamp),
         oldest_unacked: oldest.map(|message| timestamp(message.time)),
-        missed: gap.as_ref().map_or(Some(0), |gap| gap.missed),
-        gap,
+        missed: position.gap.as_ref().map_or(Some(0), |gap| gap.missed),
+        gap: position.gap,
+        stuck: position.stuck.map_or(0, |stuck| stuck.count),
         paused: durable.paused,
     }
 }
 
 /// What the cluster's consumers know, and what they would find if they looked now.
-async fn gap(
+async fn position(
     jetstream: &Context,
     events: &Found,
     name: &str,
     durable: &consumer::Info,
     now: Timestamp,
-) -> Option<Gap> {
-    let cluster: Slug = name.parse().ok()?;
-    let position = position(jetstream, &cluster).await;
-    let info = events.cached_info();
-    // What a filter leaves out never moves the floor, and is not missed.
-    let filtered =
-        !durable.config.filter_subject.is_empty() || !durable.config.filter_subjects.is_empty();
-    let seen = Seen {
-        stream: timestamp(info.created),
-        first: if filtered {
-            0
-        } else {
-            info.state.first_sequence
-        },
-        ack_floor: durable.ack_floor.stream_sequence,
+) -> Position {
+    let cluster = name.parse().ok();
+    let last = match &cluster {
+        Some(cluster) => last_position(jetstream, cluster).await,
+        None => None,
     };
-    Position::after(position.as_ref(), seen, now).gap
+    let seen = Seen::of(events.cached_info(), durable);
+    Position::after(last.as_ref(), &seen, now)
 }
 
 /// `None`: its consumers have not written one yet, or the stream for it is not there.
-async fn position(jetstream: &Context, cluster: &Slug) -> Option<Position> {
-    let stream = jetstream.get_stream_no_info(POSITIONS.name()).await.ok()?;
+async fn last_position(jetstream: &Context, cluster: &Slug) -> Option<Position> {
+    let positions = Stream::Positions.name();
+    let stream = jetstream.get_stream_no_info(positions).await.ok()?;
     let subject = Position::subject(cluster);
     let last = stream
         .get_last_raw_message_by_subject(&subject)

@@ -63,6 +63,8 @@ pub(super) struct ClusterStatus {
     pub(super) missed: Option<u64>,
     /// For what everything is still to be refreshed.
     pub(super) gap: Option<Gap>,
+    /// Delivered, held by no consumer, and not delivered again.
+    pub(super) stuck: u64,
     pub(super) paused: bool,
 }
 
@@ -88,6 +90,13 @@ impl fmt::Display for Report {
             writeln!(
                 f,
                 "{name} missed {missed}: its consumers refresh everything when they come back, or do so now"
+            )?;
+        }
+        for cluster in self.clusters.iter().filter(|cluster| cluster.stuck > 0) {
+            writeln!(
+                f,
+                "{0} has {1} messages that the server does not deliver again: its consumers refreshed everything for them; look for storage errors in the server's log",
+                cluster.cluster, cluster.stuck
             )?;
         }
         for warning in &self.warnings {

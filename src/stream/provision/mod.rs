@@ -93,7 +93,7 @@ pub enum ProvisionError {
     },
 }
 
-/// Declares the three streams. All are looked at before the first is changed.
+/// Declares the streams. All are looked at before the first is changed.
 ///
 /// `now` tells the age of the oldest message.
 pub async fn streams(

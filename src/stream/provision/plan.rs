@@ -62,10 +62,11 @@ pub(in crate::stream) fn target(stream: Stream, found: &Config, wanted: &Wanted)
     let max_age = match stream {
         Stream::Events | Stream::Receipts => wanted.max_age,
         Stream::Dead => None,
+        Stream::Positions => Some(Duration::ZERO),
     };
     let max_bytes = match stream {
         Stream::Events => wanted.max_bytes,
-        Stream::Dead | Stream::Receipts => None,
+        Stream::Dead | Stream::Receipts | Stream::Positions => None,
     };
     let limits = Limits {
         replicas: wanted.replicas.unwrap_or(found.num_replicas),

@@ -64,6 +64,15 @@ fn what_is_right_stays_as_it_is() {
 }
 
 #[test]
+fn positions_never_expire() {
+    let mut found = declared(Stream::Positions);
+    found.max_age = Duration::from_secs(60);
+    let wanted = wanted("96h", 1 << 30);
+    let (_, differences) = updated(plan_for(Stream::Positions, &info(&found, 5), &wanted));
+    assert_eq!(differences, ["max_age: 1m → unlimited"]);
+}
+
+#[test]
 fn a_setting_that_is_not_named_keeps_its_value() {
     let mut found = declared(Stream::Events);
     found.num_replicas = 3;

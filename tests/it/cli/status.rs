@@ -97,11 +97,14 @@ async fn missed_is_what_the_consumers_know_and_not_what_the_ack_floor_says() {
         .json();
     let jetstream = server.jetstream().await;
     let stream = jetstream.get_stream(Stream::Events.name()).await.unwrap();
+    let durable = stream.consumer_info("east").await.unwrap();
     let write = async |floor, gap| {
         let position = Position {
             stream: eso_relay::nats::timestamp(stream.cached_info().created),
+            durable: Some(eso_relay::nats::timestamp(durable.created)),
             floor,
             gap,
+            ..Position::default()
         };
         let body = serde_json::to_vec(&position).unwrap();
         let subject = Position::subject(&slug("east"));
@@ -203,6 +206,7 @@ async fn dead_letters_are_counted_listed_and_shown() {
         source: slug("prod"),
         attempts: 10,
         stream_sequence: 7,
+        gap: None,
         index: Some(0),
         subject: "eso-relay.events.v1.akeyless.prod".to_owned(),
         body: eso_relay::event::encode_batch([&event("1", "a", None)]),

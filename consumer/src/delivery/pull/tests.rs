@@ -8,8 +8,8 @@ use super::*;
 use crate::{
     delivery::Reply,
     tests::{
-        NatsServer, PATIENCE, SUBJECT, cluster, condition, connect, create_durable, pending,
-        provision, publish, until,
+        NatsServer, PATIENCE, SUBJECT, cluster, condition, connect, create_durable, looked,
+        pending, provision, publish, until,
     },
 };
 
@@ -17,7 +17,7 @@ use crate::{
 struct Pulling {
     client: Client,
     readiness: Readiness,
-    messages: mpsc::Receiver<Received>,
+    messages: mpsc::Receiver<Pulled>,
     credit: watch::Sender<Credit>,
     capacity: Credit,
     taken: Credit,
@@ -29,6 +29,15 @@ struct Pulling {
 impl Pulling {
     async fn start(server: &NatsServer, capacity: Credit) -> Self {
         let (client, jetstream) = connect(server).await;
+        let looked = looked(&client);
+        Self::looking((client, jetstream), looked, capacity)
+    }
+
+    fn looking(
+        (client, jetstream): (Client, Context),
+        looked: watch::Receiver<Looked>,
+        capacity: Credit,
+    ) -> Self {
         let (readiness, condition) = condition("stream");
         let (credit, granted) = watch::channel(capacity);
         let (sender, messages) = mpsc::channel(BATCH);
@@ -42,7 +51,7 @@ impl Pulling {
             credit: granted,
             messages: sender,
             lost: lost.clone(),
-            looked: watch::channel(Looked::Once).1,
+            looked,
             stop: stop.clone(),
         };
         let task = tokio::spawn(pull.run());
@@ -60,6 +69,14 @@ impl Pulling {
     }
 
     async fn next(&mut self) -> Received {
+        loop {
+            if let Pulled::Message(message) = self.pulled().await {
+                return message;
+            }
+        }
+    }
+
+    async fn pulled(&mut self) -> Pulled {
         let next = timeout(PATIENCE, self.messages.recv()).await;
         next.expect("the pull loop stalled")
             .expect("the pull loop ended")
@@ -223,6 +240,57 @@ async fn pulling_goes_on_when_the_durable_is_deleted_and_declared_again() {
 }
 
 #[tokio::test]
+async fn nothing_is_pulled_on_a_connection_before_the_look() {
+    let server = NatsServer::start().await.unwrap();
+    let (client, jetstream) = connect(&server).await;
+    provision(&jetstream, &[Stream::Events]).await;
+    let (looks, looked) = watch::channel(Looked::On(nats::connection(&client)));
+    let mut pulling = Pulling::looking((client.clone(), jetstream.clone()), looked, 10);
+    publish(&jetstream, SUBJECT, bodies(1)).await;
+    let first = pulling.next().await;
+    pulling.done(first).await;
+
+    let before = nats::connection(&client);
+    client.force_reconnect().await.unwrap();
+    until("the next connection", || async {
+        nats::connection(&client) > before
+    })
+    .await;
+    until("the loss to be noticed", || async {
+        pulling.lost.get() > 0
+    })
+    .await;
+    let (_other, other) = connect(&server).await;
+    publish(&other, SUBJECT, bodies(1)).await;
+    sleep(VERIFY * 2).await;
+    assert_eq!(pending(&other).await, (0, 1));
+    looks.send_replace(Looked::On(nats::connection(&client)));
+    assert_eq!(pulling.next().await.sequence, 2);
+}
+
+#[tokio::test]
+async fn a_replica_is_told_that_another_one_took_the_rest_of_a_backlog() {
+    let server = NatsServer::start().await.unwrap();
+    let (_, jetstream) = connect(&server).await;
+    provision(&jetstream, &[Stream::Events]).await;
+    publish(&jetstream, SUBJECT, bodies(10)).await;
+    // Room for less than there is: the last of them has more behind it.
+    let mut pulling = Pulling::start(&server, 5).await;
+    for left in (5..10).rev() {
+        assert_eq!(pulling.next().await.pending, left);
+    }
+    let mut other = Pulling::start(&server, 5).await;
+    for _ in 0..5 {
+        other.next().await;
+    }
+    pulling.credit.send_replace(10);
+    assert!(matches!(pulling.pulled().await, Pulled::CaughtUp));
+    // Once.
+    publish(&jetstream, SUBJECT, bodies(1)).await;
+    assert!(matches!(pulling.pulled().await, Pulled::Message(_)));
+}
+
+#[tokio::test]
 async fn a_stop_hands_on_everything_that_was_delivered() {
     let server = NatsServer::start().await.unwrap();
     let (_, jetstream) = connect(&server).await;
@@ -232,8 +300,10 @@ async fn a_stop_hands_on_everything_that_was_delivered() {
     let first = pulling.next().await;
     pulling.stop.cancel();
     let mut handed_on = HashSet::from([first.sequence]);
-    while let Some(message) = timeout(PATIENCE, pulling.messages.recv()).await.unwrap() {
-        handed_on.insert(message.sequence);
+    while let Some(pulled) = timeout(PATIENCE, pulling.messages.recv()).await.unwrap() {
+        if let Pulled::Message(message) = pulled {
+            handed_on.insert(message.sequence);
+        }
     }
     pulling.task.await.unwrap().unwrap();
     let (delivered, _) = pending(&jetstream).await;

@@ -87,10 +87,14 @@ impl World {
 
     fn deliver(&mut self) {
         let available = self.server.available(self.now);
-        if available.is_empty() || self.replicas.is_empty() {
+        if self.replicas.is_empty() {
             return;
         }
         let replica = &self.replicas[self.rng.usize(..self.replicas.len())];
+        if available.is_empty() {
+            let process = replica.process;
+            return self.tell(process, Input::CaughtUp);
+        }
         // A pull that was under way when the capacity went away still brings deliveries.
         let pulled_before =
             self.rng.u8(..8) == 0 && replica.held.len() < self.plan.settings.max_deliveries;

@@ -246,3 +246,15 @@ fn a_message_is_terminated_only_when_its_dead_letters_are_stored() {
         assert!(engine.is_idle());
     }
 }
+
+#[test]
+fn a_backlog_that_another_replica_took_holds_no_patch_back() {
+    let mut engine = engine();
+    let behind = Delivery {
+        pending: 1,
+        ..delivery(1, &[("db", 0)])
+    };
+    assert_eq!(take(&mut engine, behind), []);
+    let outputs = tell(&mut engine, START, Input::CaughtUp);
+    assert_eq!(outputs, [patch("db", 1, 0)]);
+}

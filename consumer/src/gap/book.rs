@@ -1,0 +1,167 @@
+//! Where the position is written, and what the server says about the durable.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use async_nats::{
+    StatusCode,
+    jetstream::{
+        Context, context::PublishErrorKind, message::PublishMessage, stream::DirectGetErrorKind,
+    },
+};
+use eso_relay::{
+    Slug,
+    nats::timestamp,
+    stream::{
+        Position, Stream,
+        position::{Seen, is_filtered},
+        verify,
+    },
+};
+use jiff::Timestamp;
+use tokio::time::sleep;
+
+/// How often a position is read again because another replica has written meanwhile.
+const ATTEMPTS: usize = 8;
+
+pub(super) struct Book {
+    pub(super) jetstream: Context,
+    pub(super) cluster: Slug,
+}
+
+/// The last position, and where it stands: at 0 if nowhere.
+pub(super) struct Page {
+    pub(super) position: Option<Position>,
+    sequence: u64,
+}
+
+/// What the server says of stream and durable.
+pub(super) struct Server {
+    pub(super) seen: Seen,
+    pub(super) ack_wait: Duration,
+    /// It would deliver everything that it has: a request waits, and nothing is left out or put off.
+    pub(super) delivers: bool,
+}
+
+impl Book {
+    /// Writes what `change` makes of the last position, if there is one.
+    pub(super) async fn change(&self, change: impl Fn(Position) -> Position) -> anyhow::Result<()> {
+        for _ in 0..ATTEMPTS {
+            let page = self.read().await?;
+            let Some(position) = page.position.clone().map(&change) else {
+                return Ok(());
+            };
+            if self.write(&page, &position).await? {
+                return Ok(());
+            }
+        }
+        bail!(busy())
+    }
+
+    /// Writes what `decide` makes of the last position and of what the server says after it.
+    pub(super) async fn look(
+        &self,
+        mut decide: impl FnMut(Option<&Position>, &Server) -> Position,
+    ) -> anyhow::Result<(Option<Position>, Position)> {
+        for _ in 0..ATTEMPTS {
+            let page = self.read().await?;
+            let server = self.ask().await?;
+            let position = decide(page.position.as_ref(), &server);
+            if self.write(&page, &position).await? {
+                return Ok((page.position, position));
+            }
+        }
+        bail!(busy())
+    }
+
+    async fn ask(&self) -> anyhow::Result<Server> {
+        let name = Stream::Events.name();
+        let stream = self.jetstream.get_stream(name).await.with_context(|| {
+            format!("cannot look at stream {name} (may this user publish to `$JS.API.STREAM.INFO.{name}`?)")
+        })?;
+        let stream = stream.cached_info();
+        let durable = verify::durable(&self.jetstream, &self.cluster).await?;
+        let durable = durable.cached_info();
+        let filtered = is_filtered(&durable.config);
+        let seen = Seen::of(stream, durable);
+        Ok(Server {
+            seen,
+            ack_wait: durable.config.ack_wait,
+            delivers: durable.num_waiting > 0 && !durable.paused && !filtered,
+        })
+    }
+
+    /// One that cannot be read counts as none. An older version's is read where there is no newer one.
+    async fn read(&self) -> anyhow::Result<Page> {
+        let subject = Position::subject(&self.cluster);
+        if let Some((position, sequence)) = self.last(Stream::Positions, &subject).await? {
+            return Ok(Page { position, sequence });
+        }
+        let subject = Position::old_subject(&self.cluster);
+        let old = self.last(Stream::Receipts, &subject).await?;
+        Ok(Page {
+            position: old.and_then(|(position, _)| position),
+            sequence: 0,
+        })
+    }
+
+    async fn last(
+        &self,
+        stream: Stream,
+        subject: &str,
+    ) -> anyhow::Result<Option<(Option<Position>, u64)>> {
+        let name = stream.name();
+        let stored = self.jetstream.get_stream_no_info(name).await?;
+        match stored.direct_get_last_for_subject(subject).await {
+            Ok(message) => {
+                let position = serde_json::from_slice(&message.payload).ok();
+                let written = timestamp(message.time);
+                let position = position.map(|position| dated(position, written));
+                Ok(Some((position, message.sequence)))
+            }
+            Err(error) => match error.kind() {
+                DirectGetErrorKind::NotFound => Ok(None),
+                DirectGetErrorKind::ErrorResponse(StatusCode::NO_RESPONDERS, _) => {
+                    Err(verify::Problem::NoStream(stream).into())
+                }
+                _ => Err(error).with_context(|| {
+                    format!("cannot read {name} (may this user publish to `$JS.API.DIRECT.GET.{name}.{subject}`?)")
+                }),
+            },
+        }
+    }
+
+    /// Whether it is written: not if another replica has written since.
+    async fn write(&self, after: &Page, position: &Position) -> anyhow::Result<bool> {
+        let name = Stream::Positions.name();
+        let subject = Position::subject(&self.cluster);
+        let message = PublishMessage::build()
+            .expected_stream(name)
+            .expected_last_subject_sequence(after.sequence)
+            .payload(serde_json::to_vec(position)?.into());
+        let failed = || format!("cannot write to {name} (may this user publish to `{subject}`?)");
+        let sent = self.jetstream.send_publish(subject.clone(), message).await;
+        match sent.with_context(failed)?.await {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => {
+                sleep(Duration::from_millis(fastrand::u64(5..50))).await;
+                Ok(false)
+            }
+            Err(error) => Err(error).with_context(failed),
+        }
+    }
+}
+
+fn busy() -> String {
+    let name = Stream::Positions.name();
+    format!("cannot write to {name}: other replicas wrote each time")
+}
+
+/// An older version does not write the time down.
+fn dated(position: Position, written: Timestamp) -> Position {
+    let at = match position.durable {
+        Some(_) => position.at,
+        None => written,
+    };
+    Position { at, ..position }
+}

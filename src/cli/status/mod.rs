@@ -15,7 +15,8 @@ const EVERY: Duration = Duration::from_secs(2);
 ///
 /// BACKLOG messages wait, IN FLIGHT ones are with a consumer, REDELIVERED ones were delivered more
 /// than once. PULLS 0 means that no consumer of the cluster is asking. MISSED messages were removed
-/// before the cluster saw them: its consumers refresh everything once when they come back.
+/// before the cluster saw them: its consumers refresh everything once when they come back. Messages
+/// that the server does not deliver again are named below.
 ///
 /// LAST HOUR counts what the receipts say: events, and the objects that they mean.
 #[derive(clap::Args)]

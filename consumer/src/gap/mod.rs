@@ -9,6 +9,7 @@ mod stuck;
 
 use std::time::Duration;
 
+use anyhow::Context as _;
 use async_nats::{Client, jetstream::Context};
 use eso_relay::{
     Event, Slug,
@@ -38,6 +39,8 @@ const EVERY: Duration = Duration::from_secs(10);
 const AGAIN: Duration = Duration::from_millis(500);
 /// How often a new connection is looked for.
 const POLL: Duration = Duration::from_millis(100);
+/// How long a look waits for a connection that has just been lost.
+const WAIT: Duration = Duration::from_secs(2);
 /// How long the last word of a replica that stops may take.
 const LEAVE: Duration = Duration::from_secs(2);
 /// Whose events these are, in logs and receipts.
@@ -71,7 +74,7 @@ pub struct Ends {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Looked {
     NotYet,
-    /// Tried, and tried again soon.
+    /// Tried, and tried again soon; or there is something to be done first.
     Failed {
         why: String,
     },
@@ -163,7 +166,8 @@ impl Gaps {
 
     /// Brings the position up to date, and hands a gap to the worker if this replica takes it.
     async fn look(&mut self, next: &mut Next) -> anyhow::Result<()> {
-        nats::connected(&self.client).await?;
+        let connected = timeout(WAIT, nats::connected(&self.client)).await;
+        connected.context("not connected to NATS")??;
         let connection = nats::connection(&self.client);
         next.connection = connection;
         let holding = *self.holding.borrow();
@@ -182,16 +186,23 @@ impl Gaps {
         };
         let (last, position) = self.book.look(decide).await?;
         self.stuck(last.as_ref(), &position);
-        self.looked.send_replace(Looked::On(connection));
         let waits = position.gap.is_some() && !holding.refreshes;
+        let is_first = waits && position.taken.is_none();
+        if position.is_taken_by(&self.replica) {
+            self.hand_on(position);
+        }
+        // Whatever is pulled takes the gap's place at its targets, so the gap comes first.
+        self.looked.send_replace(if is_first {
+            let why = "events were missed: everything is refreshed first".to_owned();
+            Looked::Failed { why }
+        } else {
+            Looked::On(connection)
+        });
         *next = Next {
             at: Instant::now() + EVERY,
             connection,
             worker: waits.then(|| self.holding.clone()),
         };
-        if position.is_taken_by(&self.replica) {
-            self.hand_on(position);
-        }
         Ok(())
     }
 
@@ -298,6 +309,8 @@ impl Next {
             () = reconnected => {}
             () = ready => {}
         }
+        // A server that is too old is the look's to refuse.
+        nats::connected(client).await.ok();
     }
 }
 

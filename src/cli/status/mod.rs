@@ -16,7 +16,7 @@ const EVERY: Duration = Duration::from_secs(2);
 /// BACKLOG messages wait, IN FLIGHT ones are with a consumer, REDELIVERED ones were delivered more
 /// than once. PULLS 0 means that no consumer of the cluster is asking. MISSED messages were removed
 /// before the cluster saw them, and its consumers have not yet refreshed everything for that: they
-/// do when they come back.
+/// do when they come back. Messages that the server does not deliver again are named below.
 ///
 /// A stream or durable that is missing or not as this version declares it is exit code 3. A stream that
 /// fills up and a cluster that is about to miss events, from 80 % on, are warnings.

@@ -21,15 +21,15 @@ async fn a_second_init_changes_nothing() {
     let first = eso_relay(&server, "init --cluster east -o json")
         .await
         .json();
-    assert_eq!(actions(&first), ["created"; 4]);
+    assert_eq!(actions(&first), ["created"; 5]);
     assert_eq!(
-        first["changes"][3],
+        first["changes"][4],
         json!({ "kind": "durable", "name": "east", "action": "created" })
     );
     let second = eso_relay(&server, "init --cluster east -o json")
         .await
         .json();
-    assert_eq!(actions(&second), ["unchanged"; 4]);
+    assert_eq!(actions(&second), ["unchanged"; 5]);
 }
 
 #[tokio::test]
@@ -46,7 +46,13 @@ async fn one_more_cluster_keeps_the_others_and_what_was_set_before() {
         .json();
     assert_eq!(
         actions(&west),
-        ["unchanged", "unchanged", "unchanged", "created"]
+        [
+            "unchanged",
+            "unchanged",
+            "unchanged",
+            "unchanged",
+            "created"
+        ]
     );
     let status = eso_relay(&server, "status -o json").await.json();
     assert_eq!(status["clusters"][0]["cluster"], "east");

@@ -3,7 +3,7 @@
 use std::{process::Stdio, time::Duration};
 
 use async_nats::{ConnectOptions, Event, jetstream::message::PublishMessage};
-use eso_relay::stream::Stream;
+use eso_relay::stream::{Position, Stream};
 use eso_relay_lab::{
     cluster::{create_namespace, external_secret, store},
     daemon::{Binary, Daemon},
@@ -110,6 +110,8 @@ async fn a_cluster_can_neither_read_anothers_events_nor_publish_any() {
     let server = server().await;
     let next = format!("$JS.API.CONSUMER.MSG.NEXT.{}.west", Stream::Events.name());
     let receipts = format!("$JS.API.STREAM.MSG.GET.{}", Stream::Receipts.name());
+    let position = Position::subject(&"west".parse().unwrap());
+    let read = format!("$JS.API.DIRECT.GET.{}.{position}", Stream::Positions.name());
     for (user, subject) in [
         ("east", next.as_str()),
         ("east", "eso-relay.events.v1.akeyless.prod"),
@@ -119,6 +121,8 @@ async fn a_cluster_can_neither_read_anothers_events_nor_publish_any() {
             "eso-relay.receipts.v1.west.prod.0123456789abcdef0123",
         ),
         ("east", &receipts),
+        ("east", &position),
+        ("east", &read),
         ("ingress", &next),
         ("ingress", "eso-relay.dead.v1.east.prod"),
     ] {

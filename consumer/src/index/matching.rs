@@ -318,7 +318,7 @@ fn stays_as_it_is(rules: &dyn Rules, version: &str, event: &Event) -> bool {
 
 impl Index {
     /// One store that keeps it out keeps ESO from syncing the object at all.
-    fn refused(&self, object: &Object) -> Option<Unrefreshable> {
+    pub(super) fn refused(&self, object: &Object) -> Option<Unrefreshable> {
         let namespace = object.target.namespace();
         let stores = object.references.iter().map(|reference| reference.store);
         let labels = self.namespaces.labels(namespace);

@@ -9,16 +9,16 @@ use eso_relay::{
 };
 use eso_relay_lab::{
     cluster::{
-        ExternalSecretBuilder, Fixture, Kind, cluster_store, create_namespace, external_secret,
-        objects,
+        ExternalSecretBuilder, Fixture, Kind, REFRESH, annotate, cluster_store, create_namespace,
+        external_secret, objects,
     },
     daemon::Daemon,
     installation::{Cluster, READY},
-    standin::{Eso, On, Verb},
+    standin::{Effect, Eso, On, Times, Verb},
     wait,
 };
 use kube::{
-    ResourceExt,
+    Client, ResourceExt,
     api::{Patch, PatchParams},
 };
 use serde_json::json;
@@ -84,6 +84,12 @@ async fn syncs(consumer: &Daemon, result: &str) -> u64 {
     consumer.count(metric, &[("result", result)]).await.unwrap()
 }
 
+/// How many statuses were reset.
+async fn resets(consumer: &Daemon) -> u64 {
+    let metric = "eso_relay_consumer_resets_total";
+    consumer.count(metric, &[("result", "done")]).await.unwrap()
+}
+
 /// Waits until so many syncs are told.
 async fn told(consumer: &Daemon, count: u64) {
     let what = format!("{count} syncs to be told");
@@ -117,9 +123,7 @@ async fn children_of_an_owner_get_their_new_value_one_by_one() {
         assert!(has(&relay, team, "db", "new"), "{team}");
     }
     assert!(has(&relay, OTHER, "db", "old"), "out of the event's reach");
-    let metric = "eso_relay_consumer_resets_total";
-    let resets = consumer.count(metric, &[("result", "done")]).await;
-    assert_eq!(resets.unwrap(), 20, "each once");
+    assert_eq!(resets(&consumer).await, 20, "each once");
     assert_eq!(syncs(&consumer, "synced").await, 20);
 }
 
@@ -154,6 +158,48 @@ async fn a_child_whose_status_may_not_be_patched_is_told_synced_only_if_it_is() 
     publish_to_teams(&relay).await;
     told(&consumer, before + 5).await;
     assert!(teams.iter().all(|team| has(&relay, team, "db", "new")));
+}
+
+/// As somebody does who owns the metadata.
+async fn take_away(client: &Client, name: &str) {
+    let patch = Patch::Merge(json!({ "metadata": { "annotations": { REFRESH: null } } }));
+    let api = objects(client, Kind::ExternalSecret, Some(TEAM));
+    api.patch(name, &PatchParams::default(), &patch)
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_annotation_that_vanishes_before_eso_has_looked_is_written_again_in_two_steps() {
+    let cluster = Cluster::stand_in("east").await.unwrap();
+    let relay = Consuming::on(cluster, &["db", "mail"]).await;
+    let client = relay.cluster.client();
+    for name in ["db", "mail"] {
+        relay.synced(name).await;
+    }
+    let consumer = relay.consumer("").await;
+    // ESO is busy with another.
+    let faults = relay.stand_in().faults();
+    let secret = On::verb(Verb::Patch, Kind::Secret).named("mail");
+    let busy = faults.inject(secret, Effect::Hang, Times::All);
+    annotate(client, TEAM, "mail", "by hand").await.unwrap();
+    relay.cluster.values.set("/prod/db", "new");
+    let value = relay.publish(&["/prod/db"]).await.remove(0);
+    relay.carries("db", &value).await;
+    take_away(client, "db").await;
+    relay.carries("db", &value).await;
+    take_away(client, "db").await;
+    relay.drained().await;
+    faults.lift(busy);
+    told(&consumer, 1).await;
+    assert!(has(&relay, TEAM, "db", "new"));
+    assert_eq!(relay.requests().patches(TEAM, "db").len(), 2);
+    assert_eq!(resets(&consumer).await, 1);
+    // Now it is known, and the next is written in two steps at once.
+    let value = relay.publish(&["/prod/db"]).await.remove(0);
+    relay.carries("db", &value).await;
+    relay.drained().await;
+    assert_eq!(resets(&consumer).await, 2);
 }
 
 fn reads_db(name: &str) -> ExternalSecretBuilder {

@@ -279,7 +279,8 @@ impl<'a> Found<'a> {
         if let Some(reason) = own.or_else(other) {
             matched.skipped.push(Skipped { target, reason });
         } else {
-            let owner = self.owner(id).cloned();
+            // No annotation, its owner's neither, makes ESO look at one that is forced.
+            let owner = self.owner(id).filter(|_| !object.forced).cloned();
             matched.targets.push(owner.unwrap_or(target));
         }
     }

@@ -106,7 +106,7 @@ impl Index {
             let Some(child) = self.objects.get(child) else {
                 continue;
             };
-            let refreshable = child.refreshable.refusal().is_none();
+            let refreshable = child.refreshable.refusal().is_none() && !child.forced;
             match child.shown.sync {
                 _ if !refreshable => {}
                 SyncState::Failed => all = SyncState::Failed,

@@ -174,6 +174,28 @@ fn a_child_that_is_patched_itself_is_refreshed_in_two_steps() {
     assert_eq!(index.steps(&Target::owner("db")), Steps::One);
 }
 
+#[test]
+fn a_child_that_is_forced_is_refreshed_itself() {
+    let mut forced = owned("a/forced", "db");
+    forced.forced = true;
+    let mut index = index([
+        owner("db", None),
+        Change::Applied(forced.clone()),
+        Change::Applied(owned("a/x", "db")),
+    ]);
+    let event = exact("generic", "k");
+    let both = ["ClusterExternalSecret/db", "a/forced"];
+    assert_eq!(matching(&index, &event), both);
+    // And its owner does not wait for it.
+    forced.sync = SyncState::Waiting;
+    index.apply(Change::Applied(forced));
+    let mut child = owned("a/x", "db");
+    child.sync = SyncState::Synced;
+    index.apply(Change::Applied(child));
+    let (_, sync) = index.carried(&Target::owner("db"));
+    assert_eq!(sync, SyncState::Synced);
+}
+
 /// As the watch shows it: `reset` for an empty `syncedResourceVersion`.
 fn shows(name: &str, carries: Option<Value>, sync: SyncState, version: &str) -> Change {
     let version = match version {

@@ -147,15 +147,7 @@ impl Patch {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Resets {
-    result: ResetResult,
-}
-
-/// What became of the first step of a refresh in two.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-#[expect(non_camel_case_types, reason = "the names are the label's values")]
-enum ResetResult {
-    done,
-    refused,
+    result: &'static str,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -267,7 +259,7 @@ impl Metrics {
             Unit::Seconds,
             metrics.patch_duration.clone(),
         );
-        let resets = "Resets of the status of an ExternalSecret, before its patch";
+        let resets = "Statuses that were reset before the patch";
         ours.register("resets", resets, metrics.resets.clone());
         let syncs = "What ESO did after a patch, for each event and object";
         ours.register("syncs", syncs, metrics.syncs.clone());
@@ -321,7 +313,7 @@ impl Metrics {
         for result in Patch::ALL {
             self.patches.get_or_create(&Patched { result }).inc_by(0);
         }
-        for result in [ResetResult::done, ResetResult::refused] {
+        for result in Reset::ALL {
             self.resets.get_or_create(&Resets { result }).inc_by(0);
         }
         for result in Sync::ALL {
@@ -366,12 +358,9 @@ impl Metrics {
     }
 
     pub fn reset(&self, reset: &Reset) {
-        let result = match reset {
-            Reset::NotAsked => return,
-            Reset::Done => ResetResult::done,
-            Reset::Refused { .. } => ResetResult::refused,
-        };
-        self.resets.get_or_create(&Resets { result }).inc();
+        if let Some(result) = reset.as_str() {
+            self.resets.get_or_create(&Resets { result }).inc();
+        }
     }
 
     pub fn step(&self, step: Step, after: Duration) {

@@ -92,6 +92,20 @@ pub enum Reset {
     },
 }
 
+impl Reset {
+    pub const ALL: [&str; 2] = ["done", "refused"];
+
+    /// A stable name, of one that was asked for.
+    pub fn as_str(&self) -> Option<&'static str> {
+        let [done, refused] = Self::ALL;
+        match self {
+            Self::NotAsked => None,
+            Self::Done => Some(done),
+            Self::Refused { .. } => Some(refused),
+        }
+    }
+}
+
 impl Refresher {
     /// `timeout` holds for a patch from connecting to the end of the answer.
     pub fn new(client: Client, version: ApiVersion, timeout: Duration) -> Self {

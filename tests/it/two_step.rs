@@ -148,7 +148,8 @@ async fn a_child_whose_status_may_not_be_patched_is_told_synced_only_if_it_is() 
     .await
     .unwrap();
     let new = teams.iter().filter(|team| has(&relay, team, "db", "new"));
-    assert_eq!(ended("synced").await, new.count() as u64);
+    // The value may be new where the status could not say so: a conflict, and then nothing to do.
+    assert!(ended("synced").await <= new.count() as u64);
     let warnings = consumer.logs();
     let warnings = warnings.matches("grant `patch` on `externalsecrets/status`");
     assert_eq!(warnings.count(), 1, "{}", consumer.logs());

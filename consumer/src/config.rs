@@ -18,6 +18,7 @@ use crate::{
     kubernetes::KubernetesConfig,
     selector::LabelSelector,
     settle::StoreSettle,
+    unrefreshable::Unrefreshable,
 };
 
 /// The configuration of one consumer. Only `cluster` has no default.
@@ -81,6 +82,10 @@ pub struct RefreshConfig {
     /// Whether to refresh ExternalSecrets with a generator, which gives out a new credential at
     /// every refresh. Default `keys`.
     pub generators: GeneratorPolicy,
+    /// Policies by which ESO reads a secret once, `created_once` and `interval_zero`, of which objects are to
+    /// be refreshed all the same: their status is reset first. Needs permission to patch
+    /// `externalsecrets/status`. One object: its annotation `eso-relay.dev/force: "true"`. Default: none.
+    pub force: Vec<ForcePolicy>,
     /// Whether an event about a secret that a PushSecret writes makes ESO write it again, over what
     /// somebody else has written there. Default `false`.
     pub push_secrets: bool,
@@ -109,6 +114,26 @@ pub enum GeneratorPolicy {
     Always,
     /// Left alone.
     Never,
+}
+
+/// A policy of an ExternalSecret by which ESO does not refresh it again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ForcePolicy {
+    /// `refreshPolicy: CreatedOnce`.
+    CreatedOnce,
+    /// A `refreshInterval` of 0 or less, without `refreshPolicy: OnChange`.
+    IntervalZero,
+}
+
+impl ForcePolicy {
+    /// Why such an object is left alone, unless it is forced.
+    pub fn reason(self) -> Unrefreshable {
+        match self {
+            Self::CreatedOnce => Unrefreshable::CreatedOnce,
+            Self::IntervalZero => Unrefreshable::IntervalZero,
+        }
+    }
 }
 
 /// The window follows the ESO at hand between these; equal, they fix it.
@@ -150,6 +175,7 @@ impl Default for RefreshConfig {
             selector: None,
             find: FindPolicy::default(),
             generators: GeneratorPolicy::default(),
+            force: Vec::new(),
             push_secrets: false,
         }
     }
@@ -309,6 +335,10 @@ mod tests {
         let config = refresh(r#""find": "ignore", "generators": "never""#).unwrap();
         assert_eq!(config.refresh.find, FindPolicy::Ignore);
         assert_eq!(config.refresh.generators, GeneratorPolicy::Never);
+        let forced = refresh(r#""force": ["created_once", "interval_zero"]"#).unwrap();
+        let both = [ForcePolicy::CreatedOnce, ForcePolicy::IntervalZero];
+        assert_eq!(forced.refresh.force, both);
+        assert!(refresh(r#""force": ["immutable"]"#).is_err());
         assert!(refresh(r#""find": "never""#).is_err());
         assert!(refresh(r#""generators": true"#).is_err());
     }

@@ -17,6 +17,7 @@ use crate::{
     index::Stats,
     notes::Told,
     outcome::{Fault, Outcome},
+    refresh::Reset,
     unrefreshable::Unrefreshable,
 };
 
@@ -37,6 +38,7 @@ pub struct Metrics {
     kubernetes_events: Family<Noted, Counter>,
     pub patches: Family<Patched, Counter>,
     pub patch_duration: Histogram,
+    resets: Family<Resets, Counter>,
     pub syncs: Family<Synced, Counter>,
     pub sync_duration: Histogram,
     /// From the webhook to the patch: what the users of a secret wait for.
@@ -147,6 +149,11 @@ impl Patch {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Resets {
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Synced {
     pub result: Sync,
 }
@@ -207,6 +214,7 @@ impl Metrics {
             patch_duration: Histogram::new([
                 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
             ]),
+            resets: Family::default(),
             syncs: Family::default(),
             sync_duration: Histogram::new([
                 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
@@ -258,6 +266,8 @@ impl Metrics {
             Unit::Seconds,
             metrics.patch_duration.clone(),
         );
+        let resets = "Statuses that were reset before the patch";
+        ours.register("resets", resets, metrics.resets.clone());
         let syncs = "What ESO did after a patch, for each event and object";
         ours.register("syncs", syncs, metrics.syncs.clone());
         ours.register_with_unit(
@@ -313,6 +323,9 @@ impl Metrics {
         for result in Patch::ALL {
             self.patches.get_or_create(&Patched { result }).inc_by(0);
         }
+        for result in Reset::ALL {
+            self.resets.get_or_create(&Resets { result }).inc_by(0);
+        }
         for result in Sync::ALL {
             self.syncs.get_or_create(&Synced { result }).inc_by(0);
         }
@@ -352,6 +365,12 @@ impl Metrics {
         let result = Patch::from(outcome);
         self.patches.get_or_create(&Patched { result }).inc();
         self.patch_duration.observe(took.as_secs_f64());
+    }
+
+    pub fn reset(&self, reset: &Reset) {
+        if let Some(result) = reset.as_str() {
+            self.resets.get_or_create(&Resets { result }).inc();
+        }
     }
 
     pub fn step(&self, step: Step, after: Duration) {

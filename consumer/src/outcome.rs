@@ -86,6 +86,19 @@ impl Outcome {
     }
 }
 
+/// Whether a refresh in two steps goes on to the second after this failure of the first: the reset of the
+/// status is refused for good, or not permitted, or an API of old knows no such thing.
+pub fn needs_no_reset(failure: &RefreshError) -> bool {
+    let RefreshError::Api { status, .. } = failure else {
+        return false;
+    };
+    match status.code {
+        404 => !names_an_object(status),
+        400 | 403 | 405 | 413 | 422 => true,
+        _ => false,
+    }
+}
+
 /// Kubernetes says which object it did not find; without one it is the path that it does not know.
 fn names_an_object(status: &Status) -> bool {
     let details = status.details.as_ref();
@@ -160,6 +173,26 @@ mod tests {
             assert_eq!(short(&outcome), expected, "{code} {message}");
         }
         assert_eq!(Outcome::of(Ok(())), Outcome::Done);
+    }
+
+    #[test]
+    fn a_reset_that_is_refused_does_not_keep_the_annotation_from_being_written() {
+        for (code, name, goes_on) in [
+            (403, "db", true),
+            (404, "", true),
+            (404, "db", false),
+            (405, "", true),
+            (422, "db", true),
+            (401, "", false),
+            (409, "db", false),
+            (429, "", false),
+            (500, "", false),
+        ] {
+            let found = needs_no_reset(&status(code, "", name, 0));
+            assert_eq!(found, goes_on, "{code}");
+        }
+        let timeout = RefreshError::Timeout(Duration::from_secs(5));
+        assert!(!needs_no_reset(&timeout));
     }
 
     #[test]

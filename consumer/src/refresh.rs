@@ -1,9 +1,23 @@
 //! The patch that makes ESO refresh an ExternalSecret, or all that a ClusterExternalSecret owns, or push a
 //! PushSecret.
+//!
+//! An annotation is enough for most: ESO refreshes when the hash over the metadata is not that of
+//! `status.syncedResourceVersion`. Where somebody else takes the annotation away before ESO looks, or where
+//! the policy of an object keeps ESO from looking, two steps do it: `syncedResourceVersion` is emptied,
+//! which nobody takes back and by which ESO refreshes whatever the policy (`externalsecret_controller.go`,
+//! `shouldRefresh`); then the annotation makes it look, for a change of the status alone does not
+//! (`shouldEnqueueExternalSecretUpdate`). An ESO that is in the middle of a sync gets a conflict when it
+//! writes its status, and reads again.
+//!
+//! Not for all: it is two calls where one does, and ESO itself makes do with some fifty a second; and it
+//! needs a permission more. The hash proves the sync of the others at no cost.
 
 use std::time::Duration;
 
-use http::{HeaderMap, header::RETRY_AFTER};
+use http::{
+    HeaderMap, HeaderValue,
+    header::{ACCEPT, RETRY_AFTER},
+};
 use kube::{
     Client, Resource as _,
     api::{Patch, PatchParams},
@@ -16,10 +30,14 @@ use crate::{
     FORCE_SYNC_ANNOTATION, REFRESH_ANNOTATION,
     index::ListKind,
     kubernetes::{ApiVersion, Object},
+    outcome,
     target::{Target, TargetKind},
     value::Value,
 };
 
+/// Only metadata in the answer, as [`Request::patch_metadata`] asks for.
+const METADATA: HeaderValue =
+    HeaderValue::from_static("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
 /// Who owns the annotation, in `metadata.managedFields`.
 const FIELD_MANAGER: &str = "eso-relay";
 /// The most of an answer's text that is kept when it is not a Kubernetes `Status`.
@@ -54,6 +72,40 @@ pub enum RefreshError {
     Timeout(Duration),
 }
 
+/// How an object is refreshed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Steps {
+    /// By its annotation.
+    One,
+    /// By a reset of its status, and then by its annotation.
+    Two,
+}
+
+/// What became of the first of two steps, where the second is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reset {
+    NotAsked,
+    Done,
+    /// Above all for want of the permission. ESO may pass the object over.
+    Refused {
+        error: String,
+    },
+}
+
+impl Reset {
+    pub const ALL: [&str; 2] = ["done", "refused"];
+
+    /// A stable name, of one that was asked for.
+    pub fn as_str(&self) -> Option<&'static str> {
+        let [done, refused] = Self::ALL;
+        match self {
+            Self::NotAsked => None,
+            Self::Done => Some(done),
+            Self::Refused { .. } => Some(refused),
+        }
+    }
+}
+
 impl Refresher {
     /// `timeout` holds for a patch from connecting to the end of the answer.
     pub fn new(client: Client, version: ApiVersion, timeout: Duration) -> Self {
@@ -66,10 +118,45 @@ impl Refresher {
         }
     }
 
-    /// Once. Writing a value that the object carries already changes nothing and is a success.
-    pub async fn refresh(&self, target: &Target, value: Value) -> Result<(), RefreshError> {
-        let patch = tokio::time::timeout(self.timeout, self.patch(target, value)).await;
+    /// Once. Writing a value that the object carries already changes nothing and is a success. The
+    /// second step is done even where the first is refused: ESO may be in time.
+    pub async fn refresh(
+        &self,
+        target: &Target,
+        value: Value,
+        steps: Steps,
+    ) -> Result<Reset, RefreshError> {
+        let reset = match steps {
+            Steps::One => Reset::NotAsked,
+            Steps::Two => match self.in_time(self.reset(target)).await {
+                Ok(()) => Reset::Done,
+                Err(error) if outcome::needs_no_reset(&error) => Reset::Refused {
+                    error: error.to_string(),
+                },
+                Err(error) => return Err(error),
+            },
+        };
+        self.in_time(self.patch(target, value)).await?;
+        Ok(reset)
+    }
+
+    async fn in_time(
+        &self,
+        patch: impl Future<Output = Result<(), RefreshError>>,
+    ) -> Result<(), RefreshError> {
+        let patch = tokio::time::timeout(self.timeout, patch).await;
         patch.unwrap_or(Err(RefreshError::Timeout(self.timeout)))
+    }
+
+    async fn reset(&self, target: &Target) -> Result<(), RefreshError> {
+        let patch = json!({ "status": { "syncedResourceVersion": "" } });
+        let url = Object::url_path(&self.secrets, Some(target.namespace()));
+        let (name, params) = (target.name(), params());
+        let request =
+            Request::new(url).patch_subresource("status", name, &params, &Patch::Merge(patch));
+        let mut request = request?;
+        request.headers_mut().insert(ACCEPT, METADATA);
+        self.send(request).await
     }
 
     /// A merge patch of one annotation without resourceVersion conflicts with nobody. The answer
@@ -82,13 +169,13 @@ impl Refresher {
         };
         let namespace = (!target.is_owner()).then(|| target.namespace());
         let patch = json!({ "metadata": { "annotations": { annotation: value.to_string() } } });
-        let params = PatchParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PatchParams::default()
-        };
         let url = Object::url_path(resource, namespace);
         let request =
-            Request::new(url).patch_metadata(target.name(), &params, &Patch::Merge(patch))?;
+            Request::new(url).patch_metadata(target.name(), &params(), &Patch::Merge(patch))?;
+        self.send(request).await
+    }
+
+    async fn send(&self, request: http::Request<Vec<u8>>) -> Result<(), RefreshError> {
         let response = self.client.send(request.map(Body::from)).await?;
         let (head, body) = response.into_parts();
         // Read to its end, so that the connection can be used again.
@@ -103,6 +190,13 @@ impl Refresher {
             status: status.boxed(),
             retry_after,
         })
+    }
+}
+
+fn params() -> PatchParams {
+    PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Whether ESO has synced an object as it is now, as its status says.
 
-use std::hash::Hasher as _;
+use std::{hash::Hasher as _, num::NonZeroU32};
 
 use md5::Md5;
 use serde_json::Value;
@@ -20,8 +20,28 @@ pub enum SyncState {
     /// Not yet, and the last attempt of ESO failed (`Ready` is `False`). That attempt may have been
     /// before the change: a repeated failure leaves no trace in the status.
     Failed,
+    /// Not since its metadata changed last, although they are again those of the last sync: a change was
+    /// taken back before ESO looked, so ESO sees nothing to do.
+    Returned,
     /// A form of hash that we do not know, of an ESO to come: it is synced anew when this changes.
     Unknown { hash: u64 },
+}
+
+/// Which sync of an object the status tells of: another one for each, and for a status that was reset.
+/// The same text gives the same version in every process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SyncVersion(NonZeroU32);
+
+impl SyncVersion {
+    /// `refreshTime` tells two syncs of the same metadata apart.
+    pub fn of(status: &Value) -> Self {
+        let text = |field: &str| status[field].as_str().unwrap_or_default();
+        let (synced, time) = (text("syncedResourceVersion"), text("refreshTime"));
+        let hash = short(&format!("{synced} {time}"));
+        // Two that are alike by chance cost one refresh more.
+        let half = u32::try_from(hash >> 32).ok().and_then(NonZeroU32::new);
+        Self(half.unwrap_or(NonZeroU32::MIN))
+    }
 }
 
 /// The parts of an object's metadata that ESO hashes.
@@ -63,6 +83,24 @@ impl SyncState {
         match ready {
             Some(false) => Self::Failed,
             _ => Self::Waiting,
+        }
+    }
+
+    /// What this state means, that of `version`, where the watch has shown `before` so far.
+    ///
+    /// ESO writes the status with the resourceVersion that it has read, so a new version of the status
+    /// is of a sync after every change that was shown before it. Without one, a state that looks synced
+    /// again after a change is none.
+    pub fn after(
+        self,
+        (before, last): (Self, Option<SyncVersion>),
+        version: Option<SyncVersion>,
+    ) -> Self {
+        let changed = matches!(before, Self::Waiting | Self::Returned);
+        if self == Self::Synced && changed && version.is_some() && version == last {
+            Self::Returned
+        } else {
+            self
         }
     }
 }
@@ -170,6 +208,32 @@ mod tests {
         assert!(matches!(of("1-abc"), SyncState::Unknown { .. }));
         assert_eq!(of("1-abc"), of("1-abc"));
         assert_ne!(of("1-abc"), of("2-abc"));
+    }
+
+    #[test]
+    fn a_return_to_the_state_before_the_patch_is_no_sync() {
+        use SyncState::{Failed, Returned, Synced, Waiting};
+        let at = |hash: &str, time: &str| {
+            let status = json!({ "syncedResourceVersion": hash, "refreshTime": time });
+            Some(SyncVersion::of(&status))
+        };
+        let (old, again, reset) = (at(EMPTY, "t0"), at(EMPTY, "t1"), at("", "t0"));
+        for (before, last, state, version, expected) in [
+            (Waiting, old, Synced, old, Returned),
+            (Returned, old, Synced, old, Returned),
+            (Synced, old, Synced, old, Synced),
+            (Waiting, reset, Synced, old, Synced),
+            (Waiting, old, Synced, again, Synced),
+            (Returned, old, Synced, again, Synced),
+            // `Ready` turns true by a sync alone.
+            (Failed, old, Synced, old, Synced),
+            (Waiting, old, Failed, old, Failed),
+            (Returned, old, Waiting, old, Waiting),
+            (Waiting, None, Synced, None, Synced),
+        ] {
+            let found = state.after((before, last), version);
+            assert_eq!(found, expected, "{before:?} {state:?}");
+        }
     }
 
     #[test]

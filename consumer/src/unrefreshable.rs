@@ -9,8 +9,11 @@ use std::fmt;
 ///
 /// An event that is skipped is not lost. What makes an object refreshable again is an edit of its
 /// spec, its labels or its annotations, after any of which ESO reads every value anew (it compares
-/// generation, labels and annotations with those of the last refresh: `shouldRefresh`), or of a
-/// store that has kept it from being synced at all.
+/// generation, labels and annotations with those of the last refresh: `shouldRefresh`). Where a store has
+/// kept it out, the newest event means it again as soon as it is let in.
+///
+/// No policy keeps ESO from an object that it has never synced, or whose Secret is not there: those are
+/// refreshed like any other.
 ///
 /// Paths are of ESO 2.9: `externalsecret` is `pkg/controllers/externalsecret/externalsecret_controller.go`,
 /// `client_manager` is `pkg/controllers/secretstore/client_manager.go`.
@@ -22,13 +25,13 @@ pub enum Unrefreshable {
     Ignored,
     /// It is not among those of `refresh.selector`.
     NotSelected,
-    /// `refreshPolicy: CreatedOnce` (`externalsecret`, `shouldRefresh`).
+    /// `refreshPolicy: CreatedOnce` (`externalsecret`, `shouldRefresh`), and it is not forced.
     CreatedOnce,
     /// `refreshInterval` is 0 or less and the policy is not `OnChange`; this is looked at before any
-    /// change (`externalsecret`, `shouldRefreshPeriodic`).
+    /// change (`externalsecret`, `shouldRefreshPeriodic`). And it is not forced.
     IntervalZero,
     /// `target.immutable`, and the Secret is there: it is marked as synced and stays as it is
-    /// (`externalsecret`, `Reconcile`).
+    /// (`externalsecret`, `Reconcile`). What `target.manifest` makes is written all the same.
     Immutable,
     /// It has a generator, which would give out a new credential, and `refresh.generators` of
     /// eso-relay is against it: whatever the event, or because it means no key of the object, but
@@ -107,9 +110,11 @@ impl Unrefreshable {
             Self::Deleting => "nothing: it is being deleted",
             Self::Ignored => "remove the annotation eso-relay.dev/ignore",
             Self::NotSelected => "give it labels that refresh.selector of eso-relay asks for",
-            Self::CreatedOnce => "set spec.refreshPolicy to OnChange or Periodic",
+            Self::CreatedOnce => {
+                "set spec.refreshPolicy to OnChange or Periodic, or the annotation eso-relay.dev/force to \"true\""
+            }
             Self::IntervalZero => {
-                "set spec.refreshPolicy to OnChange, or spec.refreshInterval above 0"
+                "set spec.refreshPolicy to OnChange, spec.refreshInterval above 0, or the annotation eso-relay.dev/force to \"true\""
             }
             Self::Immutable => "remove spec.target.immutable",
             Self::Generator => {

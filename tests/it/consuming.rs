@@ -16,12 +16,13 @@ use eso_relay::{
     stream::{Start, Stream, durable},
 };
 use eso_relay_lab::{
-    cluster::{create_all, create_namespace, external_secret, store},
+    cluster::{create_all, create_namespace, external_secret, get, store},
     daemon::{Daemon, DaemonOptions},
     installation::{Cluster, Hub, READY},
     standin::{Requests, StandIn},
     wait,
 };
+use kube::Client;
 
 use crate::cli;
 
@@ -95,6 +96,12 @@ impl Consuming {
         .unwrap();
     }
 
+    /// Waits until ESO has synced it for the first time, and says so: before that no policy keeps it from
+    /// being refreshed.
+    pub(crate) async fn synced(&self, name: &str) {
+        synced(self.cluster.client(), TEAM, name).await;
+    }
+
     /// What the server knows of the cluster's durable.
     pub(crate) async fn durable(&self) -> Info {
         info(&self.jetstream, self.cluster.name()).await
@@ -152,6 +159,17 @@ pub(crate) async fn fill(cluster: &Cluster, names: &[&str]) {
             .key(&key)
     });
     create_all(client, objects, 8).await.unwrap();
+}
+
+pub(crate) async fn synced(client: &Client, namespace: &str, name: &str) {
+    let what = format!("the first sync of {namespace}/{name}");
+    wait::until(what, READY, || async {
+        let object = get(client, namespace, name).await.unwrap()?;
+        let version = object.data["status"]["syncedResourceVersion"].as_str();
+        version.filter(|version| !version.is_empty()).map(drop)
+    })
+    .await
+    .unwrap();
 }
 
 /// An event about an Akeyless item, with an id of its own.

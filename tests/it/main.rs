@@ -41,4 +41,5 @@ mod stream;
 mod templates;
 mod tls;
 mod trace;
+mod two_step;
 mod v1beta1;

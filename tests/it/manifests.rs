@@ -12,7 +12,10 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use crate::docs::{path, read};
+use crate::{
+    consuming::synced,
+    docs::{path, read},
+};
 
 const ACCOUNT: &str = "system:serviceaccount:eso-relay:eso-relay-consumer";
 const RBAC: &str = "rbac.authorization.k8s.io/v1";
@@ -92,6 +95,15 @@ fn no_manifest_asks_for_access_to_secrets() {
                 }
                 assert_eq!(rule["apiGroups"], json!(["external-secrets.io"]), "{file}");
                 let resources = rule["resources"].to_string();
+                // Of what ESO writes, only the status of what it is to refresh.
+                if resources.contains("/status") {
+                    assert_eq!(
+                        rule["resources"],
+                        json!(["externalsecrets/status"]),
+                        "{file}"
+                    );
+                    assert_eq!(rule["verbs"], json!(["patch"]), "{file}");
+                }
                 assert!(!resources.contains("\"secrets\"") && !resources.contains('*'));
             }
         }
@@ -154,10 +166,18 @@ async fn consumer_with(east: &mut Cluster, rights: &[Value], more: &str) {
     }
     let akeyless = store("akeyless").in_namespace("team-a").akeyless();
     akeyless.create(east.client()).await.unwrap();
-    let db = external_secret("db")
-        .in_namespace("team-a")
-        .from_store("akeyless");
-    db.key("/prod/db").create(east.client()).await.unwrap();
+    east.values.set("/prod/db", "old");
+    let reads = |name| {
+        external_secret(name)
+            .in_namespace("team-a")
+            .from_store("akeyless")
+    };
+    let db = reads("db").key("/prod/db");
+    db.create(east.client()).await.unwrap();
+    let once = reads("once").key("/prod/db").refresh_policy("CreatedOnce");
+    let once = once.annotated("eso-relay.dev/force", "true");
+    once.create(east.client()).await.unwrap();
+    synced(east.client(), "team-a", "once").await;
 
     let hub = Hub::start().await.unwrap();
     hub.init(&["east"]).await.unwrap();
@@ -172,6 +192,17 @@ async fn consumer_with(east: &mut Cluster, rights: &[Value], more: &str) {
     let webhooks = Webhooks::to(&ingress.url());
     webhooks.updated(&["/prod/db"]).await.unwrap();
     east.refreshed("team-a", "db", None).await.unwrap();
+    let metric = "eso_relay_consumer_resets_total";
+    wait::until(
+        "the status of the forced one to be reset",
+        READY,
+        || async {
+            let done = consumer.count(metric, &[("result", "done")]).await;
+            (done.unwrap() > 0).then_some(())
+        },
+    )
+    .await
+    .unwrap();
     let kind = Kind::ExternalSecret;
     wait::until("an Event on it", READY, || async {
         let events = events_on(east.client(), kind, Some("team-a"), "db").await;

@@ -199,6 +199,9 @@ async fn what_cannot_be_refreshed_is_counted_by_its_reason_and_left_alone() {
     let on_change = on_change.refresh_interval("0s");
     let all = left.iter().map(|(_, object)| object.clone());
     create_all(client, all.chain([on_change]), 8).await.unwrap();
+    for name in ["once", "never"] {
+        relay.synced(name).await;
+    }
 
     let more = "refresh: { selector: 'tier in (prod)' }";
     let consumer = relay.consumer(more).await;

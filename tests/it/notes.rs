@@ -100,7 +100,9 @@ async fn what_cannot_be_refreshed_shows_once_what_to_change_however_often_an_eve
     let relay = Consuming::on(cluster, &[]).await;
     let client = relay.cluster.client();
     let once = reads_db("once").refresh_policy("CreatedOnce");
+    relay.cluster.values.set("/prod/db", "old");
     once.create(client).await.unwrap();
+    relay.synced("once").await;
     let ignored = reads_db("ignored").annotated("eso-relay.dev/ignore", "true");
     ignored.create(client).await.unwrap();
 
@@ -215,6 +217,7 @@ async fn whoever_wants_no_events_gets_none() {
     let relay = Consuming::on(cluster, &["db"]).await;
     let once = reads_db("once").refresh_policy("CreatedOnce");
     once.create(relay.cluster.client()).await.unwrap();
+    relay.synced("once").await;
     let consumer = relay.consumer("kubernetes: { events: false }").await;
     relay.publish(&["/prod/db"]).await;
     let metric = "eso_relay_consumer_syncs_total";

@@ -112,6 +112,7 @@ async fn a_trace_says_what_was_not_refreshed_and_why() {
     let once = once.from_store("akeyless").key("/prod/db");
     let once = once.refresh_policy("CreatedOnce");
     once.create(relay.cluster.client()).await.unwrap();
+    relay.synced("once").await;
     relay.cluster.values.remove("/prod/db");
     let _consumer = relay.consumer("").await;
     let event = event("/prod/db");

@@ -58,7 +58,7 @@ impl Written {
         match sync {
             SyncState::Synced => true,
             SyncState::Unknown { .. } => sync != self.before,
-            SyncState::Waiting | SyncState::Failed => false,
+            SyncState::Waiting | SyncState::Failed | SyncState::Returned => false,
         }
     }
 }
@@ -154,7 +154,12 @@ impl Engine {
         let Some(place) = places else {
             return;
         };
-        if expected.values[place].is_synced(sync) {
+        let is_synced = expected.values[place].is_synced(sync);
+        // A status that was reset counts: the same as before it is another one after it.
+        for written in expected.values.range_mut(..=place) {
+            written.before = sync;
+        }
+        if is_synced {
             let done = expected.values.drain(..=place).collect();
             self.told(now, target, done, Step::Synced);
         } else if sync == SyncState::Failed && was != SyncState::Failed {
@@ -168,6 +173,13 @@ impl Engine {
         }
     }
 
+    /// Whether this is the newest value of those that ESO is expected to sync: a newer one answers for it.
+    pub fn expects(&self, target: &Target, value: Value) -> bool {
+        let expected = self.outstanding.targets.get(target);
+        let newest = expected.and_then(|expected| expected.values.back());
+        newest.is_some_and(|newest| newest.value == value)
+    }
+
     /// ESO has had its time.
     pub(super) fn overdue(&mut self, now: Duration, target: &Target) {
         let Some(expected) = self.outstanding.targets.get_mut(target) else {
@@ -175,7 +187,10 @@ impl Engine {
         };
         let step = match expected.sync {
             SyncState::Failed => Step::Failed,
-            SyncState::Synced | SyncState::Waiting | SyncState::Unknown { .. } => Step::Silent,
+            SyncState::Synced
+            | SyncState::Waiting
+            | SyncState::Returned
+            | SyncState::Unknown { .. } => Step::Silent,
         };
         let due = |written: &&Written| written.until <= now;
         let due = expected.values.iter().take_while(due).count();

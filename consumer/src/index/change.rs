@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use crate::{
     provider::Backend,
     selector::{LabelSelector, Labels},
-    sync::SyncState,
+    sync::{SyncState, SyncVersion},
     target::{Target, TargetKind},
     uid::Uid,
     unrefreshable::Refreshable,
@@ -54,8 +54,11 @@ pub enum Observation {
     },
     /// It is not there, or cannot be refreshed, and so needs nothing.
     Gone(Target),
-    /// It reads something that it was not known to read: an event of a moment ago may mean it.
+    /// It reads something that it was not known to read, or what kept it from being refreshed is gone: an
+    /// event of a moment ago may mean it.
     Reads(Target),
+    /// Its value was taken away before ESO looked at it, so ESO will not: the event means it again.
+    Lost { target: Target, value: Value },
 }
 
 /// All of an ExternalSecret that matters here; or of a PushSecret, which names secrets of stores as well.
@@ -67,10 +70,14 @@ pub struct ExternalSecret {
     /// What ESO has copied of its owner's annotation.
     pub mirrored: Option<Value>,
     pub sync: SyncState,
+    /// Which sync that is; `None` when it is not known.
+    pub version: Option<SyncVersion>,
     pub uid: Option<Uid>,
     /// The ClusterExternalSecret that it belongs to, whether that is known or not.
     pub owner: Option<Target>,
     pub refreshable: Refreshable,
+    /// Whether its policy keeps ESO from refreshing it, and it is to be refreshed all the same.
+    pub forced: bool,
     pub references: Vec<Reference>,
     /// What its template takes from its namespace.
     pub templates: Vec<TemplateSource>,
@@ -88,9 +95,11 @@ impl ExternalSecret {
             value: None,
             mirrored: None,
             sync: SyncState::default(),
+            version: None,
             uid: None,
             owner: None,
             refreshable: Refreshable::default(),
+            forced: false,
             references,
             templates: Vec::new(),
             pushed: None,

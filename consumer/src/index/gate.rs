@@ -13,7 +13,7 @@ use crate::{
 /// [`Admits`], compiled. By default open.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
-    foreign: bool,
+    admits: Admits,
     only: Option<Only>,
 }
 
@@ -22,6 +22,12 @@ struct Only {
     names: Vec<String>,
     regexes: Vec<Regexp>,
     selectors: Vec<LabelSelector>,
+}
+
+impl PartialEq for Gate {
+    fn eq(&self, other: &Self) -> bool {
+        self.admits == other.admits
+    }
 }
 
 impl Gate {
@@ -39,15 +45,26 @@ impl Gate {
             }
             regex
         };
-        let only = |admitted: Admitted| Only {
+        let only = |admitted: &Admitted| Only {
             regexes: admitted.regexes.iter().map(compiled).collect(),
-            names: admitted.names,
-            selectors: admitted.selectors,
+            names: admitted.names.clone(),
+            selectors: admitted.selectors.clone(),
         };
         Self {
-            foreign: admits.foreign,
-            only: admits.namespaces.map(only),
+            only: admits.namespaces.as_ref().map(only),
+            admits,
         }
+    }
+
+    /// Whether it keeps nobody out.
+    pub(super) fn is_open(&self) -> bool {
+        self.admits == Admits::default()
+    }
+
+    /// Whether the labels of a namespace make a difference.
+    pub(super) fn asks_for_labels(&self) -> bool {
+        let only = self.only.as_ref();
+        only.is_some_and(|only| !only.selectors.is_empty())
     }
 
     /// Why objects of the namespace are not synced, if they read anything through the store.
@@ -57,7 +74,7 @@ impl Gate {
         namespace: &str,
         labels: Option<&Labels>,
     ) -> Option<Unrefreshable> {
-        if self.foreign {
+        if self.admits.foreign {
             return Some(Unrefreshable::ForeignController);
         }
         let admitted = self.only.as_ref().is_none_or(|only| {

@@ -79,6 +79,7 @@ impl Index {
     /// Reads the keys of all who use the store anew.
     pub(super) fn reread(&mut self, store: u32, view: View, gate: Gate) -> Vec<Observation> {
         let mut reads = Vec::new();
+        let kept_out = self.kept_out_by(store, &gate);
         let Some(entry) = self.stores.get(store) else {
             return reads;
         };
@@ -102,6 +103,7 @@ impl Index {
             }
         }
         self.stores.set(store, view, gate);
+        reads.extend(self.admitted(kept_out));
         reads
     }
 }

@@ -279,7 +279,8 @@ impl<'a> Found<'a> {
         if let Some(reason) = own.or_else(other) {
             matched.skipped.push(Skipped { target, reason });
         } else {
-            let owner = self.owner(id).cloned();
+            // No annotation, its owner's neither, makes ESO look at one that is forced.
+            let owner = self.owner(id).filter(|_| !object.forced).cloned();
             matched.targets.push(owner.unwrap_or(target));
         }
     }
@@ -318,7 +319,7 @@ fn stays_as_it_is(rules: &dyn Rules, version: &str, event: &Event) -> bool {
 
 impl Index {
     /// One store that keeps it out keeps ESO from syncing the object at all.
-    fn refused(&self, object: &Object) -> Option<Unrefreshable> {
+    pub(super) fn refused(&self, object: &Object) -> Option<Unrefreshable> {
         let namespace = object.target.namespace();
         let stores = object.references.iter().map(|reference| reference.store);
         let labels = self.namespaces.labels(namespace);

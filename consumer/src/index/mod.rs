@@ -2,6 +2,7 @@
 //!
 //! One task owns the index: the watch's [`Change`]s go in, [`Index::matching`] comes out.
 
+mod admission;
 mod change;
 mod find;
 mod gate;
@@ -11,6 +12,7 @@ mod matching;
 mod namespaces;
 mod owners;
 mod pushes;
+mod shown;
 mod slab;
 mod stores;
 mod templates;
@@ -21,6 +23,7 @@ use std::collections::HashMap;
 
 use tracing::warn;
 
+pub(crate) use self::shown::Shown;
 pub use self::{
     change::{
         Admits, Admitted, Change, ExternalSecret, FindSpec, Form, ListKind, Listing, Observation,
@@ -42,6 +45,7 @@ use self::{
     versions::Versions,
 };
 use crate::{
+    refresh::Steps,
     sync::SyncState,
     target::{Target, TargetKind},
     uid::Uid,
@@ -75,11 +79,11 @@ pub struct Index {
 #[derive(Debug)]
 struct Object {
     target: Target,
-    value: Option<Value>,
+    shown: Shown,
     mirrored: Option<Value>,
-    sync: SyncState,
     uid: Option<Uid>,
     refreshable: Refreshable,
+    forced: bool,
     seen: u64,
     /// Keys are kept once, in full: a store that changes reads them anew.
     references: Box<[Entry]>,
@@ -154,10 +158,7 @@ impl Index {
                 Vec::from_iter(self.owner_carries(&owner))
             }
             Change::OwnerDeleted(owner) => self.remove_owner(owner).into_iter().collect(),
-            Change::NamespaceApplied { name, labels } => {
-                self.namespaces.appear(name, labels, self.generation);
-                Vec::new()
-            }
+            Change::NamespaceApplied { name, labels } => self.label_namespace(name, labels),
             Change::NamespaceDeleted(name) => {
                 self.namespaces.vanish(&name);
                 Vec::new()
@@ -179,14 +180,32 @@ impl Index {
         }
     }
 
-    /// The object's annotation, and whether ESO has synced it since, as the watch last said.
+    /// What of the object's annotation counts, and whether ESO has synced it since, as the watch last said.
     pub fn carried(&self, target: &Target) -> (Option<Value>, SyncState) {
         if target.is_owner() {
             let value = self.owners.get(target).and_then(|owner| owner.value);
             return (value, self.sync_of_owned(target));
         }
         let object = self.ids.get(target).and_then(|id| self.objects.get(*id));
-        object.map_or_else(Default::default, |object| (object.value, object.sync))
+        object.map_or_else(Default::default, |object| {
+            (object.shown.carried(), object.shown.sync)
+        })
+    }
+
+    /// How the object is refreshed. In one step costs one call less, and most objects need no more; in two
+    /// where somebody else may take the annotation away before ESO looks, or where ESO would not look
+    /// on account of it.
+    pub fn steps(&self, target: &Target) -> Steps {
+        let id = self.ids.get(target);
+        let object = id.and_then(|id| Some((*id, self.objects.get(*id)?)));
+        let needs_two = object.is_some_and(|(id, object)| {
+            object.forced || object.shown.loses_values() || self.owners.owns(id)
+        });
+        if needs_two && target.kind() == TargetKind::ExternalSecret {
+            Steps::Two
+        } else {
+            Steps::One
+        }
     }
 
     pub fn uid(&self, target: &Target) -> Option<Uid> {
@@ -235,9 +254,11 @@ impl Index {
             value,
             mirrored,
             sync,
+            version,
             uid,
             owner,
             refreshable,
+            forced,
             references,
             templates,
             pushed,
@@ -258,35 +279,48 @@ impl Index {
         }
         let reads = (reads_anew && self.synced).then(|| Observation::Reads(target.clone()));
         self.owners.put(id, owner);
-        if let Some(object) = self.objects.get_mut(id) {
-            object.value = value;
-            object.mirrored = mirrored;
-            object.sync = sync;
-            object.uid = uid;
-            object.refreshable = refreshable;
-            object.seen = self.generation;
-        }
-        let own = match refreshable.refusal() {
-            None => Observation::Carries {
-                target,
-                value,
-                sync,
-            },
-            Some(_) => Observation::Gone(target),
+        let Some(object) = self.objects.get_mut(id) else {
+            return Vec::new();
         };
+        if object.uid != uid {
+            // Another object of the same name.
+            object.shown = Shown::default();
+        }
+        let lost = object.shown.show(value, sync, version);
+        let sync = object.shown.sync;
+        let was_refreshable = known.is_some() && object.refreshable.refusal().is_none();
+        object.mirrored = mirrored;
+        object.uid = uid;
+        object.refreshable = refreshable;
+        object.forced = forced;
+        object.seen = self.generation;
+        let refused = refreshable.refusal().is_some();
+        let gone = refused.then(|| Observation::Gone(target.clone()));
+        let lost = lost.filter(|_| !refused);
+        let lost = lost.map(|value| {
+            let target = target.clone();
+            Observation::Lost { target, value }
+        });
+        // A sync may be what makes it one that ESO does not refresh again.
+        let carries = (!refused || was_refreshable).then_some(Observation::Carries {
+            target,
+            value,
+            sync,
+        });
         let owner = self.owners.of(id);
         let owner = owner.and_then(|owner| self.owner_carries(owner));
-        [own].into_iter().chain(owner).chain(reads).collect()
+        let own = carries.into_iter().chain(gone);
+        own.chain(owner).chain(reads).chain(lost).collect()
     }
 
     fn insert(&mut self, target: &Target) -> u32 {
         let id = self.objects.insert(Object {
             target: target.clone(),
-            value: None,
+            shown: Shown::default(),
             mirrored: None,
-            sync: SyncState::default(),
             uid: None,
             refreshable: Refreshable::default(),
+            forced: false,
             seen: self.generation,
             references: Box::default(),
         });

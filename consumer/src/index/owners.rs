@@ -1,8 +1,9 @@
 //! ClusterExternalSecrets and what they own.
 //!
-//! An annotation of a child's own would be taken away again, which refreshes it once more; so the
-//! owner's is changed, once for all its children (ESO `clusterexternalsecret_controller.go`). Children
-//! whose owner is not known, for want of permission, are refreshed themselves.
+//! An annotation of a child's own is taken away again, perhaps before ESO looks; so the owner's is
+//! changed, once for all its children (ESO `clusterexternalsecret_controller.go`). Children whose owner
+//! is not known, for want of permission, and those of an owner whose other children the event may not
+//! reach, are refreshed themselves, in two steps ([`crate::refresh`]).
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -75,6 +76,11 @@ impl Owners {
         children.into_iter().flatten().copied()
     }
 
+    /// Whether it is a child, be its owner known or not.
+    pub(super) fn owns(&self, child: u32) -> bool {
+        self.of.contains_key(&child)
+    }
+
     /// Whose annotation refreshes the child, if not its own.
     pub(super) fn of(&self, child: u32) -> Option<&Target> {
         let owner = self.of.get(&child)?;
@@ -100,12 +106,15 @@ impl Index {
             let Some(child) = self.objects.get(child) else {
                 continue;
             };
-            let refreshable = child.refreshable.refusal().is_none();
-            match child.sync {
+            let refreshable = child.refreshable.refusal().is_none() && !child.forced;
+            match child.shown.sync {
                 _ if !refreshable => {}
                 SyncState::Failed => all = SyncState::Failed,
                 SyncState::Synced if child.mirrored == value => {}
-                SyncState::Synced | SyncState::Waiting | SyncState::Unknown { .. } => {
+                SyncState::Synced
+                | SyncState::Waiting
+                | SyncState::Returned
+                | SyncState::Unknown { .. } => {
                     return SyncState::Waiting;
                 }
             }

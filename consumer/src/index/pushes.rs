@@ -54,7 +54,7 @@ impl Index {
         let pushed = self.pushes.0.get(&id).copied().flatten();
         // No store tells of what a person asks for.
         let by_hand = event.kind == Kind::RefreshRequested;
-        (!by_hand && is_echo(object.sync, pushed, event)).then_some(Unrefreshable::PushEcho)
+        (!by_hand && is_echo(object.shown.sync, pushed, event)).then_some(Unrefreshable::PushEcho)
     }
 }
 
@@ -65,7 +65,7 @@ fn is_echo(sync: SyncState, pushed: Option<Timestamp>, event: &Event) -> bool {
     };
     match sync {
         SyncState::Waiting | SyncState::Failed => true,
-        SyncState::Synced | SyncState::Unknown { .. } => {
+        SyncState::Synced | SyncState::Returned | SyncState::Unknown { .. } => {
             // Who tells late often says when it was.
             let received = event.received_at;
             let changed = event.time.map_or(received, |time| time.min(received));

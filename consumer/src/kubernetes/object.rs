@@ -10,8 +10,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::{
-    FORCE_SYNC_ANNOTATION, IGNORE_ANNOTATION, REFRESH_ANNOTATION,
-    sync::{Hashed, SyncState},
+    FORCE_ANNOTATION, FORCE_SYNC_ANNOTATION, IGNORE_ANNOTATION, REFRESH_ANNOTATION,
+    sync::{Hashed, SyncState, SyncVersion},
     uid::Uid,
 };
 
@@ -31,9 +31,14 @@ pub(crate) struct Object {
     pub(super) owner: Option<String>,
     /// The owner has opted out.
     pub(super) ignore: bool,
+    /// It is to be refreshed whatever its policy.
+    pub(super) force: bool,
     pub(super) deleting: bool,
     /// What the status says of the metadata as they are.
     pub(super) sync: SyncState,
+    pub(super) version: SyncVersion,
+    /// What ESO refreshes at the next change of the metadata, whatever the policy.
+    pub(super) owed: Owed,
     pub(super) uid: Option<Uid>,
     pub(super) labels: Value,
     pub(super) spec: Value,
@@ -115,11 +120,14 @@ impl<'de> Deserialize<'de> for Object {
         };
         Ok(Self {
             sync: SyncState::of(hashed, &status),
+            version: SyncVersion::of(&status),
+            owed: Owed::of(&status),
             uid: metadata.uid.as_str().and_then(|uid| uid.parse().ok()),
             refresh: annotation(REFRESH_ANNOTATION),
             force_sync: annotation(FORCE_SYNC_ANNOTATION),
             owner: owner(&metadata.owner_references),
             ignore: metadata.annotations[IGNORE_ANNOTATION].as_str() == Some("true"),
+            force: metadata.annotations[FORCE_ANNOTATION].as_str() == Some("true"),
             deleting: !metadata.deletion_timestamp.is_null(),
             written: written(&status),
             refresh_time: status["refreshTime"].clone(),
@@ -132,6 +140,40 @@ impl<'de> Deserialize<'de> for Object {
                 ..ObjectMeta::default()
             }),
         })
+    }
+}
+
+/// What ESO still has to do for an object, as its status says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Owed {
+    /// It has never synced it: `syncedResourceVersion` is empty.
+    pub(super) first_sync: bool,
+    /// It has never read its values: `refreshTime` is zero.
+    pub(super) first_read: bool,
+    /// What it writes to is not there, by ESO's own word (ESO `isSecretValid`).
+    pub(super) target: bool,
+}
+
+impl Owed {
+    fn of(status: &Value) -> Self {
+        let text = |field: &str| status[field].as_str().unwrap_or_default();
+        let time = text("refreshTime");
+        let conditions = status["conditions"].as_array().into_iter().flatten();
+        let ready = conditions.filter(|it| it["type"] == "Ready");
+        let mut reasons = ready.filter_map(|it| it["reason"].as_str());
+        Self {
+            first_sync: text("syncedResourceVersion").is_empty(),
+            first_read: time.is_empty() || time.starts_with("0001-"),
+            target: reasons.any(|reason| {
+                let absent = [
+                    "SecretDeleted",
+                    "SecretMissing",
+                    "ResourceDeleted",
+                    "ResourceMissing",
+                ];
+                absent.contains(&reason)
+            }),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{KubernetesConfig, object::Object};
 use crate::{
-    config::{FindPolicy, GeneratorPolicy, RefreshConfig},
+    config::{FindPolicy, ForcePolicy, GeneratorPolicy, RefreshConfig},
     index::{Admits, Admitted},
     selector::{LabelSelector, Labels},
     unrefreshable::{Refreshable, Unrefreshable},
@@ -20,6 +20,8 @@ pub struct Selection {
     pub controller_classes: Vec<String>,
     pub find: FindPolicy,
     pub generators: GeneratorPolicy,
+    /// Policies that do not keep an object from being refreshed.
+    pub force: Vec<ForcePolicy>,
     /// Whether PushSecrets are ours at all.
     pub push_secrets: bool,
 }
@@ -31,6 +33,7 @@ impl Selection {
             controller_classes: kubernetes.controller_classes.clone(),
             find: refresh.find,
             generators: refresh.generators,
+            force: refresh.force.clone(),
             push_secrets: refresh.push_secrets,
         }
     }
@@ -77,20 +80,43 @@ fn left_out(object: &Object, selection: &Selection) -> Option<Unrefreshable> {
 
 /// `None` when a change of its annotation refreshes it, and when that cannot be told.
 fn unrefreshable(object: &Object, selection: &Selection) -> Option<Unrefreshable> {
-    let Object { spec, written, .. } = object;
+    let policy = || policy(object).filter(|policy| !forces(object, selection, *policy));
+    left_out(object, selection)
+        .or_else(|| policy().map(ForcePolicy::reason))
+        .or_else(|| is_immutable(object).then_some(Unrefreshable::Immutable))
+}
+
+/// Whether ESO passes it over by its policy, and it is to be refreshed all the same.
+pub(super) fn is_forced(object: &Object, selection: &Selection) -> bool {
+    policy(object).is_some_and(|policy| forces(object, selection, policy))
+}
+
+fn forces(object: &Object, selection: &Selection, policy: ForcePolicy) -> bool {
+    object.force || selection.force.contains(&policy)
+}
+
+/// The policy by which ESO reads its values no more, however its metadata change. While what it writes
+/// to is not there, ESO reads them whatever the policy, and before the first sync too.
+fn policy(object: &Object) -> Option<ForcePolicy> {
+    let Object { spec, owed, .. } = object;
     let policy = spec["refreshPolicy"].as_str();
     let interval = spec["refreshInterval"].as_str();
-    if let Some(reason) = left_out(object, selection) {
-        Some(reason)
+    if owed.first_sync || owed.target {
+        None
     } else if policy == Some("CreatedOnce") {
-        Some(Unrefreshable::CreatedOnce)
+        (!owed.first_read).then_some(ForcePolicy::CreatedOnce)
     } else if policy != Some("OnChange") && interval.is_some_and(never_elapses) {
-        Some(Unrefreshable::IntervalZero)
-    } else if spec["target"]["immutable"] == Value::Bool(true) && *written {
-        Some(Unrefreshable::Immutable)
+        Some(ForcePolicy::IntervalZero)
     } else {
         None
     }
+}
+
+/// What is no Secret is written whatever it says (ESO `reconcileGenericTarget`).
+fn is_immutable(object: &Object) -> bool {
+    let target = &object.spec["target"];
+    let is_secret = !target["manifest"].is_object();
+    target["immutable"] == Value::Bool(true) && is_secret && object.written && !object.owed.target
 }
 
 /// That of `data[]` is in the definition and is not run (ESO `apis/externalsecrets/v1`).

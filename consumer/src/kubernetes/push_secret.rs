@@ -46,6 +46,7 @@ pub(super) fn push_secret(object: &Object, selection: &Selection) -> Option<Exte
     Some(ExternalSecret {
         value: carried(object.refresh.as_deref()),
         sync: object.sync,
+        version: Some(object.version),
         uid: object.uid,
         refreshable: policy::pushable(object, selection),
         pushed: pushed.and_then(|time| time.parse().ok()),

@@ -29,7 +29,10 @@ impl Note {
         let (uid, what) = (self.uid, self.what.name().replace('_', "-"));
         match self.what {
             What::NotRefreshable(_) => format!("eso-relay.{uid}.{what}"),
-            What::Refreshed { .. } | What::Failed { .. } | What::Silent { .. } => {
+            What::Refreshed { .. }
+            | What::Failed { .. }
+            | What::Silent { .. }
+            | What::PassedOver { .. } => {
                 format!("eso-relay.{uid}.{what}.{}", self.event)
             }
         }

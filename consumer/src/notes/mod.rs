@@ -53,6 +53,8 @@ pub enum What {
     Failed { after: Duration },
     /// ESO has said nothing for so long.
     Silent { after: Duration },
+    /// The same, of an object whose status could not be reset: what it needs to be refreshed for certain.
+    PassedOver { after: Duration },
     /// The event means it, and it was left alone.
     NotRefreshable(Unrefreshable),
 }
@@ -93,6 +95,7 @@ impl What {
             Self::Refreshed { .. } => "refreshed",
             Self::Failed { .. } => "failed",
             Self::Silent { .. } => "silent",
+            Self::PassedOver { .. } => "passed_over",
             Self::NotRefreshable(reason) => reason.as_str(),
         }
     }

@@ -59,7 +59,10 @@ impl Notebook {
         }
         let quiet = match note.what {
             What::NotRefreshable(_) => HOLDS,
-            What::Refreshed { .. } | What::Failed { .. } | What::Silent { .. } => AGAIN,
+            What::Refreshed { .. }
+            | What::Failed { .. }
+            | What::Silent { .. }
+            | What::PassedOver { .. } => AGAIN,
         };
         self.told.insert(fact(note), now + quiet);
         Ok(())

@@ -13,7 +13,7 @@ impl Note {
         match self.what {
             What::Refreshed { .. } => "Refreshed",
             What::Failed { .. } => "RefreshFailed",
-            What::Silent { .. } => "RefreshSilent",
+            What::Silent { .. } | What::PassedOver { .. } => "RefreshSilent",
             What::NotRefreshable(_) => "NotRefreshable",
         }
     }
@@ -23,7 +23,7 @@ impl Note {
     pub(super) fn is_warning(&self) -> bool {
         match self.what {
             What::Refreshed { .. } => false,
-            What::Failed { .. } | What::Silent { .. } => true,
+            What::Failed { .. } | What::Silent { .. } | What::PassedOver { .. } => true,
             What::NotRefreshable(reason) => reason == Unrefreshable::StoreDeniesNamespace,
         }
     }
@@ -47,6 +47,11 @@ impl Note {
                 "ESO has said nothing for {after:.1?} since the patch for {event}: it is away, has too \
                  much to do, or passes this object over (a store that is not ready, or of another \
                  controller class). The old value may still be in use"
+            ),
+            What::PassedOver { after } => format!(
+                "ESO has said nothing for {after:.1?} since the patch for {event}: its owner has taken the \
+                 annotation away again, or its policy keeps ESO from reading anew. The old value may \
+                 still be in use. To have it refreshed, grant eso-relay `patch` on `externalsecrets/status`"
             ),
             What::NotRefreshable(reason) => format!(
                 "Not refreshed for {event} ({reason}): ESO would not read the secret anew. To have it \

@@ -46,10 +46,94 @@ fn answer(status: &str, headers: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n{headers}\r\n{body}")
 }
 
+async fn in_one(refresher: &Refresher, target: &Target) -> Outcome {
+    let refreshed = refresher.refresh(target, value(), Steps::One).await;
+    Outcome::of(refreshed.map(drop))
+}
+
+/// Answers one request after the other on one connection; returns those that came.
+async fn api_of(answers: Vec<String>) -> (SocketAddr, JoinHandle<Vec<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let served = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut requests = Vec::new();
+        for answer in answers {
+            let mut request = Vec::new();
+            while !request.ends_with(b"}}}") && !request.ends_with(b"\"\"}}") {
+                assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0);
+            }
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            requests.push(String::from_utf8(request).unwrap());
+        }
+        requests
+    });
+    (address, served)
+}
+
+/// The API answers so, one request after the other; what became of a refresh in two steps.
+async fn in_two(answers: Vec<String>) -> (Result<Reset, RefreshError>, Vec<String>) {
+    let (address, served) = api_of(answers).await;
+    let refresher = refresher(address, Duration::from_secs(10));
+    let target = Target::new("team", "db");
+    let refreshed = refresher.refresh(&target, value(), Steps::Two).await;
+    (refreshed, served.await.unwrap())
+}
+
+#[tokio::test]
+async fn a_refresh_in_two_steps_resets_the_status_and_then_annotates() {
+    let done = || answer("200 OK", "", "{}");
+    let (refreshed, requests) = in_two(vec![done(), done()]).await;
+    assert_eq!(refreshed.unwrap(), Reset::Done);
+    let (head, body) = requests[0].split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with(
+        "PATCH /apis/external-secrets.io/v1/namespaces/team/externalsecrets/db/status?&fieldManager=eso-relay "
+    ), "{head}");
+    assert!(head.contains("content-type: application/merge-patch+json"));
+    assert!(head.contains("as=PartialObjectMetadata;"));
+    assert_eq!(head.matches("accept:").count(), 1, "{head}");
+    assert_eq!(body, r#"{"status":{"syncedResourceVersion":""}}"#);
+    assert!(
+        requests[1].contains("/externalsecrets/db?&"),
+        "{requests:?}"
+    );
+    assert!(
+        requests[1].contains("eso-relay.dev/refresh"),
+        "{requests:?}"
+    );
+}
+
+#[tokio::test]
+async fn without_permission_on_the_status_the_annotation_is_written_alone() {
+    let forbidden = r#"{"kind":"Status","reason":"Forbidden","message":"cannot patch externalsecrets/status","code":403}"#;
+    for refused in [
+        answer("403 Forbidden", "", forbidden),
+        answer("404 Not Found", "", "404 page not found"),
+    ] {
+        let (refreshed, requests) = in_two(vec![refused, answer("200 OK", "", "{}")]).await;
+        assert!(matches!(refreshed.unwrap(), Reset::Refused { .. }));
+        assert_eq!(requests.len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_reset_that_fails_for_now_is_tried_again_before_the_annotation_is_written() {
+    let gone = r#"{"kind":"Status","details":{"name":"db"},"code":404}"#;
+    for (answered, outcome) in [
+        (answer("404 Not Found", "", gone), "Gone"),
+        (answer("409 Conflict", "", "{}"), "Retry"),
+        (answer("503 Service Unavailable", "", "{}"), "Retry"),
+    ] {
+        let (refreshed, _) = in_two(vec![answered]).await;
+        let found = format!("{:?}", Outcome::of(refreshed.map(drop)));
+        assert!(found.starts_with(outcome), "{found}");
+    }
+}
+
 async fn outcome(answer: String) -> Outcome {
     let (address, _served) = api(Some(answer)).await;
     let refresher = refresher(address, Duration::from_secs(10));
-    Outcome::of(refresher.refresh(&Target::new("team", "db"), value()).await)
+    in_one(&refresher, &Target::new("team", "db")).await
 }
 
 /// The outcome of a patch that failed by the fault of the cluster, to be tried after so many
@@ -69,7 +153,7 @@ fn assert_cluster(outcome: &Outcome, seconds: Option<u64>) {
 async fn one_annotation_is_merged_and_nothing_else() {
     let (address, served) = api(Some(answer("200 OK", "", "{}"))).await;
     let refresher = refresher(address, Duration::from_secs(10));
-    let outcome = Outcome::of(refresher.refresh(&Target::new("team", "db"), value()).await);
+    let outcome = in_one(&refresher, &Target::new("team", "db")).await;
     assert_eq!(outcome, Outcome::Done);
     let request = served.await.unwrap();
     let (head, body) = request.split_once("\r\n\r\n").unwrap();
@@ -88,7 +172,7 @@ async fn one_annotation_is_merged_and_nothing_else() {
 async fn what_has_an_owner_is_refreshed_through_it() {
     let (address, served) = api(Some(answer("200 OK", "", "{}"))).await;
     let refresher = refresher(address, Duration::from_secs(10));
-    let outcome = Outcome::of(refresher.refresh(&Target::owner("db"), value()).await);
+    let outcome = in_one(&refresher, &Target::owner("db")).await;
     assert_eq!(outcome, Outcome::Done);
     let request = served.await.unwrap();
     let (head, body) = request.split_once("\r\n\r\n").unwrap();
@@ -106,7 +190,7 @@ async fn a_push_secret_has_a_version_of_its_own() {
     let (address, served) = api(Some(answer("200 OK", "", "{}"))).await;
     let refresher = refresher(address, Duration::from_secs(10));
     let target = Target::push_secret("team", "db");
-    let outcome = Outcome::of(refresher.refresh(&target, value()).await);
+    let outcome = in_one(&refresher, &target).await;
     assert_eq!(outcome, Outcome::Done);
     let request = served.await.unwrap();
     assert!(
@@ -170,7 +254,7 @@ async fn a_missing_permission_is_the_targets_and_names_the_reason() {
 async fn an_api_that_hangs_is_given_up_after_the_timeout() {
     let (address, _served) = api(None).await;
     let refresher = refresher(address, Duration::from_millis(50));
-    let hung = Outcome::of(refresher.refresh(&Target::new("team", "db"), value()).await);
+    let hung = in_one(&refresher, &Target::new("team", "db")).await;
     assert_cluster(&hung, None);
     assert!(format!("{hung:?}").contains("kubernetes.patch_timeout"));
 }
@@ -181,6 +265,6 @@ async fn an_api_that_is_away_is_the_clusters_fault() {
     let address = listener.local_addr().unwrap();
     drop(listener);
     let refresher = refresher(address, Duration::from_secs(10));
-    let away = Outcome::of(refresher.refresh(&Target::new("team", "db"), value()).await);
+    let away = in_one(&refresher, &Target::new("team", "db")).await;
     assert_cluster(&away, None);
 }

@@ -1,26 +1,31 @@
 //! What happens to the worker, told to the engine.
 
 use std::{
+    collections::BTreeSet,
     mem,
     panic::{AssertUnwindSafe, catch_unwind},
+    slice,
 };
 
-use eso_relay::stream::position::Gap;
+use eso_relay::{Event, stream::position::Gap};
 use jiff::Timestamp;
 use tracing::{debug, error, info, warn};
 
 use super::{
     Phase, Worker,
     outputs::{Patched, Stored},
+    recent::Taken,
 };
 use crate::{
     delivery::{Pulled, Received, Reply, Resolved, Seen, resolve, resolve_among},
     engine::{Input, Sequence},
     gap,
-    index::{Change, Observation, Skipped},
+    index::{Among, Change, Observation, Skipped},
     metrics::Found,
     notes::What,
     outcome::Outcome,
+    refresh::Reset,
+    target::Target,
     value::Stage,
 };
 
@@ -58,15 +63,17 @@ impl Worker {
             self.handle(Input::Panicked { sequence, attempt });
             return;
         };
+        let Resolved {
+            delivery,
+            events: seen,
+            skipped,
+        } = resolved;
+        self.denied.note(&message, &events, &skipped);
         if let Reply::Ack(_) = message.reply {
             let now = self.started.elapsed();
             self.recent.push(now, message.clone(), events);
         }
-        let Resolved {
-            delivery,
-            events,
-            skipped,
-        } = resolved;
+        let events = seen;
         // What is held already goes on as it is, and so does its receipt.
         let is_new = self.held.message(sequence).is_none();
         for event in &events {
@@ -130,6 +137,9 @@ impl Worker {
                 Observation::Reads(target) => {
                     self.appeared.insert(target);
                 }
+                // The same once more would be lost as well.
+                Observation::Lost { .. } if self.resets_are_refused => {}
+                Observation::Lost { target, value } => self.lost.push((target, value)),
             }
         }
         if !was_synced && self.index.is_synced() {
@@ -140,25 +150,35 @@ impl Worker {
 
     /// Whether events of a moment ago mean what the watch has shown since.
     pub(super) fn look_back(&mut self) {
-        let appeared = mem::take(&mut self.appeared);
-        if appeared.is_empty() || self.phase != Phase::Running {
+        let (appeared, lost) = (mem::take(&mut self.appeared), mem::take(&mut self.lost));
+        if (appeared.is_empty() && lost.is_empty()) || self.phase != Phase::Running {
             return;
         }
-        let (tools, among) = (&self.tools, self.index.among(&appeared));
+        let now = self.started.elapsed();
         let mut late = Vec::new();
-        for taken in self.recent.since(self.started.elapsed()) {
-            let (message, events) = (&taken.message, &taken.events);
-            let resolve = || {
-                let (cluster, policy) = (&tools.cluster, &tools.stores);
-                resolve_among(message, events, &self.index, cluster, policy, &among)
-            };
-            // OK to go on after a panic: resolving only reads.
-            if let Ok(resolved) = catch_unwind(AssertUnwindSafe(resolve))
-                && !resolved.delivery.refreshes.is_empty()
+        let among = self.index.among(&appeared);
+        for Taken {
+            message, events, ..
+        } in self.recent.since(now)
+        {
+            late.extend(self.resolve_late(message, events, &among));
+        }
+        for (target, value) in lost {
+            if !self.engine.expects(&target, value) {
+                continue;
+            }
+            let among = self.index.among(&[target].into());
+            for Taken {
+                message, events, ..
+            } in self.recent.since(now)
             {
-                late.push((message.clone(), resolved));
+                let mut events = events.iter();
+                if let Some(event) = events.find(|(_, event)| event.fingerprint() == value.event) {
+                    late.extend(self.resolve_late(message, slice::from_ref(event), &among));
+                }
             }
         }
+        late.extend(self.admitted(&appeared, &late));
         for (message, resolved) in late {
             if self.engine.is_storing(message.sequence) {
                 // Once more when that has ended; what is done by then costs nothing.
@@ -167,6 +187,49 @@ impl Worker {
                 self.take_late(message, resolved);
             }
         }
+    }
+
+    /// What was kept for objects that a store has let in, but for what comes `late` anyway.
+    fn admitted(
+        &mut self,
+        appeared: &BTreeSet<Target>,
+        late: &[(Received, Resolved)],
+    ) -> Vec<(Received, Resolved)> {
+        let mut admitted = Vec::new();
+        for (message, events, targets) in self.denied.of(appeared) {
+            let among = self.index.among(&targets);
+            let Some((message, resolved)) = self.resolve_late(&message, &events, &among) else {
+                continue;
+            };
+            let still = |target: &Target| {
+                let mut skipped = resolved.skipped.iter();
+                skipped.any(|(_, skipped)| skipped.target == *target)
+            };
+            let let_in = targets.iter().filter(|target| !still(target));
+            let_in.for_each(|target| self.denied.forget(target));
+            if late
+                .iter()
+                .all(|(other, _)| other.sequence != message.sequence)
+            {
+                admitted.push((message, resolved));
+            }
+        }
+        admitted
+    }
+
+    /// What the events of a message that was taken mean among these, if anything.
+    fn resolve_late(
+        &self,
+        message: &Received,
+        events: &[(usize, Event)],
+        among: &Among,
+    ) -> Option<(Received, Resolved)> {
+        let (cluster, policy) = (&self.tools.cluster, &self.tools.stores);
+        let resolve = || resolve_among(message, events, &self.index, cluster, policy, among);
+        // OK to go on after a panic: resolving only reads.
+        let resolved = catch_unwind(AssertUnwindSafe(resolve)).ok()?;
+        let any = !resolved.delivery.refreshes.is_empty();
+        any.then(|| (message.clone(), resolved))
     }
 
     fn take_late(&mut self, message: Received, resolved: Resolved) {
@@ -192,8 +255,10 @@ impl Worker {
             value,
             event,
             outcome,
+            reset,
             took,
         } = patched;
+        self.reset(&reset);
         let metrics = &self.tools.metrics;
         metrics.patched(&outcome, took);
         let trace_id = event.as_ref().and_then(|event| event.trace_id.as_deref());
@@ -218,6 +283,29 @@ impl Worker {
             value,
             outcome,
         });
+    }
+
+    /// Said once for each change.
+    fn reset(&mut self, reset: &Reset) {
+        self.tools.metrics.reset(reset);
+        match reset {
+            Reset::NotAsked => {}
+            Reset::Done if self.resets_are_refused => {
+                info!("the status of an ExternalSecret was reset again");
+                self.resets_are_refused = false;
+            }
+            Reset::Done => {}
+            Reset::Refused { error } if !self.resets_are_refused => {
+                warn!(
+                    error,
+                    "the status of an ExternalSecret cannot be reset, so its annotation alone is patched: \
+                     ESO may pass over what a ClusterExternalSecret owns and what is forced; grant \
+                     `patch` on `externalsecrets/status`"
+                );
+                self.resets_are_refused = true;
+            }
+            Reset::Refused { .. } => {}
+        }
     }
 
     /// Dead letters are stored, or could not be.

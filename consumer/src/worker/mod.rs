@@ -1,5 +1,6 @@
 //! The one task that owns engine and index: it feeds the engine and does what the engine says.
 
+mod denied;
 mod held;
 mod inputs;
 mod outputs;
@@ -26,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use self::{
+    denied::Denied,
     held::Held,
     inputs::now,
     outputs::{Patched, Stored},
@@ -41,6 +43,7 @@ use crate::{
     receipts::Ledger,
     refresh::Refresher,
     target::Target,
+    value::Value,
 };
 
 /// How often gauges are brought up to date.
@@ -91,6 +94,11 @@ pub struct Worker {
     recent: Recent,
     /// What the watch has shown since, and events have not been compared with.
     appeared: BTreeSet<Target>,
+    /// Values that were taken away before ESO looked.
+    lost: Vec<(Target, Value)>,
+    denied: Denied,
+    /// Whether the last status that was to be reset was not.
+    resets_are_refused: bool,
     ledger: Ledger,
     patches: JoinSet<Patched>,
     letters: JoinSet<Stored>,
@@ -121,6 +129,9 @@ impl Worker {
             held: Held::default(),
             recent: Recent::default(),
             appeared: BTreeSet::new(),
+            lost: Vec::new(),
+            denied: Denied::default(),
+            resets_are_refused: false,
             patches: JoinSet::new(),
             letters: JoinSet::new(),
             started: Instant::now(),

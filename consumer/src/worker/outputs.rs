@@ -25,6 +25,7 @@ use crate::{
     notes::{Note, Told, What},
     outcome::{Fault, Outcome},
     receipts,
+    refresh::{Reset, Steps},
     target::Target,
     value::Value,
 };
@@ -36,6 +37,8 @@ pub(super) struct Patched {
     /// Kept beside the patch: the watch can show it, and so end the delivery, before its answer.
     pub(super) event: Option<Seen>,
     pub(super) outcome: Outcome,
+    /// Of an object that was refreshed in two steps, and of a patch that is done.
+    pub(super) reset: Reset,
     pub(super) took: Duration,
 }
 
@@ -85,7 +88,7 @@ impl Worker {
     fn step(&mut self, event: Fingerprint, target: &Target, step: Step, after: Duration) {
         self.tools.metrics.step(step, after);
         // Before the ledger is done with the event.
-        if let Some(what) = What::of_step(step, after) {
+        if let Some(what) = self.what_of_step(target, step, after) {
             let source = self.ledger.source(event).cloned();
             self.note(target, event, source, what);
         }
@@ -97,6 +100,18 @@ impl Worker {
             }
             Step::Patched | Step::Carried | Step::Gone | Step::Refused | Step::GaveUp => {}
         }
+    }
+
+    fn what_of_step(&self, target: &Target, step: Step, after: Duration) -> Option<What> {
+        let what = What::of_step(step, after)?;
+        let passed_over = matches!(what, What::Silent { .. })
+            && self.resets_are_refused
+            && self.index.steps(target) == Steps::Two;
+        Some(if passed_over {
+            What::PassedOver { after }
+        } else {
+            what
+        })
     }
 
     /// Tells people on the object itself, if there is room: nothing waits for it.
@@ -131,21 +146,26 @@ impl Worker {
         let event = self.held.event(value.event).cloned();
         let trace_id = event.as_ref().and_then(|event| event.trace_id.as_deref());
         let span = info_span!("refresh", object = %target, event = %value.event, stage = ?value.stage, trace_id);
-        let refresher = Arc::clone(&self.tools.refresher);
+        let (refresher, steps) = (Arc::clone(&self.tools.refresher), self.index.steps(&target));
         let patch = async move {
             let started = Instant::now();
-            let refresh = guarded(refresher.refresh(&target, value)).await;
+            let refresh = guarded(refresher.refresh(&target, value, steps)).await;
             let panicked = |error: anyhow::Error| Outcome::Retry {
                 fault: Fault::Target,
                 after: None,
                 error: error.to_string(),
             };
-            let outcome = refresh.map_or_else(panicked, Outcome::of);
+            let (outcome, reset) = match refresh {
+                Ok(Ok(reset)) => (Outcome::of(Ok(())), reset),
+                Ok(Err(error)) => (Outcome::of(Err(error)), Reset::NotAsked),
+                Err(panic) => (panicked(panic), Reset::NotAsked),
+            };
             Patched {
                 target,
                 value,
                 event,
                 outcome,
+                reset,
                 took: started.elapsed(),
             }
         };

@@ -30,6 +30,12 @@ pub(super) struct Recent {
     events: usize,
 }
 
+impl Taken {
+    fn is_old(&self, now: Duration) -> bool {
+        self.at.saturating_add(LONGEST) < now
+    }
+}
+
 impl Recent {
     pub(super) fn push(&mut self, now: Duration, message: Received, events: Vec<(usize, Event)>) {
         self.events += events.len();
@@ -43,9 +49,9 @@ impl Recent {
     }
 
     /// Nothing older than [`LONGEST`].
-    pub(super) fn since(&mut self, now: Duration) -> impl Iterator<Item = &Taken> {
-        self.tidy(now);
-        self.messages.iter()
+    pub(super) fn since(&self, now: Duration) -> impl Iterator<Item = &Taken> {
+        let old = move |taken: &&Taken| taken.is_old(now);
+        self.messages.iter().skip_while(old)
     }
 
     /// The message will be delivered again, and be matched then.
@@ -56,9 +62,8 @@ impl Recent {
     }
 
     fn tidy(&mut self, now: Duration) {
-        let old = |taken: &Taken| taken.at.saturating_add(LONGEST) < now;
         while let Some(first) = self.messages.front()
-            && (old(first) || self.events > MOST)
+            && (first.is_old(now) || self.events > MOST)
         {
             self.events -= first.events.len();
             self.messages.pop_front();
@@ -93,6 +98,7 @@ mod tests {
         push(&mut recent, LONGEST, 1);
         assert_eq!(recent.since(LONGEST).count(), 2);
         assert_eq!(recent.since(LONGEST + Duration::from_millis(1)).count(), 1);
+        assert_eq!(recent.messages.len(), 2, "nothing has come since");
         recent.forget(1);
         assert_eq!((recent.messages.len(), recent.events), (0, 0));
         for _ in 0..3 {

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use super::{
     super::Input,
-    cluster::{Patch, Seen, object, target},
+    cluster::{Patch, Seen, object, order, target},
+    plan::Strips,
     replica::Replica,
     world::World,
 };
 use crate::{
     outcome::{Fault, Outcome},
-    target::Target,
+    refresh::Steps,
 };
 
 impl World {
@@ -66,9 +67,10 @@ impl World {
             error: "not now".to_owned(),
         };
         if self.cluster.is_away || self.rng.f64() < self.plan.cluster_faults {
-            match self.rng.u8(..4) {
+            match self.rng.u8(..5) {
                 0 => self.apply(patch),
                 1 if !self.plan.calm => self.cluster.late.push(patch),
+                2 => self.reset(patch),
                 _ => {}
             }
             let after = (self.rng.u8(..5) == 0).then_some(Duration::from_secs(7));
@@ -92,8 +94,39 @@ impl World {
     }
 
     fn apply(&mut self, patch: Patch) {
+        self.reset(patch);
         self.cluster.apply(self.now, patch);
         self.show(patch.object);
+        if self.strips(patch.object) && self.rng.bool() {
+            self.take_away(patch.object);
+        }
+    }
+
+    /// The first of two steps, where it is permitted.
+    fn reset(&mut self, patch: Patch) {
+        let object = &self.cluster.objects[patch.object];
+        let takes_it = object.exists && !object.refuses && !self.plan.resets_refused;
+        if patch.steps == Steps::Two && takes_it {
+            self.cluster.reset(patch.object);
+            self.show(patch.object);
+        }
+    }
+
+    fn strips(&self, object: usize) -> bool {
+        self.plan.strips[object] != Strips::Nobody
+    }
+
+    /// Whoever takes annotations away comes to one.
+    pub(super) fn strip(&mut self) {
+        let object = self.rng.usize(..self.plan.objects);
+        if self.strips(object) {
+            self.take_away(object);
+        }
+    }
+
+    pub(super) fn take_away(&mut self, object: usize) {
+        self.cluster.strip(object);
+        self.show(object);
     }
 
     pub(super) fn apply_late(&mut self) {
@@ -102,12 +135,25 @@ impl World {
         }
     }
 
-    /// ESO takes up an object.
-    pub(super) fn sync(&mut self) {
+    /// ESO comes to an object.
+    pub(super) fn look(&mut self) {
         let object = self.rng.usize(..self.plan.objects);
-        let fails = self.rng.u8(..4) == 0;
-        self.cluster.sync(object, fails);
-        self.show(object);
+        let (interval, fails) = (self.rng.u8(..8) == 0, self.rng.u8(..4) == 0);
+        if self.cluster.look(object, interval, fails) {
+            self.show(object);
+        }
+    }
+
+    /// Whoever takes annotations away comes to all of them, and then ESO to what has changed.
+    pub(super) fn look_at_all(&mut self) {
+        for object in 0..self.plan.objects {
+            if self.strips(object) && self.cluster.objects[object].annotation.is_some() {
+                self.take_away(object);
+            }
+            if self.cluster.look(object, false, false) {
+                self.show(object);
+            }
+        }
     }
 
     pub(super) fn show(&mut self, object: usize) {
@@ -128,18 +174,28 @@ impl World {
             else {
                 continue;
             };
-            let before = std::mem::replace(&mut replica.cache[object], seen);
-            if let (Seen::Gone, Seen::Carries(..)) = (before, seen) {
-                replica.appeared.insert(object);
-            }
             let target = target(object);
             let input = match seen {
-                Seen::Carries(value, sync) => Input::Observed {
-                    target,
-                    value,
-                    sync,
-                },
-                Seen::Gone => Input::Deleted(target),
+                Seen::Carries(value, sync, version) => {
+                    let known = &mut replica.cache[object];
+                    if known.is_none() {
+                        replica.appeared.insert(object);
+                    }
+                    let shown = known.get_or_insert_default();
+                    let lost = shown.show(value, sync, version.into());
+                    let sync = shown.sync;
+                    let lost = lost.filter(|_| !self.plan.resets_refused);
+                    replica.lost.extend(lost.map(|value| (object, value)));
+                    Input::Observed {
+                        target,
+                        value,
+                        sync,
+                    }
+                }
+                Seen::Gone => {
+                    replica.cache[object] = None;
+                    Input::Deleted(target)
+                }
             };
             self.tell(process, input);
             self.look_back(process);
@@ -153,6 +209,12 @@ impl World {
             return;
         };
         let appeared = std::mem::take(&mut replica.appeared);
+        let lost = std::mem::take(&mut replica.lost);
+        let lost: Vec<_> = lost
+            .into_iter()
+            .filter(|(object, value)| replica.engine.expects(&target(*object), *value))
+            .map(|(object, value)| (object, order(value.event)))
+            .collect();
         for (sequence, attempt) in replica.taken.clone() {
             let Some(replica) = self.replicas.iter_mut().find(alive) else {
                 return;
@@ -160,8 +222,10 @@ impl World {
             let message = self.server.message(sequence);
             let mut late = replica.matched(sequence, attempt, 0, message, &self.plan.stores);
             late.rejected.clear();
-            let is_new = |target: &Target| appeared.contains(&object(target));
-            late.refreshes.retain(|refresh| is_new(&refresh.target));
+            late.refreshes.retain(|refresh| {
+                let object = object(&refresh.target);
+                appeared.contains(&object) || lost.contains(&(object, (sequence, refresh.index)))
+            });
             let given_up = attempt > self.plan.settings.max_attempts;
             if late.refreshes.is_empty() || given_up && !replica.held.contains_key(&sequence) {
                 continue;

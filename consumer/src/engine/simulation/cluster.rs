@@ -1,12 +1,14 @@
-//! The Kubernetes API: objects with one annotation each.
+//! The Kubernetes API: objects with one annotation each, and what ESO makes of them.
 
-use std::time::Duration;
+use std::{mem, time::Duration};
 
 use eso_relay::event::Fingerprint;
+use serde_json::json;
 
 use super::Order;
 use crate::{
-    sync::SyncState,
+    refresh::Steps,
+    sync::{SyncState, SyncVersion},
     target::Target,
     value::{Stage, Value},
 };
@@ -26,7 +28,11 @@ pub(super) struct Object {
     pub(super) annotation: Option<Value>,
     /// The newest value that it ever carried.
     pub(super) newest: Option<Order>,
-    pub(super) sync: SyncState,
+    /// The value that was written last, also after somebody took it away.
+    pub(super) written: Option<Value>,
+    status: Status,
+    /// Its metadata have changed, and ESO has not looked since.
+    queued: bool,
     /// The newest value that it had ever carried when ESO synced it last.
     pub(super) synced: Option<Order>,
     /// Every change of its annotation, in turn.
@@ -37,6 +43,17 @@ pub(super) struct Object {
     pub(super) refuses: bool,
     /// The newest value that was refused.
     pub(super) refused: Option<Order>,
+}
+
+/// What ESO writes.
+#[derive(Debug, Clone, Copy, Default)]
+struct Status {
+    /// `syncedResourceVersion`, which says what the annotation was at the last sync; `None` when it is
+    /// empty.
+    of: Option<Option<Value>>,
+    /// `refreshTime`.
+    time: u64,
+    failed: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -53,13 +70,14 @@ pub(super) struct Patch {
     pub(super) object: usize,
     pub(super) order: Order,
     pub(super) stage: Stage,
+    pub(super) steps: Steps,
 }
 
 /// An object as the watch shows it.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Seen {
     Gone,
-    Carries(Option<Value>, SyncState),
+    Carries(Option<Value>, SyncState, SyncVersion),
 }
 
 impl Cluster {
@@ -84,11 +102,23 @@ impl Cluster {
             if object.annotation != value {
                 let at = now;
                 object.writes.push(Write { at, order, stage });
-                object.sync = SyncState::Waiting;
+                object.queued = true;
             }
             object.annotation = value;
+            object.written = value;
             object.newest = object.newest.max(Some(patch.order));
         }
+    }
+
+    /// The first of two steps. A change of the status alone wakes nobody.
+    pub(super) fn reset(&mut self, object: usize) {
+        self.objects[object].status.of = None;
+    }
+
+    /// Somebody takes the annotation away.
+    pub(super) fn strip(&mut self, object: usize) {
+        let object = &mut self.objects[object];
+        object.queued |= object.annotation.take().is_some();
     }
 
     /// Creates it or deletes it.
@@ -96,29 +126,51 @@ impl Cluster {
         let object = &mut self.objects[object];
         object.exists = !object.exists;
         object.annotation = None;
-        object.sync = SyncState::Waiting;
+        object.written = None;
+        object.status = Status::default();
+        object.queued = object.exists;
         object.gone = Some(now);
     }
 
-    /// ESO reads its values, or fails to.
-    pub(super) fn sync(&mut self, object: usize, fails: bool) {
+    /// ESO looks at an object, if it has a reason to: its interval, or a change of its metadata. Then it
+    /// reads the values, or fails to. Whether it did either.
+    pub(super) fn look(&mut self, object: usize, interval: bool, fails: bool) -> bool {
         let object = &mut self.objects[object];
-        if fails {
-            object.sync = SyncState::Failed;
-        } else {
-            object.sync = SyncState::Synced;
-            object.synced = object.newest;
+        let changed = mem::take(&mut object.queued) && object.status.of != Some(object.annotation);
+        // After a failure ESO tries again by itself.
+        if !object.exists || !(interval || changed || object.status.failed) {
+            return false;
         }
+        object.status.failed = fails;
+        if !fails {
+            object.status.of = Some(object.annotation);
+            object.synced = object.newest;
+            // Of a second's precision.
+            object.status.time += u64::from(interval);
+        }
+        true
     }
 
     /// What the watch shows of it.
     pub(super) fn shows(&self, object: usize) -> Seen {
         let object = &self.objects[object];
-        if object.exists {
-            Seen::Carries(object.annotation, object.sync)
-        } else {
-            Seen::Gone
+        if !object.exists {
+            return Seen::Gone;
         }
+        let Status { of, time, failed } = object.status;
+        let sync = if failed {
+            SyncState::Failed
+        } else if of == Some(object.annotation) {
+            SyncState::Synced
+        } else {
+            SyncState::Waiting
+        };
+        let text = of.map(|value| format!("1-{value:?}"));
+        let version = SyncVersion::of(&json!({
+            "syncedResourceVersion": text,
+            "refreshTime": time.to_string(),
+        }));
+        Seen::Carries(object.annotation, sync, version)
     }
 
     /// Whether the object carried the value or a newer one, or was gone after it was published.

@@ -19,12 +19,26 @@ pub(super) struct Plan {
     pub(super) target_faults: f64,
     /// Of each change that the watch should show.
     pub(super) watch_losses: f64,
+    /// Who takes the annotation of each object away.
+    pub(super) strips: Vec<Strips>,
+    /// Whether the status of an object may not be reset.
+    pub(super) resets_refused: bool,
     /// How long the store of each object settles.
     pub(super) stores: Vec<Option<Duration>>,
     /// Of each event, to settle in its own right.
     pub(super) settles: f64,
     /// Of each input, that the process does not outlive it.
     pub(super) crashes: f64,
+}
+
+/// Who takes the annotation of an object away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Strips {
+    Nobody,
+    /// A ClusterExternalSecret that it says it is owned by.
+    Owner,
+    /// Somebody who is not known before it happens.
+    Somebody,
 }
 
 impl Plan {
@@ -59,6 +73,8 @@ impl Plan {
             cluster_faults: pick(rng, &[0.0, 0.2, 0.7]),
             target_faults: pick(rng, &[0.0, 0.1]),
             watch_losses: pick(rng, &[0.0, 0.5]),
+            strips: (0..objects).map(|_| strips(rng)).collect(),
+            resets_refused: rng.u8(..4) == 0,
             stores: (0..objects).map(|_| settle(rng, settles / 2.0)).collect(),
             settles,
             crashes: if calm {
@@ -67,6 +83,14 @@ impl Plan {
                 pick(rng, &[0.0, 0.0, 0.03])
             },
         }
+    }
+}
+
+fn strips(rng: &mut Rng) -> Strips {
+    match rng.u8(..6) {
+        0 => Strips::Owner,
+        1 => Strips::Somebody,
+        _ => Strips::Nobody,
     }
 }
 

@@ -11,9 +11,10 @@ use super::{
     super::{Delivery, Engine, Refresh, Rejection},
     Order,
     cluster::{Cluster, Patch, Seen, fingerprint, target},
-    plan::Plan,
+    plan::{Plan, Strips},
     server::Message,
 };
+use crate::{index::Shown, refresh::Steps, value::Value};
 
 pub(super) struct Replica {
     /// No two processes have the same, restarts included.
@@ -21,7 +22,7 @@ pub(super) struct Replica {
     pub(super) engine: Engine,
     pub(super) stopping: bool,
     /// What the watch has shown so far, and what it is going to show.
-    pub(super) cache: Vec<Seen>,
+    pub(super) cache: Vec<Option<Shown>>,
     pub(super) watch: VecDeque<(usize, Seen)>,
     pub(super) held: BTreeMap<u64, Holding>,
     pub(super) in_flight: Vec<Patch>,
@@ -35,6 +36,8 @@ pub(super) struct Replica {
     pub(super) taken: BTreeMap<u64, u64>,
     /// What the watch has shown to be there since, and messages have not been compared with.
     pub(super) appeared: BTreeSet<usize>,
+    /// Values that were taken away before ESO looked.
+    pub(super) lost: Vec<(usize, Value)>,
     /// Objects that the API did not find, with the messages held then that wanted them.
     pub(super) gone: BTreeSet<(usize, u64)>,
 }
@@ -67,7 +70,7 @@ impl Replica {
             engine: Engine::new(plan.settings.clone(), process),
             stopping: false,
             cache: (0..plan.objects)
-                .map(|object| cluster.shows(object))
+                .map(|object| shown(cluster.shows(object)))
                 .collect(),
             watch: VecDeque::new(),
             held: BTreeMap::new(),
@@ -77,6 +80,7 @@ impl Replica {
             not_before: BTreeMap::new(),
             taken: BTreeMap::new(),
             appeared: BTreeSet::new(),
+            lost: Vec::new(),
             gone: BTreeSet::new(),
         }
     }
@@ -102,14 +106,14 @@ impl Replica {
                 continue;
             }
             for &object in &event.objects {
-                if let Seen::Carries(carries, sync) = self.cache[object] {
+                if let Some(shown) = &self.cache[object] {
                     refreshes.push(Refresh {
                         target: target(object),
                         event: fingerprint((sequence, index)),
                         index,
                         settle: event.settle.max(stores[object]),
-                        carries,
-                        sync,
+                        carries: shown.carried(),
+                        sync: shown.sync,
                         urgency: event.urgency.clone(),
                         stores: [object as u64 % 2].into(),
                     });
@@ -122,6 +126,16 @@ impl Replica {
             pending,
             refreshes,
             rejected,
+        }
+    }
+
+    /// How the worker refreshes an object.
+    pub(super) fn steps(&self, object: usize, plan: &Plan) -> Steps {
+        let shown = self.cache[object].as_ref();
+        if plan.strips[object] == Strips::Owner || shown.is_some_and(Shown::loses_values) {
+            Steps::Two
+        } else {
+            Steps::One
         }
     }
 
@@ -180,6 +194,15 @@ impl Replica {
             .map(|(sequence, _)| *sequence)
             .collect()
     }
+}
+
+fn shown(seen: Seen) -> Option<Shown> {
+    let Seen::Carries(value, sync, version) = seen else {
+        return None;
+    };
+    let mut shown = Shown::default();
+    shown.show(value, sync, version.into());
+    Some(shown)
 }
 
 fn wants(delivery: &Delivery) -> impl Iterator<Item = (usize, Order)> {

@@ -55,8 +55,9 @@ impl World {
                 40..62 => self.answer_a_patch(),
                 62..72 => self.watch(),
                 72..76 => self.answer_letters(),
-                76..78 => self.sync(),
-                78..90 => self.wait(),
+                76..79 => self.look(),
+                79..81 => self.strip(),
+                81..90 => self.wait(),
                 90..93 => self.cluster.is_away = !self.cluster.is_away,
                 93 => self.relist(),
                 _ if self.plan.calm => {}
@@ -273,6 +274,7 @@ impl World {
                     object: object(&target),
                     order: order(value.event),
                     stage: value.stage,
+                    steps: replica.steps(object(&target), &self.plan),
                 };
                 replica.in_flight.push(patch);
                 replica.started.push(self.now);

@@ -111,6 +111,35 @@ fn a_change_of_somebody_else_after_ours_is_as_good() {
 }
 
 #[test]
+fn a_return_to_the_state_before_the_patch_is_no_sync() {
+    let mut engine = patched_once();
+    let ours = Some(value(1, 0));
+    let expects = |engine: &Engine, sequence| engine.expects(&target("a"), value(sequence, 0));
+    assert!(expects(&engine, 1) && !expects(&engine, 2));
+    told(&mut engine, 1, shows("a", ours, SyncState::Waiting));
+    let returned = shows("a", None, SyncState::Returned);
+    assert_eq!(told(&mut engine, 2, returned), []);
+    let seconds = Duration::from_secs(30);
+    assert_eq!(rest(&mut engine), [(seconds, Step::Silent)]);
+    assert!(!expects(&engine, 1));
+}
+
+#[test]
+fn a_status_that_was_reset_and_is_as_before_again_is_a_sync() {
+    let unknown = SyncState::Unknown { hash: 7 };
+    let mut engine = engine();
+    let mut delivery = delivery(1, &[("a", 0)]);
+    delivery.refreshes[0].sync = unknown;
+    take(&mut engine, delivery);
+    told(&mut engine, 0, patched("a", 1, 0, Outcome::Done));
+    let ours = Some(value(1, 0));
+    told(&mut engine, 1, shows("a", ours, SyncState::Waiting));
+    told(&mut engine, 1, shows("a", None, SyncState::Waiting));
+    let synced = [(event(1, 0), Step::Synced, 2)];
+    assert_eq!(told(&mut engine, 2, shows("a", None, unknown)), synced);
+}
+
+#[test]
 fn silence_is_told_when_eso_has_had_its_time() {
     let mut engine = patched_once();
     let seconds = Duration::from_secs(30);

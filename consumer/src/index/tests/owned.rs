@@ -1,8 +1,7 @@
 //! What a ClusterExternalSecret owns is refreshed through it.
 
 use super::*;
-use crate::unrefreshable::Unrefreshable;
-use crate::value::Stage;
+use crate::{refresh::Steps, sync::SyncVersion, unrefreshable::Unrefreshable, value::Stage};
 
 fn owned(target: &str, owner: &str) -> ExternalSecret {
     let mut child = secret(target, vec![key(&cluster_store("s"), "k")]);
@@ -151,4 +150,127 @@ fn an_owner_is_synced_when_all_that_it_owns_carries_its_value_and_is() {
 
 fn value(text: &str) -> Value {
     text.parse().unwrap()
+}
+
+#[test]
+fn a_child_that_is_patched_itself_is_refreshed_in_two_steps() {
+    let mut index = index([
+        Change::Applied(owned("a/child", "db")),
+        applied("a/other", vec![key(&cluster_store("s"), "k")]),
+    ]);
+    let forced = ExternalSecret {
+        forced: true,
+        ..secret("a/forced", vec![key(&cluster_store("s"), "k")])
+    };
+    index.apply(Change::Applied(forced));
+    for (name, steps) in [
+        ("child", Steps::Two),
+        ("forced", Steps::Two),
+        ("other", Steps::One),
+        ("unknown", Steps::One),
+    ] {
+        assert_eq!(index.steps(&Target::new("a", name)), steps, "{name}");
+    }
+    assert_eq!(index.steps(&Target::owner("db")), Steps::One);
+}
+
+#[test]
+fn a_child_that_is_forced_is_refreshed_itself() {
+    let mut forced = owned("a/forced", "db");
+    forced.forced = true;
+    let mut index = index([
+        owner("db", None),
+        Change::Applied(forced.clone()),
+        Change::Applied(owned("a/x", "db")),
+    ]);
+    let event = exact("generic", "k");
+    let both = ["ClusterExternalSecret/db", "a/forced"];
+    assert_eq!(matching(&index, &event), both);
+    // And its owner does not wait for it.
+    forced.sync = SyncState::Waiting;
+    index.apply(Change::Applied(forced));
+    let mut child = owned("a/x", "db");
+    child.sync = SyncState::Synced;
+    index.apply(Change::Applied(child));
+    let (_, sync) = index.carried(&Target::owner("db"));
+    assert_eq!(sync, SyncState::Synced);
+}
+
+/// As the watch shows it: `reset` for an empty `syncedResourceVersion`.
+fn shows(name: &str, carries: Option<Value>, sync: SyncState, version: &str) -> Change {
+    let version = match version {
+        "reset" => "",
+        other => other,
+    };
+    let status = serde_json::json!({ "syncedResourceVersion": version });
+    Change::Applied(ExternalSecret {
+        value: carries,
+        sync,
+        version: Some(SyncVersion::of(&status)),
+        ..secret(name, vec![key(&cluster_store("s"), "k")])
+    })
+}
+
+#[test]
+fn a_value_that_is_taken_away_before_eso_looked_is_no_sync_and_is_written_again_in_two_steps() {
+    use SyncState::{Returned, Synced, Waiting};
+    let (target, ours) = (Target::new("a", "x"), value("0123456789abcdef0123"));
+    let mut index = index([shows("a/x", None, Synced, "old")]);
+    index.apply(shows("a/x", Some(ours), Waiting, "old"));
+    assert_eq!(index.steps(&target), Steps::One);
+    assert_eq!(index.carried(&target), (Some(ours), Waiting));
+    let lost = Observation::Lost {
+        target: target.clone(),
+        value: ours,
+    };
+    let carries = Observation::Carries {
+        target: target.clone(),
+        value: None,
+        sync: Returned,
+    };
+    let observed = index.apply(shows("a/x", None, Synced, "old"));
+    assert_eq!(observed, [carries, lost]);
+    assert_eq!(index.carried(&target), (None, Returned));
+    assert_eq!(index.steps(&target), Steps::Two);
+
+    // The same again, after a reset: nothing is lost, and the sync counts.
+    for (carries, sync, version) in [
+        (None, Waiting, "reset"),
+        (Some(ours), Waiting, "reset"),
+        (None, Waiting, "reset"),
+        (None, Synced, "old"),
+    ] {
+        let observed = index.apply(shows("a/x", carries, sync, version));
+        let (target, value) = (target.clone(), carries);
+        let carries = Observation::Carries {
+            target,
+            value,
+            sync,
+        };
+        assert_eq!(observed, [carries]);
+    }
+    // A redelivery finds nothing to do.
+    assert_eq!(index.carried(&target), (Some(ours), Synced));
+    index.apply(Change::Deleted(target.clone()));
+    index.apply(shows("a/x", None, Synced, "old"));
+    assert_eq!(index.carried(&target), (None, Synced), "another object");
+}
+
+#[test]
+fn a_sync_after_which_eso_refreshes_it_no_more_is_seen() {
+    let (target, ours) = (Target::new("a", "x"), value("0123456789abcdef0123"));
+    let mut once = secret("a/x", vec![key(&cluster_store("s"), "k")]);
+    let mut index = index([Change::Applied(once.clone())]);
+    once.value = Some(ours);
+    once.sync = SyncState::Synced;
+    once.refreshable = Refreshable::No(Unrefreshable::CreatedOnce);
+    let carries = Observation::Carries {
+        target: target.clone(),
+        value: Some(ours),
+        sync: SyncState::Synced,
+    };
+    let observed = index.apply(Change::Applied(once.clone()));
+    assert_eq!(observed, [carries, Observation::Gone(target.clone())]);
+    let observed = index.apply(Change::Applied(once));
+    assert_eq!(observed, [Observation::Gone(target)]);
 }

@@ -121,6 +121,65 @@ fn the_labels_of_a_namespace_count_as_they_are_at_the_moment() {
     }
 }
 
+/// Of one store that lets in these namespaces, and those with the label `team=a`.
+fn admitting(store: &StoreRef, names: &[&str]) -> Change {
+    Change::StoreApplied(Store {
+        name: store.clone(),
+        backend: Backend::of_store(&serde_json::json!({ "akeyless": {} })),
+        admits: Admits {
+            foreign: false,
+            namespaces: Some(Admitted {
+                names: names.iter().map(|&name| name.to_owned()).collect(),
+                selectors: vec!["team=a".parse().unwrap()],
+                ..Admitted::default()
+            }),
+        },
+    })
+}
+
+fn labelled(namespace: &str, team: &str) -> Change {
+    Change::NamespaceApplied {
+        name: namespace.to_owned(),
+        labels: [("team".to_owned(), team.to_owned())].into(),
+    }
+}
+
+#[test]
+fn what_a_store_lets_in_is_told_once() {
+    let (s, other) = (cluster_store("s"), cluster_store("other"));
+    let both = vec![key(&s, "k"), key(&other, "k")];
+    let reads = |name| Observation::Reads(Target::new("n", name));
+    let mut index = index([
+        applied("n/x", vec![key(&s, "k")]),
+        applied("n/both", both),
+        applied("open/x", vec![key(&s, "k")]),
+        labelled("n", "b"),
+        labelled("open", "a"),
+        admitting(&s, &[]),
+        admitting(&other, &[]),
+        Change::Synced,
+    ]);
+    for (change, expected) in [
+        // As it is already.
+        (admitting(&s, &[]), vec![]),
+        (admitting(&s, &["m"]), vec![]),
+        (admitting(&s, &["n"]), vec![reads("x")]),
+        (admitting(&s, &["n", "m"]), vec![]),
+        (admitting(&other, &["n"]), vec![reads("both")]),
+        (admitting(&s, &[]), vec![]),
+        (labelled("n", "b"), vec![]),
+        (labelled("n", "a"), vec![reads("both"), reads("x")]),
+        (labelled("n", "a"), vec![]),
+        // What is not there cannot be asked.
+        (labelled("n", "b"), vec![]),
+        (Change::StoreDeleted(s.clone()), vec![]),
+    ] {
+        let mut told = index.apply(change.clone());
+        told.sort_by_key(|observation| format!("{observation:?}"));
+        assert_eq!(told, expected, "{change:?}");
+    }
+}
+
 #[test]
 fn who_reads_only_versions_that_stay_is_not_refreshed_by_a_new_one() {
     let s = cluster_store("s");
@@ -244,5 +303,5 @@ fn who_is_refreshed_by_key_is_not_refreshed_for_a_find_alone() {
 
 #[test]
 fn an_object_takes_no_more_room_than_it_must() {
-    assert_eq!(size_of::<Object>(), 88);
+    assert_eq!(size_of::<Object>(), 104);
 }

@@ -12,7 +12,7 @@ fn read(json: Value) -> Option<Unrefreshable> {
 #[test]
 fn every_policy_is_told_apart() {
     use Unrefreshable::{CreatedOnce, Immutable, IntervalZero};
-    let synced = json!({ "refreshTime": "2026-01-01T00:00:00Z" });
+    let synced = status("SecretSynced");
     let bound = json!({ "binding": { "name": "db" } });
     let cases = [
         (json!({}), json!({}), None),
@@ -20,23 +20,23 @@ fn every_policy_is_told_apart() {
         (json!({ "refreshPolicy": "OnChange" }), json!({}), None),
         (
             json!({ "refreshPolicy": "CreatedOnce" }),
-            json!({}),
+            synced.clone(),
             Some(CreatedOnce),
         ),
         (
             json!({ "refreshPolicy": "CreatedOnce", "refreshInterval": "1h" }),
-            json!({}),
+            synced.clone(),
             Some(CreatedOnce),
         ),
         (json!({ "refreshInterval": "1h0m0s" }), json!({}), None),
         (
             json!({ "refreshInterval": "0" }),
-            json!({}),
+            synced.clone(),
             Some(IntervalZero),
         ),
         (
             json!({ "refreshInterval": "0s" }),
-            json!({}),
+            synced.clone(),
             Some(IntervalZero),
         ),
         (
@@ -46,12 +46,12 @@ fn every_policy_is_told_apart() {
         ),
         (
             json!({ "refreshPolicy": "Periodic", "refreshInterval": "0s" }),
-            json!({}),
+            synced.clone(),
             Some(IntervalZero),
         ),
         (
             json!({ "refreshPolicy": "OnChange", "refreshInterval": "0s" }),
-            json!({}),
+            synced.clone(),
             None,
         ),
         // Without a Secret, the next one that ESO makes has the value of today.
@@ -84,6 +84,95 @@ fn every_policy_is_told_apart() {
     for (spec, status, expected) in cases {
         let json = json!({ "metadata": {}, "spec": spec, "status": status });
         assert_eq!(read(json), expected, "{spec} {status}");
+    }
+}
+
+/// After a sync that ended with this reason.
+fn status(reason: &str) -> Value {
+    json!({
+        "refreshTime": "2026-01-01T00:00:00Z",
+        "syncedResourceVersion": "1-0",
+        "conditions": [{ "type": "Ready", "status": "True", "reason": reason }],
+    })
+}
+
+#[test]
+fn no_policy_keeps_eso_from_what_it_has_not_synced_or_what_is_not_there() {
+    use Unrefreshable::{CreatedOnce, Immutable, IntervalZero};
+    let policies = [
+        (json!({ "refreshPolicy": "CreatedOnce" }), CreatedOnce),
+        (json!({ "refreshInterval": "0s" }), IntervalZero),
+        (json!({ "target": { "immutable": true } }), Immutable),
+    ];
+    let without = |field: &str| {
+        let mut status = status("SecretSynced");
+        status[field] = json!(null);
+        status
+    };
+    for (spec, reason) in policies {
+        let found = |status: &Value| {
+            let json = json!({ "metadata": {}, "spec": spec, "status": status });
+            read(json)
+        };
+        assert_eq!(found(&status("SecretSynced")), Some(reason));
+        for gone in [
+            "SecretDeleted",
+            "SecretMissing",
+            "ResourceDeleted",
+            "ResourceMissing",
+        ] {
+            assert_eq!(found(&status(gone)), None, "{reason} {gone}");
+        }
+        assert_eq!(found(&json!({})), None, "{reason}");
+        // Of an immutable target it only counts whether its Secret is there.
+        let unsynced = found(&without("syncedResourceVersion"));
+        assert_eq!(unsynced.is_none(), reason != Immutable, "{reason}");
+        // `shouldRefreshPeriodic` does not look at it before the interval.
+        let unread = found(&without("refreshTime"));
+        assert_eq!(unread.is_none(), reason != IntervalZero, "{reason}");
+    }
+}
+
+#[test]
+fn immutable_is_said_of_secrets_only() {
+    let target = json!({ "immutable": true, "manifest": { "kind": "ConfigMap" } });
+    let json = json!({
+        "metadata": {},
+        "spec": { "target": target },
+        "status": status("ResourceSynced"),
+    });
+    assert_eq!(read(json), None);
+}
+
+#[test]
+fn a_policy_is_overruled_where_that_is_asked_for() {
+    use ForcePolicy::{CreatedOnce, IntervalZero};
+    let once = json!({ "refreshPolicy": "CreatedOnce" });
+    let zero = json!({ "refreshInterval": "0" });
+    let on_change = json!({ "refreshInterval": "0", "refreshPolicy": "OnChange" });
+    for (spec, force, annotation, skipped, forced) in [
+        (&once, &[][..], "false", true, false),
+        (&once, &[CreatedOnce], "", false, true),
+        (&once, &[IntervalZero], "", true, false),
+        (&once, &[], "true", false, true),
+        (&zero, &[CreatedOnce, IntervalZero], "", false, true),
+        (&zero, &[], "true", false, true),
+        (&on_change, &[IntervalZero], "true", false, false),
+    ] {
+        let annotations = json!({ crate::FORCE_ANNOTATION: annotation });
+        let json = json!({
+            "metadata": { "annotations": annotations },
+            "spec": spec,
+            "status": status("SecretSynced"),
+        });
+        let object: Object = serde_json::from_value(json).unwrap();
+        let selection = Selection {
+            force: force.to_vec(),
+            ..Selection::default()
+        };
+        let found = unrefreshable(&object, &selection).is_some();
+        assert_eq!(found, skipped, "{spec} {force:?} {annotation}");
+        assert_eq!(is_forced(&object, &selection), forced, "{spec} {force:?}");
     }
 }
 
@@ -156,7 +245,8 @@ fn what_has_a_generator_is_refreshed_as_the_policy_says() {
             generators: policy,
             ..Selection::default()
         };
-        let json = json!({ "metadata": {}, "spec": spec });
+        let status = status("SecretSynced");
+        let json = json!({ "metadata": {}, "spec": spec, "status": status });
         let found = refreshable(&serde_json::from_value(json).unwrap(), &selection);
         assert_eq!(found, expected, "{spec} {policy:?}");
     }

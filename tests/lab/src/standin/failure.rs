@@ -62,11 +62,16 @@ impl Failure {
             None => "at the cluster scope".to_owned(),
         };
         let (plural, group) = (call.kind.plural(), call.kind.group());
+        let resource = if call.status {
+            format!("{plural}/status")
+        } else {
+            plural.to_owned()
+        };
         Self::about(
             StatusCode::FORBIDDEN,
             call,
             format!(
-                "{plural} is forbidden: User \"{user}\" cannot {verb} resource \"{plural}\" in API group \"{group}\" {scope}"
+                "{plural} is forbidden: User \"{user}\" cannot {verb} resource \"{resource}\" in API group \"{group}\" {scope}"
             ),
         )
     }

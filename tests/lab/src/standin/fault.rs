@@ -23,6 +23,8 @@ pub struct On {
     pub name: Option<String>,
     /// The bearer token of the request.
     pub token: Option<String>,
+    /// Whether it is about the `/status` of an object.
+    pub status: Option<bool>,
 }
 
 /// What becomes of such a request.
@@ -114,6 +116,13 @@ impl On {
         self
     }
 
+    /// About the `/status` of an object, and not about the rest of it.
+    #[must_use]
+    pub fn of_status(mut self) -> Self {
+        self.status = Some(true);
+        self
+    }
+
     fn meets(&self, call: &Call) -> bool {
         self.verb.is_none_or(|verb| verb == call.verb)
             && self.kind.is_none_or(|kind| kind == call.kind)
@@ -129,6 +138,7 @@ impl On {
                 .token
                 .as_deref()
                 .is_none_or(|wanted| Some(wanted) == call.token.as_deref())
+            && self.status.is_none_or(|status| status == call.status)
     }
 }
 

@@ -1,4 +1,5 @@
-//! ESO's decision whether to refresh (`shouldRefresh` in its `externalsecret_controller.go`), but for the passing of time.
+//! ESO's decision whether to refresh (`shouldRefresh` and `isSecretValid` in its
+//! `externalsecret_controller.go`), but for the passing of time.
 
 use kube::api::DynamicObject;
 
@@ -9,9 +10,16 @@ pub(super) fn should_refresh(object: &DynamicObject) -> bool {
     let (spec, status) = (&object.data["spec"], &object.data["status"]);
     let synced = status["syncedResourceVersion"].as_str().unwrap_or_default();
     let never_synced = synced.is_empty() || status["refreshTime"].as_str().is_none();
+    let conditions = status["conditions"].as_array().into_iter().flatten();
+    let mut reasons = conditions.filter_map(|condition| condition["reason"].as_str());
+    // What ESO finds when it looks for the Secret.
+    let is_gone = reasons.any(|reason| reason == "SecretDeleted" || reason == "SecretMissing");
     let changed = synced != synced_resource_version(&object.metadata);
     if object.metadata.deletion_timestamp.is_some() {
         return false;
+    }
+    if is_gone {
+        return true;
     }
     match spec["refreshPolicy"].as_str() {
         Some("CreatedOnce") => never_synced,

@@ -1,7 +1,8 @@
-//! A stand-in for External Secrets Operator: its decision to refresh, its status, its Secrets, over
-//! any API. Values come from memory. It has no timer: nothing refreshes unless an object changes.
+//! A stand-in for External Secrets Operator: its decision to refresh, its status, its Secrets, and what
+//! its ClusterExternalSecrets do to what they own, over any API. Values come from memory. It has no timer: nothing refreshes unless an object changes.
 
 mod decide;
+mod owners;
 mod queue;
 mod status;
 mod sync;
@@ -25,6 +26,7 @@ pub use values::SecretValues;
 pub struct Eso {
     synced: Synced,
     _running: AbortOnDropHandle<()>,
+    _owners: Option<AbortOnDropHandle<()>>,
 }
 
 /// How it is to work.
@@ -110,8 +112,12 @@ impl EsoBuilder {
             delay: self.delay,
             secrets: self.secrets,
         };
+        // Owners are in no namespace.
+        let owners = self.namespace.is_none();
+        let owners = owners.then(|| tokio::spawn(owners::run(client.clone())));
         Eso {
             synced,
+            _owners: owners.map(AbortOnDropHandle::new),
             _running: AbortOnDropHandle::new(tokio::spawn(queue::run(
                 worker,
                 self.workers,

@@ -101,9 +101,11 @@ impl Queue {
     fn done(&mut self, key: Key, outcome: Outcome) {
         self.active.remove(&key);
         match outcome {
-            // The watch may lag behind: what was just written counts as seen.
-            Outcome::Written(status) => {
+            // The watch may lag behind: what was just written counts as seen, unless the watch has
+            // shown something newer.
+            Outcome::Written { version, status } => {
                 if let Some(object) = self.known.get_mut(&key)
+                    && object.metadata.resource_version.as_ref() == Some(&version)
                     && let Some(data) = object.data.as_object_mut()
                 {
                     data.insert("status".to_owned(), status);

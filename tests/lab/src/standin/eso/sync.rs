@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 use kube::{
-    Client,
+    Client, ResourceExt,
     api::{DynamicObject, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
@@ -15,6 +15,8 @@ use crate::cluster::{Kind, objects};
 
 /// Before a sync that the API refused is tried again.
 const PAUSE: Duration = Duration::from_millis(100);
+/// Before an object that changed during its sync is read again; ESO asks for that at once.
+const CONFLICT: Duration = Duration::from_millis(5);
 
 #[derive(Clone)]
 pub(super) struct Syncer {
@@ -26,8 +28,8 @@ pub(super) struct Syncer {
 }
 
 pub(super) enum Outcome {
-    /// Synced, with this status.
-    Written(Value),
+    /// The object as it was read at `version` is synced, with this status.
+    Written { version: String, status: Value },
     /// A value is missing; the object says so and waits for its next change.
     Failed,
     /// The API did not take it.
@@ -42,6 +44,10 @@ impl Syncer {
         match self.try_sync(object, now).await {
             Ok(outcome) => outcome,
             Err(kube::Error::Api(status)) if status.code == 404 => Outcome::Failed,
+            Err(kube::Error::Api(status)) if status.code == 409 => {
+                tokio::time::sleep(CONFLICT).await;
+                Outcome::Again
+            }
             Err(error) => {
                 tracing::debug!(%error, "the stand-in ESO tries again");
                 tokio::time::sleep(PAUSE).await;
@@ -58,7 +64,7 @@ impl Syncer {
             Err(message) => {
                 let status =
                     json!({ "conditions": [ready(false, "SecretSyncedError", &message, now)] });
-                self.write_status(&namespace, &name, &status).await?;
+                self.write_status(object, &status).await?;
                 return Ok(Outcome::Failed);
             }
         };
@@ -69,23 +75,29 @@ impl Syncer {
             self.write_secret(&namespace, target, &values).await?;
         }
         // Before the status, so that whoever sees the status finds the values.
-        self.synced.record(namespace.clone(), name.clone(), values);
+        self.synced.record(namespace, name, values);
         let status = json!({
             "refreshTime": format!("{now:.0}"),
             "syncedResourceVersion": synced_resource_version(&object.metadata),
             "conditions": [ready(true, "SecretSynced", "secret synced", now)],
         });
-        self.write_status(&namespace, &name, &status).await?;
-        Ok(Outcome::Written(status))
+        self.write_status(object, &status).await?;
+        let version = object.metadata.resource_version.clone();
+        let version = version.unwrap_or_default();
+        Ok(Outcome::Written { version, status })
     }
 
-    async fn write_status(&self, namespace: &str, name: &str, status: &Value) -> kube::Result<()> {
-        objects(&self.client, Kind::ExternalSecret, Some(namespace))
-            .patch_status(
-                name,
-                &PatchParams::default(),
-                &Patch::Merge(json!({ "status": status })),
-            )
+    /// With the version that was read, as ESO's `Status().Update`: an object that has changed since is
+    /// a conflict.
+    async fn write_status(&self, object: &DynamicObject, status: &Value) -> kube::Result<()> {
+        let metadata = &object.metadata;
+        let patch = json!({
+            "metadata": { "resourceVersion": metadata.resource_version },
+            "status": status,
+        });
+        let (namespace, params) = (metadata.namespace.as_deref(), PatchParams::default());
+        objects(&self.client, Kind::ExternalSecret, namespace)
+            .patch_status(&object.name_any(), &params, &Patch::Merge(patch))
             .await
             .map(drop)
     }

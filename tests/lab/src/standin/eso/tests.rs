@@ -1,10 +1,14 @@
 use std::time::Duration;
 
-use kube::ResourceExt;
+use kube::{
+    ResourceExt,
+    api::{Patch, PatchParams},
+};
+use serde_json::json;
 
 use super::{Eso, SecretValues, synced_resource_version};
 use crate::{
-    cluster::{Kind, annotate, external_secret, get, objects},
+    cluster::{Fixture, Kind, REFRESH, annotate, external_secret, get, objects},
     standin::StandIn,
 };
 
@@ -133,4 +137,88 @@ async fn a_missing_value_is_said_once_and_found_after_the_next_patch() {
         got,
         expected.map(|(key, value)| (key.to_owned(), value.to_owned()))
     );
+}
+
+/// Children of one ClusterExternalSecret in so many namespaces, each synced with `old`.
+async fn children(api: &StandIn, values: &SecretValues, count: usize) -> Eso {
+    let client = api.client();
+    values.set("k", "old");
+    let namespaces: Vec<_> = (0..count).map(|at| format!("team-{at}")).collect();
+    let made = namespaces.iter();
+    api.load(made.map(|name| Fixture::namespace_named(name)));
+    let spec = json!({
+        "externalSecretSpec": Fixture::from(external_secret("db").key("k")).json()["spec"],
+        "externalSecretName": "db",
+        "namespaces": namespaces,
+    });
+    api.load([Fixture::new(
+        Kind::ClusterExternalSecret,
+        None,
+        "owner",
+        spec,
+    )]);
+    let eso = Eso::builder().delay(Duration::from_millis(20));
+    let eso = eso.without_secrets().start(&client, values);
+    until(async || namespaces.iter().all(|name| eso.syncs(name, "db") > 0)).await;
+    let idle = async || {
+        let mut all = Vec::new();
+        for namespace in &namespaces {
+            let child = get(&client, namespace, "db").await.unwrap().unwrap();
+            let hash = synced_resource_version(&child.metadata);
+            all.push(child.data["status"]["syncedResourceVersion"] == hash);
+        }
+        all.into_iter().all(|synced| synced)
+    };
+    until(idle).await;
+    eso
+}
+
+async fn annotation_is_gone(api: &StandIn, namespace: &str) -> bool {
+    let child = get(&api.client(), namespace, "db").await.unwrap().unwrap();
+    !child.annotations().contains_key(REFRESH)
+}
+
+/// Whether a child has got a value that changed meanwhile.
+fn is_new(eso: &Eso, namespace: &str) -> bool {
+    eso.values(namespace, "db").unwrap()["value"] == "new"
+}
+
+#[tokio::test]
+async fn the_annotation_of_a_child_is_taken_away_before_the_queue_comes_to_it() {
+    let (api, values) = (StandIn::start().await.unwrap(), SecretValues::default());
+    let eso = children(&api, &values, 6).await;
+    let client = api.client();
+    values.set("k", "new");
+    for at in 0..6 {
+        annotate(&client, &format!("team-{at}"), "db", "event-1")
+            .await
+            .unwrap();
+    }
+    for at in 0..6 {
+        until(async || annotation_is_gone(&api, &format!("team-{at}")).await).await;
+    }
+    // Whoever was not looked at is as before, and ESO has nothing to do.
+    let left = (0..6)
+        .filter(|at| !is_new(&eso, &format!("team-{at}")))
+        .count();
+    assert!(left >= 3, "{left}");
+}
+
+#[tokio::test]
+async fn a_status_that_was_reset_makes_it_read_again_after_the_annotation_is_gone() {
+    let (api, values) = (StandIn::start().await.unwrap(), SecretValues::default());
+    let eso = children(&api, &values, 6).await;
+    let client = api.client();
+    values.set("k", "new");
+    let reset = Patch::Merge(json!({ "status": { "syncedResourceVersion": "" } }));
+    for at in 0..6 {
+        let namespace = format!("team-{at}");
+        let api = objects(&client, Kind::ExternalSecret, Some(&namespace));
+        let params = PatchParams::default();
+        api.patch_status("db", &params, &reset).await.unwrap();
+        annotate(&client, &namespace, "db", "event-1")
+            .await
+            .unwrap();
+    }
+    until(async || (0..6).all(|at| is_new(&eso, &format!("team-{at}")))).await;
 }

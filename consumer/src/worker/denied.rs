@@ -1,0 +1,198 @@
+//! Events that mean objects which a store keeps out, until it lets them in.
+//!
+//! ESO reads nothing for such an object, and once it is let in ESO may have no reason to: by its policy, or
+//! because its interval has not elapsed. So the newest event that meant it is kept, and matched again
+//! then. In memory: a process that ends forgets it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use eso_relay::Event;
+
+use crate::{
+    delivery::Received, engine::Sequence, index::Skipped, target::Target,
+    unrefreshable::Unrefreshable,
+};
+
+/// The most events that are kept, some 1 KiB each; beyond them the oldest are left out.
+const MOST: usize = 4096;
+
+type Events = Vec<(usize, Event)>;
+
+#[derive(Default)]
+pub(super) struct Denied {
+    messages: BTreeMap<Sequence, Message>,
+    /// By object, the newest message that meant it.
+    of: HashMap<Target, Sequence>,
+    events: usize,
+}
+
+struct Message {
+    received: Received,
+    events: Arc<Events>,
+    targets: BTreeSet<Target>,
+}
+
+impl Denied {
+    /// Keeps what of a message means objects that are kept out.
+    pub(super) fn note(
+        &mut self,
+        message: &Received,
+        events: &Events,
+        skipped: &[(usize, Skipped)],
+    ) {
+        let denied = |skipped: &Skipped| match skipped.reason {
+            Unrefreshable::StoreDeniesNamespace | Unrefreshable::ForeignController => true,
+            Unrefreshable::Deleting
+            | Unrefreshable::Ignored
+            | Unrefreshable::NotSelected
+            | Unrefreshable::CreatedOnce
+            | Unrefreshable::IntervalZero
+            | Unrefreshable::Immutable
+            | Unrefreshable::Generator
+            | Unrefreshable::PinnedVersion
+            | Unrefreshable::PushEcho => false,
+        };
+        let mut places = BTreeSet::new();
+        let mut targets = BTreeSet::new();
+        for (place, skipped) in skipped.iter().filter(|(_, skipped)| denied(skipped)) {
+            places.insert(*place);
+            targets.insert(skipped.target.clone());
+        }
+        if targets.is_empty() {
+            return;
+        }
+        for target in &targets {
+            self.forget(target);
+            self.of.insert(target.clone(), message.sequence);
+        }
+        let of_them = events.iter().filter(|(place, _)| places.contains(place));
+        let events: Events = of_them.cloned().collect();
+        self.events += events.len();
+        let message = Message {
+            received: message.clone(),
+            events: Arc::new(events),
+            targets,
+        };
+        if let Some(before) = self.messages.insert(message.received.sequence, message) {
+            self.drop_message(&before);
+        }
+        while self.events > MOST
+            && let Some((_, oldest)) = self.messages.pop_first()
+        {
+            self.drop_message(&oldest);
+        }
+    }
+
+    /// What is kept for these objects: each message with those of them that it means.
+    pub(super) fn of(
+        &self,
+        targets: &BTreeSet<Target>,
+    ) -> Vec<(Received, Arc<Events>, BTreeSet<Target>)> {
+        let mut kept = BTreeMap::<Sequence, BTreeSet<Target>>::new();
+        for target in targets {
+            if let Some(sequence) = self.of.get(target) {
+                kept.entry(*sequence).or_default().insert(target.clone());
+            }
+        }
+        let mut messages = Vec::new();
+        for (sequence, targets) in kept {
+            if let Some(message) = self.messages.get(&sequence) {
+                let (received, events) = (message.received.clone(), Arc::clone(&message.events));
+                messages.push((received, events, targets));
+            }
+        }
+        messages
+    }
+
+    /// Nothing is kept for it any more.
+    pub(super) fn forget(&mut self, target: &Target) {
+        let Some(sequence) = self.of.remove(target) else {
+            return;
+        };
+        if let Some(message) = self.messages.get_mut(&sequence) {
+            message.targets.remove(target);
+            if message.targets.is_empty() {
+                self.events -= message.events.len();
+                self.messages.remove(&sequence);
+            }
+        }
+    }
+
+    /// A message that is not among the kept ones any more.
+    fn drop_message(&mut self, message: &Message) {
+        self.events -= message.events.len();
+        for target in &message.targets {
+            if self.of.get(target) == Some(&message.received.sequence) {
+                self.of.remove(target);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::{delivery::Reply, tests::event};
+
+    fn message(sequence: Sequence) -> Received {
+        Received {
+            sequence,
+            attempt: 1,
+            pending: 0,
+            reply: Reply::Ack("reply".into()),
+            subject: String::new(),
+            body: Bytes::new(),
+        }
+    }
+
+    fn note(denied: &mut Denied, sequence: Sequence, names: &[&str], reason: Unrefreshable) {
+        let skipped = names.iter().map(|name| {
+            let target = Target::new("n", name);
+            (1, Skipped { target, reason })
+        });
+        let events = vec![(0, event("other")), (1, event("denied"))];
+        denied.note(&message(sequence), &events, &skipped.collect::<Vec<_>>());
+    }
+
+    fn kept(denied: &Denied, names: &[&str]) -> Vec<(Sequence, usize)> {
+        let targets = names.iter().map(|name| Target::new("n", name)).collect();
+        let kept = denied.of(&targets).into_iter();
+        kept.map(|(message, events, _)| (message.sequence, events.len()))
+            .collect()
+    }
+
+    #[test]
+    fn the_newest_event_that_meant_an_object_is_kept_until_it_is_let_in() {
+        use Unrefreshable::{CreatedOnce, StoreDeniesNamespace};
+        let mut denied = Denied::default();
+        note(&mut denied, 1, &["a", "b"], StoreDeniesNamespace);
+        note(&mut denied, 2, &["b"], StoreDeniesNamespace);
+        note(&mut denied, 3, &["c"], CreatedOnce);
+        assert_eq!(kept(&denied, &["a", "b", "c"]), [(1, 1), (2, 1)]);
+        // A redelivery is the same message.
+        note(&mut denied, 2, &["b"], StoreDeniesNamespace);
+        assert_eq!(kept(&denied, &["b"]), [(2, 1)]);
+        denied.forget(&Target::new("n", "a"));
+        assert_eq!(kept(&denied, &["a", "b"]), [(2, 1)]);
+        denied.forget(&Target::new("n", "b"));
+        assert_eq!((denied.messages.len(), denied.of.len()), (0, 0));
+        assert_eq!(denied.events, 0);
+    }
+
+    #[test]
+    fn no_more_is_kept_than_its_bound() {
+        let mut denied = Denied::default();
+        for sequence in 0..MOST as u64 + 10 {
+            let name = sequence.to_string();
+            let reason = Unrefreshable::StoreDeniesNamespace;
+            note(&mut denied, sequence, &[&name], reason);
+        }
+        assert_eq!((denied.events, denied.of.len()), (MOST, MOST));
+        assert!(kept(&denied, &["9"]).is_empty() && !kept(&denied, &["10"]).is_empty());
+    }
+}

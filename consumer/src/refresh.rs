@@ -5,17 +5,17 @@ use std::time::Duration;
 
 use http::{HeaderMap, header::RETRY_AFTER};
 use kube::{
-    Client, Resource as _,
+    Resource as _,
     api::{Patch, PatchParams},
     client::Body,
-    core::{ApiResource, Request, Status},
+    core::{Request, Status},
 };
 use serde_json::json;
 
 use crate::{
     FORCE_SYNC_ANNOTATION, REFRESH_ANNOTATION,
     index::ListKind,
-    kubernetes::{ApiVersion, Object},
+    kubernetes::{Object, Served},
     target::{Target, TargetKind},
     value::Value,
 };
@@ -28,10 +28,7 @@ const MAX_TEXT: usize = 200;
 /// Writes annotations. Cheap to clone.
 #[derive(Clone)]
 pub struct Refresher {
-    client: Client,
-    secrets: ApiResource,
-    owners: ApiResource,
-    pushes: ApiResource,
+    served: Served,
     timeout: Duration,
 }
 
@@ -56,14 +53,8 @@ pub enum RefreshError {
 
 impl Refresher {
     /// `timeout` holds for a patch from connecting to the end of the answer.
-    pub fn new(client: Client, version: ApiVersion, timeout: Duration) -> Self {
-        Self {
-            client,
-            secrets: version.resource(ListKind::ExternalSecrets),
-            owners: version.resource(ListKind::ClusterExternalSecrets),
-            pushes: version.resource(ListKind::PushSecrets),
-            timeout,
-        }
+    pub fn new(served: Served, timeout: Duration) -> Self {
+        Self { served, timeout }
     }
 
     /// Once. Writing a value that the object carries already changes nothing and is a success.
@@ -75,21 +66,24 @@ impl Refresher {
     /// A merge patch of one annotation without resourceVersion conflicts with nobody. The answer
     /// is asked for as metadata, which is small, and is not looked at.
     async fn patch(&self, target: &Target, value: Value) -> Result<(), RefreshError> {
-        let (resource, annotation) = match target.kind() {
-            TargetKind::ClusterExternalSecret => (&self.owners, FORCE_SYNC_ANNOTATION),
-            TargetKind::ExternalSecret => (&self.secrets, REFRESH_ANNOTATION),
-            TargetKind::PushSecret => (&self.pushes, REFRESH_ANNOTATION),
+        let (kind, annotation) = match target.kind() {
+            TargetKind::ClusterExternalSecret => {
+                (ListKind::ClusterExternalSecrets, FORCE_SYNC_ANNOTATION)
+            }
+            TargetKind::ExternalSecret => (ListKind::ExternalSecrets, REFRESH_ANNOTATION),
+            TargetKind::PushSecret => (ListKind::PushSecrets, REFRESH_ANNOTATION),
         };
+        let version = self.served.version();
         let namespace = (!target.is_owner()).then(|| target.namespace());
         let patch = json!({ "metadata": { "annotations": { annotation: value.to_string() } } });
         let params = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PatchParams::default()
         };
-        let url = Object::url_path(resource, namespace);
+        let url = Object::url_path(&version.resource(kind), namespace);
         let request =
             Request::new(url).patch_metadata(target.name(), &params, &Patch::Merge(patch))?;
-        let response = self.client.send(request.map(Body::from)).await?;
+        let response = self.served.client().send(request.map(Body::from)).await?;
         let (head, body) = response.into_parts();
         // Read to its end, so that the connection can be used again.
         let body = body.collect_bytes().await?;
@@ -98,6 +92,11 @@ impl Refresher {
         }
         let mut status: Status = serde_json::from_slice(&body).unwrap_or_else(|_| plain(&body));
         status.code = head.status.as_u16();
+        let object = status.details.as_ref().map(|details| &details.name);
+        if status.code == 404 && object.is_none_or(String::is_empty) {
+            // Not the object is gone but its kind.
+            self.served.is_missing(version);
+        }
         let retry_after = retry_after(&status, &head.headers);
         Err(RefreshError::Api {
             status: status.boxed(),

@@ -38,6 +38,9 @@ pub enum Change {
     ListEnds(Listing),
     /// It may not be seen, or not any more.
     ListDenied(Listing),
+    /// It may be seen again, and has been listed. What changed meanwhile was not seen, and events that
+    /// meant it were not known to.
+    Opened(Listing),
     /// Everything has been listed once.
     Synced,
 }

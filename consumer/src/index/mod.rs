@@ -171,7 +171,7 @@ impl Index {
                 self.begin(listing.clone());
                 self.sweep(&listing)
             }
-            Change::ListDenied(_) => Vec::new(),
+            Change::ListDenied(_) | Change::Opened(_) => Vec::new(),
             Change::Synced => {
                 self.synced = true;
                 Vec::new()

@@ -2,6 +2,7 @@
 
 mod held;
 mod inputs;
+mod opened;
 mod outputs;
 mod recent;
 
@@ -88,6 +89,8 @@ pub struct Worker {
     recent: Recent,
     /// What the watch has shown since, and events have not been compared with.
     appeared: BTreeSet<Target>,
+    /// Namespaces that can be seen again, and have not been refreshed since.
+    opened: BTreeSet<String>,
     ledger: Ledger,
     patches: JoinSet<Patched>,
     letters: JoinSet<Stored>,
@@ -118,6 +121,7 @@ impl Worker {
             held: Held::default(),
             recent: Recent::default(),
             appeared: BTreeSet::new(),
+            opened: BTreeSet::new(),
             patches: JoinSet::new(),
             letters: JoinSet::new(),
             started: Instant::now(),
@@ -149,7 +153,7 @@ impl Worker {
                     changes.drain(..).for_each(|change| self.apply(change));
                     watching = count > 0;
                 }
-                Some(gap) = inlet.gaps.recv(), if self.phase == Phase::Running && self.index.is_synced() => {
+                Some(gap) = inlet.gaps.recv(), if self.phase == Phase::Running && self.index.is_synced() && !self.is_catching_up() => {
                     self.refresh_everything(gap);
                 }
                 Some(patched) = self.patches.join_next() => self.patched(patched?),
@@ -162,6 +166,7 @@ impl Worker {
                 _ = gauges.tick() => self.gauges(),
             }
             self.look_back();
+            self.refresh_opened();
             self.carry_out().await;
             self.hand_in_receipts();
         }

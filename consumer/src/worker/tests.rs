@@ -17,7 +17,7 @@ use crate::{
     engine::Settings,
     gap::Looked,
     index::{ExternalSecret, Form, Reference, StoreRef},
-    kubernetes::ApiVersion,
+    kubernetes::{ApiVersion, Served},
     metrics::{End, Ended, Found, Left, Taken},
     target::Target,
     tests::{
@@ -64,7 +64,10 @@ impl Consumer {
             cluster: cluster(),
             client,
             jetstream: jetstream.clone(),
-            refresher: Arc::new(Refresher::new(api.client(), ApiVersion::V1, PATIENCE)),
+            refresher: Arc::new(Refresher::new(
+                Served::new(api.client(), ApiVersion::V1),
+                PATIENCE,
+            )),
             metrics: metrics.clone(),
             stores: StorePolicy::default(),
             receipts: mpsc::channel(1).0,

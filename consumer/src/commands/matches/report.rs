@@ -20,6 +20,8 @@ pub(super) struct Report {
     pub(super) stores: usize,
     pub(super) without_cluster_stores: bool,
     pub(super) without_namespaces: bool,
+    /// Namespaces that were to be looked into, and may not be seen.
+    pub(super) closed: Vec<String>,
     pub(super) without_finds: bool,
     pub(super) events: Vec<Answer>,
 }
@@ -131,6 +133,7 @@ impl Report {
             stores: stats.stores,
             without_cluster_stores: listed.without_cluster_stores,
             without_namespaces: listed.without_namespaces,
+            closed: listed.closed.iter().cloned().collect(),
             without_finds: listed.without_finds,
         })
     }
@@ -147,6 +150,10 @@ impl Report {
         }
         if self.without_namespaces {
             notes.push("No permission to list namespaces: a namespaceSelector of a store lets everybody in.".to_owned());
+        }
+        if !self.closed.is_empty() {
+            let closed = self.closed.join(", ");
+            notes.push(format!("No permission to list externalsecrets or secretstores in {closed}: what is there is not part of this."));
         }
         if self.without_finds {
             notes.push("Every dataFrom[].find is left out (setting `refresh.find`).".to_owned());

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use clap::{CommandFactory as _, Parser};
 use serde_json::json;
 
@@ -85,6 +87,7 @@ fn listed() -> Listed {
         index,
         without_cluster_stores: false,
         without_namespaces: false,
+        closed: BTreeSet::new(),
         without_finds: false,
     }
 }
@@ -241,6 +244,7 @@ fn a_store_that_is_not_there_is_said_to_be_unknown() {
     listed.index.apply(Change::StoreDeleted(store("aws")));
     listed.without_cluster_stores = true;
     (listed.without_namespaces, listed.without_finds) = (true, true);
+    listed.closed.insert("team-b".to_owned());
     let asked = [Target::new("team-a", "web")];
     let report = Report::of(&[event("one")], None, &asked, &[], &listed).unwrap();
     let text = report.to_string();
@@ -252,7 +256,8 @@ fn a_store_that_is_not_there_is_said_to_be_unknown() {
     let notes = report.notes();
     assert!(notes[0].starts_with("No permission to list"), "{notes:?}");
     assert!(notes[1].contains("namespaceSelector"), "{notes:?}");
-    assert!(notes[2].contains("`refresh.find`"), "{notes:?}");
+    assert!(notes[2].contains("in team-b"), "{notes:?}");
+    assert!(notes[3].contains("`refresh.find`"), "{notes:?}");
 }
 
 #[test]

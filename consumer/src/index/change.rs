@@ -74,6 +74,9 @@ pub struct ExternalSecret {
     /// The ClusterExternalSecret that it belongs to, whether that is known or not.
     pub owner: Option<Target>,
     pub refreshable: Refreshable,
+    /// Whether `spec.syncWindows` says when it may be synced. ESO asks them before a refresh that its
+    /// interval brings, and not before one that a change of the metadata brings.
+    pub sync_windows: bool,
     pub references: Vec<Reference>,
     /// What its template takes from its namespace.
     pub templates: Vec<TemplateSource>,
@@ -94,6 +97,7 @@ impl ExternalSecret {
             uid: None,
             owner: None,
             refreshable: Refreshable::default(),
+            sync_windows: false,
             references,
             templates: Vec::new(),
             pushed: None,
@@ -126,6 +130,8 @@ pub enum Form {
 pub struct FindSpec {
     pub path: Option<String>,
     pub regexp: Option<String>,
+    /// Whether it asks for tags, whatever they are.
+    pub tags: bool,
 }
 
 /// A SecretStore in its namespace, or a ClusterSecretStore.

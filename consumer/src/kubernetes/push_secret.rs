@@ -48,6 +48,7 @@ pub(super) fn push_secret(object: &Object, selection: &Selection) -> Option<Exte
         sync: object.sync,
         uid: object.uid,
         refreshable: policy::pushable(object, selection),
+        sync_windows: false,
         pushed: pushed.and_then(|time| time.parse().ok()),
         ..ExternalSecret::new(target, references)
     })

@@ -1,5 +1,7 @@
 //! Whom each event means, and of those asked about why not.
 
+use std::collections::BTreeSet;
+
 use anyhow::Context as _;
 use eso_relay::{Event, Slug, event};
 use serde::Serialize;
@@ -48,6 +50,8 @@ pub(super) struct Answer {
 pub(super) struct Object {
     pub(super) namespace: String,
     pub(super) name: String,
+    /// Whether it has `spec.syncWindows`, for which a refresh by an event does not wait.
+    pub(super) sync_windows: bool,
     pub(super) references: Vec<Reference>,
 }
 
@@ -158,6 +162,16 @@ impl Report {
         if self.without_finds {
             notes.push("Every dataFrom[].find is left out (setting `refresh.find`).".to_owned());
         }
+        let matches = self.events.iter().flat_map(|answer| &answer.matches);
+        let windows: BTreeSet<_> = matches
+            .filter(|object| object.sync_windows)
+            .map(|object| format!("{}/{}", object.namespace, object.name))
+            .map(|name| name.trim_start_matches('/').to_owned())
+            .collect();
+        if !windows.is_empty() {
+            let windows = Vec::from_iter(windows).join(", ");
+            notes.push(format!("The spec.syncWindows of {windows} hold back what refreshInterval brings; a refresh by an event does not wait for them."));
+        }
         if self.events.iter().all(|answer| answer.matches.is_empty()) {
             let asked = self.events.iter().any(|answer| !answer.objects.is_empty());
             let hint = if asked {
@@ -207,7 +221,10 @@ impl Answer {
                 Some(_) => State::Differs,
             };
             Asked {
-                object: Object::of(target, references.unwrap_or_default()),
+                object: Object {
+                    sync_windows: index.has_sync_windows(target),
+                    ..Object::of(target, references.unwrap_or_default())
+                },
                 state,
                 problems: index.problems_of(target).to_vec(),
             }
@@ -220,7 +237,10 @@ impl Answer {
                 references.retain(Compared::is_meant);
                 (!references.is_empty()).then_some(references)
             });
-            Object::of(target, references.unwrap_or_default())
+            Object {
+                sync_windows: index.has_sync_windows(target),
+                ..Object::of(target, references.unwrap_or_default())
+            }
         });
         let skipped = meant.skipped.iter().map(|left| Left {
             namespace: left.target.namespace().to_owned(),
@@ -250,6 +270,7 @@ impl Object {
                 TargetKind::ClusterExternalSecret => target.to_string(),
                 TargetKind::PushSecret => format!("PushSecret/{}", target.name()),
             },
+            sync_windows: false,
             references: references.into_iter().map(Reference::of).collect(),
         }
     }
@@ -268,7 +289,7 @@ impl Reference {
             store: store.map(|store| Store::of(&store, provider)),
             reads: match reads {
                 index::Reads::Key(key) => Reads::Key(key),
-                index::Reads::Find(FindSpec { path, regexp }) => Reads::Find { path, regexp },
+                index::Reads::Find(FindSpec { path, regexp, .. }) => Reads::Find { path, regexp },
                 index::Reads::Template(source) => Reads::Template(source.to_string()),
             },
             differs,

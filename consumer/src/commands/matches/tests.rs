@@ -61,6 +61,7 @@ fn listed() -> Listed {
         form: Form::Find(FindSpec {
             path: Some("/app".to_owned()),
             regexp: Some("d.$".to_owned()),
+            tags: false,
         }),
         version: None,
     };
@@ -228,6 +229,7 @@ team-b/web is not there, or is being deleted.
 fn another_place_is_named_by_the_attribute_that_differs() {
     let elsewhere = Event {
         provider: "aws-sm".parse().unwrap(),
+        matches: eso_relay::event::Match::Scope,
         scope: [("region", "us"), ("account", "1")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into(),
@@ -306,5 +308,26 @@ fn scripts_read_each_event_as_it_stands_in_the_stream() {
     assert!(
         text.contains("Event two of akeyless: 2 of 4 match"),
         "{text}"
+    );
+}
+
+#[test]
+fn sync_windows_that_an_event_does_not_wait_for_are_said() {
+    let mut listed = listed();
+    let object = |name: &str| {
+        let own = vec![reads(&store("akeyless"), "/app/db")];
+        ExternalSecret::new(Target::new("team-a", name), own)
+    };
+    listed.index.apply(Change::Applied(ExternalSecret {
+        sync_windows: true,
+        ..object("nightly")
+    }));
+    let report = Report::of(&[event("one")], Some(cluster()), &[], &[], &listed).unwrap();
+    let [note] = &report.notes()[..] else {
+        panic!("{:?}", report.notes())
+    };
+    assert!(
+        note.contains("spec.syncWindows of team-a/nightly hold"),
+        "{note}"
     );
 }

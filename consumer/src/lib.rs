@@ -47,7 +47,7 @@ use crate::{
     delivery::{Pull, StorePolicy},
     engine::Engine,
     gap::Gaps,
-    kubernetes::Selection,
+    kubernetes::{Selection, Served},
     metrics::Metrics,
     refresh::Refresher,
     worker::{Inlet, Tools, Worker},
@@ -144,18 +144,18 @@ async fn work(
     lifecycle.spawn("pull", pull.run());
 
     let caches = conditions.kubernetes;
-    let discover = kubernetes::discover(&kube, &caches);
-    let Some(version) = stop.run_until_cancelled(discover).await else {
+    let discover = Served::discover(kube, &caches);
+    let Some(served) = stop.run_until_cancelled(discover).await else {
         return Ok(());
     };
     let selection = Selection::of(&config.kubernetes, &config.refresh);
     let (stopped, watched, namespaces) = (
         stop.clone(),
-        kube.clone(),
+        served.clone(),
         config.kubernetes.namespaces.clone(),
     );
     lifecycle.spawn("watch", async move {
-        let watch = kubernetes::watch(watched, version, &namespaces, selection, changes, caches);
+        let watch = kubernetes::watch(watched, &namespaces, selection, changes, caches);
         stopped.run_until_cancelled(watch).await.unwrap_or(Ok(()))
     });
 
@@ -177,7 +177,7 @@ async fn work(
     let _over = over.clone().drop_guard();
     let notes = config.kubernetes.events.then(|| {
         let (notes, taken) = mpsc::channel(notes::CAPACITY);
-        let write = notes::write(kube.clone(), version, metrics.clone(), taken, over);
+        let write = notes::write(served.clone(), metrics.clone(), taken, over);
         lifecycle.spawn("notes", endless(write));
         notes
     });
@@ -187,11 +187,7 @@ async fn work(
         cluster: config.cluster,
         client,
         jetstream,
-        refresher: Arc::new(Refresher::new(
-            kube,
-            version,
-            config.kubernetes.patch_timeout,
-        )),
+        refresher: Arc::new(Refresher::new(served, config.kubernetes.patch_timeout)),
         metrics,
         receipts,
         gaps: gaps.ended,

@@ -99,6 +99,11 @@ pub fn needs_no_reset(failure: &RefreshError) -> bool {
     }
 }
 
+/// Whether not the object is gone but its kind: the API may serve it in another version.
+pub fn is_kind_missing(status: &Status) -> bool {
+    status.code == 404 && !names_an_object(status)
+}
+
 /// Kubernetes says which object it did not find; without one it is the path that it does not know.
 fn names_an_object(status: &Status) -> bool {
     let details = status.details.as_ref();

@@ -19,17 +19,17 @@ use http::{
     header::{ACCEPT, RETRY_AFTER},
 };
 use kube::{
-    Client, Resource as _,
+    Resource as _,
     api::{Patch, PatchParams},
     client::Body,
-    core::{ApiResource, Request, Status},
+    core::{Request, Status},
 };
 use serde_json::json;
 
 use crate::{
     FORCE_SYNC_ANNOTATION, REFRESH_ANNOTATION,
     index::ListKind,
-    kubernetes::{ApiVersion, Object},
+    kubernetes::{Object, Served},
     outcome,
     target::{Target, TargetKind},
     value::Value,
@@ -46,10 +46,7 @@ const MAX_TEXT: usize = 200;
 /// Writes annotations. Cheap to clone.
 #[derive(Clone)]
 pub struct Refresher {
-    client: Client,
-    secrets: ApiResource,
-    owners: ApiResource,
-    pushes: ApiResource,
+    served: Served,
     timeout: Duration,
 }
 
@@ -108,14 +105,8 @@ impl Reset {
 
 impl Refresher {
     /// `timeout` holds for a patch from connecting to the end of the answer.
-    pub fn new(client: Client, version: ApiVersion, timeout: Duration) -> Self {
-        Self {
-            client,
-            secrets: version.resource(ListKind::ExternalSecrets),
-            owners: version.resource(ListKind::ClusterExternalSecrets),
-            pushes: version.resource(ListKind::PushSecrets),
-            timeout,
-        }
+    pub fn new(served: Served, timeout: Duration) -> Self {
+        Self { served, timeout }
     }
 
     /// Once. Writing a value that the object carries already changes nothing and is a success. The
@@ -150,7 +141,8 @@ impl Refresher {
 
     async fn reset(&self, target: &Target) -> Result<(), RefreshError> {
         let patch = json!({ "status": { "syncedResourceVersion": "" } });
-        let url = Object::url_path(&self.secrets, Some(target.namespace()));
+        let resource = self.served.version().resource(ListKind::ExternalSecrets);
+        let url = Object::url_path(&resource, Some(target.namespace()));
         let (name, params) = (target.name(), params());
         let request =
             Request::new(url).patch_subresource("status", name, &params, &Patch::Merge(patch));
@@ -162,21 +154,30 @@ impl Refresher {
     /// A merge patch of one annotation without resourceVersion conflicts with nobody. The answer
     /// is asked for as metadata, which is small, and is not looked at.
     async fn patch(&self, target: &Target, value: Value) -> Result<(), RefreshError> {
-        let (resource, annotation) = match target.kind() {
-            TargetKind::ClusterExternalSecret => (&self.owners, FORCE_SYNC_ANNOTATION),
-            TargetKind::ExternalSecret => (&self.secrets, REFRESH_ANNOTATION),
-            TargetKind::PushSecret => (&self.pushes, REFRESH_ANNOTATION),
+        let (kind, annotation) = match target.kind() {
+            TargetKind::ClusterExternalSecret => {
+                (ListKind::ClusterExternalSecrets, FORCE_SYNC_ANNOTATION)
+            }
+            TargetKind::ExternalSecret => (ListKind::ExternalSecrets, REFRESH_ANNOTATION),
+            TargetKind::PushSecret => (ListKind::PushSecrets, REFRESH_ANNOTATION),
         };
+        let version = self.served.version();
         let namespace = (!target.is_owner()).then(|| target.namespace());
         let patch = json!({ "metadata": { "annotations": { annotation: value.to_string() } } });
-        let url = Object::url_path(resource, namespace);
+        let url = Object::url_path(&version.resource(kind), namespace);
         let request =
             Request::new(url).patch_metadata(target.name(), &params(), &Patch::Merge(patch))?;
-        self.send(request).await
+        let patched = self.send(request).await;
+        if let Err(RefreshError::Api { status, .. }) = &patched
+            && outcome::is_kind_missing(status)
+        {
+            self.served.is_missing(version);
+        }
+        patched
     }
 
     async fn send(&self, request: http::Request<Vec<u8>>) -> Result<(), RefreshError> {
-        let response = self.client.send(request.map(Body::from)).await?;
+        let response = self.served.client().send(request.map(Body::from)).await?;
         let (head, body) = response.into_parts();
         // Read to its end, so that the connection can be used again.
         let body = body.collect_bytes().await?;

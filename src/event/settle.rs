@@ -9,7 +9,7 @@ use crate::config::duration;
 
 /// More than nothing, at most [`Settle::MAX`]; `2s` as text. After it the target is refreshed once
 /// more, because a store may call before its own replicas and caches have the new value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Settle(Duration);
 
 /// The duration is not a [`Settle`].

@@ -3,12 +3,14 @@
 use std::path::Path;
 
 use eso_relay_lab::{
-    cluster::{apply, cluster_store, create_namespace, external_secret},
+    cluster::{apply, cluster_store, create_namespace, external_secret, store},
+    daemon::Daemon,
     installation::{Cluster, READY},
     standin::On,
+    wait,
 };
 
-use crate::consuming::{Consuming, TEAM};
+use crate::consuming::{CONSUMER, Consuming, TEAM};
 
 const USER: &str = "system:serviceaccount:eso-relay:eso-relay-consumer";
 
@@ -72,10 +74,75 @@ async fn without_rights_everywhere_readyz_says_what_is_missing() {
         .start()
         .await
         .unwrap();
-    eso_relay_lab::wait::until("/readyz to name the list", READY, || async {
+    wait::until("/readyz to name the list", READY, || async {
         let (_, text) = consumer.readyz().await.unwrap();
         text.contains("[-]kubernetes cannot list ExternalSecrets in all namespaces")
             .then_some(())
+    })
+    .await
+    .unwrap();
+}
+
+/// Until `/readyz` says it.
+async fn readyz_says(consumer: &Daemon, said: &str) {
+    let what = format!("/readyz to say {said:?}");
+    wait::until_ok(what, READY, || async {
+        let (_, text) = consumer.readyz().await.unwrap();
+        text.contains(said).then_some(()).ok_or(text)
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_namespace_without_its_role_keeps_the_others_from_nothing() {
+    const CLOSED: &str = "[-]kubernetes no permission to list externalsecrets in team-b, \
+                          secretstores in team-b; all else is served";
+    let cluster = Cluster::stand_in("east").await.unwrap();
+    let relay = Consuming::on(cluster, &["db", "web"]).await;
+    let client = relay.cluster.client();
+    create_namespace(client, "team-b").await.unwrap();
+    store("akeyless")
+        .in_namespace("team-b")
+        .akeyless()
+        .create(client)
+        .await
+        .unwrap();
+    let other = external_secret("other").in_namespace("team-b");
+    let other = other.from_store("akeyless").key("/prod/db");
+    other.create(client).await.unwrap();
+    let faults = relay.stand_in().faults();
+    let of_b = || On::any().by_token(CONSUMER).in_namespace("team-b");
+    let other = || relay.cluster.refresh_of("team-b", "other");
+
+    // From the start.
+    let denied = faults.deny(of_b());
+    let options = relay.options("kubernetes: { namespaces: [team-a, team-b] }");
+    let mut consumer = options.start().await.unwrap();
+    readyz_says(&consumer, CLOSED).await;
+    let values = relay.publish(&["/prod/db"]).await;
+    relay.carries("db", &values[0]).await;
+    relay.drained().await;
+    assert_eq!(other().await, None);
+
+    // What it missed is made up for.
+    faults.lift(denied);
+    consumer.wait_ready(READY).await.unwrap();
+    let made_up = wait::until("team-b to be refreshed", READY, other)
+        .await
+        .unwrap();
+
+    // Later.
+    let denied = faults.deny(of_b());
+    relay.stand_in().close_watches();
+    readyz_says(&consumer, CLOSED).await;
+    let values = relay.publish(&["/prod/web"]).await;
+    relay.carries("web", &values[0]).await;
+    relay.drained().await;
+    faults.lift(denied);
+    consumer.wait_ready(READY).await.unwrap();
+    wait::until("team-b to be refreshed again", READY, || async {
+        other().await.filter(|value| *value != made_up)
     })
     .await
     .unwrap();

@@ -145,7 +145,9 @@ fn match_all(
             // Who writes need not wait until others read what was written.
             let settle = match target.kind() {
                 TargetKind::PushSecret => None,
-                _ => settle::longest(&policy.settles, objects.stores_of(&target)).max(event.settle),
+                _ => settle::longest(&policy.settles, objects.stores_of(&target))
+                    .max(objects.settle_of(&target))
+                    .max(event.settle),
             };
             let (carries, sync) = objects.carried(&target);
             Refresh {

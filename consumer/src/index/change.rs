@@ -38,6 +38,9 @@ pub enum Change {
     ListEnds(Listing),
     /// It may not be seen, or not any more.
     ListDenied(Listing),
+    /// It may be seen again, and has been listed. What changed meanwhile was not seen, and events that
+    /// meant it were not known to.
+    Opened(Listing),
     /// Everything has been listed once.
     Synced,
 }
@@ -78,6 +81,9 @@ pub struct ExternalSecret {
     pub refreshable: Refreshable,
     /// Whether its policy keeps ESO from refreshing it, and it is to be refreshed all the same.
     pub forced: bool,
+    /// Whether `spec.syncWindows` says when it may be synced. ESO asks them before a refresh that its
+    /// interval brings, and not before one that a change of the metadata brings.
+    pub sync_windows: bool,
     pub references: Vec<Reference>,
     /// What its template takes from its namespace.
     pub templates: Vec<TemplateSource>,
@@ -100,6 +106,7 @@ impl ExternalSecret {
             owner: None,
             refreshable: Refreshable::default(),
             forced: false,
+            sync_windows: false,
             references,
             templates: Vec::new(),
             pushed: None,
@@ -132,6 +139,8 @@ pub enum Form {
 pub struct FindSpec {
     pub path: Option<String>,
     pub regexp: Option<String>,
+    /// Whether it asks for tags, whatever they are.
+    pub tags: bool,
 }
 
 /// A SecretStore in its namespace, or a ClusterSecretStore.

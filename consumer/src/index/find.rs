@@ -29,6 +29,7 @@ impl Find {
         Pattern {
             path: self.spec.path.as_deref(),
             regexp: self.regexp.as_ref(),
+            tags: self.spec.tags,
         }
     }
 }

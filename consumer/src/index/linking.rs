@@ -5,7 +5,7 @@ use super::{
     change::{Form, Observation, Reference},
     gate::Gate,
     lookup,
-    lookup::{ANY, Posting, View},
+    lookup::{Posting, View},
 };
 
 impl Index {
@@ -47,8 +47,8 @@ impl Index {
             .collect();
         for entry in &object.references {
             let posting = entry.posting(id);
-            self.lookup.add(&ANY, &entry.form, posting);
             if let Some(store) = self.stores.get(entry.store) {
+                self.lookup.add(&store.any, &entry.form, posting);
                 self.lookup.add(&store.view, &entry.form, posting);
             }
         }
@@ -63,8 +63,8 @@ impl Index {
         self.versions.remove(id);
         for entry in &references {
             let posting = entry.posting(id);
-            self.lookup.remove(&ANY, &entry.form, posting);
             if let Some(store) = self.stores.get(entry.store) {
+                self.lookup.remove(&store.any, &entry.form, posting);
                 self.lookup.remove(&store.view, &entry.form, posting);
             }
         }
@@ -84,6 +84,7 @@ impl Index {
             return reads;
         };
         if entry.view != view {
+            let any = Some(view.of_any_provider()).filter(|any| *any != entry.any);
             for user in &entry.users {
                 let object = self.objects.get(*user);
                 if self.synced {
@@ -94,10 +95,16 @@ impl Index {
                 // All are removed before the first is added: one may take the name of another.
                 for reference in through.clone() {
                     let posting = reference.posting(*user);
+                    if any.is_some() {
+                        self.lookup.remove(&entry.any, &reference.form, posting);
+                    }
                     self.lookup.remove(&entry.view, &reference.form, posting);
                 }
                 for reference in through {
                     let posting = reference.posting(*user);
+                    if let Some(any) = &any {
+                        self.lookup.add(any, &reference.form, posting);
+                    }
                     self.lookup.add(&view, &reference.form, posting);
                 }
             }

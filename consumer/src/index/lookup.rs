@@ -6,6 +6,8 @@ use std::{
     sync::Arc,
 };
 
+use eso_relay::event::Settle;
+
 use super::find::Find;
 use crate::provider::{self, Backend, Provider, Reading, Rules, Sought};
 
@@ -34,12 +36,6 @@ pub(super) struct View {
     backend: Option<Arc<Backend>>,
 }
 
-/// How an event that names no provider sees every reference.
-pub(super) const ANY: View = View {
-    family: Family::Any,
-    backend: None,
-};
-
 impl View {
     /// `None` for a store that is not known.
     pub(super) fn of_store(backend: Option<Backend>) -> Self {
@@ -48,6 +44,20 @@ impl View {
             family: backend.as_ref().map_or(Family::Unknown, of),
             backend: backend.map(Arc::new),
         }
+    }
+
+    /// How an event that names no provider sees the same references: by the keys alone. Of providers
+    /// that take keys so themselves, it is known what they find.
+    pub(super) fn of_any_provider(&self) -> Self {
+        let generic = |backend: &&Arc<Backend>| matches!(***backend, Backend::Other(_));
+        Self {
+            family: Family::Any,
+            backend: self.backend.as_ref().filter(generic).cloned(),
+        }
+    }
+
+    pub(super) fn settle(&self) -> Option<Settle> {
+        self.backend.as_ref()?.settle()
     }
 
     pub(super) fn rules(&self) -> &dyn Rules {

@@ -7,7 +7,7 @@ use eso_relay::event::{Event, Kind, Match, Operation};
 
 use super::{
     Entry, Index, Object, StoreRef,
-    lookup::{ANY, Family, Form, Posting, View},
+    lookup::{Family, Form, Posting, View},
     stores::StoreEntry,
 };
 use crate::{
@@ -77,7 +77,7 @@ pub(super) fn readings(event: &Event) -> Vec<(Family, Sought<'_>)> {
 /// not mean the store.
 pub(super) fn view<'v>(family: &Family, store: &'v StoreEntry) -> Option<&'v View> {
     match family {
-        Family::Any => Some(&ANY),
+        Family::Any => Some(&store.any),
         family => Some(&store.view).filter(|view| view.family == *family),
     }
 }

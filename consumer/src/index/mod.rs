@@ -12,6 +12,7 @@ mod matching;
 mod namespaces;
 mod owners;
 mod pushes;
+mod reading;
 mod shown;
 mod slab;
 mod stores;
@@ -19,7 +20,7 @@ mod templates;
 mod versions;
 mod why;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use tracing::warn;
 
@@ -70,6 +71,8 @@ pub struct Index {
     pushes: Pushes,
     owners: Owners,
     namespaces: Namespaces,
+    /// Those with `spec.syncWindows`.
+    sync_windows: HashSet<u32>,
     /// What could not be read of whom: said once, not at every status update.
     problems: HashMap<Target, Vec<String>>,
     references: usize,
@@ -131,6 +134,7 @@ impl Index {
             pushes: Pushes::default(),
             owners: Owners::default(),
             namespaces: Namespaces::default(),
+            sync_windows: HashSet::new(),
             problems: HashMap::new(),
             references: 0,
             synced: false,
@@ -172,7 +176,7 @@ impl Index {
                 self.begin(listing.clone());
                 self.sweep(&listing)
             }
-            Change::ListDenied(_) => Vec::new(),
+            Change::ListDenied(_) | Change::Opened(_) => Vec::new(),
             Change::Synced => {
                 self.synced = true;
                 Vec::new()
@@ -215,19 +219,6 @@ impl Index {
         self.objects.get(*self.ids.get(target)?)?.uid
     }
 
-    /// The stores that the object reads through, or all that an owner owns; one may come more than
-    /// once.
-    pub fn stores_of(&self, target: &Target) -> impl Iterator<Item = &StoreRef> {
-        let ids = if target.is_owner() {
-            self.owners.children(target).collect()
-        } else {
-            Vec::from_iter(self.ids.get(target).copied())
-        };
-        let objects = ids.into_iter().filter_map(|id| self.objects.get(id));
-        let references = objects.flat_map(|object| &object.references);
-        references.filter_map(|entry| Some(&self.stores.get(entry.store)?.name))
-    }
-
     /// What of the object could not be read.
     pub fn problems_of(&self, target: &Target) -> &[String] {
         self.problems.get(target).map_or(&[], Vec::as_slice)
@@ -259,6 +250,7 @@ impl Index {
             owner,
             refreshable,
             forced,
+            sync_windows,
             references,
             templates,
             pushed,
@@ -274,6 +266,11 @@ impl Index {
             self.link(id, references);
         }
         let reads_anew = self.templates.put(id, templates) || reads_anew;
+        if sync_windows {
+            self.sync_windows.insert(id);
+        } else {
+            self.sync_windows.remove(&id);
+        }
         if target.kind() == TargetKind::PushSecret {
             self.pushes.put(id, pushed);
         }
@@ -334,6 +331,7 @@ impl Index {
         self.unlink(id);
         self.templates.remove(id);
         self.pushes.remove(id);
+        self.sync_windows.remove(&id);
         self.owners.remove(id);
         let object = self.objects.remove(id)?;
         Some(Observation::Gone(object.target))

@@ -15,6 +15,8 @@ use super::{
 pub(super) struct StoreEntry {
     pub(super) name: StoreRef,
     pub(super) view: View,
+    /// [`View::of_any_provider`].
+    pub(super) any: View,
     pub(super) gate: Gate,
     /// Objects with a reference through it.
     pub(super) users: HashSet<u32>,
@@ -101,6 +103,7 @@ impl Stores {
 
     pub(super) fn set(&mut self, id: u32, view: View, gate: Gate) {
         if let Some(store) = self.entries.get_mut(id) {
+            store.any = view.of_any_provider();
             (store.view, store.gate) = (view, gate);
         }
         self.forget_if_unused(id);
@@ -120,9 +123,11 @@ impl Stores {
         if let Some(id) = self.ids.get(&name) {
             return *id;
         }
+        let view = View::of_store(None);
         let id = self.entries.insert(StoreEntry {
             name: name.clone(),
-            view: View::of_store(None),
+            any: view.of_any_provider(),
+            view,
             gate: Gate::default(),
             users: HashSet::new(),
             seen: None,

@@ -41,6 +41,7 @@ fn find(store: &StoreRef, path: Option<&str>, regexp: Option<&str>) -> Reference
         form: Form::Find(FindSpec {
             path: path.map(str::to_owned),
             regexp: regexp.map(str::to_owned),
+            tags: false,
         }),
         version: None,
     }
@@ -219,6 +220,48 @@ fn tenancy_holds_for_each_reference_and_not_for_the_object() {
 }
 
 #[test]
+fn a_find_is_compared_by_what_its_provider_looks_at_whatever_the_event_names() {
+    let (b, k, gone) = (store("n", "b"), store("n", "k"), store("n", "gone"));
+    let other = |store: &StoreRef| find(store, Some("other"), Some("^db$"));
+    let tagged = |store: &StoreRef| {
+        let tags = FindSpec {
+            regexp: Some("^web$".to_owned()),
+            tags: true,
+            ..FindSpec::default()
+        };
+        Reference {
+            form: Form::Find(tags),
+            ..find(store, None, None)
+        }
+    };
+    let mut index = index([
+        provided(&b, "bitwardensecretsmanager"),
+        provided(&k, "kubernetes"),
+        applied("n/bitwarden", vec![find(&b, Some("other"), Some("^web$"))]),
+        applied("n/kubernetes", vec![other(&k)]),
+        applied("n/tagged", vec![tagged(&k)]),
+        applied("n/unseen", vec![other(&gone)]),
+    ]);
+    for (provider, found) in [
+        ("bitwardensecretsmanager", &["n/bitwarden", "n/unseen"][..]),
+        ("kubernetes", &["n/kubernetes", "n/tagged", "n/unseen"]),
+        ("conjur", &["n/unseen"]),
+        ("onepassword", &["n/unseen"]),
+        ("generic", &["n/bitwarden", "n/kubernetes", "n/tagged"]),
+    ] {
+        assert_eq!(
+            matching(&index, &exact(provider, "db")),
+            found,
+            "{provider}"
+        );
+    }
+    // A store that becomes another has its readers read anew, for every event.
+    index.apply(provided(&b, "onboardbase"));
+    let found = ["n/kubernetes", "n/tagged"];
+    assert_eq!(matching(&index, &exact("generic", "db")), found);
+}
+
+#[test]
 fn a_find_matches_by_path_and_name_together() {
     let (a, v) = (store("n", "a"), store("n", "v"));
     let cases = [
@@ -234,11 +277,11 @@ fn a_find_matches_by_path_and_name_together() {
         (None, Some("[invalid"), "anything", true),
     ];
     for (path, regexp, name, matches) in cases {
-        let mut index = index([provided(&a, "akeyless"), provided(&v, "conjur")]);
+        let mut index = index([provided(&a, "akeyless"), provided(&v, "onboardbase")]);
         index.apply(applied("n/a", vec![find(&a, path, regexp)]));
         index.apply(applied("n/v", vec![find(&v, path, regexp)]));
         let case = format!("{path:?} {regexp:?} {name}");
-        for provider in ["akeyless", "conjur"] {
+        for provider in ["akeyless", "onboardbase"] {
             let found = index.matching(&exact(provider, name)).targets.len();
             assert_eq!(found == 1, matches, "{provider} {case}");
         }

@@ -118,9 +118,11 @@ impl Index {
         }
         let readings = readings(event);
         let mut seen = readings.iter();
-        let Some((view, sought)) =
-            seen.find_map(|(family, sought)| Some((view(family, store)?, sought)))
-        else {
+        let Some((view, sought)) = seen.find_map(|(family, sought)| {
+            let view = view(family, store)?;
+            let is_of_kind = view.rules().is_of_kind(reading, sought);
+            is_of_kind.then_some((view, sought))
+        }) else {
             differs.push(Differs::Provider);
             return differs;
         };
@@ -181,13 +183,18 @@ fn reaches(store: &StoreEntry, reading: &Reading<'_>, event: &Event) -> bool {
 
 /// Of the event's scope what leads elsewhere by itself; else all of it, if it does so together.
 fn elsewhere(store: &StoreEntry, reading: &Reading<'_>, event: &Event) -> BTreeMap<String, String> {
+    // By itself, and beside the event's keys: these may take its meaning away.
     let leads = |scope: &BTreeMap<String, String>| {
-        let event = Event {
-            matches: Match::Scope,
-            scope: scope.clone(),
-            ..event.clone()
-        };
-        !reaches(store, reading, &event)
+        [Match::Scope, event.matches.clone()]
+            .into_iter()
+            .all(|matches| {
+                let event = Event {
+                    matches,
+                    scope: scope.clone(),
+                    ..event.clone()
+                };
+                !reaches(store, reading, &event)
+            })
     };
     let alone = event.scope.iter().filter(|(name, value)| {
         let (name, value) = ((*name).clone(), (*value).clone());

@@ -1,18 +1,23 @@
-//! Which version of ESO's kinds the API serves.
+//! Which version of ESO's kinds the API serves, now and when that changes.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use eso_relay::admin::Condition;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Client, core::ApiResource, runtime::watcher::DefaultBackoff};
-use tokio::time::{sleep, timeout};
-use tracing::{info, warn};
+use tokio::{
+    sync::{Notify, watch},
+    time::{sleep, timeout},
+};
+use tracing::{debug, info, warn};
 
 use super::chain;
 use crate::index::ListKind as List;
 
 const GROUP: &str = "external-secrets.io";
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// Between two looks for another version: many patches may miss theirs at once.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// What a reference may name is the same in both (ESO `apis/externalsecrets/v1`, `v1beta1`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,21 +66,79 @@ impl fmt::Display for ApiVersion {
     }
 }
 
-/// Waits for as long as the API is away or knows no ExternalSecret, and says so.
-pub async fn discover(client: &Client, condition: &Condition) -> ApiVersion {
-    let mut backoff = DefaultBackoff::default();
-    loop {
-        let reason = match served(client).await {
-            Ok(version) => {
-                info!(%version, "found ExternalSecrets");
-                condition.unmet("listing");
-                return version;
+/// The version that the API serves, as far as is known: an upgrade of ESO can take it away at any time.
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Served {
+    client: Client,
+    version: Arc<watch::Sender<ApiVersion>>,
+    missing: Arc<Notify>,
+}
+
+impl Served {
+    /// Waits for as long as the API is away or knows no ExternalSecret, and says so.
+    pub async fn discover(client: Client, condition: &Condition) -> Self {
+        let mut backoff = DefaultBackoff::default();
+        loop {
+            let reason = match served(&client).await {
+                Ok(version) => {
+                    info!(%version, "found ExternalSecrets");
+                    condition.unmet("listing");
+                    return Self::new(client, version);
+                }
+                Err(reason) => reason,
+            };
+            warn!(reason, "waiting for Kubernetes");
+            condition.unmet(reason);
+            sleep(backoff.next().unwrap_or(TIMEOUT)).await;
+        }
+    }
+
+    pub fn new(client: Client, version: ApiVersion) -> Self {
+        Self {
+            client,
+            version: Arc::new(watch::Sender::new(version)),
+            missing: Arc::default(),
+        }
+    }
+
+    pub fn version(&self) -> ApiVersion {
+        *self.version.borrow()
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Sees every change of the version.
+    pub(super) fn subscribe(&self) -> watch::Receiver<ApiVersion> {
+        self.version.subscribe()
+    }
+
+    /// The API does not know one of ESO's kinds in this version: looks for another one, soon.
+    pub(crate) fn is_missing(&self, version: ApiVersion) {
+        if version == self.version() {
+            self.missing.notify_one();
+        }
+    }
+
+    /// For ever: looks for another version whenever one is missing. A look that fails is not repeated: the
+    /// request that missed the version is.
+    pub(super) async fn find_again(&self) {
+        loop {
+            self.missing.notified().await;
+            match served(&self.client).await {
+                Ok(version) => {
+                    let is_new =
+                        |known: &mut ApiVersion| std::mem::replace(known, version) != version;
+                    if self.version.send_if_modified(is_new) {
+                        warn!(%version, "the API serves ExternalSecrets in another version now");
+                    }
+                }
+                Err(reason) => debug!(reason, "cannot tell which version the API serves"),
             }
-            Err(reason) => reason,
-        };
-        warn!(reason, "waiting for Kubernetes");
-        condition.unmet(reason);
-        sleep(backoff.next().unwrap_or(TIMEOUT)).await;
+            sleep(PAUSE).await;
+        }
     }
 }
 

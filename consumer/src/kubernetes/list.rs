@@ -1,12 +1,14 @@
 //! From the API to an index, once: for a command, which does not stay.
 
-use anyhow::{Context as _, anyhow};
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, anyhow, bail};
 use kube::{Api, Client, api::ListParams};
 use tokio::time::timeout;
 
 use super::{
     Object, Selection, chain, discover, read,
-    watch::{PAGE_TIMEOUT, api, dispensable, listings},
+    watch::{PAGE_TIMEOUT, api, counts, dispensable, listings},
 };
 use crate::{
     config::FindPolicy,
@@ -25,13 +27,15 @@ pub struct Listed {
     pub without_cluster_stores: bool,
     /// Whether namespaces may not be listed. Then a selector for their labels lets everybody in.
     pub without_namespaces: bool,
+    /// Namespaces in which something may not be seen that the consumer should see.
+    pub closed: BTreeSet<String>,
     /// Whether `refresh.find` leaves them out.
     pub without_finds: bool,
 }
 
 /// Lists what the consumer watches, in these namespaces; empty: everywhere.
 ///
-/// Asks once: what fails is an error.
+/// Asks once: what fails is an error, but for one of several namespaces that may not be seen.
 pub async fn list(
     client: &Client,
     namespaces: &[String],
@@ -43,24 +47,37 @@ pub async fn list(
         index: Index::new(),
         without_cluster_stores: false,
         without_namespaces: false,
+        closed: BTreeSet::new(),
         without_finds: selection.find == FindPolicy::Ignore,
     };
-    for listing in listings(version, namespaces, selection.push_secrets) {
+    let listings = listings(namespaces, selection.push_secrets).into_iter();
+    let mut any = false;
+    for listing in listings.filter(|listing| counts(listing.kind, version)) {
         let objects = api(client, version, &listing);
         match pages(&objects, listing.kind, selection, &mut listed.index).await {
-            Err(error) if dispensable(listing.kind, error.status()).is_some() => {
+            Err(error) if dispensable(&listing, error.status()).is_some() => {
                 match listing.kind {
+                    ListKind::ExternalSecrets | ListKind::SecretStores => {
+                        listed.closed.extend(listing.namespace);
+                    }
                     ListKind::ClusterSecretStores => listed.without_cluster_stores = true,
                     ListKind::Namespaces => listed.without_namespaces = true,
                     // What nobody owns is refreshed one by one; what is not known is not pushed.
                     _ => {}
                 }
             }
-            done => done.with_context(|| {
-                let place = listing.namespace.as_deref().unwrap_or("all namespaces");
-                format!("cannot list {:?} in {place}", listing.kind)
-            })?,
+            done => {
+                done.with_context(|| {
+                    let place = listing.namespace.as_deref().unwrap_or("all namespaces");
+                    format!("cannot list {:?} in {place}", listing.kind)
+                })?;
+                any |= listing.kind == ListKind::ExternalSecrets;
+            }
         }
+    }
+    if !any {
+        let closed = Vec::from_iter(listed.closed).join(", ");
+        bail!("no permission to list externalsecrets in {closed}");
     }
     Ok(listed)
 }

@@ -4,6 +4,7 @@ mod discover;
 mod list;
 mod object;
 mod policy;
+mod progress;
 mod push_secret;
 mod read;
 mod watch;
@@ -21,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::object::Object;
 pub use self::{
-    discover::{ApiVersion, discover},
+    discover::{ApiVersion, Served},
     list::{Listed, list},
     policy::Selection,
     watch::watch,

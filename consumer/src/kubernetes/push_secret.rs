@@ -49,6 +49,7 @@ pub(super) fn push_secret(object: &Object, selection: &Selection) -> Option<Exte
         version: Some(object.version),
         uid: object.uid,
         refreshable: policy::pushable(object, selection),
+        sync_windows: false,
         pushed: pushed.and_then(|time| time.parse().ok()),
         ..ExternalSecret::new(target, references)
     })

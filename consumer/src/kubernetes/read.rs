@@ -120,6 +120,7 @@ fn external_secret(object: &Object, selection: &Selection) -> Option<ExternalSec
         owner: object.owner.as_deref().map(Target::owner),
         refreshable: policy::refreshable(object, selection),
         forced: policy::is_forced(object, selection),
+        sync_windows: !object.spec["syncWindows"].is_null(),
         target,
         references,
         templates,
@@ -153,6 +154,7 @@ impl Reader<'_> {
                 let found = FindSpec {
                     path: self.text(find, "path", &place),
                     regexp: self.text(&find["name"], "regexp", &place),
+                    tags: !find["tags"].is_null(),
                 };
                 self.reference(&place, entry, default, Form::Find(found), None);
             }
@@ -175,7 +177,10 @@ impl Reader<'_> {
     fn key(&mut self, place: &str, entry: &Value, default: &Value, remote: &Value) {
         if let Some(key) = self.text(remote, "key", place) {
             let version = self.text(remote, "version", place);
-            let version = version.filter(|version| !version.is_empty());
+            // Tags and labels are those of the secret, and change with any of its versions (ESO
+            // `GetSecret` of each provider).
+            let metadata = remote["metadataPolicy"] == "Fetch";
+            let version = version.filter(|version| !version.is_empty() && !metadata);
             self.reference(place, entry, default, Form::Key(key), version);
         }
     }

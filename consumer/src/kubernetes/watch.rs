@@ -1,10 +1,6 @@
 //! From the API to the index, for ever.
 
-use std::{
-    pin::pin,
-    sync::atomic::{AtomicUsize, Ordering},
-    time::Duration,
-};
+use std::{future::pending, pin::pin, time::Duration};
 
 use anyhow::Context as _;
 use eso_relay::admin::Condition;
@@ -14,21 +10,24 @@ use kube::{
     runtime::watcher::{self, DefaultBackoff, Event, watcher},
 };
 use tokio::{
+    select,
     sync::mpsc::{self, Receiver, Sender},
     time::{sleep, timeout},
 };
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
-use super::{ApiVersion, Object, Selection, chain, read};
+use super::{ApiVersion, Object, Selection, Served, chain, progress::Progress, read};
 use crate::index::{Change, ListKind, Listing};
 
 /// For one page of a list. kube waits for an answer without end.
 pub(super) const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Objects that wait to be read: a page.
 const AHEAD: usize = 500;
-/// Before asking again for what we may not see.
+/// Before asking again for what we may not see, and can do without.
 const FORBIDDEN_PAUSE: Duration = Duration::from_secs(300);
+/// Before asking again for what we should see: a Role that is there again should count soon.
+const CLOSED_PAUSE: Duration = Duration::from_secs(10);
 
 /// Watches ExternalSecrets, their owners, both kinds of store and Namespaces, in these namespaces or in all, and sends every change. Errors are logged and tried again with a jittered exponential delay; it ends when nobody receives.
 ///
@@ -36,43 +35,45 @@ const FORBIDDEN_PAUSE: Duration = Duration::from_secs(300);
 /// is better than none. Without permission to see cluster stores it is met without them; what
 /// reads through one then matches by its key, whatever the provider. Without ClusterExternalSecrets
 /// what they own counts as if nobody owned it; without Namespaces nobody is kept out by their labels.
+///
+/// One of several namespaces that may not be seen, or not any more, leaves the condition unmet and the
+/// others served. What was known of it is kept: its refreshes are tried until the Role is there again.
+///
+/// When the API serves ESO's kinds in another version, all is listed again in that.
 pub async fn watch(
-    client: Client,
-    version: ApiVersion,
+    served: Served,
     namespaces: &[String],
     selection: Selection,
     changes: Sender<Change>,
     condition: Condition,
 ) -> anyhow::Result<()> {
-    let listings = listings(version, namespaces, selection.push_secrets);
+    let listings = listings(namespaces, selection.push_secrets);
     let (told, to_read) = mpsc::channel(AHEAD);
     let reading = AbortOnDropHandle::new(tokio::spawn(read_all(to_read, selection, changes)));
-    let progress = Progress {
-        unlisted: AtomicUsize::new(listings.len()),
+    let common = Common {
+        progress: Progress::new(listings.len(), condition),
+        served,
         told,
-        condition,
     };
     let watches = listings.into_iter().map(|listing| {
         Watch {
-            api: api(&client, version, &listing),
             listing,
             listed: false,
             denied: false,
-            progress: &progress,
+            common: &common,
         }
         .run()
     });
-    join_all(watches).await;
+    select! {
+        _ = join_all(watches) => {}
+        () = common.served.find_again() => {}
+    }
     // They end when whoever reads has ended, which may be by a panic.
-    drop(progress);
+    drop(common);
     reading.await.context("reading what the API has shown")
 }
 
-pub(super) fn listings(
-    version: ApiVersion,
-    namespaces: &[String],
-    push_secrets: bool,
-) -> Vec<Listing> {
+pub(super) fn listings(namespaces: &[String], push_secrets: bool) -> Vec<Listing> {
     let mut everywhere = vec![None];
     if !namespaces.is_empty() {
         everywhere = namespaces.iter().cloned().map(Some).collect();
@@ -102,12 +103,14 @@ pub(super) fn listings(
     // owner has.
     if namespaces.is_empty() {
         listings.push(in_cluster(ListKind::Namespaces));
-        // ESO before 0.17 copies no annotation from owner to owned.
-        if version == ApiVersion::V1 {
-            listings.push(in_cluster(ListKind::ClusterExternalSecrets));
-        }
+        listings.push(in_cluster(ListKind::ClusterExternalSecrets));
     }
     listings
+}
+
+/// Whether objects of the kind count. ESO before 0.17 copies no annotation from owner to owned.
+pub(super) fn counts(kind: ListKind, version: ApiVersion) -> bool {
+    kind != ListKind::ClusterExternalSecrets || version == ApiVersion::V1
 }
 
 pub(super) fn api(client: &Client, version: ApiVersion, listing: &Listing) -> Api<Object> {
@@ -119,10 +122,10 @@ pub(super) fn api(client: &Client, version: ApiVersion, listing: &Listing) -> Ap
 }
 
 /// What the watches have in common.
-struct Progress {
-    unlisted: AtomicUsize,
+struct Common {
+    served: Served,
     told: Sender<Told>,
-    condition: Condition,
+    progress: Progress,
 }
 
 /// What a watch hands over to be read.
@@ -151,12 +154,11 @@ async fn read_all(mut told: Receiver<Told>, selection: Selection, changes: Sende
 
 struct Watch<'a> {
     listing: Listing,
-    api: Api<Object>,
     /// Whether it counts as listed once.
     listed: bool,
-    /// Whether that it may not be listed has been said.
+    /// Whether it may not be listed, and that has been said.
     denied: bool,
-    progress: &'a Progress,
+    common: &'a Common,
 }
 
 /// Nobody receives changes any more.
@@ -170,20 +172,44 @@ struct Broken {
 impl Watch<'_> {
     async fn run(mut self) {
         let mut backoff = DefaultBackoff::default();
+        let mut versions = self.common.served.subscribe();
         loop {
-            match self.follow(&mut backoff).await {
-                Err(Closed) => return,
-                Ok(Broken { pause }) => {
-                    let pause = pause.or_else(|| backoff.next()).unwrap_or(PAGE_TIMEOUT);
-                    sleep(pause).await;
-                }
+            let version = *versions.borrow_and_update();
+            let round = select! {
+                round = self.round(version, &mut backoff) => round,
+                _ = versions.changed() => Ok(()),
+            };
+            if let Err(Closed) = round {
+                return;
             }
         }
     }
 
+    /// Until the watch has to begin anew.
+    async fn round(
+        &mut self,
+        version: ApiVersion,
+        backoff: &mut DefaultBackoff,
+    ) -> Result<(), Closed> {
+        if !counts(self.listing.kind, version) {
+            self.take(Event::Init).await?;
+            self.take(Event::InitDone).await?;
+            return pending().await;
+        }
+        let Broken { pause } = self.follow(version, backoff).await?;
+        let pause = pause.or_else(|| backoff.next()).unwrap_or(PAGE_TIMEOUT);
+        sleep(pause).await;
+        Ok(())
+    }
+
     /// Lists, then watches, from the beginning; ends only for what kube's watcher does not mend.
-    async fn follow(&mut self, backoff: &mut DefaultBackoff) -> Result<Broken, Closed> {
-        let mut events = pin!(watcher(self.api.clone(), watcher::Config::default()));
+    async fn follow(
+        &mut self,
+        version: ApiVersion,
+        backoff: &mut DefaultBackoff,
+    ) -> Result<Broken, Closed> {
+        let api = api(self.common.served.client(), version, &self.listing);
+        let mut events = pin!(watcher(api, watcher::Config::default()));
         let mut listing = true;
         loop {
             let next = if listing {
@@ -194,7 +220,7 @@ impl Watch<'_> {
             let event = match next {
                 Ok(Some(Ok(event))) => event,
                 Ok(Some(Err(error))) => {
-                    if let Some(broken) = self.failed(&error).await? {
+                    if let Some(broken) = self.failed(&error, version).await? {
                         return Ok(broken);
                     }
                     sleep(backoff.next().unwrap_or(PAGE_TIMEOUT)).await;
@@ -221,24 +247,41 @@ impl Watch<'_> {
             }
             Event::Delete(object) => self.tell(Told::Deleted(kind, object)).await,
             Event::InitDone => {
-                self.denied = false;
+                let opened = std::mem::replace(&mut self.denied, false);
                 self.send(Change::ListEnds(self.listing.clone())).await?;
-                self.listed().await
+                if opened && kind == ListKind::ExternalSecrets {
+                    self.send(Change::Opened(self.listing.clone())).await?;
+                }
+                let first = !std::mem::replace(&mut self.listed, true);
+                self.completes(self.common.progress.listed(&self.listing, first))
+                    .await
             }
         }
     }
 
     /// Whether to begin anew rather than to let kube's watcher go on from where it is.
-    async fn failed(&mut self, error: &watcher::Error) -> Result<Option<Broken>, Closed> {
-        if let Some(without) = dispensable(self.listing.kind, status(error)) {
+    async fn failed(
+        &mut self,
+        error: &watcher::Error,
+        version: ApiVersion,
+    ) -> Result<Option<Broken>, Closed> {
+        let status = status(error);
+        if let Some(without) = dispensable(&self.listing, status) {
             if !std::mem::replace(&mut self.denied, true) {
-                warn!("{without}");
+                warn!(namespace = self.listing.namespace, "{without}");
                 self.send(Change::ListDenied(self.listing.clone())).await?;
-                self.listed().await?;
+                let first = !std::mem::replace(&mut self.listed, true);
+                self.completes(self.common.progress.denied(&self.listing, first))
+                    .await?;
             }
-            return Ok(Some(Broken {
-                pause: Some(FORBIDDEN_PAUSE),
-            }));
+            let pause = match self.listing.kind {
+                ListKind::ExternalSecrets | ListKind::SecretStores => CLOSED_PAUSE,
+                _ => FORBIDDEN_PAUSE,
+            };
+            return Ok(Some(Broken { pause: Some(pause) }));
+        }
+        if status == Some(404) && self.listing.kind != ListKind::Namespaces {
+            self.common.served.is_missing(version);
         }
         self.say(&chain(error));
         Ok(None)
@@ -250,20 +293,15 @@ impl Watch<'_> {
         if !self.listed {
             let place = namespace.as_deref().unwrap_or("all namespaces");
             let unmet = format!("cannot list {kind:?} in {place}: {reason}");
-            self.progress.condition.unmet(unmet);
+            self.common.progress.failed(unmet);
         }
     }
 
-    async fn listed(&mut self) -> Result<(), Closed> {
-        if std::mem::replace(&mut self.listed, true) {
-            return Ok(());
+    async fn completes(&self, completes: bool) -> Result<(), Closed> {
+        if completes {
+            info!("everything is listed");
+            self.send(Change::Synced).await?;
         }
-        if self.progress.unlisted.fetch_sub(1, Ordering::Relaxed) > 1 {
-            return Ok(());
-        }
-        info!("everything is listed");
-        self.send(Change::Synced).await?;
-        self.progress.condition.met();
         Ok(())
     }
 
@@ -272,13 +310,19 @@ impl Watch<'_> {
     }
 
     async fn tell(&self, told: Told) -> Result<(), Closed> {
-        self.progress.told.send(told).await.map_err(|_| Closed)
+        self.common.told.send(told).await.map_err(|_| Closed)
     }
 }
 
-/// What it means to go on without objects of this kind, if that is possible.
-pub(super) fn dispensable(kind: ListKind, status: Option<u16>) -> Option<&'static str> {
-    match (kind, status) {
+/// What it means to go on without these objects, if that is possible.
+pub(super) fn dispensable(listing: &Listing, status: Option<u16>) -> Option<&'static str> {
+    match (listing.kind, status) {
+        (ListKind::ExternalSecrets, Some(403)) if listing.namespace.is_some() => Some(
+            "no permission to list externalsecrets in this namespace: what is known of it is kept, and what changes there is not seen",
+        ),
+        (ListKind::SecretStores, Some(403)) if listing.namespace.is_some() => Some(
+            "no permission to list secretstores in this namespace: what reads through one that is not known matches by its key alone",
+        ),
         (ListKind::ClusterSecretStores, Some(403)) => Some(
             "no permission to list clustersecretstores: what reads through one matches by its key alone",
         ),
@@ -316,7 +360,7 @@ mod tests {
     #[test]
     fn listed_namespaces_are_watched_each_and_cluster_stores_once() {
         let shown = |namespaces: &[String]| {
-            let list = listings(ApiVersion::V1, namespaces, false).into_iter();
+            let list = listings(namespaces, false).into_iter();
             list.map(|l| format!("{:?} {}", l.kind, l.namespace.unwrap_or_default()))
                 .collect::<Vec<_>>()
         };
@@ -331,8 +375,7 @@ mod tests {
             ]
         );
         assert_eq!(shown(&[]).len(), 5);
-        assert_eq!(listings(ApiVersion::V1Beta1, &[], false).len(), 4);
         let two = ["a".into(), "b".into()];
-        assert_eq!(listings(ApiVersion::V1, &two, true).len(), 7);
+        assert_eq!(listings(&two, true).len(), 7);
     }
 }

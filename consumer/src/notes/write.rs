@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kube::{Api, Client, Error, api::PostParams};
+use kube::{Api, Error, api::PostParams};
 use tokio::{
     select,
     sync::mpsc,
@@ -13,7 +13,7 @@ use tracing::{debug, warn};
 
 use super::{Note, Notebook, Told};
 use crate::{
-    kubernetes::{ApiVersion, chain},
+    kubernetes::{Served, chain},
     metrics::Metrics,
 };
 
@@ -27,13 +27,12 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Until nobody makes notes any more, or a little after `over`.
 pub async fn write(
-    client: Client,
-    version: ApiVersion,
+    served: Served,
     metrics: Metrics,
     mut notes: mpsc::Receiver<Note>,
     over: CancellationToken,
 ) {
-    let mut writer = Writer::new(client, version);
+    let mut writer = Writer::new(served);
     let (mut notebook, started) = (Notebook::default(), Instant::now());
     let all = async {
         while let Some(note) = notes.recv().await {
@@ -59,29 +58,27 @@ pub async fn write(
 }
 
 struct Writer {
-    client: Client,
-    version: ApiVersion,
+    served: Served,
     instance: String,
     /// Whether the missing permission has been named: whoever does not want to give it has read it.
     complained: bool,
 }
 
 impl Writer {
-    fn new(client: Client, version: ApiVersion) -> Self {
+    fn new(served: Served) -> Self {
         // In a pod that is the pod's name.
         let instance = std::env::var("HOSTNAME").ok();
         let instance = instance.filter(|name| (1..=128).contains(&name.len()));
         Self {
-            client,
-            version,
+            served,
             instance: instance.unwrap_or_else(|| "eso-relay-consumer".to_owned()),
             complained: false,
         }
     }
 
     async fn create(&mut self, note: &Note) -> Told {
-        let event = note.to_event(self.version, &self.instance);
-        let api = Api::namespaced(self.client.clone(), note.namespace());
+        let event = note.to_event(self.served.version(), &self.instance);
+        let api = Api::namespaced(self.served.client().clone(), note.namespace());
         let params = PostParams::default();
         let error = match timeout(TIMEOUT, api.create(&params, &event)).await {
             Ok(Ok(_)) => return Told::written,

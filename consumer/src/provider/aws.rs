@@ -68,21 +68,44 @@ impl Place {
 
     /// An ARN in a reference has a place of its own; so has one in an event that has no scope.
     fn reaches(&self, reading: &Reading<'_>, sought: &Sought<'_>) -> bool {
-        let full = match reading {
+        let mine = self.arn_region(reading);
+        let theirs = || sought.keys.iter().find_map(|key| Arn::of(key)?.region);
+        agree(
+            mine.as_deref().or(self.region.as_deref()),
+            sought.scope.get("region").or_else(theirs),
+        ) && self.is_account(reading, sought)
+    }
+
+    /// As [`Self::reaches`], of secrets. A secret may have replicas of its name in any region, and only
+    /// the first of them tells of a change, so a region excludes nothing but what is in none.
+    fn reaches_secrets(&self, reading: &Reading<'_>, sought: &Sought<'_>) -> bool {
+        if sought.keys.is_empty() {
+            self.reaches(reading, sought)
+        } else {
+            self.is_account(reading, sought)
+        }
+    }
+
+    fn is_account(&self, reading: &Reading<'_>, sought: &Sought<'_>) -> bool {
+        let full = self.key(reading);
+        let mine = Arn::of(&full).and_then(|arn| arn.account);
+        let theirs = || sought.keys.iter().find_map(|key| Arn::of(key)?.account);
+        agree(
+            mine.or(self.account.as_deref()),
+            sought.scope.get("account").or_else(theirs),
+        )
+    }
+
+    fn arn_region(&self, reading: &Reading<'_>) -> Option<String> {
+        let full = self.key(reading);
+        Arn::of(&full)?.region.map(str::to_owned)
+    }
+
+    fn key<'k>(&self, reading: &Reading<'k>) -> Cow<'k, str> {
+        match reading {
             Reading::Key(key) => self.full(key),
             Reading::Find(_) => Cow::Borrowed(""),
-        };
-        let mine = Arn::of(&full);
-        let theirs = || sought.keys.iter().find_map(|key| Arn::of(key));
-        let region = mine.as_ref().and_then(|arn| arn.region);
-        let account = mine.as_ref().and_then(|arn| arn.account);
-        agree(
-            region.or(self.region.as_deref()),
-            (sought.scope.get("region")).or_else(|| theirs()?.region),
-        ) && agree(
-            account.or(self.account.as_deref()),
-            (sought.scope.get("account")).or_else(|| theirs()?.account),
-        )
+        }
     }
 }
 
@@ -117,7 +140,7 @@ impl Rules for SecretsManager {
     }
 
     fn reaches(&self, reading: &Reading<'_>, sought: &Sought<'_>) -> bool {
-        self.0.reaches(reading, sought)
+        self.0.reaches_secrets(reading, sought)
     }
 
     /// `path` is a `name` filter: a prefix that takes case into account, or with `!` what has it
@@ -169,13 +192,33 @@ pub(super) fn parameter<'e>(key: &'e str, _: Scope<'_>, names: &mut Vec<Cow<'e, 
     names.push(Cow::Borrowed(parameter_name(key)));
 }
 
+/// Below this Parameter Store hands on the secrets of Secrets Manager
+/// (<https://docs.aws.amazon.com/systems-manager/latest/userguide/integration-ps-secretsmanager.html>).
+const HANDED_ON: &str = "aws/reference/secretsmanager/";
+
+/// As [`secret`], as parameters.
+pub(super) fn handed_on(key: &str, names: &mut Vec<Cow<'_, str>>) {
+    let secrets = secret_names(key).into_iter().flatten();
+    names.extend(secrets.map(|name| Cow::Owned(format!("{HANDED_ON}{name}"))));
+}
+
 impl Rules for ParameterStore {
     fn names(&self, key: &str, name: &mut dyn FnMut(&str)) {
         name(parameter_name(&self.0.full(key)));
     }
 
+    /// Nothing that is handed on is listed, so no `find` finds it.
+    fn is_of_kind(&self, reading: &Reading<'_>, sought: &Sought<'_>) -> bool {
+        let full = self.0.key(reading);
+        !sought.handed_on || parameter_name(&full).starts_with(HANDED_ON)
+    }
+
     fn reaches(&self, reading: &Reading<'_>, sought: &Sought<'_>) -> bool {
-        self.0.reaches(reading, sought)
+        if parameter_name(&self.0.key(reading)).starts_with(HANDED_ON) {
+            self.0.reaches_secrets(reading, sought)
+        } else {
+            !sought.handed_on && self.0.reaches(reading, sought)
+        }
     }
 
     /// `path` is a folder, `/` if none is given, with all that is below it (`findByName`).

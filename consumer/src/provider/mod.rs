@@ -20,11 +20,11 @@ use std::{borrow::Cow, fmt, sync::Arc};
 
 use eso_relay::{
     Slug,
-    event::{Event, GENERIC},
+    event::{Event, GENERIC, Settle},
 };
 use serde_json::Value;
 
-use self::rules::Scope;
+use self::rules::{Finding, Scope};
 pub(crate) use self::{
     regexp::Regexp,
     rules::{Pattern, Reading, Rules, Sought},
@@ -71,6 +71,10 @@ pub enum Backend {
     Other(Arc<str>),
 }
 
+/// As events call them, in the form of [`plain`].
+const SECRETS_MANAGER: &str = "awssm";
+const PARAMETER_STORE: &str = "awsps";
+
 impl Provider {
     /// Whose stores an event means; `None` for `generic`, which means every store.
     pub(crate) fn of_event(provider: &Slug) -> Option<Vec<Self>> {
@@ -80,8 +84,9 @@ impl Provider {
         let name = plain(provider.as_str());
         Some(match name.as_str() {
             "akeyless" => vec![Self::Akeyless],
-            "awssm" => vec![Self::SecretsManager],
-            "awsps" => vec![Self::ParameterStore],
+            // Parameter Store hands its secrets on.
+            SECRETS_MANAGER => vec![Self::SecretsManager, Self::ParameterStore],
+            PARAMETER_STORE => vec![Self::ParameterStore],
             "aws" => vec![
                 Self::SecretsManager,
                 Self::ParameterStore,
@@ -102,16 +107,24 @@ impl Provider {
 
     /// What an event is about, to references through stores of this provider.
     pub(crate) fn sought<'e>(&self, event: &'e Event) -> Sought<'e> {
-        sought(event, |key, scope, names| self.names(key, scope, names))
+        let said = plain(event.provider.as_str());
+        Sought {
+            handed_on: *self == Self::ParameterStore && said == SECRETS_MANAGER,
+            ..sought(event, |key, scope, names| {
+                self.names(&said, key, scope, names);
+            })
+        }
     }
 
     /// As [`Provider::sought`], to references through stores that are not known: whatever such a
     /// store may call it.
     pub(crate) fn sought_anywhere<'e>(providers: &[Self], event: &'e Event) -> Sought<'e> {
-        sought(event, |key, scope, names| {
+        let said = plain(event.provider.as_str());
+        let finding = providers.iter().map(Self::finding).max();
+        let sought = sought(event, |key, scope, names| {
             names.push(generic::canonical(key).into());
             for provider in providers {
-                provider.names(key, scope, names);
+                provider.names(&said, key, scope, names);
                 match provider {
                     Self::Vault => {
                         names.extend(vault::spellings(key, scope).into_iter().map(Cow::Owned));
@@ -120,15 +133,39 @@ impl Provider {
                     _ => {}
                 }
             }
-        })
+        });
+        Sought {
+            finding: finding.unwrap_or_default(),
+            ..sought
+        }
     }
 
-    /// The canonical names of a key in an event. Those of a name are the name itself.
-    fn names<'e>(&self, key: &'e str, scope: Scope<'_>, names: &mut Vec<Cow<'e, str>>) {
+    /// What of a `find` tells something about an event of this provider, where its store is not known.
+    fn finding(&self) -> Finding {
+        match self {
+            // Events have other names, or none, or no case.
+            Self::OnePassword | Self::Infisical | Self::Azure => Finding::Untold,
+            // A path may be negated, is not read, or an error.
+            Self::SecretsManager | Self::Gitlab => Finding::Name,
+            Self::Other(name) => generic::finding(name),
+            _ => Finding::PathAndName,
+        }
+    }
+
+    /// The canonical names of a key in an event of a provider, which is `said` to be this one or one that
+    /// it hands on. Those of a name are the name itself.
+    fn names<'e>(&self, said: &str, key: &'e str, scope: Scope<'_>, names: &mut Vec<Cow<'e, str>>) {
         match self {
             Self::Akeyless => names.push(akeyless::canonical(key).into()),
             Self::SecretsManager => aws::secret(key, scope, names),
-            Self::ParameterStore => aws::parameter(key, scope, names),
+            Self::ParameterStore => {
+                if said != SECRETS_MANAGER {
+                    aws::parameter(key, scope, names);
+                }
+                if said != PARAMETER_STORE {
+                    aws::handed_on(key, names);
+                }
+            }
             Self::Vault => vault::sought(key, scope, names),
             Self::Gcp => gcp::sought(key, scope, names),
             Self::Azure => azure::sought(key, scope, names),
@@ -174,7 +211,13 @@ fn sought<'e>(
     }
     names.sort_unstable();
     names.dedup();
-    Sought { names, keys, scope }
+    Sought {
+        names,
+        keys,
+        scope,
+        handed_on: false,
+        finding: Finding::default(),
+    }
 }
 
 impl Backend {
@@ -226,6 +269,15 @@ impl Backend {
         }
     }
 
+    /// How long after a change ESO may still read the old value through the store, by the store's own
+    /// settings.
+    pub(crate) fn settle(&self) -> Option<Settle> {
+        match self {
+            Self::OnePassword(store) => store.cache(),
+            _ => None,
+        }
+    }
+
     fn rules(&self) -> &dyn Rules {
         match self {
             Self::Akeyless => &akeyless::Akeyless,
@@ -240,14 +292,14 @@ impl Backend {
             Self::Gitlab => &gitlab::Gitlab,
             Self::Ibm(rules) => rules,
             Self::Pulumi(rules) => rules,
-            Self::Other(_) => &generic::Generic,
+            Self::Other(name) => generic::of(name),
         }
     }
 }
 
 /// The rules of a store, or those for a store that is unknown or does not matter.
 pub(crate) fn rules(backend: Option<&Backend>) -> &dyn Rules {
-    backend.map_or(&generic::Generic, Backend::rules)
+    backend.map_or(&generic::UNKNOWN, Backend::rules)
 }
 
 /// ESO writes `azurekv` and `onepasswordSDK` where an event, whose provider is a slug, may say

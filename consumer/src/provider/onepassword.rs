@@ -4,8 +4,9 @@
 //!
 //! Secret references have no case (1Password, secret reference syntax), so names have none here.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
+use eso_relay::event::{InvalidSettle, Settle};
 use serde_json::Value;
 
 use super::rules::{Pattern, Rules, Scope, Sought, setting};
@@ -15,6 +16,8 @@ pub struct OnePassword {
     sdk: bool,
     /// The SDK reads an Environment's variables, which an event about items does not tell.
     environment: bool,
+    /// How long the SDK's client may hand out what it has read before.
+    cache: Option<Settle>,
 }
 
 impl OnePassword {
@@ -22,6 +25,7 @@ impl OnePassword {
         Self {
             sdk: false,
             environment: false,
+            cache: None,
         }
     }
 
@@ -29,7 +33,29 @@ impl OnePassword {
         Self {
             sdk: true,
             environment: setting(spec, "environment").is_some(),
+            cache: cache(spec),
         }
+    }
+
+    pub(super) fn cache(&self) -> Option<Settle> {
+        self.cache
+    }
+}
+
+/// ESO keeps one only where the store asks for it, for 5 min unless it says how long
+/// (`onepasswordsdk/provider.go`, `NewClient`). One that is kept for longer than a settle may take is not
+/// waited for.
+fn cache(spec: &Value) -> Option<Settle> {
+    let ttl = spec["cache"]
+        .as_object()?
+        .get("ttl")
+        .and_then(Value::as_str);
+    match ttl.unwrap_or_default().parse::<Settle>() {
+        Err(InvalidSettle::TooLong) => None,
+        Err(InvalidSettle::Zero | InvalidSettle::NotADuration) => {
+            Settle::try_from(Duration::from_secs(300)).ok()
+        }
+        Ok(ttl) => Some(ttl),
     }
 }
 
@@ -58,11 +84,12 @@ impl Rules for OnePassword {
         name(&key);
     }
 
-    /// `path` is a title; the expression is for labels of fields and files, which no event tells
-    /// (`GetAllSecrets`).
+    /// `path` is a title, which tags take the place of; the expression is for labels of fields and files,
+    /// which no event tells (`GetAllSecrets`).
     fn finds(&self, pattern: &Pattern<'_>, sought: &Sought<'_>) -> bool {
         let title = pattern.path.map(canonical);
         self.environment
+            || pattern.tags
             || title.is_none_or(|title| {
                 let untold = sought.names.iter().all(|name| is_id(name));
                 untold || sought.names.iter().any(|name| *name == title)
@@ -76,7 +103,10 @@ impl Rules for OnePassword {
 
 #[cfg(test)]
 mod tests {
-    use crate::provider::tests::{finds, reads};
+    use crate::provider::{
+        Backend,
+        tests::{finds, reads},
+    };
 
     const ID: &str = "abcdefghijklmnopqrstuvwxy1";
 
@@ -95,6 +125,29 @@ mod tests {
         ] {
             let found = reads(spec, key, ("onepassword", keys, &[]));
             assert_eq!(found, read, "{spec} {key}");
+        }
+    }
+
+    #[test]
+    fn a_store_settles_when_its_cache_has_run_out() {
+        for (spec, settle) in [
+            (
+                r#"{"onepasswordSDK": {"cache": {"ttl": "1m0s"}}}"#,
+                Some("1m"),
+            ),
+            (r#"{"onepasswordSDK": {"cache": {}}}"#, Some("5m")),
+            (
+                r#"{"onepasswordSDK": {"cache": {"ttl": "0s"}}}"#,
+                Some("5m"),
+            ),
+            (r#"{"onepasswordSDK": {"cache": {"ttl": "1h0m0s"}}}"#, None),
+            (r#"{"onepasswordSDK": {}}"#, None),
+            (r#"{"onepassword": {"cache": {}}}"#, None),
+            (r#"{"akeyless": {}}"#, None),
+        ] {
+            let backend = Backend::of_store(&serde_json::from_str(spec).unwrap()).unwrap();
+            let settle = settle.map(|text| text.parse().unwrap());
+            assert_eq!(backend.settle(), settle, "{spec}");
         }
     }
 

@@ -11,6 +11,11 @@ use super::regexp::Regexp;
 /// Looking up is in two steps, so that it does not depend on how many references there are: equal
 /// names make a candidate, and [`Rules::reaches`] with [`Rules::reads`] decide on it.
 pub(crate) trait Rules {
+    /// Whether the reference could read secrets of the event's kind at all.
+    fn is_of_kind(&self, _: &Reading<'_>, _: &Sought<'_>) -> bool {
+        true
+    }
+
     /// The names under which a reference is looked up, in the form of [`Sought::names`]: every
     /// event about the secret that it reads has one of them.
     fn names(&self, key: &str, name: &mut dyn FnMut(&str));
@@ -74,10 +79,12 @@ pub(crate) enum Reading<'r> {
 }
 
 /// `dataFrom[].find`. Tags are not known of an event's secret, so they may fit.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Pattern<'r> {
     pub(crate) path: Option<&'r str>,
     pub(crate) regexp: Option<&'r Regexp>,
+    /// Whether there are any.
+    pub(crate) tags: bool,
 }
 
 impl Pattern<'_> {
@@ -107,6 +114,24 @@ pub(crate) struct Sought<'e> {
     /// As they were sent: aliases of one secret, the path of a prefix, or none.
     pub(super) keys: &'e [String],
     pub(super) scope: Scope<'e>,
+    /// Whether it is about secrets of Secrets Manager, seen from Parameter Store, which hands them on.
+    pub(super) handed_on: bool,
+    /// What of a `find` tells something about these names, in a store that is not known.
+    pub(super) finding: Finding,
+}
+
+/// What of a `find` ESO's provider looks at, and can be compared with the names that events have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) enum Finding {
+    /// A path, taken for a plain prefix, and the regular expression.
+    #[default]
+    PathAndName,
+    /// The regular expression, unless there are tags.
+    NameOrTags,
+    /// The regular expression.
+    Name,
+    /// Nothing: every secret may be found.
+    Untold,
 }
 
 /// Attributes of the place that changed.

@@ -64,16 +64,31 @@ impl Vault {
             Some(rest) => rest.strip_prefix("data/").unwrap_or(rest),
             None => key,
         };
-        let data = if self.version1 { "" } else { "data" };
-        clean(&format!("{mount}/{data}/{relative}"))
+        clean(&format!("{mount}/{}/{relative}", self.data()))
     }
 
-    /// The path of a key, or the folder of a `find`; `None` when only ESO's failure could tell.
-    fn begins(&self, reading: &Reading<'_>) -> Option<String> {
+    /// The folders of a `find`: where ESO reads what it has found, and where it lists. They differ where
+    /// `path` repeats the mount, which ESO takes from a key and not from what it lists
+    /// (`buildMetadataPath`). Without a mount, `secret/data` is the root of a mount.
+    fn folders(&self, path: &str) -> [String; 2] {
+        let read = self.address(&format!("{path}/"));
+        let listed = match self.mount.as_deref() {
+            Some(mount) => clean(&format!("{mount}/{}/{path}", self.data())),
+            None => read.clone(),
+        };
+        [read, listed]
+    }
+
+    fn data(&self) -> &'static str {
+        if self.version1 { "" } else { "data" }
+    }
+
+    /// The path of a key, or the folders of a `find`; none when only ESO's failure could tell.
+    fn begins(&self, reading: &Reading<'_>) -> Vec<String> {
         match reading {
-            Reading::Key(key) => Some(self.address(key)),
-            Reading::Find(Pattern { path: None, .. }) if self.mount.is_none() => None,
-            Reading::Find(pattern) => Some(self.address(pattern.path.unwrap_or_default())),
+            Reading::Key(key) => vec![self.address(key)],
+            Reading::Find(Pattern { path: None, .. }) if self.mount.is_none() => Vec::new(),
+            Reading::Find(pattern) => self.folders(pattern.path.unwrap_or_default()).into(),
         }
     }
 
@@ -176,7 +191,8 @@ impl Rules for Vault {
     fn reaches(&self, reading: &Reading<'_>, sought: &Sought<'_>) -> bool {
         let scope = sought.scope;
         let server = scope.get("host").and_then(host);
-        let address = self.begins(reading);
+        // Where a `find` has two folders, they are in one mount.
+        let address = self.begins(reading).into_iter().next();
         let space = scope.get("namespace").map(namespace);
         // A path may lead down into a namespace below the store's, never up.
         let in_namespace = |(mine, theirs): (&String, &str)| match &address {
@@ -205,7 +221,6 @@ impl Rules for Vault {
             return true;
         }
         let listed = |folder: &str| {
-            let address = self.address(folder);
             let fits = |rest: &str| match folder {
                 _ if self.openbao => !rest.contains('/') && pattern.fits(rest),
                 "" => pattern.fits(rest),
@@ -217,19 +232,20 @@ impl Rules for Vault {
                     .and_then(|rest| rest.strip_prefix('/'));
                 rest.is_some_and(fits)
             };
-            self.meets_any(&address, sought, &test)
+            let folders = self.folders(folder);
+            (folders.iter()).any(|address| self.meets_any(address, sought, &test))
         };
         listed(pattern.path.unwrap_or_default()) || self.openbao && listed("")
     }
 
     fn is_below(&self, reading: &Reading<'_>, sought: &Sought<'_>) -> bool {
-        let Some(address) = self.begins(reading) else {
-            return true;
-        };
-        self.meets_any(&address, sought, &|mine, theirs| match reading {
+        let addresses = self.begins(reading);
+        let test = |mine: &str, theirs: &str| match reading {
             Reading::Key(_) => is_below(theirs, mine),
             Reading::Find(_) => overlaps(mine, theirs),
-        })
+        };
+        let mut any = addresses.iter();
+        addresses.is_empty() || any.any(|address| self.meets_any(address, sought, &test))
     }
 
     /// A number of the engine's version 2 (`readSecret`). Version 1 keeps only the newest, whatever

@@ -9,13 +9,16 @@ use tokio::{
 };
 
 use super::*;
-use crate::outcome::{Fault, Outcome};
+use crate::{
+    kubernetes::ApiVersion,
+    outcome::{Fault, Outcome},
+};
 
 fn refresher(api: SocketAddr, timeout: Duration) -> Refresher {
     let mut config = kube::Config::new(format!("http://{api}").parse().unwrap());
     config.default_retry = false;
-    let client = Client::try_from(config).unwrap();
-    Refresher::new(client, ApiVersion::V1, timeout)
+    let client = kube::Client::try_from(config).unwrap();
+    Refresher::new(Served::new(client, ApiVersion::V1), timeout)
 }
 
 fn value() -> Value {

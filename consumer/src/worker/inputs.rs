@@ -52,7 +52,7 @@ impl Worker {
         self.take_up(gap::message(gap, &self.tools.cluster));
     }
 
-    fn take_up(&mut self, message: Received) {
+    pub(super) fn take_up(&mut self, message: Received) {
         let (sequence, attempt) = (message.sequence, message.attempt);
         let tools = &self.tools;
         let resolve = || resolve(&message, &self.index, &tools.cluster, &tools.stores);
@@ -121,6 +121,9 @@ impl Worker {
 
     /// The cluster has changed.
     pub(super) fn apply(&mut self, change: Change) {
+        if let Change::Opened(listing) = &change {
+            self.opened(listing.clone());
+        }
         let was_synced = self.index.is_synced();
         for observation in self.index.apply(change) {
             match observation {

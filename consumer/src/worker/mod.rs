@@ -3,6 +3,7 @@
 mod denied;
 mod held;
 mod inputs;
+mod opened;
 mod outputs;
 mod recent;
 
@@ -99,6 +100,8 @@ pub struct Worker {
     denied: Denied,
     /// Whether the last status that was to be reset was not.
     resets_are_refused: bool,
+    /// Namespaces that can be seen again, and have not been refreshed since.
+    opened: BTreeSet<String>,
     ledger: Ledger,
     patches: JoinSet<Patched>,
     letters: JoinSet<Stored>,
@@ -132,6 +135,7 @@ impl Worker {
             lost: Vec::new(),
             denied: Denied::default(),
             resets_are_refused: false,
+            opened: BTreeSet::new(),
             patches: JoinSet::new(),
             letters: JoinSet::new(),
             started: Instant::now(),
@@ -163,7 +167,7 @@ impl Worker {
                     changes.drain(..).for_each(|change| self.apply(change));
                     watching = count > 0;
                 }
-                Some(gap) = inlet.gaps.recv(), if self.phase == Phase::Running && self.index.is_synced() => {
+                Some(gap) = inlet.gaps.recv(), if self.phase == Phase::Running && self.index.is_synced() && !self.is_catching_up() => {
                     self.refresh_everything(gap);
                 }
                 Some(patched) = self.patches.join_next() => self.patched(patched?),
@@ -176,6 +180,7 @@ impl Worker {
                 _ = gauges.tick() => self.gauges(),
             }
             self.look_back();
+            self.refresh_opened();
             self.carry_out().await;
             self.hand_in_receipts();
         }

@@ -16,7 +16,7 @@ use crate::{
     delivery::Pull,
     engine::Settings,
     index::{ExternalSecret, Form, Reference, StoreRef},
-    kubernetes::ApiVersion,
+    kubernetes::{ApiVersion, Served},
     metrics::{End, Ended, Found, Left, Taken},
     target::Target,
     tests::{
@@ -63,7 +63,10 @@ impl Consumer {
             cluster: cluster(),
             client,
             jetstream: jetstream.clone(),
-            refresher: Arc::new(Refresher::new(api.client(), ApiVersion::V1, PATIENCE)),
+            refresher: Arc::new(Refresher::new(
+                Served::new(api.client(), ApiVersion::V1),
+                PATIENCE,
+            )),
             metrics: metrics.clone(),
             stores: StorePolicy::default(),
             receipts: mpsc::channel(1).0,

@@ -101,10 +101,12 @@ async fn what_an_event_would_refresh_is_listed_and_nothing_is_changed() {
             "--provider aws-sm --scope region=eu-west-1",
             &["team-a/web", "team-b/aws"],
         ),
+        // Perhaps a replica of it.
         (
             "--provider aws-sm --key /prod/db --scope region=us-east-1",
-            &[],
+            &["team-a/web", "team-b/aws"],
         ),
+        ("--provider aws-sm --scope region=us-east-1", &[]),
         ("--all", &["team-a/db", "team-a/web", "team-b/aws"]),
     ] {
         let report = matches(kubeconfig, &format!("{arguments} -o json")).await;
@@ -150,7 +152,7 @@ async fn an_object_that_is_asked_about_is_told_why_it_was_not_meant() {
     }
     let said = matches(
         cluster.kubeconfig(),
-        "--provider aws-sm --key /prod/db --scope region=us-east-1 --object team-b/aws",
+        "--provider aws-sm --scope region=us-east-1 --object team-b/aws",
     )
     .await;
     assert!(

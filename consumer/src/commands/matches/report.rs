@@ -1,5 +1,7 @@
 //! Whom each event means, and of those asked about why not.
 
+use std::collections::BTreeSet;
+
 use anyhow::Context as _;
 use eso_relay::{Event, Slug, event};
 use serde::Serialize;
@@ -20,6 +22,8 @@ pub(super) struct Report {
     pub(super) stores: usize,
     pub(super) without_cluster_stores: bool,
     pub(super) without_namespaces: bool,
+    /// Namespaces that were to be looked into, and may not be seen.
+    pub(super) closed: Vec<String>,
     pub(super) without_finds: bool,
     pub(super) events: Vec<Answer>,
 }
@@ -46,6 +50,8 @@ pub(super) struct Answer {
 pub(super) struct Object {
     pub(super) namespace: String,
     pub(super) name: String,
+    /// Whether it has `spec.syncWindows`, for which a refresh by an event does not wait.
+    pub(super) sync_windows: bool,
     pub(super) references: Vec<Reference>,
 }
 
@@ -131,6 +137,7 @@ impl Report {
             stores: stats.stores,
             without_cluster_stores: listed.without_cluster_stores,
             without_namespaces: listed.without_namespaces,
+            closed: listed.closed.iter().cloned().collect(),
             without_finds: listed.without_finds,
         })
     }
@@ -148,8 +155,22 @@ impl Report {
         if self.without_namespaces {
             notes.push("No permission to list namespaces: a namespaceSelector of a store lets everybody in.".to_owned());
         }
+        if !self.closed.is_empty() {
+            let closed = self.closed.join(", ");
+            notes.push(format!("No permission to list externalsecrets or secretstores in {closed}: what is there is not part of this."));
+        }
         if self.without_finds {
             notes.push("Every dataFrom[].find is left out (setting `refresh.find`).".to_owned());
+        }
+        let matches = self.events.iter().flat_map(|answer| &answer.matches);
+        let windows: BTreeSet<_> = matches
+            .filter(|object| object.sync_windows)
+            .map(|object| format!("{}/{}", object.namespace, object.name))
+            .map(|name| name.trim_start_matches('/').to_owned())
+            .collect();
+        if !windows.is_empty() {
+            let windows = Vec::from_iter(windows).join(", ");
+            notes.push(format!("The spec.syncWindows of {windows} hold back what refreshInterval brings; a refresh by an event does not wait for them."));
         }
         if self.events.iter().all(|answer| answer.matches.is_empty()) {
             let asked = self.events.iter().any(|answer| !answer.objects.is_empty());
@@ -200,7 +221,10 @@ impl Answer {
                 Some(_) => State::Differs,
             };
             Asked {
-                object: Object::of(target, references.unwrap_or_default()),
+                object: Object {
+                    sync_windows: index.has_sync_windows(target),
+                    ..Object::of(target, references.unwrap_or_default())
+                },
                 state,
                 problems: index.problems_of(target).to_vec(),
             }
@@ -213,7 +237,10 @@ impl Answer {
                 references.retain(Compared::is_meant);
                 (!references.is_empty()).then_some(references)
             });
-            Object::of(target, references.unwrap_or_default())
+            Object {
+                sync_windows: index.has_sync_windows(target),
+                ..Object::of(target, references.unwrap_or_default())
+            }
         });
         let skipped = meant.skipped.iter().map(|left| Left {
             namespace: left.target.namespace().to_owned(),
@@ -243,6 +270,7 @@ impl Object {
                 TargetKind::ClusterExternalSecret => target.to_string(),
                 TargetKind::PushSecret => format!("PushSecret/{}", target.name()),
             },
+            sync_windows: false,
             references: references.into_iter().map(Reference::of).collect(),
         }
     }
@@ -261,7 +289,7 @@ impl Reference {
             store: store.map(|store| Store::of(&store, provider)),
             reads: match reads {
                 index::Reads::Key(key) => Reads::Key(key),
-                index::Reads::Find(FindSpec { path, regexp }) => Reads::Find { path, regexp },
+                index::Reads::Find(FindSpec { path, regexp, .. }) => Reads::Find { path, regexp },
                 index::Reads::Template(source) => Reads::Template(source.to_string()),
             },
             differs,

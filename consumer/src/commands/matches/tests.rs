@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use clap::{CommandFactory as _, Parser};
 use serde_json::json;
 
@@ -59,6 +61,7 @@ fn listed() -> Listed {
         form: Form::Find(FindSpec {
             path: Some("/app".to_owned()),
             regexp: Some("d.$".to_owned()),
+            tags: false,
         }),
         version: None,
     };
@@ -85,6 +88,7 @@ fn listed() -> Listed {
         index,
         without_cluster_stores: false,
         without_namespaces: false,
+        closed: BTreeSet::new(),
         without_finds: false,
     }
 }
@@ -225,6 +229,7 @@ team-b/web is not there, or is being deleted.
 fn another_place_is_named_by_the_attribute_that_differs() {
     let elsewhere = Event {
         provider: "aws-sm".parse().unwrap(),
+        matches: eso_relay::event::Match::Scope,
         scope: [("region", "us"), ("account", "1")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into(),
@@ -241,6 +246,7 @@ fn a_store_that_is_not_there_is_said_to_be_unknown() {
     listed.index.apply(Change::StoreDeleted(store("aws")));
     listed.without_cluster_stores = true;
     (listed.without_namespaces, listed.without_finds) = (true, true);
+    listed.closed.insert("team-b".to_owned());
     let asked = [Target::new("team-a", "web")];
     let report = Report::of(&[event("one")], None, &asked, &[], &listed).unwrap();
     let text = report.to_string();
@@ -252,7 +258,8 @@ fn a_store_that_is_not_there_is_said_to_be_unknown() {
     let notes = report.notes();
     assert!(notes[0].starts_with("No permission to list"), "{notes:?}");
     assert!(notes[1].contains("namespaceSelector"), "{notes:?}");
-    assert!(notes[2].contains("`refresh.find`"), "{notes:?}");
+    assert!(notes[2].contains("in team-b"), "{notes:?}");
+    assert!(notes[3].contains("`refresh.find`"), "{notes:?}");
 }
 
 #[test]
@@ -301,5 +308,26 @@ fn scripts_read_each_event_as_it_stands_in_the_stream() {
     assert!(
         text.contains("Event two of akeyless: 2 of 4 match"),
         "{text}"
+    );
+}
+
+#[test]
+fn sync_windows_that_an_event_does_not_wait_for_are_said() {
+    let mut listed = listed();
+    let object = |name: &str| {
+        let own = vec![reads(&store("akeyless"), "/app/db")];
+        ExternalSecret::new(Target::new("team-a", name), own)
+    };
+    listed.index.apply(Change::Applied(ExternalSecret {
+        sync_windows: true,
+        ..object("nightly")
+    }));
+    let report = Report::of(&[event("one")], Some(cluster()), &[], &[], &listed).unwrap();
+    let [note] = &report.notes()[..] else {
+        panic!("{:?}", report.notes())
+    };
+    assert!(
+        note.contains("spec.syncWindows of team-a/nightly hold"),
+        "{note}"
     );
 }

@@ -75,6 +75,7 @@ impl fmt::Display for Answer {
             namespace,
             name,
             references,
+            ..
         } in &self.matches
         {
             for reference in references {
@@ -119,6 +120,7 @@ impl Answer {
             namespace,
             name,
             references,
+            ..
         } = &asked.object;
         let found = match asked.state {
             State::Matches => "matches",

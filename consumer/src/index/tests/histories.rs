@@ -17,7 +17,11 @@ fn reference() -> impl Strategy<Value = Reference> {
             proptest::option::of("[ab/]{0,2}"),
             proptest::option::of("[ab^$.(]{0,3}")
         )
-            .prop_map(|(path, regexp)| Form::Find(FindSpec { path, regexp })),
+            .prop_map(|(path, regexp)| Form::Find(FindSpec {
+                path,
+                regexp,
+                tags: false
+            })),
     ];
     let version = proptest::option::weighted(0.2, "uuid/[12]");
     (store, form, version).prop_map(|(store, form, version)| Reference {

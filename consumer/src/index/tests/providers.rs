@@ -56,6 +56,11 @@ fn a_secret_of_aws_refreshes_who_reads_it_in_its_region_by_whatever_name() {
             ("unseen-arn", "missing", arn),
             ("elsewhere", "us", "prod/db"),
             ("parameter", "parameters", "prod/db"),
+            (
+                "handed-on",
+                "parameters",
+                "/aws/reference/secretsmanager/prod/db",
+            ),
             ("longer", "eu", "prod/db2"),
         ],
     );
@@ -67,6 +72,9 @@ fn a_secret_of_aws_refreshes_who_reads_it_in_its_region_by_whatever_name() {
         "n/by-name",
         "n/by-partial-arn",
         "n/by-prefix",
+        // Perhaps a replica.
+        "n/elsewhere",
+        "n/handed-on",
         "n/unseen",
         "n/unseen-arn",
     ];
@@ -189,11 +197,9 @@ fn a_folder_of_infisical_refreshes_who_leads_there() {
 #[test]
 fn a_store_whose_settings_change_has_its_readers_read_anew() {
     let s = cluster_store("s");
-    let settings = |prefix: &str, region: &str| {
-        configured(
-            &s,
-            &json!({ "aws": { "prefix": prefix, "region": region } }),
-        )
+    let settings = |prefix: &str, account: &str| {
+        let role = format!("arn:aws:iam::{account}:role/eso");
+        configured(&s, &json!({ "aws": { "prefix": prefix, "role": role } }))
     };
     // The second key is the first behind the new prefix.
     let both = vec![
@@ -201,22 +207,41 @@ fn a_store_whose_settings_change_has_its_readers_read_anew() {
         key(&s, "p/db"),
         find(&s, None, Some("^found$")),
     ];
-    let mut index = index([settings("", "eu"), applied("n/x", both)]);
-    let means = |index: &Index, name: &str, region: &str| {
-        !matching(index, &scoped("aws-sm", &[name], &[("region", region)])).is_empty()
+    let mut index = index([settings("", "1"), applied("n/x", both)]);
+    let means = |index: &Index, name: &str, account: &str| {
+        !matching(index, &scoped("aws-sm", &[name], &[("account", account)])).is_empty()
     };
-    assert!(means(&index, "db", "eu") && means(&index, "p/db", "eu"));
-    assert!(!means(&index, "db", "us") && !means(&index, "p/p/db", "eu"));
-    assert!(means(&index, "found", "eu") && !means(&index, "p/found", "eu"));
-    index.apply(settings("p/", "eu"));
-    assert!(means(&index, "p/db", "eu") && means(&index, "p/p/db", "eu"));
-    assert!(means(&index, "found", "eu") && means(&index, "p/found", "eu"));
-    index.apply(settings("p/", "us"));
-    assert!(means(&index, "found", "us") && !means(&index, "found", "eu"));
-    assert!(means(&index, "p/db", "us") && !means(&index, "p/db", "eu"));
-    index.apply(settings("", "eu"));
-    assert!(means(&index, "p/db", "eu") && !means(&index, "p/p/db", "eu"));
+    assert!(means(&index, "db", "1") && means(&index, "p/db", "1"));
+    assert!(!means(&index, "db", "2") && !means(&index, "p/p/db", "1"));
+    assert!(means(&index, "found", "1") && !means(&index, "p/found", "1"));
+    index.apply(settings("p/", "1"));
+    assert!(means(&index, "p/db", "1") && means(&index, "p/p/db", "1"));
+    assert!(means(&index, "found", "1") && means(&index, "p/found", "1"));
+    index.apply(settings("p/", "2"));
+    assert!(means(&index, "found", "2") && !means(&index, "found", "1"));
+    assert!(means(&index, "p/db", "2") && !means(&index, "p/db", "1"));
+    index.apply(settings("", "1"));
+    assert!(means(&index, "p/db", "1") && !means(&index, "p/p/db", "1"));
     index.apply(Change::Deleted(Target::new("n", "x")));
     index.apply(Change::StoreDeleted(s));
     assert!(index.lookup.is_empty(), "something of them is left");
+}
+
+#[test]
+fn what_reads_through_a_cache_settles_when_that_has_run_out() {
+    let sdk = |ttl: &str| json!({ "onepasswordSDK": { "cache": { "ttl": ttl } } });
+    let mut index = cluster(
+        &[
+            ("short", sdk("1m")),
+            ("long", sdk("3m")),
+            ("none", json!({ "akeyless": {} })),
+        ],
+        &[("short", "short", "db"), ("none", "none", "db")],
+    );
+    let (short, long) = (cluster_store("short"), cluster_store("long"));
+    index.apply(applied("n/both", vec![key(&short, "db"), key(&long, "db")]));
+    for (name, settle) in [("short", Some("1m")), ("both", Some("3m")), ("none", None)] {
+        let settle = settle.map(|text| text.parse().unwrap());
+        assert_eq!(index.settle_of(&Target::new("n", name)), settle, "{name}");
+    }
 }

@@ -53,7 +53,10 @@ fn each_reference_has_its_own_reasons_and_all_of_them() {
 fn a_place_is_told_by_the_attributes_that_lead_elsewhere() {
     let (aws, gcp, vault) = (store("n", "aws"), store("n", "gcp"), store("n", "vault"));
     let index = index([
-        configured(&aws, &serde_json::json!({ "aws": { "region": "eu" } })),
+        configured(
+            &aws,
+            &serde_json::json!({ "aws": { "region": "eu", "role": "arn:aws:iam::1:role/eso" } }),
+        ),
         configured(
             &gcp,
             &serde_json::json!({ "gcpsm": { "projectID": "acme" } }),
@@ -71,8 +74,8 @@ fn a_place_is_told_by_the_attributes_that_lead_elsewhere() {
             "n/aws",
             "aws-sm",
             "k",
-            &[("region", "us"), ("account", "1")][..],
-            Some(&[("region", "us")][..]),
+            &[("region", "us"), ("account", "2")][..],
+            Some(&[("account", "2")][..]),
         ),
         (
             "n/aws",
@@ -84,7 +87,7 @@ fn a_place_is_told_by_the_attributes_that_lead_elsewhere() {
         (
             "n/aws",
             "aws-sm",
-            "arn:aws:secretsmanager:us:1:secret:k-AbCdEf",
+            "arn:aws:secretsmanager:eu:2:secret:k-AbCdEf",
             &[],
             Some(&[]),
         ),

@@ -24,7 +24,10 @@ fn shown(read: &ExternalSecret) -> Vec<String> {
     let reference = |reference: &Reference| {
         let form = match &reference.form {
             Form::Key(key) => key.clone(),
-            Form::Find(find) => format!("find {:?} {:?}", find.path, find.regexp),
+            Form::Find(find) => {
+                let tags = if find.tags { " tags" } else { "" };
+                format!("find {:?} {:?}{tags}", find.path, find.regexp)
+            }
         };
         let store = &reference.store;
         let at = reference.version.as_deref();
@@ -46,6 +49,7 @@ fn every_place_that_names_a_secret_is_read() {
         ],
         "dataFrom": [
             { "extract": { "key": "c", "version": "7" } },
+            { "extract": { "key": "labels", "version": "7", "metadataPolicy": "Fetch" } },
             { "find": { "name": { "regexp": "^db" } } },
             { "find": { "path": "/p", "name": { "regexp": "x" }, "tags": { "a": "b" } },
               "sourceRef": { "storeRef": { "name": "other" } } },
@@ -59,12 +63,25 @@ fn every_place_that_names_a_secret_is_read() {
             "SecretStore/main /a",
             "ClusterSecretStore/shared b",
             "SecretStore/main c at 7",
+            // Whatever becomes of a version, its secret's metadata are read.
+            "SecretStore/main labels",
             r#"SecretStore/main find None Some("^db")"#,
-            r#"SecretStore/other find Some("/p") Some("x")"#,
-            "SecretStore/main find None None",
+            r#"SecretStore/other find Some("/p") Some("x") tags"#,
+            "SecretStore/main find None None tags",
         ]
     );
     assert_eq!(read.problems, Vec::<String>::new());
+}
+
+#[test]
+fn sync_windows_are_noticed_whatever_they_say() {
+    for (windows, noticed) in [
+        (json!({ "kind": "deny", "windows": [] }), true),
+        (Value::Null, false),
+    ] {
+        let read = read(&json!({ "syncWindows": windows }));
+        assert_eq!(read.sync_windows, noticed, "{windows}");
+    }
 }
 
 #[test]

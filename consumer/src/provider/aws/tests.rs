@@ -1,4 +1,4 @@
-use crate::provider::tests::{finds, reads};
+use crate::provider::tests::{finds, in_scope, reads};
 
 const ARN: &str = "arn:aws:secretsmanager:us-west-2:012345678901:secret:prod/db-a1b2c3";
 const EVENT: [&str; 4] = ["prod/db", ARN, "prod/db-a1b2c3", "prod/db"];
@@ -17,9 +17,10 @@ fn a_secret_is_named_by_name_by_arn_and_by_partial_arn() {
         (r#""region": "us-west-2""#, partial, true),
         (r#""region": "us-west-2""#, "prod/db2", false),
         (r#""region": "us-west-2""#, "/prod/db", false),
-        (r#""region": "us-west-2""#, elsewhere, false),
+        // Perhaps replicas.
+        (r#""region": "us-west-2""#, elsewhere, true),
+        (r#""region": "eu-west-1""#, "prod/db", true),
         (r#""region": "us-west-2""#, foreign, false),
-        (r#""region": "eu-west-1""#, "prod/db", false),
         // A full ARN has its own place, whatever the store's.
         (r#""region": "eu-west-1""#, ARN, true),
         (other_role, "prod/db", false),
@@ -49,7 +50,7 @@ fn a_name_alone_and_an_arn_alone_are_enough() {
         assert_eq!(found, read, "{key} {said}");
     }
     // The event's ARN tells the place that its scope does not.
-    let elsewhere = r#"{"aws": {"region": "eu-west-1"}}"#;
+    let elsewhere = r#"{"aws": {"role": "arn:aws:iam::999999999999:role/eso"}}"#;
     assert!(!reads(elsewhere, "prod/db", ("aws-sm", &[ARN], &[])));
 }
 
@@ -86,9 +87,91 @@ fn a_find_goes_by_the_full_name_in_secrets_manager() {
             found,
             "{path:?} {regexp:?}"
         );
-        let spec = r#"{"aws": {"region": "eu-west-1"}}"#;
+        let spec = r#"{"aws": {"role": "arn:aws:iam::999999999999:role/eso"}}"#;
         assert!(!finds(spec, path, regexp, event), "{path:?} {regexp:?}");
     }
+}
+
+#[test]
+fn a_replica_changes_with_its_primary() {
+    let replica = ARN.replace("us-west-2", "eu-west-1");
+    for (settings, key, read) in [
+        (r#""region": "eu-west-1""#, "prod/db", true),
+        (r#""region": "eu-west-1""#, &*replica, true),
+        (r#""region": "us-west-2""#, &*replica, true),
+        (
+            r#""region": "eu-west-1", "role": "arn:aws:iam::999999999999:role/eso""#,
+            "prod/db",
+            false,
+        ),
+        // A parameter has none.
+        (
+            r#""region": "eu-west-1", "service": "ParameterStore""#,
+            "prod/db",
+            false,
+        ),
+    ] {
+        let spec = format!(r#"{{"aws": {{{settings}}}}}"#);
+        for event in ["aws-sm", "aws"] {
+            let found = reads(&spec, key, (event, &EVENT, &SCOPE));
+            assert_eq!(found, read, "{spec} {key} {event}");
+        }
+    }
+    // An event for a whole region means that region.
+    let event = ("aws-sm", &[][..], &SCOPE[..]);
+    for (region, found) in [("us-west-2", true), ("eu-west-1", false)] {
+        let spec = format!(r#"{{"aws": {{"region": "{region}"}}}}"#);
+        assert_eq!(in_scope(&spec, "prod/db", event), found, "{region}");
+    }
+}
+
+#[test]
+fn a_secret_is_read_through_parameter_store_too() {
+    let of = |more: &str| format!(r#"{{"aws": {{"service": "ParameterStore"{more}}}}}"#);
+    for (more, key, read) in [
+        ("", "/aws/reference/secretsmanager/prod/db", true),
+        ("", "/aws/reference/secretsmanager/prod/db:AWSCURRENT", true),
+        (
+            r#", "prefix": "/aws/reference/secretsmanager/""#,
+            "prod/db",
+            true,
+        ),
+        (
+            r#", "region": "eu-west-1""#,
+            "/aws/reference/secretsmanager/prod/db",
+            true,
+        ),
+        ("", "/aws/reference/secretsmanager/prod/web", false),
+        ("", "/prod/db", false),
+        ("", "prod/db", false),
+    ] {
+        for event in ["aws-sm", "aws"] {
+            let plain = event == "aws" && key.ends_with("prod/db") && more.is_empty();
+            let found = reads(&of(more), key, (event, &EVENT, &SCOPE));
+            let own = plain && !key.contains("reference");
+            assert_eq!(found, read || own, "{more} {key} {event}");
+        }
+        // Everything in the region, of Secrets Manager alone.
+        let scope = ("aws-sm", &[][..], &SCOPE[..]);
+        let handed_on = key.contains("reference") || more.contains("reference");
+        let region = !more.contains("region");
+        assert_eq!(
+            in_scope(&of(more), key, scope),
+            handed_on && region,
+            "{more} {key}"
+        );
+    }
+    let event = ("aws-sm", &EVENT[..], &SCOPE[..]);
+    assert!(
+        !finds(&of(""), None, None, event),
+        "what is listed is another's"
+    );
+    let parameter = ("aws-ps", &["/prod/db"][..], &SCOPE[..]);
+    assert!(!reads(
+        &of(""),
+        "/aws/reference/secretsmanager/prod/db",
+        parameter
+    ));
 }
 
 #[test]

@@ -88,9 +88,6 @@ fn secrets_manager() -> impl Strategy<Value = Case> {
         let with_tail = format!("{name}-{tail}");
         let said = Told::new("aws-sm", &[&name, &arn, &with_tail], &scope);
         let mut elsewhere = vec![Told::new("aws-sm", &[&format!("{name}!")], &scope)];
-        if is_arn || region.is_some() {
-            elsewhere.push(said.but("region", "us-east-1"));
-        }
         if is_arn || role.is_some() {
             elsewhere.push(said.but("account", "999999999999"));
         }

@@ -69,10 +69,10 @@ proptest! {
         let scope = std::collections::BTreeMap::new();
         for provider in Provider::of_event(&provider.parse().unwrap()).unwrap() {
             let mut names = Vec::new();
-            provider.names(&key, Scope(&scope), &mut names);
+            provider.names(PARAMETER_STORE, &key, Scope(&scope), &mut names);
             for name in &names {
                 let mut again = Vec::new();
-                provider.names(name, Scope(&scope), &mut again);
+                provider.names(PARAMETER_STORE, name, Scope(&scope), &mut again);
                 prop_assert!(again.contains(name), "{provider:?} {name} {again:?}");
             }
         }

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::provider::tests::{finds, reads};
+use crate::provider::tests::{finds, finds_below, finds_in_scope, reads};
 
 /// Most cases are those of ESO's own table (`client_get_test.go`, `TestVaultBuildPath`).
 #[test]
@@ -184,6 +184,63 @@ fn a_find_goes_by_the_path_from_the_mount_on() {
             found,
             "{spec} {path:?} {regexp:?}"
         );
+    }
+}
+
+#[test]
+fn a_find_without_a_mount_may_begin_at_the_root_of_one() {
+    let spec = r#"{"vault": {}}"#;
+    for (path, regexp, key, found) in [
+        ("secret/data", None, "secret/data/db", true),
+        ("secret/data", None, "secret/data/team/db", true),
+        (
+            "secret/data",
+            Some("^secret/data/team/"),
+            "secret/data/team/db",
+            true,
+        ),
+        ("secret/data", Some("^team/"), "secret/data/team/db", false),
+        ("secret/data", None, "kv/data/db", false),
+        ("secret/data", None, "secret/data/data/db", true),
+        ("secret/data/", None, "secret/data/db", true),
+        ("team/kv/data", None, "team/kv/data/db", true),
+        ("team/kv/data", None, "team/data/kv/db", false),
+        ("secret/data/team", None, "secret/data/team/db", true),
+        ("secret/data/team", None, "secret/data/db", false),
+    ] {
+        let event = ("vault", &[key][..], &[][..]);
+        let hit = finds(spec, Some(path), regexp, event);
+        assert_eq!(hit, found, "{path} {regexp:?} {key}");
+    }
+    // Everything in a mount, and everything below a path.
+    for (mount, found) in [("secret", true), ("kv", false)] {
+        let event = ("vault", &[][..], &[("mount", mount)][..]);
+        let hit = finds_in_scope(spec, Some("secret/data"), event);
+        assert_eq!(hit, found, "{mount}");
+    }
+    for (prefix, below) in [
+        ("secret", true),
+        ("secret/data/team", true),
+        ("secret/team", true),
+        ("kv", false),
+    ] {
+        let event = ("vault", prefix);
+        let hit = finds_below(spec, Some("secret/data"), event);
+        assert_eq!(hit, below, "{prefix}");
+    }
+}
+
+#[test]
+fn a_find_that_repeats_the_mount_lists_in_one_folder_and_reads_in_another() {
+    let spec = r#"{"vault": {"path": "team"}}"#;
+    for (key, found) in [
+        ("team/data/team/db", true),
+        ("team/data/db", true),
+        ("team/data/other/db", true),
+        ("kv/data/team/db", false),
+    ] {
+        let event = ("vault", &[key][..], &[][..]);
+        assert_eq!(finds(spec, Some("team"), None, event), found, "{key}");
     }
 }
 

@@ -69,6 +69,8 @@ pub(super) fn call(at: &str, detail: &RawValue, arn: Option<&str>) -> Result<Ele
         Some("PutSecretValue" | "UpdateSecret" | "UpdateSecretVersionStage") => Operation::Updated,
         Some("DeleteSecret") => Operation::Deleted,
         Some("RestoreSecret") => Operation::Restored,
+        // Read by stores with `metadataPolicy: Fetch`, and by a `find` with tags.
+        Some("TagResource" | "UntagResource") => Operation::Metadata,
         _ => return Ok(Element::Ignored(Irrelevant::Type)),
     };
     if failed(&entry.error_code) {

@@ -76,6 +76,16 @@ fn a_version_that_nobody_reads_by_default_is_irrelevant() {
 }
 
 #[test]
+fn a_change_of_tags_is_told_as_one_of_metadata() {
+    for name in ["TagResource", "UntagResource"] {
+        let body = call(&json!({ "eventName": name, "requestParameters": { "secretId": "db" } }));
+        let events = decode(&config(), &body).unwrap();
+        assert_eq!(events[0].operation, Operation::Metadata, "{name}");
+        assert_eq!(events[0].matches.keys(), ["db"], "{name}");
+    }
+}
+
+#[test]
 fn what_failed_is_irrelevant() {
     let body = call(
         &json!({ "errorCode": "AccessDenied", "errorMessage": "do-not-leak", "requestParameters": null }),

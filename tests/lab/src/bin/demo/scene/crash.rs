@@ -193,9 +193,7 @@ async fn redelivered(
         ACK_WAIT + EFFECT,
         acked,
     );
-    let durable = tell
-        .during("waiting for ack_wait to pass", waiting)
-        .await?;
+    let durable = tell.during("waiting for ack_wait to pass", waiting).await?;
     // Each delivery has a number of its own.
     let again = durable.delivered.consumer_sequence - delivered - CROWD as u64;
     ensure!(

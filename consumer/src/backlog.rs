@@ -84,7 +84,7 @@ impl Backlog {
                 "about to miss events: the first message that is not acked will soon be removed from the stream"
             );
         } else if said.near_removal && !near_removal {
-            info!("no more about to miss events");
+            info!("no longer about to miss events");
         }
 
         let near = near_removal.then(|| "it is about to miss events".to_owned());

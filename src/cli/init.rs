@@ -87,7 +87,7 @@ struct Report {
 }
 
 /// A running server goes on with what it began with (nats-server 2.15.2), and says otherwise.
-const STILL_COMPRESSES: &str = "each nats-server goes on to compress until it is restarted: restart them, one after the other; what is compressed already stays so until --max-age";
+const STILL_COMPRESSES: &str = "each nats-server goes on compressing until it is restarted: restart them, one after the other; what is compressed already stays so until --max-age";
 
 impl Report {
     fn new(changes: Vec<Change>) -> Self {

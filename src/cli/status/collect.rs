@@ -10,7 +10,6 @@ use eso_relay::{
     Slug,
     stream::{
         History, Position, Stream,
-        history::is_near_removal,
         position::Seen,
         verify::{self, Problem},
     },
@@ -113,14 +112,8 @@ async fn clusters(
         if let Ok(cluster) = name.parse() {
             report.problem(verify::durable_config(&cluster, &durable.config));
         }
-        let status = cluster(jetstream, events, name, &durable, report.now).await;
-        let age = status
-            .oldest_unacked
-            .and_then(|oldest| Duration::try_from(report.now.duration_since(oldest)).ok());
-        let exposure = history.exposure(durable.ack_floor.stream_sequence, age);
-        if is_near_removal(exposure, false) {
-            report.near_removal(&status, exposure);
-        }
+        let status = cluster(jetstream, events, name, &durable, history, report.now).await;
+        report.near_removal(&status);
         report.clusters.push(status);
     }
     report.clusters.sort_by(|a, b| a.cluster.cmp(&b.cluster));
@@ -132,6 +125,7 @@ async fn cluster(
     events: &Found,
     name: &str,
     durable: &consumer::Info,
+    history: &History,
     now: Timestamp,
 ) -> ClusterStatus {
     let next = durable.ack_floor.stream_sequence + 1;
@@ -143,6 +137,13 @@ async fn cluster(
     } else {
         None
     };
+    let oldest = oldest.map(|message| timestamp(message.time));
+    let age = oldest.and_then(|oldest| Duration::try_from(now.duration_since(oldest)).ok());
+    let expiry = if unacked {
+        history.exposure(durable.ack_floor.stream_sequence, age)
+    } else {
+        0.0
+    };
     let position = position(jetstream, events, name, durable, now).await;
     ClusterStatus {
         cluster: name.to_owned(),
@@ -151,7 +152,8 @@ async fn cluster(
         redelivered: durable.num_redelivered,
         waiting_pulls: durable.num_waiting,
         last_ack: durable.ack_floor.last_active.map(timestamp),
-        oldest_unacked: oldest.map(|message| timestamp(message.time)),
+        oldest_unacked: oldest,
+        expiry,
         missed: position.gap.as_ref().map_or(Some(0), |gap| gap.missed),
         gap: position.gap,
         stuck: position.stuck.map_or(0, |stuck| stuck.count),

@@ -4,7 +4,12 @@ use std::{collections::BTreeMap, fmt};
 
 use eso_relay::{
     command::Table,
-    stream::{History, history::Fill, position::Gap, verify::Problem},
+    stream::{
+        History,
+        history::{Fill, is_near_removal},
+        position::Gap,
+        verify::Problem,
+    },
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -59,6 +64,8 @@ pub(super) struct ClusterStatus {
     pub(super) waiting_pulls: usize,
     pub(super) last_ack: Option<Timestamp>,
     pub(super) oldest_unacked: Option<Timestamp>,
+    /// How near that message is to its removal from the stream, by age or size; 1 is removed.
+    pub(super) expiry: f64,
     /// Removed before this cluster had acked them, at most; `None`: it is not known how many.
     pub(super) missed: Option<u64>,
     /// For what everything is still to be refreshed.
@@ -118,9 +125,11 @@ impl Report {
         }
     }
 
-    /// `exposure`: see [`History::exposure`].
-    pub(super) fn near_removal(&mut self, cluster: &ClusterStatus, exposure: f64) {
-        let (name, percent) = (&cluster.cluster, (100.0 * exposure).floor());
+    pub(super) fn near_removal(&mut self, cluster: &ClusterStatus) {
+        if !is_near_removal(cluster.expiry, false) {
+            return;
+        }
+        let (name, percent) = (&cluster.cluster, (100.0 * cluster.expiry).floor());
         let oldest = match cluster.oldest_unacked {
             None => String::new(),
             oldest => format!(", of {},", ago(self.now, oldest)),

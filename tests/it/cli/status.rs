@@ -172,7 +172,7 @@ async fn what_init_is_to_bring_up_to_date_is_a_failed_check() {
     for said in [
         "compression: S2 → None",
         "ack_wait: 1m → 15s",
-        "note: each nats-server goes on to compress until it is restarted",
+        "note: each nats-server goes on compressing until it is restarted",
     ] {
         assert!(run.stdout.contains(said), "{}", run.stdout);
     }

@@ -41,6 +41,7 @@ pub struct Metrics {
     /// From the webhook to the patch: what the users of a secret wait for.
     pub event_age: Histogram,
     pub held: Gauge<i64, AtomicI64>,
+    away: Gauge<i64, AtomicI64>,
     window: Gauge<i64, AtomicI64>,
     outstanding: Gauge<i64, AtomicI64>,
     pub backlog: Gauge<u64, AtomicU64>,
@@ -212,6 +213,7 @@ impl Metrics {
                 86400.0,
             ]),
             held: Gauge::default(),
+            away: Gauge::default(),
             window: Gauge::default(),
             outstanding: Gauge::default(),
             backlog: Gauge::default(),
@@ -267,6 +269,8 @@ impl Metrics {
         );
         let held = "Deliveries at work";
         ours.register("held_deliveries", held, metrics.held.clone());
+        let away = "Whether the Kubernetes API as a whole does not answer: 1 or 0";
+        ours.register("kubernetes_away", away, metrics.away.clone());
         let window = "Objects of mass work that may be patched and not yet synced by ESO";
         ours.register("window", window, metrics.window.clone());
         let outstanding = "Objects that were patched and that ESO has not synced yet";
@@ -275,21 +279,21 @@ impl Metrics {
         ours.register("backlog", backlog, metrics.backlog.clone());
         let ack_pending = "Messages delivered to any replica and not acked yet";
         ours.register("ack_pending", ack_pending, metrics.ack_pending.clone());
-        let objects = "ExternalSecrets in the index";
-        ours.register("index_objects", objects, metrics.objects.clone());
-        let references = "Keys that they refer to";
-        ours.register("index_references", references, metrics.references.clone());
-        let patterns = "Searches by name or path in the index";
-        ours.register("index_patterns", patterns, metrics.patterns.clone());
-        let stores = "Stores in the index";
-        ours.register("index_stores", stores, metrics.stores.clone());
-        let malformed = "ExternalSecrets of which something could not be read";
-        ours.register(
-            "index_malformed_objects",
-            malformed,
-            metrics.malformed.clone(),
-        );
+        metrics.register_index(ours);
         metrics
+    }
+
+    fn register_index(&self, ours: &mut Registry) {
+        let objects = "ExternalSecrets in the index";
+        ours.register("index_objects", objects, self.objects.clone());
+        let references = "Keys that they refer to";
+        ours.register("index_references", references, self.references.clone());
+        let patterns = "Searches by name or path in the index";
+        ours.register("index_patterns", patterns, self.patterns.clone());
+        let stores = "Stores in the index";
+        ours.register("index_stores", stores, self.stores.clone());
+        let malformed = "ExternalSecrets of which something could not be read";
+        ours.register("index_malformed_objects", malformed, self.malformed.clone());
     }
 
     /// A series that appears with its first event has no rate over it, and an alert would miss it.
@@ -357,6 +361,10 @@ impl Metrics {
         self.kubernetes_events
             .get_or_create(&Noted { result })
             .inc();
+    }
+
+    pub fn away(&self, away: bool) {
+        self.away.set(away.into());
     }
 
     pub fn pacing(&self, window: usize, outstanding: usize) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::{HeaderMap, header::RETRY_AFTER};
 use kube::{
     Client, Resource as _,
-    api::{Patch, PatchParams},
+    api::{ListParams, Patch, PatchParams},
     client::Body,
     core::{ApiResource, Request, Status},
 };
@@ -22,6 +22,8 @@ use crate::{
 
 /// Who owns the annotation, in `metadata.managedFields`.
 const FIELD_MANAGER: &str = "eso-relay";
+/// Whatever the patches' timeout: one may be short because a webhook is slow.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The most of an answer's text that is kept when it is not a Kubernetes `Status`.
 const MAX_TEXT: usize = 200;
 
@@ -33,6 +35,8 @@ pub struct Refresher {
     owners: ApiResource,
     pushes: ApiResource,
     timeout: Duration,
+    /// Where a probe looks; `None`: everywhere.
+    probed: Option<String>,
 }
 
 /// Why an annotation could not be written; what follows from it stands in [`crate::outcome`].
@@ -52,6 +56,8 @@ pub enum RefreshError {
     Connection(#[from] kube::Error),
     #[error("no answer within {0:?} (setting `kubernetes.patch_timeout`)")]
     Timeout(Duration),
+    #[error("no answer within {PROBE_TIMEOUT:?}")]
+    Unanswered,
 }
 
 impl Refresher {
@@ -63,7 +69,25 @@ impl Refresher {
             owners: version.resource(ListKind::ClusterExternalSecrets),
             pushes: version.resource(ListKind::PushSecrets),
             timeout,
+            probed: None,
         }
+    }
+
+    /// For a consumer that sees these namespaces only.
+    #[must_use]
+    pub fn within(self, namespaces: &[String]) -> Self {
+        let probed = namespaces.first().cloned();
+        Self { probed, ..self }
+    }
+
+    /// Asks the API for something that depends on no object: one ExternalSecret, whichever. Fails as
+    /// a patch does.
+    pub async fn probe(&self) -> Result<(), RefreshError> {
+        let url = Object::url_path(&self.secrets, self.probed.as_deref());
+        let one = ListParams::default().limit(1);
+        let request = Request::new(url).list_metadata(&one)?;
+        let answer = tokio::time::timeout(PROBE_TIMEOUT, self.send(request)).await;
+        answer.unwrap_or(Err(RefreshError::Unanswered))
     }
 
     /// Once. Writing a value that the object carries already changes nothing and is a success.
@@ -89,6 +113,10 @@ impl Refresher {
         let url = Object::url_path(resource, namespace);
         let request =
             Request::new(url).patch_metadata(target.name(), &params, &Patch::Merge(patch))?;
+        self.send(request).await
+    }
+
+    async fn send(&self, request: http::Request<Vec<u8>>) -> Result<(), RefreshError> {
         let response = self.client.send(request.map(Body::from)).await?;
         let (head, body) = response.into_parts();
         // Read to its end, so that the connection can be used again.

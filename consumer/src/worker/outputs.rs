@@ -24,6 +24,7 @@ use crate::{
     notes::{Note, Told, What},
     outcome::{Fault, Outcome},
     receipts,
+    refresh::RefreshError,
     target::Target,
     value::Value,
 };
@@ -50,6 +51,7 @@ impl Worker {
         while let Some(output) = self.engine.next_output() {
             match output {
                 Output::Patch { target, value } => self.patch(target, value),
+                Output::Probe => self.probe(),
                 Output::Ack(sequence) => self.end(sequence, End::acked, AckKind::Ack.into()).await,
                 Output::Nak { sequence, delay } => self.nak(sequence, delay).await,
                 Output::DeadLetter {
@@ -133,13 +135,7 @@ impl Worker {
         let refresher = Arc::clone(&self.tools.refresher);
         let patch = async move {
             let started = Instant::now();
-            let refresh = guarded(refresher.refresh(&target, value)).await;
-            let panicked = |error: anyhow::Error| Outcome::Retry {
-                fault: Fault::Target,
-                after: None,
-                error: error.to_string(),
-            };
-            let outcome = refresh.map_or_else(panicked, Outcome::of);
+            let outcome = outcome(refresher.refresh(&target, value)).await;
             Patched {
                 target,
                 value,
@@ -149,6 +145,12 @@ impl Worker {
             }
         };
         self.patches.spawn(patch.instrument(span));
+    }
+
+    fn probe(&mut self) {
+        let refresher = Arc::clone(&self.tools.refresher);
+        self.probes
+            .spawn(async move { outcome(refresher.probe()).await });
     }
 
     fn dead_letter(&mut self, sequence: Sequence, attempt: u64, rejections: Vec<Rejection>) {
@@ -258,6 +260,15 @@ impl Worker {
 /// The reason shows in the server's advisory (nats-server 2.10.4), for people who look there.
 fn term(reason: Reason) -> Bytes {
     format!("+TERM {}", reason.as_str()).into()
+}
+
+async fn outcome(request: impl Future<Output = Result<(), RefreshError>>) -> Outcome {
+    let panicked = |error: anyhow::Error| Outcome::Retry {
+        fault: Fault::Target,
+        after: None,
+        error: error.to_string(),
+    };
+    guarded(request).await.map_or_else(panicked, Outcome::of)
 }
 
 /// A panic becomes an error: no answer at all would hold its message for ever.

@@ -36,7 +36,7 @@ impl World {
                 takes_dead_letters: true,
                 ..Server::default()
             },
-            cluster: Cluster::new(plan.objects),
+            cluster: Cluster::new(&plan.stuck),
             replicas: Vec::new(),
             plan,
             processes: 0,
@@ -54,7 +54,8 @@ impl World {
                 15..40 => self.deliver(),
                 40..62 => self.answer_a_patch(),
                 62..72 => self.watch(),
-                72..76 => self.answer_letters(),
+                72..74 => self.answer_letters(),
+                74..76 => self.answer_a_probe(),
                 76..78 => self.sync(),
                 78..90 => self.wait(),
                 90..93 => self.cluster.is_away = !self.cluster.is_away,
@@ -269,7 +270,11 @@ impl World {
                     object: object(&target),
                     order: order(value.event),
                     stage: value.stage,
+                    sent: self.now,
                 };
+                if replica.failing.contains(&patch.object) {
+                    replica.suspects.insert(patch.object);
+                }
                 replica.in_flight.push(patch);
                 replica.started.push(self.now);
                 self.cluster.patches.push(patch);
@@ -310,6 +315,10 @@ impl World {
                 if !replica.held.get(&sequence).is_some_and(|it| it.said) {
                     self.server.progress(self.now, sequence);
                 }
+            }
+            Output::Probe => {
+                replica.health.probing = true;
+                self.cluster.probes.push(replica.process);
             }
             Output::Step { .. } => {}
         }

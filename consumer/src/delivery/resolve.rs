@@ -202,8 +202,18 @@ impl Seen {
 
 #[cfg(test)]
 mod tests {
+    use eso_relay::{
+        event::{Keys, encode_batch},
+        stream::Subject,
+    };
+
     use super::*;
-    use crate::tests::event;
+    use crate::{
+        delivery::Reply,
+        index::{Change, ExternalSecret, Form, Reference},
+        target::Target,
+        tests::{cluster, event},
+    };
 
     #[test]
     fn what_is_meant_for_many_is_mass_work_of_its_source() {
@@ -218,6 +228,49 @@ mod tests {
             };
             assert_eq!(urgency(&event, 1), mass);
         }
+    }
+
+    #[test]
+    fn an_owner_counts_as_its_children() {
+        let (owner, key) = (Target::owner("db"), "/app/db");
+        let event = Event {
+            matches: Match::Exact(Keys::one(key).unwrap()),
+            ..event("one")
+        };
+        let mut index = Index::new();
+        index.apply(Change::OwnerApplied {
+            owner: owner.clone(),
+            value: None,
+            uid: None,
+        });
+        for at in 0..=MANY {
+            let store = StoreRef::Cluster { name: "s".into() };
+            let form = Form::Key(key.into());
+            let reference = Reference {
+                store,
+                form,
+                version: None,
+            };
+            let target = Target::new(&format!("team-{at}"), "db");
+            index.apply(Change::Applied(ExternalSecret {
+                owner: Some(owner.clone()),
+                ..ExternalSecret::new(target, vec![reference])
+            }));
+        }
+        let message = Received {
+            sequence: 1,
+            attempt: 1,
+            pending: 0,
+            reply: Reply::Said,
+            subject: Subject::of(&event).to_string(),
+            body: encode_batch([&event]),
+        };
+        let (resolved, _) = resolve(&message, &index, &cluster(), &StorePolicy::default());
+        let [refresh] = &resolved.delivery.refreshes[..] else {
+            panic!("{resolved:?}");
+        };
+        assert_eq!((&refresh.target, refresh.weight), (&owner, MANY + 1));
+        assert_eq!(refresh.urgency, Urgency::Mass(event.source));
     }
 
     #[test]

@@ -120,7 +120,7 @@ fn a_namespace_of_a_thousand_objects_that_hang_delays_no_other() {
     let refreshes: Vec<_> = names.iter().map(|name| (name.as_str(), 0)).collect();
     let mut hanging = take(&mut engine, delivery(1, &refreshes));
     let most = Settings::default().patches_in_flight;
-    assert_eq!(hanging.len(), most, "nobody could know yet");
+    assert_eq!(hanging.len(), most, "it is not known yet");
     let mut now = START;
     for sequence in 2..100 {
         // They time out, all at once.

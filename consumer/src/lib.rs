@@ -187,7 +187,10 @@ async fn work(
         cluster: config.cluster,
         client,
         jetstream,
-        refresher: Arc::new(Refresher::new(served, config.kubernetes.patch_timeout)),
+        refresher: Arc::new(
+            Refresher::new(served, config.kubernetes.patch_timeout)
+                .within(&config.kubernetes.namespaces),
+        ),
         metrics,
         receipts,
         gaps: gaps.ended,

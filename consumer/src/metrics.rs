@@ -44,6 +44,7 @@ pub struct Metrics {
     /// From the webhook to the patch: what the users of a secret wait for.
     pub event_age: Histogram,
     pub held: Gauge<i64, AtomicI64>,
+    away: Gauge<i64, AtomicI64>,
     window: Gauge<i64, AtomicI64>,
     outstanding: Gauge<i64, AtomicI64>,
     pub backlog: Gauge<u64, AtomicU64>,
@@ -224,6 +225,7 @@ impl Metrics {
                 86400.0,
             ]),
             held: Gauge::default(),
+            away: Gauge::default(),
             window: Gauge::default(),
             outstanding: Gauge::default(),
             backlog: Gauge::default(),
@@ -284,6 +286,8 @@ impl Metrics {
         );
         let held = "Deliveries at work";
         ours.register("held_deliveries", held, metrics.held.clone());
+        let away = "Whether the Kubernetes API as a whole does not answer: 1 or 0";
+        ours.register("kubernetes_away", away, metrics.away.clone());
         let window = "Objects of mass work that may be patched and not yet synced by ESO";
         ours.register("window", window, metrics.window.clone());
         let outstanding = "Objects that were patched and that ESO has not synced yet";
@@ -386,6 +390,10 @@ impl Metrics {
         self.kubernetes_events
             .get_or_create(&Noted { result })
             .inc();
+    }
+
+    pub fn away(&self, away: bool) {
+        self.away.set(away.into());
     }
 
     pub fn pacing(&self, window: usize, outstanding: usize) {

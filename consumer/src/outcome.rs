@@ -29,9 +29,10 @@ pub enum Outcome {
 /// Whose fault a failed patch is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fault {
-    /// The API as a whole: away, overloaded, timing out.
+    /// The API as a whole: away, overloaded, timing out. So it seems: a webhook that hangs for one
+    /// namespace gives the same answers. [`crate::refresh::Refresher::probe`] tells.
     Cluster,
-    /// This object or the permission to patch it.
+    /// This object, what admits it, or the permission to patch it.
     Target,
 }
 
@@ -45,6 +46,8 @@ impl Outcome {
     /// | 403, denied by admission | refused |
     /// | 401, 403 | retry slowly, target |
     /// | 409 | retry, target |
+    /// | 500, its admission webhook does not answer | retry, target |
+    /// | 500, too large for etcd | refused |
     /// | 408, 429, 5xx, redirections, no connection, TLS, timeout | retry, cluster |
     /// | any other 4xx | retry slowly, target |
     ///
@@ -60,12 +63,25 @@ impl Outcome {
                 retry_after,
             } => Self::of_status(&status, retry_after, error),
             RefreshError::Request(_) => Self::Refused { error },
-            RefreshError::Connection(_) | RefreshError::Timeout(_) => Self::Retry {
-                fault: Fault::Cluster,
-                after: None,
-                error,
-            },
+            RefreshError::Connection(_) | RefreshError::Timeout(_) | RefreshError::Unanswered => {
+                Self::Retry {
+                    fault: Fault::Cluster,
+                    after: None,
+                    error,
+                }
+            }
         }
+    }
+
+    /// Of a probe: whether the API as a whole has answered it.
+    pub fn is_answer(&self) -> bool {
+        !matches!(
+            self,
+            Self::Retry {
+                fault: Fault::Cluster,
+                ..
+            }
+        )
     }
 
     fn of_status(status: &Status, retry_after: Option<Duration>, error: String) -> Self {
@@ -75,6 +91,8 @@ impl Outcome {
             403 if is_admission_denial(status) => return Self::Refused { error },
             404 | 408 | 429 => (Fault::Cluster, None),
             409 => (Fault::Target, None),
+            500 if is_webhook_away(status) => (Fault::Target, None),
+            500 if is_too_large(status) => return Self::Refused { error },
             400..=499 => (Fault::Target, Some(SLOW)),
             _ => (Fault::Cluster, None),
         };
@@ -119,6 +137,20 @@ fn is_admission_denial(status: &Status) -> bool {
         || (message.contains("ValidatingAdmissionPolicy ") && message.contains(" denied request"))
 }
 
+/// `failurePolicy: Fail`, and nothing is said by whatever should (apiserver
+/// `webhook/util/error.go`): it is called for some objects, often those of one namespace.
+fn is_webhook_away(status: &Status) -> bool {
+    status.message.contains("failed calling webhook ")
+}
+
+/// What 413 says of a request, etcd says of the object (etcd `rpctypes/error.go`; by gRPC when it is
+/// larger still).
+fn is_too_large(status: &Status) -> bool {
+    let message = &status.message;
+    message.contains("etcdserver: request is too large")
+        || message.contains("trying to send message larger than max")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,6 +186,8 @@ mod tests {
         const WEBHOOK: &str = r#"admission webhook "validate.externalsecret.external-secrets.io" denied the request: no"#;
         const POLICY: &str = r#"externalsecrets.external-secrets.io "db" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no"#;
         const RBAC: &str = r#"externalsecrets.external-secrets.io "db" is forbidden: User "x" cannot patch resource"#;
+        const WEBHOOK_AWAY: &str = r#"Internal error occurred: failed calling webhook "a.example.org": failed to call webhook: Post "https://a.b.svc:443/?timeout=10s": dial tcp 10.0.0.1:443: connect: connection refused"#;
+        const TOO_LARGE: &str = "etcdserver: request is too large";
         let cases = [
             (404, "", "db", 0, ("gone", None)),
             (404, "404 page not found", "", 0, ("cluster", None)),
@@ -169,6 +203,9 @@ mod tests {
             (429, "", "", 0, ("cluster", None)),
             (429, "", "", 7, ("cluster", Some(7))),
             (500, "", "", 0, ("cluster", None)),
+            (500, WEBHOOK_AWAY, "", 0, ("target", None)),
+            (500, TOO_LARGE, "", 0, ("refused", None)),
+            (500, "etcdserver: no leader", "", 0, ("cluster", None)),
             (503, "", "", 3, ("cluster", Some(3))),
             (504, "", "", 0, ("cluster", None)),
             (302, "", "", 0, ("cluster", None)),

@@ -20,7 +20,7 @@ use http::{
 };
 use kube::{
     Resource as _,
-    api::{Patch, PatchParams},
+    api::{ListParams, Patch, PatchParams},
     client::Body,
     core::{Request, Status},
 };
@@ -40,6 +40,8 @@ const METADATA: HeaderValue =
     HeaderValue::from_static("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
 /// Who owns the annotation, in `metadata.managedFields`.
 const FIELD_MANAGER: &str = "eso-relay";
+/// Whatever the patches' timeout: one may be short because a webhook is slow.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The most of an answer's text that is kept when it is not a Kubernetes `Status`.
 const MAX_TEXT: usize = 200;
 
@@ -48,6 +50,8 @@ const MAX_TEXT: usize = 200;
 pub struct Refresher {
     served: Served,
     timeout: Duration,
+    /// Where a probe looks; `None`: everywhere.
+    probed: Option<String>,
 }
 
 /// Why an annotation could not be written; what follows from it stands in [`crate::outcome`].
@@ -67,6 +71,8 @@ pub enum RefreshError {
     Connection(#[from] kube::Error),
     #[error("no answer within {0:?} (setting `kubernetes.patch_timeout`)")]
     Timeout(Duration),
+    #[error("no answer within {PROBE_TIMEOUT:?}")]
+    Unanswered,
 }
 
 /// How an object is refreshed.
@@ -106,7 +112,29 @@ impl Reset {
 impl Refresher {
     /// `timeout` holds for a patch from connecting to the end of the answer.
     pub fn new(served: Served, timeout: Duration) -> Self {
-        Self { served, timeout }
+        Self {
+            served,
+            timeout,
+            probed: None,
+        }
+    }
+
+    /// For a consumer that sees these namespaces only.
+    #[must_use]
+    pub fn within(self, namespaces: &[String]) -> Self {
+        let probed = namespaces.first().cloned();
+        Self { probed, ..self }
+    }
+
+    /// Asks the API for something that depends on no object: one ExternalSecret, whichever. Fails as
+    /// a patch does.
+    pub async fn probe(&self) -> Result<(), RefreshError> {
+        let resource = self.served.version().resource(ListKind::ExternalSecrets);
+        let url = Object::url_path(&resource, self.probed.as_deref());
+        let one = ListParams::default().limit(1);
+        let request = Request::new(url).list_metadata(&one)?;
+        let answer = tokio::time::timeout(PROBE_TIMEOUT, self.send(request)).await;
+        answer.unwrap_or(Err(RefreshError::Unanswered))
     }
 
     /// Once. Writing a value that the object carries already changes nothing and is a success. The

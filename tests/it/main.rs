@@ -12,6 +12,7 @@ mod consuming;
 mod credentials;
 mod docs;
 mod durability;
+mod failing;
 mod faults;
 mod formats;
 mod gap;

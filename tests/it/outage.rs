@@ -121,6 +121,7 @@ async fn while_the_kubernetes_api_is_away_nothing_is_pulled_or_given_up_and_then
     let consumer = relay.consumer("").await;
     relay.cluster.go_away().await.unwrap();
     let mut values = relay.publish(&["/prod/db-0"]).await;
+    // More do not start: from then on the API is probed.
     faults(&consumer, 3).await;
     let not_pulling = || async { (relay.durable().await.num_waiting == 0).then_some(()) };
     wait::until("the last pull request to end", READY, not_pulling)
@@ -129,7 +130,8 @@ async fn while_the_kubernetes_api_is_away_nothing_is_pulled_or_given_up_and_then
     for name in &names[1..] {
         values.extend(relay.publish(&[&format!("/prod/{name}")]).await);
     }
-    faults(&consumer, 2).await;
+    let away = consumer.count("eso_relay_consumer_kubernetes_away", &[]);
+    assert_eq!(away.await.unwrap(), 1);
     let info = relay.durable().await;
     assert_eq!((info.num_pending, info.num_ack_pending), (19, 1));
 

@@ -74,9 +74,10 @@ fn id(store: &StoreRef) -> StoreId {
 /// What an event means for more objects than this is mass work, whatever its kind.
 const MANY: usize = 100;
 
-fn urgency(event: &Event, matched: &Matched) -> Urgency {
+/// `objects`: how many ESO syncs for it.
+fn urgency(event: &Event, objects: usize) -> Urgency {
     match event.matches {
-        Match::Exact(_) if matched.targets.len() <= MANY => Urgency::Exact,
+        Match::Exact(_) if objects <= MANY => Urgency::Exact,
         _ => Urgency::Mass(event.source.clone()),
     }
 }
@@ -140,7 +141,8 @@ fn match_all(
             continue;
         };
         let seen = Seen::new(*index, event, event.reaches_cluster(cluster), &matched);
-        let urgency = urgency(event, &matched);
+        let weights = matched.targets.iter().map(|target| objects.weight(target));
+        let urgency = urgency(event, weights.sum());
         refreshes.extend(matched.targets.into_iter().map(|target| {
             // Who writes need not wait until others read what was written.
             let settle = match target.kind() {
@@ -155,6 +157,7 @@ fn match_all(
                 sync,
                 urgency: urgency.clone(),
                 stores: policy.paced(objects.stores_of(&target)),
+                weight: objects.weight(&target),
                 target,
                 event: seen.value,
                 index: *index,
@@ -201,30 +204,75 @@ impl Seen {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::{target::Target, tests::event};
+    use eso_relay::{
+        event::{Keys, encode_batch},
+        stream::Subject,
+    };
 
-    fn matched(targets: usize) -> Matched {
-        let target = |at: usize| Target::new("apps", &at.to_string());
-        Matched {
-            targets: (0..targets).map(target).collect(),
-            ..Matched::default()
-        }
-    }
+    use super::*;
+    use crate::{
+        delivery::Reply,
+        index::{Change, ExternalSecret, Form, Reference},
+        target::Target,
+        tests::{cluster, event},
+    };
 
     #[test]
     fn what_is_meant_for_many_is_mass_work_of_its_source() {
         let exact = event("one");
         let mass = Urgency::Mass(exact.source.clone());
-        assert_eq!(urgency(&exact, &matched(MANY)), Urgency::Exact);
-        assert_eq!(urgency(&exact, &matched(MANY + 1)), mass);
+        assert_eq!(urgency(&exact, MANY), Urgency::Exact);
+        assert_eq!(urgency(&exact, MANY + 1), mass);
         for matches in [Match::Prefix("/app".into()), Match::Scope, Match::All] {
             let event = Event {
                 matches,
                 ..event("many")
             };
-            assert_eq!(urgency(&event, &matched(1)), mass);
+            assert_eq!(urgency(&event, 1), mass);
         }
+    }
+
+    #[test]
+    fn an_owner_counts_as_its_children() {
+        let (owner, key) = (Target::owner("db"), "/app/db");
+        let event = Event {
+            matches: Match::Exact(Keys::one(key).unwrap()),
+            ..event("one")
+        };
+        let mut index = Index::new();
+        index.apply(Change::OwnerApplied {
+            owner: owner.clone(),
+            value: None,
+            uid: None,
+        });
+        for at in 0..=MANY {
+            let store = StoreRef::Cluster { name: "s".into() };
+            let form = Form::Key(key.into());
+            let reference = Reference {
+                store,
+                form,
+                version: None,
+            };
+            let target = Target::new(&format!("team-{at}"), "db");
+            index.apply(Change::Applied(ExternalSecret {
+                owner: Some(owner.clone()),
+                ..ExternalSecret::new(target, vec![reference])
+            }));
+        }
+        let message = Received {
+            sequence: 1,
+            attempt: 1,
+            pending: 0,
+            reply: Reply::Said,
+            subject: Subject::of(&event).to_string(),
+            body: encode_batch([&event]),
+        };
+        let (resolved, _) = resolve(&message, &index, &cluster(), &StorePolicy::default());
+        let [refresh] = &resolved.delivery.refreshes[..] else {
+            panic!("{resolved:?}");
+        };
+        assert_eq!((&refresh.target, refresh.weight), (&owner, MANY + 1));
+        assert_eq!(refresh.urgency, Urgency::Mass(event.source));
     }
 
     #[test]

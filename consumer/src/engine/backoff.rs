@@ -11,9 +11,10 @@ pub(super) struct Backoff {
     most: Duration,
 }
 
-/// A target, after a fault of the cluster.
+/// A target, after what looks like a fault of the cluster. Short at first, for it may pass at once;
+/// as long as [`TARGET`] in the end, for it may be of this object alone.
 pub(super) const CLUSTER: Backoff =
-    Backoff::new(Duration::from_millis(100), Duration::from_secs(30));
+    Backoff::new(Duration::from_millis(100), Duration::from_secs(60));
 /// A target, after a fault of its own: a person has to mend it, so there is no hurry.
 pub(super) const TARGET: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
 /// The next probe of an API that is away. Short: this is how late its return is noticed.

@@ -33,6 +33,7 @@ pub(super) struct Want {
     pub(super) settle: Option<Duration>,
     pub(super) urgency: Urgency,
     pub(super) stores: Arc<[StoreId]>,
+    pub(super) weight: usize,
     /// What the status said when it was matched.
     pub(super) sync: SyncState,
     newest: usize,
@@ -63,6 +64,7 @@ impl Working {
                     settle,
                     urgency: refresh.urgency.clone(),
                     stores: refresh.stores,
+                    weight: refresh.weight,
                     sync: refresh.sync,
                     newest: index,
                     older: Vec::new(),

@@ -72,6 +72,7 @@ impl Engine {
             let wish = Wish::new(want.event, want.settle, want.urgency.clone());
             let work = self.targets.entry(target.clone());
             let work = work.or_insert_with(|| Work::new(Arc::clone(&want.stores), want.sync));
+            work.weight = want.weight;
             let was = work.urgency();
             work.waiting.insert(want.version(sequence), wish);
             let hurries = was < work.urgency();

@@ -36,6 +36,8 @@ pub struct Refresh {
     pub urgency: Urgency,
     /// What it reads through; empty where stores have no ceiling.
     pub stores: Arc<[StoreId]>,
+    /// How many objects ESO syncs for it: an owner's children, else 1.
+    pub weight: usize,
     /// What the object carries now, as far as the watch knows: what it says of `event` is done.
     pub carries: Option<Value>,
     /// Whether ESO has synced the object as it is now.
@@ -86,6 +88,10 @@ pub enum Input {
         sequence: Sequence,
         stored: bool,
     },
+    /// A probe has ended, by an answer of the API as a whole or without.
+    Probed {
+        answered: bool,
+    },
     /// Time has passed.
     Tick,
     /// Start nothing new; hand back what was not started, and what waits for its second value.
@@ -97,6 +103,8 @@ pub enum Input {
 pub enum Output {
     /// Write the value; the answer is [`Input::Patched`], also when the patch times out or panics.
     Patch { target: Target, value: Value },
+    /// Ask the API something that depends on no object; the answer is [`Input::Probed`].
+    Probe,
     /// Every target of the delivery is done.
     Ack(Sequence),
     /// Deliver again: at once, or after the delay.

@@ -17,8 +17,8 @@
 //!
 //! Beside all this it tells what became of each event at each target, up to its sync by ESO: [`Step`].
 
-mod api;
 mod backoff;
+mod breaker;
 mod gather;
 mod held;
 mod intake;
@@ -41,7 +41,7 @@ use std::{
 use fastrand::Rng;
 
 use self::{
-    api::Api,
+    breaker::CircuitBreaker,
     gather::Gather,
     held::{Storing, Working},
     lane::Lanes,
@@ -65,7 +65,7 @@ pub struct Engine {
     targets: HashMap<Target, Work>,
     lanes: Lanes,
     outstanding: Outstanding,
-    api: Api,
+    breaker: CircuitBreaker,
     gather: Gather,
     timers: Timers,
     outputs: VecDeque<Output>,
@@ -83,7 +83,7 @@ impl Engine {
             storing: BTreeMap::new(),
             targets: HashMap::new(),
             outstanding: Outstanding::default(),
-            api: Api::default(),
+            breaker: CircuitBreaker::default(),
             gather: Gather::default(),
             timers: Timers::default(),
             outputs: VecDeque::new(),
@@ -109,6 +109,7 @@ impl Engine {
                 value,
                 sync,
             } => self.observed(now, &target, value, sync),
+            Input::Probed { answered } => self.probed(now, answered),
             Input::Tick => {}
             Input::Deleted(target) => self.deleted(now, &target),
             Input::DeadLettered { sequence, stored } => self.dead_lettered(sequence, stored),
@@ -134,10 +135,15 @@ impl Engine {
 
     /// How many more deliveries it will take: none while stopping or while the API is away.
     pub fn capacity(&self) -> usize {
-        if self.stopping || self.api.is_away() {
+        if self.stopping || self.is_away() {
             return 0;
         }
         self.room()
+    }
+
+    /// Whether the Kubernetes API as a whole does not answer: nothing is patched or pulled until it does.
+    pub fn is_away(&self) -> bool {
+        self.breaker.is_open()
     }
 
     /// Whether the message's dead letters are being stored: it takes no [`Input::Late`] before their end.
@@ -176,6 +182,7 @@ impl Engine {
                 Timer::Rest(target) => self.rested(now, &target),
                 Timer::Settle(target) => self.arrange(now, &target),
                 Timer::Overdue(target) => self.overdue(now, &target),
+                Timer::Probe => self.probe(),
             }
         }
     }

@@ -29,6 +29,8 @@ pub(super) const MAX_EVENTS: usize = 65_536;
 pub(super) struct Outstanding {
     targets: HashMap<Target, Expected>,
     events: usize,
+    /// How many objects ESO has to sync for them.
+    objects: usize,
 }
 
 #[derive(Debug)]
@@ -37,6 +39,8 @@ struct Expected {
     values: VecDeque<Written>,
     /// The last that the watch said of them.
     sync: SyncState,
+    /// How many objects ESO has to sync for it.
+    weight: usize,
 }
 
 #[derive(Debug)]
@@ -94,13 +98,18 @@ impl Engine {
             events = Vec::new();
         }
         self.outstanding.events += events.len();
-        let others = u32::try_from(self.outstanding.len()).unwrap_or(u32::MAX);
-        let patience = PATIENCE.saturating_add(PATIENCE_FOR_EACH.saturating_mul(others));
+        let weight = self.targets.get(target).map_or(1, |work| work.weight);
         let expected = self.outstanding.targets.entry(target.clone());
-        let expected = expected.or_insert_with(|| Expected {
-            values: VecDeque::new(),
-            sync: before,
+        let expected = expected.or_insert_with(|| {
+            self.outstanding.objects += weight;
+            Expected {
+                values: VecDeque::new(),
+                sync: before,
+                weight,
+            }
         });
+        let others = u32::try_from(self.outstanding.objects - 1).unwrap_or(u32::MAX);
+        let patience = PATIENCE.saturating_add(PATIENCE_FOR_EACH.saturating_mul(others));
         let values = &mut expected.values;
         // What the watch shows now comes before whatever it has not shown yet.
         let unseen = || values.iter().position(|written| !written.seen);
@@ -230,7 +239,6 @@ impl Engine {
         if !self.outstanding.targets.contains_key(target) {
             match step {
                 Step::Synced => self.lanes.window().synced(now, target),
-                Step::Silent | Step::Failed => self.lanes.window().silent(now, target),
                 _ => self.lanes.window().leave(target),
             }
         }
@@ -242,7 +250,8 @@ impl Engine {
         if let Some(first) = expected.and_then(|expected| expected.values.front()) {
             self.timers.set(timer, first.until);
         } else {
-            self.outstanding.targets.remove(target);
+            let expected = self.outstanding.targets.remove(target);
+            self.outstanding.objects -= expected.map_or(0, |expected| expected.weight);
             self.timers.cancel(&timer);
         }
     }

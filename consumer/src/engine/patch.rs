@@ -22,7 +22,7 @@ use crate::{
 impl Engine {
     pub(super) fn start_patches(&mut self, now: Duration) {
         while self.next_start().is_some_and(|at| at <= now) {
-            let Some(target) = self.lanes.start(now, self.api.most_in_flight()) else {
+            let Some(target) = self.lanes.start(now) else {
                 return;
             };
             let Some(work) = self.targets.get_mut(&target) else {
@@ -32,18 +32,16 @@ impl Engine {
                 continue;
             };
             work.send(now, version, value);
-            self.api.asked();
             self.outputs.push_back(Output::Patch { target, value });
         }
     }
 
     /// When the next patch may start, if only time is wanting.
     pub(super) fn next_start(&self) -> Option<Duration> {
-        if self.stopping {
+        if self.stopping || self.is_away() {
             return None;
         }
-        let lane = self.lanes.wake_at(self.api.most_in_flight())?;
-        Some(lane.max(self.api.next()).max(self.gather.next()))
+        Some(self.lanes.wake_at()?.max(self.gather.next()))
     }
 
     pub(super) fn patched(
@@ -66,8 +64,8 @@ impl Engine {
         if asked != value {
             return;
         }
+        work.phase = Phase::Settling;
         self.lanes.ended(target, outcome == Outcome::Done);
-        self.enqueue(now, target);
         match outcome {
             Outcome::Done => {
                 self.answered(target);
@@ -98,9 +96,38 @@ impl Engine {
     }
 
     fn answered(&mut self, target: &Target) {
-        self.api.answered();
+        self.api_answered();
+        self.lanes.answered(target);
         if let Some(work) = self.targets.get_mut(target) {
             work.answered();
+        }
+    }
+
+    fn api_answered(&mut self) {
+        if self.breaker.answered() {
+            self.api_is_back();
+        }
+    }
+
+    fn api_is_back(&mut self) {
+        self.timers.cancel(&Timer::Probe);
+        self.lanes.clear_suspects();
+    }
+
+    /// The probe has ended. Where it was answered, the faults are of the objects that met them: those
+    /// rest, each by a back-off of its own, and all the others go on.
+    pub(super) fn probed(&mut self, now: Duration, answered: bool) {
+        let was_away = self.is_away();
+        match self.breaker.probed(now, answered, &mut self.rng) {
+            Some(next) if !self.stopping => self.timers.set(Timer::Probe, next),
+            _ if was_away && !self.is_away() => self.api_is_back(),
+            _ => {}
+        }
+    }
+
+    pub(super) fn probe(&mut self) {
+        if !self.stopping && self.breaker.probe() {
+            self.outputs.push_back(Output::Probe);
         }
     }
 
@@ -116,28 +143,22 @@ impl Engine {
             return;
         };
         let failures = work.failed(fault, error);
+        work.phase = Phase::Resting;
+        self.lanes.failed(target);
         let rest = match fault {
             Fault::Cluster => {
-                self.api.failed(now, &mut self.rng);
+                if !self.stopping && self.breaker.failed(now) {
+                    self.outputs.push_back(Output::Probe);
+                }
                 CLUSTER.delay(failures, &mut self.rng)
             }
             Fault::Target => {
-                self.api.answered();
+                self.api_answered();
                 TARGET.delay(failures, &mut self.rng)
             }
         };
-        let rest = if self.api.is_away() {
-            // It takes its turn as a probe; the probes have a back-off of their own.
-            after.unwrap_or_default()
-        } else {
-            rest.max(after.unwrap_or_default())
-        };
-        if let (Phase::Ready(ticket), false) = (work.phase, rest.is_zero()) {
-            self.lanes.remove(ticket);
-            work.phase = Phase::Resting;
-            let until = now.saturating_add(rest);
-            self.timers.set(Timer::Rest(target.clone()), until);
-        }
+        let until = now.saturating_add(rest.max(after.unwrap_or_default()));
+        self.timers.set(Timer::Rest(target.clone()), until);
     }
 
     pub(super) fn rested(&mut self, now: Duration, target: &Target) {
@@ -161,6 +182,8 @@ impl Engine {
             target: target.clone(),
             urgency,
             stores: Arc::clone(&work.stores),
+            weight: work.weight,
+            failing: work.is_failing(),
         };
         work.phase = Phase::Ready(self.lanes.push(entry, from));
     }
@@ -308,9 +331,6 @@ impl Engine {
             Phase::Settling => self.timers.cancel(&Timer::Settle(target.clone())),
         }
         self.targets.remove(target);
-        if self.targets.is_empty() {
-            // Nothing is left that could probe the API: the next delivery will show.
-            self.api.answered();
-        }
+        self.lanes.forget(target);
     }
 }

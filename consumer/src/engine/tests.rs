@@ -48,6 +48,7 @@ fn delivery(sequence: u64, refreshes: &[(&str, usize)]) -> Delivery {
                 sync: SyncState::Waiting,
                 urgency: Urgency::Exact,
                 stores: [].into(),
+                weight: 1,
             })
             .collect(),
         rejected: Vec::new(),

@@ -21,6 +21,8 @@ pub(super) enum Timer {
     Settle(Target),
     /// ESO has had its time for the target.
     Overdue(Target),
+    /// The API, which is away, may be asked again.
+    Probe,
 }
 
 /// At most one time for each timer.

@@ -5,9 +5,17 @@
 //! without ESO running dry. How small that is depends on ESO's workers and the providers behind it:
 //! the time from patch to sync tells. It is that of an idle ESO while the window is too small, and
 //! grows with it as soon as objects only wait (as in TCP Vegas: Brakmo, O'Malley and Peterson 1994).
+//!
+//! An object that ESO passes over says nothing about this time. It leaves the window after a multiple
+//! of the time that others usually take, and is no sample. Where ESO says nothing at all, this is the
+//! pace of mass work: the smallest window every two seconds.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
+use super::observe::PATIENCE_FOR_EACH;
 use crate::target::Target;
 
 /// So many objects at least are to wait in ESO's queue, so that it never runs dry, and so many at
@@ -15,16 +23,35 @@ use crate::target::Target;
 const QUEUED: std::ops::RangeInclusive<f64> = 0.5..=2.0;
 /// How often the time of an idle ESO is measured anew, with the smallest window.
 const MEASURE_EVERY: Duration = Duration::from_secs(20);
+/// An object leaves the window after so many times the usual time to sync,
+const USUAL_TIMES: u32 = 4;
+/// and not before.
+const LEAST_STAY: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(super) struct Window {
     least: usize,
     most: usize,
     size: usize,
-    /// Since when.
-    outstanding: HashMap<Target, Duration>,
+    /// Patched, and neither synced nor given up yet.
+    outstanding: HashMap<Target, Stay>,
+    /// Those that take room, in the order in which they leave without a sync.
+    inside: BTreeSet<(Duration, Target)>,
+    /// How much room they take.
+    taken: usize,
+    /// The mean time to sync of late; none yet.
+    usual: Option<Duration>,
+    /// How many have left without a sync since the last one.
+    unsynced: usize,
     phase: Phase,
     round: Round,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Stay {
+    since: Duration,
+    until: Duration,
+    weight: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +84,10 @@ impl Window {
             most: most.max(least),
             size: least,
             outstanding: HashMap::new(),
+            inside: BTreeSet::new(),
+            taken: 0,
+            usual: None,
+            unsynced: 0,
             phase: Phase::Measuring {
                 since: Duration::ZERO,
             },
@@ -73,52 +104,112 @@ impl Window {
 
     #[cfg(test)]
     pub(super) fn outstanding(&self) -> usize {
-        self.outstanding.len()
+        self.inside.len()
     }
 
+    /// Whether one more may enter, however heavy: else it might never.
     pub(super) fn is_open(&self) -> bool {
-        self.outstanding.len() < self.size()
+        self.taken < self.size()
+    }
+
+    /// When the first leaves, if that is waited for.
+    pub(super) fn opens_at(&self) -> Option<Duration> {
+        let first = self.inside.first().filter(|_| !self.is_open());
+        first.map(|(until, _)| *until)
     }
 
     /// A patch starts.
-    pub(super) fn enter(&mut self, now: Duration, target: Target) {
-        self.outstanding.entry(target).or_insert(now);
+    pub(super) fn enter(&mut self, now: Duration, target: Target, weight: usize) {
+        // It waits in ESO's queue since the first patch, whatever the second one says.
+        if !self.is_inside(&target) {
+            let until = now.saturating_add(self.longest_stay(weight));
+            self.taken += weight;
+            self.inside.insert((until, target.clone()));
+            let stay = Stay {
+                since: now,
+                until,
+                weight,
+            };
+            self.outstanding.insert(target, stay);
+        }
         self.round.full |= !self.is_open();
     }
 
-    /// It has come to nothing, or ESO has failed with it.
-    pub(super) fn leave(&mut self, target: &Target) {
-        self.outstanding.remove(target);
+    fn is_inside(&self, target: &Target) -> bool {
+        let stay = self.outstanding.get(target);
+        stay.is_some_and(|stay| self.inside.contains(&(stay.until, target.clone())))
     }
 
-    /// ESO has not said a word about it. Perhaps it never will: work must go on, though blindly.
-    pub(super) fn silent(&mut self, now: Duration, target: &Target) {
-        if self.outstanding.remove(target).is_some() {
-            self.size = self.size.saturating_mul(2).min(self.most);
-            self.round = Round::default();
-            self.phase = Phase::Adapting {
-                idle: Duration::MAX,
-                since: now,
-                fast: false,
-            };
+    fn longest_stay(&self, weight: usize) -> Duration {
+        let usual = self.usual.unwrap_or_default().saturating_mul(USUAL_TIMES);
+        let others = u32::try_from(weight.saturating_sub(1)).unwrap_or(u32::MAX);
+        let others = PATIENCE_FOR_EACH.saturating_mul(others);
+        usual.max(LEAST_STAY).saturating_add(others)
+    }
+
+    /// It will not be synced, or not for this patch.
+    pub(super) fn leave(&mut self, target: &Target) {
+        if let Some(stay) = self.outstanding.remove(target) {
+            self.make_room(target.clone(), stay);
         }
+    }
+
+    /// Whether it was inside.
+    fn make_room(&mut self, target: Target, stay: Stay) -> bool {
+        let was_inside = self.inside.remove(&(stay.until, target));
+        if was_inside {
+            self.taken -= stay.weight;
+        }
+        was_inside
+    }
+
+    /// Those that ESO seems to pass over make room. They stay known: a late sync shows that it is slow.
+    pub(super) fn expire(&mut self, now: Duration) {
+        while self.inside.first().is_some_and(|(until, _)| *until <= now) {
+            let late = self.inside.pop_first();
+            let stay = late.and_then(|(_, target)| self.outstanding.get(&target));
+            self.taken -= stay.map_or(0, |stay| stay.weight);
+            self.unsynced += 1;
+            if self.unsynced >= self.size() {
+                self.start_small(now);
+            }
+        }
+    }
+
+    /// ESO is away, or passes everything over, or has too much to do.
+    fn start_small(&mut self, now: Duration) {
+        self.unsynced = 0;
+        self.size = self.least;
+        self.round = Round::default();
+        self.phase = Phase::Measuring { since: now };
     }
 
     /// ESO has synced it.
     pub(super) fn synced(&mut self, now: Duration, target: &Target) {
-        let Some(started) = self.outstanding.remove(target) else {
+        let Some(stay) = self.outstanding.remove(target) else {
             return;
         };
-        if let Phase::Measuring { since } = self.phase
-            && started < since
-        {
+        let in_time = self.make_room(target.clone(), stay) && now < stay.until;
+        self.unsynced = 0;
+        let is_one_object = stay.weight == 1;
+        if !is_one_object {
             return;
         }
-        self.round.add(now.saturating_sub(started));
-        if self.round.syncs as usize >= self.size() {
-            let round = std::mem::take(&mut self.round);
-            self.adapt(now, &round);
+        let took = now.saturating_sub(stay.since);
+        self.learn(took);
+        let is_measured = !matches!(self.phase, Phase::Measuring { since } if stay.since < since);
+        if in_time && is_measured {
+            self.round.add(took);
+            if self.round.syncs as usize >= self.size() {
+                let round = std::mem::take(&mut self.round);
+                self.adapt(now, &round);
+            }
         }
+    }
+
+    /// A moving average, as TCP's of the round-trip time.
+    fn learn(&mut self, took: Duration) {
+        self.usual = Some(self.usual.map_or(took, |usual| usual * 7 / 8 + took / 8));
     }
 
     fn adapt(&mut self, now: Duration, round: &Round) {
@@ -196,7 +287,7 @@ mod tests {
         for _ in 0..syncs {
             while window.is_open() {
                 let target = Target::new("apps", &next.to_string());
-                window.enter(Duration::from_secs(now), target.clone());
+                window.enter(Duration::from_secs(now), target.clone(), 1);
                 queue.push_back((target, now));
                 next += 1;
             }
@@ -225,27 +316,74 @@ mod tests {
         assert_eq!(Window::new(0, 0).size(), 1);
     }
 
-    #[test]
-    fn what_an_eso_never_speaks_of_leaves_ever_more_room_and_takes_it_back_when_it_does() {
-        let mut window = Window::new(4, 256);
-        for number in 0..100 {
-            let target = Target::new("apps", &format!("silent-{number}"));
-            window.enter(Duration::ZERO, target.clone());
-            window.silent(Duration::ZERO, &target);
+    fn target(name: &str) -> Target {
+        Target::new("apps", name)
+    }
+
+    /// These enter, and ESO says nothing about them.
+    fn pass_over(window: &mut Window, now: Duration, names: std::ops::Range<usize>) {
+        for name in names {
+            window.enter(now, target(&name.to_string()), 1);
         }
-        assert_eq!((window.size(), window.outstanding()), (256, 0));
-        let size = size_after(&mut window, 1, 20_000);
-        assert!(size <= 8, "{size}");
     }
 
     #[test]
-    fn who_was_never_in_it_leaves_nothing_behind() {
+    fn silent_objects_neither_close_nor_enlarge_it() {
+        let mut window = Window::new(4, 256);
+        pass_over(&mut window, Duration::ZERO, 0..4);
+        assert!(!window.is_open());
+        assert_eq!(window.opens_at(), Some(LEAST_STAY));
+        window.expire(LEAST_STAY);
+        assert!(window.is_open());
+        pass_over(&mut window, LEAST_STAY, 4..6);
+        window.expire(LEAST_STAY * 2);
+        assert_eq!((window.size(), window.outstanding()), (4, 0));
+        (0..6).for_each(|name| window.leave(&target(&name.to_string())));
+        assert_eq!((window.size(), window.outstanding.len()), (4, 0));
+    }
+
+    #[test]
+    fn silent_objects_stay_longer_where_syncs_take_longer() {
+        let mut window = Window::new(4, 256);
+        let (mut now, took) = (Duration::ZERO, Duration::from_secs(3));
+        for _ in 0..100 {
+            window.enter(now, target("slow"), 1);
+            now += took;
+            // Late at first, and learned from all the same.
+            window.expire(now);
+            window.synced(now, &target("slow"));
+        }
+        pass_over(&mut window, now, 0..256);
+        assert_eq!(window.opens_at(), Some(now + took * USUAL_TIMES));
+    }
+
+    #[test]
+    fn an_eso_that_goes_away_leaves_the_smallest_window() {
+        let mut window = Window::new(4, 256);
+        assert!(size_after(&mut window, 40, 20_000) > 8);
+        let now = Duration::from_secs(100_000);
+        (0..256).for_each(|name| pass_over(&mut window, now, name..name + 1));
+        window.expire(now + Duration::from_secs(60));
+        assert_eq!((window.size(), window.outstanding()), (4, 0));
+    }
+
+    #[test]
+    fn a_heavy_one_enters_any_open_window_and_closes_it() {
+        let mut window = Window::new(4, 256);
+        window.enter(Duration::ZERO, target("owner"), 1_000);
+        assert!(!window.is_open());
+        window.synced(Duration::from_secs(1), &target("owner"));
+        assert!(window.is_open());
+        assert_eq!(window.usual, None, "its time is that of a thousand");
+    }
+
+    #[test]
+    fn one_that_was_never_in_it_leaves_nothing_behind() {
         let mut window = Window::new(1, 1);
-        let (a, b) = (Target::new("apps", "a"), Target::new("apps", "b"));
-        window.enter(Duration::ZERO, a.clone());
+        let (a, b) = (target("a"), target("b"));
+        window.enter(Duration::ZERO, a.clone(), 1);
         window.synced(Duration::ZERO, &b);
         window.leave(&b);
-        window.silent(Duration::ZERO, &b);
         assert!(!window.is_open());
         window.leave(&a);
         assert!(window.is_open());

@@ -23,6 +23,8 @@ pub(super) struct Work {
     pub(super) waiting: BTreeMap<Version, Wish>,
     pub(super) phase: Phase,
     pub(super) stores: Arc<[StoreId]>,
+    /// How many objects ESO syncs for it.
+    pub(super) weight: usize,
     /// The last value that went out, and when it did so first.
     sent: Option<(Value, Duration)>,
     /// Of one kind and in a row.
@@ -62,6 +64,7 @@ impl Work {
             waiting: BTreeMap::new(),
             phase: Phase::Settling,
             stores,
+            weight: 1,
             sent: None,
             faults: None,
             sync,
@@ -167,6 +170,10 @@ impl Work {
         self.faults = Some((fault, count));
         self.error = Some(error);
         count
+    }
+
+    pub(super) fn is_failing(&self) -> bool {
+        self.faults.is_some()
     }
 
     pub(super) fn rests_for(&self, fault: Fault) -> bool {

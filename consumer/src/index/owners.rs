@@ -81,6 +81,10 @@ impl Owners {
         self.of.contains_key(&child)
     }
 
+    pub(super) fn count(&self, owner: &Target) -> usize {
+        self.children.get(owner).map_or(0, BTreeSet::len)
+    }
+
     /// Whose annotation refreshes the child, if not its own.
     pub(super) fn of(&self, child: u32) -> Option<&Target> {
         let owner = self.of.get(&child)?;
@@ -120,6 +124,15 @@ impl Index {
             }
         }
         all
+    }
+
+    /// How many objects ESO syncs when the target is refreshed.
+    pub fn weight(&self, target: &Target) -> usize {
+        if target.is_owner() {
+            self.owners.count(target).max(1)
+        } else {
+            1
+        }
     }
 
     /// Those that an owner refreshes.

@@ -32,7 +32,11 @@ async fn api(answer: Option<String>) -> (SocketAddr, JoinHandle<String>) {
     let served = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut request = Vec::new();
-        while !request.ends_with(b"}}}") {
+        let is_whole = |request: &[u8]| {
+            let without_body = request.starts_with(b"GET ") && request.ends_with(b"\r\n\r\n");
+            without_body || request.ends_with(b"}}}")
+        };
+        while !is_whole(&request) {
             assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0);
         }
         match answer {
@@ -250,6 +254,42 @@ async fn a_missing_permission_is_the_targets_and_names_the_reason() {
             error,
         } => assert_eq!(error, "403 Forbidden: cannot patch"),
         other => panic!("{other:?}"),
+    }
+}
+
+async fn probe(answer: String) -> (Outcome, String) {
+    let (address, served) = api(Some(answer)).await;
+    let refresher = refresher(address, Duration::from_secs(10)).within(&["team".into()]);
+    let outcome = Outcome::of(refresher.probe().await);
+    (outcome, served.await.unwrap())
+}
+
+#[tokio::test]
+async fn a_probe_asks_for_one_object_where_the_consumer_may_look() {
+    let (outcome, request) = probe(answer("200 OK", "", "{}")).await;
+    assert_eq!(outcome, Outcome::Done);
+    let path = "GET /apis/external-secrets.io/v1/namespaces/team/externalsecrets?&limit=1 ";
+    assert!(request.starts_with(path), "{request}");
+    assert!(
+        request.contains("as=PartialObjectMetadataList;"),
+        "{request}"
+    );
+}
+
+#[tokio::test]
+async fn a_probe_is_answered_by_a_refusal_and_not_by_what_is_no_api() {
+    for (status, answered) in [
+        ("200 OK", true),
+        ("401 Unauthorized", true),
+        ("403 Forbidden", true),
+        ("302 Found", false),
+        ("404 Not Found", false),
+        ("429 Too Many Requests", false),
+        ("500 Internal Server Error", false),
+        ("503 Service Unavailable", false),
+    ] {
+        let (outcome, _) = probe(answer(status, "", "no")).await;
+        assert_eq!(outcome.is_answer(), answered, "{status}: {outcome:?}");
     }
 }
 

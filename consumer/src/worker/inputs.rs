@@ -311,6 +311,15 @@ impl Worker {
         }
     }
 
+    /// A probe of the API has ended.
+    pub(super) fn probed(&mut self, outcome: Outcome) {
+        let answered = outcome.is_answer();
+        if let Outcome::Retry { error, .. } = outcome {
+            debug!(error, answered, "the Kubernetes API was probed");
+        }
+        self.handle(Input::Probed { answered });
+    }
+
     /// Dead letters are stored, or could not be.
     pub(super) fn stored(&mut self, stored: Stored) {
         let Stored { sequence, result } = stored;

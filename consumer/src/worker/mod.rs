@@ -41,6 +41,7 @@ use crate::{
     index::{Change, Index},
     metrics::Metrics,
     notes::Note,
+    outcome::Outcome,
     receipts::Ledger,
     refresh::Refresher,
     target::Target,
@@ -104,6 +105,7 @@ pub struct Worker {
     opened: BTreeSet<String>,
     ledger: Ledger,
     patches: JoinSet<Patched>,
+    probes: JoinSet<Outcome>,
     letters: JoinSet<Stored>,
     /// The engine's clock starts here.
     started: Instant,
@@ -137,6 +139,7 @@ impl Worker {
             resets_are_refused: false,
             opened: BTreeSet::new(),
             patches: JoinSet::new(),
+            probes: JoinSet::new(),
             letters: JoinSet::new(),
             started: Instant::now(),
             taken: 0,
@@ -171,6 +174,7 @@ impl Worker {
                     self.refresh_everything(gap);
                 }
                 Some(patched) = self.patches.join_next() => self.patched(patched?),
+                Some(probe) = self.probes.join_next() => self.probed(probe?),
                 Some(stored) = self.letters.join_next() => self.stored(stored?),
                 () = inlet.stop.cancelled(), if self.phase == Phase::Running => {
                     inlet.running.unmet("stopping");
@@ -192,7 +196,19 @@ impl Worker {
     }
 
     fn handle(&mut self, input: Input) {
+        let was_away = self.engine.is_away();
         self.engine.handle(self.started.elapsed(), input);
+        let is_away = self.engine.is_away();
+        if was_away != is_away {
+            self.tools.metrics.away(is_away);
+            if is_away {
+                warn!(
+                    "the Kubernetes API does not answer; nothing is patched or pulled until it does"
+                );
+            } else {
+                info!("the Kubernetes API answers again");
+            }
+        }
     }
 
     /// Nothing is pulled before the index knows every object: an event would miss some.

@@ -25,7 +25,7 @@ use crate::{
     notes::{Note, Told, What},
     outcome::{Fault, Outcome},
     receipts,
-    refresh::{Reset, Steps},
+    refresh::{RefreshError, Reset, Steps},
     target::Target,
     value::Value,
 };
@@ -54,6 +54,7 @@ impl Worker {
         while let Some(output) = self.engine.next_output() {
             match output {
                 Output::Patch { target, value } => self.patch(target, value),
+                Output::Probe => self.probe(),
                 Output::Ack(sequence) => self.end(sequence, End::acked, AckKind::Ack.into()).await,
                 Output::Nak { sequence, delay } => self.nak(sequence, delay).await,
                 Output::DeadLetter {
@@ -149,16 +150,9 @@ impl Worker {
         let (refresher, steps) = (Arc::clone(&self.tools.refresher), self.index.steps(&target));
         let patch = async move {
             let started = Instant::now();
-            let refresh = guarded(refresher.refresh(&target, value, steps)).await;
-            let panicked = |error: anyhow::Error| Outcome::Retry {
-                fault: Fault::Target,
-                after: None,
-                error: error.to_string(),
-            };
-            let (outcome, reset) = match refresh {
-                Ok(Ok(reset)) => (Outcome::of(Ok(())), reset),
-                Ok(Err(error)) => (Outcome::of(Err(error)), Reset::NotAsked),
-                Err(panic) => (panicked(panic), Reset::NotAsked),
+            let (outcome, reset) = match answer(refresher.refresh(&target, value, steps)).await {
+                Ok(reset) => (Outcome::Done, reset),
+                Err(outcome) => (outcome, Reset::NotAsked),
             };
             Patched {
                 target,
@@ -170,6 +164,14 @@ impl Worker {
             }
         };
         self.patches.spawn(patch.instrument(span));
+    }
+
+    fn probe(&mut self) {
+        let refresher = Arc::clone(&self.tools.refresher);
+        self.probes.spawn(async move {
+            let answer = answer(refresher.probe()).await;
+            answer.err().unwrap_or(Outcome::Done)
+        });
     }
 
     fn dead_letter(&mut self, sequence: Sequence, attempt: u64, rejections: Vec<Rejection>) {
@@ -283,6 +285,19 @@ impl Worker {
 /// The reason shows in the server's advisory (nats-server 2.10.4), for people who look there.
 fn term(reason: Reason) -> Bytes {
     format!("+TERM {}", reason.as_str()).into()
+}
+
+/// What the API answers, or what follows from its not doing so.
+async fn answer<T>(request: impl Future<Output = Result<T, RefreshError>>) -> Result<T, Outcome> {
+    match guarded(request).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(Outcome::of(Err(error))),
+        Err(panic) => Err(Outcome::Retry {
+            fault: Fault::Target,
+            after: None,
+            error: panic.to_string(),
+        }),
+    }
 }
 
 /// A panic becomes an error: no answer at all would hold its message for ever.

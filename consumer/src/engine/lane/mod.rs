@@ -3,13 +3,18 @@
 //! Two lanes. *Exact*: what few objects wait for goes at once. *Mass*: what is meant for many flows
 //! through a [`Window`], so that ESO has room for what is urgent; its sources take turns. Besides there
 //! may be ceilings: patches at once, patches per second, over all and for each store.
+//!
+//! [`Suspects`] share a quarter of the slots, of the window and of the rate: while they fail or hang,
+//! the others go on.
 
 mod pace;
+mod queue;
+mod suspects;
 #[cfg(test)]
 mod tests;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     ops::Bound,
     sync::Arc,
     time::Duration,
@@ -17,7 +22,7 @@ use std::{
 
 use eso_relay::Slug;
 
-use self::pace::Pace;
+use self::{pace::Pace, queue::Queue, suspects::Suspects};
 use super::{Settings, window::Window};
 use crate::target::Target;
 
@@ -42,39 +47,53 @@ pub(super) struct Entry {
     pub(super) target: Target,
     pub(super) urgency: Urgency,
     pub(super) stores: Arc<[StoreId]>,
+    /// How many objects ESO syncs for it.
+    pub(super) weight: usize,
+    /// Whether its last patch failed.
+    pub(super) failing: bool,
 }
-
-type Queue = BTreeMap<Ticket, Entry>;
 
 #[derive(Debug)]
 pub(super) struct Lanes {
+    entries: HashMap<Ticket, Entry>,
     exact: Queue,
     mass: BTreeMap<Slug, Queue>,
     /// Whose turn it was last.
     served: Option<Slug>,
     /// Neither yet: for jitter, or for the ceiling of a store.
-    later: BTreeMap<(Duration, Ticket), Entry>,
+    later: BTreeSet<(Duration, Ticket)>,
     later_at: HashMap<Ticket, Duration>,
     issued: u64,
-    in_flight: usize,
+    in_flight: HashMap<Target, InFlight>,
     limit: usize,
+    suspects: Suspects,
     pace: Option<Pace>,
     store_rate: Option<f64>,
     stores: HashMap<StoreId, Pace>,
     window: Window,
 }
 
+/// A patch that has started.
+#[derive(Debug)]
+struct InFlight {
+    suspect: bool,
+    mass: bool,
+    stores: Arc<[StoreId]>,
+}
+
 impl Lanes {
     pub(super) fn new(settings: &Settings) -> Self {
         Self {
-            exact: Queue::new(),
+            entries: HashMap::new(),
+            exact: Queue::default(),
             mass: BTreeMap::new(),
             served: None,
-            later: BTreeMap::new(),
+            later: BTreeSet::new(),
             later_at: HashMap::new(),
             issued: 0,
-            in_flight: 0,
+            in_flight: HashMap::new(),
             limit: settings.patches_in_flight.max(1),
+            suspects: Suspects::new(settings.patches_per_second),
             pace: settings.patches_per_second.and_then(Pace::new),
             store_rate: settings.patches_per_second_and_store,
             stores: HashMap::new(),
@@ -86,10 +105,11 @@ impl Lanes {
     pub(super) fn push(&mut self, entry: Entry, from: Duration) -> Ticket {
         let ticket = Ticket(self.issued);
         self.issued += 1;
+        self.entries.insert(ticket, entry);
         if from.is_zero() {
-            self.join(ticket, entry);
+            self.join(ticket);
         } else {
-            self.put_off(ticket, entry, from);
+            self.put_off(ticket, from);
         }
         ticket
     }
@@ -97,45 +117,106 @@ impl Lanes {
     pub(super) fn remove(&mut self, ticket: Ticket) {
         if let Some(at) = self.later_at.remove(&ticket) {
             self.later.remove(&(at, ticket));
-        } else if self.exact.remove(&ticket).is_none() {
-            self.mass.retain(|_, queue| {
-                queue.remove(&ticket);
-                !queue.is_empty()
-            });
+        } else {
+            self.leave(ticket);
         }
+        self.entries.remove(&ticket);
     }
 
-    /// The next target whose patch may start now, with at most `most` in flight.
-    pub(super) fn start(&mut self, now: Duration, most: usize) -> Option<Target> {
-        while self.wake_at(most).is_some_and(|at| at <= now) {
+    /// The next target whose patch may start now.
+    pub(super) fn start(&mut self, now: Duration) -> Option<Target> {
+        while self.wake_at().is_some_and(|at| at <= now) {
             self.let_join(now);
-            let (ticket, entry) = self.pop()?;
-            if let Some(at) = self.store_may_at(&entry).filter(|at| *at > now) {
-                self.put_off(ticket, entry, at);
+            self.window.expire(now);
+            let Some(ticket) = self.next(now) else {
+                continue;
+            };
+            self.leave(ticket);
+            if let Some(at) = self.store_may_at(ticket).filter(|at| *at > now) {
+                self.put_off(ticket, at);
                 continue;
             }
-            self.in_flight += 1;
-            if let Some(pace) = &mut self.pace {
-                pace.take(now);
-            }
-            for store in entry.stores.iter() {
-                if let Some(pace) = self.stores.get_mut(store) {
-                    pace.take(now);
-                }
-            }
-            if entry.urgency != Urgency::Exact {
-                self.window.enter(now, entry.target.clone());
-            }
-            return Some(entry.target);
+            let entry = self.entries.remove(&ticket)?;
+            return Some(self.send(now, entry));
         }
         None
     }
 
+    fn send(&mut self, now: Duration, entry: Entry) -> Target {
+        let patch = InFlight {
+            suspect: self.suspects.are(&entry),
+            mass: entry.urgency != Urgency::Exact,
+            stores: entry.stores,
+        };
+        if let Some(pace) = &mut self.pace {
+            pace.take(now);
+        }
+        for store in patch.stores.iter() {
+            if let Some(pace) = self.stores.get_mut(store) {
+                pace.take(now);
+            }
+        }
+        if patch.mass {
+            let target = entry.target.clone();
+            self.window.enter(now, target, entry.weight);
+        }
+        if patch.suspect {
+            self.suspects.started(now, patch.mass);
+        }
+        self.in_flight.insert(entry.target.clone(), patch);
+        entry.target
+    }
+
     /// A patch has ended, and has written nothing if not `written`.
     pub(super) fn ended(&mut self, target: &Target, written: bool) {
-        self.in_flight -= 1;
+        let Some(patch) = self.in_flight.remove(target) else {
+            return;
+        };
+        if patch.suspect {
+            self.suspects.ended(patch.mass);
+        }
         if !written {
             self.window.leave(target);
+            // ESO reads nothing for it.
+            for store in patch.stores.iter() {
+                if let Some(pace) = self.stores.get_mut(store) {
+                    pace.give_back();
+                }
+            }
+        }
+    }
+
+    /// Its patch failed, and so may the others of its namespace.
+    pub(super) fn failed(&mut self, target: &Target) {
+        if self.suspects.add(target) {
+            self.regard(target.namespace(), true);
+        }
+    }
+
+    /// Its patch got an answer, if only a refusal.
+    pub(super) fn answered(&mut self, target: &Target) {
+        if self.suspects.clear(target.namespace()) {
+            self.regard(target.namespace(), false);
+        }
+    }
+
+    /// Nothing is wanted of it any more.
+    pub(super) fn forget(&mut self, target: &Target) {
+        if self.suspects.forget(target) {
+            self.regard(target.namespace(), false);
+        }
+    }
+
+    /// The faults so far were of the API as a whole.
+    pub(super) fn clear_suspects(&mut self) {
+        for namespace in self.suspects.take_namespaces() {
+            self.regard(&namespace, false);
+        }
+    }
+
+    fn regard(&mut self, namespace: &str, suspect: bool) {
+        for queue in self.mass.values_mut().chain([&mut self.exact]) {
+            queue.regard(namespace, suspect);
         }
     }
 
@@ -144,15 +225,18 @@ impl Lanes {
     }
 
     /// When the next patch may start, if only time is wanting.
-    pub(super) fn wake_at(&self, most: usize) -> Option<Duration> {
-        if self.in_flight >= self.limit.min(most) {
+    pub(super) fn wake_at(&self) -> Option<Duration> {
+        if self.in_flight.len() >= self.limit {
             return None;
         }
-        let mass = !self.mass.is_empty() && self.window.is_open();
-        let ready = (mass || !self.exact.is_empty()).then_some(Duration::ZERO);
-        let later = self.later.first_key_value().map(|((at, _), _)| *at);
+        let sound = self.is_ready(false).then_some(Duration::ZERO);
+        let suspects = self.suspects.next(self.limit);
+        let suspects = suspects.filter(|_| self.is_ready(true));
+        let later = self.later.first().map(|(at, _)| *at);
+        let window = (!self.mass.is_empty()).then(|| self.window.opens_at());
         let pace = self.pace.as_ref().map_or(Duration::ZERO, Pace::next);
-        Some(ready.into_iter().chain(later).min()?.max(pace))
+        let next = sound.into_iter().chain(suspects).chain(later);
+        Some(next.chain(window.flatten()).min()?.max(pace))
     }
 
     #[cfg(test)]
@@ -167,61 +251,89 @@ impl Lanes {
 
     #[cfg(test)]
     pub(super) fn waiting(&self) -> usize {
-        let mass: usize = self.mass.values().map(Queue::len).sum();
-        self.exact.len() + mass + self.later.len()
+        self.entries.len()
     }
 
-    fn join(&mut self, ticket: Ticket, entry: Entry) {
-        let queue = match &entry.urgency {
-            Urgency::Exact => &mut self.exact,
-            Urgency::Mass(source) => self.mass.entry(source.clone()).or_default(),
+    #[cfg(test)]
+    pub(super) fn suspects(&self) -> usize {
+        self.suspects.namespaces()
+    }
+
+    fn join(&mut self, ticket: Ticket) {
+        if let Some(entry) = self.entries.get(&ticket) {
+            let suspect = self.suspects.contains(entry.target.namespace());
+            let queue = match &entry.urgency {
+                Urgency::Exact => &mut self.exact,
+                Urgency::Mass(source) => self.mass.entry(source.clone()).or_default(),
+            };
+            queue.insert(ticket, entry, suspect);
+        }
+    }
+
+    /// Out of its queue.
+    fn leave(&mut self, ticket: Ticket) {
+        let Some(entry) = self.entries.get(&ticket) else {
+            return;
         };
-        queue.insert(ticket, entry);
+        let Urgency::Mass(source) = &entry.urgency else {
+            return self.exact.remove(ticket, entry);
+        };
+        if let Some(queue) = self.mass.get_mut(source) {
+            queue.remove(ticket, entry);
+            if queue.is_empty() {
+                self.mass.remove(source);
+            }
+        }
     }
 
-    fn put_off(&mut self, ticket: Ticket, entry: Entry, at: Duration) {
+    fn put_off(&mut self, ticket: Ticket, at: Duration) {
         self.later_at.insert(ticket, at);
-        self.later.insert((at, ticket), entry);
+        self.later.insert((at, ticket));
     }
 
     fn let_join(&mut self, now: Duration) {
-        while let Some(first) = self.later.first_entry() {
-            if first.key().0 > now {
+        while let Some((at, ticket)) = self.later.first().copied() {
+            if at > now {
                 return;
             }
-            let ((_, ticket), entry) = first.remove_entry();
+            self.later.pop_first();
             self.later_at.remove(&ticket);
-            self.join(ticket, entry);
+            self.join(ticket);
         }
     }
 
-    fn pop(&mut self) -> Option<(Ticket, Entry)> {
-        if let Some(first) = self.exact.pop_first() {
+    /// Whether anything could start, if suspects may too or not.
+    fn is_ready(&self, suspects: bool) -> bool {
+        self.exact.first(suspects).is_some() || self.sources(suspects).next().is_some()
+    }
+
+    fn next(&mut self, now: Duration) -> Option<Ticket> {
+        let suspects = self.suspects.next(self.limit).is_some_and(|at| at <= now);
+        if let Some(first) = self.exact.first(suspects) {
             return Some(first);
         }
-        if !self.window.is_open() {
-            return None;
-        }
-        let after = self
-            .served
-            .as_ref()
-            .map_or(Bound::Unbounded, Bound::Excluded);
-        let next = self.mass.range::<Slug, _>((after, Bound::Unbounded)).next();
-        let source = next.or_else(|| self.mass.first_key_value())?.0.clone();
-        let queue = self.mass.get_mut(&source)?;
-        let first = queue.pop_first();
-        if queue.is_empty() {
-            self.mass.remove(&source);
-        }
-        self.served = Some(source);
-        first
+        let (source, first) = self.sources(suspects).next()?;
+        self.served = Some(source.clone());
+        Some(first)
+    }
+
+    /// The sources of mass work that has room, from the one whose turn it is, each with its first.
+    fn sources(&self, suspects: bool) -> impl Iterator<Item = (&Slug, Ticket)> {
+        let suspects = suspects && self.suspects.has_mass_room(self.window.size());
+        let after = self.served.as_ref();
+        let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let turn = self.mass.range::<Slug, _>((after, Bound::Unbounded));
+        let all = turn.chain(&self.mass);
+        let open = self.window.is_open();
+        all.filter(move |_| open)
+            .filter_map(move |(source, queue)| Some((source, queue.first(suspects)?)))
     }
 
     /// When the ceiling of its stores lets it through.
-    fn store_may_at(&mut self, entry: &Entry) -> Option<Duration> {
+    fn store_may_at(&mut self, ticket: Ticket) -> Option<Duration> {
         let rate = self.store_rate?;
         let mut latest = None;
-        for store in entry.stores.iter() {
+        for store in self.entries.get(&ticket)?.stores.iter() {
             if !self.stores.contains_key(store) {
                 self.stores.insert(*store, Pace::new(rate)?);
             }

@@ -29,4 +29,9 @@ impl Pace {
     pub(super) fn take(&mut self, now: Duration) {
         self.full_at = self.full_at.max(now).saturating_add(self.interval);
     }
+
+    /// What was taken was not used.
+    pub(super) fn give_back(&mut self) {
+        self.full_at = self.full_at.saturating_sub(self.interval);
+    }
 }

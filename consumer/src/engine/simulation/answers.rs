@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{
     super::Input,
     cluster::{Patch, Seen, object, order, target},
+    health::Stuck,
     plan::Strips,
     replica::Replica,
     world::World,
@@ -16,9 +17,10 @@ use crate::{
 
 impl World {
     pub(super) fn answer_a_patch(&mut self) {
-        if !self.cluster.patches.is_empty() {
-            let any = self.rng.usize(..self.cluster.patches.len());
-            self.answer(any);
+        let answerable = self.cluster.answerable(self.now);
+        if !answerable.is_empty() {
+            let any = self.rng.usize(..answerable.len());
+            self.answer(answerable[any]);
         }
     }
 
@@ -34,23 +36,29 @@ impl World {
             return;
         };
         replica.in_flight.retain(|it| *it != patch);
+        replica.suspects.remove(&patch.object);
+        if let Outcome::Retry { .. } = outcome {
+            replica.failing.insert(patch.object);
+        } else {
+            replica.failing.remove(&patch.object);
+        }
         match &outcome {
             Outcome::Retry {
                 fault: Fault::Cluster,
                 after,
                 ..
             } => {
-                replica.faults_in_a_row += 1;
+                replica.health.fault(now);
                 if let Some(after) = after {
                     replica.not_before.insert(patch.object, now + *after);
                 }
             }
             Outcome::Gone => {
-                replica.faults_in_a_row = 0;
+                replica.health.answer();
                 let older = replica.held.keys().filter(|it| **it <= patch.order.0);
                 replica.gone.extend(older.map(|it| (patch.object, *it)));
             }
-            _ => replica.faults_in_a_row = 0,
+            _ => replica.health.answer(),
         }
         let input = Input::Patched {
             target: target(patch.object),
@@ -79,6 +87,13 @@ impl World {
         let object = &mut self.cluster.objects[patch.object];
         if !object.exists {
             return Outcome::Gone;
+        }
+        match object.stuck {
+            Some(Stuck::Error | Stuck::Hangs) => return retry(Fault::Cluster, None),
+            Some(Stuck::Forbidden) => {
+                return retry(Fault::Target, Some(Duration::from_secs(60)));
+            }
+            None => {}
         }
         if object.refuses {
             object.refused = object.refused.max(Some(patch.order));

@@ -5,7 +5,10 @@ use std::{mem, time::Duration};
 use eso_relay::event::Fingerprint;
 use serde_json::json;
 
-use super::Order;
+use super::{
+    Order,
+    health::{PATCH_TIMEOUT, Stuck},
+};
 use crate::{
     refresh::Steps,
     sync::{SyncState, SyncVersion},
@@ -19,6 +22,8 @@ pub(super) struct Cluster {
     pub(super) patches: Vec<Patch>,
     /// Given up by the sender, yet still on their way.
     pub(super) late: Vec<Patch>,
+    /// The processes whose probes are not answered yet.
+    pub(super) probes: Vec<u64>,
     pub(super) is_away: bool,
 }
 
@@ -43,6 +48,8 @@ pub(super) struct Object {
     pub(super) refuses: bool,
     /// The newest value that was refused.
     pub(super) refused: Option<Order>,
+    /// Until the very end.
+    pub(super) stuck: Option<Stuck>,
 }
 
 /// What ESO writes.
@@ -71,6 +78,7 @@ pub(super) struct Patch {
     pub(super) order: Order,
     pub(super) stage: Stage,
     pub(super) steps: Steps,
+    pub(super) sent: Duration,
 }
 
 /// An object as the watch shows it.
@@ -81,17 +89,34 @@ pub(super) enum Seen {
 }
 
 impl Cluster {
-    pub(super) fn new(objects: usize) -> Self {
-        let object = Object {
+    pub(super) fn new(stuck: &[Option<Stuck>]) -> Self {
+        let object = |stuck: &Option<Stuck>| Object {
             exists: true,
+            stuck: *stuck,
             ..Object::default()
         };
         Self {
-            objects: vec![object; objects],
+            objects: stuck.iter().map(object).collect(),
             patches: Vec::new(),
             late: Vec::new(),
+            probes: Vec::new(),
             is_away: false,
         }
+    }
+
+    /// When the answer to the patch can come.
+    pub(super) fn answers_at(&self, patch: &Patch) -> Duration {
+        match self.objects[patch.object].stuck {
+            Some(Stuck::Hangs) => patch.sent + PATCH_TIMEOUT,
+            _ => patch.sent,
+        }
+    }
+
+    /// The patches whose answers can come now.
+    pub(super) fn answerable(&self, now: Duration) -> Vec<usize> {
+        let patches = self.patches.iter().enumerate();
+        let due = patches.filter(|(_, patch)| self.answers_at(patch) <= now);
+        due.map(|(at, _)| at).collect()
     }
 
     pub(super) fn apply(&mut self, now: Duration, patch: Patch) {
@@ -207,7 +232,8 @@ impl Cluster {
 }
 
 pub(super) fn target(object: usize) -> Target {
-    Target::new("apps", &object.to_string())
+    let namespace = format!("team-{}", object / 2);
+    Target::new(&namespace, &object.to_string())
 }
 
 pub(super) fn object(target: &Target) -> usize {

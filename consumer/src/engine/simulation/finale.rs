@@ -14,23 +14,34 @@ const PATIENCE: Duration = Duration::from_secs(2 * 3600);
 
 impl World {
     pub(super) fn finish(&mut self) {
-        self.mend();
+        self.end_faults();
+        self.go_on_beside_the_stuck();
+        for object in &mut self.cluster.objects {
+            object.stuck = None;
+        }
         let deadline = self.now + PATIENCE;
         while self.now < deadline {
             self.work();
             if self.is_over() {
                 return self.judge();
             }
-            let wakes = self.replicas.iter().filter_map(|it| it.engine.wake_at());
-            let next = wakes.chain(self.server.next_due()).min();
-            self.advance_to(next.expect("nothing will ever happen again").max(self.now));
-            // A message that is due but that nobody has room for waits for a later wake-up.
-            self.advance_to(self.now + Duration::from_millis(500));
+            let next = self.next_event().expect("nothing will ever happen again");
+            self.advance_to(next);
         }
         panic!("it never comes to an end");
     }
 
-    fn mend(&mut self) {
+    /// When something may happen; a message that is due and finds no room waits for a later wake-up.
+    pub(super) fn next_event(&self) -> Option<Duration> {
+        let wakes = self.replicas.iter().filter_map(|it| it.engine.wake_at());
+        let patches = self.cluster.patches.iter();
+        let answers = patches.map(|patch| self.cluster.answers_at(patch));
+        let next = wakes.chain(self.server.next_due()).chain(answers).min()?;
+        Some(next.max(self.now) + Duration::from_millis(500))
+    }
+
+    /// All but those of the stuck.
+    fn end_faults(&mut self) {
         self.plan.cluster_faults = 0.0;
         self.plan.target_faults = 0.0;
         self.plan.watch_losses = 0.0;
@@ -45,10 +56,13 @@ impl World {
     }
 
     /// Everything that can happen now.
-    fn work(&mut self) {
+    pub(super) fn work(&mut self) {
         loop {
-            while !self.cluster.patches.is_empty() {
-                self.answer(0);
+            while let Some(first) = self.cluster.answerable(self.now).first() {
+                self.answer(*first);
+            }
+            while !self.cluster.probes.is_empty() {
+                self.answer_a_probe();
             }
             self.answer_letters();
             while self.replicas.iter().any(|it| !it.watch.is_empty()) {
@@ -58,7 +72,11 @@ impl World {
             let due = self.server.available(self.now).first().copied();
             match (room.map(|it| it.process), due) {
                 (Some(process), Some(sequence)) => self.deliver_to(process, sequence),
-                _ if self.cluster.patches.is_empty() => break,
+                _ if self.cluster.answerable(self.now).is_empty()
+                    && self.cluster.probes.is_empty() =>
+                {
+                    break;
+                }
                 _ => {}
             }
         }
@@ -69,7 +87,10 @@ impl World {
         let mut messages = self.server.messages();
         messages.all(|(_, message)| message.is_settled())
             && self.replicas.iter().all(|it| {
-                it.held.is_empty() && it.in_flight.is_empty() && it.engine.outstanding.len() == 0
+                it.held.is_empty()
+                    && it.in_flight.is_empty()
+                    && it.engine.outstanding.len() == 0
+                    && !it.engine.is_away()
             })
     }
 

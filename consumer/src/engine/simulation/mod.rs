@@ -5,6 +5,7 @@
 mod answers;
 mod cluster;
 mod finale;
+mod health;
 mod plan;
 mod promises;
 mod replica;

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::super::{Settings, Urgency, WindowBounds};
+use super::{
+    super::{Settings, Urgency, WindowBounds},
+    health::Stuck,
+};
 
 pub(super) struct Plan {
     pub(super) steps: usize,
@@ -17,6 +20,8 @@ pub(super) struct Plan {
     /// Of each answer of the API.
     pub(super) cluster_faults: f64,
     pub(super) target_faults: f64,
+    /// Which objects always fail.
+    pub(super) stuck: Vec<Option<Stuck>>,
     /// Of each change that the watch should show.
     pub(super) watch_losses: f64,
     /// Who takes the annotation of each object away.
@@ -57,7 +62,7 @@ impl Plan {
             messages: rng.usize(1..=10),
             settings: Settings {
                 max_deliveries: rng.usize(1..=6),
-                patches_in_flight: rng.usize(1..=3),
+                patches_in_flight: [1, 2, 3, 8][rng.usize(..4)],
                 patches_per_second: rate,
                 patches_per_second_and_store: [None, None, Some(1.0)][rng.usize(..3)],
                 window: WindowBounds {
@@ -72,6 +77,7 @@ impl Plan {
             calm,
             cluster_faults: pick(rng, &[0.0, 0.2, 0.7]),
             target_faults: pick(rng, &[0.0, 0.1]),
+            stuck: stuck(rng, objects),
             watch_losses: pick(rng, &[0.0, 0.5]),
             strips: (0..objects).map(|_| strips(rng)).collect(),
             resets_refused: rng.u8(..4) == 0,
@@ -92,6 +98,14 @@ fn strips(rng: &mut Rng) -> Strips {
         1 => Strips::Somebody,
         _ => Strips::Nobody,
     }
+}
+
+/// In every second schedule a part of the objects.
+fn stuck(rng: &mut Rng, objects: usize) -> Vec<Option<Stuck>> {
+    let part = [0.0, 0.4][rng.usize(..2)];
+    let kinds = [Stuck::Error, Stuck::Hangs, Stuck::Forbidden];
+    let mut one = || (rng.f64() < part).then(|| kinds[rng.usize(..kinds.len())]);
+    (0..objects).map(|_| one()).collect()
 }
 
 /// How long something settles, if it does.

@@ -7,7 +7,7 @@ use eso_relay::stream::{ACK_WAIT, Reason};
 use super::{
     super::{Output, Rejection, Step},
     Order,
-    cluster::{object, order},
+    cluster::{object, order, target},
     replica::{Holding, Letters, Replica},
     world::World,
 };
@@ -47,6 +47,7 @@ impl World {
             Output::Progress(sequence) => {
                 held(sequence);
             }
+            Output::Probe => assert!(replica.health.may_probe(), "a needless probe"),
             Output::Step {
                 event,
                 target,
@@ -76,11 +77,14 @@ impl World {
             in_flight.all(|patch| patch.object != object),
             "two patches of one target"
         );
-        let most = if replica.faults_in_a_row >= 3 {
-            1
-        } else {
-            settings.patches_in_flight
-        };
+        assert!(!replica.health.away, "a patch while the API is away");
+        let failing = replica.failing.contains(&object);
+        let share = (settings.patches_in_flight / 4).max(1);
+        assert!(
+            !failing || replica.suspects.len() < share,
+            "more than {share} of those that fail are in flight"
+        );
+        let most = settings.patches_in_flight;
         assert!(
             replica.in_flight.len() < most,
             "more than {most} patches in flight"
@@ -118,7 +122,7 @@ impl World {
     }
 
     /// The targets of the delivery, with the event, to which too little was done.
-    fn undone(&self, holding: &Holding) -> impl Iterator<Item = (usize, Order)> {
+    pub(super) fn undone(&self, holding: &Holding) -> impl Iterator<Item = (usize, Order)> {
         let wants = holding.wants.iter().copied();
         wants.filter(|(object, order)| {
             !self.is_settled(*object, *order) && !self.is_taken_over(*object, *order)
@@ -186,14 +190,10 @@ impl World {
         let max_deliveries = self.plan.settings.max_deliveries;
         let replica = &mut self.replicas[at];
         let engine = &replica.engine;
-        if engine.targets.is_empty() {
-            replica.faults_in_a_row = 0;
-        }
-        replica.not_before.retain(|object, _| {
-            engine
-                .targets
-                .contains_key(&super::cluster::target(*object))
-        });
+        let is_known = |object: &usize| engine.targets.contains_key(&target(*object));
+        replica.not_before.retain(|object, _| is_known(object));
+        replica.failing.retain(is_known);
+        assert!(engine.lanes.suspects() <= engine.targets.len());
 
         let held: Vec<_> = engine.working.keys().chain(engine.storing.keys()).collect();
         assert_eq!(held.len(), replica.held.len(), "deliveries are forgotten");
@@ -238,14 +238,15 @@ impl World {
             "more mass work is outstanding than the window lets through"
         );
         assert!(
-            engine.timers.len() <= 2 * held.len() + engine.targets.len() + engine.outstanding.len()
+            engine.timers.len()
+                <= 2 * held.len() + engine.targets.len() + engine.outstanding.len() + 1
         );
 
         assert!(
             engine.wake_at().is_none_or(|at| at > now),
             "it wants to be woken for ever"
         );
-        let may_take = !replica.stopping && replica.faults_in_a_row < 3;
+        let may_take = !replica.stopping && !replica.health.away;
         let capacity = if may_take {
             max_deliveries.saturating_sub(held.len())
         } else {

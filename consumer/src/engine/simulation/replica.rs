@@ -11,6 +11,7 @@ use super::{
     super::{Delivery, Engine, Refresh, Rejection},
     Order,
     cluster::{Cluster, Patch, Seen, fingerprint, target},
+    health::Health,
     plan::{Plan, Strips},
     server::Message,
 };
@@ -28,8 +29,10 @@ pub(super) struct Replica {
     pub(super) in_flight: Vec<Patch>,
     /// When each patch started.
     pub(super) started: Vec<Duration>,
-    /// Of the cluster, without an answer in between.
-    pub(super) faults_in_a_row: u32,
+    pub(super) health: Health,
+    /// Objects whose last patch failed, and those of them that are patched again now.
+    pub(super) failing: BTreeSet<usize>,
+    pub(super) suspects: BTreeSet<usize>,
     /// Until when the API asked to be left alone about an object.
     pub(super) not_before: BTreeMap<usize, Duration>,
     /// Each message that was read, with the attempt.
@@ -76,7 +79,9 @@ impl Replica {
             held: BTreeMap::new(),
             in_flight: Vec::new(),
             started: Vec::new(),
-            faults_in_a_row: 0,
+            health: Health::default(),
+            failing: BTreeSet::new(),
+            suspects: BTreeSet::new(),
             not_before: BTreeMap::new(),
             taken: BTreeMap::new(),
             appeared: BTreeSet::new(),
@@ -116,6 +121,7 @@ impl Replica {
                         sync: shown.sync,
                         urgency: event.urgency.clone(),
                         stores: [object as u64 % 2].into(),
+                        weight: 1,
                     });
                 }
             }

@@ -36,7 +36,7 @@ impl World {
                 takes_dead_letters: true,
                 ..Server::default()
             },
-            cluster: Cluster::new(plan.objects),
+            cluster: Cluster::new(&plan.stuck),
             replicas: Vec::new(),
             plan,
             processes: 0,
@@ -54,7 +54,8 @@ impl World {
                 15..40 => self.deliver(),
                 40..62 => self.answer_a_patch(),
                 62..72 => self.watch(),
-                72..76 => self.answer_letters(),
+                72..74 => self.answer_letters(),
+                74..76 => self.answer_a_probe(),
                 76..79 => self.look(),
                 79..81 => self.strip(),
                 81..90 => self.wait(),
@@ -275,7 +276,11 @@ impl World {
                     order: order(value.event),
                     stage: value.stage,
                     steps: replica.steps(object(&target), &self.plan),
+                    sent: self.now,
                 };
+                if replica.failing.contains(&patch.object) {
+                    replica.suspects.insert(patch.object);
+                }
                 replica.in_flight.push(patch);
                 replica.started.push(self.now);
                 self.cluster.patches.push(patch);
@@ -316,6 +321,10 @@ impl World {
                 if !replica.held.get(&sequence).is_some_and(|it| it.said) {
                     self.server.progress(self.now, sequence);
                 }
+            }
+            Output::Probe => {
+                replica.health.probing = true;
+                self.cluster.probes.push(replica.process);
             }
             Output::Step { .. } => {}
         }

@@ -1,72 +1,163 @@
 use super::*;
 
-/// Three targets, each of which has met a fault of the cluster.
-fn away() -> Engine {
+/// Three targets, each of which has met what looks like a fault of the cluster; the third one makes
+/// the engine ask for a probe.
+fn suspicious() -> Engine {
     let mut engine = engine();
     take(&mut engine, delivery(1, &[("a", 0), ("b", 0), ("c", 0)]));
-    for name in ["a", "b", "c"] {
-        assert!(engine.capacity() > 0);
+    for (name, asks) in [("a", false), ("b", false), ("c", true)] {
         let fault = patched(name, 1, 0, retry(Fault::Cluster, None));
-        assert_eq!(tell(&mut engine, START, fault), []);
+        let outputs = tell(&mut engine, START, fault);
+        assert_eq!(outputs, if asks { vec![Output::Probe] } else { vec![] });
+        assert!(engine.capacity() > 0);
     }
     engine
 }
 
-#[test]
-fn after_three_faults_in_a_row_one_patch_at_a_time_probes_the_api() {
-    let mut engine = away();
+fn probed(answered: bool) -> Input {
+    Input::Probed { answered }
+}
+
+/// The probe was not answered.
+fn away() -> Engine {
+    let mut engine = suspicious();
+    assert_eq!(tell(&mut engine, START, probed(false)), []);
     assert_eq!(engine.capacity(), 0);
-    let mut turns = Vec::new();
-    for _ in 0..9 {
-        let (now, outputs) = next(&mut engine);
-        let [Output::Patch { target, .. }] = &outputs[..] else {
-            panic!("{outputs:?}");
-        };
-        turns.push(target.name().to_owned());
-        let fault = patched(target.name(), 1, 0, retry(Fault::Cluster, None));
-        assert_eq!(tell(&mut engine, now, fault), []);
-    }
-    turns[3..].sort();
-    assert_eq!(
-        turns[3..],
-        ["a", "a", "b", "b", "c", "c"],
-        "they take turns"
-    );
+    engine
 }
 
 #[test]
-fn when_a_probe_gets_an_answer_all_go_on() {
+fn while_the_api_is_away_nothing_is_patched_and_one_probe_after_the_other_asks() {
+    let mut engine = away();
+    assert_eq!(take(&mut engine, delivery(2, &[("d", 0)])), []);
+    for _ in 0..9 {
+        let (now, outputs) = next(&mut engine);
+        assert_eq!(outputs, [Output::Probe]);
+        assert_eq!(tell(&mut engine, now, probed(false)), []);
+        assert_eq!(engine.capacity(), 0);
+    }
+}
+
+#[test]
+fn when_a_probe_is_answered_all_go_on() {
+    let mut engine = away();
+    let (now, _) = next(&mut engine);
+    let mut patches = tell(&mut engine, now, probed(true));
+    assert!(engine.capacity() > 0);
+    patches.extend(tell(&mut engine, now + SECOND, Input::Tick));
+    patches.sort_by_key(|output| format!("{output:?}"));
+    let expected = [patch("a", 1, 0), patch("b", 1, 0), patch("c", 1, 0)];
+    assert_eq!(patches, expected);
+}
+
+#[test]
+fn a_late_answer_to_a_patch_ends_the_absence_too() {
     for answer in [Outcome::Done, refused(), retry(Fault::Target, None)] {
-        let mut engine = away();
-        let (now, probe) = next(&mut engine);
-        assert_eq!(probe.len(), 1);
-        let Output::Patch { target, .. } = &probe[0] else {
-            panic!("{probe:?}");
-        };
-        let outputs = tell(&mut engine, now, patched(target.name(), 1, 0, answer));
-        let (_, later) = if outputs.len() < 2 {
-            next(&mut engine)
-        } else {
-            (now, Vec::new())
-        };
-        assert_eq!(outputs.len() + later.len(), 2, "{outputs:?} {later:?}");
+        let mut engine = engine();
+        take(
+            &mut engine,
+            delivery(1, &[("a", 0), ("b", 0), ("c", 0), ("d", 0)]),
+        );
+        for name in ["a", "b", "c"] {
+            let fault = patched(name, 1, 0, retry(Fault::Cluster, None));
+            tell(&mut engine, START, fault);
+        }
+        tell(&mut engine, START, probed(false));
+        assert_eq!(engine.capacity(), 0);
+        tell(&mut engine, START, patched("d", 1, 0, answer));
         assert!(engine.capacity() > 0);
     }
 }
 
 #[test]
-fn an_api_that_nothing_is_left_to_probe_with_is_tried_with_the_next_delivery() {
-    let mut engine = away();
-    let observed = |name| Input::Observed {
-        target: target(name),
-        value: Some(value(1, 0)),
-        sync: SyncState::Waiting,
-    };
-    tell(&mut engine, START, observed("a"));
-    tell(&mut engine, START, observed("b"));
-    assert_eq!(engine.capacity(), 0);
-    assert_eq!(tell(&mut engine, START, observed("c")), [Output::Ack(1)]);
-    assert!(engine.capacity() > 0);
+fn an_object_that_always_fails_delays_no_other() {
+    let mut engine = engine();
+    take(&mut engine, delivery(1, &[("bad", 0)]));
+    let (mut now, mut probes) = (START, 0);
+    for sequence in 2..60 {
+        let fault = patched("bad", 1, 0, retry(Fault::Cluster, None));
+        let asked = tell(&mut engine, now, fault);
+        probes += asked.len();
+        if asked == [Output::Probe] {
+            tell(&mut engine, now, probed(true));
+        }
+        assert!(engine.capacity() > 0);
+        let good = Input::Delivery(delivery(sequence, &[("good", 0)]));
+        assert_eq!(tell(&mut engine, now, good), [patch("good", sequence, 0)]);
+        let done = patched("good", sequence, 0, Outcome::Done);
+        assert_eq!(tell(&mut engine, now, done), [Output::Ack(sequence)]);
+        let (then, outputs) = next(&mut engine);
+        assert_eq!(outputs, [patch("bad", 1, 0)]);
+        now = then;
+    }
+    assert_eq!(probes, 0, "there were answers in between");
+}
+
+/// As for 24 hours on a real cluster: the only object that events mean is the one that fails.
+#[test]
+fn an_object_that_always_fails_is_tried_ever_later_and_stops_no_pulling() {
+    let mut engine = engine();
+    take(&mut engine, delivery(1, &[("bad", 0)]));
+    let (mut now, mut waits) = (START, Vec::new());
+    for _ in 0..40 {
+        let fault = patched("bad", 1, 0, retry(Fault::Cluster, None));
+        if tell(&mut engine, now, fault) == [Output::Probe] {
+            tell(&mut engine, now, probed(true));
+        }
+        assert!(engine.capacity() > 0);
+        let (then, outputs) = next(&mut engine);
+        assert_eq!(outputs, [patch("bad", 1, 0)]);
+        waits.push(then.saturating_sub(now));
+        now = then;
+    }
+    assert!(waits[0] < SECOND && waits[39] >= SECOND * 30 && waits[39] <= SECOND * 60);
+}
+
+#[test]
+fn a_namespace_of_a_thousand_objects_that_hang_delays_no_other() {
+    let mut engine = engine();
+    let names: Vec<_> = (0..1_000).map(|at| at.to_string()).collect();
+    let refreshes: Vec<_> = names.iter().map(|name| (name.as_str(), 0)).collect();
+    let mut hanging = take(&mut engine, delivery(1, &refreshes));
+    let most = Settings::default().patches_in_flight;
+    assert_eq!(hanging.len(), most, "it is not known yet");
+    let mut now = START;
+    for sequence in 2..100 {
+        // They time out, all at once.
+        now += SECOND * 5;
+        let mut started = Vec::new();
+        for output in hanging {
+            let Output::Patch { target, value } = output else {
+                panic!("{output:?}");
+            };
+            let outcome = retry(Fault::Cluster, None);
+            let fault = Input::Patched {
+                target,
+                value,
+                outcome,
+            };
+            for output in tell(&mut engine, now, fault) {
+                match output {
+                    Output::Probe => started.extend(tell(&mut engine, now, probed(true))),
+                    other => started.push(other),
+                }
+            }
+        }
+        started.retain(|output| !matches!(output, Output::Progress(_)));
+        assert!(started.len() <= most / 4, "{}", started.len());
+        assert!(engine.capacity() > 0);
+        let mut elsewhere = delivery(sequence, &[("good", 0)]);
+        elsewhere.refreshes[0].target = Target::new("elsewhere", "good");
+        let outputs = tell(&mut engine, now, Input::Delivery(elsewhere));
+        assert!(matches!(outputs[..], [Output::Patch { .. }]), "{outputs:?}");
+        let done = Input::Patched {
+            target: Target::new("elsewhere", "good"),
+            value: value(sequence, 0),
+            outcome: Outcome::Done,
+        };
+        assert_eq!(tell(&mut engine, now, done), [Output::Ack(sequence)]);
+        hanging = started;
+    }
 }
 
 #[test]

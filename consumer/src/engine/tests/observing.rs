@@ -55,6 +55,18 @@ fn rest(engine: &mut Engine) -> Vec<(Duration, Step)> {
 }
 
 #[test]
+fn an_owner_has_as_long_as_its_children_take() {
+    let mut engine = engine();
+    let mut message = delivery(1, &[("owner", 0)]);
+    message.refreshes[0].weight = 1_001;
+    take(&mut engine, message);
+    let patched = patched("owner", 1, 0, Outcome::Done);
+    tell(&mut engine, START, patched);
+    let longest = SECOND * 30 + PATIENCE_FOR_EACH * 1_000;
+    assert_eq!(rest(&mut engine), [(longest, Step::Silent)]);
+}
+
+#[test]
 fn a_sync_after_the_patch_is_told_once_and_ends_it() {
     let mut engine = patched_once();
     let ours = Some(value(1, 0));

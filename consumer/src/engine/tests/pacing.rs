@@ -35,6 +35,8 @@ struct Model {
     idle: usize,
     /// Of mass work.
     synced: Vec<Target>,
+    /// ESO passes over so many of the mass.
+    silent: usize,
     urgent_since: Option<Duration>,
     urgent_took: Vec<Duration>,
     values: HashMap<Target, Value>,
@@ -55,6 +57,7 @@ impl Model {
             queue: VecDeque::new(),
             idle: workers,
             synced: Vec::new(),
+            silent: 0,
             urgent_since: None,
             urgent_took: Vec::new(),
             values: HashMap::new(),
@@ -105,25 +108,32 @@ impl Model {
     /// Until so many of the mass are synced.
     fn run(&mut self, mass: usize) -> Duration {
         while self.synced.len() < mass {
-            let wake = self.engine.wake_at();
-            let next = self.next.peek().map(|Reverse((at, ..))| *at);
-            if wake.is_some_and(|wake| next.is_none_or(|next| wake < next)) {
-                self.now = wake.unwrap();
-                self.tell(Input::Tick);
-                continue;
-            }
-            let Reverse((at, _, what)) = self.next.pop().expect("it has come to a stand");
-            self.now = at;
-            self.happen(what);
+            self.step();
         }
         self.now.saturating_sub(START)
+    }
+
+    fn step(&mut self) {
+        let wake = self.engine.wake_at();
+        let next = self.next.peek().map(|Reverse((at, ..))| *at);
+        if let Some(wake) = wake.filter(|wake| next.is_none_or(|next| *wake < next)) {
+            self.now = wake;
+            return self.tell(Input::Tick);
+        }
+        let Reverse((at, _, what)) = self.next.pop().expect("it has come to a stand");
+        self.now = at;
+        self.happen(what);
     }
 
     fn happen(&mut self, what: What) {
         match what {
             What::Answer(target) => {
                 let value = self.values[&target];
-                self.queue.push_back(target.clone());
+                if self.silent > 0 && target.name() != "urgent" {
+                    self.silent -= 1;
+                } else {
+                    self.queue.push_back(target.clone());
+                }
                 self.tell(Input::Patched {
                     target,
                     value,
@@ -195,6 +205,34 @@ fn an_urgent_refresh_amid_five_thousand_is_soon_through_and_costs_them_a_tenth_a
         at_once.run(MANY);
         assert!(at_once.urgent_took.iter().all(|took| *took > lone * 10));
     }
+}
+
+/// As many as the smallest window, and more.
+#[test]
+fn silent_objects_delay_the_mass_by_seconds_and_leave_the_window_small() {
+    for silent in [4, 6] {
+        let mut model = Model::new(1, adaptive());
+        model.silent = silent;
+        model.mass("a", 500);
+        let took = model.run(400);
+        assert!(took <= SYNC * 400 + SECOND * 10, "{silent}: {took:?}");
+        let window = model.engine.window();
+        assert!(window <= 16, "{silent}: {window}");
+    }
+}
+
+#[test]
+fn an_eso_that_is_down_gets_mass_work_at_the_slowest_pace() {
+    let mut model = Model::new(10, adaptive());
+    model.mass("a", 5_000);
+    model.run(1_000);
+    (model.silent, model.idle) = (usize::MAX, 0);
+    let (since, before) = (model.now, model.values.len());
+    while model.now < since + SECOND * 60 {
+        model.step();
+    }
+    let patched = model.values.len() - before;
+    assert!((60..=200).contains(&patched), "{patched} in a minute");
 }
 
 #[test]

@@ -50,6 +50,18 @@ fn an_owner_is_refreshed_once_for_all_its_children_and_they_are_not() {
 }
 
 #[test]
+fn an_owner_weighs_as_many_as_it_owns() {
+    let index = index([
+        Change::Applied(owned("a/x", "db")),
+        Change::Applied(owned("b/x", "db")),
+        owner("db", None),
+    ]);
+    assert_eq!(index.weight(&Target::owner("db")), 2);
+    assert_eq!(index.weight(&Target::owner("without any")), 1);
+    assert_eq!(index.weight(&Target::new("a", "x")), 1);
+}
+
+#[test]
 fn an_owner_is_left_alone_where_the_event_may_not_reach_all_that_it_owns() {
     let index = index([
         Change::Applied(owned("team-a/x", "db")),

@@ -1,0 +1,194 @@
+//! The health of the Kubernetes API as a whole.
+//!
+//! A patch that fails says little about it: an admission webhook that is down fails every patch of one
+//! namespace, and an object too large for etcd every patch of its own. So faults only raise the
+//! question, and a request that depends on no object answers it: the probe.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+
+use super::backoff::PROBE;
+
+/// So many faults without an answer in between raise the question.
+const FAULTS: u32 = 3;
+/// How long an answered probe stands: objects that keep failing do not cause one probe after the other.
+const TRUST: Duration = Duration::from_secs(1);
+
+/// While it is open, nothing is patched or pulled.
+#[derive(Debug, Default)]
+pub(super) struct CircuitBreaker {
+    state: State,
+    /// Whether a probe is under way. It is the only one.
+    probing: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    /// So many faults since the last answer; those before `trusted_until` do not count.
+    Closed {
+        faults: u32,
+        trusted_until: Duration,
+    },
+    /// So many probes were not answered.
+    Open { probes: u64 },
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self::Closed {
+            faults: 0,
+            trusted_until: Duration::ZERO,
+        }
+    }
+}
+
+impl CircuitBreaker {
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.state, State::Open { .. })
+    }
+
+    /// A patch got an answer, if only a refusal. Returns whether this closes it.
+    pub(super) fn answered(&mut self) -> bool {
+        let closes = self.is_open();
+        match &mut self.state {
+            State::Closed { faults, .. } => *faults = 0,
+            State::Open { .. } => self.state = State::default(),
+        }
+        closes
+    }
+
+    /// A patch failed, perhaps by a fault of the API. Returns whether a probe starts now.
+    pub(super) fn failed(&mut self, now: Duration) -> bool {
+        match &mut self.state {
+            State::Closed {
+                faults,
+                trusted_until,
+            } if *trusted_until <= now => {
+                *faults = faults.saturating_add(1);
+                let asks = *faults >= FAULTS && !self.probing;
+                self.probing |= asks;
+                asks
+            }
+            State::Closed { .. } | State::Open { .. } => false,
+        }
+    }
+
+    /// It is time for the next probe of an API that is away. Returns whether one starts now.
+    pub(super) fn probe(&mut self) -> bool {
+        let asks = self.is_open() && !self.probing;
+        self.probing |= asks;
+        asks
+    }
+
+    /// The probe has ended. Returns when the next one is due.
+    pub(super) fn probed(
+        &mut self,
+        now: Duration,
+        answered: bool,
+        rng: &mut Rng,
+    ) -> Option<Duration> {
+        self.probing = false;
+        let probes = match self.state {
+            _ if answered => {
+                let trusted_until = now.saturating_add(TRUST);
+                self.state = State::Closed {
+                    faults: 0,
+                    trusted_until,
+                };
+                return None;
+            }
+            // A patch was answered meanwhile.
+            State::Closed { faults, .. } if faults < FAULTS => return None,
+            State::Closed { .. } => 1,
+            State::Open { probes } => probes + 1,
+        };
+        self.state = State::Open { probes };
+        Some(now.saturating_add(PROBE.delay(probes, rng)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::from_secs(60);
+
+    fn rng() -> Rng {
+        Rng::with_seed(1)
+    }
+
+    /// Three faults, and the probe that they cause was not answered.
+    fn open() -> CircuitBreaker {
+        let mut breaker = CircuitBreaker::default();
+        assert_eq!([(); 3].map(|()| breaker.failed(NOW)), [false, false, true]);
+        assert!(breaker.probed(NOW, false, &mut rng()).is_some());
+        breaker
+    }
+
+    #[test]
+    fn only_an_unanswered_probe_opens_it() {
+        let mut breaker = CircuitBreaker::default();
+        for _ in 0..100 {
+            breaker.failed(NOW);
+            assert!(!breaker.is_open());
+        }
+        breaker.probed(NOW, false, &mut rng());
+        assert!(breaker.is_open());
+    }
+
+    #[test]
+    fn an_answer_between_faults_asks_for_no_probe() {
+        let mut breaker = CircuitBreaker::default();
+        for _ in 0..9 {
+            assert!(!breaker.failed(NOW) && !breaker.failed(NOW));
+            breaker.answered();
+        }
+    }
+
+    #[test]
+    fn an_answer_outweighs_the_probe_under_way() {
+        let mut breaker = CircuitBreaker::default();
+        assert!([(); 3].map(|()| breaker.failed(NOW))[2]);
+        breaker.answered();
+        assert_eq!(breaker.probed(NOW, false, &mut rng()), None);
+        assert!(!breaker.is_open());
+    }
+
+    #[test]
+    fn objects_that_keep_failing_cause_one_probe_a_second() {
+        let mut breaker = CircuitBreaker::default();
+        let mut probes = 0;
+        for millis in 0..10_000 {
+            let now = NOW + Duration::from_millis(millis);
+            if breaker.failed(now) {
+                breaker.probed(now, true, &mut rng());
+                probes += 1;
+            }
+        }
+        assert!((9..=10).contains(&probes), "{probes}");
+    }
+
+    #[test]
+    fn any_answer_closes_it() {
+        let mut breaker = open();
+        assert!(breaker.answered() && !breaker.is_open());
+        let mut breaker = open();
+        assert!(breaker.probe(), "one probe at a time");
+        assert!(!breaker.probe());
+        assert_eq!(breaker.probed(NOW, true, &mut rng()), None);
+        assert!(!breaker.is_open());
+    }
+
+    #[test]
+    fn probes_become_rarer_up_to_five_seconds() {
+        let (mut breaker, mut rng) = (open(), rng());
+        let mut next = NOW;
+        for _ in 0..30 {
+            assert!(breaker.probe());
+            next = breaker.probed(NOW, false, &mut rng).unwrap();
+        }
+        let longest = Duration::from_secs(5);
+        assert!((longest / 2..=longest).contains(&next.saturating_sub(NOW)));
+    }
+}

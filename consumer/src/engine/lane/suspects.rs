@@ -1,0 +1,95 @@
+//! What is likely to fail: targets whose last patch failed, and those of a namespace whose last answer
+//! was a fault.
+//!
+//! A patch that hangs holds its slot until it times out. So suspects have a part of everything to
+//! share, and however many they are, the others have the rest.
+
+use std::{collections::HashMap, time::Duration};
+
+use super::{Entry, pace::Pace};
+use crate::target::Target;
+
+/// A quarter, and at least one.
+fn share(of: usize) -> usize {
+    (of / 4).max(1)
+}
+
+#[derive(Debug)]
+pub(super) struct Suspects {
+    /// Each with the target that met the fault. It is forgotten with that target, so there are no more
+    /// namespaces here than targets.
+    namespaces: HashMap<Box<str>, Target>,
+    in_flight: usize,
+    mass_in_flight: usize,
+    pace: Option<Pace>,
+}
+
+impl Suspects {
+    /// `rate`: of all patches.
+    pub(super) fn new(rate: Option<f64>) -> Self {
+        Self {
+            namespaces: HashMap::new(),
+            in_flight: 0,
+            mass_in_flight: 0,
+            pace: rate.and_then(|rate| Pace::new(rate / 4.0)),
+        }
+    }
+
+    pub(super) fn are(&self, entry: &Entry) -> bool {
+        entry.failing || self.contains(entry.target.namespace())
+    }
+
+    pub(super) fn contains(&self, namespace: &str) -> bool {
+        self.namespaces.contains_key(namespace)
+    }
+
+    /// The target's patch failed. Returns whether its namespace is new here.
+    pub(super) fn add(&mut self, target: &Target) -> bool {
+        let namespace = target.namespace().into();
+        self.namespaces.insert(namespace, target.clone()).is_none()
+    }
+
+    /// Returns whether the namespace was here.
+    pub(super) fn clear(&mut self, namespace: &str) -> bool {
+        self.namespaces.remove(namespace).is_some()
+    }
+
+    /// Returns whether the namespace goes with the target.
+    pub(super) fn forget(&mut self, target: &Target) -> bool {
+        let namespace = target.namespace();
+        self.namespaces.get(namespace) == Some(target) && self.clear(namespace)
+    }
+
+    pub(super) fn take_namespaces(&mut self) -> impl Iterator<Item = Box<str>> + use<> {
+        std::mem::take(&mut self.namespaces).into_keys()
+    }
+
+    pub(super) fn started(&mut self, now: Duration, mass: bool) {
+        self.in_flight += 1;
+        self.mass_in_flight += usize::from(mass);
+        if let Some(pace) = &mut self.pace {
+            pace.take(now);
+        }
+    }
+
+    pub(super) fn ended(&mut self, mass: bool) {
+        self.in_flight -= 1;
+        self.mass_in_flight -= usize::from(mass);
+    }
+
+    /// When the next may start, if there is room among so many slots.
+    pub(super) fn next(&self, slots: usize) -> Option<Duration> {
+        let pace = self.pace.as_ref().map_or(Duration::ZERO, Pace::next);
+        (self.in_flight < share(slots)).then_some(pace)
+    }
+
+    /// Whether the next may be mass work.
+    pub(super) fn has_mass_room(&self, window: usize) -> bool {
+        self.mass_in_flight < share(window)
+    }
+
+    #[cfg(test)]
+    pub(super) fn namespaces(&self) -> usize {
+        self.namespaces.len()
+    }
+}

@@ -149,8 +149,8 @@ async fn admit_by(cluster: &Cluster, address: &str) -> Api<DynamicObject> {
         }],
     });
     let configuration = serde_json::from_value(configuration).unwrap();
-    let posted = webhooks.create(&PostParams::default(), &configuration);
-    posted.await.unwrap();
+    let params = PostParams::default();
+    webhooks.create(&params, &configuration).await.unwrap();
     webhooks
 }
 
@@ -164,8 +164,8 @@ async fn behind_a_webhook(address: &str) {
     let consumer = relay.consumer("kubernetes: { patch_timeout: 1s }").await;
     let webhooks = admit_by(&relay.cluster, address).await;
     the_others_go_on(&relay, &consumer).await;
-    let deleted = webhooks.delete("broken", &DeleteParams::default()).await;
-    deleted.unwrap();
+    let params = DeleteParams::default();
+    webhooks.delete("broken", &params).await.unwrap();
     the_broken_are_patched(&relay, 4).await;
 }
 

@@ -200,6 +200,7 @@ impl From<&Outcome> for Patch {
 }
 
 impl Metrics {
+    #[expect(clippy::too_many_lines, reason = "an entry for each metric")]
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
             deliveries: Family::default(),
@@ -372,9 +373,8 @@ impl Metrics {
     }
 
     pub fn reset(&self, reset: &Reset) {
-        if let Some(result) = reset.as_str() {
-            self.resets.get_or_create(&Resets { result }).inc();
-        }
+        let Some(result) = reset.as_str() else { return };
+        self.resets.get_or_create(&Resets { result }).inc();
     }
 
     pub fn step(&self, step: Step, after: Duration) {

@@ -91,6 +91,7 @@ impl SyncState {
     /// ESO writes the status with the resourceVersion that it has read, so a new version of the status
     /// is of a sync after every change that was shown before it. Without one, a state that looks synced
     /// again after a change is none.
+    #[must_use]
     pub fn after(
         self,
         (before, last): (Self, Option<SyncVersion>),

@@ -78,8 +78,8 @@ mod tests {
 
     use super::*;
 
-    fn version(hash: &str) -> Option<SyncVersion> {
-        Some(SyncVersion::of(&json!({ "syncedResourceVersion": hash })))
+    fn version(hash: &str) -> SyncVersion {
+        SyncVersion::of(&json!({ "syncedResourceVersion": hash }))
     }
 
     fn value(text: &str) -> Option<Value> {
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn a_value_taken_away_before_eso_looked_is_told_once() {
         use SyncState::{Returned, Synced, Waiting};
-        let (mut shown, old) = (Shown::default(), version("old"));
+        let (mut shown, old) = (Shown::default(), Some(version("old")));
         assert_eq!(shown.show(None, Synced, old), None);
         for (text, lost) in [
             (FIRST, value(FIRST)),
@@ -116,7 +116,8 @@ mod tests {
     #[test]
     fn a_value_taken_away_after_a_reset_is_as_good_as_carried() {
         use SyncState::{Synced, Waiting};
-        let (mut shown, old, reset) = (Shown::default(), version("old"), version(""));
+        let (old, reset) = (Some(version("old")), Some(version("")));
+        let mut shown = Shown::default();
         shown.show(None, Synced, old);
         for (text, sync, version) in [
             ("", Waiting, reset),
@@ -135,10 +136,10 @@ mod tests {
     fn an_unknown_form_of_hash_that_stays_loses_the_value() {
         let unknown = SyncState::Unknown { hash: 7 };
         let mut shown = Shown::default();
-        shown.show(value(FIRST), unknown, version("x"));
-        assert_eq!(shown.show(value(SECOND), unknown, version("x")), None);
-        assert_eq!(shown.show(None, unknown, version("x")), value(SECOND));
-        shown.show(value(FIRST), unknown, version(""));
-        assert_eq!(shown.show(None, unknown, version("y")), None);
+        shown.show(value(FIRST), unknown, Some(version("x")));
+        assert_eq!(shown.show(value(SECOND), unknown, Some(version("x"))), None);
+        assert_eq!(shown.show(None, unknown, Some(version("x"))), value(SECOND));
+        shown.show(value(FIRST), unknown, Some(version("")));
+        assert_eq!(shown.show(None, unknown, Some(version("y"))), None);
     }
 }

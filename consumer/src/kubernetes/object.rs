@@ -29,10 +29,7 @@ pub(crate) struct Object {
     pub(super) force_sync: Option<String>,
     /// The ClusterExternalSecret that controls it.
     pub(super) owner: Option<String>,
-    /// The owner has opted out.
-    pub(super) ignore: bool,
-    /// It is to be refreshed whatever its policy.
-    pub(super) force: bool,
+    pub(super) wish: Wish,
     pub(super) deleting: bool,
     /// What the status says of the metadata as they are.
     pub(super) sync: SyncState,
@@ -126,8 +123,7 @@ impl<'de> Deserialize<'de> for Object {
             refresh: annotation(REFRESH_ANNOTATION),
             force_sync: annotation(FORCE_SYNC_ANNOTATION),
             owner: owner(&metadata.owner_references),
-            ignore: metadata.annotations[IGNORE_ANNOTATION].as_str() == Some("true"),
-            force: metadata.annotations[FORCE_ANNOTATION].as_str() == Some("true"),
+            wish: Wish::of(&metadata.annotations),
             deleting: !metadata.deletion_timestamp.is_null(),
             written: written(&status),
             refresh_time: status["refreshTime"].clone(),
@@ -140,6 +136,30 @@ impl<'de> Deserialize<'de> for Object {
                 ..ObjectMeta::default()
             }),
         })
+    }
+}
+
+/// What the object says of refreshes by us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Wish {
+    #[default]
+    None,
+    /// None at all: [`IGNORE_ANNOTATION`].
+    Ignored,
+    /// Whatever its policy: [`FORCE_ANNOTATION`].
+    Forced,
+}
+
+impl Wish {
+    fn of(annotations: &Value) -> Self {
+        let says = |annotation: &str| annotations[annotation].as_str() == Some("true");
+        if says(IGNORE_ANNOTATION) {
+            Self::Ignored
+        } else if says(FORCE_ANNOTATION) {
+            Self::Forced
+        } else {
+            Self::None
+        }
     }
 }
 

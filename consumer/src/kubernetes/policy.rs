@@ -3,7 +3,10 @@
 
 use serde_json::Value;
 
-use super::{KubernetesConfig, object::Object};
+use super::{
+    KubernetesConfig,
+    object::{Object, Wish},
+};
 use crate::{
     config::{FindPolicy, ForcePolicy, GeneratorPolicy, RefreshConfig},
     index::{Admits, Admitted},
@@ -69,7 +72,7 @@ pub(super) fn pushable(object: &Object, selection: &Selection) -> Refreshable {
 fn left_out(object: &Object, selection: &Selection) -> Option<Unrefreshable> {
     if object.deleting {
         Some(Unrefreshable::Deleting)
-    } else if object.ignore {
+    } else if object.wish == Wish::Ignored {
         Some(Unrefreshable::Ignored)
     } else if !selected(&object.labels, &selection.labels) {
         Some(Unrefreshable::NotSelected)
@@ -92,7 +95,7 @@ pub(super) fn is_forced(object: &Object, selection: &Selection) -> bool {
 }
 
 fn forces(object: &Object, selection: &Selection, policy: ForcePolicy) -> bool {
-    object.force || selection.force.contains(&policy)
+    object.wish == Wish::Forced || selection.force.contains(&policy)
 }
 
 /// The policy by which ESO reads its values no more, however its metadata change. While what it writes

@@ -54,8 +54,8 @@ fn answer(status: &str, headers: &str, body: &str) -> String {
 }
 
 async fn in_one(refresher: &Refresher, target: &Target) -> Outcome {
-    let refreshed = refresher.refresh(target, value(), Steps::One).await;
-    Outcome::of(refreshed.map(drop))
+    let result = refresher.refresh(target, value(), Steps::One).await;
+    Outcome::of(result.map(drop))
 }
 
 /// Answers one request after the other on one connection; returns those that came.
@@ -83,8 +83,8 @@ async fn in_two(answers: Vec<String>) -> (Result<Reset, RefreshError>, Vec<Strin
     let (address, served) = api_of(answers).await;
     let refresher = refresher(address, Duration::from_secs(10));
     let target = Target::new("team", "db");
-    let refreshed = refresher.refresh(&target, value(), Steps::Two).await;
-    (refreshed, served.await.unwrap())
+    let result = refresher.refresh(&target, value(), Steps::Two).await;
+    (result, served.await.unwrap())
 }
 
 #[tokio::test]

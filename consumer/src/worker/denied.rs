@@ -40,7 +40,7 @@ impl Denied {
     pub(super) fn note(
         &mut self,
         message: &Received,
-        events: &Events,
+        events: &[(usize, Event)],
         skipped: &[(usize, Skipped)],
     ) {
         let denied = |skipped: &Skipped| match skipped.reason {

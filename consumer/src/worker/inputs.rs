@@ -292,12 +292,10 @@ impl Worker {
     fn reset(&mut self, reset: &Reset) {
         self.tools.metrics.reset(reset);
         match reset {
-            Reset::NotAsked => {}
             Reset::Done if self.resets_are_refused => {
                 info!("the status of an ExternalSecret was reset again");
                 self.resets_are_refused = false;
             }
-            Reset::Done => {}
             Reset::Refused { error } if !self.resets_are_refused => {
                 warn!(
                     error,
@@ -307,7 +305,7 @@ impl Worker {
                 );
                 self.resets_are_refused = true;
             }
-            Reset::Refused { .. } => {}
+            Reset::NotAsked | Reset::Done | Reset::Refused { .. } => {}
         }
     }
 

@@ -52,12 +52,16 @@ pub(super) struct Object {
     pub(super) stuck: Option<Stuck>,
 }
 
+/// All that ESO hashes of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Metadata(Option<Value>);
+
 /// What ESO writes.
 #[derive(Debug, Clone, Copy, Default)]
 struct Status {
     /// `syncedResourceVersion`, which says what the annotation was at the last sync; `None` when it is
     /// empty.
-    of: Option<Option<Value>>,
+    of: Option<Metadata>,
     /// `refreshTime`.
     time: u64,
     failed: bool,
@@ -161,14 +165,15 @@ impl Cluster {
     /// reads the values, or fails to. Whether it did either.
     pub(super) fn look(&mut self, object: usize, interval: bool, fails: bool) -> bool {
         let object = &mut self.objects[object];
-        let changed = mem::take(&mut object.queued) && object.status.of != Some(object.annotation);
+        let changed =
+            mem::take(&mut object.queued) && object.status.of != Some(Metadata(object.annotation));
         // After a failure ESO tries again by itself.
         if !object.exists || !(interval || changed || object.status.failed) {
             return false;
         }
         object.status.failed = fails;
         if !fails {
-            object.status.of = Some(object.annotation);
+            object.status.of = Some(Metadata(object.annotation));
             object.synced = object.newest;
             // Of a second's precision.
             object.status.time += u64::from(interval);
@@ -185,7 +190,7 @@ impl Cluster {
         let Status { of, time, failed } = object.status;
         let sync = if failed {
             SyncState::Failed
-        } else if of == Some(object.annotation) {
+        } else if of == Some(Metadata(object.annotation)) {
             SyncState::Synced
         } else {
             SyncState::Waiting

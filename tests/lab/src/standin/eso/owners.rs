@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, pin::pin, time::Duration};
 use futures::StreamExt;
 use kube::{
     Client, ResourceExt,
-    api::{DynamicObject, Patch, PatchParams, PostParams},
+    api::{DynamicObject, ListParams, Patch, PatchParams, PostParams},
     runtime::{
         WatchStreamExt,
         watcher::{self, Event, watcher},
@@ -87,7 +87,7 @@ async fn reconcile(client: &Client, owner: &DynamicObject) -> kube::Result<()> {
         }
     }
     let all = objects(client, Kind::ExternalSecret, None);
-    for child in all.list(&Default::default()).await? {
+    for child in all.list(&ListParams::default()).await? {
         if owner_of(&child) == Some(&owner.name_any()) {
             restore(client, owner, &child).await?;
         }

@@ -7,6 +7,7 @@ pub mod fleet;
 pub mod installation;
 pub mod kubernetes_api;
 pub mod nats_server;
+mod obtain;
 pub mod port;
 pub mod process;
 pub mod standin;

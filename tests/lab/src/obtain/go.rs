@@ -9,6 +9,7 @@ use anyhow::{Context as _, ensure};
 use ring::digest::{Context, SHA256};
 use tokio::process::Command;
 
+use super::run;
 use crate::cache;
 
 /// A folder of this package with `main.go`, `go.mod` and `go.sum`.
@@ -51,6 +52,12 @@ impl GoProgram {
         );
         cache::announce(&format!("built {}", self.title));
         Ok(binary)
+    }
+
+    /// Where Go keeps the sources of a module that it is built from.
+    pub(crate) async fn module(&self, path: &str) -> anyhow::Result<PathBuf> {
+        let said = run(self.go().args(["list", "-m", "-f", "{{.Dir}}", path])).await?;
+        Ok(PathBuf::from(said.trim()))
     }
 
     fn go(&self) -> Command {

@@ -30,6 +30,7 @@ mod outage;
 mod pipeline;
 mod poison;
 mod pushing;
+mod real;
 mod rejection;
 mod replay;
 mod replicas;

@@ -1,12 +1,17 @@
 //! The servers and stand-ins that the suites, the demo and the load tool share: for development only.
 
+pub mod aws;
 pub mod cache;
 pub mod cluster;
 pub mod daemon;
+pub mod documents;
 pub mod fleet;
 pub mod installation;
 pub mod kubernetes_api;
 pub mod nats_server;
+mod obtain;
+pub mod openbao;
+pub mod operator;
 pub mod port;
 pub mod process;
 pub mod standin;

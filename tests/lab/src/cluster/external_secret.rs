@@ -127,6 +127,12 @@ impl ExternalSecretBuilder {
         self
     }
 
+    /// The entry added last, one of `data`, takes this part of the secret.
+    pub fn property(mut self, property: &str) -> Self {
+        self.last_entry()["remoteRef"]["property"] = property.into();
+        self
+    }
+
     /// As Kubernetes writes durations: `0s`, `1h0m0s`.
     pub fn refresh_interval(mut self, interval: &str) -> Self {
         self.spec["refreshInterval"] = interval.into();

@@ -17,16 +17,15 @@ use crate::wait;
 
 const SERVED: Duration = Duration::from_secs(60);
 
-/// Applies the definitions in the directory `ESO_CRDS`, else our own small ones, and waits until
-/// their kinds are served.
-pub(super) async fn install(client: &Client) -> anyhow::Result<()> {
+/// The directory `ESO_CRDS`, else that of our own small definitions.
+pub(super) fn directory() -> PathBuf {
     let own = || Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
     let dir = std::env::var_os("ESO_CRDS").filter(|dir| !dir.is_empty());
-    let dir = dir.map_or_else(own, PathBuf::from);
-    install_from(client, &dir).await
+    dir.map_or_else(own, PathBuf::from)
 }
 
-pub(super) async fn install_from(client: &Client, dir: &Path) -> anyhow::Result<()> {
+/// Applies the definitions in a directory and waits until their kinds are served.
+pub(super) async fn install(client: &Client, dir: &Path) -> anyhow::Result<()> {
     let definitions = read(dir)?;
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
     for (name, definition) in &definitions {
@@ -47,7 +46,8 @@ pub(super) async fn install_from(client: &Client, dir: &Path) -> anyhow::Result<
 
 /// The definitions in the YAML files of a directory, by name; other objects are passed over.
 fn read(dir: &Path) -> anyhow::Result<Vec<(String, serde_json::Value)>> {
-    let entries = std::fs::read_dir(dir).with_context(|| format!("ESO_CRDS={}", dir.display()))?;
+    let entries =
+        std::fs::read_dir(dir).with_context(|| format!("no definitions in {}", dir.display()))?;
     let mut definitions = Vec::new();
     for entry in entries {
         let path = entry?.path();

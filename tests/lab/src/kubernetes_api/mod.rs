@@ -49,13 +49,18 @@ impl KubernetesApi {
     /// The programs are not there and cannot be built; or one of them does not start: the error
     /// holds its log.
     pub async fn start() -> anyhow::Result<Self> {
+        Self::with_definitions(&crds::directory()).await
+    }
+
+    /// As [`KubernetesApi::start`], with the kinds that the YAML files of a directory define.
+    pub async fn with_definitions(definitions: &Path) -> anyhow::Result<Self> {
         let programs = programs::obtain().await?;
         let mut attempt = 1;
         loop {
             let dir = tempfile::Builder::new().prefix("kubernetes-").tempdir()?;
             let log = dir.path().join("log");
             match Self::start_in(dir.path(), &programs).await {
-                Ok(started) => return started.finish(dir).await,
+                Ok(started) => return started.finish(dir, definitions).await,
                 Err(error) => {
                     let log = std::fs::read_to_string(log).unwrap_or_default();
                     if attempt == ATTEMPTS || !port::was_taken(&log) {
@@ -167,9 +172,9 @@ struct Started {
 }
 
 impl Started {
-    async fn finish(self, dir: TempDir) -> anyhow::Result<KubernetesApi> {
+    async fn finish(self, dir: TempDir, definitions: &Path) -> anyhow::Result<KubernetesApi> {
         let client = client(dir.path(), &self.credentials, self.port, None).await?;
-        crds::install(&client).await?;
+        crds::install(&client, definitions).await?;
         let path = dir.path().join("kubeconfig");
         write_kubeconfig(&path, dir.path(), &self.credentials, self.port, None)?;
         Ok(KubernetesApi {

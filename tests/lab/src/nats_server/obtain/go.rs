@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
 
-use super::{VERSION, run};
+use super::VERSION;
+use crate::obtain::run;
 
 pub(super) async fn fetch(dir: &Path) -> anyhow::Result<PathBuf> {
     let module = format!("github.com/nats-io/nats-server/v2@{VERSION}");

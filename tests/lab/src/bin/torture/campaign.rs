@@ -8,10 +8,10 @@ use eso_relay_lab::wait;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
-    Progress,
     ledger::Ledger,
     load::{Load, PROMISE},
-    plan::{Change, Fault, Field, Plan, Target},
+    plan::{Change, Fault, Field, Hit, Plan, Target},
+    progress,
     report::Part,
     scan::Log,
     stage::{Stage, Streams},
@@ -33,7 +33,7 @@ pub(crate) struct Orders {
     pub(crate) small_disks: bool,
 }
 
-struct Campaign<'a> {
+struct Campaign {
     stage: Stage,
     jetstream: jetstream::Context,
     logs: Vec<Log>,
@@ -42,12 +42,11 @@ struct Campaign<'a> {
     /// The last sequence that was checked.
     checked: u64,
     part: Part,
-    progress: &'a Progress,
 }
 
 /// Plays all rounds, or ends at the first that something does not recover from. Where a promise is
 /// broken, the logs are kept in `logs`.
-pub(crate) async fn run(orders: Orders, logs: &Path, progress: &Progress) -> anyhow::Result<Part> {
+pub(crate) async fn run(orders: Orders, logs: &Path) -> anyhow::Result<Part> {
     let stage = Stage::set(orders.streams, orders.small_disks).await?;
     let servers = stage.hub.servers();
     let mut campaign = Campaign {
@@ -57,7 +56,6 @@ pub(crate) async fn run(orders: Orders, logs: &Path, progress: &Progress) -> any
         number: 0,
         checked: 0,
         part: Part::new(orders.streams),
-        progress,
     };
     let field = Field {
         servers: orders.streams.servers(),
@@ -66,7 +64,7 @@ pub(crate) async fn run(orders: Orders, logs: &Path, progress: &Progress) -> any
     for round in 1..=orders.rounds {
         let plan = Plan::of(orders.seed, round, field);
         let name = format!("{:?} round {round} of {}", orders.streams, orders.rounds);
-        progress.say(&format!("{name}: {plan}"));
+        progress(&format!("{name}: {plan}"));
         let recovered = campaign.play(&plan, &name).await;
         if let Err(error) = recovered {
             campaign.part.breaks(format!("{name}: {error:#}"));
@@ -84,7 +82,7 @@ pub(crate) async fn run(orders: Orders, logs: &Path, progress: &Progress) -> any
     Ok(campaign.part)
 }
 
-impl Campaign<'_> {
+impl Campaign {
     /// # Errors
     /// Something does not recover; all else that is wrong is in the report.
     async fn play(&mut self, plan: &Plan, name: &str) -> anyhow::Result<()> {
@@ -119,7 +117,7 @@ impl Campaign<'_> {
                 ledger.late, ledger.longest_wait
             ));
         }
-        self.progress.say(&format!(
+        progress(&format!(
             "{name}: {}, longest wait {:.1?}, settled after {:.1?}",
             told(&ledger),
             ledger.longest_wait,
@@ -199,8 +197,7 @@ impl Campaign<'_> {
         let mut damage = Vec::new();
         for (at, log) in self.logs.iter_mut().enumerate() {
             let target = Target::Nats(at);
-            let full =
-                |hit: &super::plan::Hit| hit.target == target && hit.fault == Fault::DiskFull;
+            let full = |hit: &Hit| hit.target == target && hit.fault == Fault::DiskFull;
             let lines = log.damage(plan.hits.iter().any(full))?;
             damage.extend(lines.iter().map(|line| format!("{target}: {line}")));
         }

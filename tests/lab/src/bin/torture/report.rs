@@ -10,6 +10,9 @@ use super::{
     stage::Streams,
 };
 
+/// Broken promises in the table.
+const SHOWN: usize = 30;
+
 /// Of streams with one replica, or with three.
 #[derive(Debug, Serialize)]
 pub(crate) struct Part {
@@ -154,8 +157,20 @@ impl fmt::Display for Report {
         if let Some(why) = &self.no_full_disks {
             writeln!(f, "\nNo disk was full: {why}")?;
         }
-        for broken in self.campaigns.iter().flat_map(|part| &part.broken) {
-            writeln!(f, "BROKEN  {broken}")?;
+        let broken: Vec<&String> = self
+            .campaigns
+            .iter()
+            .flat_map(|part| &part.broken)
+            .collect();
+        for what in broken.iter().take(SHOWN) {
+            writeln!(f, "BROKEN  {what}")?;
+        }
+        if broken.len() > SHOWN {
+            writeln!(
+                f,
+                "… and {} more; --output json has all",
+                broken.len() - SHOWN
+            )?;
         }
         if let Some(logs) = &self.logs {
             writeln!(f, "The logs are kept in {}", logs.display())?;

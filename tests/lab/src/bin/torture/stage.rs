@@ -20,7 +20,7 @@ pub(crate) const CLUSTERS: [&str; 2] = ["east", "west"];
 pub(crate) const REPLICAS: usize = 2;
 /// Of each server, where it has one of its own. What the streams keep, and the servers' logs of
 /// raft, stay far below.
-const DISK: &str = "256m";
+const DISK: &str = "128m";
 
 pub(crate) struct Stage {
     pub(crate) hub: Hub,
@@ -60,7 +60,7 @@ impl Stage {
         let hub = Hub::on(servers.remove(0), servers)?;
         let replicas = streams.servers().to_string();
         // A long campaign does not fill the small disks: what is older has been checked.
-        let arguments = ["--replicas", &replicas, "--max-age", "30m"];
+        let arguments = ["--replicas", &replicas, "--max-age", "15m"];
         hub.init_with(&arguments, &CLUSTERS).await?;
 
         let mut clusters = Vec::new();

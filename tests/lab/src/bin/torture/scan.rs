@@ -35,7 +35,11 @@ const DAMAGE: [&str; 21] = [
 
 /// Lines that are not: what is told of connections, at the level of information; and of `index.db`,
 /// which saves a look at the messages: they are whole, and the server makes the file again.
-const HARMLESS: [&str; 2] = ["[inf]", "recovering stream state from index errored"];
+const HARMLESS: [&str; 3] = [
+    "[inf]",
+    "stream state checksum did not match",
+    "recovering stream state from index errored",
+];
 
 /// What it says while its disk is full.
 const NO_SPACE: [&str; 1] = ["no space left on device"];
@@ -110,6 +114,7 @@ mod tests {
             "[WRN] Filestore [_meta_] Stream state outdated, last block has additional entries, will rebuild",
             "[WRN] Filestore [_meta_] Recovering stream state from index errored: prior state file",
             "[WRN] Filestore [ESO_RELAY] Stream state too short (0 bytes)",
+            "[WRN] Filestore [ESO_RELAY_RECEIPTS] Stream state checksum did not match",
             "[WRN] Filestore [ESO_RELAY] Recovering stream state from index errored: corrupt state file",
         ] {
             assert!(!is_damage(&line(text), false), "{text}");

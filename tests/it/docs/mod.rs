@@ -4,6 +4,7 @@ mod commands;
 mod configuration;
 mod operations;
 mod permissions;
+mod reliability;
 
 use std::path::PathBuf;
 

@@ -91,7 +91,7 @@ impl Daemon {
             self.port,
             self.admin_port,
         );
-        let log = self.dir.path().join("log");
+        let log = self.log_path();
         self.process = Process::spawn(self.options.binary.name(), &mut command, &log)?;
         self.wait_alive().await
     }
@@ -159,6 +159,11 @@ impl Daemon {
     /// All that it has written, over all of its starts.
     pub fn logs(&self) -> String {
         self.process.log()
+    }
+
+    /// The file of [`Daemon::logs`].
+    pub fn log_path(&self) -> std::path::PathBuf {
+        self.dir.path().join("log")
     }
 
     /// Waits until a line of the log contains `text`, and returns the line.

@@ -149,7 +149,7 @@ impl Cluster {
         let yaml = format!(
             "cluster: {}\nnats: {{ url: '{}' }}\n{more}",
             self.name,
-            hub.nats.url()
+            hub.url()
         );
         Daemon::consumer().config(yaml).kubeconfig(&self.kubeconfig)
     }

@@ -14,7 +14,10 @@ use crate::{
 
 /// The centre that all clusters share.
 pub struct Hub {
+    /// The server; of three, the first.
     pub nats: NatsServer,
+    /// The others of a cluster.
+    pub peers: Vec<NatsServer>,
     secrets: TempDir,
 }
 
@@ -30,6 +33,11 @@ impl Hub {
     /// A nats-server that syncs before each PubAck; without streams as yet.
     pub async fn start() -> anyhow::Result<Self> {
         let nats = NatsServer::builder().sync_always().start().await?;
+        Self::on(nats, Vec::new())
+    }
+
+    /// On servers that run already, without streams as yet.
+    pub fn on(nats: NatsServer, peers: Vec<NatsServer>) -> anyhow::Result<Self> {
         let secrets = tempfile::Builder::new()
             .prefix("eso-relay-secrets-")
             .tempdir()?;
@@ -40,13 +48,33 @@ impl Hub {
         ] {
             std::fs::write(secrets.path().join(name), secret)?;
         }
-        Ok(Self { nats, secrets })
+        Ok(Self {
+            nats,
+            peers,
+            secrets,
+        })
+    }
+
+    /// All of its servers.
+    pub fn servers(&self) -> impl Iterator<Item = &NatsServer> {
+        std::iter::once(&self.nats).chain(&self.peers)
+    }
+
+    /// The same, to be killed and started again.
+    pub fn servers_mut(&mut self) -> impl Iterator<Item = &mut NatsServer> {
+        std::iter::once(&mut self.nats).chain(&mut self.peers)
+    }
+
+    /// Where clients find them: the setting `nats.url`.
+    pub fn url(&self) -> String {
+        let urls: Vec<String> = self.servers().map(NatsServer::url).collect();
+        urls.join(",")
     }
 
     /// The command line, for real.
     pub async fn cli(&self, args: &[&str]) -> anyhow::Result<CliOutput> {
         let output = tokio::process::Command::new(Binary::Cli.path().await?)
-            .args(["--nats", &self.nats.url()])
+            .args(["--nats", &self.url()])
             .args(args)
             .env_remove("ESO_RELAY__NATS__URL")
             .stdin(Stdio::null())
@@ -75,9 +103,8 @@ impl Hub {
 
     /// A connection of the caller's own, with its JetStream API.
     pub async fn jetstream(&self) -> anyhow::Result<jetstream::Context> {
-        let client = async_nats::connect(self.nats.url())
-            .await
-            .context("the hub's NATS")?;
+        let urls: Vec<String> = self.servers().map(NatsServer::url).collect();
+        let client = async_nats::connect(urls).await.context("the hub's NATS")?;
         Ok(jetstream::new(client))
     }
 
@@ -101,7 +128,7 @@ impl Hub {
                auth: {{ hmac-sha256: {{ header: x-signature, prefix: 'sha256=', encoding: hex, secret_file: '{hmac}' }} }}\n  \
                {GENERIC_MAPPING}\n\
              {more}",
-            self.nats.url(),
+            self.url(),
         );
         Daemon::ingress()
             .config(yaml)

@@ -1,7 +1,9 @@
 //! A real nats-server with `JetStream`, as a process that tests may kill, hang and restart.
 
+mod disk;
 mod obtain;
 mod options;
+mod trio;
 
 use std::{path::PathBuf, process::Command, time::Duration};
 
@@ -12,12 +14,14 @@ use tokio::{
     net::TcpStream,
 };
 
-pub use self::{obtain::obtain, options::NatsOptions};
-use crate::{port, process::Process};
+use self::disk::SmallDisk;
+pub use self::{disk::small_disks, obtain::obtain, options::NatsOptions};
+use crate::{port, process::Process, wait};
 
 /// How long a start may take; a server that recovers a large stream reads all of it first.
 const START: Duration = Duration::from_secs(60);
 const STOP: Duration = Duration::from_secs(30);
+const ANSWER: Duration = Duration::from_secs(5);
 const ATTEMPTS: usize = 5;
 
 /// A server on a port of its own, kept for its whole life: clients find it again after a restart.
@@ -29,6 +33,8 @@ pub struct NatsServer {
     monitor_port: u16,
     /// None between a stop and the next start.
     process: Option<Process>,
+    /// What its store is on, where that is a disk of its own.
+    disk: Option<SmallDisk>,
 }
 
 impl NatsServer {
@@ -52,7 +58,13 @@ impl NatsServer {
                 port: port::free()?,
                 monitor_port: port::free()?,
                 process: None,
+                disk: None,
             };
+            if let Some(size) = options.disk_size() {
+                let store = NatsOptions::store(server.dir.path());
+                std::fs::create_dir(&store)?;
+                server.disk = Some(SmallDisk::mount(&store, size).await?);
+            }
             let config = options.config(server.port, server.monitor_port, server.dir.path());
             std::fs::write(server.dir.path().join("nats.conf"), config)?;
             match server.run().await {
@@ -75,7 +87,48 @@ impl NatsServer {
 
     /// All that it has logged, over all of its starts.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+        std::fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    /// The file of [`NatsServer::log`].
+    pub fn log_path(&self) -> PathBuf {
+        self.dir.path().join("log")
+    }
+
+    /// What `/healthz` answers now: all streams and durables are there and up to date.
+    ///
+    /// # Errors
+    /// They are not: its words.
+    pub async fn healthz(&self) -> anyhow::Result<()> {
+        eso_relay::nats::install_crypto();
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(ANSWER)
+            .build()?;
+        let url = format!("{}/healthz", self.monitor_url());
+        let answer = client.get(url).send().await?;
+        let (status, said) = (answer.status(), answer.text().await?);
+        anyhow::ensure!(status.is_success(), "{status}: {said}");
+        Ok(())
+    }
+
+    /// Waits for [`NatsServer::healthz`].
+    pub async fn wait_healthy(&self, deadline: Duration) -> anyhow::Result<()> {
+        wait::until_ok("a healthy nats-server", deadline, || self.healthz()).await
+    }
+
+    /// Fills its disk, which [`NatsOptions::small_disk`] gave it.
+    pub fn fill_disk(&self) -> anyhow::Result<()> {
+        self.small_disk()?.fill()
+    }
+
+    /// Frees what [`NatsServer::fill_disk`] took.
+    pub fn free_disk(&self) -> anyhow::Result<()> {
+        self.small_disk()?.free()
+    }
+
+    fn small_disk(&self) -> anyhow::Result<&SmallDisk> {
+        self.disk.as_ref().context("it has no disk of its own")
     }
 
     /// SIGKILL: what was not yet written by the server is lost, as in a crash of the process.
@@ -121,11 +174,14 @@ impl NatsServer {
     }
 
     async fn run(&mut self) -> anyhow::Result<()> {
-        let mut command = Command::new(&self.program);
+        let mut command = match &self.disk {
+            Some(disk) => disk.command(&self.program),
+            None => Command::new(&self.program),
+        };
         command
             .arg("--config")
             .arg(self.dir.path().join("nats.conf"));
-        let log = self.dir.path().join("log");
+        let log = self.log_path();
         let mut process = Process::spawn("nats-server", &mut command, &log)?;
         let port = self.port;
         process

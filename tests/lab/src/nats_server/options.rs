@@ -1,6 +1,6 @@
 //! What can be chosen for a [`NatsServer`], and the configuration file that comes of it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::NatsServer;
 
@@ -9,6 +9,7 @@ use super::NatsServer;
 pub struct NatsOptions {
     sync_always: bool,
     max_file_store: Option<String>,
+    disk: Option<String>,
     extra: String,
 }
 
@@ -28,6 +29,14 @@ impl NatsOptions {
         self
     }
 
+    /// Its store is on a disk of its own, of this size, such as `64m`: [`NatsServer::fill_disk`].
+    /// Where [`super::small_disks`] says that this machine can have one.
+    #[must_use]
+    pub fn small_disk(mut self, size: &str) -> Self {
+        self.disk = Some(size.to_owned());
+        self
+    }
+
     /// More configuration in the server's own language: users, token, TLS.
     #[must_use]
     pub fn config_text(mut self, text: &str) -> Self {
@@ -44,8 +53,16 @@ impl NatsOptions {
         NatsServer::with_options(&self).await
     }
 
+    pub(super) fn disk_size(&self) -> Option<&str> {
+        self.disk.as_deref()
+    }
+
+    pub(super) fn store(dir: &Path) -> PathBuf {
+        dir.join("store")
+    }
+
     pub(super) fn config(&self, port: u16, monitor_port: u16, dir: &Path) -> String {
-        let store = dir.join("store");
+        let store = Self::store(dir);
         // JSON's escapes are understood in the server's language too.
         let store = serde_json::json!(store).to_string();
         let mut jetstream = format!("store_dir: {store}\n");

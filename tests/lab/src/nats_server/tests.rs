@@ -5,6 +5,14 @@ use crate::wait;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
+fn kept() -> stream::Config {
+    stream::Config {
+        name: "KEPT".into(),
+        subjects: vec!["kept".into()],
+        ..Default::default()
+    }
+}
+
 async fn streams(server: &NatsServer) -> (async_nats::Client, jetstream::Context) {
     let client = async_nats::connect(server.url()).await.unwrap();
     (client.clone(), jetstream::new(client))
@@ -21,12 +29,7 @@ async fn messages(context: &jetstream::Context) -> Result<u64, String> {
 async fn a_stream_outlives_kill_9_and_its_client_finds_the_server_again() {
     let mut server = NatsServer::builder().sync_always().start().await.unwrap();
     let (_client, context) = streams(&server).await;
-    let config = stream::Config {
-        name: "KEPT".into(),
-        subjects: vec!["kept".into()],
-        ..Default::default()
-    };
-    context.create_stream(config).await.unwrap();
+    context.create_stream(kept()).await.unwrap();
     for _ in 0..3 {
         let sent = context.publish("kept", "words".into()).await.unwrap();
         sent.await.unwrap();
@@ -42,6 +45,59 @@ async fn a_stream_outlives_kill_9_and_its_client_finds_the_server_again() {
     assert_eq!(kept.await.unwrap(), 3);
     server.restart().await.unwrap();
     assert!(server.log().matches("Server is ready").count() >= 3);
+}
+
+#[tokio::test]
+async fn three_servers_outlive_one_of_them() {
+    let options = NatsServer::builder().sync_always();
+    let mut servers = options.start_three().await.unwrap();
+    let (_client, context) = streams(&servers[1]).await;
+    let config = stream::Config {
+        num_replicas: 3,
+        ..kept()
+    };
+    context.create_stream(config).await.unwrap();
+
+    servers[0].kill9().unwrap();
+    wait::until_ok("a stored message", PATIENCE, async || {
+        let sent = context.publish("kept", "words".into()).await;
+        sent.map_err(|error| error.to_string())?
+            .await
+            .map_err(|error| error.to_string())
+    })
+    .await
+    .unwrap();
+    servers[0].start_again().await.unwrap();
+
+    servers[0].wait_healthy(PATIENCE).await.unwrap();
+    assert!(messages(&context).await.unwrap() >= 1);
+}
+
+#[tokio::test]
+async fn a_full_disk_takes_nothing_until_it_is_free() {
+    if small_disks().await.is_err() {
+        return;
+    }
+    let options = NatsServer::builder().sync_always().small_disk("16m");
+    let mut server = options.max_file_store("1GB").start().await.unwrap();
+    let (_client, context) = streams(&server).await;
+    context.create_stream(kept()).await.unwrap();
+    let publish = async |size: usize| {
+        let sent = context.publish("kept", vec![b'x'; size].into()).await;
+        sent.map_err(|error| error.to_string())?
+            .await
+            .map_err(|error| error.to_string())
+    };
+
+    server.fill_disk().unwrap();
+    // More than what may still fit into pages that it has.
+    publish(64 * 1024).await.unwrap_err();
+    server.free_disk().unwrap();
+    server.kill9().unwrap();
+    server.start_again().await.unwrap();
+
+    let stored = wait::until_ok("a stored message", PATIENCE, async || publish(10).await);
+    stored.await.unwrap();
 }
 
 #[tokio::test]

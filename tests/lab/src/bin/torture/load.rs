@@ -1,0 +1,133 @@
+//! Webhooks at a steady rate, and a look at their effects: while a round lasts.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use eso_relay_lab::installation::{Answer, Cluster, Webhooks};
+use tokio::{
+    task::JoinSet,
+    time::{MissedTickBehavior, interval, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+
+use super::{keys::Key, ledger::Ledger};
+
+/// Between two webhooks.
+const PACE: Duration = Duration::from_millis(50);
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(25);
+/// The ingress answers 503 after 8 s; who hears nothing for this long hung with it.
+const PATIENCE: Duration = Duration::from_secs(12);
+/// The longest that an effect may take once nothing is broken.
+pub(crate) const PROMISE: Duration = Duration::from_secs(20);
+
+/// Cheap to clone: the same ledger.
+#[derive(Clone)]
+pub(crate) struct SharedLedger(Arc<Mutex<Ledger>>);
+
+/// Running senders and the one that looks.
+pub(crate) struct Load {
+    pub(crate) ledger: SharedLedger,
+    end: CancellationToken,
+    sending: AbortOnDropHandle<usize>,
+    _looking: AbortOnDropHandle<()>,
+}
+
+impl SharedLedger {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Ledger> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Load {
+    /// The webhooks are numbered from `first` on.
+    pub(crate) fn start(webhooks: Webhooks, clusters: &Arc<Vec<Cluster>>, first: usize) -> Self {
+        let ledger = Ledger::new(clusters.len(), Instant::now());
+        let ledger = SharedLedger(Arc::new(Mutex::new(ledger)));
+        let end = CancellationToken::new();
+        let sender = Sender {
+            webhooks,
+            clusters: clusters.clone(),
+            ledger: ledger.clone(),
+        };
+        let sending = tokio::spawn(sender.run(first, end.clone()));
+        let looking = tokio::spawn(look(clusters.clone(), ledger.clone()));
+        Self {
+            ledger,
+            end,
+            sending: AbortOnDropHandle::new(sending),
+            _looking: AbortOnDropHandle::new(looking),
+        }
+    }
+
+    /// Sends no more and waits for the last answers. The looks go on until the end is dropped.
+    pub(crate) async fn stop_sending(&mut self) -> anyhow::Result<usize> {
+        self.end.cancel();
+        Ok((&mut self.sending).await?)
+    }
+}
+
+#[derive(Clone)]
+struct Sender {
+    webhooks: Webhooks,
+    clusters: Arc<Vec<Cluster>>,
+    ledger: SharedLedger,
+}
+
+impl Sender {
+    /// Returns the number of the next webhook.
+    async fn run(self, first: usize, end: CancellationToken) -> usize {
+        let mut number = first;
+        let mut pace = interval(PACE);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut sent = JoinSet::new();
+        while end.run_until_cancelled(pace.tick()).await.is_some() {
+            sent.spawn(self.clone().send(number));
+            while sent.try_join_next().is_some() {}
+            number += 1;
+        }
+        sent.join_all().await;
+        number
+    }
+
+    /// The value changes in the stores, then the store calls.
+    async fn send(self, number: usize) {
+        let key = Key::of(number);
+        for cluster in self.clusters.iter() {
+            key.change(cluster, number);
+        }
+        let name = key.name();
+        let keys = [name.as_str()];
+        let answer = timeout(PATIENCE, self.webhooks.updated(&keys)).await;
+        let now = Instant::now();
+        let mut ledger = self.ledger.lock();
+        match answer {
+            Ok(Ok(answer)) => record(&mut ledger, number, &answer, now),
+            Ok(Err(_)) | Err(_) => ledger.answers.unanswered += 1,
+        }
+    }
+}
+
+fn record(ledger: &mut Ledger, number: usize, answer: &Answer, now: Instant) {
+    let ids = answer.accepted();
+    match (answer.status.as_u16(), ids.as_slice()) {
+        (202, [id]) => ledger.accepted(number, id.clone(), now),
+        (503, _) => ledger.answers.refused += 1,
+        (status, _) => ledger.strange.push(format!("{status}: {}", answer.body)),
+    }
+}
+
+async fn look(clusters: Arc<Vec<Cluster>>, ledger: SharedLedger) {
+    let mut ticks = interval(LOOK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        ledger
+            .lock()
+            .look(Instant::now(), PROMISE, |cluster, number| {
+                Key::of(number).has_arrived(&clusters[cluster].eso, number)
+            });
+    }
+}

@@ -44,3 +44,36 @@ async fn what_eso_would_not_refresh_is_told_as_skipped_and_the_rest_is_new() {
         assert_eq!(value.as_deref(), Some("old"), "{name}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_forced_is_refreshed_whatever_its_policy() {
+    if !operator::is_asked_for() {
+        return;
+    }
+    let options = Options {
+        consumer: "refresh: { force: [created_once] }",
+        ..Options::default()
+    };
+    let (documents, relay) = with_documents(options).await;
+    let east = &relay.sites[0];
+    documents.set("/prod/db", "old");
+    let created_once = reading("created-once", "/prod/db").refresh_policy("CreatedOnce");
+    let interval_zero = reading("interval-zero", "/prod/db")
+        .refresh_interval("0s")
+        .annotated("eso-relay.dev/force", "true");
+    for (name, object) in [
+        ("created-once", created_once),
+        ("interval-zero", interval_zero),
+    ] {
+        east.create(object).await;
+        east.holds(TEAM, name, "old").await;
+    }
+    documents.set("/prod/db", "new");
+    let event = relay.changed(&["/prod/db"]).await;
+    let told = relay.trace(&event).await;
+    assert_eq!(told.code, 0, "{told:?}");
+    assert!(told.stdout.contains("synced by ESO 2"), "{told:?}");
+    for name in ["created-once", "interval-zero"] {
+        east.holds(TEAM, name, "new").await;
+    }
+}

@@ -85,6 +85,8 @@ fn element(batch: &[u8], index: usize) -> Option<Bytes> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use eso_relay::stream::Reason;
 
     use super::*;
@@ -95,6 +97,7 @@ mod tests {
             sequence: 7,
             attempt: 2,
             pending: 0,
+            age: Duration::ZERO,
             reply: Reply::Ack("reply".into()),
             subject: subject.into(),
             body: Bytes::from_static(body.as_bytes()),

@@ -168,6 +168,8 @@ fn match_all(
             sequence: message.sequence,
             attempt: message.attempt,
             pending: message.pending,
+            age: message.age,
+            kept: message.kept(),
             refreshes,
             rejected: Vec::new(),
         },

@@ -33,6 +33,7 @@ impl World {
             return;
         };
         replica.in_flight.retain(|it| *it != patch);
+        replica.answered(patch.object, &outcome);
         match &outcome {
             Outcome::Retry {
                 fault: Fault::Cluster,
@@ -77,6 +78,9 @@ impl World {
         let object = &mut self.cluster.objects[patch.object];
         if !object.exists {
             return Outcome::Gone;
+        }
+        if object.forbidden {
+            return retry(Fault::Target, Some(Duration::from_secs(60)));
         }
         if object.refuses {
             object.refused = object.refused.max(Some(patch.order));
@@ -158,12 +162,12 @@ impl World {
                 return;
             };
             let message = self.server.message(sequence);
-            let mut late = replica.matched(sequence, attempt, 0, message, &self.plan.stores);
+            let mut late =
+                replica.matched(self.now, sequence, attempt, 0, message, &self.plan.stores);
             late.rejected.clear();
             let is_new = |target: &Target| appeared.contains(&object(target));
             late.refreshes.retain(|refresh| is_new(&refresh.target));
-            let given_up = attempt > self.plan.settings.max_attempts;
-            if late.refreshes.is_empty() || given_up && !replica.held.contains_key(&sequence) {
+            if late.refreshes.is_empty() {
                 continue;
             }
             if replica.engine.is_storing(sequence) {

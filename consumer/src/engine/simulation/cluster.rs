@@ -35,6 +35,8 @@ pub(super) struct Object {
     gone: Option<Duration>,
     /// An admission webhook refuses its changes for good.
     pub(super) refuses: bool,
+    /// Nothing may change it until a person permits it.
+    pub(super) forbidden: bool,
     /// The newest value that was refused.
     pub(super) refused: Option<Order>,
 }

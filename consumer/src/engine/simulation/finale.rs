@@ -17,7 +17,7 @@ impl World {
         let deadline = self.now + PATIENCE;
         while self.now < deadline {
             self.work();
-            if self.is_over() {
+            if self.is_done() {
                 return self.judge();
             }
             let wakes = self.replicas.iter().filter_map(|it| it.engine.wake_at());
@@ -38,6 +38,7 @@ impl World {
         self.server.takes_dead_letters = true;
         for object in &mut self.cluster.objects {
             object.refuses = false;
+            object.forbidden = false;
         }
         self.start_replicas();
         self.relist();
@@ -63,7 +64,7 @@ impl World {
         }
     }
 
-    fn is_over(&self) -> bool {
+    fn is_done(&self) -> bool {
         let mut messages = self.server.messages();
         messages.all(|(_, message)| message.is_settled())
             && self.replicas.iter().all(|it| {
@@ -85,20 +86,20 @@ impl World {
                 assert!(dead || !event.undecodable, "an unreadable event vanished");
                 for &object in event.objects.iter().filter(|_| !event.undecodable) {
                     let order = (sequence, index);
-                    let done = self.is_settled(object, order) || self.is_taken_over(object, order);
+                    let done = self.is_over(object, order);
                     // An object that came and went may not have been seen when it was matched, and
                     // the process may have ended before the watch showed it.
                     let unseen = self.cluster.was_ever_gone(object) && self.ended;
-                    assert!(
-                        done || dead || unseen,
-                        "{order:?} never reached {}",
-                        target(object)
-                    );
+                    assert!(done || unseen, "{order:?} never reached {}", target(object));
                     newest[object] = Some(order);
                 }
             }
         }
         if self.plan.calm {
+            for replica in &self.replicas {
+                let untold = replica.untold.iter().find(|(_, count)| **count != 0);
+                assert_eq!(untold, None, "it is not told once what became of it");
+            }
             for (object, newest) in newest.into_iter().enumerate() {
                 let carried = self.cluster.objects[object].annotation;
                 let event = carried.map(|value| value.event);

@@ -287,21 +287,21 @@ impl Metrics {
         ours.register("backlog", backlog, metrics.backlog.clone());
         let ack_pending = "Messages delivered to any replica and not acked yet";
         ours.register("ack_pending", ack_pending, metrics.ack_pending.clone());
-        let objects = "ExternalSecrets in the index";
-        ours.register("index_objects", objects, metrics.objects.clone());
-        let references = "Keys that they refer to";
-        ours.register("index_references", references, metrics.references.clone());
-        let patterns = "Searches by name or path in the index";
-        ours.register("index_patterns", patterns, metrics.patterns.clone());
-        let stores = "Stores in the index";
-        ours.register("index_stores", stores, metrics.stores.clone());
-        let malformed = "ExternalSecrets of which something could not be read";
-        ours.register(
-            "index_malformed_objects",
-            malformed,
-            metrics.malformed.clone(),
-        );
+        metrics.register_index(ours);
         metrics
+    }
+
+    fn register_index(&self, ours: &mut Registry) {
+        let objects = "ExternalSecrets in the index";
+        ours.register("index_objects", objects, self.objects.clone());
+        let references = "Keys that they refer to";
+        ours.register("index_references", references, self.references.clone());
+        let patterns = "Searches by name or path in the index";
+        ours.register("index_patterns", patterns, self.patterns.clone());
+        let stores = "Stores in the index";
+        ours.register("index_stores", stores, self.stores.clone());
+        let malformed = "ExternalSecrets of which something could not be read";
+        ours.register("index_malformed_objects", malformed, self.malformed.clone());
     }
 
     /// A series that appears with its first event has no rate over it, and an alert would miss it.

@@ -63,7 +63,9 @@ impl Engine {
 
     /// It is to come again at once, for its body.
     pub(super) fn recall(&mut self, now: Duration, sequence: Sequence) {
-        if let Some(delivery) = self.working.get_mut(&sequence)
+        if self.stopping {
+            self.hand_back(now, sequence);
+        } else if let Some(delivery) = self.working.get_mut(&sequence)
             && delivery.place == Place::Parked
         {
             delivery.place = Place::Recalled;

@@ -60,11 +60,7 @@ impl Engine {
         };
         // A dead letter needs the body.
         if delivery.place != Place::Here && !delivery.rejections.is_empty() {
-            return if self.stopping {
-                self.hand_back(now, sequence);
-            } else {
-                self.recall(now, sequence);
-            };
+            return self.recall(now, sequence);
         }
         let Some(delivery) = self.forget(sequence) else {
             return;
@@ -160,7 +156,7 @@ impl Engine {
         })
     }
 
-    fn hand_back(&mut self, now: Duration, sequence: Sequence) {
+    pub(super) fn hand_back(&mut self, now: Duration, sequence: Sequence) {
         let Some(delivery) = self.forget(sequence) else {
             return;
         };

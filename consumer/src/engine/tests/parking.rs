@@ -213,6 +213,17 @@ fn a_stop_hands_parked_messages_back() {
 }
 
 #[test]
+fn a_stop_recalls_nothing() {
+    let mut engine = parked();
+    let (now, outputs) = next(&mut engine);
+    assert_eq!(outputs, [patch("a", 1, 0)]);
+    assert_eq!(tell(&mut engine, now, Input::Stop), [], "it is under way");
+    let give_up_at = START + Settings::default().give_up_after;
+    let outputs = tell(&mut engine, give_up_at, Input::Tick);
+    assert_eq!(outputs, [handed_back(1)]);
+}
+
+#[test]
 fn what_no_redelivery_would_bring_back_is_not_parked() {
     for (kept, late) in [(Kept::Position, false), (Kept::Stream, true)] {
         let mut engine = engine();

@@ -26,7 +26,7 @@ impl World {
                 self.check_stage(replica, object(target), patched, value.stage);
             }
             Output::Ack(sequence) => self.check_ack(*sequence, held(sequence)),
-            Output::Park { sequence, .. } => self.check_park(replica, *sequence, held(sequence)),
+            Output::Park { sequence, .. } => Self::check_park(replica, *sequence, held(sequence)),
             Output::Nak { sequence, delay } => {
                 let holding = held(sequence);
                 let failed = holding.panicked || matches!(holding.letters, Letters::Lost);
@@ -160,7 +160,7 @@ impl World {
     }
 
     /// Only where nothing is left but objects that fail on their own account.
-    fn check_park(&self, replica: &Replica, sequence: u64, holding: &Holding) {
+    fn check_park(replica: &Replica, sequence: u64, holding: &Holding) {
         assert!(!replica.stopping && !holding.said && !holding.parked);
         let stuck = |target: &_| {
             let failing = replica.failing.get(&object(target));

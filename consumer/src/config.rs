@@ -39,12 +39,13 @@ pub struct ConsumerConfig {
     pub refresh: RefreshConfig,
     #[serde(default)]
     pub shutdown: ShutdownConfig,
-    /// How long an event may wait for a cluster that cannot take it, before it becomes a dead
-    /// letter. Default 24 h.
+    /// How old an event may be that the cluster cannot take, before it becomes a dead letter.
+    /// Default 24 h.
     #[serde(default = "default_give_up_after", with = "duration")]
     #[schemars(with = "duration::Written")]
     pub give_up_after: Duration,
-    /// How often an event may be delivered that panics or never ends. Default 20.
+    /// How often a message may have been delivered when handling it panics, before it becomes a dead
+    /// letter. Default 20.
     #[serde(default = "default_max_attempts")]
     pub max_attempts: u64,
     /// The most messages held at once, whose bodies together take 8 MiB at most. Default 16384.

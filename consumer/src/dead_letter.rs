@@ -99,6 +99,8 @@ fn element(batch: &[u8], index: usize) -> Option<Bytes> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use eso_relay::stream::{Reason, position::Gap};
 
     use super::*;
@@ -109,6 +111,7 @@ mod tests {
             sequence: 7,
             attempt: 2,
             pending: 0,
+            age: Duration::ZERO,
             reply: Reply::Ack("reply".into()),
             subject: subject.into(),
             body: Bytes::from_static(body.as_bytes()),

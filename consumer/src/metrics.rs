@@ -45,6 +45,7 @@ pub struct Metrics {
     pub event_age: Histogram,
     pub held: Gauge<i64, AtomicI64>,
     away: Gauge<i64, AtomicI64>,
+    pub parked: Gauge<i64, AtomicI64>,
     window: Gauge<i64, AtomicI64>,
     outstanding: Gauge<i64, AtomicI64>,
     pub backlog: Gauge<u64, AtomicU64>,
@@ -69,15 +70,18 @@ pub struct Ended {
 pub enum End {
     acked,
     nacked,
+    /// Put back until the objects that fail are done, and acked then; or delivered again before.
+    parked,
     dead_lettered,
     /// Given back at shutdown, not started.
     handed_back,
 }
 
 impl End {
-    const ALL: [Self; 4] = [
+    const ALL: [Self; 5] = [
         Self::acked,
         Self::nacked,
+        Self::parked,
         Self::dead_lettered,
         Self::handed_back,
     ];
@@ -176,7 +180,12 @@ impl Sync {
             Step::Synced => Some(Self::synced),
             Step::Failed => Some(Self::failed),
             Step::Silent => Some(Self::silent),
-            Step::Patched | Step::Carried | Step::Gone | Step::Refused | Step::GaveUp => None,
+            Step::Patched
+            | Step::Carried
+            | Step::Gone
+            | Step::Refused
+            | Step::GaveUp
+            | Step::Superseded => None,
         }
     }
 }
@@ -227,6 +236,7 @@ impl Metrics {
             ]),
             held: Gauge::default(),
             away: Gauge::default(),
+            parked: Gauge::default(),
             window: Gauge::default(),
             outstanding: Gauge::default(),
             backlog: Gauge::default(),
@@ -289,6 +299,8 @@ impl Metrics {
         ours.register("held_deliveries", held, metrics.held.clone());
         let away = "Whether the Kubernetes API as a whole does not answer: 1 or 0";
         ours.register("kubernetes_away", away, metrics.away.clone());
+        let parked = "Messages that wait in the stream for objects that fail on their own account";
+        ours.register("parked_messages", parked, metrics.parked.clone());
         let window = "Objects of mass work that may be patched and not yet synced by ESO";
         ours.register("window", window, metrics.window.clone());
         let outstanding = "Objects that were patched and that ESO has not synced yet";

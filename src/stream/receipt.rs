@@ -53,8 +53,8 @@ pub struct Receipt {
     pub examples: Vec<Example>,
 }
 
-/// Of what was matched. Each object counts at most once in the first row, and once in the second if it
-/// was patched.
+/// Of what was matched. Each object counts once in the first row in the end, and once in the second if
+/// it was patched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Counts {
@@ -66,6 +66,8 @@ pub struct Counts {
     pub refused: usize,
     /// Not taken in time; the event is a dead letter.
     pub gave_up: usize,
+    /// A newer event answers for it there; what becomes of that one, its own receipt tells.
+    pub superseded: usize,
 
     pub synced: usize,
     /// ESO said so.
@@ -91,11 +93,12 @@ impl Receipt {
         let Counts {
             refused,
             gave_up,
+            superseded,
             failed,
             silent,
             ..
         } = self.counts;
-        self.last && refused + gave_up + failed + silent + self.unobserved() == 0
+        self.last && refused + gave_up + superseded + failed + silent + self.unobserved() == 0
     }
 
     /// Objects of which the last word is still to come, or, after the last receipt, will not come:
@@ -105,12 +108,13 @@ impl Receipt {
             gone,
             refused,
             gave_up,
+            superseded,
             synced,
             failed,
             silent,
             ..
         } = self.counts;
-        let over = gone + refused + gave_up + synced + failed + silent;
+        let over = gone + refused + gave_up + superseded + synced + failed + silent;
         self.matched.saturating_sub(over)
     }
 }

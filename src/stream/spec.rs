@@ -183,8 +183,9 @@ pub fn durable(cluster: &Slug, start: Start) -> pull::Config {
         ack_wait: ACK_WAIT,
         // Attempts are counted by the consumer: a limit here would drop an event silently.
         max_deliver: -1,
-        // More than one replica holds of a backlog (`max_deliveries`).
-        max_ack_pending: 50_000,
+        // More than the replicas hold of a backlog (`max_deliveries`), and what they have parked: the newest
+        // message of each object that cannot be patched. At this bound nothing more is delivered.
+        max_ack_pending: 200_000,
         ..pull::Config::default()
     }
 }

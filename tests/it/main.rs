@@ -27,6 +27,7 @@ mod nats;
 mod notes;
 mod observe;
 mod outage;
+mod parked;
 mod pipeline;
 mod poison;
 mod pushing;

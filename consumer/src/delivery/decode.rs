@@ -54,6 +54,8 @@ fn undecodable(index: Option<usize>, error: String) -> Rejection {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use bytes::Bytes;
     use eso_relay::event::encode_batch;
 
@@ -65,6 +67,7 @@ mod tests {
             sequence: 7,
             attempt: 1,
             pending: 0,
+            age: Duration::ZERO,
             reply: Reply::Ack("reply".into()),
             subject: subject.into(),
             body: body.into(),

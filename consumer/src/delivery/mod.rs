@@ -4,16 +4,22 @@ mod decode;
 mod pull;
 mod resolve;
 
+use std::time::Duration;
+
 use async_nats::{Subject, jetstream};
 use bytes::Bytes;
-use eso_relay::stream::{self, position::Gap};
+use eso_relay::{
+    nats::timestamp,
+    stream::{self, position::Gap},
+};
+use jiff::Timestamp;
 
 pub use self::{
     decode::{Decoded, decode},
     pull::{Credit, Pull, Pulled},
     resolve::{Resolved, Seen, StorePolicy, resolve, resolve_among},
 };
-use crate::engine::Sequence;
+use crate::engine::{Kept, Sequence};
 
 /// One message of the events stream, as it was delivered.
 ///
@@ -27,6 +33,8 @@ pub struct Received {
     pub attempt: u64,
     /// How many messages of the durable waited behind it.
     pub pending: u64,
+    /// How long it had been in the stream.
+    pub age: Duration,
     pub reply: Reply,
     pub subject: String,
     pub body: Bytes,
@@ -58,10 +66,20 @@ impl Received {
             sequence,
             attempt: u64::try_from(delivered).unwrap_or(0).max(1),
             pending,
+            age: age(timestamp(info.published)),
             reply: Reply::Ack(Subject::from(reply.to_string())),
             subject: message.subject.to_string(),
             body: Bytes::copy_from_slice(&message.payload),
         })
+    }
+
+    /// Who keeps it until its last word.
+    pub fn kept(&self) -> Kept {
+        match self.reply {
+            Reply::Ack(_) => Kept::Stream,
+            Reply::Gap(_) => Kept::Position,
+            Reply::Said => Kept::Nowhere,
+        }
     }
 
     /// The source that the subject names, if it is one of ours.
@@ -69,4 +87,11 @@ impl Received {
         let subject: stream::Subject = self.subject.parse().ok()?;
         Some(subject.source)
     }
+}
+
+/// By the server's clock and ours: what is of the future has no age.
+#[expect(clippy::disallowed_methods, reason = "a message has an age")]
+fn age(published: Timestamp) -> Duration {
+    let age = Timestamp::now().duration_since(published);
+    age.try_into().unwrap_or_default()
 }

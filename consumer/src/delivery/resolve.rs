@@ -173,6 +173,8 @@ fn match_all(
             sequence: message.sequence,
             attempt: message.attempt,
             pending: message.pending,
+            age: message.age,
+            kept: message.kept(),
             refreshes,
             rejected: Vec::new(),
         },
@@ -204,6 +206,8 @@ impl Seen {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use eso_relay::{
         event::{Keys, encode_batch},
         stream::Subject,
@@ -263,6 +267,7 @@ mod tests {
             sequence: 1,
             attempt: 1,
             pending: 0,
+            age: Duration::ZERO,
             reply: Reply::Said,
             subject: Subject::of(&event).to_string(),
             body: encode_batch([&event]),

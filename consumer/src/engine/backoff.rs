@@ -23,6 +23,11 @@ pub(super) const PROBE: Backoff = Backoff::new(Duration::from_millis(200), Durat
 pub(super) const REDELIVERY: Backoff =
     Backoff::new(Duration::from_secs(1), Duration::from_secs(5 * 60));
 
+/// The next delivery of a message that is parked. In time for what a crash of its consumer leaves behind,
+/// and rare enough for as many messages as there are objects.
+pub(super) const PARKED: Backoff =
+    Backoff::new(Duration::from_secs(60), Duration::from_secs(10 * 60));
+
 impl Backoff {
     const fn new(first: Duration, most: Duration) -> Self {
         Self { first, most }

@@ -48,6 +48,11 @@ impl CircuitBreaker {
         matches!(self.state, State::Open { .. })
     }
 
+    /// Whether a fault may be one of the API: it is away, or a probe is to tell.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.is_open() || self.probing
+    }
+
     /// A patch got an answer, if only a refusal. Returns whether this closes it.
     pub(super) fn answered(&mut self) -> bool {
         let closes = self.is_open();

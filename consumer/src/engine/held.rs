@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use eso_relay::{event::Fingerprint, stream::Reason};
 
-use super::{Delivery, Rejection, Sequence, StoreId, Urgency};
+use super::{Delivery, Kept, Rejection, Sequence, StoreId, Urgency};
 use crate::{sync::SyncState, target::Target};
 
 /// Orders the values of a target: the greater the newer.
@@ -18,7 +18,13 @@ pub(super) struct Version {
 #[derive(Debug)]
 pub(super) struct Working {
     pub(super) attempt: u64,
+    pub(super) kept: Kept,
+    pub(super) place: Place,
+    /// When it is so old that it is given up.
+    pub(super) due: Duration,
     pub(super) open: BTreeMap<Target, Want>,
+    /// An open target that does not fail on its own account, when that was last looked at.
+    pub(super) going: Option<Target>,
     /// At most one for each event.
     pub(super) rejections: Rejections,
 }
@@ -40,6 +46,16 @@ pub(super) struct Want {
     older: Vec<(usize, Fingerprint)>,
 }
 
+/// Where the message of a delivery is: see `park.rs`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Here,
+    /// In the stream, for a while.
+    Parked,
+    /// In the stream, and asked for.
+    Recalled,
+}
+
 /// A delivery whose dead letters are being stored.
 #[derive(Debug)]
 pub(super) struct Storing {
@@ -48,7 +64,7 @@ pub(super) struct Storing {
 }
 
 impl Working {
-    pub(super) fn new(delivery: Delivery) -> Self {
+    pub(super) fn new(delivery: Delivery, due: Duration) -> Self {
         let mut open = BTreeMap::<Target, Want>::new();
         for refresh in delivery.refreshes {
             let (index, event, settle) = (refresh.index, refresh.event, refresh.settle);
@@ -77,7 +93,11 @@ impl Working {
             .collect();
         Self {
             attempt: delivery.attempt,
+            kept: delivery.kept,
+            place: Place::Here,
+            due,
             open,
+            going: None,
             rejections,
         }
     }

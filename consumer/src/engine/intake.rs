@@ -1,18 +1,20 @@
 //! Deliveries come in.
 
-use std::{collections::BTreeMap, mem, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, mem, time::Duration};
 
 use eso_relay::stream::Reason;
 
 use super::{
-    Delivery, Engine, Output, Rejection, Sequence,
+    Delivery, Engine, Kept, Output, Rejection, Sequence,
     backoff::REDELIVERY,
     held::{Want, Working},
     timers::Timer,
-    wish::Wish,
-    work::{Phase, Work},
 };
 use crate::{sync::SyncState, target::Target, value::Value};
+
+/// An event that is older than `give_up_after` when it comes has so long still: after an absence, the
+/// cluster may take a moment.
+const GRACE: Duration = Duration::from_secs(3600);
 
 impl Engine {
     pub(super) fn take(&mut self, now: Duration, delivery: Delivery) {
@@ -22,21 +24,20 @@ impl Engine {
     }
 
     fn hold(&mut self, now: Duration, delivery: Delivery) {
-        let (sequence, attempt) = (delivery.sequence, delivery.attempt);
-        if self.redelivered(now, sequence, attempt) {
+        let sequence = delivery.sequence;
+        if self.redelivered(now, sequence, delivery.attempt) {
             return;
         }
         if self.stopping {
             return self.nak(sequence, None);
         }
         self.expect_progress(now, sequence);
-        if attempt > self.settings.max_attempts {
-            return self.give_up_unseen(sequence, attempt, "it never came to an end");
-        }
-        let give_up_at = now.saturating_add(self.settings.give_up_after);
-        self.timers.set(Timer::GiveUp(sequence), give_up_at);
+        let give_up_after = self.settings.give_up_after;
+        let due = now.saturating_add(give_up_after.saturating_sub(delivery.age));
+        let grace = now.saturating_add(give_up_after.min(GRACE));
+        self.timers.set(Timer::GiveUp(sequence), due.max(grace));
         let carried = carried(&delivery);
-        let mut held = Working::new(delivery);
+        let mut held = Working::new(delivery, due);
         let open = mem::take(&mut held.open);
         self.working.insert(sequence, held);
         self.want(now, sequence, open, carried);
@@ -44,13 +45,14 @@ impl Engine {
 
     /// Where the message is held, what is new is done with the rest of it; else it is held once more,
     /// unless its dead letter stands for all that it means.
-    pub(super) fn take_late(&mut self, now: Duration, delivery: Delivery) {
+    pub(super) fn take_late(&mut self, now: Duration, mut delivery: Delivery) {
         let sequence = delivery.sequence;
         if self.working.contains_key(&sequence) {
             let carried = carried(&delivery);
-            let Working { open, .. } = Working::new(delivery);
+            let Working { open, .. } = Working::new(delivery, now);
             self.want(now, sequence, open, carried);
-        } else if !self.is_storing(sequence) && delivery.attempt <= self.settings.max_attempts {
+        } else if !self.is_storing(sequence) {
+            delivery.kept = Kept::Nowhere;
             self.hold(now, delivery);
         }
     }
@@ -68,20 +70,10 @@ impl Engine {
         };
         open.retain(|target, _| !held.open.contains_key(target));
         let targets: Vec<_> = open.keys().cloned().collect();
-        for (target, want) in &open {
-            let wish = Wish::new(want.event, want.settle, want.urgency.clone());
-            let work = self.targets.entry(target.clone());
-            let work = work.or_insert_with(|| Work::new(Arc::clone(&want.stores), want.sync));
-            work.weight = want.weight;
-            let was = work.urgency();
-            work.waiting.insert(want.version(sequence), wish);
-            let hurries = was < work.urgency();
-            if let (Phase::Ready(ticket), true) = (work.phase, hurries) {
-                self.lanes.remove(ticket);
-                work.phase = Phase::Settling;
-            }
-        }
         held.open.append(&mut open);
+        for target in &targets {
+            self.wait_for(now, sequence, target);
+        }
         for target in &targets {
             self.arrange(now, target);
         }
@@ -90,7 +82,7 @@ impl Engine {
                 self.observed(now, &target, Some(value), sync);
             }
         }
-        self.settle(sequence);
+        self.settle(now, sequence);
     }
 
     /// Decoding or matching it panicked: another time it may go well, say on another version.
@@ -102,7 +94,12 @@ impl Engine {
             self.nak(sequence, None);
         } else if attempt > self.settings.max_attempts {
             self.expect_progress(now, sequence);
-            self.give_up_unseen(sequence, attempt, "handling it panicked");
+            let whole_message = Rejection {
+                index: None,
+                reason: Reason::TooManyAttempts,
+                error: format!("delivered {attempt} times: handling it panicked"),
+            };
+            self.store(sequence, attempt, BTreeMap::from([(None, whole_message)]));
         } else {
             let delay = REDELIVERY.delay(attempt, &mut self.rng);
             self.nak(sequence, Some(delay));
@@ -121,6 +118,9 @@ impl Engine {
         };
         *held = attempt;
         self.expect_progress(now, sequence);
+        self.unpark(sequence);
+        self.comes_back(now, sequence);
+        self.settle(now, sequence);
         true
     }
 
@@ -130,15 +130,6 @@ impl Engine {
         let every = self.settings.progress_every.max(Duration::from_millis(1));
         let at = now.saturating_add(every);
         self.timers.set(Timer::Progress(sequence), at);
-    }
-
-    fn give_up_unseen(&mut self, sequence: Sequence, attempt: u64, cause: &str) {
-        let whole_message = Rejection {
-            index: None,
-            reason: Reason::TooManyAttempts,
-            error: format!("delivered {attempt} times: {cause}"),
-        };
-        self.store(sequence, attempt, BTreeMap::from([(None, whole_message)]));
     }
 
     pub(super) fn nak(&mut self, sequence: Sequence, delay: Option<Duration>) {

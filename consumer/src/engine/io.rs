@@ -18,10 +18,24 @@ pub struct Delivery {
     pub attempt: u64,
     /// How many messages waited behind it when it was delivered.
     pub pending: u64,
+    /// How long it had been in the stream when it was delivered.
+    pub age: Duration,
+    pub kept: Kept,
     /// What its events mean: one for each pair of an event and a target.
     pub refreshes: Vec<Refresh>,
     /// Events of it that nobody can handle.
     pub rejected: Vec<Rejection>,
+}
+
+/// Who keeps a message until its last word, so that a crash does not lose it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// The stream: it delivers the message again, if need be much later.
+    Stream,
+    /// The position of the cluster: a gap is found again.
+    Position,
+    /// Its last word was said before: it is held for what was learned since.
+    Nowhere,
 }
 
 /// What one event means for one target.
@@ -112,6 +126,11 @@ pub enum Output {
         sequence: Sequence,
         delay: Option<Duration>,
     },
+    /// Deliver again after the delay, unless it is acked before. The engine keeps what it waits for,
+    /// and needs the body no more.
+    Park { sequence: Sequence, delay: Duration },
+    /// Deliver what is parked at once: its body is needed.
+    Recall(Sequence),
     /// Store these; the answer is [`Input::DeadLettered`].
     DeadLetter {
         sequence: Sequence,
@@ -146,6 +165,8 @@ pub enum Step {
     Refused,
     /// The cluster could not take it for as long as `give_up_after`.
     GaveUp,
+    /// A newer event answers for it, and it is not kept in mind what becomes of that one.
+    Superseded,
 
     /// ESO has synced the object since.
     Synced,

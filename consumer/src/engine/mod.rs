@@ -8,15 +8,18 @@
 //!
 //! One task owns it, tells it what happened and does what it says. It promises:
 //!
-//! - no ack before each target of the delivery carried its value, or a newer one, or is gone;
-//! - where it settles, no ack before the second value either, or before a newer event's first whose
-//!   own delivery is held for a second one just as late;
+//! - no ack before each target of the delivery carried its value, or a newer one, or is gone, and where
+//!   it settles, the second value too; or before a newer event that settles as long waits for the target,
+//!   whose own message stays un-acked so long: it answers for both;
 //! - at most one patch in flight for a target, always of the newest value known;
-//! - each event takes effect or becomes a dead letter;
-//! - its memory follows the held deliveries and their targets, and what ESO has not synced yet.
+//! - each event takes effect or becomes a dead letter, itself or in the newer one that answers for it;
+//! - an object that fails on its own account holds no message: see `park.rs`;
+//! - its memory follows the targets that deliveries wait for, one pending value for each settle, and what
+//!   ESO has not synced yet.
 //!
 //! Beside all this it tells what became of each event at each target, up to its sync by ESO: [`Step`].
 
+mod answer;
 mod backoff;
 mod breaker;
 mod gather;
@@ -25,6 +28,7 @@ mod intake;
 mod io;
 mod lane;
 mod observe;
+mod park;
 mod patch;
 mod settings;
 mod settle;
@@ -50,7 +54,7 @@ use self::{
     work::Work,
 };
 pub use self::{
-    io::{Delivery, Input, Output, Refresh, Rejection, Sequence, Step},
+    io::{Delivery, Input, Kept, Output, Refresh, Rejection, Sequence, Step},
     lane::{StoreId, Urgency},
     settings::{Settings, WindowBounds},
 };
@@ -62,7 +66,11 @@ pub struct Engine {
     rng: Rng,
     working: BTreeMap<Sequence, Working>,
     storing: BTreeMap<Sequence, Storing>,
+    /// How many of `working` are parked.
+    parked: usize,
     targets: HashMap<Target, Work>,
+    /// How many events wishes answer for: see `answer.rs`.
+    answered: usize,
     lanes: Lanes,
     outstanding: Outstanding,
     breaker: CircuitBreaker,
@@ -81,7 +89,9 @@ impl Engine {
             rng: Rng::with_seed(seed),
             working: BTreeMap::new(),
             storing: BTreeMap::new(),
+            parked: 0,
             targets: HashMap::new(),
+            answered: 0,
             outstanding: Outstanding::default(),
             breaker: CircuitBreaker::default(),
             gather: Gather::default(),
@@ -113,7 +123,7 @@ impl Engine {
             Input::Tick => {}
             Input::Deleted(target) => self.deleted(now, &target),
             Input::DeadLettered { sequence, stored } => self.dead_lettered(sequence, stored),
-            Input::Stop => self.stop(),
+            Input::Stop => self.stop(now),
         }
         self.fire_timers(now);
         self.start_patches(now);
@@ -146,6 +156,17 @@ impl Engine {
         self.breaker.is_open()
     }
 
+    /// How many messages wait in the stream for objects that fail on their own account.
+    pub fn parked(&self) -> usize {
+        self.parked
+    }
+
+    /// Whether the message is waited for at the target: what it means there is known already.
+    pub fn waits(&self, sequence: Sequence, target: &Target) -> bool {
+        let delivery = self.working.get(&sequence);
+        delivery.is_some_and(|delivery| delivery.open.contains_key(target))
+    }
+
     /// Whether the message's dead letters are being stored: it takes no [`Input::Late`] before their end.
     pub fn is_storing(&self, sequence: Sequence) -> bool {
         self.storing.contains_key(&sequence)
@@ -162,7 +183,7 @@ impl Engine {
     }
 
     fn room(&self) -> usize {
-        let held = self.working.len() + self.storing.len();
+        let held = self.working.len() - self.parked + self.storing.len();
         self.settings.max_deliveries.saturating_sub(held)
     }
 

@@ -28,7 +28,7 @@ pub(super) const MAX_EVENTS: usize = 65_536;
 #[derive(Debug, Default)]
 pub(super) struct Outstanding {
     targets: HashMap<Target, Expected>,
-    events: usize,
+    pub(super) events: usize,
     /// How many objects ESO has to sync for them.
     objects: usize,
 }
@@ -94,7 +94,7 @@ impl Engine {
         if self.stopping {
             return;
         }
-        if self.outstanding.events + events.len() > MAX_EVENTS {
+        if self.outstanding.events + self.answered + events.len() > self.settings.max_events {
             events = Vec::new();
         }
         self.outstanding.events += events.len();

@@ -10,6 +10,7 @@ use super::{
     held::Version,
     lane::Entry,
     timers::Timer,
+    wish::Wish,
     work::{Next, Phase},
 };
 use crate::{
@@ -74,13 +75,13 @@ impl Engine {
             }
             Outcome::Gone => {
                 self.answered(target);
-                self.close(target, version, None, Step::Gone);
+                self.close(now, target, version, None, Step::Gone);
             }
             Outcome::Refused { error } => {
                 self.answered(target);
                 let error = format!("{target}: {error}");
                 let failure = Some((Reason::Refused, error.as_str()));
-                self.close(target, version, failure, Step::Refused);
+                self.close(now, target, version, failure, Step::Refused);
             }
             Outcome::Retry {
                 fault,
@@ -90,7 +91,7 @@ impl Engine {
                 self.retry(now, target, fault, after, error);
             }
         }
-        self.settle_waiting(target);
+        self.settle_waiting(now, target);
         self.tidy(target);
         self.arrange(now, target);
     }
@@ -142,7 +143,7 @@ impl Engine {
         let Some(work) = self.targets.get_mut(target) else {
             return;
         };
-        let failures = work.failed(fault, error);
+        let failures = work.failed(fault, after, error);
         work.phase = Phase::Resting;
         self.lanes.failed(target);
         let rest = match fault {
@@ -263,8 +264,10 @@ impl Engine {
         };
         let before = work.sync;
         let shown = work.shown == Some(value);
-        let done = work.written(now, version, value);
-        let events = self.release(target, done, None, step);
+        let (done, mut events) = work.written(now, version, value);
+        self.answered -= events.len();
+        self.steps(target, &events, step);
+        events.extend(self.release(now, target, done, None, step));
         // Where the watch was faster than the answer, it is expected already.
         if !shown || !events.is_empty() {
             self.expect(now, target, value, before, seen, events);
@@ -274,6 +277,7 @@ impl Engine {
     /// Releases every delivery that waits for `done` or an older value of the target.
     fn close(
         &mut self,
+        now: Duration,
         target: &Target,
         done: Version,
         failure: Option<(Reason, &str)>,
@@ -283,25 +287,28 @@ impl Engine {
             return;
         };
         let done = work.take_up_to(done);
-        self.release(target, done, failure, step);
+        self.release(now, target, done, failure, step);
     }
 
-    /// Returns the events that waited for it.
+    /// Returns the events that waited for it, or that it answers for.
     fn release(
         &mut self,
+        now: Duration,
         target: &Target,
-        done: Vec<Version>,
+        done: Vec<(Version, Wish)>,
         failure: Option<(Reason, &str)>,
         step: Step,
     ) -> Vec<Fingerprint> {
         let mut released = Vec::new();
-        for Version { sequence, .. } in done {
+        for (Version { sequence, .. }, wish) in done {
+            let mut events: Vec<_> = wish.events().collect();
+            self.answered -= events.len();
             if let Some(delivery) = self.working.get_mut(&sequence) {
-                let events = delivery.close(target, failure);
-                self.steps(target, &events, step);
-                released.extend(events);
+                events.extend(delivery.close(target, failure));
             }
-            self.settle(sequence);
+            self.steps(target, &events, step);
+            released.extend(events);
+            self.settle(now, sequence);
         }
         released
     }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use eso_relay::stream::ACK_WAIT;
 
+use super::observe::MAX_EVENTS;
+
 /// The limits within which the engine works.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -24,10 +26,13 @@ pub struct Settings {
     /// How often the server is told that a delivery is still at work. Default: a quarter of
     /// [`ACK_WAIT`], so that two signs in a row may be lost.
     pub progress_every: Duration,
-    /// A message that is delivered more often becomes a dead letter. Default 20.
+    /// A message that panics in a later delivery becomes a dead letter. Default 20.
     pub max_attempts: u64,
-    /// What a cluster could not take for so long becomes a dead letter. Default 24 h.
+    /// What a cluster could not take at this age becomes a dead letter. Default 24 h.
     pub give_up_after: Duration,
+    /// How many pairs of an event and a target are kept in mind, to tell what becomes of the event,
+    /// beyond those that a delivery is held for.
+    pub max_events: usize,
 }
 
 /// Between these the window follows the ESO at hand; equal, they fix it.
@@ -49,6 +54,7 @@ impl Default for Settings {
             progress_every: ACK_WAIT / 4,
             max_attempts: 20,
             give_up_after: Duration::from_secs(24 * 3600),
+            max_events: MAX_EVENTS,
         }
     }
 }

@@ -1,13 +1,13 @@
 //! Deliveries go out: acknowledged, dead-lettered or handed back.
 
-use std::{mem, time::Duration};
+use std::time::Duration;
 
 use eso_relay::stream::Reason;
 
 use super::{
-    Engine, Output, Rejection, Sequence, Step,
+    Engine, Kept, Output, Rejection, Sequence, Step,
     backoff::REDELIVERY,
-    held::{Rejections, Storing, Working},
+    held::{Place, Rejections, Storing, Working},
     timers::Timer,
     work::Phase,
 };
@@ -15,45 +15,70 @@ use crate::target::Target;
 
 impl Engine {
     /// Lets the delivery go if nothing keeps it.
-    pub(super) fn settle(&mut self, sequence: Sequence) {
+    pub(super) fn settle(&mut self, now: Duration, sequence: Sequence) {
         let Some(delivery) = self.working.get(&sequence) else {
             return;
         };
         if delivery.open.is_empty() {
-            self.finish(sequence);
-        } else if self.stopping && !self.is_under_way(sequence, delivery) {
-            self.hand_back(sequence);
+            self.finish(now, sequence);
+        } else if self.stopping {
+            if !self.is_under_way(sequence, delivery) {
+                self.hand_back(now, sequence);
+            }
+        } else if delivery.kept == Kept::Stream
+            && delivery.place == Place::Here
+            && self.is_stuck(sequence)
+        {
+            self.park(now, sequence);
         }
     }
 
-    /// [`Self::settle`] for each delivery that waits for the target: only a stop lets one go.
-    pub(super) fn settle_waiting(&mut self, target: &Target) {
-        if !self.stopping {
+    /// [`Self::settle`] for each delivery that waits for the target: only a stop or faults of its own
+    /// let one go.
+    pub(super) fn settle_waiting(&mut self, now: Duration, target: &Target) {
+        let Some(work) = self.targets.get(target) else {
+            return;
+        };
+        let is_stuck = work.is_stuck(self.breaker.is_in_doubt());
+        if !self.stopping && !is_stuck {
             return;
         }
-        let waiting = self.targets.get(target).map(|work| &work.waiting);
-        let sequences: Vec<_> = waiting
-            .into_iter()
-            .flat_map(|waiting| waiting.keys())
-            .map(|version| version.sequence)
-            .collect();
+        let waiting = work.waiting.keys();
+        let sequences: Vec<_> = waiting.map(|version| version.sequence).collect();
+        if is_stuck {
+            self.supersede(target);
+        }
         for sequence in sequences {
-            self.settle(sequence);
+            self.settle(now, sequence);
         }
     }
 
     /// Every target is done: what could not be done becomes dead letters.
-    fn finish(&mut self, sequence: Sequence) {
-        let Some(delivery) = self.working.remove(&sequence) else {
+    fn finish(&mut self, now: Duration, sequence: Sequence) {
+        let Some(delivery) = self.working.get(&sequence) else {
             return;
         };
-        self.timers.cancel(&Timer::GiveUp(sequence));
+        // A dead letter needs the body.
+        if delivery.place != Place::Here && !delivery.rejections.is_empty() {
+            return self.recall(now, sequence);
+        }
+        let Some(delivery) = self.forget(sequence) else {
+            return;
+        };
         if delivery.rejections.is_empty() {
-            self.timers.cancel(&Timer::Progress(sequence));
             self.outputs.push_back(Output::Ack(sequence));
         } else {
+            self.expect_progress(now, sequence);
             self.store(sequence, delivery.attempt, delivery.rejections);
         }
+    }
+
+    fn forget(&mut self, sequence: Sequence) -> Option<Working> {
+        let delivery = self.working.remove(&sequence)?;
+        self.parked -= usize::from(delivery.place != Place::Here);
+        self.timers.cancel(&Timer::GiveUp(sequence));
+        self.timers.cancel(&Timer::Progress(sequence));
+        Some(delivery)
     }
 
     pub(super) fn store(&mut self, sequence: Sequence, attempt: u64, rejections: Rejections) {
@@ -87,6 +112,11 @@ impl Engine {
         let Some(delivery) = self.working.get_mut(&sequence) else {
             return;
         };
+        match delivery.place {
+            Place::Here => {}
+            Place::Parked => return self.recall(now, sequence),
+            Place::Recalled => return self.hand_back(now, sequence),
+        }
         let open: Vec<_> = delivery
             .open
             .iter()
@@ -94,11 +124,9 @@ impl Engine {
             .collect();
         let after = self.settings.give_up_after;
         for (target, version) in open {
-            let work = self.targets.get_mut(&target);
-            let last = work.and_then(|work| {
-                work.waiting.remove(&version);
-                work.error.clone()
-            });
+            let work = self.targets.get(&target);
+            let last = work.and_then(|work| work.error.clone());
+            self.withdraw(&target, version, Step::GaveUp);
             let last = last.as_deref().unwrap_or("it was never its turn");
             let error = format!("{target} not refreshed within {after:?}: {last}");
             if let Some(delivery) = self.working.get_mut(&sequence) {
@@ -108,15 +136,15 @@ impl Engine {
             self.tidy(&target);
             self.arrange(now, &target);
         }
-        self.settle(sequence);
+        self.settle(now, sequence);
     }
 
-    pub(super) fn stop(&mut self) {
+    pub(super) fn stop(&mut self, now: Duration) {
         self.stopping = true;
         self.expect_nothing();
         let held: Vec<_> = self.working.keys().copied().collect();
         for sequence in held {
-            self.settle(sequence);
+            self.settle(now, sequence);
         }
     }
 
@@ -128,17 +156,14 @@ impl Engine {
         })
     }
 
-    fn hand_back(&mut self, sequence: Sequence) {
-        let Some(mut delivery) = self.working.remove(&sequence) else {
+    pub(super) fn hand_back(&mut self, now: Duration, sequence: Sequence) {
+        let Some(delivery) = self.forget(sequence) else {
             return;
         };
-        self.timers.cancel(&Timer::GiveUp(sequence));
-        self.timers.cancel(&Timer::Progress(sequence));
-        for (target, want) in mem::take(&mut delivery.open) {
-            if let Some(work) = self.targets.get_mut(&target) {
-                work.waiting.remove(&want.version(sequence));
-            }
+        for (target, want) in delivery.open {
+            self.withdraw(&target, want.version(sequence), Step::Superseded);
             self.tidy(&target);
+            self.arrange(now, &target);
         }
         self.nak(sequence, None);
     }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use eso_relay::{event::Fingerprint, stream::Reason};
 
-use super::*;
+use super::{observe::MAX_EVENTS, *};
 use crate::{
     outcome::{Fault, Outcome},
     sync::SyncState,
@@ -37,6 +37,8 @@ fn delivery(sequence: u64, refreshes: &[(&str, usize)]) -> Delivery {
         sequence,
         attempt: 1,
         pending: 0,
+        age: Duration::ZERO,
+        kept: Kept::Stream,
         refreshes: refreshes
             .iter()
             .map(|&(name, index)| Refresh {
@@ -128,9 +130,11 @@ fn letters(outputs: &[Output]) -> Vec<(Option<usize>, Reason)> {
     rejections.iter().map(|it| (it.index, it.reason)).collect()
 }
 
+mod answering;
 mod deliveries;
 mod faults;
 mod observing;
 mod pacing;
+mod parking;
 mod settling;
 mod stopping;

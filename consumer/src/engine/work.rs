@@ -16,6 +16,10 @@ use crate::{
     value::{Stage, Value},
 };
 
+/// So many faults in a row are more than bad luck, and so is one after which it is to rest so long.
+const STUCK: u64 = 3;
+const LONG: Duration = Duration::from_secs(10);
+
 /// Exists for as long as a delivery waits for the target or a patch of it is in flight.
 #[derive(Debug)]
 pub(super) struct Work {
@@ -29,6 +33,8 @@ pub(super) struct Work {
     sent: Option<(Value, Duration)>,
     /// Of one kind and in a row.
     faults: Option<(Fault, u64)>,
+    /// Whether the last of them asks for a long rest.
+    slow: bool,
     /// What the status says, as far as the watch knows.
     pub(super) sync: SyncState,
     /// What the watch has shown since this work began.
@@ -67,6 +73,7 @@ impl Work {
             weight: 1,
             sent: None,
             faults: None,
+            slow: false,
             sync,
             shown: None,
             error: None,
@@ -79,11 +86,31 @@ impl Work {
         urgencies.max().cloned()
     }
 
+    /// One more waits. Returns which now answers for others, and those.
+    pub(super) fn wait(&mut self, version: Version, mut wish: Wish) -> (Version, Vec<Version>) {
+        let mut newer = self.waiting.range_mut(version..);
+        if let Some((by, newer)) = newer.rfind(|(_, newer)| newer.answers_for(&wish)) {
+            newer.take_over(wish);
+            return (*by, vec![version]);
+        }
+        let older = self.waiting.range(..version);
+        let older = older.filter(|(_, older)| wish.answers_for(older));
+        let older: Vec<_> = older.map(|(version, _)| *version).collect();
+        for version in &older {
+            if let Some(older) = self.waiting.remove(version) {
+                wish.take_over(older);
+            }
+        }
+        self.waiting.insert(version, wish);
+        (version, older)
+    }
+
     /// Always of the newest event known.
     pub(super) fn next(&self) -> Option<Next> {
         let (version, newest) = self.waiting.last_key_value()?;
         let (stage, from) = match newest.needs {
             Needs::First => (Stage::First, Duration::ZERO),
+            Needs::Second { from } if !newest.lends => (Stage::Settled, from),
             // There is but one second value, so it serves all who wait for one.
             Needs::Second { from } => {
                 let all = self.waiting.values().filter_map(Wish::second_from);
@@ -101,9 +128,11 @@ impl Work {
     /// Which of the events waited for this is.
     pub(super) fn version_of(&self, event: Fingerprint) -> Option<Version> {
         let mut newest_first = self.waiting.iter().rev();
-        newest_first
-            .find(|(_, wish)| wish.event == event)
-            .map(|(version, _)| *version)
+        newest_first.find_map(|(version, wish)| {
+            let mut older = wish.answers.iter();
+            let older = || older.find(|(_, older)| *older == event).map(|(at, _)| *at);
+            (wish.event == event).then_some(*version).or_else(older)
+        })
     }
 
     /// The value goes out.
@@ -114,17 +143,21 @@ impl Work {
         }
     }
 
-    /// The object carries this value of the version, or did. Takes out who has got what it waited for.
+    /// The object carries this value of the version, or did. Takes out who has got what it waited for,
+    /// and of the others the events that they answered for.
     pub(super) fn written(
         &mut self,
         now: Duration,
         version: Version,
         value: Value,
-    ) -> Vec<Version> {
-        let sent = self.sent.filter(|(last, _)| *last == value);
+    ) -> (Vec<(Version, Wish)>, Vec<Fingerprint>) {
+        let wish = self.waiting.get(&version);
+        let lends = wish.is_none_or(|wish| wish.lends);
+        let sent = self.sent.filter(|(last, _)| lends && *last == value);
         let written = Written {
             stage: value.stage,
-            settle: self.waiting.get(&version).and_then(|wish| wish.settle),
+            settle: wish.and_then(|wish| wish.settle),
+            durable: wish.is_some_and(|wish| wish.durable),
             sent: sent.map(|(_, at)| at),
         };
         let (mut done, mut older_settle) = (Vec::new(), false);
@@ -137,43 +170,56 @@ impl Work {
             }
         }
         // An older event still needs a second value: it must be one of the newest event.
-        if value.stage == Stage::First && older_settle && done.last() == Some(&version) {
+        if lends && value.stage == Stage::First && older_settle && done.last() == Some(&version) {
             done.pop();
             if let Some(newest) = self.waiting.get_mut(&version) {
                 newest.needs = Needs::Second { from: now };
             }
         }
-        for version in &done {
-            self.waiting.remove(version);
-        }
-        done
+        let done = done.iter();
+        let done = done.filter_map(|version| self.waiting.remove_entry(version));
+        let done = done.collect();
+        let newer = self.waiting.range_mut(version..);
+        let older =
+            newer.flat_map(|(_, wish)| wish.answers.extract_if(.., |(at, _)| *at <= version));
+        (done, older.map(|(_, event)| event).collect())
     }
 
     /// Takes out everything that is no newer than `done`.
-    pub(super) fn take_up_to(&mut self, done: Version) -> Vec<Version> {
+    pub(super) fn take_up_to(&mut self, done: Version) -> Vec<(Version, Wish)> {
         let mut taken = Vec::new();
         while let Some(first) = self.waiting.first_entry() {
             if *first.key() > done {
                 break;
             }
-            taken.push(first.remove_entry().0);
+            taken.push(first.remove_entry());
         }
         taken
     }
 
     /// Counts a fault: how many of its kind there have been in a row.
-    pub(super) fn failed(&mut self, fault: Fault, error: String) -> u64 {
+    pub(super) fn failed(&mut self, fault: Fault, after: Option<Duration>, error: String) -> u64 {
         let count = match self.faults {
             Some((last, count)) if last == fault => count + 1,
             _ => 1,
         };
         self.faults = Some((fault, count));
+        self.slow = after >= Some(LONG);
         self.error = Some(error);
         count
     }
 
     pub(super) fn is_failing(&self) -> bool {
         self.faults.is_some()
+    }
+
+    /// Whether it fails on its own account, again and again, while others may go on.
+    pub(super) fn is_stuck(&self, api_is_in_doubt: bool) -> bool {
+        match self.faults {
+            None => false,
+            Some((Fault::Target, count)) => count >= STUCK || self.slow,
+            Some((Fault::Cluster, count)) => count >= STUCK && !api_is_in_doubt,
+        }
     }
 
     pub(super) fn rests_for(&self, fault: Fault) -> bool {

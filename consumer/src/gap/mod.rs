@@ -340,6 +340,7 @@ pub fn message(gap: Gap, cluster: &Slug) -> Received {
         sequence: 0,
         attempt: 1,
         pending: 0,
+        age: Duration::ZERO,
         reply: Reply::Gap(gap),
         subject: Subject::of(&event).to_string(),
         body: encode_batch([&event]),

@@ -67,7 +67,12 @@ impl What {
             Step::Synced => Some(Self::Refreshed { after }),
             Step::Failed => Some(Self::Failed { after }),
             Step::Silent => Some(Self::Silent { after }),
-            Step::Patched | Step::Carried | Step::Gone | Step::Refused | Step::GaveUp => None,
+            Step::Patched
+            | Step::Carried
+            | Step::Gone
+            | Step::Refused
+            | Step::GaveUp
+            | Step::Superseded => None,
         }
     }
 

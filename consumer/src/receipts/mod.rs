@@ -31,6 +31,9 @@ use crate::{
 /// The most events whose end is awaited, some half KiB each; what comes beyond ends the oldest of them as
 /// it stands.
 const MAX_OPEN: usize = 16_384;
+/// The most receipts that a late match finds as they ended: as many as events that it is looked for in
+/// (`worker/recent.rs`).
+const MAX_ENDED: usize = 4096;
 
 /// The receipts that are being written. No I/O, no clock.
 #[derive(Debug)]
@@ -39,6 +42,10 @@ pub struct Ledger {
     open: HashMap<Fingerprint, Receipt>,
     /// Oldest first; an event that has ended stays until it is the oldest.
     order: VecDeque<Fingerprint>,
+    /// The last receipts, for what is matched late.
+    ended: HashMap<Fingerprint, Receipt>,
+    /// Oldest first; an event that goes on stays until it is the oldest.
+    ended_order: VecDeque<Fingerprint>,
     ready: Vec<Receipt>,
 }
 
@@ -48,6 +55,8 @@ impl Ledger {
             cluster,
             open: HashMap::new(),
             order: VecDeque::new(),
+            ended: HashMap::new(),
+            ended_order: VecDeque::new(),
             ready: Vec::new(),
         }
     }
@@ -86,18 +95,22 @@ impl Ledger {
             example(&mut receipt, target, reason.as_str());
         }
         if receipt.last {
-            self.ready.push(receipt);
-        } else if self.open.insert(event.value, receipt).is_none() {
-            self.order.push_back(event.value);
-            self.make_room();
+            self.ended(receipt);
+        } else {
+            self.open(receipt);
         }
     }
 
     /// An event that has come before means more objects.
     pub fn late(&mut self, now: Timestamp, message: &Received, event: &Seen) {
-        match self.open.get_mut(&event.value) {
-            Some(receipt) => receipt.matched += event.targets,
-            None => self.taken(now, message, event, iter::empty()),
+        if let Some(receipt) = self.open.get_mut(&event.value) {
+            receipt.matched += event.targets;
+        } else if let Some(mut receipt) = self.ended.remove(&event.value) {
+            receipt.matched += event.targets;
+            receipt.last = false;
+            self.open(receipt);
+        } else {
+            self.taken(now, message, event, iter::empty());
         }
     }
 
@@ -107,11 +120,16 @@ impl Ledger {
             return;
         };
         let was_patched = is_patched(receipt);
-        *counted(&mut receipt.counts, step) += 1;
+        let count = counted(&mut receipt.counts, step);
+        // A message that was delivered twice can be told of twice.
+        *count = (*count + 1).min(receipt.matched);
         match step {
-            Step::Patched | Step::Carried | Step::Gone | Step::Refused | Step::GaveUp => {
-                receipt.patched_at = Some(now);
-            }
+            Step::Patched
+            | Step::Carried
+            | Step::Gone
+            | Step::Refused
+            | Step::GaveUp
+            | Step::Superseded => receipt.patched_at = Some(now),
             Step::Synced | Step::Failed | Step::Silent => receipt.observed_at = Some(now),
         }
         match step {
@@ -119,11 +137,13 @@ impl Ledger {
             Step::GaveUp => example(receipt, target, "gave_up"),
             Step::Failed => example(receipt, target, "failed"),
             Step::Silent => example(receipt, target, "silent"),
-            Step::Patched | Step::Carried | Step::Gone | Step::Synced => {}
+            Step::Patched | Step::Carried | Step::Gone | Step::Superseded | Step::Synced => {}
         }
         receipt.last = receipt.unobserved() == 0;
         if receipt.last {
-            self.ready.extend(self.open.remove(&event));
+            if let Some(receipt) = self.open.remove(&event) {
+                self.ended(receipt);
+            }
             self.forget_the_ended();
         } else if is_patched(receipt) && !was_patched {
             self.ready.push(receipt.clone());
@@ -149,11 +169,27 @@ impl Ledger {
         mem::take(&mut self.ready)
     }
 
-    fn make_room(&mut self) {
+    fn open(&mut self, receipt: Receipt) {
+        let event = receipt.fingerprint;
+        if self.open.insert(event, receipt).is_none() {
+            self.order.push_back(event);
+        }
         while self.open.len() > MAX_OPEN {
             let oldest = self.order.pop_front();
             self.ready
                 .extend(oldest.and_then(|event| self.open.remove(&event)));
+        }
+    }
+
+    fn ended(&mut self, receipt: Receipt) {
+        let event = receipt.fingerprint;
+        self.ready.push(receipt.clone());
+        if self.ended.insert(event, receipt).is_none() {
+            self.ended_order.push_back(event);
+        }
+        while self.ended_order.len() > MAX_ENDED {
+            let oldest = self.ended_order.pop_front();
+            oldest.and_then(|event| self.ended.remove(&event));
         }
     }
 
@@ -185,6 +221,7 @@ fn counted(counts: &mut Counts, step: Step) -> &mut usize {
         Step::Gone => &mut counts.gone,
         Step::Refused => &mut counts.refused,
         Step::GaveUp => &mut counts.gave_up,
+        Step::Superseded => &mut counts.superseded,
         Step::Synced => &mut counts.synced,
         Step::Failed => &mut counts.failed,
         Step::Silent => &mut counts.silent,
@@ -198,7 +235,8 @@ fn is_patched(receipt: &Receipt) -> bool {
         gone,
         refused,
         gave_up,
+        superseded,
         ..
     } = receipt.counts;
-    patched + gone + refused + gave_up >= receipt.matched
+    patched + gone + refused + gave_up + superseded >= receipt.matched
 }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use bytes::Bytes;
 use proptest::prelude::*;
 
@@ -19,10 +21,21 @@ fn target(number: usize) -> Target {
 }
 
 fn take(ledger: &mut Ledger, number: usize, targets: usize, found: Found, skipped: &[Skipped]) {
+    let (message, event) = taken(number, targets, found, skipped.len());
+    ledger.taken(START, &message, &event, skipped.iter());
+}
+
+fn late(ledger: &mut Ledger, number: usize, targets: usize) {
+    let (message, event) = taken(number, targets, Found::matched, 0);
+    ledger.late(START, &message, &event);
+}
+
+fn taken(number: usize, targets: usize, found: Found, skipped: usize) -> (Received, Seen) {
     let message = Received {
         sequence: number as u64,
         attempt: 1,
         pending: 0,
+        age: Duration::ZERO,
         reply: Reply::Ack("reply".into()),
         subject: String::new(),
         body: Bytes::new(),
@@ -35,9 +48,9 @@ fn take(ledger: &mut Ledger, number: usize, targets: usize, found: Found, skippe
         received_at: START,
         found,
         targets,
-        skipped: skipped.len(),
+        skipped,
     };
-    ledger.taken(START, &message, &event, skipped.iter());
+    (message, event)
 }
 
 fn step(ledger: &mut Ledger, number: usize, object: usize, step: Step) -> Vec<Receipt> {
@@ -93,6 +106,63 @@ fn many_objects_are_counted_and_few_named() {
 }
 
 #[test]
+fn what_is_matched_late_adds_to_the_receipt_that_has_ended() {
+    let mut ledger = ledger();
+    let skipped = [Skipped {
+        target: target(7),
+        reason: Unrefreshable::CreatedOnce,
+    }];
+    take(&mut ledger, 1, 1, Found::matched, &skipped);
+    step(&mut ledger, 1, 0, Step::Patched);
+    assert!(step(&mut ledger, 1, 0, Step::Synced)[0].last);
+    late(&mut ledger, 1, 2);
+    assert_eq!(step(&mut ledger, 1, 1, Step::Gone), []);
+    step(&mut ledger, 1, 2, Step::Patched);
+    let last = step(&mut ledger, 1, 2, Step::Synced).remove(0);
+    assert_eq!((last.matched, last.skipped["created_once"]), (3, 1));
+    assert_eq!(
+        (last.counts.synced, last.counts.gone, last.last),
+        (2, 1, true)
+    );
+}
+
+#[test]
+fn an_event_that_found_nothing_has_one_receipt_with_what_is_matched_late() {
+    let mut ledger = ledger();
+    take(&mut ledger, 1, 0, Found::unmatched, &[]);
+    assert!(ledger.ready()[0].last);
+    late(&mut ledger, 1, 1);
+    step(&mut ledger, 1, 0, Step::Patched);
+    late(&mut ledger, 1, 1);
+    assert!(step(&mut ledger, 1, 0, Step::Synced).is_empty());
+    let last = step(&mut ledger, 1, 1, Step::Superseded).remove(0);
+    assert_eq!((last.matched, last.counts.synced, last.last), (2, 1, true));
+    assert!(!last.is_well(), "what became of it there is not known");
+}
+
+#[test]
+fn of_many_that_have_ended_the_oldest_are_forgotten() {
+    let mut ledger = ledger();
+    for number in 0..=MAX_ENDED {
+        take(&mut ledger, number, 0, Found::unmatched, &[]);
+    }
+    assert_eq!(
+        (ledger.ended.len(), ledger.ended_order.len()),
+        (MAX_ENDED, MAX_ENDED)
+    );
+}
+
+#[test]
+fn a_step_that_is_told_twice_counts_no_object_twice() {
+    let mut ledger = ledger();
+    take(&mut ledger, 1, 1, Found::matched, &[]);
+    step(&mut ledger, 1, 0, Step::Patched);
+    step(&mut ledger, 1, 0, Step::Patched);
+    let last = step(&mut ledger, 1, 0, Step::Synced).remove(0);
+    assert_eq!((last.counts.patched, last.counts.synced), (1, 1));
+}
+
+#[test]
 fn memory_is_bounded_and_the_oldest_is_told_as_it_stands() {
     let mut ledger = ledger();
     for number in 0..=MAX_OPEN {
@@ -122,7 +192,7 @@ fn a_stop_ends_what_is_patched_and_says_that_nobody_saw_its_sync() {
 proptest! {
     #[test]
     fn the_last_receipt_comes_once_and_accounts_for_every_object(
-        ways in prop::collection::vec(0..7_usize, 1..40),
+        ways in prop::collection::vec(0..8_usize, 1..40),
     ) {
         let mut ledger = ledger();
         take(&mut ledger, 1, ways.len(), Found::matched, &[]);
@@ -135,6 +205,7 @@ proptest! {
                 3 => &[Step::Patched, Step::Gone],
                 4 => &[Step::Patched, Step::Failed],
                 5 => &[Step::Carried, Step::Silent],
+                6 => &[Step::Superseded],
                 _ => &[Step::Patched, Step::Synced],
             };
             for next in steps {
@@ -143,8 +214,9 @@ proptest! {
         }
         let last: Vec<_> = told.iter().filter(|receipt| receipt.last).collect();
         prop_assert_eq!(last.len(), 1);
-        let Counts { gone, refused, gave_up, synced, failed, silent, .. } = last[0].counts;
-        prop_assert_eq!(gone + refused + gave_up + synced + failed + silent, ways.len());
+        let Counts { gone, refused, gave_up, superseded, synced, failed, silent, .. } = last[0].counts;
+        let over = gone + refused + gave_up + superseded + synced + failed + silent;
+        prop_assert_eq!(over, ways.len());
         prop_assert!(ledger.open.is_empty());
     }
 }

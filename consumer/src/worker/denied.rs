@@ -134,6 +134,8 @@ impl Denied {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use bytes::Bytes;
 
     use super::*;
@@ -144,6 +146,7 @@ mod tests {
             sequence,
             attempt: 1,
             pending: 0,
+            age: Duration::ZERO,
             reply: Reply::Ack("reply".into()),
             subject: String::new(),
             body: Bytes::new(),

@@ -1,4 +1,5 @@
-//! The messages at work: where their acks go, and what is said about their events.
+//! The messages at work: where their acks go, and what is said about their events. Of one that is
+//! parked, only the first is kept.
 
 use std::collections::{BTreeMap, HashMap, hash_map::Entry};
 
@@ -11,10 +12,11 @@ use crate::{
     gap::Holding,
 };
 
-/// Bounded by the engine's capacity.
+/// Bounded by the engine's capacity; what is parked, by the targets.
 #[derive(Default)]
 pub(super) struct Held {
     messages: HashMap<Sequence, Message>,
+    parked: HashMap<Sequence, Reply>,
     /// Each event with how many of the messages hold it: a replay can hold one twice.
     events: HashMap<Fingerprint, (Seen, usize)>,
     bytes: usize,
@@ -45,8 +47,12 @@ impl Held {
         self.messages.insert(message.received.sequence, message);
     }
 
-    /// The message and its events, which are forgotten.
-    pub(super) fn remove(&mut self, sequence: Sequence) -> Option<(Received, Vec<Seen>)> {
+    /// Where its ack goes, and its events. Both are forgotten.
+    pub(super) fn remove(&mut self, sequence: Sequence) -> Option<(Reply, Vec<Seen>)> {
+        if let Some(reply) = self.parked.remove(&sequence) {
+            self.put_off.remove(&sequence);
+            return Some((reply, Vec::new()));
+        }
         let message = self.messages.remove(&sequence)?;
         self.bytes -= message.received.body.len();
         let forget = |value| match self.events.entry(value) {
@@ -58,7 +64,23 @@ impl Held {
             Entry::Vacant(_) => None,
         };
         let events = message.events.into_iter().filter_map(forget).collect();
-        Some((message.received, events))
+        Some((message.received.reply, events))
+    }
+
+    /// Only where its ack goes is still needed. It comes again by `until`.
+    pub(super) fn park(&mut self, sequence: Sequence, until: Timestamp) -> Option<Reply> {
+        let (reply, _) = self.remove(sequence)?;
+        self.parked.insert(sequence, reply.clone());
+        self.put_off(sequence, until);
+        Some(reply)
+    }
+
+    pub(super) fn parked_reply(&self, sequence: Sequence) -> Option<&Reply> {
+        self.parked.get(&sequence)
+    }
+
+    pub(super) fn knows(&self, sequence: Sequence) -> bool {
+        self.messages.contains_key(&sequence) || self.parked.contains_key(&sequence)
     }
 
     pub(super) fn message(&self, sequence: Sequence) -> Option<&Received> {
@@ -106,21 +128,28 @@ impl Held {
     pub(super) fn len(&self) -> usize {
         self.messages.len()
     }
+
+    pub(super) fn parked(&self) -> usize {
+        self.parked.len()
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use bytes::Bytes;
     use jiff::Timestamp;
 
     use super::*;
-    use crate::{delivery::Reply, metrics::Found};
+    use crate::metrics::Found;
 
     fn message(sequence: Sequence, reply: &str) -> Received {
         Received {
             sequence,
             attempt: 1,
             pending: 0,
+            age: Duration::ZERO,
             reply: Reply::Ack(reply.into()),
             subject: String::new(),
             body: Bytes::new(),
@@ -151,6 +180,31 @@ mod tests {
         assert_eq!(held.message(7).unwrap().reply, Reply::Ack("second".into()));
         assert!(held.remove(7).is_some());
         assert!(held.event(VALUE.parse().unwrap()).is_none());
+    }
+
+    #[test]
+    fn of_a_parked_message_only_the_way_of_its_ack_is_kept() {
+        let mut held = Held::default();
+        let body = Bytes::from_static(b"[]");
+        let received = Received {
+            body,
+            ..message(7, "first")
+        };
+        held.insert(received, vec![seen(VALUE)]);
+        assert_eq!(held.bytes(), 2);
+        assert_eq!(
+            held.park(7, Timestamp::MAX),
+            Some(Reply::Ack("first".into()))
+        );
+        assert_eq!((held.bytes(), held.len(), held.parked()), (0, 0, 1));
+        assert!(held.knows(7) && held.message(7).is_none());
+        assert!(held.event(VALUE.parse().unwrap()).is_none());
+        held.insert(message(7, "second"), vec![seen(VALUE)]);
+        assert_eq!((held.len(), held.parked()), (1, 0));
+        held.park(7, Timestamp::MAX);
+        let (reply, events) = held.remove(7).unwrap();
+        assert_eq!((reply, events.len()), (Reply::Ack("second".into()), 0));
+        assert!(!held.knows(7));
     }
 
     #[test]

@@ -69,13 +69,13 @@ impl Worker {
             skipped,
         } = resolved;
         self.denied.note(&message, &events, &skipped);
-        if let Reply::Ack(_) = message.reply {
+        // What is held already goes on as it is, and so does its receipt.
+        let is_new = !self.held.knows(sequence);
+        if let (Reply::Ack(_), true) = (&message.reply, is_new) {
             let now = self.started.elapsed();
             self.recent.push(now, message.clone(), events);
         }
         let events = seen;
-        // What is held already goes on as it is, and so does its receipt.
-        let is_new = self.held.message(sequence).is_none();
         for event in &events {
             self.saw(event, &message);
             let of_event = skipped.iter().filter(|(index, _)| *index == event.index);
@@ -237,14 +237,27 @@ impl Worker {
 
     fn take_late(&mut self, message: Received, resolved: Resolved) {
         let Resolved {
-            delivery, events, ..
+            mut delivery,
+            mut events,
+            ..
         } = resolved;
         let sequence = message.sequence;
+        // What it waits for is in its receipt already.
+        let is_new = |target: &Target| !self.engine.waits(sequence, target);
+        delivery.refreshes.retain(|it| is_new(&it.target));
+        for event in &mut events {
+            let refreshes = delivery.refreshes.iter();
+            event.targets = refreshes.filter(|it| it.index == event.index).count();
+        }
+        events.retain(|event| event.targets > 0);
+        if events.is_empty() {
+            return;
+        }
         for event in &events {
             info!(source = %event.source, event = %event.value, sequence, targets = event.targets, trace_id = event.trace_id, "event of a moment ago matched what has appeared since");
             self.ledger.late(now(), &message, event);
         }
-        if self.held.message(sequence).is_none() {
+        if !self.held.knows(sequence) {
             let reply = Reply::Said;
             self.held.insert(Received { reply, ..message }, events);
         }

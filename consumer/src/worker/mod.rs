@@ -234,6 +234,8 @@ impl Worker {
     fn gauges(&mut self) {
         let held = i64::try_from(self.held.len()).unwrap_or(i64::MAX);
         self.tools.metrics.held.set(held);
+        let parked = i64::try_from(self.held.parked()).unwrap_or(i64::MAX);
+        self.tools.metrics.parked.set(parked);
         let (window, outstanding) = (self.engine.window(), self.engine.outstanding());
         self.tools.metrics.pacing(window, outstanding);
         self.tools.metrics.index(self.index.stats());

@@ -1,7 +1,7 @@
 //! Namespaces that could not be seen for a while: events that meant something there were not known to, so
 //! all that is there is refreshed once.
 
-use std::mem;
+use std::{mem, time::Duration};
 
 use eso_relay::{
     Event, Slug,
@@ -61,6 +61,7 @@ fn message(namespaces: &[String], cluster: &Slug, now: Timestamp) -> Received {
         sequence: SEQUENCE,
         attempt: 1,
         pending: 0,
+        age: Duration::ZERO,
         reply: Reply::Said,
         subject: Subject::of(&event).to_string(),
         body: encode_batch([&event]),

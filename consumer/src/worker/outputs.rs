@@ -57,6 +57,8 @@ impl Worker {
                 Output::Probe => self.probe(),
                 Output::Ack(sequence) => self.end(sequence, End::acked, AckKind::Ack.into()).await,
                 Output::Nak { sequence, delay } => self.nak(sequence, delay).await,
+                Output::Park { sequence, delay } => self.park(sequence, delay).await,
+                Output::Recall(sequence) => self.recall(sequence).await,
                 Output::DeadLetter {
                     sequence,
                     attempt,
@@ -99,7 +101,12 @@ impl Worker {
             Step::Failed | Step::Silent => {
                 warn!(object = %target, %event, ?step, ?after, "ESO has not synced it");
             }
-            Step::Patched | Step::Carried | Step::Gone | Step::Refused | Step::GaveUp => {}
+            Step::Patched
+            | Step::Carried
+            | Step::Gone
+            | Step::Refused
+            | Step::GaveUp
+            | Step::Superseded => {}
         }
     }
 
@@ -207,7 +214,7 @@ impl Worker {
 
     /// The last word on a message.
     async fn end(&mut self, sequence: Sequence, end: End, word: Bytes) {
-        let Some((message, events)) = self.held.remove(sequence) else {
+        let Some((reply, events)) = self.held.remove(sequence) else {
             return;
         };
         for event in events {
@@ -217,7 +224,7 @@ impl Worker {
         if end == End::nacked {
             self.recent.forget(sequence);
         }
-        self.answer(message.reply, end, word).await;
+        self.answer(reply, end, word).await;
     }
 
     async fn answer(&self, reply: Reply, end: End, word: Bytes) {
@@ -230,7 +237,7 @@ impl Worker {
             Reply::Gap(gap) => {
                 let ended = match end {
                     End::acked | End::dead_lettered => Ended::Closed(gap),
-                    End::nacked | End::handed_back => Ended::Again,
+                    End::nacked | End::parked | End::handed_back => Ended::Again,
                 };
                 // OK to lose it: the gap stays open, and the next start finds it.
                 self.tools.gaps.try_send(ended).ok();
@@ -244,13 +251,35 @@ impl Worker {
             self.held.put_off(sequence, until);
         }
         if let Phase::Stopping(returning) = &mut self.phase {
-            if let Some((message, _)) = self.held.remove(sequence) {
-                returning.push((message.reply, delay));
+            if let Some((reply, _)) = self.held.remove(sequence) {
+                returning.push((reply, delay));
             }
             return;
         }
         self.end(sequence, End::nacked, AckKind::Nak(delay).into())
             .await;
+    }
+
+    /// The server takes an ack of a message that it is to deliver later.
+    async fn park(&mut self, sequence: Sequence, delay: Duration) {
+        let until = now().checked_add(delay).unwrap_or(Timestamp::MAX);
+        let Some(reply) = self.held.park(sequence, until) else {
+            return;
+        };
+        debug!(
+            sequence,
+            ?delay,
+            "parked: only objects that fail are left of it"
+        );
+        self.answer(reply, End::parked, AckKind::Nak(Some(delay)).into())
+            .await;
+    }
+
+    async fn recall(&self, sequence: Sequence) {
+        if let Some(reply) = self.held.parked_reply(sequence) {
+            let word = AckKind::Nak(None).into();
+            self.answer(reply.clone(), End::nacked, word).await;
+        }
     }
 
     async fn progress(&self, sequence: Sequence) {

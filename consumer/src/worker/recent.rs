@@ -83,6 +83,7 @@ mod tests {
             sequence: 1,
             attempt: 1,
             pending: 0,
+            age: Duration::ZERO,
             reply: Reply::Ack("reply".into()),
             subject: String::new(),
             body: Bytes::new(),

@@ -28,6 +28,8 @@ pub(super) struct Told {
     pub(super) failed: usize,
     /// Objects of which ESO has said nothing in the time that it had.
     pub(super) silent: usize,
+    /// Objects at which a newer event answers for it.
+    pub(super) superseded: usize,
     /// Objects that a refresh would not reach.
     pub(super) skipped: usize,
 }
@@ -42,6 +44,7 @@ impl Told {
         self.synced += counts.synced;
         self.failed += counts.failed + counts.refused + counts.gave_up;
         self.silent += counts.silent;
+        self.superseded += counts.superseded;
         self.skipped += skipped;
     }
 }

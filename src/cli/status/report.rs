@@ -222,6 +222,7 @@ impl Report {
             "SYNCED",
             "FAILED",
             "SILENT",
+            "SUPERSEDED",
             "SKIPPED",
         ]);
         for (cluster, told) in &self.receipts {
@@ -232,9 +233,12 @@ impl Report {
                 synced,
                 failed,
                 silent,
+                superseded,
                 skipped,
             } = told;
-            let counts = [events, unmatched, matched, synced, failed, silent, skipped];
+            let counts = [
+                events, unmatched, matched, synced, failed, silent, superseded, skipped,
+            ];
             let row = counts.into_iter().map(usize::to_string);
             table.row([cluster.clone()].into_iter().chain(row).collect());
         }

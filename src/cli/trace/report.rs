@@ -121,6 +121,7 @@ impl Report {
             gone,
             refused,
             gave_up,
+            superseded,
             synced,
             failed,
             silent,
@@ -140,6 +141,8 @@ impl Report {
         step(receipt.patched_at, gone, "gone");
         step(receipt.patched_at, refused, "refused by the API");
         step(receipt.patched_at, gave_up, "given up");
+        let what = "answered for by a newer event";
+        step(receipt.patched_at, superseded, what);
         step(receipt.observed_at, synced, "synced by ESO");
         step(receipt.observed_at, failed, "ESO failed with");
         step(receipt.observed_at, silent, "no word from ESO about");

@@ -37,11 +37,7 @@ impl World {
         };
         replica.in_flight.retain(|it| *it != patch);
         replica.suspects.remove(&patch.object);
-        if let Outcome::Retry { .. } = outcome {
-            replica.failing.insert(patch.object);
-        } else {
-            replica.failing.remove(&patch.object);
-        }
+        replica.answered(patch.object, &outcome);
         match &outcome {
             Outcome::Retry {
                 fault: Fault::Cluster,
@@ -87,6 +83,9 @@ impl World {
         let object = &mut self.cluster.objects[patch.object];
         if !object.exists {
             return Outcome::Gone;
+        }
+        if object.forbidden {
+            return retry(Fault::Target, Some(Duration::from_secs(60)));
         }
         match object.stuck {
             Some(Stuck::Error | Stuck::Hangs) => return retry(Fault::Cluster, None),
@@ -235,14 +234,14 @@ impl World {
                 return;
             };
             let message = self.server.message(sequence);
-            let mut late = replica.matched(sequence, attempt, 0, message, &self.plan.stores);
+            let mut late =
+                replica.matched(self.now, sequence, attempt, 0, message, &self.plan.stores);
             late.rejected.clear();
             late.refreshes.retain(|refresh| {
                 let object = object(&refresh.target);
                 appeared.contains(&object) || lost.contains(&(object, (sequence, refresh.index)))
             });
-            let given_up = attempt > self.plan.settings.max_attempts;
-            if late.refreshes.is_empty() || given_up && !replica.held.contains_key(&sequence) {
+            if late.refreshes.is_empty() {
                 continue;
             }
             if replica.engine.is_storing(sequence) {

@@ -28,6 +28,10 @@ pub(super) struct Cluster {
 }
 
 #[derive(Clone, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each of these comes and goes by itself"
+)]
 pub(super) struct Object {
     pub(super) exists: bool,
     pub(super) annotation: Option<Value>,
@@ -46,6 +50,8 @@ pub(super) struct Object {
     gone: Option<Duration>,
     /// An admission webhook refuses its changes for good.
     pub(super) refuses: bool,
+    /// Nothing may change it until a person permits it.
+    pub(super) forbidden: bool,
     /// The newest value that was refused.
     pub(super) refused: Option<Order>,
     /// Until the very end.

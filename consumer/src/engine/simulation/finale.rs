@@ -22,7 +22,7 @@ impl World {
         let deadline = self.now + PATIENCE;
         while self.now < deadline {
             self.work();
-            if self.is_over() {
+            if self.is_done() {
                 return self.judge();
             }
             let next = self.next_event().expect("nothing will ever happen again");
@@ -50,6 +50,7 @@ impl World {
         self.server.takes_dead_letters = true;
         for object in &mut self.cluster.objects {
             object.refuses = false;
+            object.forbidden = false;
         }
         self.start_replicas();
         self.relist();
@@ -83,7 +84,7 @@ impl World {
         self.look_at_all();
     }
 
-    fn is_over(&self) -> bool {
+    fn is_done(&self) -> bool {
         let mut messages = self.server.messages();
         messages.all(|(_, message)| message.is_settled())
             && self.replicas.iter().all(|it| {
@@ -108,21 +109,19 @@ impl World {
                 assert!(dead || !event.undecodable, "an unreadable event vanished");
                 for &object in event.objects.iter().filter(|_| !event.undecodable) {
                     let order = (sequence, index);
-                    let done = self.is_settled(object, order) || self.is_taken_over(object, order);
+                    let done = self.is_over(object, order);
                     // An object that came and went may not have been seen when it was matched, and
                     // the process may have ended before the watch showed it.
                     let unseen = self.cluster.was_ever_gone(object) && self.ended;
-                    assert!(
-                        done || dead || unseen,
-                        "{order:?} never reached {}",
-                        target(object)
-                    );
+                    assert!(done || unseen, "{order:?} never reached {}", target(object));
                     // Its status was reset, so ESO reads it whoever takes its annotation away.
                     let owned = self.plan.strips[object] == Strips::Owner;
                     let reset = owned && !self.plan.resets_refused;
                     let read = self.cluster.objects[object].synced >= Some(order);
                     assert!(
-                        read || dead || !reset || self.cluster.was_ever_gone(object),
+                        read || !reset
+                            || self.is_dead(object, order)
+                            || self.cluster.was_ever_gone(object),
                         "ESO never read {} for {order:?}",
                         target(object)
                     );
@@ -131,6 +130,10 @@ impl World {
             }
         }
         if self.plan.calm {
+            for replica in &self.replicas {
+                let untold = replica.untold.iter().find(|(_, count)| **count != 0);
+                assert_eq!(untold, None, "it is not told once what became of it");
+            }
             for (object, newest) in newest.into_iter().enumerate() {
                 let carried = self.cluster.objects[object].written;
                 let event = carried.map(|value| value.event);

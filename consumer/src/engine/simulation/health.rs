@@ -86,7 +86,7 @@ impl World {
         self.work();
         for replica in &self.replicas {
             for (sequence, holding) in &replica.held {
-                let delayed = self.undone(holding).find(|(object, order)| {
+                let delayed = self.lost(holding).find(|(object, order)| {
                     let object = &self.cluster.objects[*object];
                     object.stuck.is_none() && object.refused < Some(*order)
                 });

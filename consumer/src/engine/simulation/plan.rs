@@ -72,6 +72,7 @@ impl Plan {
                 jitter: Duration::from_secs([0, 0, 5][rng.usize(..3)]),
                 max_attempts: if calm || rng.bool() { 20 } else { 2 },
                 give_up_after: Duration::from_secs(if short_patience { 90 } else { 24 * 3600 }),
+                max_events: if rng.bool() { 3 } else { 1000 },
                 ..Settings::default()
             },
             calm,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use eso_relay::stream::{ACK_WAIT, Reason};
 
 use super::{
-    super::{Output, Rejection, Step},
+    super::{Kept, Output, Rejection, Step, held::Place},
     Order,
     cluster::{object, order, target},
     replica::{Holding, Letters, Replica},
@@ -26,11 +26,14 @@ impl World {
                 self.check_stage(replica, object(target), patched, value.stage);
             }
             Output::Ack(sequence) => self.check_ack(*sequence, held(sequence)),
+            Output::Park { sequence, .. } => Self::check_park(replica, *sequence, held(sequence)),
             Output::Nak { sequence, delay } => {
                 let holding = held(sequence);
                 let failed = holding.panicked || matches!(holding.letters, Letters::Lost);
                 assert!(
-                    replica.stopping || (failed && delay.is_some()),
+                    replica.stopping
+                        || (failed && delay.is_some())
+                        || (holding.parked && delay.is_none()),
                     "needless {output:?}"
                 );
             }
@@ -44,8 +47,9 @@ impl World {
             Output::Term { sequence, reason } => {
                 self.check_term(*sequence, *reason, held(sequence));
             }
+            Output::Recall(sequence) => assert!(held(sequence).parked && !replica.stopping),
             Output::Progress(sequence) => {
-                held(sequence);
+                assert!(!held(sequence).parked, "progress for a parked message");
             }
             Output::Probe => assert!(replica.health.may_probe(), "a needless probe"),
             Output::Step {
@@ -58,15 +62,26 @@ impl World {
     }
 
     /// Nothing is told that is not so.
-    fn check_step(&self, object: usize, event: Order, step: Step) {
-        let object = &self.cluster.objects[object];
+    fn check_step(&self, at: usize, event: Order, step: Step) {
+        let object = &self.cluster.objects[at];
         let right = match step {
             Step::Patched | Step::Carried => object.newest >= Some(event),
             Step::Synced => object.synced >= Some(event),
+            Step::Superseded => self.has_newer(at, event),
             Step::Refused => object.refused >= Some(event),
             Step::Gone | Step::GaveUp | Step::Failed | Step::Silent => true,
         };
         assert!(right, "{event:?} is said to be {step:?}");
+    }
+
+    fn has_newer(&self, object: usize, event: Order) -> bool {
+        let messages = self.server.messages();
+        let mut means = messages.flat_map(|(sequence, message)| {
+            let events = (0..).zip(&message.events);
+            let there = events.filter(|(_, event)| event.objects.contains(&object));
+            there.map(move |(index, _)| (sequence, index))
+        });
+        means.any(|newer| newer > event)
     }
 
     fn check_patch(&self, replica: &Replica, object: usize, patched: Order) {
@@ -78,7 +93,7 @@ impl World {
             "two patches of one target"
         );
         assert!(!replica.health.away, "a patch while the API is away");
-        let failing = replica.failing.contains(&object);
+        let failing = replica.failing.contains_key(&object);
         let share = (settings.patches_in_flight / 4).max(1);
         assert!(
             !failing || replica.suspects.len() < share,
@@ -104,19 +119,12 @@ impl World {
                 );
             }
         }
-        let open = replica
-            .held
-            .iter()
-            .filter(|(_, holding)| matches!(holding.letters, Letters::None));
-        let mut wants = open.flat_map(|(_, holding)| &holding.wants);
+        let target = super::cluster::target(object);
+        let working = replica.engine.working.iter();
+        let open = working.filter(|(_, delivery)| delivery.open.contains_key(&target));
+        let mut wants = open.flat_map(|(sequence, _)| &replica.held[sequence].wants);
         assert!(
-            wants.all(|(other, newer)| {
-                *other != object
-                    || *newer <= patched
-                    || self.is_settled(object, *newer)
-                    || self.is_taken_over(object, *newer)
-                    || self.cluster.objects[object].refused >= Some(*newer)
-            }),
+            wants.all(|(other, newer)| *other != object || *newer <= patched),
             "{patched:?} is patched although a newer value is known"
         );
     }
@@ -129,8 +137,49 @@ impl World {
         })
     }
 
+    /// Of these, those that no newer event answers for either.
+    pub(super) fn lost(&self, holding: &Holding) -> impl Iterator<Item = (usize, Order)> {
+        let undone = self.undone(holding);
+        undone.filter(|pair| !self.answers.contains_key(pair))
+    }
+
+    /// What a delivery waits for no longer, a newer event may answer for: then that one must be done.
+    pub(super) fn note_answers(&mut self, at: usize) {
+        let replica = &self.replicas[at];
+        let working = &replica.engine.working;
+        let mut answers = Vec::new();
+        for (sequence, holding) in &replica.held {
+            let open = working.get(sequence).map(|delivery| &delivery.open);
+            for (object, order) in self.lost(holding) {
+                let target = super::cluster::target(object);
+                let newer = self.answering(replica, !holding.said, object, order);
+                if let (false, Some(newer)) =
+                    (open.is_some_and(|it| it.contains_key(&target)), newer)
+                {
+                    answers.push(((object, order), newer));
+                }
+            }
+        }
+        self.answers.extend(answers);
+    }
+
+    /// Only where nothing is left but objects that fail on their own account.
+    fn check_park(replica: &Replica, sequence: u64, holding: &Holding) {
+        assert!(!replica.stopping && !holding.said && !holding.parked);
+        let stuck = |target: &_| {
+            let failing = replica.failing.get(&object(target));
+            failing.is_some_and(|(_, count, slow)| *count >= 3 || *slow)
+        };
+        // What the objects carry already may have ended it since.
+        let delivery = replica.engine.working.get(&sequence);
+        assert!(
+            delivery.is_none_or(|it| it.open.keys().all(stuck)),
+            "needless park"
+        );
+    }
+
     fn check_ack(&self, sequence: u64, holding: &Holding) {
-        let early = self.undone(holding).next();
+        let early = self.lost(holding).next();
         assert_eq!(early, None, "message {sequence} is acked too early");
         let message = self.server.message(sequence);
         let mut events = message.events.iter().enumerate();
@@ -162,7 +211,7 @@ impl World {
                     .into_iter()
                     .any(|(object, order)| self.cluster.objects[*object].refused >= Some(*order)),
                 Reason::TooManyAttempts => index.is_none() && attempt > settings.max_attempts,
-                Reason::GaveUp => self.now >= holding.since + settings.give_up_after,
+                Reason::GaveUp => self.now >= message.published + settings.give_up_after,
             };
             assert!(
                 right,
@@ -177,7 +226,7 @@ impl World {
         };
         assert!(letters.iter().any(|letter| letter.reason == reason));
         let dead = &self.server.message(sequence).dead;
-        for (object, (_, index)) in self.undone(holding) {
+        for (object, (_, index)) in self.lost(holding) {
             assert!(
                 dead.contains(&None) || dead.contains(&Some(index)),
                 "event {index} of {sequence} is lost for object {object}"
@@ -187,12 +236,12 @@ impl World {
 
     pub(super) fn check(&mut self, at: usize) {
         let now = self.now;
-        let max_deliveries = self.plan.settings.max_deliveries;
+        let settings = &self.plan.settings;
         let replica = &mut self.replicas[at];
         let engine = &replica.engine;
         let is_known = |object: &usize| engine.targets.contains_key(&target(*object));
         replica.not_before.retain(|object, _| is_known(object));
-        replica.failing.retain(is_known);
+        replica.failing.retain(|object, _| is_known(object));
         assert!(engine.lanes.suspects() <= engine.targets.len());
 
         let held: Vec<_> = engine.working.keys().chain(engine.storing.keys()).collect();
@@ -203,7 +252,7 @@ impl World {
         );
         for (sequence, holding) in &replica.held {
             assert!(
-                now <= holding.heard + ACK_WAIT,
+                holding.parked || now <= holding.heard + ACK_WAIT,
                 "no progress for {sequence}"
             );
         }
@@ -216,15 +265,37 @@ impl World {
                 .collect::<BTreeSet<_>>()
         };
         let waiting: usize = engine.targets.values().map(|work| work.waiting.len()).sum();
-        let most_waiting: usize = replica
-            .held
-            .values()
-            .map(|holding| pairs(holding).len())
-            .sum();
+        let open: usize = engine.working.values().map(|it| it.open.len()).sum();
+        assert_eq!(waiting, open, "a target and its deliveries disagree");
+        let mut answered = 0;
+        for work in engine.targets.values() {
+            for (version, wish) in &work.waiting {
+                answered += wish.answers.len();
+                let mut newer = work.waiting.range(version..).skip(1);
+                assert!(
+                    newer.all(|(_, newer)| !newer.answers_for(wish)),
+                    "a message is held although a newer one answers for it"
+                );
+            }
+        }
+        assert_eq!(engine.answered, answered);
+        assert!(answered <= settings.max_events, "too much is kept in mind");
+        // What the API as a whole has to do with it may change without a word to each.
+        let fails = |target| {
+            engine
+                .targets
+                .get(target)
+                .is_some_and(|it| it.is_stuck(true))
+        };
+        let stuck = engine.working.values().filter(|it| {
+            it.kept == Kept::Stream && it.place == Place::Here && it.open.keys().all(fails)
+        });
         assert!(
-            waiting <= most_waiting,
-            "more is waited for than deliveries are held"
+            replica.stopping || stuck.count() == 0,
+            "an object that fails on its own account holds a message"
         );
+        let parked = replica.held.values().filter(|it| it.parked).count();
+        assert_eq!(engine.parked(), parked);
         let mut known: BTreeSet<_> = replica.held.values().flat_map(pairs).collect();
         known.extend(replica.in_flight.iter().map(|patch| patch.object));
         assert!(
@@ -248,7 +319,7 @@ impl World {
         );
         let may_take = !replica.stopping && !replica.health.away;
         let capacity = if may_take {
-            max_deliveries.saturating_sub(held.len())
+            settings.max_deliveries.saturating_sub(replica.at_work())
         } else {
             0
         };

@@ -8,14 +8,19 @@ use std::{
 use eso_relay::stream::Reason;
 
 use super::{
-    super::{Delivery, Engine, Refresh, Rejection},
+    super::{Delivery, Engine, Kept, Refresh, Rejection, Step},
     Order,
     cluster::{Cluster, Patch, Seen, fingerprint, target},
     health::Health,
     plan::{Plan, Strips},
     server::Message,
 };
-use crate::{index::Shown, refresh::Steps, value::Value};
+use crate::{
+    index::Shown,
+    outcome::{Fault, Outcome},
+    refresh::Steps,
+    value::Value,
+};
 
 pub(super) struct Replica {
     /// No two processes have the same, restarts included.
@@ -30,11 +35,14 @@ pub(super) struct Replica {
     /// When each patch started.
     pub(super) started: Vec<Duration>,
     pub(super) health: Health,
-    /// Objects whose last patch failed, and those of them that are patched again now.
-    pub(super) failing: BTreeSet<usize>,
+    /// Objects whose last patch failed, and that are patched again now.
     pub(super) suspects: BTreeSet<usize>,
     /// Until when the API asked to be left alone about an object.
     pub(super) not_before: BTreeMap<usize, Duration>,
+    /// The faults of each object in a row, and whether the last asked for a long rest.
+    pub(super) failing: BTreeMap<usize, (Fault, u32, bool)>,
+    /// Of each event at each object, how often it came and was not told of since.
+    pub(super) untold: BTreeMap<(usize, Order), i32>,
     /// Each message that was read, with the attempt.
     pub(super) taken: BTreeMap<u64, u64>,
     /// What the watch has shown to be there since, and messages have not been compared with.
@@ -56,6 +64,8 @@ pub(super) struct Holding {
     pub(super) panicked: bool,
     /// The last word on the message was said before.
     pub(super) said: bool,
+    /// It is back in the stream for a while.
+    pub(super) parked: bool,
     pub(super) letters: Letters,
 }
 
@@ -80,9 +90,10 @@ impl Replica {
             in_flight: Vec::new(),
             started: Vec::new(),
             health: Health::default(),
-            failing: BTreeSet::new(),
             suspects: BTreeSet::new(),
             not_before: BTreeMap::new(),
+            failing: BTreeMap::new(),
+            untold: BTreeMap::new(),
             taken: BTreeMap::new(),
             appeared: BTreeSet::new(),
             lost: Vec::new(),
@@ -93,6 +104,7 @@ impl Replica {
     /// Decodes and matches a message, by what the watch has shown so far.
     pub(super) fn matched(
         &self,
+        now: Duration,
         sequence: u64,
         attempt: u64,
         pending: u64,
@@ -130,6 +142,8 @@ impl Replica {
             sequence,
             attempt,
             pending,
+            age: now.saturating_sub(message.published),
+            kept: Kept::Stream,
             refreshes,
             rejected,
         }
@@ -153,6 +167,11 @@ impl Replica {
         attempt: u64,
         matched: Option<&Delivery>,
     ) {
+        if !self.held.contains_key(&sequence) {
+            for pair in matched.iter().flat_map(|delivery| wants(delivery)) {
+                *self.untold.entry(pair).or_default() += 1;
+            }
+        }
         let holding = self.held.entry(sequence).or_insert_with(|| Holding {
             attempt,
             since: now,
@@ -163,9 +182,11 @@ impl Replica {
                 .collect(),
             panicked: matched.is_none(),
             said: false,
+            parked: false,
             letters: Letters::None,
         });
         holding.said = false;
+        holding.parked = false;
         holding.attempt = attempt;
         holding.heard = now;
     }
@@ -177,7 +198,13 @@ impl Replica {
             self.gone.remove(&(object, sequence));
         }
         if let Some(holding) = self.held.get_mut(&sequence) {
-            holding.wants.extend(wants(delivery));
+            for pair in wants(delivery) {
+                holding.wants.insert(pair);
+                // What it waits for is to be told anyway.
+                if !self.engine.waits(sequence, &target(pair.0)) {
+                    *self.untold.entry(pair).or_default() += 1;
+                }
+            }
         } else {
             self.hold(now, sequence, delivery.attempt, Some(delivery));
             if let Some(holding) = self.held.get_mut(&sequence) {
@@ -190,6 +217,33 @@ impl Replica {
     pub(super) fn forget(&mut self, sequence: u64) {
         self.held.remove(&sequence);
         self.gone.retain(|(_, held)| *held != sequence);
+    }
+
+    /// A patch of the object has ended.
+    pub(super) fn answered(&mut self, object: usize, outcome: &Outcome) {
+        let Outcome::Retry { fault, after, .. } = outcome else {
+            self.failing.remove(&object);
+            return;
+        };
+        let count = match self.failing.get(&object) {
+            Some((last, count, _)) if last == fault => count + 1,
+            _ => 1,
+        };
+        let slow = *fault == Fault::Target && after.is_some();
+        self.failing.insert(object, (*fault, count, slow));
+    }
+
+    /// It was told what became of an event.
+    pub(super) fn told(&mut self, object: usize, event: Order, step: Step) {
+        if !matches!(step, Step::Synced | Step::Failed | Step::Silent) {
+            *self.untold.entry((object, event)).or_default() -= 1;
+        }
+    }
+
+    /// How many deliveries take room.
+    pub(super) fn at_work(&self) -> usize {
+        let held = self.held.values();
+        held.filter(|holding| !holding.parked).count()
     }
 
     /// The sequences whose dead letters wait to be stored.

@@ -36,6 +36,48 @@ impl World {
         writes.any(|write| write.order > order && self.promise(object, write.order.0) >= settle)
     }
 
+    /// A newer event that the replica holds, settles as long there, and comes again after a crash if
+    /// this one would.
+    pub(super) fn answering(
+        &self,
+        replica: &Replica,
+        durable: bool,
+        object: usize,
+        order: Order,
+    ) -> Option<Order> {
+        let settle = self.settle(object, order);
+        let held = replica.held.values();
+        let held = held.filter(|holding| !holding.said || !durable);
+        let wants = held.flat_map(|holding| holding.wants.iter().copied());
+        wants
+            .filter(|(at, newer)| *at == object && *newer > order)
+            .map(|(_, newer)| newer)
+            .filter(|newer| self.promise(object, newer.0) >= settle)
+            .max()
+    }
+
+    /// Whether all was done for the event at the object, by itself or by a newer one, or a dead letter
+    /// stands for it.
+    pub(super) fn is_over(&self, object: usize, order: Order) -> bool {
+        self.is_dead(object, order)
+            || self.is_settled(object, order)
+            || self.is_taken_over(object, order)
+            || self
+                .answers
+                .get(&(object, order))
+                .is_some_and(|newer| self.is_over(object, *newer))
+    }
+
+    /// Whether there is a dead letter of the event, or of the one that answers for it.
+    pub(super) fn is_dead(&self, object: usize, order: Order) -> bool {
+        let (sequence, index) = order;
+        let dead = &self.server.message(sequence).dead;
+        let newer = self.answers.get(&(object, order));
+        dead.contains(&None)
+            || dead.contains(&Some(index))
+            || newer.is_some_and(|newer| self.is_dead(object, *newer))
+    }
+
     pub(super) fn check_stage(
         &self,
         replica: &Replica,

@@ -1,11 +1,15 @@
 //! The world and its random steps.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use fastrand::Rng;
 
 use super::{
     super::{Input, Output},
+    Order,
     cluster::{Cluster, Patch, object, order},
     plan::{Plan, settle, urgency},
     replica::{Letters, Replica},
@@ -19,6 +23,8 @@ pub(super) struct World {
     pub(super) server: Server,
     pub(super) cluster: Cluster,
     pub(super) replicas: Vec<Replica>,
+    /// Which newer event answers for an event at an object, since its message was acked.
+    pub(super) answers: BTreeMap<(usize, Order), Order>,
     processes: u64,
     /// Whether a process has ended.
     pub(super) ended: bool,
@@ -39,6 +45,7 @@ impl World {
             cluster: Cluster::new(&plan.stuck),
             replicas: Vec::new(),
             plan,
+            answers: BTreeMap::new(),
             processes: 0,
             ended: false,
             verbose,
@@ -59,7 +66,8 @@ impl World {
                 76..79 => self.look(),
                 79..81 => self.strip(),
                 81..90 => self.wait(),
-                90..93 => self.cluster.is_away = !self.cluster.is_away,
+                90..92 => self.cluster.is_away = !self.cluster.is_away,
+                92 => self.permit(),
                 93 => self.relist(),
                 _ if self.plan.calm => {}
                 94 | 95 => self.trouble(),
@@ -99,7 +107,7 @@ impl World {
         }
         // A pull that was under way when the capacity went away still brings deliveries.
         let pulled_before =
-            self.rng.u8(..8) == 0 && replica.held.len() < self.plan.settings.max_deliveries;
+            self.rng.u8(..8) == 0 && replica.at_work() < self.plan.settings.max_deliveries;
         if replica.engine.capacity() > 0 || pulled_before {
             let any = self.rng.usize(..available.len());
             let sequence = available[if self.plan.calm { 0 } else { any }];
@@ -119,7 +127,14 @@ impl World {
             replica.hold(self.now, sequence, attempt, None);
             Input::Panicked { sequence, attempt }
         } else {
-            let delivery = replica.matched(sequence, attempt, pending, message, &self.plan.stores);
+            let delivery = replica.matched(
+                self.now,
+                sequence,
+                attempt,
+                pending,
+                message,
+                &self.plan.stores,
+            );
             replica.hold(self.now, sequence, attempt, Some(&delivery));
             replica.taken.insert(sequence, attempt);
             Input::Delivery(delivery)
@@ -217,6 +232,12 @@ impl World {
         }
     }
 
+    /// Takes the permission to change an object away, or gives it back.
+    fn permit(&mut self) {
+        let any = self.rng.usize(..self.plan.objects);
+        self.cluster.objects[any].forbidden ^= true;
+    }
+
     pub(super) fn start_replicas(&mut self) {
         while self.replicas.iter().filter(|it| !it.stopping).count() < self.plan.replicas {
             self.processes += 1;
@@ -238,6 +259,7 @@ impl World {
             eprintln!("{:?} {process} <- {input:?}", self.now);
         }
         self.replicas[at].engine.handle(self.now, input);
+        self.note_answers(at);
         while let Some(output) = self.replicas[at].engine.next_output() {
             if self.verbose {
                 eprintln!("{:?} {process}   -> {output:?}", self.now);
@@ -266,9 +288,23 @@ impl World {
                 replica.taken.remove(sequence);
                 lost
             }
+            Output::Park { .. } | Output::Recall(_) => lost,
             _ => false,
         };
         match output {
+            Output::Park { sequence, delay } => {
+                if let Some(holding) = replica.held.get_mut(&sequence) {
+                    holding.parked = true;
+                }
+                if !lost {
+                    self.server.nak(self.now, sequence, delay);
+                }
+            }
+            Output::Recall(sequence) => {
+                if !lost {
+                    self.server.nak(self.now, sequence, Duration::ZERO);
+                }
+            }
             Output::Patch { target, value } => {
                 let patch = Patch {
                     process: replica.process,
@@ -278,7 +314,7 @@ impl World {
                     steps: replica.steps(object(&target), &self.plan),
                     sent: self.now,
                 };
-                if replica.failing.contains(&patch.object) {
+                if replica.failing.contains_key(&patch.object) {
                     replica.suspects.insert(patch.object);
                 }
                 replica.in_flight.push(patch);
@@ -326,7 +362,12 @@ impl World {
                 replica.health.probing = true;
                 self.cluster.probes.push(replica.process);
             }
-            Output::Step { .. } => {}
+            Output::Step {
+                event,
+                target,
+                step,
+                ..
+            } => replica.told(object(&target), order(event), step),
         }
     }
 }

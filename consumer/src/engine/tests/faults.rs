@@ -77,8 +77,8 @@ fn an_object_that_always_fails_delays_no_other() {
     for sequence in 2..60 {
         let fault = patched("bad", 1, 0, retry(Fault::Cluster, None));
         let asked = tell(&mut engine, now, fault);
-        probes += asked.len();
-        if asked == [Output::Probe] {
+        if asked.contains(&Output::Probe) {
+            probes += 1;
             tell(&mut engine, now, probed(true));
         }
         assert!(engine.capacity() > 0);
@@ -169,7 +169,8 @@ fn a_fault_is_retried_with_the_newest_value() {
         START,
         patched("a", 1, 0, retry(Fault::Cluster, None)),
     );
-    assert_eq!(take(&mut engine, delivery(2, &[("a", 0)])), []);
+    let newer = take(&mut engine, delivery(2, &[("a", 0)]));
+    assert_eq!(newer, [Output::Ack(1)]);
     assert_eq!(next(&mut engine).1, [patch("a", 2, 0)]);
 }
 
@@ -241,15 +242,13 @@ fn a_refusal_becomes_one_dead_letter_for_each_event_when_the_other_targets_are_d
 }
 
 #[test]
-fn a_message_delivered_too_often_becomes_a_dead_letter_without_any_work() {
+fn a_message_that_came_often_without_a_panic_is_taken_as_any_other() {
     let mut engine = engine();
     let mut message = delivery(1, &[("a", 0)]);
-    message.attempt = 20;
-    assert_eq!(take(&mut engine, message.clone()), [patch("a", 1, 0)]);
-    message.sequence = 2;
-    message.attempt = 21;
-    let outputs = take(&mut engine, message);
-    assert_eq!(letters(&outputs), [(None, Reason::TooManyAttempts)]);
+    message.attempt = 1_000;
+    assert_eq!(take(&mut engine, message), [patch("a", 1, 0)]);
+    let done = tell(&mut engine, START, patched("a", 1, 0, Outcome::Done));
+    assert_eq!(done, [Output::Ack(1)]);
 }
 
 #[test]

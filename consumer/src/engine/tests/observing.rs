@@ -1,9 +1,6 @@
 //! What is told of each event, up to its sync by ESO.
 
-use super::{
-    observe::{MAX_EVENTS, PATIENCE_FOR_EACH},
-    *,
-};
+use super::{observe::PATIENCE_FOR_EACH, *};
 
 /// Event, step, and whole seconds since the patch.
 type Told = (Fingerprint, Step, u64);

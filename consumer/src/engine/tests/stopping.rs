@@ -20,7 +20,7 @@ fn what_was_not_started_is_handed_back_at_once() {
     let mut engine = narrow();
     take(&mut engine, delivery(1, &[("a", 0)]));
     take(&mut engine, delivery(2, &[("b", 0)]));
-    take(&mut engine, delivery(3, &[("a", 0)]));
+    take(&mut engine, delivery(3, &[("c", 0)]));
     let outputs = tell(&mut engine, START, Input::Stop);
     assert_eq!(outputs, [handed_back(2), handed_back(3)]);
     assert!(!engine.is_idle());
@@ -51,13 +51,15 @@ fn a_patch_that_fails_during_the_stop_is_not_repeated() {
 }
 
 #[test]
-fn an_older_delivery_waits_for_the_newer_patch_in_flight() {
+fn an_older_delivery_that_settles_longer_waits_for_the_newer_patch_in_flight() {
     let mut engine = narrow();
     take(&mut engine, delivery(5, &[("a", 0)]));
-    take(&mut engine, delivery(3, &[("a", 0)]));
+    let mut older = delivery(3, &[("a", 0)]);
+    older.refreshes[0].settle = Some(SECOND);
+    assert_eq!(take(&mut engine, older), []);
     assert_eq!(tell(&mut engine, START, Input::Stop), []);
     let outputs = tell(&mut engine, START, patched("a", 5, 0, Outcome::Done));
-    assert_eq!(outputs, [Output::Ack(3), Output::Ack(5)]);
+    assert_eq!(outputs, [handed_back(3), handed_back(5)]);
 }
 
 #[test]

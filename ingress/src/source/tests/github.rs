@@ -52,11 +52,10 @@ fn a_ping_is_a_test_and_other_types_are_not_listed() {
 #[test]
 fn a_header_that_is_malformed_is_named() {
     let long = "x".repeat(481);
-    for (name, value) in [("x-github-event", &long)] {
-        let error = decode_with(&github(), &[(name, value)], BODY)
-            .unwrap_err()
-            .to_string();
-        assert!(error.to_lowercase().starts_with(name), "{error}");
-        assert!(value.is_empty() || !error.contains(value), "{error}");
-    }
+    let headers = [("x-github-event", &*long)];
+    let error = decode_with(&github(), &headers, BODY)
+        .unwrap_err()
+        .to_string();
+    assert!(error.starts_with("X-GitHub-Event"), "{error}");
+    assert!(!error.contains(&long), "{error}");
 }

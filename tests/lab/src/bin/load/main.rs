@@ -17,6 +17,7 @@ mod lanes;
 mod latency;
 mod matching;
 mod memory;
+mod refused;
 mod relist;
 mod report;
 mod rounds;
@@ -76,6 +77,8 @@ enum Line {
     Latency,
     /// Draining a backlog beside a raw pull and ack.
     Backlog,
+    /// Events of ten objects and a refused one beside those of ten objects.
+    Refused,
     /// Patches per second beside a raw loop of patches.
     Burst,
     /// Finding one among 100,000 ExternalSecrets beside one among 1,000.
@@ -146,6 +149,7 @@ async fn main() -> anyhow::Result<()> {
                 Line::Cryptography => cryptography::measure(scale).await,
                 Line::Latency => latency::measure(scale).await,
                 Line::Backlog => backlog::measure(scale).await,
+                Line::Refused => refused::measure(scale).await,
                 Line::Burst => burst::measure(scale, arguments.kubernetes).await,
                 Line::Matching => matching::measure(scale),
                 Line::Update => update::measure(scale),

@@ -87,7 +87,7 @@ async fn consumer_at_work(hub: &Hub) -> anyhow::Result<f64> {
 }
 
 /// The most resident memory that it ever had, in MiB.
-fn peak(daemon: &Daemon) -> anyhow::Result<f64> {
+pub(crate) fn peak(daemon: &Daemon) -> anyhow::Result<f64> {
     Ok(status(&daemon.id().to_string(), "VmHWM:")? / 1024.0)
 }
 

@@ -1,0 +1,125 @@
+//! A newer event answers for the older ones of its target.
+//!
+//! Its value is newer, and whoever keeps its message brings it back after a crash. So no message is
+//! held for an older event: what is held follows the targets, not the events. Only an older event that
+//! settles longer stays, for its second value.
+
+use std::{sync::Arc, time::Duration};
+
+use eso_relay::event::Fingerprint;
+
+use super::{
+    Engine, Kept, Sequence, Step,
+    held::Version,
+    wish::Wish,
+    work::{Phase, Work},
+};
+use crate::target::Target;
+
+impl Engine {
+    /// One more delivery waits for one of its targets, unless a newer one answers for it.
+    pub(super) fn wait_for(&mut self, now: Duration, sequence: Sequence, target: &Target) {
+        let Some(delivery) = self.working.get(&sequence) else {
+            return;
+        };
+        let Some(want) = delivery.open.get(target) else {
+            return;
+        };
+        let wish = Wish::new(want, delivery);
+        let version = want.version(sequence);
+        let work = self.targets.entry(target.clone());
+        let work = work.or_insert_with(|| Work::new(Arc::clone(&want.stores), want.sync));
+        work.weight = want.weight;
+        self.wait(now, target, version, wish);
+    }
+
+    /// A delivery whose last word was said before has come again: now a crash would bring it back.
+    pub(super) fn comes_back(&mut self, now: Duration, sequence: Sequence) {
+        let Some(delivery) = self.working.get_mut(&sequence) else {
+            return;
+        };
+        if delivery.kept != Kept::Nowhere {
+            return;
+        }
+        delivery.kept = Kept::Stream;
+        let open = delivery.open.iter();
+        let open: Vec<_> = open
+            .map(|(target, want)| (target.clone(), want.version(sequence)))
+            .collect();
+        for (target, version) in open {
+            let work = self.targets.get_mut(&target);
+            if let Some(mut wish) = work.and_then(|work| work.waiting.remove(&version)) {
+                wish.durable = true;
+                self.wait(now, &target, version, wish);
+                self.arrange(now, &target);
+            }
+        }
+    }
+
+    fn wait(&mut self, now: Duration, target: &Target, version: Version, wish: Wish) {
+        let Some(work) = self.targets.get_mut(target) else {
+            return;
+        };
+        let was = work.urgency();
+        let (by, answered) = work.wait(version, wish);
+        let hurries = was < work.urgency();
+        if let (Phase::Ready(ticket), true) = (work.phase, hurries) {
+            self.lanes.remove(ticket);
+            work.phase = Phase::Settling;
+        }
+        for older in answered {
+            let sequence = older.sequence;
+            let delivery = self.working.get_mut(&sequence);
+            let events = delivery.map(|delivery| delivery.close(target, None));
+            self.keep_in_mind(target, by, older, &events.unwrap_or_default());
+            // What waits just now may wait for more.
+            if sequence != version.sequence {
+                self.settle(now, sequence);
+            }
+        }
+    }
+
+    /// What becomes of `by` is told of these events too, as far as there is room.
+    fn keep_in_mind(
+        &mut self,
+        target: &Target,
+        by: Version,
+        older: Version,
+        events: &[Fingerprint],
+    ) {
+        let kept = self.answered + self.outstanding.events;
+        let fits = kept + events.len() <= self.settings.max_events;
+        let in_doubt = self.breaker.is_in_doubt();
+        let work = self.targets.get_mut(target);
+        let work = work.filter(|work| fits && !work.is_stuck(in_doubt));
+        if let Some(wish) = work.and_then(|work| work.waiting.get_mut(&by)) {
+            self.answered += events.len();
+            wish.answers
+                .extend(events.iter().map(|event| (older, *event)));
+        } else {
+            self.steps(target, events, Step::Superseded);
+        }
+    }
+
+    /// How long a target takes that fails on its own account, only a person can tell: its events must
+    /// not take the room of others.
+    pub(super) fn supersede(&mut self, target: &Target) {
+        let Some(work) = self.targets.get_mut(target) else {
+            return;
+        };
+        let wishes = work.waiting.values_mut();
+        let answers = wishes.flat_map(|wish| wish.answers.drain(..));
+        let events: Vec<_> = answers.map(|(_, event)| event).collect();
+        self.answered -= events.len();
+        self.steps(target, &events, Step::Superseded);
+    }
+
+    /// A delivery waits for the target no longer. This is told of the events that it answers for.
+    pub(super) fn withdraw(&mut self, target: &Target, version: Version, step: Step) {
+        let work = self.targets.get_mut(target);
+        let wish = work.and_then(|work| work.waiting.remove(&version));
+        let events: Vec<_> = wish.into_iter().flat_map(Wish::events).collect();
+        self.answered -= events.len();
+        self.steps(target, &events, step);
+    }
+}

@@ -144,13 +144,12 @@ async fn while_the_kubernetes_api_is_away_nothing_is_pulled_or_given_up_and_then
     assert_eq!(relay.durable().await.num_redelivered, 0);
 }
 
-/// Waits until this many more patches have found the API away.
-async fn faults(consumer: &Daemon, more: u64) {
+/// Waits until this many patches in all have found the API away.
+async fn faults(consumer: &Daemon, wanted: u64) {
     let metric = "eso_relay_consumer_patches_total";
     let labels = [("result", "cluster_fault")];
     let faults = || async { consumer.count(metric, &labels).await.unwrap() };
-    let wanted = faults().await + more;
     let met = || async { (faults().await >= wanted).then_some(()) };
-    let what = format!("{more} more patches that fail");
+    let what = format!("{wanted} patches that fail");
     wait::until(what, READY, met).await.unwrap();
 }

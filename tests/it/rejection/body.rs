@@ -55,7 +55,7 @@ async fn what_is_not_json_is_400_for_every_format() {
         ("a NUL in a string", b"[{\"item_name\": \"a\0b\"}]".into()),
         ("invalid UTF-8", b"[{\"item_name\": \"\xff\xfe\"}]".into()),
         ("UTF-16", b"\xff\xfe[\0]\0".into()),
-        ("a byte order mark", b"\xef\xbb\xbf[]".into()),
+        ("two byte order marks", b"\xef\xbb\xbf\xef\xbb\xbf[]".into()),
         ("more after the end", b"[] []".into()),
         ("a comment", b"[] // no".into()),
         ("a trailing comma", b"[{},]".into()),

@@ -127,9 +127,9 @@ pub(super) fn malformed() -> Vec<Payload> {
             r#""marker""#,
             r#"["marker"]"#,
             r#"[{"event_type": "static-secret-updated", "item_name": {"marker": "marker"}}]"#,
-            r#"[{"event_type": "static-secret-updated", "item_name": "a", "event_id": ["marker"]}]"#,
+            r#"[{"event_type": "static-secret-updated", "event_id": ["marker"]}]"#,
             r#"[{"event_type": "marker\n", "item_name": "a", "secret": {"name": ["", "marker"]}}]"#,
-            r#"[{"event_type": "a", "event_type": "marker", "item_name": "marker", "item_name": 1}]"#,
+            r#"[{"event_type": "marker", "event_type": "static-secret-updated", "item_name": "marker", "item_name": ["marker"]}]"#,
         ] {
             payloads.push(Payload::raw("malformed", path, body));
         }

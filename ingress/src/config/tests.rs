@@ -70,7 +70,7 @@ fn a_mistake_is_named_with_its_source_and_what_mends_it() {
         ),
         (
             auth(json!({ "bearer": { "token_file": "/dev/null" } })),
-            &["source `a`", "/dev/null is empty"],
+            &["source `a`", "/dev/null is no regular file"],
         ),
         (
             auth(json!({ "bearer": { "token_file": [] } })),

@@ -82,11 +82,32 @@ async fn a_token_of_the_issuer_is_let_in_and_its_keys_are_fetched_once() {
     for _ in 0..3 {
         assert_eq!(jwt.check(&right, now()).await, Ok(()));
     }
+    assert_eq!(issuer.server.requests(), 1);
+}
+
+/// Real sockets do not go with a paused clock: it moves on between requests only.
+async fn half_a_minute() {
+    tokio::time::pause();
+    tokio::time::advance(std::time::Duration::from_secs(30)).await;
+    tokio::time::resume();
+}
+
+#[tokio::test]
+async fn an_unknown_key_may_have_been_published_since_the_last_fetch() {
+    let signer = Signer::rsa();
+    let issuer = Published::start(Some(jwks([signer.jwk("a")]))).await;
+    let jwt = issuer.jwt();
+    let right = bearer(&signer.token("a", &claims()));
+    assert_eq!(jwt.check(&right, now()).await, Ok(()));
     for kid in ["b", "c"] {
         let unknown = bearer(&signer.token(kid, &claims()));
-        assert_eq!(jwt.check(&unknown, now()).await, UNAUTHORIZED);
+        assert_eq!(jwt.check(&unknown, now()).await, Err(Refused::Unavailable));
     }
     assert_eq!(issuer.server.requests(), 1);
+    half_a_minute().await;
+    let unknown = bearer(&signer.token("b", &claims()));
+    assert_eq!(jwt.check(&unknown, now()).await, UNAUTHORIZED);
+    assert_eq!(issuer.server.requests(), 2);
 }
 
 #[tokio::test]
@@ -114,13 +135,12 @@ async fn a_new_key_counts_as_soon_as_it_signs() {
     );
     assert_eq!(jwt.check(&by_old, now()).await, Ok(()));
     *issuer.jwks.lock().unwrap() = Some(jwks([new.jwk("new")]));
-    // Real sockets do not go with a paused clock: it moves on between requests only.
-    tokio::time::pause();
-    tokio::time::advance(std::time::Duration::from_secs(30)).await;
-    tokio::time::resume();
+    half_a_minute().await;
     assert_eq!(jwt.check(&by_new, now()).await, Ok(()));
+    assert_eq!(jwt.check(&by_old, now()).await, Err(Refused::Unavailable));
+    half_a_minute().await;
     assert_eq!(jwt.check(&by_old, now()).await, UNAUTHORIZED);
-    assert_eq!(issuer.server.requests(), 2);
+    assert_eq!(issuer.server.requests(), 3);
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ pub struct WebhookConfig {
     pub settle: Option<Settle>,
     /// `CACHE_BUSTER_WAIT_INTERVAL` is set to what is no duration.
     #[serde(skip)]
-    wait_unreadable: bool,
+    pub wait_unreadable: bool,
 }
 
 impl WebhookConfig {

@@ -1,5 +1,8 @@
 //! What `/metrics` says. Labels come from closed sets only.
 
+mod index;
+mod labels;
+
 use std::{
     sync::atomic::{AtomicI64, AtomicU64},
     time::Duration,
@@ -7,17 +10,16 @@ use std::{
 
 use eso_relay::stream::Reason;
 use prometheus_client::{
-    encoding::{EncodeLabelSet, EncodeLabelValue},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
 
+use self::labels::Resets;
+pub use self::labels::{
+    End, Ended, Found, GivenUp, Left, Noted, Patch, Patched, Sync, Synced, Taken,
+};
 use crate::{
-    engine::Step,
-    index::Stats,
-    notes::Told,
-    outcome::{Fault, Outcome},
-    refresh::Reset,
+    engine::Step, index::Stats, notes::Told, outcome::Outcome, refresh::Reset,
     unrefreshable::Unrefreshable,
 };
 
@@ -52,164 +54,10 @@ pub struct Metrics {
     pub ack_pending: Gauge<u64, AtomicU64>,
     /// How near the first message that is not acked is to its removal; 1 is removed.
     pub expiry: Gauge<f64, AtomicU64>,
-    objects: Gauge<i64, AtomicI64>,
-    references: Gauge<i64, AtomicI64>,
-    patterns: Gauge<i64, AtomicI64>,
-    stores: Gauge<i64, AtomicI64>,
-    malformed: Gauge<i64, AtomicI64>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Ended {
-    pub outcome: End,
-}
-
-/// How a delivery ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-#[expect(non_camel_case_types, reason = "the names are the label's values")]
-pub enum End {
-    acked,
-    nacked,
-    /// Put back until the objects that fail are done, and acked then; or delivered again before.
-    parked,
-    dead_lettered,
-    /// Given back at shutdown, not started.
-    handed_back,
-}
-
-impl End {
-    const ALL: [Self; 5] = [
-        Self::acked,
-        Self::nacked,
-        Self::parked,
-        Self::dead_lettered,
-        Self::handed_back,
-    ];
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Taken {
-    pub result: Found,
-}
-
-/// What an event meant to this cluster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-#[expect(non_camel_case_types, reason = "the names are the label's values")]
-pub enum Found {
-    matched,
-    /// All whom it means are [`Unrefreshable`].
-    skipped,
-    unmatched,
-    /// Its target names other clusters.
-    elsewhere,
-    undecodable,
-}
-
-impl Found {
-    const ALL: [Self; 5] = [
-        Self::matched,
-        Self::skipped,
-        Self::unmatched,
-        Self::elsewhere,
-        Self::undecodable,
-    ];
-}
-
-/// [`Unrefreshable`] as text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Left {
-    pub reason: &'static str,
-}
-
-/// [`Reason`] as text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct GivenUp {
-    pub reason: &'static str,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Patched {
-    pub result: Patch,
-}
-
-/// How a patch ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-#[expect(non_camel_case_types, reason = "the names are the label's values")]
-pub enum Patch {
-    done,
-    /// The API was away, overloaded or slow.
-    cluster_fault,
-    /// This object, or the permission to patch it.
-    target_fault,
-    refused,
-}
-
-impl Patch {
-    const ALL: [Self; 4] = [
-        Self::done,
-        Self::cluster_fault,
-        Self::target_fault,
-        Self::refused,
-    ];
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Resets {
-    result: &'static str,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Synced {
-    pub result: Sync,
-}
-
-/// What ESO did after a patch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-#[expect(non_camel_case_types, reason = "the names are the label's values")]
-pub enum Sync {
-    synced,
-    failed,
-    silent,
-}
-
-impl Sync {
-    const ALL: [Self; 3] = [Self::synced, Self::failed, Self::silent];
-
-    fn of(step: Step) -> Option<Self> {
-        match step {
-            Step::Synced => Some(Self::synced),
-            Step::Failed => Some(Self::failed),
-            Step::Silent => Some(Self::silent),
-            Step::Patched
-            | Step::Carried
-            | Step::Gone
-            | Step::Refused
-            | Step::GaveUp
-            | Step::Superseded => None,
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Noted {
-    pub result: Told,
-}
-
-impl From<&Outcome> for Patch {
-    fn from(outcome: &Outcome) -> Self {
-        match outcome {
-            Outcome::Done | Outcome::Gone => Self::done,
-            Outcome::Retry { fault, .. } => match fault {
-                Fault::Cluster => Self::cluster_fault,
-                Fault::Target => Self::target_fault,
-            },
-            Outcome::Refused { .. } => Self::refused,
-        }
-    }
+    index: index::Size,
 }
 
 impl Metrics {
-    #[expect(clippy::too_many_lines, reason = "an entry for each metric")]
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
             deliveries: Family::default(),
@@ -242,11 +90,7 @@ impl Metrics {
             backlog: Gauge::default(),
             ack_pending: Gauge::default(),
             expiry: Gauge::default(),
-            objects: Gauge::default(),
-            references: Gauge::default(),
-            patterns: Gauge::default(),
-            stores: Gauge::default(),
-            malformed: Gauge::default(),
+            index: index::Size::default(),
         };
         metrics.start_at_zero();
         let ours = registry.sub_registry_with_prefix("eso_relay_consumer");
@@ -312,21 +156,8 @@ impl Metrics {
         let expiry =
             "How near the first message that is not acked is to its removal by age or size";
         ours.register("expiry_ratio", expiry, metrics.expiry.clone());
-        metrics.register_index(ours);
+        metrics.index.register(ours);
         metrics
-    }
-
-    fn register_index(&self, ours: &mut Registry) {
-        let objects = "ExternalSecrets in the index";
-        ours.register("index_objects", objects, self.objects.clone());
-        let references = "Keys that they refer to";
-        ours.register("index_references", references, self.references.clone());
-        let patterns = "Searches by name or path in the index";
-        ours.register("index_patterns", patterns, self.patterns.clone());
-        let stores = "Stores in the index";
-        ours.register("index_stores", stores, self.stores.clone());
-        let malformed = "ExternalSecrets of which something could not be read";
-        ours.register("index_malformed_objects", malformed, self.malformed.clone());
     }
 
     /// A series that appears with its first event has no rate over it, and an alert would miss it.
@@ -414,11 +245,7 @@ impl Metrics {
     }
 
     pub fn index(&self, stats: Stats) {
-        self.objects.set(count(stats.objects));
-        self.references.set(count(stats.references));
-        self.patterns.set(count(stats.patterns));
-        self.stores.set(count(stats.stores));
-        self.malformed.set(count(stats.malformed));
+        self.index.set(stats);
     }
 }
 

@@ -4,7 +4,7 @@
 //! An annotation is enough for most: ESO refreshes when the hash over the metadata is not that of
 //! `status.syncedResourceVersion`. Where somebody else takes the annotation away before ESO looks, or where
 //! the policy of an object keeps ESO from looking, two steps do it: `syncedResourceVersion` is emptied,
-//! which nobody takes back and by which ESO refreshes whatever the policy (`externalsecret_controller.go`,
+//! which no controller takes back, and by which ESO refreshes whatever the policy (`externalsecret_controller.go`,
 //! `shouldRefresh`); then the annotation makes it look, for a change of the status alone does not
 //! (`shouldEnqueueExternalSecretUpdate`). An ESO that is in the middle of a sync gets a conflict when it
 //! writes its status, and reads again.

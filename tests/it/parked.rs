@@ -71,7 +71,7 @@ async fn an_object_without_permission_stops_no_pulling() {
     left(&relay, 1).await;
     parks(&consumer).await;
 
-    // Nobody else has the message, and it goes to the next consumer at once.
+    // No other consumer has the message, and it goes to the next consumer at once.
     stop(&mut consumer).await;
     let mut consumer = relay.consumer(few).await;
     parks(&consumer).await;

@@ -1,6 +1,6 @@
 //! A newer event answers for the older ones of its target.
 //!
-//! Its value is newer, and whoever keeps its message brings it back after a crash. So no message is
+//! Its value is newer, and its own message, which is not acked, comes back after a crash. So no message is
 //! held for an older event: what is held follows the targets, not the events. Only an older event that
 //! settles longer stays, for its second value.
 

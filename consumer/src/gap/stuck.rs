@@ -177,7 +177,7 @@ mod tests {
             |_| (server(59, 14), &[(0, None), (1, Some(60))]),
             // Everything is held.
             |_| (server(59, 2), &[(2, Some(61))]),
-            // Nobody has asked, or nothing may be delivered.
+            // No request waits, or nothing may be delivered.
             |look| {
                 let delivers = look != 3;
                 let server = Server {

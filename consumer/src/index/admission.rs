@@ -6,7 +6,7 @@ use super::{Index, Observation, gate::Gate};
 use crate::selector::Labels;
 
 impl Index {
-    /// Whom its stores keep out, of all that read through this one, if it is about to get another gate.
+    /// The readers of this store that their stores keep out, if it is about to get another gate.
     pub(super) fn kept_out_by(&self, store: u32, next: &Gate) -> BTreeSet<u32> {
         let store = self.stores.get(store);
         let store = store.filter(|store| !store.gate.is_open() && store.gate != *next);
@@ -17,7 +17,7 @@ impl Index {
             .collect()
     }
 
-    /// Those of them whom no store keeps out any more.
+    /// Those of them that no store keeps out any more.
     pub(super) fn admitted(&self, kept_out: BTreeSet<u32>) -> Vec<Observation> {
         let now = kept_out.into_iter().filter(|user| !self.is_kept_out(*user));
         let objects = now.filter_map(|user| self.objects.get(user));

@@ -56,7 +56,7 @@ impl Gate {
         }
     }
 
-    /// Whether it keeps nobody out.
+    /// Whether it lets every namespace in.
     pub(super) fn is_open(&self) -> bool {
         self.admits == Admits::default()
     }

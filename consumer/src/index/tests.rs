@@ -255,7 +255,7 @@ fn a_find_is_compared_by_what_its_provider_looks_at_whatever_the_event_names() {
             "{provider}"
         );
     }
-    // A store that becomes another has its readers read anew, for every event.
+    // A store that becomes another has its readers read again, for every event.
     index.apply(provided(&b, "onboardbase"));
     let found = ["n/kubernetes", "n/tagged"];
     assert_eq!(matching(&index, &exact("generic", "db")), found);

@@ -185,7 +185,7 @@ impl Watch<'_> {
         }
     }
 
-    /// Until the watch has to begin anew.
+    /// Until the watch has to begin again.
     async fn round(
         &mut self,
         version: ApiVersion,

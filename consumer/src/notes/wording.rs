@@ -50,7 +50,7 @@ impl Note {
             ),
             What::PassedOver { after } => format!(
                 "ESO has said nothing for {after:.1?} since the patch for {event}: its owner has taken the \
-                 annotation away again, or its policy keeps ESO from reading anew. The old value may \
+                 annotation away again, or its policy keeps ESO from reading again. The old value may \
                  still be in use. To have it refreshed, grant eso-relay `patch` on `externalsecrets/status`"
             ),
             What::NotRefreshable(reason) => format!(

@@ -34,7 +34,7 @@ async fn a_cluster_cut_off_for_longer_than_max_age_finds_one_gap_while_its_consu
     relay.publish(&["/prod/db"]).await;
     expire(&relay, Stream::Events).await;
     expire(&relay, Stream::Receipts).await;
-    // The first ack after it moves the floor past what nobody has seen.
+    // The first ack after it moves the floor past what no consumer has seen.
     let last = relay.publish(&["/prod/mail"]).await;
     link.restore();
     refreshed(&relay, "db", &before[0]).await;

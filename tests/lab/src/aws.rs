@@ -165,7 +165,7 @@ impl Aws {
         Ok(())
     }
 
-    /// One call of AWS's JSON protocol; nobody looks at the signature.
+    /// One call of AWS's JSON protocol; the signature is not checked.
     async fn call(&self, operation: &str, body: &Value) -> anyhow::Result<Value> {
         let service = match operation.split_once('.') {
             Some(("AWSEvents", _)) => "events",

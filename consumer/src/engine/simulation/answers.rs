@@ -127,10 +127,10 @@ impl World {
     }
 
     fn strips(&self, object: usize) -> bool {
-        self.plan.strips[object] != Strips::Nobody
+        self.plan.strips[object] != Strips::None
     }
 
-    /// Whoever takes annotations away comes to one.
+    /// One annotation is taken away.
     pub(super) fn strip(&mut self) {
         let object = self.rng.usize(..self.plan.objects);
         if self.strips(object) {
@@ -158,7 +158,7 @@ impl World {
         }
     }
 
-    /// Whoever takes annotations away comes to all of them, and then ESO to what has changed.
+    /// All annotations that somebody takes away go, and then ESO looks at what has changed.
     pub(super) fn look_at_all(&mut self) {
         for object in 0..self.plan.objects {
             if self.strips(object) && self.cluster.objects[object].annotation.is_some() {

@@ -145,7 +145,7 @@ impl Cluster {
         }
     }
 
-    /// The first of two steps. A change of the status alone wakes nobody.
+    /// The first of two steps. A change of the status alone does not make ESO look.
     pub(super) fn reset(&mut self, object: usize) {
         self.objects[object].status.of = None;
     }

@@ -114,7 +114,7 @@ impl World {
                     // the process may have ended before the watch showed it.
                     let unseen = self.cluster.was_ever_gone(object) && self.ended;
                     assert!(done || unseen, "{order:?} never reached {}", target(object));
-                    // Its status was reset, so ESO reads it whoever takes its annotation away.
+                    // Its status was reset, so ESO reads it although its annotation is taken away.
                     let owned = self.plan.strips[object] == Strips::Owner;
                     let reset = owned && !self.plan.resets_refused;
                     let read = self.cluster.objects[object].synced >= Some(order);
@@ -142,7 +142,7 @@ impl World {
                 let settles = newest.is_some_and(|it| self.promise(object, it.0).is_some());
                 let stage = carried.map(|value| value.stage);
                 // What was taken away before ESO looked is written again from its first value.
-                let kept = self.plan.strips[object] == Strips::Nobody;
+                let kept = self.plan.strips[object] == Strips::None;
                 assert!(
                     !settles || !kept || stage == Some(Stage::Settled),
                     "it never settled"

@@ -39,7 +39,7 @@ pub(super) struct Plan {
 /// Who takes the annotation of an object away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Strips {
-    Nobody,
+    None,
     /// A ClusterExternalSecret that it says it is owned by.
     Owner,
     /// Somebody who is not known before it happens.
@@ -97,7 +97,7 @@ fn strips(rng: &mut Rng) -> Strips {
     match rng.u8(..6) {
         0 => Strips::Owner,
         1 => Strips::Somebody,
-        _ => Strips::Nobody,
+        _ => Strips::None,
     }
 }
 

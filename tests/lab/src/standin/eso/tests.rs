@@ -197,7 +197,7 @@ async fn the_annotation_of_a_child_is_taken_away_before_the_queue_comes_to_it() 
     for at in 0..6 {
         until(async || annotation_is_gone(&api, &format!("team-{at}")).await).await;
     }
-    // Whoever was not looked at is as before, and ESO has nothing to do.
+    // What was not looked at is as before, and ESO has nothing to do.
     let left = (0..6)
         .filter(|at| !is_new(&eso, &format!("team-{at}")))
         .count();

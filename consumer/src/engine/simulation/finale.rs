@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{
     cluster::{fingerprint, target},
     plan::Strips,
+    server::GAP,
     world::World,
 };
 use crate::value::Stage;
@@ -106,13 +107,15 @@ impl World {
         for (sequence, message) in self.server.messages() {
             for (index, event) in message.events.iter().enumerate() {
                 let dead = message.dead.contains(&None) || message.dead.contains(&Some(index));
-                assert!(dead || !event.undecodable, "an unreadable event vanished");
+                let gone = dead || message.is_removed();
+                assert!(gone || !event.undecodable, "an unreadable event vanished");
                 for &object in event.objects.iter().filter(|_| !event.undecodable) {
                     let order = (sequence, index);
                     let done = self.is_over(object, order);
                     // An object that came and went may not have been seen when it was matched, and
                     // the process may have ended before the watch showed it.
-                    let unseen = self.cluster.was_ever_gone(object) && self.ended;
+                    let missed = sequence == GAP || message.is_removed();
+                    let unseen = self.cluster.was_ever_gone(object) && (self.ended || missed);
                     assert!(done || unseen, "{order:?} never reached {}", target(object));
                     // Its status was reset, so ESO reads it although its annotation is taken away.
                     let owned = self.plan.strips[object] == Strips::Owner;
@@ -120,12 +123,15 @@ impl World {
                     let read = self.cluster.objects[object].synced >= Some(order);
                     assert!(
                         read || !reset
+                            || message.is_removed()
                             || self.is_dead(object, order)
                             || self.cluster.was_ever_gone(object),
                         "ESO never read {} for {order:?}",
                         target(object)
                     );
-                    newest[object] = Some(order);
+                    if !message.is_removed() {
+                        newest[object] = Some(order);
+                    }
                 }
             }
         }

@@ -26,6 +26,8 @@ pub(super) struct Plan {
     pub(super) watch_losses: f64,
     /// Who takes the annotation of each object away.
     pub(super) strips: Vec<Strips>,
+    /// Whether messages may be removed before they are delivered.
+    pub(super) misses: bool,
     /// Whether the status of an object may not be reset.
     pub(super) resets_refused: bool,
     /// How long the store of each object settles.
@@ -81,6 +83,7 @@ impl Plan {
             stuck: stuck(rng, objects),
             watch_losses: pick(rng, &[0.0, 0.5]),
             strips: (0..objects).map(|_| strips(rng)).collect(),
+            misses: rng.u8(..3) == 0,
             resets_refused: rng.u8(..4) == 0,
             stores: (0..objects).map(|_| settle(rng, settles / 2.0)).collect(),
             settles,

@@ -13,7 +13,7 @@ use super::{
     cluster::{Cluster, Patch, Seen, fingerprint, target},
     health::Health,
     plan::{Plan, Strips},
-    server::Message,
+    server::{GAP, Message},
 };
 use crate::{
     index::Shown,
@@ -143,7 +143,11 @@ impl Replica {
             attempt,
             pending,
             age: now.saturating_sub(message.published),
-            kept: Kept::Stream,
+            kept: if sequence == GAP {
+                Kept::Position
+            } else {
+                Kept::Stream
+            },
             refreshes,
             rejected,
         }

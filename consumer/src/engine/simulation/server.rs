@@ -6,10 +6,15 @@ use eso_relay::stream::ACK_WAIT;
 
 use super::super::Urgency;
 
+/// Before all messages.
+pub(super) const GAP: u64 = 0;
+
 #[derive(Default)]
 pub(super) struct Server {
     /// The message with sequence 1 first.
     pub(super) messages: Vec<Message>,
+    /// Stands for those that were removed before they were delivered. Its sequence is [`GAP`].
+    pub(super) gap: Option<Message>,
     pub(super) takes_dead_letters: bool,
 }
 
@@ -33,34 +38,74 @@ pub(super) struct Event {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
-    Waiting { from: Duration },
-    Pending { until: Duration },
+    Waiting {
+        from: Duration,
+    },
+    Pending {
+        until: Duration,
+    },
     Acked,
     Terminated,
+    /// By age, before it was delivered.
+    Removed,
 }
 
 impl Server {
     pub(super) fn publish(&mut self, now: Duration, events: Vec<Event>, poisonous: bool) {
         self.messages.push(Message {
-            published: now,
-            events,
             poisonous,
-            state: State::Waiting { from: now },
-            deliveries: 0,
-            dead: BTreeSet::new(),
+            ..Message::new(now, events)
         });
     }
 
+    /// How many were ever published.
+    pub(super) fn published(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// What was never delivered is removed, and `everything` is to be refreshed instead: once.
+    pub(super) fn remove(&mut self, now: Duration, everything: Event) {
+        let fresh = |message: &&mut Message| message.deliveries == 0 && message.due().is_some();
+        let mut last = None;
+        for message in self.messages.iter_mut().filter(fresh) {
+            message.state = State::Removed;
+            last = last.max(Some(message.published));
+        }
+        if let (Some(published), None) = (last, &self.gap) {
+            // A refresh after the last of them was published reads what it was about.
+            self.gap = Some(Message {
+                published,
+                ..Message::new(now, vec![everything])
+            });
+        }
+    }
+
+    pub(super) fn has_gap(&self) -> bool {
+        self.gap.is_some()
+    }
+
     pub(super) fn messages(&self) -> impl Iterator<Item = (u64, &Message)> {
-        (1..).zip(&self.messages)
+        let gap = self.gap.iter().map(|gap| (GAP, gap));
+        gap.chain((1..).zip(&self.messages))
     }
 
     pub(super) fn message(&self, sequence: u64) -> &Message {
-        &self.messages[usize::try_from(sequence).unwrap() - 1]
+        match (&self.gap, usize::try_from(sequence).unwrap().checked_sub(1)) {
+            (_, Some(at)) => &self.messages[at],
+            (Some(gap), None) => gap,
+            (None, None) => panic!("there is no gap"),
+        }
     }
 
     pub(super) fn message_mut(&mut self, sequence: u64) -> &mut Message {
-        &mut self.messages[usize::try_from(sequence).unwrap() - 1]
+        match (
+            &mut self.gap,
+            usize::try_from(sequence).unwrap().checked_sub(1),
+        ) {
+            (_, Some(at)) => &mut self.messages[at],
+            (Some(gap), None) => gap,
+            (None, None) => panic!("there is no gap"),
+        }
     }
 
     pub(super) fn available(&self, now: Duration) -> Vec<u64> {
@@ -72,7 +117,9 @@ impl Server {
 
     /// When the next message can be delivered.
     pub(super) fn next_due(&self) -> Option<Duration> {
-        self.messages.iter().filter_map(Message::due).min()
+        self.messages()
+            .filter_map(|(_, message)| message.due())
+            .min()
     }
 
     /// Returns the attempt.
@@ -82,7 +129,12 @@ impl Server {
             until: now + ACK_WAIT,
         };
         message.deliveries += 1;
-        message.deliveries
+        // A gap is found again, and has no count.
+        if sequence == GAP {
+            1
+        } else {
+            message.deliveries
+        }
     }
 
     pub(super) fn ack(&mut self, sequence: u64) {
@@ -113,14 +165,29 @@ impl Server {
 }
 
 impl Message {
+    fn new(now: Duration, events: Vec<Event>) -> Self {
+        Self {
+            published: now,
+            events,
+            poisonous: false,
+            state: State::Waiting { from: now },
+            deliveries: 0,
+            dead: BTreeSet::new(),
+        }
+    }
+
     pub(super) fn is_settled(&self) -> bool {
-        matches!(self.state, State::Acked | State::Terminated)
+        self.due().is_none()
+    }
+
+    pub(super) fn is_removed(&self) -> bool {
+        self.state == State::Removed
     }
 
     fn due(&self) -> Option<Duration> {
         match self.state {
             State::Waiting { from: due } | State::Pending { until: due } => Some(due),
-            State::Acked | State::Terminated => None,
+            State::Acked | State::Terminated | State::Removed => None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Order, replica::Replica, world::World};
+use super::{Order, replica::Replica, server::GAP, world::World};
 use crate::value::Stage;
 
 impl World {
@@ -59,6 +59,9 @@ impl World {
     /// Whether all was done for the event at the object, by itself or by a newer one, or a dead letter
     /// stands for it.
     pub(super) fn is_over(&self, object: usize, order: Order) -> bool {
+        if self.server.message(order.0).is_removed() {
+            return self.is_over(object, (GAP, 0));
+        }
         self.is_dead(object, order)
             || self.is_settled(object, order)
             || self.is_taken_over(object, order)

@@ -8,12 +8,12 @@ use std::{
 use fastrand::Rng;
 
 use super::{
-    super::{Input, Output},
+    super::{Input, Output, Urgency},
     Order,
     cluster::{Cluster, Patch, object, order},
     plan::{Plan, settle, urgency},
     replica::{Letters, Replica},
-    server::{Event, Server},
+    server::{Event, GAP, Server},
 };
 
 pub(super) struct World {
@@ -70,7 +70,9 @@ impl World {
                 92 => self.permit(),
                 93 => self.relist(),
                 _ if self.plan.calm => {}
-                94 | 95 => self.trouble(),
+                94 => self.trouble(),
+                95 if self.plan.misses => self.miss(),
+                95 => self.trouble(),
                 96 => self.crash(),
                 97 => self.stop(),
                 98 => self.apply_late(),
@@ -80,7 +82,7 @@ impl World {
     }
 
     fn publish(&mut self) {
-        if self.server.messages().count() == self.plan.messages {
+        if self.server.published() == self.plan.messages {
             return;
         }
         let events = (0..self.rng.usize(1..=3))
@@ -93,6 +95,19 @@ impl World {
             .collect();
         let poisonous = !self.plan.calm && self.rng.u8(..20) == 0;
         self.server.publish(self.now, events, poisonous);
+    }
+
+    /// The cluster has been away for too long.
+    fn miss(&mut self) {
+        if !self.server.has_gap() {
+            let everything = Event {
+                objects: (0..self.plan.objects).collect(),
+                undecodable: false,
+                settle: None,
+                urgency: Urgency::Mass("gap".parse().unwrap()),
+            };
+            self.server.remove(self.now, everything);
+        }
     }
 
     fn deliver(&mut self) {
@@ -136,7 +151,10 @@ impl World {
                 &self.plan.stores,
             );
             replica.hold(self.now, sequence, attempt, Some(&delivery));
-            replica.taken.insert(sequence, attempt);
+            // What appears after a gap was found needs no refresh for it.
+            if sequence != GAP {
+                replica.taken.insert(sequence, attempt);
+            }
             Input::Delivery(delivery)
         };
         self.tell(process, input);

@@ -42,6 +42,7 @@ pub(super) struct Want {
     pub(super) weight: usize,
     /// What the status said when it was matched.
     pub(super) sync: SyncState,
+    telling: Telling,
     newest: usize,
     older: Vec<(usize, Fingerprint)>,
 }
@@ -56,6 +57,13 @@ pub(super) enum Place {
     Recalled,
 }
 
+/// Whether it is still to be told what becomes of an event at a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Telling {
+    ToDo,
+    Done,
+}
+
 /// A delivery whose dead letters are being stored.
 #[derive(Debug)]
 pub(super) struct Storing {
@@ -64,7 +72,7 @@ pub(super) struct Storing {
 }
 
 impl Working {
-    pub(super) fn new(delivery: Delivery, due: Duration) -> Self {
+    pub(super) fn new(delivery: Delivery, due: Duration, telling: Telling) -> Self {
         let mut open = BTreeMap::<Target, Want>::new();
         for refresh in delivery.refreshes {
             let (index, event, settle) = (refresh.index, refresh.event, refresh.settle);
@@ -82,6 +90,7 @@ impl Working {
                     stores: refresh.stores,
                     weight: refresh.weight,
                     sync: refresh.sync,
+                    telling,
                     newest: index,
                     older: Vec::new(),
                 });
@@ -102,7 +111,8 @@ impl Working {
         }
     }
 
-    /// The target is done with: well, or else for this reason. Returns the events that meant it.
+    /// The target is done with: well, or else for this reason. Returns the events that meant it, where
+    /// that is to be told of them.
     pub(super) fn close(
         &mut self,
         target: &Target,
@@ -111,7 +121,10 @@ impl Working {
         let Some(want) = self.open.remove(target) else {
             return Vec::new();
         };
-        let events = || want.events().map(|(_, event)| event).collect();
+        let events = || match want.telling {
+            Telling::ToDo => want.events().map(|(_, event)| event).collect(),
+            Telling::Done => Vec::new(),
+        };
         let Some((reason, error)) = failure else {
             return events();
         };

@@ -7,7 +7,7 @@ use eso_relay::stream::Reason;
 use super::{
     Delivery, Engine, Kept, Output, Rejection, Sequence,
     backoff::REDELIVERY,
-    held::{Want, Working},
+    held::{Telling, Want, Working},
     timers::Timer,
 };
 use crate::{sync::SyncState, target::Target, value::Value};
@@ -19,11 +19,11 @@ const GRACE: Duration = Duration::from_secs(3600);
 impl Engine {
     pub(super) fn take(&mut self, now: Duration, delivery: Delivery) {
         let pending = delivery.pending;
-        self.hold(now, delivery);
+        self.hold(now, delivery, Telling::ToDo);
         self.gather.delivered(now, pending, self.room() == 0);
     }
 
-    fn hold(&mut self, now: Duration, delivery: Delivery) {
+    fn hold(&mut self, now: Duration, delivery: Delivery, telling: Telling) {
         let sequence = delivery.sequence;
         if self.redelivered(now, sequence, delivery.attempt) {
             return;
@@ -37,7 +37,7 @@ impl Engine {
         let grace = now.saturating_add(give_up_after.min(GRACE));
         self.timers.set(Timer::GiveUp(sequence), due.max(grace));
         let carried = carried(&delivery);
-        let mut held = Working::new(delivery, due);
+        let mut held = Working::new(delivery, due, telling);
         let open = mem::take(&mut held.open);
         self.working.insert(sequence, held);
         self.want(now, sequence, open, carried);
@@ -45,15 +45,15 @@ impl Engine {
 
     /// Where the message is held, what is new is done with the rest of it; else it is held once more,
     /// unless its dead letter stands for all that it means.
-    pub(super) fn take_late(&mut self, now: Duration, mut delivery: Delivery) {
+    pub(super) fn take_late(&mut self, now: Duration, mut delivery: Delivery, telling: Telling) {
         let sequence = delivery.sequence;
         if self.working.contains_key(&sequence) {
             let carried = carried(&delivery);
-            let Working { open, .. } = Working::new(delivery, now);
+            let Working { open, .. } = Working::new(delivery, now, telling);
             self.want(now, sequence, open, carried);
         } else if !self.is_storing(sequence) {
             delivery.kept = Kept::Nowhere;
-            self.hold(now, delivery);
+            self.hold(now, delivery, telling);
         }
     }
 

@@ -76,6 +76,9 @@ pub enum Input {
     /// The watch was late: a message that was taken already, and may be done with since, means these
     /// targets too.
     Late(Delivery),
+    /// The value of a message that was taken was lost before ESO looked, and is to be written again. What
+    /// becomes of its events is told already, or will be when ESO has synced.
+    Lost(Delivery),
     /// Decoding or matching the message panicked.
     Panicked {
         sequence: Sequence,

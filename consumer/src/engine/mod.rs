@@ -47,7 +47,7 @@ use fastrand::Rng;
 use self::{
     breaker::CircuitBreaker,
     gather::Gather,
-    held::{Storing, Working},
+    held::{Storing, Telling, Working},
     lane::Lanes,
     observe::Outstanding,
     timers::{Timer, Timers},
@@ -107,7 +107,8 @@ impl Engine {
         match input {
             Input::Delivery(delivery) => self.take(now, delivery),
             Input::CaughtUp => self.gather.caught_up(),
-            Input::Late(delivery) => self.take_late(now, delivery),
+            Input::Late(delivery) => self.take_late(now, delivery, Telling::ToDo),
+            Input::Lost(delivery) => self.take_late(now, delivery, Telling::Done),
             Input::Panicked { sequence, attempt } => self.panicked(now, sequence, attempt),
             Input::Patched {
                 target,

@@ -166,6 +166,7 @@ impl Worker {
         {
             late.extend(self.resolve_late(message, events, &among));
         }
+        let mut again = Vec::new();
         for (target, value) in lost {
             if !self.engine.expects(&target, value) {
                 continue;
@@ -177,7 +178,7 @@ impl Worker {
             {
                 let mut events = events.iter();
                 if let Some(event) = events.find(|(_, event)| event.fingerprint() == value.event) {
-                    late.extend(self.resolve_late(message, slice::from_ref(event), &among));
+                    again.extend(self.resolve_late(message, slice::from_ref(event), &among));
                 }
             }
         }
@@ -188,6 +189,11 @@ impl Worker {
                 self.appeared.extend(appeared.iter().cloned());
             } else {
                 self.take_late(message, resolved);
+            }
+        }
+        for (message, resolved) in again {
+            if !self.engine.is_storing(message.sequence) {
+                self.write_again(message, resolved);
             }
         }
     }
@@ -257,11 +263,27 @@ impl Worker {
             info!(source = %event.source, event = %event.value, sequence, targets = event.targets, trace_id = event.trace_id, "event of a moment ago matched what has appeared since");
             self.ledger.late(now(), &message, event);
         }
-        if !self.held.knows(sequence) {
+        self.hold_late(message, events);
+        self.handle(Input::Late(delivery));
+    }
+
+    /// A value was lost before ESO looked. The receipt has it already.
+    fn write_again(&mut self, message: Received, resolved: Resolved) {
+        let Resolved {
+            delivery, events, ..
+        } = resolved;
+        for event in &events {
+            info!(source = %event.source, event = %event.value, sequence = message.sequence, trace_id = event.trace_id, "the annotation was taken away before ESO looked; writing it again");
+        }
+        self.hold_late(message, events);
+        self.handle(Input::Lost(delivery));
+    }
+
+    fn hold_late(&mut self, message: Received, events: Vec<Seen>) {
+        if !self.held.knows(message.sequence) {
             let reply = Reply::Said;
             self.held.insert(Received { reply, ..message }, events);
         }
-        self.handle(Input::Late(delivery));
     }
 
     /// A patch has ended.

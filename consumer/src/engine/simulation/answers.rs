@@ -237,18 +237,28 @@ impl World {
             let mut late =
                 replica.matched(self.now, sequence, attempt, 0, message, &self.plan.stores);
             late.rejected.clear();
-            late.refreshes.retain(|refresh| {
+            let mut again = late.clone();
+            late.refreshes
+                .retain(|refresh| appeared.contains(&object(&refresh.target)));
+            again.refreshes.retain(|refresh| {
                 let object = object(&refresh.target);
-                appeared.contains(&object) || lost.contains(&(object, (sequence, refresh.index)))
+                !appeared.contains(&object) && lost.contains(&(object, (sequence, refresh.index)))
             });
-            if late.refreshes.is_empty() {
-                continue;
+            if !late.refreshes.is_empty() {
+                if replica.engine.is_storing(sequence) {
+                    replica.appeared.extend(&appeared);
+                } else {
+                    replica.to_tell(&late);
+                    replica.hold_late(self.now, &late);
+                    self.tell(process, Input::Late(late));
+                }
             }
-            if replica.engine.is_storing(sequence) {
-                replica.appeared.extend(&appeared);
-            } else {
-                replica.hold_late(self.now, &late);
-                self.tell(process, Input::Late(late));
+            let Some(replica) = self.replicas.iter_mut().find(alive) else {
+                return;
+            };
+            if !again.refreshes.is_empty() && !replica.engine.is_storing(sequence) {
+                replica.hold_late(self.now, &again);
+                self.tell(process, Input::Lost(again));
             }
         }
     }

@@ -171,11 +171,6 @@ impl Replica {
         attempt: u64,
         matched: Option<&Delivery>,
     ) {
-        if !self.held.contains_key(&sequence) {
-            for pair in matched.iter().flat_map(|delivery| wants(delivery)) {
-                *self.untold.entry(pair).or_default() += 1;
-            }
-        }
         let holding = self.held.entry(sequence).or_insert_with(|| Holding {
             attempt,
             since: now,
@@ -195,6 +190,15 @@ impl Replica {
         holding.heard = now;
     }
 
+    /// What becomes of its events is to be told; of what it waits for, it is anyway.
+    pub(super) fn to_tell(&mut self, delivery: &Delivery) {
+        for pair in wants(delivery) {
+            if !self.engine.waits(delivery.sequence, &target(pair.0)) {
+                *self.untold.entry(pair).or_default() += 1;
+            }
+        }
+    }
+
     /// Remembers that a message means more than was known.
     pub(super) fn hold_late(&mut self, now: Duration, delivery: &Delivery) {
         let sequence = delivery.sequence;
@@ -202,13 +206,7 @@ impl Replica {
             self.gone.remove(&(object, sequence));
         }
         if let Some(holding) = self.held.get_mut(&sequence) {
-            for pair in wants(delivery) {
-                holding.wants.insert(pair);
-                // What it waits for is to be told anyway.
-                if !self.engine.waits(sequence, &target(pair.0)) {
-                    *self.untold.entry(pair).or_default() += 1;
-                }
-            }
+            holding.wants.extend(wants(delivery));
         } else {
             self.hold(now, sequence, delivery.attempt, Some(delivery));
             if let Some(holding) = self.held.get_mut(&sequence) {

@@ -150,6 +150,9 @@ impl World {
                 message,
                 &self.plan.stores,
             );
+            if !replica.held.contains_key(&sequence) {
+                replica.to_tell(&delivery);
+            }
             replica.hold(self.now, sequence, attempt, Some(&delivery));
             // What appears after a gap was found needs no refresh for it.
             if sequence != GAP {

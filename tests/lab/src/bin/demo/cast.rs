@@ -43,6 +43,7 @@ pub(crate) const READERS: usize = 2;
 
 pub(crate) const STORE: &str = "store";
 pub(crate) const OTHER_STORE: &str = "other-store";
+const PATH_STORE: &str = "path-store";
 
 impl Part {
     const fn new(name: &'static str, key: &'static str, reads: Reads) -> Self {
@@ -55,7 +56,7 @@ impl Part {
             Reads::Data => it.key(self.key),
             Reads::Extract => it.extract(self.key),
             Reads::FindName => it.find_name("^/?demo/api-"),
-            Reads::FindPath => it.find_path("/demo/tls"),
+            Reads::FindPath => it.find_path("/demo/tls").from_store(PATH_STORE),
             Reads::SourceRef => it.key(self.key).source_ref(OTHER_STORE),
             Reads::ClusterStore => it.cluster_store(namespace).key(self.key),
         }
@@ -84,11 +85,16 @@ pub(crate) fn crowd_name(at: usize, reader: usize) -> String {
     format!("crowd-{at:02}-{reader}")
 }
 
-/// The stores, of ESO's `fake` provider: the ClusterSecretStore is named after the namespace.
+/// The stores, of ESO's `fake` provider but for the one that is searched by path: `fake` looks at names
+/// alone. The ClusterSecretStore is named after the namespace.
 pub(crate) fn stores(namespace: &str) -> Vec<Fixture> {
     vec![
         store(STORE).in_namespace(namespace).into(),
         store(OTHER_STORE).in_namespace(namespace).into(),
+        store(PATH_STORE)
+            .in_namespace(namespace)
+            .provider(json!({ "gcpsm": { "projectID": "demo" } }))
+            .into(),
         cluster_store(namespace).into(),
     ]
 }

@@ -134,6 +134,21 @@ fn a_return_to_the_state_before_the_patch_is_no_sync() {
 }
 
 #[test]
+fn a_value_that_is_written_again_is_told_once() {
+    let mut engine = patched_once();
+    let ours = Some(value(1, 0));
+    told(&mut engine, 1, shows("a", ours, SyncState::Waiting));
+    told(&mut engine, 1, shows("a", None, SyncState::Returned));
+    let again = Input::Lost(delivery(1, &[("a", 0)]));
+    assert_eq!(told(&mut engine, 1, again), []);
+    assert_eq!(told(&mut engine, 1, patched("a", 1, 0, Outcome::Done)), []);
+    let synced = [(event(1, 0), Step::Synced, 2)];
+    let shown = shows("a", ours, SyncState::Synced);
+    assert_eq!(told(&mut engine, 2, shown), synced);
+    assert_eq!(engine.outstanding.len(), 0);
+}
+
+#[test]
 fn a_status_that_was_reset_and_is_as_before_again_is_a_sync() {
     let unknown = SyncState::Unknown { hash: 7 };
     let mut engine = engine();

@@ -248,7 +248,7 @@ impl World {
                 if replica.engine.is_storing(sequence) {
                     replica.appeared.extend(&appeared);
                 } else {
-                    replica.to_tell(&late);
+                    replica.expect_told(&late);
                     replica.hold_late(self.now, &late);
                     self.tell(process, Input::Late(late));
                 }

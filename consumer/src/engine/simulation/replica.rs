@@ -191,7 +191,7 @@ impl Replica {
     }
 
     /// What becomes of its events is to be told; of what it waits for, it is anyway.
-    pub(super) fn to_tell(&mut self, delivery: &Delivery) {
+    pub(super) fn expect_told(&mut self, delivery: &Delivery) {
         for pair in wants(delivery) {
             if !self.engine.waits(delivery.sequence, &target(pair.0)) {
                 *self.untold.entry(pair).or_default() += 1;

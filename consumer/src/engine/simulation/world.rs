@@ -70,9 +70,8 @@ impl World {
                 92 => self.permit(),
                 93 => self.relist(),
                 _ if self.plan.calm => {}
-                94 => self.trouble(),
                 95 if self.plan.misses => self.miss(),
-                95 => self.trouble(),
+                94 | 95 => self.trouble(),
                 96 => self.crash(),
                 97 => self.stop(),
                 98 => self.apply_late(),
@@ -151,7 +150,7 @@ impl World {
                 &self.plan.stores,
             );
             if !replica.held.contains_key(&sequence) {
-                replica.to_tell(&delivery);
+                replica.expect_told(&delivery);
             }
             replica.hold(self.now, sequence, attempt, Some(&delivery));
             // What appears after a gap was found needs no refresh for it.

@@ -99,22 +99,17 @@ fn element(batch: &[u8], index: usize) -> Option<Bytes> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use eso_relay::stream::{Reason, position::Gap};
 
     use super::*;
-    use crate::gap;
+    use crate::{gap, tests::received};
 
     fn rejected(index: Option<usize>, subject: &str, body: &'static str) -> DeadLetter {
         let message = Received {
-            sequence: 7,
             attempt: 2,
-            pending: 0,
-            age: Duration::ZERO,
-            reply: Reply::Ack("reply".into()),
             subject: subject.into(),
             body: Bytes::from_static(body.as_bytes()),
+            ..received(7)
         };
         let rejection = Rejection {
             index,

@@ -18,7 +18,11 @@ use tokio::{
 
 pub(crate) use eso_relay_lab::nats_server::NatsServer;
 
-use crate::gap::Looked;
+use crate::{
+    delivery::{Received, Reply},
+    engine::Sequence,
+    gap::Looked,
+};
 
 /// How long a condition may take to come true on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -46,6 +50,19 @@ pub(crate) fn event(id: &str) -> Event {
         settle: None,
         received_at: Timestamp::UNIX_EPOCH,
         origin: Origin::default(),
+    }
+}
+
+/// A delivery without a body.
+pub(crate) fn received(sequence: Sequence) -> Received {
+    Received {
+        sequence,
+        attempt: 1,
+        pending: 0,
+        age: Duration::ZERO,
+        reply: Reply::Ack("reply".into()),
+        subject: String::new(),
+        body: Bytes::new(),
     }
 }
 

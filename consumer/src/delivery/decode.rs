@@ -54,23 +54,17 @@ fn undecodable(index: Option<usize>, error: String) -> Rejection {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use bytes::Bytes;
     use eso_relay::event::encode_batch;
 
     use super::*;
-    use crate::{delivery::Reply, tests::event};
+    use crate::tests::{event, received};
 
     fn message(subject: &str, body: impl Into<Bytes>) -> Received {
         Received {
-            sequence: 7,
-            attempt: 1,
-            pending: 0,
-            age: Duration::ZERO,
-            reply: Reply::Ack("reply".into()),
             subject: subject.into(),
             body: body.into(),
+            ..received(7)
         }
     }
 

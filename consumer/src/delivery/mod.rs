@@ -9,6 +9,8 @@ use std::time::Duration;
 use async_nats::{Subject, jetstream};
 use bytes::Bytes;
 use eso_relay::{
+    Event,
+    event::encode_batch,
     nats::timestamp,
     stream::{self, position::Gap},
 };
@@ -71,6 +73,20 @@ impl Received {
             subject: message.subject.to_string(),
             body: Bytes::copy_from_slice(&message.payload),
         })
+    }
+
+    /// An event of the consumer's own. It stands before all messages of the stream: whatever comes
+    /// takes its place at a target.
+    pub fn own(event: &Event, reply: Reply) -> Self {
+        Self {
+            sequence: 0,
+            attempt: 1,
+            pending: 0,
+            age: Duration::ZERO,
+            reply,
+            subject: stream::Subject::of(event).to_string(),
+            body: encode_batch([event]),
+        }
     }
 
     /// Who keeps it until its last word.

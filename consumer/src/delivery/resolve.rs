@@ -206,12 +206,7 @@ impl Seen {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use eso_relay::{
-        event::{Keys, encode_batch},
-        stream::Subject,
-    };
+    use eso_relay::event::Keys;
 
     use super::*;
     use crate::{
@@ -263,15 +258,7 @@ mod tests {
                 ..ExternalSecret::new(target, vec![reference])
             }));
         }
-        let message = Received {
-            sequence: 1,
-            attempt: 1,
-            pending: 0,
-            age: Duration::ZERO,
-            reply: Reply::Said,
-            subject: Subject::of(&event).to_string(),
-            body: encode_batch([&event]),
-        };
+        let message = Received::own(&event, Reply::Said);
         let (resolved, _) = resolve(&message, &index, &cluster(), &StorePolicy::default());
         let [refresh] = &resolved.delivery.refreshes[..] else {
             panic!("{resolved:?}");

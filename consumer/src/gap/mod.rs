@@ -13,10 +13,10 @@ use anyhow::Context as _;
 use async_nats::{Client, jetstream::Context};
 use eso_relay::{
     Event, Slug,
-    event::{Pattern, Target, encode_batch},
+    event::{Pattern, Target},
     nats,
     stream::{
-        Position, Subject,
+        Position,
         position::{Gap, Replica},
     },
 };
@@ -325,8 +325,7 @@ impl Holding {
     }
 }
 
-/// The gap as a message of one event. It stands before all messages of the stream: whatever comes
-/// takes its place at a target.
+/// The gap as a message of one event.
 pub fn message(gap: Gap, cluster: &Slug) -> Received {
     let id = format!("{cluster}/{}", gap.found_at);
     let target = Target {
@@ -336,15 +335,7 @@ pub fn message(gap: Gap, cluster: &Slug) -> Received {
     // OK because it is a slug.
     let source = SOURCE.parse().expect("a slug");
     let event = Event::refresh_everything(source, id, target, gap.found_at);
-    Received {
-        sequence: 0,
-        attempt: 1,
-        pending: 0,
-        age: Duration::ZERO,
-        reply: Reply::Gap(gap),
-        subject: Subject::of(&event).to_string(),
-        body: encode_batch([&event]),
-    }
+    Received::own(&event, Reply::Gap(gap))
 }
 
 #[expect(

@@ -1,10 +1,7 @@
-use std::time::Duration;
-
-use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{delivery::Reply, unrefreshable::Unrefreshable};
+use crate::{tests::received, unrefreshable::Unrefreshable};
 
 const START: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -31,15 +28,7 @@ fn late(ledger: &mut Ledger, number: usize, targets: usize) {
 }
 
 fn taken(number: usize, targets: usize, found: Found, skipped: usize) -> (Received, Seen) {
-    let message = Received {
-        sequence: number as u64,
-        attempt: 1,
-        pending: 0,
-        age: Duration::ZERO,
-        reply: Reply::Ack("reply".into()),
-        subject: String::new(),
-        body: Bytes::new(),
-    };
+    let message = received(number as u64);
     let event = Seen {
         index: 0,
         value: fingerprint(number),

@@ -134,24 +134,8 @@ impl Denied {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use bytes::Bytes;
-
     use super::*;
-    use crate::{delivery::Reply, tests::event};
-
-    fn message(sequence: Sequence) -> Received {
-        Received {
-            sequence,
-            attempt: 1,
-            pending: 0,
-            age: Duration::ZERO,
-            reply: Reply::Ack("reply".into()),
-            subject: String::new(),
-            body: Bytes::new(),
-        }
-    }
+    use crate::tests::{event, received};
 
     fn note(denied: &mut Denied, sequence: Sequence, names: &[&str], reason: Unrefreshable) {
         let skipped = names.iter().map(|name| {
@@ -159,7 +143,7 @@ mod tests {
             (1, Skipped { target, reason })
         });
         let events = vec![(0, event("other")), (1, event("denied"))];
-        denied.note(&message(sequence), &events, &skipped.collect::<Vec<_>>());
+        denied.note(&received(sequence), &events, &skipped.collect::<Vec<_>>());
     }
 
     fn kept(denied: &Denied, names: &[&str]) -> Vec<(Sequence, usize)> {

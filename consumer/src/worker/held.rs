@@ -136,23 +136,16 @@ impl Held {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use bytes::Bytes;
     use jiff::Timestamp;
 
     use super::*;
-    use crate::metrics::Found;
+    use crate::{metrics::Found, tests::received};
 
     fn message(sequence: Sequence, reply: &str) -> Received {
         Received {
-            sequence,
-            attempt: 1,
-            pending: 0,
-            age: Duration::ZERO,
             reply: Reply::Ack(reply.into()),
-            subject: String::new(),
-            body: Bytes::new(),
+            ..received(sequence)
         }
     }
 

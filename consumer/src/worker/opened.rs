@@ -1,12 +1,11 @@
 //! Namespaces that could not be seen for a while: events that meant something there were not known to, so
 //! all that is there is refreshed once.
 
-use std::{mem, time::Duration};
+use std::mem;
 
 use eso_relay::{
     Event, Slug,
-    event::{Pattern, Target, encode_batch},
-    stream::Subject,
+    event::{Pattern, Target},
 };
 use jiff::Timestamp;
 use tracing::warn;
@@ -19,7 +18,7 @@ use crate::{
 
 /// Whose events these are, in logs and receipts.
 const SOURCE: &str = "opened";
-/// Before all messages of the stream, as that of a gap: whatever comes takes its place at a target.
+/// Of an event of the consumer's own ([`Received::own`]).
 const SEQUENCE: u64 = 0;
 
 impl Worker {
@@ -57,13 +56,5 @@ fn message(namespaces: &[String], cluster: &Slug, now: Timestamp) -> Received {
     // OK because it is a slug.
     let source = SOURCE.parse().expect("a slug");
     let event = Event::refresh_everything(source, format!("{cluster}/{now}"), target, now);
-    Received {
-        sequence: SEQUENCE,
-        attempt: 1,
-        pending: 0,
-        age: Duration::ZERO,
-        reply: Reply::Said,
-        subject: Subject::of(&event).to_string(),
-        body: encode_batch([&event]),
-    }
+    Received::own(&event, Reply::Said)
 }

@@ -73,23 +73,12 @@ impl Recent {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
-    use crate::{delivery::Reply, tests::event};
+    use crate::tests::{event, received};
 
     fn push(recent: &mut Recent, now: Duration, events: usize) {
-        let message = Received {
-            sequence: 1,
-            attempt: 1,
-            pending: 0,
-            age: Duration::ZERO,
-            reply: Reply::Ack("reply".into()),
-            subject: String::new(),
-            body: Bytes::new(),
-        };
         let events = (0..events).map(|at| (at, event("e"))).collect();
-        recent.push(now, message, events);
+        recent.push(now, received(1), events);
     }
 
     #[test]

@@ -34,6 +34,11 @@ pub struct Operator {
 }
 
 impl Operator {
+    /// Whether it is there without building it.
+    pub fn is_at_hand() -> bool {
+        program::at_hand()
+    }
+
     /// An API server that knows all kinds which the operator watches.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use divan::{Bencher, counter::ItemsCount};
 use eso_relay::Event;
-use eso_relay_consumer::{
+use eso_relay_consumer::matching::{
     index::{Admits, Change, ExternalSecret, Form, Index, Store},
     provider::Backend,
 };

@@ -16,9 +16,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     engine::{Settings, WindowBounds},
     kubernetes::KubernetesConfig,
-    selector::LabelSelector,
-    settle::StoreSettle,
-    unrefreshable::Unrefreshable,
+    matching::{selector::LabelSelector, settle::StoreSettle},
+    object::Unrefreshable,
 };
 
 /// The configuration of one consumer. Only `cluster` has no default.

@@ -6,28 +6,14 @@
 //!
 //! One durable per cluster; any number of replicas share it. No public port, no access to Secrets.
 
-pub mod backlog;
 pub mod commands;
 pub mod config;
-pub mod dead_letter;
-pub mod delivery;
 pub mod engine;
-pub mod gap;
-pub mod index;
 pub mod kubernetes;
-pub mod metrics;
-pub mod notes;
-pub mod outcome;
-pub mod provider;
-pub mod receipts;
-pub mod refresh;
-pub mod selector;
-pub mod settle;
-pub mod sync;
-pub mod target;
-pub mod uid;
-pub mod unrefreshable;
-pub mod value;
+pub mod matching;
+pub mod object;
+pub mod report;
+pub mod stream;
 pub mod worker;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
@@ -42,28 +28,14 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    backlog::Backlog,
     config::ConsumerConfig,
-    delivery::{Pull, StorePolicy},
     engine::Engine,
-    gap::Gaps,
-    kubernetes::{Selection, Served},
-    metrics::Metrics,
-    refresh::Refresher,
+    kubernetes::{Selection, Served, refresh::Refresher},
+    matching::StorePolicy,
+    report::{kube_events, metrics::Metrics, receipts},
+    stream::{Pull, backlog::Backlog, gap::Gaps},
     worker::{Inlet, Tools, Worker},
 };
-
-/// The annotation whose change makes ESO refresh an ExternalSecret. Its value is a
-/// [`value::Value`] of the newest event: ESO refreshes when the hash over an object's annotations changes (ESO
-/// `externalsecret_controller.go`, `shouldRefresh`).
-pub const REFRESH_ANNOTATION: &str = "eso-relay.dev/refresh";
-/// The annotation that ESO copies from a ClusterExternalSecret to all that it owns (ESO 0.20,
-/// `clusterexternalsecret_controller.go`). Any other it takes away from them.
-pub const FORCE_SYNC_ANNOTATION: &str = "external-secrets.io/force-sync";
-/// The annotation that, when `true`, has an ExternalSecret refreshed that ESO would pass over by its policy.
-pub const FORCE_ANNOTATION: &str = "eso-relay.dev/force";
-/// The annotation that, when `true`, keeps an ExternalSecret from being refreshed by us.
-pub const IGNORE_ANNOTATION: &str = "eso-relay.dev/ignore";
 
 /// Bounds each request to JetStream and each wait for a PubAck.
 const JETSTREAM_TIMEOUT: Duration = Duration::from_secs(5);
@@ -176,8 +148,8 @@ async fn work(
     let over = CancellationToken::new();
     let _over = over.clone().drop_guard();
     let notes = config.kubernetes.events.then(|| {
-        let (notes, taken) = mpsc::channel(notes::CAPACITY);
-        let write = notes::write(served.clone(), metrics.clone(), taken, over);
+        let (notes, taken) = mpsc::channel(kube_events::CAPACITY);
+        let write = kube_events::write(served.clone(), metrics.clone(), taken, over);
         lifecycle.spawn("notes", endless(write));
         notes
     });

@@ -19,9 +19,8 @@ use tokio::{
 pub(crate) use eso_relay_lab::nats_server::NatsServer;
 
 use crate::{
-    delivery::{Received, Reply},
-    engine::Sequence,
-    gap::Looked,
+    object::Sequence,
+    stream::{Received, Reply, gap::Looked},
 };
 
 /// How long a condition may take to come true on a busy machine.

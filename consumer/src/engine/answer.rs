@@ -9,16 +9,16 @@ use std::{sync::Arc, time::Duration};
 use eso_relay::event::Fingerprint;
 
 use super::{
-    Engine, Kept, Sequence, Step,
+    Engine, Step,
     held::Version,
     wish::Wish,
     work::{Phase, Work},
 };
-use crate::target::Target;
+use crate::object::{Kept, ObjectRef, Sequence};
 
 impl Engine {
     /// One more delivery waits for one of its targets, unless a newer one answers for it.
-    pub(super) fn wait_for(&mut self, now: Duration, sequence: Sequence, target: &Target) {
+    pub(super) fn wait_for(&mut self, now: Duration, sequence: Sequence, target: &ObjectRef) {
         let Some(delivery) = self.working.get(&sequence) else {
             return;
         };
@@ -56,7 +56,7 @@ impl Engine {
         }
     }
 
-    fn wait(&mut self, now: Duration, target: &Target, version: Version, wish: Wish) {
+    fn wait(&mut self, now: Duration, target: &ObjectRef, version: Version, wish: Wish) {
         let Some(work) = self.targets.get_mut(target) else {
             return;
         };
@@ -82,7 +82,7 @@ impl Engine {
     /// What becomes of `by` is told of these events too, as far as there is room.
     fn keep_in_mind(
         &mut self,
-        target: &Target,
+        target: &ObjectRef,
         by: Version,
         older: Version,
         events: &[Fingerprint],
@@ -103,7 +103,7 @@ impl Engine {
 
     /// How long a target takes that fails on its own account, only a person can tell: its events must
     /// not take the room of others.
-    pub(super) fn supersede(&mut self, target: &Target) {
+    pub(super) fn supersede(&mut self, target: &ObjectRef) {
         let Some(work) = self.targets.get_mut(target) else {
             return;
         };
@@ -115,7 +115,7 @@ impl Engine {
     }
 
     /// A delivery waits for the target no longer. This is told of the events that it answers for.
-    pub(super) fn withdraw(&mut self, target: &Target, version: Version, step: Step) {
+    pub(super) fn withdraw(&mut self, target: &ObjectRef, version: Version, step: Step) {
         let work = self.targets.get_mut(target);
         let wish = work.and_then(|work| work.waiting.remove(&version));
         let events: Vec<_> = wish.into_iter().flat_map(Wish::events).collect();

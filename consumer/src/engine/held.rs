@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use eso_relay::{event::Fingerprint, stream::Reason};
 
-use super::{Delivery, Kept, Rejection, Sequence, StoreId, Urgency};
-use crate::{sync::SyncState, target::Target};
+use super::{Delivery, StoreId, Urgency};
+use crate::object::{Kept, ObjectRef, Rejection, Sequence, SyncState};
 
 /// Orders the values of a target: the greater the newer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,9 +22,9 @@ pub(super) struct Working {
     pub(super) place: Place,
     /// When it is so old that it is given up.
     pub(super) due: Duration,
-    pub(super) open: BTreeMap<Target, Want>,
+    pub(super) open: BTreeMap<ObjectRef, Want>,
     /// An open target that does not fail on its own account, when that was last looked at.
-    pub(super) going: Option<Target>,
+    pub(super) going: Option<ObjectRef>,
     /// At most one for each event.
     pub(super) rejections: Rejections,
 }
@@ -73,7 +73,7 @@ pub(super) struct Storing {
 
 impl Working {
     pub(super) fn new(delivery: Delivery, due: Duration, telling: Telling) -> Self {
-        let mut open = BTreeMap::<Target, Want>::new();
+        let mut open = BTreeMap::<ObjectRef, Want>::new();
         for refresh in delivery.refreshes {
             let (index, event, settle) = (refresh.index, refresh.event, refresh.settle);
             open.entry(refresh.target)
@@ -115,7 +115,7 @@ impl Working {
     /// that is to be told of them.
     pub(super) fn close(
         &mut self,
-        target: &Target,
+        target: &ObjectRef,
         failure: Option<(Reason, &str)>,
     ) -> Vec<Fingerprint> {
         let Some(want) = self.open.remove(target) else {

@@ -5,12 +5,12 @@ use std::{collections::BTreeMap, mem, time::Duration};
 use eso_relay::stream::Reason;
 
 use super::{
-    Delivery, Engine, Kept, Output, Rejection, Sequence,
+    Delivery, Engine, Output,
     backoff::REDELIVERY,
     held::{Telling, Want, Working},
     timers::Timer,
 };
-use crate::{sync::SyncState, target::Target, value::Value};
+use crate::object::{Kept, ObjectRef, RefreshMark, Rejection, Sequence, SyncState};
 
 /// An event that is older than `give_up_after` when it comes has so long still: after an absence, the
 /// cluster may take a moment.
@@ -62,8 +62,8 @@ impl Engine {
         &mut self,
         now: Duration,
         sequence: Sequence,
-        mut open: BTreeMap<Target, Want>,
-        carried: Vec<(Target, Value, SyncState)>,
+        mut open: BTreeMap<ObjectRef, Want>,
+        carried: Vec<(ObjectRef, RefreshMark, SyncState)>,
     ) {
         let Some(held) = self.working.get_mut(&sequence) else {
             return;
@@ -138,7 +138,7 @@ impl Engine {
 }
 
 /// Which of its events the objects carry already: those are not written again.
-fn carried(delivery: &Delivery) -> Vec<(Target, Value, SyncState)> {
+fn carried(delivery: &Delivery) -> Vec<(ObjectRef, RefreshMark, SyncState)> {
     let refreshes = delivery.refreshes.iter();
     refreshes
         .filter_map(|refresh| {

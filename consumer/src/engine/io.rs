@@ -5,10 +5,7 @@ use std::{sync::Arc, time::Duration};
 use eso_relay::{event::Fingerprint, stream::Reason};
 
 use super::lane::{StoreId, Urgency};
-use crate::{outcome::Outcome, sync::SyncState, target::Target, value::Value};
-
-/// A message's sequence in the events stream: the same for each of its deliveries.
-pub type Sequence = u64;
+use crate::object::{Kept, ObjectRef, Outcome, RefreshMark, Rejection, Sequence, SyncState};
 
 /// A message, decoded and matched. Every later redelivery has the same sequence.
 #[derive(Debug, Clone)]
@@ -27,21 +24,10 @@ pub struct Delivery {
     pub rejected: Vec<Rejection>,
 }
 
-/// Who keeps a message until its last word, so that a crash does not lose it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kept {
-    /// The stream: it delivers the message again, if need be much later.
-    Stream,
-    /// The position of the cluster: a gap is found again.
-    Position,
-    /// Its last word was said before: it is held for what was learned since.
-    Nowhere,
-}
-
 /// What one event means for one target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refresh {
-    pub target: Target,
+    pub target: ObjectRef,
     pub event: Fingerprint,
     /// The event's place in the message: the later the newer.
     pub index: usize,
@@ -53,18 +39,9 @@ pub struct Refresh {
     /// How many objects ESO syncs for it: an owner's children, else 1.
     pub weight: usize,
     /// What the object carries now, as far as the watch knows: what it says of `event` is done.
-    pub carries: Option<Value>,
+    pub carries: Option<RefreshMark>,
     /// Whether ESO has synced the object as it is now.
     pub sync: SyncState,
-}
-
-/// An event that becomes a dead letter.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rejection {
-    /// Its place in the message; `None` for the whole message.
-    pub index: Option<usize>,
-    pub reason: Reason,
-    pub error: String,
 }
 
 /// What happened.
@@ -87,19 +64,19 @@ pub enum Input {
     /// A patch that was asked for has ended. Every [`Output::Patch`] needs one: until then its target
     /// gets no other.
     Patched {
-        target: Target,
-        value: Value,
+        target: ObjectRef,
+        value: RefreshMark,
         outcome: Outcome,
     },
     /// The watch says what the object carries now.
     Observed {
-        target: Target,
-        value: Option<Value>,
+        target: ObjectRef,
+        value: Option<RefreshMark>,
         sync: SyncState,
     },
     /// The watch says that the object is gone: what rests because of a fault of its own is tried
     /// now, and the API's "not found" ends it.
-    Deleted(Target),
+    Deleted(ObjectRef),
     /// The dead letters of a delivery are stored, or could not be.
     DeadLettered {
         sequence: Sequence,
@@ -119,7 +96,10 @@ pub enum Input {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
     /// Write the value; the answer is [`Input::Patched`], also when the patch times out or panics.
-    Patch { target: Target, value: Value },
+    Patch {
+        target: ObjectRef,
+        value: RefreshMark,
+    },
     /// Ask the API something that depends on no object; the answer is [`Input::Probed`].
     Probe,
     /// Every target of the delivery is done.
@@ -147,7 +127,7 @@ pub enum Output {
     /// What has become of an event at one of its targets, for people: nothing waits for it.
     Step {
         event: Fingerprint,
-        target: Target,
+        target: ObjectRef,
         step: Step,
         /// Since the patch; zero before it.
         after: Duration,

@@ -54,11 +54,11 @@ use self::{
     work::Work,
 };
 pub use self::{
-    io::{Delivery, Input, Kept, Output, Refresh, Rejection, Sequence, Step},
+    io::{Delivery, Input, Output, Refresh, Step},
     lane::{StoreId, Urgency},
     settings::{Settings, WindowBounds},
 };
-use crate::target::Target;
+use crate::object::{ObjectRef, Sequence};
 
 #[derive(Debug)]
 pub struct Engine {
@@ -68,7 +68,7 @@ pub struct Engine {
     storing: BTreeMap<Sequence, Storing>,
     /// How many of `working` are parked.
     parked: usize,
-    targets: HashMap<Target, Work>,
+    targets: HashMap<ObjectRef, Work>,
     /// How many events wishes answer for: see `answer.rs`.
     answered: usize,
     lanes: Lanes,
@@ -163,7 +163,7 @@ impl Engine {
     }
 
     /// Whether the message is waited for at the target: what it means there is known already.
-    pub fn waits(&self, sequence: Sequence, target: &Target) -> bool {
+    pub fn waits(&self, sequence: Sequence, target: &ObjectRef) -> bool {
         let delivery = self.working.get(&sequence);
         delivery.is_some_and(|delivery| delivery.open.contains_key(target))
     }

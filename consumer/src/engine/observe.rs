@@ -12,7 +12,7 @@ use std::{
 use eso_relay::event::Fingerprint;
 
 use super::{Engine, Output, Step, timers::Timer};
-use crate::{sync::SyncState, target::Target, value::Value};
+use crate::object::{ObjectRef, RefreshMark, SyncState};
 
 /// How long ESO may take for one object, when there is nothing else for it to do.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -27,7 +27,7 @@ pub(super) const MAX_EVENTS: usize = 65_536;
 /// The targets that were patched and that ESO has not synced yet.
 #[derive(Debug, Default)]
 pub(super) struct Outstanding {
-    targets: HashMap<Target, Expected>,
+    targets: HashMap<ObjectRef, Expected>,
     pub(super) events: usize,
     /// How many objects ESO has to sync for them.
     objects: usize,
@@ -45,7 +45,7 @@ struct Expected {
 
 #[derive(Debug)]
 struct Written {
-    value: Value,
+    value: RefreshMark,
     at: Duration,
     until: Duration,
     /// What the status said before.
@@ -85,8 +85,8 @@ impl Engine {
     pub(super) fn expect(
         &mut self,
         now: Duration,
-        target: &Target,
-        value: Value,
+        target: &ObjectRef,
+        value: RefreshMark,
         before: SyncState,
         seen: bool,
         mut events: Vec<Fingerprint>,
@@ -140,8 +140,8 @@ impl Engine {
     pub(super) fn observe(
         &mut self,
         now: Duration,
-        target: &Target,
-        value: Option<Value>,
+        target: &ObjectRef,
+        value: Option<RefreshMark>,
         sync: SyncState,
     ) {
         let Some(expected) = self.outstanding.targets.get_mut(target) else {
@@ -183,14 +183,14 @@ impl Engine {
     }
 
     /// Whether this is the newest value of those that ESO is expected to sync: a newer one answers for it.
-    pub fn expects(&self, target: &Target, value: Value) -> bool {
+    pub fn expects(&self, target: &ObjectRef, value: RefreshMark) -> bool {
         let expected = self.outstanding.targets.get(target);
         let newest = expected.and_then(|expected| expected.values.back());
         newest.is_some_and(|newest| newest.value == value)
     }
 
     /// ESO has had its time.
-    pub(super) fn overdue(&mut self, now: Duration, target: &Target) {
+    pub(super) fn overdue(&mut self, now: Duration, target: &ObjectRef) {
         let Some(expected) = self.outstanding.targets.get_mut(target) else {
             return;
         };
@@ -208,7 +208,7 @@ impl Engine {
     }
 
     /// There is nothing left that could be synced.
-    pub(super) fn vanished(&mut self, now: Duration, target: &Target) {
+    pub(super) fn vanished(&mut self, now: Duration, target: &ObjectRef) {
         if let Some(expected) = self.outstanding.targets.get_mut(target) {
             let all = mem::take(&mut expected.values);
             self.told(now, target, all, Step::Gone);
@@ -222,7 +222,7 @@ impl Engine {
         }
     }
 
-    fn told(&mut self, now: Duration, target: &Target, done: VecDeque<Written>, step: Step) {
+    fn told(&mut self, now: Duration, target: &ObjectRef, done: VecDeque<Written>, step: Step) {
         for written in done {
             self.outstanding.events -= written.events.len();
             let after = now.saturating_sub(written.at);
@@ -244,7 +244,7 @@ impl Engine {
         }
     }
 
-    fn set_patience(&mut self, target: &Target) {
+    fn set_patience(&mut self, target: &ObjectRef) {
         let timer = Timer::Overdue(target.clone());
         let expected = self.outstanding.targets.get(target);
         if let Some(first) = expected.and_then(|expected| expected.values.front()) {

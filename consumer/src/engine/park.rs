@@ -7,7 +7,8 @@
 
 use std::{ops::Bound, time::Duration};
 
-use super::{Engine, Output, Sequence, backoff::PARKED, held::Place, timers::Timer};
+use super::{Engine, Output, backoff::PARKED, held::Place, timers::Timer};
+use crate::object::Sequence;
 
 /// What was recalled and has not come for so long, which is longer than it may be parked, has come to
 /// another replica.

@@ -13,12 +13,7 @@ use super::{
     wish::Wish,
     work::{Next, Phase},
 };
-use crate::{
-    outcome::{Fault, Outcome},
-    sync::SyncState,
-    target::Target,
-    value::Value,
-};
+use crate::object::{Fault, ObjectRef, Outcome, RefreshMark, SyncState};
 
 impl Engine {
     pub(super) fn start_patches(&mut self, now: Duration) {
@@ -48,8 +43,8 @@ impl Engine {
     pub(super) fn patched(
         &mut self,
         now: Duration,
-        target: &Target,
-        value: Value,
+        target: &ObjectRef,
+        value: RefreshMark,
         outcome: Outcome,
     ) {
         let Some(work) = self.targets.get_mut(target) else {
@@ -96,7 +91,7 @@ impl Engine {
         self.arrange(now, target);
     }
 
-    fn answered(&mut self, target: &Target) {
+    fn answered(&mut self, target: &ObjectRef) {
         self.api_answered();
         self.lanes.answered(target);
         if let Some(work) = self.targets.get_mut(target) {
@@ -135,7 +130,7 @@ impl Engine {
     fn retry(
         &mut self,
         now: Duration,
-        target: &Target,
+        target: &ObjectRef,
         fault: Fault,
         after: Option<Duration>,
         error: String,
@@ -153,7 +148,7 @@ impl Engine {
                 }
                 CLUSTER.delay(failures, &mut self.rng)
             }
-            Fault::Target => {
+            Fault::Object => {
                 self.api_answered();
                 TARGET.delay(failures, &mut self.rng)
             }
@@ -162,13 +157,13 @@ impl Engine {
         self.timers.set(Timer::Rest(target.clone()), until);
     }
 
-    pub(super) fn rested(&mut self, now: Duration, target: &Target) {
+    pub(super) fn rested(&mut self, now: Duration, target: &ObjectRef) {
         self.enqueue(now, target);
         self.arrange(now, target);
     }
 
     /// To the end of its lane's queue.
-    fn enqueue(&mut self, now: Duration, target: &Target) {
+    fn enqueue(&mut self, now: Duration, target: &ObjectRef) {
         let Some(work) = self.targets.get_mut(target) else {
             return;
         };
@@ -190,7 +185,7 @@ impl Engine {
     }
 
     /// Into the queue, or out of it until its second value is due.
-    pub(super) fn arrange(&mut self, now: Duration, target: &Target) {
+    pub(super) fn arrange(&mut self, now: Duration, target: &ObjectRef) {
         let Some(work) = self.targets.get_mut(target) else {
             return;
         };
@@ -216,8 +211,8 @@ impl Engine {
     pub(super) fn observed(
         &mut self,
         now: Duration,
-        target: &Target,
-        value: Option<Value>,
+        target: &ObjectRef,
+        value: Option<RefreshMark>,
         sync: SyncState,
     ) {
         if let Some(value) = value
@@ -242,9 +237,9 @@ impl Engine {
 
     /// The watch may be late: an object of the same name may be there already, made before the
     /// event. So the API has the last word, and answers at once that the object is not found.
-    pub(super) fn deleted(&mut self, now: Duration, target: &Target) {
+    pub(super) fn deleted(&mut self, now: Duration, target: &ObjectRef) {
         if let Some(work) = self.targets.get(target)
-            && work.rests_for(Fault::Target)
+            && work.rests_for(Fault::Object)
         {
             self.timers.set(Timer::Rest(target.clone()), now);
         }
@@ -254,9 +249,9 @@ impl Engine {
     fn written(
         &mut self,
         now: Duration,
-        target: &Target,
+        target: &ObjectRef,
         version: Version,
-        value: Value,
+        value: RefreshMark,
         (step, seen): (Step, bool),
     ) {
         let Some(work) = self.targets.get_mut(target) else {
@@ -278,7 +273,7 @@ impl Engine {
     fn close(
         &mut self,
         now: Duration,
-        target: &Target,
+        target: &ObjectRef,
         done: Version,
         failure: Option<(Reason, &str)>,
         step: Step,
@@ -294,7 +289,7 @@ impl Engine {
     fn release(
         &mut self,
         now: Duration,
-        target: &Target,
+        target: &ObjectRef,
         done: Vec<(Version, Wish)>,
         failure: Option<(Reason, &str)>,
         step: Step,
@@ -313,7 +308,7 @@ impl Engine {
         released
     }
 
-    pub(super) fn steps(&mut self, target: &Target, events: &[Fingerprint], step: Step) {
+    pub(super) fn steps(&mut self, target: &ObjectRef, events: &[Fingerprint], step: Step) {
         let steps = events.iter().map(|event| Output::Step {
             event: *event,
             target: target.clone(),
@@ -324,7 +319,7 @@ impl Engine {
     }
 
     /// Forgets a target that nobody waits for.
-    pub(super) fn tidy(&mut self, target: &Target) {
+    pub(super) fn tidy(&mut self, target: &ObjectRef) {
         let Some(work) = self.targets.get(target) else {
             return;
         };

@@ -5,13 +5,13 @@ use std::time::Duration;
 use eso_relay::stream::Reason;
 
 use super::{
-    Engine, Kept, Output, Rejection, Sequence, Step,
+    Engine, Output, Step,
     backoff::REDELIVERY,
     held::{Place, Rejections, Storing, Working},
     timers::Timer,
     work::Phase,
 };
-use crate::target::Target;
+use crate::object::{Kept, ObjectRef, Rejection, Sequence};
 
 impl Engine {
     /// Lets the delivery go if nothing keeps it.
@@ -35,7 +35,7 @@ impl Engine {
 
     /// [`Self::settle`] for each delivery that waits for the target: only a stop or faults of its own
     /// let one go.
-    pub(super) fn settle_waiting(&mut self, now: Duration, target: &Target) {
+    pub(super) fn settle_waiting(&mut self, now: Duration, target: &ObjectRef) {
         let Some(work) = self.targets.get(target) else {
             return;
         };

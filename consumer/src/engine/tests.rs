@@ -3,11 +3,7 @@ use std::time::Duration;
 use eso_relay::{event::Fingerprint, stream::Reason};
 
 use super::{observe::MAX_EVENTS, *};
-use crate::{
-    outcome::{Fault, Outcome},
-    sync::SyncState,
-    value::{Stage, Value},
-};
+use crate::object::{Fault, Kept, Outcome, RefreshMark, Rejection, Stage, SyncState};
 
 const START: Duration = Duration::from_secs(1000);
 const SECOND: Duration = Duration::from_secs(1);
@@ -16,16 +12,16 @@ fn engine() -> Engine {
     Engine::new(Settings::default(), 7)
 }
 
-fn target(name: &str) -> Target {
-    Target::new("apps", name)
+fn target(name: &str) -> ObjectRef {
+    ObjectRef::new("apps", name)
 }
 
 fn event(sequence: u64, index: usize) -> Fingerprint {
     format!("{sequence:018}{index:02}").parse().unwrap()
 }
 
-fn value(sequence: u64, index: usize) -> Value {
-    Value {
+fn value(sequence: u64, index: usize) -> RefreshMark {
+    RefreshMark {
         event: event(sequence, index),
         stage: Stage::First,
     }

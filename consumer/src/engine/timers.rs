@@ -6,8 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::Sequence;
-use crate::target::Target;
+use crate::object::{ObjectRef, Sequence};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Timer {
@@ -16,11 +15,11 @@ pub(super) enum Timer {
     /// The delivery has been held for too long.
     GiveUp(Sequence),
     /// The target may be tried again.
-    Rest(Target),
+    Rest(ObjectRef),
     /// The target's second value may be written.
-    Settle(Target),
+    Settle(ObjectRef),
     /// ESO has had its time for the target.
-    Overdue(Target),
+    Overdue(ObjectRef),
     /// The API, which is away, may be asked again.
     Probe,
 }

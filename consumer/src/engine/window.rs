@@ -16,7 +16,7 @@ use std::{
 };
 
 use super::observe::PATIENCE_FOR_EACH;
-use crate::target::Target;
+use crate::object::ObjectRef;
 
 /// So many objects at least are to wait in ESO's queue, so that it never runs dry, and so many at
 /// most, so that an urgent one waits for few.
@@ -34,9 +34,9 @@ pub(super) struct Window {
     most: usize,
     size: usize,
     /// Patched, and neither synced nor given up yet.
-    outstanding: HashMap<Target, Stay>,
+    outstanding: HashMap<ObjectRef, Stay>,
     /// Those that take room, in the order in which they leave without a sync.
-    inside: BTreeSet<(Duration, Target)>,
+    inside: BTreeSet<(Duration, ObjectRef)>,
     /// How much room they take.
     taken: usize,
     /// The mean time to sync of late; none yet.
@@ -119,7 +119,7 @@ impl Window {
     }
 
     /// A patch starts.
-    pub(super) fn enter(&mut self, now: Duration, target: Target, weight: usize) {
+    pub(super) fn enter(&mut self, now: Duration, target: ObjectRef, weight: usize) {
         // It waits in ESO's queue since the first patch, whatever the second one says.
         if !self.is_inside(&target) {
             let until = now.saturating_add(self.longest_stay(weight));
@@ -135,7 +135,7 @@ impl Window {
         self.round.full |= !self.is_open();
     }
 
-    fn is_inside(&self, target: &Target) -> bool {
+    fn is_inside(&self, target: &ObjectRef) -> bool {
         let stay = self.outstanding.get(target);
         stay.is_some_and(|stay| self.inside.contains(&(stay.until, target.clone())))
     }
@@ -148,14 +148,14 @@ impl Window {
     }
 
     /// It will not be synced, or not for this patch.
-    pub(super) fn leave(&mut self, target: &Target) {
+    pub(super) fn leave(&mut self, target: &ObjectRef) {
         if let Some(stay) = self.outstanding.remove(target) {
             self.make_room(target.clone(), stay);
         }
     }
 
     /// Whether it was inside.
-    fn make_room(&mut self, target: Target, stay: Stay) -> bool {
+    fn make_room(&mut self, target: ObjectRef, stay: Stay) -> bool {
         let was_inside = self.inside.remove(&(stay.until, target));
         if was_inside {
             self.taken -= stay.weight;
@@ -185,7 +185,7 @@ impl Window {
     }
 
     /// ESO has synced it.
-    pub(super) fn synced(&mut self, now: Duration, target: &Target) {
+    pub(super) fn synced(&mut self, now: Duration, target: &ObjectRef) {
         let Some(stay) = self.outstanding.remove(target) else {
             return;
         };
@@ -286,7 +286,7 @@ mod tests {
         let (mut now, mut next, mut queue) = (0, 0_u64, std::collections::VecDeque::new());
         for _ in 0..syncs {
             while window.is_open() {
-                let target = Target::new("apps", &next.to_string());
+                let target = ObjectRef::new("apps", &next.to_string());
                 window.enter(Duration::from_secs(now), target.clone(), 1);
                 queue.push_back((target, now));
                 next += 1;
@@ -316,8 +316,8 @@ mod tests {
         assert_eq!(Window::new(0, 0).size(), 1);
     }
 
-    fn target(name: &str) -> Target {
-        Target::new("apps", name)
+    fn target(name: &str) -> ObjectRef {
+        ObjectRef::new("apps", name)
     }
 
     /// These enter, and ESO says nothing about them.

@@ -5,10 +5,10 @@ use std::time::Duration;
 use eso_relay::event::Fingerprint;
 
 use super::{
-    Kept, Urgency,
+    Urgency,
     held::{Version, Want, Working},
 };
-use crate::value::Stage;
+use crate::object::{Kept, Stage};
 
 #[derive(Debug)]
 pub(super) struct Wish {

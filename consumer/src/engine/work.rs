@@ -10,11 +10,7 @@ use super::{
     lane::Ticket,
     wish::{Needs, Wish, Written},
 };
-use crate::{
-    outcome::Fault,
-    sync::SyncState,
-    value::{Stage, Value},
-};
+use crate::object::{Fault, RefreshMark, Stage, SyncState};
 
 /// So many faults in a row are more than bad luck, and so is one after which it is to rest so long.
 const STUCK: u64 = 3;
@@ -30,7 +26,7 @@ pub(super) struct Work {
     /// How many objects ESO syncs for it.
     pub(super) weight: usize,
     /// The last value that went out, and when it did so first.
-    sent: Option<(Value, Duration)>,
+    sent: Option<(RefreshMark, Duration)>,
     /// Of one kind and in a row.
     faults: Option<(Fault, u64)>,
     /// Whether the last of them asks for a long rest.
@@ -38,7 +34,7 @@ pub(super) struct Work {
     /// What the status says, as far as the watch knows.
     pub(super) sync: SyncState,
     /// What the watch has shown since this work began.
-    pub(super) shown: Option<Value>,
+    pub(super) shown: Option<RefreshMark>,
     /// The latest fault, for people.
     pub(super) error: Option<String>,
 }
@@ -46,7 +42,7 @@ pub(super) struct Work {
 /// What is to be written next.
 pub(super) struct Next {
     pub(super) version: Version,
-    pub(super) value: Value,
+    pub(super) value: RefreshMark,
     /// Not before.
     pub(super) from: Duration,
 }
@@ -56,7 +52,10 @@ pub(super) enum Phase {
     /// In the lane's queue.
     Ready(Ticket),
     /// This is in flight.
-    Patching { version: Version, value: Value },
+    Patching {
+        version: Version,
+        value: RefreshMark,
+    },
     /// After a fault, until its timer fires.
     Resting,
     /// In no queue: nothing but a second value is wanted, and it is not due yet.
@@ -120,7 +119,7 @@ impl Work {
         let event = newest.event;
         Some(Next {
             version: *version,
-            value: Value { event, stage },
+            value: RefreshMark { event, stage },
             from,
         })
     }
@@ -136,7 +135,7 @@ impl Work {
     }
 
     /// The value goes out.
-    pub(super) fn send(&mut self, now: Duration, version: Version, value: Value) {
+    pub(super) fn send(&mut self, now: Duration, version: Version, value: RefreshMark) {
         self.phase = Phase::Patching { version, value };
         if self.sent.is_none_or(|(last, _)| last != value) {
             self.sent = Some((value, now));
@@ -149,7 +148,7 @@ impl Work {
         &mut self,
         now: Duration,
         version: Version,
-        value: Value,
+        value: RefreshMark,
     ) -> (Vec<(Version, Wish)>, Vec<Fingerprint>) {
         let wish = self.waiting.get(&version);
         let lends = wish.is_none_or(|wish| wish.lends);
@@ -217,7 +216,7 @@ impl Work {
     pub(super) fn is_stuck(&self, api_is_in_doubt: bool) -> bool {
         match self.faults {
             None => false,
-            Some((Fault::Target, count)) => count >= STUCK || self.slow,
+            Some((Fault::Object, count)) => count >= STUCK || self.slow,
             Some((Fault::Cluster, count)) => count >= STUCK && !api_is_in_doubt,
         }
     }

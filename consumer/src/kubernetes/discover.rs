@@ -12,7 +12,7 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 use super::chain;
-use crate::index::ListKind as List;
+use crate::object::ListKind as List;
 
 const GROUP: &str = "external-secrets.io";
 const TIMEOUT: Duration = Duration::from_secs(10);

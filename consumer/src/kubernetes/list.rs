@@ -10,10 +10,7 @@ use super::{
     Object, Selection, chain, discover, read,
     watch::{PAGE_TIMEOUT, api, counts, dispensable, listings},
 };
-use crate::{
-    config::FindPolicy,
-    index::{Index, ListKind},
-};
+use crate::{config::FindPolicy, matching::index::Index, object::ListKind};
 
 /// Objects in one page.
 const PAGE: u32 = 500;

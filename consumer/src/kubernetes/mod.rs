@@ -3,10 +3,12 @@
 mod discover;
 mod list;
 mod object;
+pub mod outcome;
 mod policy;
 mod progress;
 mod push_secret;
 mod read;
+pub mod refresh;
 mod watch;
 
 use std::{path::PathBuf, time::Duration};

@@ -9,10 +9,9 @@ use kube::{
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::{
-    FORCE_ANNOTATION, FORCE_SYNC_ANNOTATION, IGNORE_ANNOTATION, REFRESH_ANNOTATION,
-    sync::{Hashed, SyncState, SyncVersion},
-    uid::Uid,
+use crate::object::{
+    FORCE_ANNOTATION, FORCE_SYNC_ANNOTATION, Hashed, IGNORE_ANNOTATION, REFRESH_ANNOTATION,
+    SyncState, SyncVersion, Uid,
 };
 
 /// Any of the kinds that we watch. Deserializing it fails for nothing that has `metadata`: an

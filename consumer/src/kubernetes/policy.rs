@@ -9,9 +9,11 @@ use super::{
 };
 use crate::{
     config::{FindPolicy, ForcePolicy, GeneratorPolicy, RefreshConfig},
-    index::{Admits, Admitted},
-    selector::{LabelSelector, Labels},
-    unrefreshable::{Refreshable, Unrefreshable},
+    matching::{
+        index::{Admits, Admitted},
+        selector::{LabelSelector, Labels},
+    },
+    object::{Refreshable, Unrefreshable},
 };
 
 /// Which objects are ours to refresh, by configuration. By default all.

@@ -7,7 +7,7 @@ use std::{
 
 use eso_relay::admin::Condition;
 
-use crate::index::{ListKind, Listing};
+use crate::{matching::index::Listing, object::ListKind};
 
 /// Met once everything has been listed that may be seen, and as long as nothing is closed.
 pub(super) struct Progress {

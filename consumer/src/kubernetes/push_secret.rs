@@ -10,14 +10,14 @@ use super::{
     read::carried,
 };
 use crate::{
-    index::{ExternalSecret, Form, Reference, StoreRef},
-    target::Target,
+    matching::index::{ExternalSecret, Form, Reference, StoreRef},
+    object::ObjectRef,
 };
 
-pub(super) fn target(object: &Object) -> Option<Target> {
+pub(super) fn target(object: &Object) -> Option<ObjectRef> {
     let meta = object.meta();
     let (namespace, name) = (meta.namespace.as_deref()?, meta.name.as_deref()?);
-    Some(Target::push_secret(namespace, name))
+    Some(ObjectRef::push_secret(namespace, name))
 }
 
 /// What cannot be read is left out: nothing is written on account of it. Names that `dataTo` makes of
@@ -86,7 +86,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::unrefreshable::{Refreshable, Unrefreshable};
+    use crate::object::{Refreshable, Unrefreshable};
 
     fn read(json: Value) -> ExternalSecret {
         let object = serde_json::from_value(json).unwrap();
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn one_that_has_opted_out_is_not_pushed() {
-        let annotations = json!({ crate::IGNORE_ANNOTATION: "true" });
+        let annotations = json!({ crate::object::IGNORE_ANNOTATION: "true" });
         let metadata = json!({ "namespace": "team", "name": "db", "annotations": annotations });
         // An interval of 0 keeps no change of the metadata from being pushed.
         let spec = json!({ "refreshInterval": "0s" });

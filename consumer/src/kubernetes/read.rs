@@ -13,10 +13,11 @@ use super::{
 };
 use crate::{
     config::FindPolicy,
-    index::{Change, ExternalSecret, FindSpec, Form, ListKind, Reference, Store, StoreRef},
-    provider::Backend,
-    target::Target,
-    value,
+    matching::{
+        index::{Change, ExternalSecret, FindSpec, Form, Reference, Store, StoreRef},
+        provider::Backend,
+    },
+    object::{ListKind, ObjectRef, RefreshMark},
 };
 
 /// An object that is there. `None` if it has no name, which no API server serves.
@@ -59,7 +60,7 @@ pub(super) fn deleted(kind: ListKind, object: &Object) -> Option<Change> {
     }
 }
 
-fn target(object: &Object) -> Option<Target> {
+fn target(object: &Object) -> Option<ObjectRef> {
     let meta = object.meta();
     let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
     let target = namespace.zip(name);
@@ -70,15 +71,15 @@ fn target(object: &Object) -> Option<Target> {
             "an ExternalSecret without namespace or name is ignored"
         );
     }
-    target.map(|(namespace, name)| Target::new(namespace, name))
+    target.map(|(namespace, name)| ObjectRef::new(namespace, name))
 }
 
-fn owner(object: &Object) -> Option<Target> {
-    object.meta().name.as_deref().map(Target::owner)
+fn owner(object: &Object) -> Option<ObjectRef> {
+    object.meta().name.as_deref().map(ObjectRef::owner)
 }
 
 /// Somebody else's text is not a value of ours.
-pub(super) fn carried(annotation: Option<&str>) -> Option<value::Value> {
+pub(super) fn carried(annotation: Option<&str>) -> Option<RefreshMark> {
     annotation?.parse().ok()
 }
 
@@ -117,7 +118,7 @@ fn external_secret(object: &Object, selection: &Selection) -> Option<ExternalSec
         sync: object.sync,
         version: Some(object.version),
         uid: object.uid,
-        owner: object.owner.as_deref().map(Target::owner),
+        owner: object.owner.as_deref().map(ObjectRef::owner),
         refreshable: policy::refreshable(object, selection),
         forced: policy::is_forced(object, selection),
         sync_windows: !object.spec["syncWindows"].is_null(),

@@ -18,7 +18,10 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
 use super::{ApiVersion, Object, Selection, Served, chain, progress::Progress, read};
-use crate::index::{Change, ListKind, Listing};
+use crate::{
+    matching::index::{Change, Listing},
+    object::ListKind,
+};
 
 /// For one page of a list. kube waits for an answer without end.
 pub(super) const PAGE_TIMEOUT: Duration = Duration::from_secs(30);

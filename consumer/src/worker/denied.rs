@@ -12,8 +12,9 @@ use std::{
 use eso_relay::Event;
 
 use crate::{
-    delivery::Received, engine::Sequence, index::Skipped, target::Target,
-    unrefreshable::Unrefreshable,
+    matching::index::Skipped,
+    object::{ObjectRef, Sequence, Unrefreshable},
+    stream::Received,
 };
 
 /// The most events that are kept, some 1 KiB each; beyond them the oldest are left out.
@@ -25,14 +26,14 @@ type Events = Vec<(usize, Event)>;
 pub(super) struct Denied {
     messages: BTreeMap<Sequence, Message>,
     /// By object, the newest message that meant it.
-    of: HashMap<Target, Sequence>,
+    of: HashMap<ObjectRef, Sequence>,
     events: usize,
 }
 
 struct Message {
     received: Received,
     events: Arc<Events>,
-    targets: BTreeSet<Target>,
+    targets: BTreeSet<ObjectRef>,
 }
 
 impl Denied {
@@ -89,9 +90,9 @@ impl Denied {
     /// What is kept for these objects: each message with those of them that it means.
     pub(super) fn of(
         &self,
-        targets: &BTreeSet<Target>,
-    ) -> Vec<(Received, Arc<Events>, BTreeSet<Target>)> {
-        let mut kept = BTreeMap::<Sequence, BTreeSet<Target>>::new();
+        targets: &BTreeSet<ObjectRef>,
+    ) -> Vec<(Received, Arc<Events>, BTreeSet<ObjectRef>)> {
+        let mut kept = BTreeMap::<Sequence, BTreeSet<ObjectRef>>::new();
         for target in targets {
             if let Some(sequence) = self.of.get(target) {
                 kept.entry(*sequence).or_default().insert(target.clone());
@@ -108,7 +109,7 @@ impl Denied {
     }
 
     /// Nothing is kept for it any more.
-    pub(super) fn forget(&mut self, target: &Target) {
+    pub(super) fn forget(&mut self, target: &ObjectRef) {
         let Some(sequence) = self.of.remove(target) else {
             return;
         };
@@ -139,7 +140,7 @@ mod tests {
 
     fn note(denied: &mut Denied, sequence: Sequence, names: &[&str], reason: Unrefreshable) {
         let skipped = names.iter().map(|name| {
-            let target = Target::new("n", name);
+            let target = ObjectRef::new("n", name);
             (1, Skipped { target, reason })
         });
         let events = vec![(0, event("other")), (1, event("denied"))];
@@ -147,7 +148,7 @@ mod tests {
     }
 
     fn kept(denied: &Denied, names: &[&str]) -> Vec<(Sequence, usize)> {
-        let targets = names.iter().map(|name| Target::new("n", name)).collect();
+        let targets = names.iter().map(|name| ObjectRef::new("n", name)).collect();
         let kept = denied.of(&targets).into_iter();
         kept.map(|(message, events, _)| (message.sequence, events.len()))
             .collect()
@@ -164,9 +165,9 @@ mod tests {
         // A redelivery is the same message.
         note(&mut denied, 2, &["b"], StoreDeniesNamespace);
         assert_eq!(kept(&denied, &["b"]), [(2, 1)]);
-        denied.forget(&Target::new("n", "a"));
+        denied.forget(&ObjectRef::new("n", "a"));
         assert_eq!(kept(&denied, &["a", "b"]), [(2, 1)]);
-        denied.forget(&Target::new("n", "b"));
+        denied.forget(&ObjectRef::new("n", "b"));
         assert_eq!((denied.messages.len(), denied.of.len()), (0, 0));
         assert_eq!(denied.events, 0);
     }

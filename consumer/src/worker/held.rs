@@ -7,9 +7,9 @@ use eso_relay::event::Fingerprint;
 use jiff::Timestamp;
 
 use crate::{
-    delivery::{Received, Reply, Seen},
-    engine::Sequence,
-    gap::Holding,
+    matching::Seen,
+    object::Sequence,
+    stream::{Received, Reply, gap::Holding},
 };
 
 /// Bounded by the engine's capacity; what is parked, by the targets.
@@ -140,7 +140,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::{metrics::Found, tests::received};
+    use crate::{matching::Found, tests::received};
 
     fn message(sequence: Sequence, reply: &str) -> Received {
         Received {

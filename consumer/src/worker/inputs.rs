@@ -17,16 +17,15 @@ use super::{
     recent::Taken,
 };
 use crate::{
-    delivery::{Pulled, Received, Reply, Resolved, Seen, resolve, resolve_among},
-    engine::{Input, Sequence},
-    gap,
-    index::{Among, Change, Observation, Skipped},
-    metrics::Found,
-    notes::What,
-    outcome::Outcome,
-    refresh::Reset,
-    target::Target,
-    value::Stage,
+    engine::Input,
+    matching::{
+        Found, Resolved, Seen,
+        index::{Among, Change, Observation, Skipped},
+        resolve, resolve_among,
+    },
+    object::{ObjectRef, Outcome, Reset, Sequence, Stage},
+    report::kube_events::What,
+    stream::{Pulled, Received, Reply, gap},
 };
 
 impl Worker {
@@ -201,7 +200,7 @@ impl Worker {
     /// What was kept for objects that a store has let in, but for what comes `late` anyway.
     fn admitted(
         &mut self,
-        appeared: &BTreeSet<Target>,
+        appeared: &BTreeSet<ObjectRef>,
         late: &[(Received, Resolved)],
     ) -> Vec<(Received, Resolved)> {
         let mut admitted = Vec::new();
@@ -210,7 +209,7 @@ impl Worker {
             let Some((message, resolved)) = self.resolve_late(&message, &events, &among) else {
                 continue;
             };
-            let still = |target: &Target| {
+            let still = |target: &ObjectRef| {
                 let mut skipped = resolved.skipped.iter();
                 skipped.any(|(_, skipped)| skipped.target == *target)
             };
@@ -249,7 +248,7 @@ impl Worker {
         } = resolved;
         let sequence = message.sequence;
         // What it waits for is in its receipt already.
-        let is_new = |target: &Target| !self.engine.waits(sequence, target);
+        let is_new = |target: &ObjectRef| !self.engine.waits(sequence, target);
         delivery.refreshes.retain(|it| is_new(&it.target));
         for event in &mut events {
             let refreshes = delivery.refreshes.iter();

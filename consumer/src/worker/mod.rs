@@ -35,17 +35,18 @@ use self::{
     recent::Recent,
 };
 use crate::{
-    delivery::{Credit, Pulled, Reply, StorePolicy},
     engine::{Engine, Input},
-    gap::{Ended, Holding},
-    index::{Change, Index},
-    metrics::Metrics,
-    notes::Note,
-    outcome::Outcome,
-    receipts::Ledger,
-    refresh::Refresher,
-    target::Target,
-    value::Value,
+    kubernetes::refresh::Refresher,
+    matching::{
+        StorePolicy,
+        index::{Change, Index},
+    },
+    object::{ObjectRef, Outcome, RefreshMark},
+    report::{kube_events::Note, metrics::Metrics, receipts::Ledger},
+    stream::{
+        Credit, Pulled, Reply,
+        gap::{Ended, Holding},
+    },
 };
 
 /// How often gauges are brought up to date.
@@ -95,9 +96,9 @@ pub struct Worker {
     held: Held,
     recent: Recent,
     /// What the watch has shown since, and events have not been compared with.
-    appeared: BTreeSet<Target>,
+    appeared: BTreeSet<ObjectRef>,
     /// Values that were taken away before ESO looked.
-    lost: Vec<(Target, Value)>,
+    lost: Vec<(ObjectRef, RefreshMark)>,
     denied: Denied,
     /// Whether the last status that was to be reset was not.
     resets_are_refused: bool,

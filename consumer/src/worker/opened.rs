@@ -12,8 +12,8 @@ use tracing::warn;
 
 use super::{Phase, Worker, inputs::now};
 use crate::{
-    delivery::{Received, Reply},
-    index::Listing,
+    matching::index::Listing,
+    stream::{Received, Reply},
 };
 
 /// Whose events these are, in logs and receipts.

@@ -17,23 +17,22 @@ use tracing::{Instrument as _, debug, info, info_span, warn};
 
 use super::{Phase, Worker, inputs::now};
 use crate::{
-    dead_letter,
-    delivery::{Reply, Seen},
-    engine::{Output, Rejection, Sequence, Step},
-    gap::Ended,
-    metrics::End,
-    notes::{Note, Told, What},
-    outcome::{Fault, Outcome},
-    receipts,
-    refresh::{RefreshError, Reset, Steps},
-    target::Target,
-    value::Value,
+    engine::{Output, Step},
+    kubernetes::refresh::RefreshError,
+    matching::Seen,
+    object::{Fault, ObjectRef, Outcome, RefreshMark, Rejection, Reset, Sequence, Steps},
+    report::{
+        kube_events::{Note, Told, What},
+        metrics::End,
+        receipts,
+    },
+    stream::{Reply, dead_letter, gap::Ended},
 };
 
 /// A patch that has ended.
 pub(super) struct Patched {
-    pub(super) target: Target,
-    pub(super) value: Value,
+    pub(super) target: ObjectRef,
+    pub(super) value: RefreshMark,
     /// Kept beside the patch: the watch can show it, and so end the delivery, before its answer.
     pub(super) event: Option<Seen>,
     pub(super) outcome: Outcome,
@@ -88,7 +87,7 @@ impl Worker {
     }
 
     /// What became of an event at one of its targets.
-    fn step(&mut self, event: Fingerprint, target: &Target, step: Step, after: Duration) {
+    fn step(&mut self, event: Fingerprint, target: &ObjectRef, step: Step, after: Duration) {
         self.tools.metrics.step(step, after);
         // Before the ledger is done with the event.
         if let Some(what) = self.what_of_step(target, step, after) {
@@ -110,7 +109,7 @@ impl Worker {
         }
     }
 
-    fn what_of_step(&self, target: &Target, step: Step, after: Duration) -> Option<What> {
+    fn what_of_step(&self, target: &ObjectRef, step: Step, after: Duration) -> Option<What> {
         let what = What::of_step(step, after)?;
         let passed_over = matches!(what, What::Silent { .. })
             && self.resets_are_refused
@@ -125,7 +124,7 @@ impl Worker {
     /// Tells people on the object itself, if there is room: nothing waits for it.
     pub(super) fn note(
         &self,
-        target: &Target,
+        target: &ObjectRef,
         event: Fingerprint,
         source: Option<Slug>,
         what: What,
@@ -150,7 +149,7 @@ impl Worker {
         }
     }
 
-    fn patch(&mut self, target: Target, value: Value) {
+    fn patch(&mut self, target: ObjectRef, value: RefreshMark) {
         let event = self.held.event(value.event).cloned();
         let trace_id = event.as_ref().and_then(|event| event.trace_id.as_deref());
         let span = info_span!("refresh", object = %target, event = %value.event, stage = ?value.stage, trace_id);
@@ -322,7 +321,7 @@ async fn answer<T>(request: impl Future<Output = Result<T, RefreshError>>) -> Re
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(Outcome::of(Err(error))),
         Err(panic) => Err(Outcome::Retry {
-            fault: Fault::Target,
+            fault: Fault::Object,
             after: None,
             error: panic.to_string(),
         }),

@@ -8,7 +8,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use eso_relay::Event;
 
-use crate::{delivery::Received, engine::Sequence};
+use crate::{object::Sequence, stream::Received};
 
 /// Longer than a watch takes to begin anew (`kubernetes/watch.rs`).
 const LONGEST: Duration = Duration::from_secs(5 * 60);

@@ -13,17 +13,19 @@ use tokio::task::JoinHandle;
 use self::api::Api;
 use super::*;
 use crate::{
-    delivery::Pull,
     engine::Settings,
-    index::{ExternalSecret, Form, Reference, StoreRef},
     kubernetes::{ApiVersion, Served},
-    metrics::{End, Ended, Found, Left, Taken},
-    target::Target,
+    matching::{
+        Found,
+        index::{ExternalSecret, Form, Reference, StoreRef},
+    },
+    object::{ObjectRef, Refreshable, Unrefreshable},
+    report::metrics::{End, Ended, Left, Taken},
+    stream::Pull,
     tests::{
         NatsServer, PATIENCE, SUBJECT, cluster, condition, connect, event, looked, pending,
         provision, publish, until,
     },
-    unrefreshable::{Refreshable, Unrefreshable},
 };
 
 /// Pull loop and worker, on a real NATS server, with an API that only takes patches.
@@ -113,7 +115,7 @@ impl Consumer {
                 form: Form::Key(key.into()),
                 version: None,
             };
-            let target = Target::new("team", key.trim_start_matches("/app/"));
+            let target = ObjectRef::new("team", key.trim_start_matches("/app/"));
             let object = ExternalSecret {
                 refreshable,
                 ..ExternalSecret::new(target, vec![reference])

@@ -1,6 +1,6 @@
 //! How we know that ESO has synced an object: the hash in its status.
 
-use eso_relay_consumer::sync::{Hashed, SyncState};
+use eso_relay_consumer::object::{Hashed, SyncState};
 use eso_relay_lab::{
     cluster::{REFRESH, annotate, get},
     installation::READY,

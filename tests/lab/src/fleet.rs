@@ -8,9 +8,11 @@ use eso_relay::{
     event::{Keys, Kind, Match, Operation, Origin, Pattern, Target as Reach},
 };
 use eso_relay_consumer::{
-    index::{Admits, Change, ExternalSecret, Form, Index, Reference, Store, StoreRef},
-    provider::Backend,
-    target::Target,
+    matching::{
+        index::{Admits, Change, ExternalSecret, Form, Index, Reference, Store, StoreRef},
+        provider::Backend,
+    },
+    object::ObjectRef,
 };
 use jiff::Timestamp;
 
@@ -42,8 +44,8 @@ pub fn store_name(number: usize) -> String {
     format!("akeyless-{}", number / PER_STORE % 2)
 }
 
-pub fn target(number: usize) -> Target {
-    Target::new(&namespace(number), &name(number))
+pub fn target(number: usize) -> ObjectRef {
+    ObjectRef::new(&namespace(number), &name(number))
 }
 
 pub fn store_ref(number: usize) -> StoreRef {

@@ -20,7 +20,7 @@ use self::report::Report;
 use crate::{
     config::RefreshConfig,
     kubernetes::{self, KubernetesConfig, Selection},
-    target::Target,
+    object::ObjectRef,
 };
 
 /// Show which ExternalSecrets of a cluster an event would refresh, and why not another
@@ -53,7 +53,7 @@ pub struct Args {
     event: Option<PathBuf>,
     /// Say of this ExternalSecret why it is meant or not (repeat it for more)
     #[arg(long = "object", value_name = "NAMESPACE/NAME", value_parser = target)]
-    objects: Vec<Target>,
+    objects: Vec<ObjectRef>,
     /// For people or for scripts
     #[arg(long, short, value_enum, default_value_t)]
     output: Output,
@@ -135,11 +135,11 @@ impl Place {
     }
 }
 
-fn target(text: &str) -> Result<Target, String> {
+fn target(text: &str) -> Result<ObjectRef, String> {
     text.split_once('/')
         .filter(|(namespace, name)| !namespace.is_empty() && !name.is_empty())
         .filter(|(_, name)| !name.contains('/'))
-        .map(|(namespace, name)| Target::new(namespace, name))
+        .map(|(namespace, name)| ObjectRef::new(namespace, name))
         .ok_or_else(|| "write NAMESPACE/NAME".to_owned())
 }
 

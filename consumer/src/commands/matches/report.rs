@@ -8,9 +8,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    index::{self, Compared, Differs, FindSpec, Index, Matched, StoreRef},
     kubernetes::Listed,
-    target::{Target, TargetKind},
+    matching::index::{self, Compared, Differs, FindSpec, Index, Matched, StoreRef},
+    object::{ObjectKind, ObjectRef},
 };
 
 #[derive(Debug, Serialize)]
@@ -118,7 +118,7 @@ impl Report {
     pub(super) fn of(
         events: &[Event],
         cluster: Option<Slug>,
-        asked: &[Target],
+        asked: &[ObjectRef],
         namespaces: &[String],
         listed: &Listed,
     ) -> anyhow::Result<Self> {
@@ -190,7 +190,7 @@ impl Answer {
     fn of(
         event: &Event,
         reaches_cluster: bool,
-        asked: &[Target],
+        asked: &[ObjectRef],
         namespaces: &[String],
         index: &Index,
     ) -> anyhow::Result<Self> {
@@ -203,7 +203,8 @@ impl Answer {
         meant
             .skipped
             .sort_by(|one, other| one.target.cmp(&other.target));
-        let is_skipped = |target: &Target| meant.skipped.iter().any(|left| left.target == *target);
+        let is_skipped =
+            |target: &ObjectRef| meant.skipped.iter().any(|left| left.target == *target);
         let asked = asked.iter().map(|target| {
             let outside =
                 !namespaces.is_empty() && namespaces.iter().all(|name| name != target.namespace());
@@ -261,14 +262,14 @@ impl Answer {
 }
 
 impl Object {
-    fn of(target: &Target, references: Vec<Compared>) -> Self {
+    fn of(target: &ObjectRef, references: Vec<Compared>) -> Self {
         Self {
             namespace: target.namespace().to_owned(),
             // Of what kind it is, unless it is what most are.
             name: match target.kind() {
-                TargetKind::ExternalSecret => target.name().to_owned(),
-                TargetKind::ClusterExternalSecret => target.to_string(),
-                TargetKind::PushSecret => format!("PushSecret/{}", target.name()),
+                ObjectKind::ExternalSecret => target.name().to_owned(),
+                ObjectKind::ClusterExternalSecret => target.to_string(),
+                ObjectKind::PushSecret => format!("PushSecret/{}", target.name()),
             },
             sync_windows: false,
             references: references.into_iter().map(Reference::of).collect(),

@@ -6,11 +6,15 @@ use serde_json::json;
 use super::*;
 use crate::{
     commands::Command,
-    index::{Admits, Change, ExternalSecret, FindSpec, Form, Index, Reference, Store, StoreRef},
     kubernetes::Listed,
-    provider::Backend,
+    matching::{
+        index::{
+            Admits, Change, ExternalSecret, FindSpec, Form, Index, Reference, Store, StoreRef,
+        },
+        provider::Backend,
+    },
+    object::{Refreshable, Unrefreshable},
     tests::{cluster, event},
-    unrefreshable::{Refreshable, Unrefreshable},
 };
 
 #[derive(Parser)]
@@ -53,7 +57,7 @@ fn listed() -> Listed {
     let object = |name: &str, references: Vec<Reference>, problems: &[&str]| {
         Change::Applied(ExternalSecret {
             problems: problems.iter().map(|&text| text.to_owned()).collect(),
-            ..ExternalSecret::new(Target::new("team-a", name), references)
+            ..ExternalSecret::new(ObjectRef::new("team-a", name), references)
         })
     };
     let find = Reference {
@@ -152,10 +156,10 @@ team-a     finder  SecretStore/akeyless  akeyless  find path /app name d.$
 #[test]
 fn who_is_skipped_and_whose_owner_is_refreshed_is_said() {
     let mut listed = listed();
-    let owner = Target::owner("all");
+    let owner = ObjectRef::owner("all");
     let object = |name: &str| {
         let own = vec![reads(&store("akeyless"), "/app/own")];
-        ExternalSecret::new(Target::new("team-a", name), own)
+        ExternalSecret::new(ObjectRef::new("team-a", name), own)
     };
     for change in [
         Change::Applied(ExternalSecret {
@@ -178,7 +182,7 @@ fn who_is_skipped_and_whose_owner_is_refreshed_is_said() {
         matches: eso_relay::event::Match::Exact(eso_relay::event::Keys::one("app/own").unwrap()),
         ..event("one")
     };
-    let asked = ["ignored", "owned"].map(|name| Target::new("team-a", name));
+    let asked = ["ignored", "owned"].map(|name| ObjectRef::new("team-a", name));
     let report = Report::of(&[own], Some(cluster()), &asked, &[], &listed).unwrap();
     assert_eq!(
         report.to_string(),
@@ -247,7 +251,7 @@ fn a_store_that_is_not_there_is_said_to_be_unknown() {
     listed.without_cluster_stores = true;
     (listed.without_namespaces, listed.without_finds) = (true, true);
     listed.closed.insert("team-b".to_owned());
-    let asked = [Target::new("team-a", "web")];
+    let asked = [ObjectRef::new("team-a", "web")];
     let report = Report::of(&[event("one")], None, &asked, &[], &listed).unwrap();
     let text = report.to_string();
     assert!(
@@ -316,7 +320,7 @@ fn sync_windows_that_an_event_does_not_wait_for_are_said() {
     let mut listed = listed();
     let object = |name: &str| {
         let own = vec![reads(&store("akeyless"), "/app/db")];
-        ExternalSecret::new(Target::new("team-a", name), own)
+        ExternalSecret::new(ObjectRef::new("team-a", name), own)
     };
     listed.index.apply(Change::Applied(ExternalSecret {
         sync_windows: true,

@@ -5,7 +5,7 @@ use std::fmt;
 use eso_relay::{command::Table, event::GENERIC};
 
 use super::report::{Answer, Asked, Object, Reads, Reference, Report, State, Store};
-use crate::index::Differs;
+use crate::matching::index::Differs;
 
 impl fmt::Display for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

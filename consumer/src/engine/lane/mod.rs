@@ -24,7 +24,7 @@ use eso_relay::Slug;
 
 use self::{pace::Pace, queue::Queue, suspects::Suspects};
 use super::{Settings, window::Window};
-use crate::target::Target;
+use crate::object::ObjectRef;
 
 /// How soon a refresh is wanted. The greater the more urgent.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,7 +44,7 @@ pub(super) struct Ticket(u64);
 /// A target in the queue.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
-    pub(super) target: Target,
+    pub(super) target: ObjectRef,
     pub(super) urgency: Urgency,
     pub(super) stores: Arc<[StoreId]>,
     /// How many objects ESO syncs for it.
@@ -64,7 +64,7 @@ pub(super) struct Lanes {
     later: BTreeSet<(Duration, Ticket)>,
     later_at: HashMap<Ticket, Duration>,
     issued: u64,
-    in_flight: HashMap<Target, InFlight>,
+    in_flight: HashMap<ObjectRef, InFlight>,
     limit: usize,
     suspects: Suspects,
     pace: Option<Pace>,
@@ -124,7 +124,7 @@ impl Lanes {
     }
 
     /// The next target whose patch may start now.
-    pub(super) fn start(&mut self, now: Duration) -> Option<Target> {
+    pub(super) fn start(&mut self, now: Duration) -> Option<ObjectRef> {
         while self.wake_at().is_some_and(|at| at <= now) {
             self.let_join(now);
             self.window.expire(now);
@@ -142,7 +142,7 @@ impl Lanes {
         None
     }
 
-    fn send(&mut self, now: Duration, entry: Entry) -> Target {
+    fn send(&mut self, now: Duration, entry: Entry) -> ObjectRef {
         let patch = InFlight {
             suspect: self.suspects.are(&entry),
             mass: entry.urgency != Urgency::Exact,
@@ -168,7 +168,7 @@ impl Lanes {
     }
 
     /// A patch has ended, and has written nothing if not `written`.
-    pub(super) fn ended(&mut self, target: &Target, written: bool) {
+    pub(super) fn ended(&mut self, target: &ObjectRef, written: bool) {
         let Some(patch) = self.in_flight.remove(target) else {
             return;
         };
@@ -187,21 +187,21 @@ impl Lanes {
     }
 
     /// Its patch failed, and so may the others of its namespace.
-    pub(super) fn failed(&mut self, target: &Target) {
+    pub(super) fn failed(&mut self, target: &ObjectRef) {
         if self.suspects.add(target) {
             self.regard(target.namespace(), true);
         }
     }
 
     /// Its patch got an answer, if only a refusal.
-    pub(super) fn answered(&mut self, target: &Target) {
+    pub(super) fn answered(&mut self, target: &ObjectRef) {
         if self.suspects.clear(target.namespace()) {
             self.regard(target.namespace(), false);
         }
     }
 
     /// Nothing is wanted of it any more.
-    pub(super) fn forget(&mut self, target: &Target) {
+    pub(super) fn forget(&mut self, target: &ObjectRef) {
         if self.suspects.forget(target) {
             self.regard(target.namespace(), false);
         }

@@ -7,7 +7,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use super::{Entry, pace::Pace};
-use crate::target::Target;
+use crate::object::ObjectRef;
 
 /// A quarter, and at least one.
 fn share(of: usize) -> usize {
@@ -18,7 +18,7 @@ fn share(of: usize) -> usize {
 pub(super) struct Suspects {
     /// Each with the target that met the fault. It is forgotten with that target, so there are no more
     /// namespaces here than targets.
-    namespaces: HashMap<Box<str>, Target>,
+    namespaces: HashMap<Box<str>, ObjectRef>,
     in_flight: usize,
     mass_in_flight: usize,
     pace: Option<Pace>,
@@ -44,7 +44,7 @@ impl Suspects {
     }
 
     /// The target's patch failed. Returns whether its namespace is new here.
-    pub(super) fn add(&mut self, target: &Target) -> bool {
+    pub(super) fn add(&mut self, target: &ObjectRef) -> bool {
         let namespace = target.namespace().into();
         self.namespaces.insert(namespace, target.clone()).is_none()
     }
@@ -55,7 +55,7 @@ impl Suspects {
     }
 
     /// Returns whether the namespace goes with the target.
-    pub(super) fn forget(&mut self, target: &Target) -> bool {
+    pub(super) fn forget(&mut self, target: &ObjectRef) -> bool {
         let namespace = target.namespace();
         self.namespaces.get(namespace) == Some(target) && self.clear(namespace)
     }

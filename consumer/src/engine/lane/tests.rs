@@ -17,7 +17,7 @@ fn lanes(limit: usize, per_second: Option<f64>, window: usize) -> Lanes {
 
 fn entry(name: &str, urgency: Urgency) -> Entry {
     Entry {
-        target: Target::new("apps", name),
+        target: ObjectRef::new("apps", name),
         urgency,
         stores: Arc::new([]),
         weight: 1,
@@ -37,12 +37,12 @@ fn exact(limit: usize, per_second: Option<f64>, targets: u8) -> Lanes {
     lanes
 }
 
-fn started(lanes: &mut Lanes, now: Duration) -> Vec<Target> {
+fn started(lanes: &mut Lanes, now: Duration) -> Vec<ObjectRef> {
     std::iter::from_fn(|| lanes.start(now)).collect()
 }
 
-fn names(targets: &[Target]) -> Vec<&str> {
-    targets.iter().map(Target::name).collect()
+fn names(targets: &[ObjectRef]) -> Vec<&str> {
+    targets.iter().map(ObjectRef::name).collect()
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn a_store_has_a_ceiling_of_its_own_that_holds_up_no_other() {
 
 fn in_namespace(namespace: &str, name: &str, urgency: Urgency) -> Entry {
     Entry {
-        target: Target::new(namespace, name),
+        target: ObjectRef::new(namespace, name),
         ..entry(name, urgency)
     }
 }
@@ -169,7 +169,7 @@ fn in_namespace(namespace: &str, name: &str, urgency: Urgency) -> Entry {
 /// Of so many slots: all that would start at once of a namespace where a patch failed.
 fn started_of_suspects(slots: usize) -> usize {
     let mut lanes = lanes(slots, None, 99);
-    lanes.failed(&Target::new("broken", "first"));
+    lanes.failed(&ObjectRef::new("broken", "first"));
     for name in 0..100 {
         let entry = in_namespace("broken", &name.to_string(), Urgency::Exact);
         lanes.push(entry, Duration::ZERO);
@@ -187,7 +187,7 @@ fn a_namespace_that_fails_has_a_quarter_of_the_slots_and_one_at_least() {
 #[test]
 fn others_overtake_a_namespace_that_hangs() {
     let mut lanes = lanes(8, None, 99);
-    lanes.failed(&Target::new("broken", "first"));
+    lanes.failed(&ObjectRef::new("broken", "first"));
     for urgency in [Urgency::Exact, mass("a")] {
         for name in ["1", "2", "3"] {
             lanes.push(
@@ -207,7 +207,7 @@ fn others_overtake_a_namespace_that_hangs() {
 #[test]
 fn an_answer_clears_a_namespace_but_not_those_that_failed_themselves() {
     let mut lanes = lanes(4, None, 99);
-    let first = Target::new("broken", "first");
+    let first = ObjectRef::new("broken", "first");
     lanes.failed(&first);
     for name in ["1", "2", "3"] {
         lanes.push(
@@ -219,7 +219,7 @@ fn an_answer_clears_a_namespace_but_not_those_that_failed_themselves() {
         );
     }
     assert_eq!(names(&started(&mut lanes, SECOND)), ["1"]);
-    lanes.answered(&Target::new("broken", "other"));
+    lanes.answered(&ObjectRef::new("broken", "other"));
     assert_eq!(names(&started(&mut lanes, SECOND)), ["2"]);
     assert_eq!(lanes.wake_at(), None);
 }
@@ -227,7 +227,7 @@ fn an_answer_clears_a_namespace_but_not_those_that_failed_themselves() {
 #[test]
 fn suspects_have_a_quarter_of_the_window_and_of_the_rate() {
     let mut lanes = lanes(99, None, 8);
-    lanes.failed(&Target::new("broken", "first"));
+    lanes.failed(&ObjectRef::new("broken", "first"));
     for name in 0..9 {
         lanes.push(
             in_namespace("broken", &name.to_string(), mass("a")),
@@ -237,7 +237,7 @@ fn suspects_have_a_quarter_of_the_window_and_of_the_rate() {
     assert_eq!(started(&mut lanes, SECOND).len(), 2);
 
     let mut lanes = exact(99, Some(8.0), 0);
-    lanes.failed(&Target::new("broken", "first"));
+    lanes.failed(&ObjectRef::new("broken", "first"));
     for (namespace, count) in [("broken", 9), ("sound", 9)] {
         for name in 0..count {
             let entry = in_namespace(namespace, &name.to_string(), Urgency::Exact);
@@ -258,12 +258,12 @@ fn suspects_have_a_quarter_of_the_window_and_of_the_rate() {
 fn a_namespace_is_forgotten_with_the_target_that_failed() {
     let mut lanes = lanes(4, None, 99);
     for name in 0..1_000 {
-        lanes.failed(&Target::new(&format!("team-{name}"), "db"));
+        lanes.failed(&ObjectRef::new(&format!("team-{name}"), "db"));
     }
     for name in 0..1_000 {
-        lanes.forget(&Target::new(&format!("team-{name}"), "other"));
+        lanes.forget(&ObjectRef::new(&format!("team-{name}"), "other"));
         assert_eq!(lanes.suspects(), 1_000 - name);
-        lanes.forget(&Target::new(&format!("team-{name}"), "db"));
+        lanes.forget(&ObjectRef::new(&format!("team-{name}"), "db"));
     }
     assert_eq!(lanes.suspects(), 0);
 }

@@ -10,10 +10,7 @@ use super::{
     replica::Replica,
     world::World,
 };
-use crate::{
-    outcome::{Fault, Outcome},
-    refresh::Steps,
-};
+use crate::object::{Fault, Outcome, Steps};
 
 impl World {
     pub(super) fn answer_a_patch(&mut self) {
@@ -85,12 +82,12 @@ impl World {
             return Outcome::Gone;
         }
         if object.forbidden {
-            return retry(Fault::Target, Some(Duration::from_secs(60)));
+            return retry(Fault::Object, Some(Duration::from_secs(60)));
         }
         match object.stuck {
             Some(Stuck::Error | Stuck::Hangs) => return retry(Fault::Cluster, None),
             Some(Stuck::Forbidden) => {
-                return retry(Fault::Target, Some(Duration::from_secs(60)));
+                return retry(Fault::Object, Some(Duration::from_secs(60)));
             }
             None => {}
         }
@@ -101,7 +98,7 @@ impl World {
             };
         }
         if self.rng.f64() < self.plan.target_faults {
-            return retry(Fault::Target, None);
+            return retry(Fault::Object, None);
         }
         self.apply(patch);
         Outcome::Done

@@ -9,12 +9,7 @@ use super::{
     Order,
     health::{PATCH_TIMEOUT, Stuck},
 };
-use crate::{
-    refresh::Steps,
-    sync::{SyncState, SyncVersion},
-    target::Target,
-    value::{Stage, Value},
-};
+use crate::object::{ObjectRef, RefreshMark, Stage, Steps, SyncState, SyncVersion};
 
 pub(super) struct Cluster {
     pub(super) objects: Vec<Object>,
@@ -34,11 +29,11 @@ pub(super) struct Cluster {
 )]
 pub(super) struct Object {
     pub(super) exists: bool,
-    pub(super) annotation: Option<Value>,
+    pub(super) annotation: Option<RefreshMark>,
     /// The newest value that it ever carried.
     pub(super) newest: Option<Order>,
     /// The value that was written last, also after somebody took it away.
-    pub(super) written: Option<Value>,
+    pub(super) written: Option<RefreshMark>,
     status: Status,
     /// Its metadata have changed, and ESO has not looked since.
     queued: bool,
@@ -60,7 +55,7 @@ pub(super) struct Object {
 
 /// All that ESO hashes of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Metadata(Option<Value>);
+struct Metadata(Option<RefreshMark>);
 
 /// What ESO writes.
 #[derive(Debug, Clone, Copy, Default)]
@@ -95,7 +90,7 @@ pub(super) struct Patch {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Seen {
     Gone,
-    Carries(Option<Value>, SyncState, SyncVersion),
+    Carries(Option<RefreshMark>, SyncState, SyncVersion),
 }
 
 impl Cluster {
@@ -242,18 +237,18 @@ impl Cluster {
     }
 }
 
-pub(super) fn target(object: usize) -> Target {
+pub(super) fn target(object: usize) -> ObjectRef {
     let namespace = format!("team-{}", object / 2);
-    Target::new(&namespace, &object.to_string())
+    ObjectRef::new(&namespace, &object.to_string())
 }
 
-pub(super) fn object(target: &Target) -> usize {
+pub(super) fn object(target: &ObjectRef) -> usize {
     target.name().parse().unwrap()
 }
 
 impl Patch {
-    pub(super) fn value(self) -> Value {
-        Value {
+    pub(super) fn value(self) -> RefreshMark {
+        RefreshMark {
             event: fingerprint(self.order),
             stage: self.stage,
         }

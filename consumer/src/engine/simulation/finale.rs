@@ -8,7 +8,7 @@ use super::{
     server::GAP,
     world::World,
 };
-use crate::value::Stage;
+use crate::object::Stage;
 
 /// Enough for twenty deliveries of a poisonous message, five minutes apart.
 const PATIENCE: Duration = Duration::from_secs(2 * 3600);

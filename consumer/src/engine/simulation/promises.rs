@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use eso_relay::stream::{ACK_WAIT, Reason};
 
 use super::{
-    super::{Kept, Output, Rejection, Step, held::Place},
+    super::{Output, Step, held::Place},
     Order,
     cluster::{object, order, target},
     replica::{Holding, Letters, Replica},
     world::World,
 };
+use crate::object::{Kept, Rejection};
 
 impl World {
     pub(super) fn check_output(&self, at: usize, output: &Output) {

@@ -8,7 +8,7 @@ use std::{
 use eso_relay::stream::Reason;
 
 use super::{
-    super::{Delivery, Engine, Kept, Refresh, Rejection, Step},
+    super::{Delivery, Engine, Refresh, Step},
     Order,
     cluster::{Cluster, Patch, Seen, fingerprint, target},
     health::Health,
@@ -16,10 +16,8 @@ use super::{
     server::{GAP, Message},
 };
 use crate::{
-    index::Shown,
-    outcome::{Fault, Outcome},
-    refresh::Steps,
-    value::Value,
+    matching::index::Shown,
+    object::{Fault, Kept, Outcome, RefreshMark, Rejection, Steps},
 };
 
 pub(super) struct Replica {
@@ -48,7 +46,7 @@ pub(super) struct Replica {
     /// What the watch has shown to be there since, and messages have not been compared with.
     pub(super) appeared: BTreeSet<usize>,
     /// Values that were taken away before ESO looked.
-    pub(super) lost: Vec<(usize, Value)>,
+    pub(super) lost: Vec<(usize, RefreshMark)>,
     /// Objects that the API did not find, with the messages held then that wanted them.
     pub(super) gone: BTreeSet<(usize, u64)>,
 }
@@ -231,7 +229,7 @@ impl Replica {
             Some((last, count, _)) if last == fault => count + 1,
             _ => 1,
         };
-        let slow = *fault == Fault::Target && after.is_some();
+        let slow = *fault == Fault::Object && after.is_some();
         self.failing.insert(object, (*fault, count, slow));
     }
 

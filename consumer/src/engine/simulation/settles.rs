@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Order, replica::Replica, server::GAP, world::World};
-use crate::value::Stage;
+use crate::object::Stage;
 
 impl World {
     /// How long an event settles at an object.

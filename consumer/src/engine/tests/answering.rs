@@ -1,6 +1,7 @@
 //! A newer event answers for the older ones of its target.
 
 use super::*;
+use crate::object::Kept;
 
 fn settling(sequence: u64, settle: Option<Duration>) -> Delivery {
     let mut delivery = delivery(sequence, &[("a", 0)]);

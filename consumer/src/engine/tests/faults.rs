@@ -52,7 +52,7 @@ fn when_a_probe_is_answered_all_go_on() {
 
 #[test]
 fn a_late_answer_to_a_patch_ends_the_absence_too() {
-    for answer in [Outcome::Done, refused(), retry(Fault::Target, None)] {
+    for answer in [Outcome::Done, refused(), retry(Fault::Object, None)] {
         let mut engine = engine();
         take(
             &mut engine,
@@ -147,11 +147,11 @@ fn a_namespace_of_a_thousand_objects_that_hang_delays_no_other() {
         assert!(started.len() <= most / 4, "{}", started.len());
         assert!(engine.capacity() > 0);
         let mut elsewhere = delivery(sequence, &[("good", 0)]);
-        elsewhere.refreshes[0].target = Target::new("elsewhere", "good");
+        elsewhere.refreshes[0].target = ObjectRef::new("elsewhere", "good");
         let outputs = tell(&mut engine, now, Input::Delivery(elsewhere));
         assert!(matches!(outputs[..], [Output::Patch { .. }]), "{outputs:?}");
         let done = Input::Patched {
-            target: Target::new("elsewhere", "good"),
+            target: ObjectRef::new("elsewhere", "good"),
             value: value(sequence, 0),
             outcome: Outcome::Done,
         };
@@ -200,7 +200,7 @@ fn a_fault_of_one_target_delays_no_other_and_grows_to_a_minute() {
         tell(
             &mut engine,
             now,
-            patched("a", 1, 0, retry(Fault::Target, None)),
+            patched("a", 1, 0, retry(Fault::Object, None)),
         );
         let (then, _) = next(&mut engine);
         waits.push(then.saturating_sub(now));
@@ -219,7 +219,7 @@ fn a_deleted_target_is_done_as_soon_as_the_api_says_so() {
     tell(
         &mut engine,
         START,
-        patched("a", 1, 0, retry(Fault::Target, None)),
+        patched("a", 1, 0, retry(Fault::Object, None)),
     );
     let asked = tell(&mut engine, START, Input::Deleted(target("a")));
     assert_eq!(asked, [patch("a", 1, 0)]);

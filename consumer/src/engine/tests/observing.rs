@@ -19,7 +19,7 @@ fn told(engine: &mut Engine, after: u64, input: Input) -> Vec<Told> {
     steps(tell_all(engine, START + Duration::from_secs(after), input))
 }
 
-fn shows(name: &str, value: Option<Value>, sync: SyncState) -> Input {
+fn shows(name: &str, value: Option<RefreshMark>, sync: SyncState) -> Input {
     Input::Observed {
         target: target(name),
         value,

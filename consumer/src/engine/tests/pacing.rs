@@ -20,8 +20,8 @@ type Next = Reverse<(Duration, u64, What)>;
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum What {
-    Answer(Target),
-    Synced(Target),
+    Answer(ObjectRef),
+    Synced(ObjectRef),
     Urgent,
 }
 
@@ -31,15 +31,15 @@ struct Model {
     next: BinaryHeap<Next>,
     turns: u64,
     /// ESO's queue, and its workers that have nothing to do.
-    queue: VecDeque<Target>,
+    queue: VecDeque<ObjectRef>,
     idle: usize,
     /// Of mass work.
-    synced: Vec<Target>,
+    synced: Vec<ObjectRef>,
     /// ESO passes over so many of the mass.
     silent: usize,
     urgent_since: Option<Duration>,
     urgent_took: Vec<Duration>,
-    values: HashMap<Target, Value>,
+    values: HashMap<ObjectRef, RefreshMark>,
     sequence: u64,
 }
 

@@ -1,11 +1,12 @@
 //! A message is not held for the fault of an object.
 
 use super::*;
+use crate::object::Kept;
 
 const LONG: Option<Duration> = Some(Duration::from_secs(60));
 
 fn forbidden(name: &str, sequence: u64) -> Input {
-    patched(name, sequence, 0, retry(Fault::Target, LONG))
+    patched(name, sequence, 0, retry(Fault::Object, LONG))
 }
 
 fn handed_back(sequence: u64) -> Output {
@@ -59,7 +60,7 @@ fn only_what_waits_for_nothing_else_is_parked() {
 
 #[test]
 fn a_passing_fault_parks_nothing() {
-    for fault in [Fault::Target, Fault::Cluster] {
+    for fault in [Fault::Object, Fault::Cluster] {
         let mut engine = engine();
         take(&mut engine, delivery(1, &[("a", 0)]));
         let mut now = START;
@@ -69,7 +70,7 @@ fn a_passing_fault_parks_nothing() {
             (now, _) = next(&mut engine);
         }
         let third = tell(&mut engine, now, patched("a", 1, 0, retry(fault, None)));
-        assert_eq!(parks(&third).len(), usize::from(fault == Fault::Target));
+        assert_eq!(parks(&third).len(), usize::from(fault == Fault::Object));
     }
 }
 

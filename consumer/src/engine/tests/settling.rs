@@ -9,15 +9,15 @@ fn settling(sequence: u64, seconds: u32) -> Delivery {
     delivery
 }
 
-fn carrying(mut delivery: Delivery, value: Value) -> Delivery {
+fn carrying(mut delivery: Delivery, value: RefreshMark) -> Delivery {
     for refresh in &mut delivery.refreshes {
         refresh.carries = Some(value);
     }
     delivery
 }
 
-fn settled(sequence: u64) -> Value {
-    Value {
+fn settled(sequence: u64) -> RefreshMark {
+    RefreshMark {
         stage: Stage::Settled,
         ..value(sequence, 0)
     }
@@ -38,7 +38,7 @@ fn second_patched(sequence: u64, outcome: Outcome) -> Input {
     }
 }
 
-fn observed(value: Value) -> Input {
+fn observed(value: RefreshMark) -> Input {
     Input::Observed {
         target: target("a"),
         value: Some(value),
@@ -165,7 +165,7 @@ fn a_second_value_is_tried_again_like_any_other() {
     for _ in 0..2 {
         let (now, outputs) = next(&mut engine);
         assert_eq!(outputs, [second(1)]);
-        let fault = second_patched(1, retry(Fault::Target, None));
+        let fault = second_patched(1, retry(Fault::Object, None));
         assert_eq!(tell(&mut engine, now, fault), []);
     }
     let (now, _) = next(&mut engine);

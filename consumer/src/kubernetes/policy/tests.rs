@@ -159,7 +159,7 @@ fn a_policy_is_overruled_where_that_is_asked_for() {
         (&zero, &[], "true", false, true),
         (&on_change, &[IntervalZero], "true", false, false),
     ] {
-        let annotations = json!({ crate::FORCE_ANNOTATION: annotation });
+        let annotations = json!({ crate::object::FORCE_ANNOTATION: annotation });
         let json = json!({
             "metadata": { "annotations": annotations },
             "spec": spec,
@@ -184,7 +184,7 @@ fn an_owner_opts_out_by_an_annotation() {
         (json!(""), false),
         (json!(true), false),
     ] {
-        let annotations = json!({ crate::IGNORE_ANNOTATION: value });
+        let annotations = json!({ crate::object::IGNORE_ANNOTATION: value });
         let found = read(json!({ "metadata": { "annotations": annotations } }));
         assert_eq!(found == Some(Unrefreshable::Ignored), ignored, "{value}");
     }

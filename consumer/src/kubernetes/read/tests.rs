@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::unrefreshable::{Refreshable, Unrefreshable};
+use crate::object::{Refreshable, Unrefreshable};
 
 fn object(json: Value) -> Object {
     serde_json::from_value(json).unwrap()
@@ -219,19 +219,19 @@ fn only_a_cluster_external_secret_that_controls_an_object_is_its_owner() {
             "metadata": { "namespace": "n", "name": "x", "ownerReferences": references }, "spec": {},
         });
         let read = external_secret(&object(json), &Selection::default()).unwrap();
-        let expected = owned.then(|| Target::owner("db"));
+        let expected = owned.then(|| ObjectRef::owner("db"));
         assert_eq!(read.owner, expected, "{references}");
     }
 }
 
 #[test]
 fn an_owner_is_read_with_the_value_that_it_hands_down() {
-    let annotations = json!({ crate::FORCE_SYNC_ANNOTATION: "0123456789abcdef0123" });
+    let annotations = json!({ crate::object::FORCE_SYNC_ANNOTATION: "0123456789abcdef0123" });
     let kind = ListKind::ClusterExternalSecrets;
     let json = json!({ "metadata": { "name": "db", "annotations": annotations } });
     match applied(kind, &object(json.clone()), &Selection::default()) {
         Some(Change::OwnerApplied { owner, value, .. }) => {
-            assert_eq!((owner, value.is_some()), (Target::owner("db"), true));
+            assert_eq!((owner, value.is_some()), (ObjectRef::owner("db"), true));
         }
         other => panic!("{other:?}"),
     }
@@ -242,7 +242,7 @@ fn an_owner_is_read_with_the_value_that_it_hands_down() {
 #[test]
 fn only_our_own_values_are_carried() {
     let carried = |text: &str| {
-        let annotations = json!({ crate::REFRESH_ANNOTATION: text });
+        let annotations = json!({ crate::object::REFRESH_ANNOTATION: text });
         let json = json!({
             "metadata": { "namespace": "n", "name": "x", "annotations": annotations }, "spec": {},
         });

@@ -5,7 +5,7 @@ use std::{collections::HashMap, hint::black_box};
 
 use anyhow::ensure;
 use eso_relay::Event;
-use eso_relay_consumer::{index::Index, target::Target};
+use eso_relay_consumer::{matching::index::Index, object::ObjectRef};
 use eso_relay_lab::fleet::{self, Fleet};
 
 use super::{
@@ -59,7 +59,7 @@ pub(crate) fn measure(scale: Scale) -> anyhow::Result<Vec<Measure>> {
 /// So many objects, and events about them.
 struct Among {
     index: Index,
-    map: HashMap<String, Target>,
+    map: HashMap<String, ObjectRef>,
     events: Vec<Event>,
 }
 

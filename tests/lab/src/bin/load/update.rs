@@ -1,7 +1,7 @@
 //! What one change of the cluster costs in an index of 100,000 ExternalSecrets.
 
 use anyhow::ensure;
-use eso_relay_consumer::{
+use eso_relay_consumer::matching::{
     index::{Admits, Change, ExternalSecret, Form, Store},
     provider::Backend,
 };

@@ -1,0 +1,210 @@
+//! What is retried and what is final: the only table of it.
+
+use std::time::Duration;
+
+use kube::core::Status;
+
+use super::refresh::RefreshError;
+use crate::object::{Fault, Outcome};
+
+/// Before another try of what only an operator can mend, such as a missing permission.
+const SLOW: Duration = Duration::from_secs(60);
+
+impl Outcome {
+    /// | result of the patch | outcome |
+    /// |---|---|
+    /// | success | done |
+    /// | 404, the object is gone | gone |
+    /// | 404, the API or the kind is gone | retry, cluster |
+    /// | 400, 413, 422, or no request can be made | refused |
+    /// | 403, denied by admission | refused |
+    /// | 401, 403 | retry slowly, target |
+    /// | 409 | retry, target |
+    /// | 500, its admission webhook does not answer | retry, target |
+    /// | 500, too large for etcd | refused |
+    /// | 408, 429, 5xx, redirections, no connection, TLS, timeout | retry, cluster |
+    /// | any other 4xx | retry slowly, target |
+    ///
+    /// A delay that the API asks for comes before ours.
+    pub fn of(result: Result<(), RefreshError>) -> Self {
+        let Err(failure) = result else {
+            return Self::Done;
+        };
+        let error = failure.to_string();
+        match failure {
+            RefreshError::Api {
+                status,
+                retry_after,
+            } => Self::of_status(&status, retry_after, error),
+            RefreshError::Request(_) => Self::Refused { error },
+            RefreshError::Connection(_) | RefreshError::Timeout(_) | RefreshError::Unanswered => {
+                Self::Retry {
+                    fault: Fault::Cluster,
+                    after: None,
+                    error,
+                }
+            }
+        }
+    }
+
+    fn of_status(status: &Status, retry_after: Option<Duration>, error: String) -> Self {
+        let (fault, after) = match status.code {
+            404 if names_an_object(status) => return Self::Gone,
+            400 | 413 | 422 => return Self::Refused { error },
+            403 if is_admission_denial(status) => return Self::Refused { error },
+            404 | 408 | 429 => (Fault::Cluster, None),
+            409 => (Fault::Object, None),
+            500 if is_webhook_away(status) => (Fault::Object, None),
+            500 if is_too_large(status) => return Self::Refused { error },
+            400..=499 => (Fault::Object, Some(SLOW)),
+            _ => (Fault::Cluster, None),
+        };
+        Self::Retry {
+            fault,
+            after: retry_after.or(after),
+            error,
+        }
+    }
+}
+
+/// Whether a refresh in two steps goes on to the second after this failure of the first: the reset of the
+/// status is refused for good, or not permitted, or an API of old knows no such thing.
+pub fn needs_no_reset(failure: &RefreshError) -> bool {
+    let RefreshError::Api { status, .. } = failure else {
+        return false;
+    };
+    match status.code {
+        404 => !names_an_object(status),
+        400 | 403 | 405 | 413 | 422 => true,
+        _ => false,
+    }
+}
+
+/// Whether not the object is gone but its kind: the API may serve it in another version.
+pub fn is_kind_missing(status: &Status) -> bool {
+    status.code == 404 && !names_an_object(status)
+}
+
+/// Kubernetes says which object it did not find; without one it is the path that it does not know.
+fn names_an_object(status: &Status) -> bool {
+    let details = status.details.as_ref();
+    details.is_some_and(|details| !details.name.is_empty())
+}
+
+/// A webhook's refusal has the code of a missing permission unless the webhook chose another; its
+/// text tells them apart (apiserver `admission/plugin/webhook/errors`: "admission webhook … denied the
+/// request"; `admission/plugin/policy/validating`: "`ValidatingAdmissionPolicy` … denied request").
+fn is_admission_denial(status: &Status) -> bool {
+    let message = &status.message;
+    (message.starts_with("admission webhook ") && message.contains(" denied the request"))
+        || (message.contains("ValidatingAdmissionPolicy ") && message.contains(" denied request"))
+}
+
+/// `failurePolicy: Fail`, and nothing is said by whatever should (apiserver
+/// `webhook/util/error.go`): it is called for some objects, often those of one namespace.
+fn is_webhook_away(status: &Status) -> bool {
+    status.message.contains("failed calling webhook ")
+}
+
+/// What 413 says of a request, etcd says of the object (etcd `rpctypes/error.go`; by gRPC when it is
+/// larger still).
+fn is_too_large(status: &Status) -> bool {
+    let message = &status.message;
+    message.contains("etcdserver: request is too large")
+        || message.contains("trying to send message larger than max")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(code: u16, message: &str, name: &str, retry_after: u64) -> RefreshError {
+        let status = serde_json::json!({
+            "code": code, "message": message, "details": { "name": name },
+        });
+        RefreshError::Api {
+            status: serde_json::from_value(status).unwrap(),
+            retry_after: (retry_after > 0).then(|| Duration::from_secs(retry_after)),
+        }
+    }
+
+    /// In short: what is done, and after how many seconds if that is fixed.
+    fn short(outcome: &Outcome) -> (&'static str, Option<u64>) {
+        match outcome {
+            Outcome::Done => ("done", None),
+            Outcome::Gone => ("gone", None),
+            Outcome::Refused { .. } => ("refused", None),
+            Outcome::Retry { fault, after, .. } => {
+                let fault = match fault {
+                    Fault::Cluster => "cluster",
+                    Fault::Object => "target",
+                };
+                (fault, after.map(|after| after.as_secs()))
+            }
+        }
+    }
+
+    #[test]
+    fn every_answer_of_the_api_has_its_outcome() {
+        const WEBHOOK: &str = r#"admission webhook "validate.externalsecret.external-secrets.io" denied the request: no"#;
+        const POLICY: &str = r#"externalsecrets.external-secrets.io "db" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no"#;
+        const RBAC: &str = r#"externalsecrets.external-secrets.io "db" is forbidden: User "x" cannot patch resource"#;
+        const WEBHOOK_AWAY: &str = r#"Internal error occurred: failed calling webhook "a.example.org": failed to call webhook: Post "https://a.b.svc:443/?timeout=10s": dial tcp 10.0.0.1:443: connect: connection refused"#;
+        const TOO_LARGE: &str = "etcdserver: request is too large";
+        let cases = [
+            (404, "", "db", 0, ("gone", None)),
+            (404, "404 page not found", "", 0, ("cluster", None)),
+            (400, "", "db", 0, ("refused", None)),
+            (413, "", "", 0, ("refused", None)),
+            (422, "", "db", 0, ("refused", None)),
+            (403, WEBHOOK, "", 0, ("refused", None)),
+            (403, POLICY, "db", 0, ("refused", None)),
+            (403, RBAC, "db", 0, ("target", Some(60))),
+            (401, "Unauthorized", "", 0, ("target", Some(60))),
+            (405, "", "", 0, ("target", Some(60))),
+            (409, "", "db", 0, ("target", None)),
+            (429, "", "", 0, ("cluster", None)),
+            (429, "", "", 7, ("cluster", Some(7))),
+            (500, "", "", 0, ("cluster", None)),
+            (500, WEBHOOK_AWAY, "", 0, ("target", None)),
+            (500, TOO_LARGE, "", 0, ("refused", None)),
+            (500, "etcdserver: no leader", "", 0, ("cluster", None)),
+            (503, "", "", 3, ("cluster", Some(3))),
+            (504, "", "", 0, ("cluster", None)),
+            (302, "", "", 0, ("cluster", None)),
+        ];
+        for (code, message, name, after, expected) in cases {
+            let outcome = Outcome::of(Err(status(code, message, name, after)));
+            assert_eq!(short(&outcome), expected, "{code} {message}");
+        }
+        assert_eq!(Outcome::of(Ok(())), Outcome::Done);
+    }
+
+    #[test]
+    fn a_reset_that_is_refused_does_not_keep_the_annotation_from_being_written() {
+        for (code, name, goes_on) in [
+            (403, "db", true),
+            (404, "", true),
+            (404, "db", false),
+            (405, "", true),
+            (422, "db", true),
+            (401, "", false),
+            (409, "db", false),
+            (429, "", false),
+            (500, "", false),
+        ] {
+            let found = needs_no_reset(&status(code, "", name, 0));
+            assert_eq!(found, goes_on, "{code}");
+        }
+        let timeout = RefreshError::Timeout(Duration::from_secs(5));
+        assert!(!needs_no_reset(&timeout));
+    }
+
+    #[test]
+    fn what_never_got_an_answer_is_the_clusters_fault() {
+        let timeout = RefreshError::Timeout(Duration::from_secs(5));
+        assert_eq!(short(&Outcome::of(Err(timeout))), ("cluster", None));
+        let connection = RefreshError::Connection(kube::Error::Service("refused".into()));
+        assert_eq!(short(&Outcome::of(Err(connection))), ("cluster", None));
+    }
+}

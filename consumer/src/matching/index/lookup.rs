@@ -1,0 +1,288 @@
+//! From an event's key to those who read it.
+
+use std::{
+    collections::{HashMap, HashSet, hash_map::Entry},
+    hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState},
+    sync::Arc,
+};
+
+use eso_relay::event::Settle;
+
+use super::find::Find;
+use crate::matching::provider::{self, Backend, Provider, Reading, Rules, Sought};
+
+/// An object that reads something through a store. Tenancy is a matter of both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Posting {
+    pub(super) object: u32,
+    pub(super) store: u32,
+}
+
+/// Which references a key is compared with.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Family {
+    /// Those of every store: for events that name no provider.
+    Any,
+    /// Those of stores whose provider is not known, be it that the store is missing or that we may
+    /// not see it.
+    Unknown,
+    Of(Provider),
+}
+
+/// By which rules references through a store are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct View {
+    pub(super) family: Family,
+    backend: Option<Arc<Backend>>,
+}
+
+impl View {
+    /// `None` for a store that is not known.
+    pub(super) fn of_store(backend: Option<Backend>) -> Self {
+        let of = |backend: &Backend| Family::Of(backend.provider());
+        Self {
+            family: backend.as_ref().map_or(Family::Unknown, of),
+            backend: backend.map(Arc::new),
+        }
+    }
+
+    /// How an event that names no provider sees the same references: by the keys alone. Of providers
+    /// that take keys so themselves, it is known what they find.
+    pub(super) fn of_any_provider(&self) -> Self {
+        let generic = |backend: &&Arc<Backend>| matches!(***backend, Backend::Other(_));
+        Self {
+            family: Family::Any,
+            backend: self.backend.as_ref().filter(generic).cloned(),
+        }
+    }
+
+    pub(super) fn settle(&self) -> Option<Settle> {
+        self.backend.as_ref()?.settle()
+    }
+
+    pub(super) fn rules(&self) -> &dyn Rules {
+        provider::rules(self.backend.as_deref())
+    }
+}
+
+/// What a reference names, as the index keeps it.
+#[derive(Debug)]
+pub(super) enum Form {
+    Key(Box<str>),
+    Find(Arc<Find>),
+}
+
+impl Form {
+    pub(super) fn reading(&self) -> Reading<'_> {
+        match self {
+            Self::Key(key) => Reading::Key(key),
+            Self::Find(find) => Reading::Find(find.pattern()),
+        }
+    }
+}
+
+/// Nearly every key is read by one object.
+#[derive(Debug)]
+enum Postings {
+    One(Posting),
+    #[expect(
+        clippy::box_collection,
+        reason = "a third of the size, and there is one for every key"
+    )]
+    Many(Box<HashSet<Posting>>),
+}
+
+/// The key of `keys` is a keyed hash of the canonical name, not the name: whatever shares a hash is
+/// compared in full before it counts. A family that nobody belongs to, as a rule [`Family::Unknown`],
+/// costs an event nothing.
+///
+/// Patterns are kept by the settings of the store, so that stores with equal settings share the work.
+#[derive(Debug, Default)]
+pub(super) struct Lookup {
+    hasher: RandomState,
+    /// As many as there are kinds of provider in use: a handful, looked through faster than hashed.
+    keys: Vec<(Family, Keys)>,
+    finds: HashMap<Family, HashMap<Search, HashSet<Posting>>>,
+}
+
+type Keys = HashMap<u64, Postings, BuildHasherDefault<Hashed>>;
+
+/// What is a keyed hash already need not be hashed again.
+#[derive(Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    /// For any key but a hash, of which there is none here: poor, but not wrong.
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// A pattern as one store reads it.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Search {
+    backend: Option<Arc<Backend>>,
+    find: Arc<Find>,
+}
+
+impl Search {
+    fn new(view: &View, find: &Arc<Find>) -> Self {
+        Self {
+            backend: view.backend.clone(),
+            find: Arc::clone(find),
+        }
+    }
+}
+
+impl Lookup {
+    #[expect(
+        clippy::mutable_key_type,
+        reason = "a pattern is equal to another, and hashed, by what was written"
+    )]
+    pub(super) fn add(&mut self, view: &View, form: &Form, posting: Posting) {
+        let Self {
+            hasher,
+            keys,
+            finds,
+        } = self;
+        match form {
+            Form::Key(key) => {
+                let keys = keys_of(keys, &view.family);
+                view.rules()
+                    .names(key, &mut |name| match keys.entry(hasher.hash_one(name)) {
+                        Entry::Vacant(entry) => {
+                            entry.insert(Postings::One(posting));
+                        }
+                        Entry::Occupied(entry) => entry.into_mut().add(posting),
+                    });
+            }
+            Form::Find(find) => {
+                let searches = finds.entry(view.family.clone()).or_default();
+                let search = searches.entry(Search::new(view, find)).or_default();
+                search.insert(posting);
+            }
+        }
+    }
+
+    pub(super) fn remove(&mut self, view: &View, form: &Form, posting: Posting) {
+        let Self {
+            hasher,
+            keys,
+            finds,
+        } = self;
+        match form {
+            Form::Key(key) => {
+                let of_family = keys_of(keys, &view.family);
+                view.rules().names(key, &mut |name| {
+                    if let Entry::Occupied(mut entry) = of_family.entry(hasher.hash_one(name))
+                        && entry.get_mut().remove(posting)
+                    {
+                        entry.remove();
+                    }
+                });
+                if of_family.is_empty() {
+                    keys.retain(|(_, keys)| !keys.is_empty());
+                }
+            }
+            Form::Find(find) => {
+                let Some(searches) = finds.get_mut(&view.family) else {
+                    return;
+                };
+                let search = Search::new(view, find);
+                if let Some(postings) = searches.get_mut(&search) {
+                    postings.remove(&posting);
+                    if postings.is_empty() {
+                        searches.remove(&search);
+                    }
+                }
+                if searches.is_empty() {
+                    finds.remove(&view.family);
+                }
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.finds.is_empty()
+    }
+
+    /// Everyone in the family with a key that may be meant, possibly more than once.
+    pub(super) fn candidates(
+        &self,
+        family: &Family,
+        sought: &Sought<'_>,
+        mut found: impl FnMut(Posting),
+    ) {
+        let Some((_, keys)) = self.keys.iter().find(|(other, _)| other == family) else {
+            return;
+        };
+        for name in &sought.names {
+            match keys.get(&self.hasher.hash_one(&**name)) {
+                None => {}
+                Some(Postings::One(posting)) => found(*posting),
+                Some(Postings::Many(postings)) => postings.iter().copied().for_each(&mut found),
+            }
+        }
+    }
+
+    /// Everyone in the family with a pattern that may find what is sought.
+    pub(super) fn finders(
+        &self,
+        family: &Family,
+        sought: &Sought<'_>,
+        mut found: impl FnMut(Posting),
+    ) {
+        for (search, postings) in self.finds.get(family).into_iter().flatten() {
+            let (rules, pattern) = (
+                provider::rules(search.backend.as_deref()),
+                search.find.pattern(),
+            );
+            if rules.reaches(&Reading::Find(pattern), sought) && rules.finds(&pattern, sought) {
+                postings.iter().copied().for_each(&mut found);
+            }
+        }
+    }
+}
+
+impl Postings {
+    fn add(&mut self, posting: Posting) {
+        match self {
+            Self::One(only) if *only == posting => {}
+            Self::One(first) => *self = Self::Many(Box::new(HashSet::from([*first, posting]))),
+            Self::Many(postings) => {
+                postings.insert(posting);
+            }
+        }
+    }
+
+    /// Whether nothing is left.
+    fn remove(&mut self, posting: Posting) -> bool {
+        match self {
+            Self::One(only) => *only == posting,
+            Self::Many(postings) => {
+                postings.remove(&posting);
+                postings.is_empty()
+            }
+        }
+    }
+}
+
+fn keys_of<'k>(keys: &'k mut Vec<(Family, Keys)>, family: &Family) -> &'k mut Keys {
+    let place = keys.iter().position(|(other, _)| other == family);
+    let place = place.unwrap_or_else(|| {
+        keys.push((family.clone(), Keys::default()));
+        keys.len() - 1
+    });
+    &mut keys[place].1
+}

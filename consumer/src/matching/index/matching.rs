@@ -1,0 +1,337 @@
+//! The four ways in which an event means references, each within what its source may reach, and who of
+//! those that it means is to be refreshed. Templates: [`super::templates`].
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use eso_relay::event::{Event, Kind, Match, Operation};
+
+use super::{
+    Entry, Index, Object, StoreRef,
+    lookup::{Family, Form, Posting, View},
+    stores::StoreEntry,
+};
+use crate::{
+    matching::provider::{Provider, Reading, Rules, Sought},
+    object::{ObjectKind, ObjectRef, Refreshable, Unrefreshable},
+};
+
+/// Whom an event means, each once.
+#[derive(Debug, Default)]
+pub struct Matched {
+    /// Who is to be refreshed.
+    pub targets: Vec<ObjectRef>,
+    /// Who would not be, whatever is done to it.
+    pub skipped: Vec<Skipped>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    pub target: ObjectRef,
+    pub reason: Unrefreshable,
+}
+
+/// Some objects.
+#[derive(Debug)]
+pub struct Among(HashSet<u32>);
+
+impl Index {
+    /// Everyone whom the event means. What an exact event costs depends on how many that are and on
+    /// the distinct `find` patterns, not on how many objects there are.
+    pub fn matching(&self, event: &Event) -> Matched {
+        Found::new(self, event, None).find()
+    }
+
+    /// For [`Self::matching_among`], until the next change.
+    pub fn among(&self, targets: &BTreeSet<ObjectRef>) -> Among {
+        let ids = targets.iter().filter_map(|target| self.ids.get(target));
+        Among(ids.copied().collect())
+    }
+
+    /// Whom of these the event means.
+    pub fn matching_among(&self, event: &Event, among: &Among) -> Matched {
+        Found::new(self, event, Some(among)).find()
+    }
+}
+
+/// What the event is about, as references of each family see it. `generic` compares keys through
+/// every store. A provider's event means its own stores, and those of which we do not know what
+/// they are.
+pub(super) fn readings(event: &Event) -> Vec<(Family, Sought<'_>)> {
+    let providers = match Provider::of_event(&event.provider) {
+        Some(providers) if event.matches != Match::All => providers,
+        _ => return vec![(Family::Any, Provider::sought_anywhere(&[], event))],
+    };
+    let unknown = (
+        Family::Unknown,
+        Provider::sought_anywhere(&providers, event),
+    );
+    let known = providers.into_iter().map(|provider| {
+        let sought = provider.sought(event);
+        (Family::Of(provider), sought)
+    });
+    known.chain([unknown]).collect()
+}
+
+/// By which rules an event for the family reads references through the store; `None` when it does
+/// not mean the store.
+pub(super) fn view<'v>(family: &Family, store: &'v StoreEntry) -> Option<&'v View> {
+    match family {
+        Family::Any => Some(&store.any),
+        family => Some(&store.view).filter(|view| view.family == *family),
+    }
+}
+
+struct Found<'a> {
+    index: &'a Index,
+    event: &'a Event,
+    /// Objects, each as often as a reference of theirs is meant, with what keeps that one from being a
+    /// reason to refresh.
+    meant: Vec<(u32, Option<Unrefreshable>)>,
+    /// Whether the event may reach all that an owner owns.
+    within: HashMap<&'a ObjectRef, bool>,
+    /// Nobody else counts.
+    among: Option<&'a Among>,
+}
+
+impl<'a> Found<'a> {
+    fn new(index: &'a Index, event: &'a Event, among: Option<&'a Among>) -> Self {
+        Self {
+            index,
+            event,
+            meant: Vec::new(),
+            within: HashMap::new(),
+            among,
+        }
+    }
+
+    fn find(mut self) -> Matched {
+        let (index, event) = (self.index, self.event);
+        if event.kind == Kind::TemplateChanged {
+            let readers = index.template_readers(event).filter(|id| self.counts(*id));
+            self.meant = readers.map(|id| (id, None)).collect();
+            return self.into_matched();
+        }
+        for (family, sought) in &readings(event) {
+            match &event.matches {
+                Match::Exact(_) => {
+                    index.lookup.candidates(family, sought, |posting| {
+                        self.verify(posting, family, sought);
+                    });
+                    index
+                        .lookup
+                        .finders(family, sought, |posting| self.add_finder(posting));
+                }
+                Match::Prefix(_) => self.add_references(family, |rules, reading| {
+                    rules.reaches(reading, sought) && rules.is_below(reading, sought)
+                }),
+                Match::Scope => {
+                    self.add_references(family, |rules, reading| rules.reaches(reading, sought));
+                }
+                Match::All => self.add_references(family, |_, _| true),
+            }
+        }
+        self.into_matched()
+    }
+
+    fn counts(&self, object: u32) -> bool {
+        self.among
+            .is_none_or(|Among(objects)| objects.contains(&object))
+    }
+
+    /// Tenancy is checked here, for each reference and not for the object as a whole.
+    fn allows(&self, posting: Posting) -> bool {
+        match &self.event.target {
+            _ if !self.counts(posting.object) => false,
+            None => true,
+            Some(reach) => {
+                let store = self.index.stores.get(posting.store);
+                let object = self.index.objects.get(posting.object);
+                store.is_some_and(|store| self.index.stores.is_within(&store.name, reach))
+                    && object
+                        .is_some_and(|object| reach.allows_namespace(object.target.namespace()))
+            }
+        }
+    }
+
+    /// Whether it allows anybody who reads through the store. A SecretStore is read through in its own
+    /// namespace only, so what is out of reach is passed over without a look at each object.
+    fn may_reach(&self, store: &StoreEntry) -> bool {
+        self.event.target.as_ref().is_none_or(|reach| {
+            self.index.stores.is_within(&store.name, reach)
+                && match &store.name {
+                    StoreRef::Namespaced { namespace, .. } => reach.allows_namespace(namespace),
+                    StoreRef::Cluster { .. } | StoreRef::Any { .. } => true,
+                }
+        })
+    }
+
+    fn add(&mut self, posting: Posting, against: Option<Unrefreshable>) {
+        if self.allows(posting) {
+            self.meant.push((posting.object, against));
+        }
+    }
+
+    /// What is meant by a `find` and by no key, as far as is known.
+    fn add_finder(&mut self, posting: Posting) {
+        let object = self.index.objects.get(posting.object);
+        let by_key = object.is_some_and(|object| object.refreshable == Refreshable::ByKey);
+        self.add(posting, by_key.then_some(Unrefreshable::Generator));
+    }
+
+    /// Takes a candidate if one of its keys is meant indeed.
+    fn verify(&mut self, posting: Posting, family: &Family, sought: &Sought<'_>) {
+        let store = self.index.stores.get(posting.store);
+        let Some((store, view)) = store.and_then(|store| Some((store, view(family, store)?)))
+        else {
+            return;
+        };
+        let rules = view.rules();
+        let reads = |reference: &Entry| match &reference.form {
+            Form::Key(key) => rules.reads(key, sought) && rules.reaches(&Reading::Key(key), sought),
+            Form::Find(_) => false,
+        };
+        let own_rules = store.view.rules();
+        let mut stays = false;
+        for (place, reference) in self.index.references(posting) {
+            if !reads(reference) {
+                continue;
+            }
+            let version = self.index.versions.get(posting.object, place);
+            if version.is_some_and(|version| stays_as_it_is(own_rules, version, self.event)) {
+                stays = true;
+            } else {
+                return self.add(posting, None);
+            }
+        }
+        if stays {
+            self.add(posting, Some(Unrefreshable::PinnedVersion));
+        }
+    }
+
+    fn add_references(
+        &mut self,
+        family: &Family,
+        wanted: impl Fn(&dyn Rules, &Reading<'_>) -> bool,
+    ) {
+        for (id, store) in self.index.stores.iter() {
+            let Some(view) = view(family, store).filter(|_| self.may_reach(store)) else {
+                continue;
+            };
+            let rules = view.rules();
+            let users: Vec<u32> = match self.among {
+                Some(Among(objects)) => store.users.intersection(objects).copied().collect(),
+                None => store.users.iter().copied().collect(),
+            };
+            for user in &users {
+                let posting = Posting {
+                    object: *user,
+                    store: id,
+                };
+                let references = self.index.references(posting);
+                let mut meant = references
+                    .map(|(_, reference)| reference.form.reading())
+                    .filter(|reading| wanted(rules, reading));
+                match meant.next() {
+                    None => {}
+                    Some(Reading::Key(_)) => self.add(posting, None),
+                    Some(Reading::Find(_)) if meant.any(|one| matches!(one, Reading::Key(_))) => {
+                        self.add(posting, None);
+                    }
+                    Some(Reading::Find(_)) => self.add_finder(posting),
+                }
+            }
+        }
+    }
+
+    fn into_matched(mut self) -> Matched {
+        let mut matched = Matched::default();
+        let mut meant = std::mem::take(&mut self.meant);
+        meant.sort_unstable();
+        // One reference with nothing against it is enough, and comes first.
+        meant.dedup_by_key(|(id, _)| *id);
+        for (id, against) in meant {
+            self.judge(id, against, &mut matched);
+        }
+        let mut owners = HashSet::new();
+        let targets = &mut matched.targets;
+        targets.retain(|target| !target.is_owner() || owners.insert(target.clone()));
+        matched
+    }
+
+    /// `against`: why it is skipped although neither itself nor a store of its is against it.
+    fn judge(&mut self, id: u32, against: Option<Unrefreshable>, matched: &mut Matched) {
+        let Some(object) = self.index.objects.get(id) else {
+            return;
+        };
+        let (target, own) = (object.target.clone(), object.refreshable.refusal());
+        let is_push = target.kind() == ObjectKind::PushSecret;
+        // Only who names a secret makes ESO write it.
+        if is_push && !matches!(self.event.matches, Match::Exact(_)) {
+            return;
+        }
+        let other = || {
+            if is_push {
+                return self.index.push_echo(id, object, self.event);
+            }
+            self.index.refused(object).into_iter().chain(against).min()
+        };
+        if let Some(reason) = own.or_else(other) {
+            matched.skipped.push(Skipped { target, reason });
+        } else {
+            // No annotation, its owner's neither, makes ESO look at one that is forced.
+            let owner = self.owner(id).filter(|_| !object.forced).cloned();
+            matched.targets.push(owner.unwrap_or(target));
+        }
+    }
+
+    /// Whose annotation refreshes the object, if not its own. An owner refreshes all that it owns, so
+    /// it is left alone where the event may not reach one of these.
+    fn owner(&mut self, id: u32) -> Option<&'a ObjectRef> {
+        let index = self.index;
+        let owner = index.owners.of(id)?;
+        let restricted = self
+            .event
+            .target
+            .as_ref()
+            .filter(|it| !it.namespaces.is_empty());
+        let Some(reach) = restricted else {
+            return Some(owner);
+        };
+        let within = *self.within.entry(owner).or_insert_with(|| {
+            let children = index.owners.children(owner);
+            let mut children = children.filter_map(|child| index.objects.get(child));
+            children.all(|child| reach.allows_namespace(child.target.namespace()))
+        });
+        within.then_some(owner)
+    }
+}
+
+/// Whether the event leaves a version alone that a reference asks for. What is not a new value, and
+/// what somebody asked for by hand, may mean any of them.
+fn stays_as_it_is(rules: &dyn Rules, version: &str, event: &Event) -> bool {
+    let changed = event.version.as_ref();
+    let new = matches!(event.operation, Operation::Created | Operation::Updated);
+    event.kind != Kind::RefreshRequested
+        && (new || changed.is_some_and(|version| version.id.is_some()))
+        && rules.is_other_version(version, changed)
+}
+
+impl Index {
+    /// One store that keeps it out keeps ESO from syncing the object at all.
+    pub(super) fn refused(&self, object: &Object) -> Option<Unrefreshable> {
+        let namespace = object.target.namespace();
+        let stores = object.references.iter().map(|reference| reference.store);
+        let labels = self.namespaces.labels(namespace);
+        let refuses = |store| self.stores.get(store)?.gate.refuses(namespace, labels);
+        stores.filter_map(refuses).min()
+    }
+
+    /// Those of the object through the store, each with its place among all.
+    fn references(&self, posting: Posting) -> impl Iterator<Item = (usize, &Entry)> {
+        let object = self.objects.get(posting.object);
+        let references = object.into_iter().flat_map(|object| &object.references);
+        (0..)
+            .zip(references)
+            .filter(move |(_, reference)| reference.store == posting.store)
+    }
+}

@@ -1,0 +1,385 @@
+//! Which ExternalSecrets an event means, without asking the API and without looking at each.
+//!
+//! One task owns the index: the watch's [`Change`]s go in, [`Index::matching`] comes out.
+
+mod admission;
+mod change;
+mod find;
+mod gate;
+mod linking;
+mod lookup;
+mod matching;
+mod namespaces;
+mod owners;
+mod pushes;
+mod reading;
+mod shown;
+mod slab;
+mod stores;
+mod templates;
+mod versions;
+mod why;
+
+use std::collections::{HashMap, HashSet};
+
+use tracing::warn;
+
+pub(crate) use self::shown::Shown;
+pub use self::{
+    change::{
+        Admits, Admitted, Change, ExternalSecret, FindSpec, Form, Listing, Observation, Reference,
+        Store, StoreRef,
+    },
+    matching::{Among, Matched, Skipped},
+    why::{Compared, Differs, Reads},
+};
+use self::{
+    find::Finds,
+    gate::Gate,
+    lookup::{Lookup, View},
+    namespaces::Namespaces,
+    owners::{Owner, Owners},
+    pushes::Pushes,
+    slab::Slab,
+    stores::Stores,
+    templates::Templates,
+    versions::Versions,
+};
+use crate::object::{ObjectKind, ObjectRef, RefreshMark, Refreshable, Steps, SyncState, Uid};
+
+/// Every ExternalSecret by the keys that it reads.
+#[derive(Debug)]
+pub struct Index {
+    objects: Slab<Object>,
+    ids: HashMap<ObjectRef, u32>,
+    stores: Stores,
+    finds: Finds,
+    lookup: Lookup,
+    /// Counts the beginnings of listings; an object keeps the number at which it was last seen.
+    generation: u64,
+    /// Listings that have begun, each with the generation of its beginning.
+    open: HashMap<Listing, u64>,
+    versions: Versions,
+    templates: Templates,
+    pushes: Pushes,
+    owners: Owners,
+    namespaces: Namespaces,
+    /// Those with `spec.syncWindows`.
+    sync_windows: HashSet<u32>,
+    /// What could not be read of whom: said once, not at every status update.
+    problems: HashMap<ObjectRef, Vec<String>>,
+    references: usize,
+    synced: bool,
+}
+
+#[derive(Debug)]
+struct Object {
+    target: ObjectRef,
+    shown: Shown,
+    mirrored: Option<RefreshMark>,
+    uid: Option<Uid>,
+    refreshable: Refreshable,
+    forced: bool,
+    seen: u64,
+    /// Keys are kept once, in full: a store that changes reads them anew.
+    references: Box<[Entry]>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    store: u32,
+    form: lookup::Form,
+}
+
+/// How much there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stats {
+    /// ExternalSecrets.
+    pub objects: usize,
+    /// Places in them that name secrets.
+    pub references: usize,
+    /// Distinct `dataFrom[].find`.
+    pub patterns: usize,
+    /// Of either kind.
+    pub stores: usize,
+    /// ExternalSecrets of which something could not be read.
+    pub malformed: usize,
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Index {
+    pub fn new() -> Self {
+        Self {
+            objects: Slab::new(),
+            ids: HashMap::new(),
+            stores: Stores::new(),
+            finds: Finds::default(),
+            lookup: Lookup::default(),
+            generation: 0,
+            open: HashMap::new(),
+            versions: Versions::default(),
+            templates: Templates::default(),
+            pushes: Pushes::default(),
+            owners: Owners::default(),
+            namespaces: Namespaces::default(),
+            sync_windows: HashSet::new(),
+            problems: HashMap::new(),
+            references: 0,
+            synced: false,
+        }
+    }
+
+    /// Takes in what the watch says; returns what the engine must know of it.
+    pub fn apply(&mut self, change: Change) -> Vec<Observation> {
+        match change {
+            Change::Applied(object) => self.put(object),
+            Change::Deleted(target) => self.remove(&target).into_iter().collect(),
+            Change::StoreApplied(store) => {
+                let gate = Gate::new(store.admits, &store.name);
+                let id = self.stores.appear(store.name, self.generation);
+                self.reread(id, View::of_store(store.backend), gate)
+            }
+            Change::StoreDeleted(name) => {
+                self.remove_store(&name);
+                Vec::new()
+            }
+            Change::OwnerApplied { owner, value, uid } => {
+                let seen = self.generation;
+                self.owners
+                    .appear(owner.clone(), Owner { value, uid, seen });
+                Vec::from_iter(self.owner_carries(&owner))
+            }
+            Change::OwnerDeleted(owner) => self.remove_owner(owner).into_iter().collect(),
+            Change::NamespaceApplied { name, labels } => self.label_namespace(name, labels),
+            Change::NamespaceDeleted(name) => {
+                self.namespaces.vanish(&name);
+                Vec::new()
+            }
+            Change::ListBegins(listing) => {
+                self.begin(listing);
+                Vec::new()
+            }
+            Change::ListEnds(listing) => self.sweep(&listing),
+            Change::ListDenied(listing) if listing.is_as_good_as_empty() => {
+                self.begin(listing.clone());
+                self.sweep(&listing)
+            }
+            Change::ListDenied(_) | Change::Opened(_) => Vec::new(),
+            Change::Synced => {
+                self.synced = true;
+                Vec::new()
+            }
+        }
+    }
+
+    /// What of the object's annotation counts, and whether ESO has synced it since, as the watch last said.
+    pub fn carried(&self, target: &ObjectRef) -> (Option<RefreshMark>, SyncState) {
+        if target.is_owner() {
+            let value = self.owners.get(target).and_then(|owner| owner.value);
+            return (value, self.sync_of_owned(target));
+        }
+        let object = self.ids.get(target).and_then(|id| self.objects.get(*id));
+        object.map_or_else(Default::default, |object| {
+            (object.shown.carried(), object.shown.sync)
+        })
+    }
+
+    /// How the object is refreshed. In one step costs one call less, and most objects need no more; in two
+    /// where somebody else may take the annotation away before ESO looks, or where ESO would not look
+    /// on account of it.
+    pub fn steps(&self, target: &ObjectRef) -> Steps {
+        let id = self.ids.get(target);
+        let object = id.and_then(|id| Some((*id, self.objects.get(*id)?)));
+        let needs_two = object.is_some_and(|(id, object)| {
+            object.forced || object.shown.loses_values() || self.owners.owns(id)
+        });
+        if needs_two && target.kind() == ObjectKind::ExternalSecret {
+            Steps::Two
+        } else {
+            Steps::One
+        }
+    }
+
+    pub fn uid(&self, target: &ObjectRef) -> Option<Uid> {
+        if target.is_owner() {
+            return self.owners.get(target)?.uid;
+        }
+        self.objects.get(*self.ids.get(target)?)?.uid
+    }
+
+    /// What of the object could not be read.
+    pub fn problems_of(&self, target: &ObjectRef) -> &[String] {
+        self.problems.get(target).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether everything has been listed once; before that, matching misses what is not there yet.
+    pub fn is_synced(&self) -> bool {
+        self.synced
+    }
+
+    pub fn stats(&self) -> Stats {
+        Stats {
+            objects: self.objects.len() - self.pushes.len(),
+            references: self.references,
+            patterns: self.finds.len(),
+            stores: self.stores.present(),
+            malformed: self.problems.len(),
+        }
+    }
+
+    fn put(&mut self, object: ExternalSecret) -> Vec<Observation> {
+        let ExternalSecret {
+            target,
+            value,
+            mirrored,
+            sync,
+            version,
+            uid,
+            owner,
+            refreshable,
+            forced,
+            sync_windows,
+            references,
+            templates,
+            pushed,
+            problems,
+        } = object;
+        self.report(&target, problems);
+        let known = self.ids.get(&target).copied();
+        let id = known.unwrap_or_else(|| self.insert(&target));
+        // Most changes are ESO's own, to the status.
+        let reads_anew = !self.reads_the_same(id, &references);
+        if reads_anew {
+            self.unlink(id);
+            self.link(id, references);
+        }
+        let reads_anew = self.templates.put(id, templates) || reads_anew;
+        if sync_windows {
+            self.sync_windows.insert(id);
+        } else {
+            self.sync_windows.remove(&id);
+        }
+        if target.kind() == ObjectKind::PushSecret {
+            self.pushes.put(id, pushed);
+        }
+        let reads = (reads_anew && self.synced).then(|| Observation::Reads(target.clone()));
+        self.owners.put(id, owner);
+        let Some(object) = self.objects.get_mut(id) else {
+            return Vec::new();
+        };
+        if object.uid != uid {
+            // Another object of the same name.
+            object.shown = Shown::default();
+        }
+        let lost = object.shown.show(value, sync, version);
+        let sync = object.shown.sync;
+        let was_refreshable = known.is_some() && object.refreshable.refusal().is_none();
+        object.mirrored = mirrored;
+        object.uid = uid;
+        object.refreshable = refreshable;
+        object.forced = forced;
+        object.seen = self.generation;
+        let refused = refreshable.refusal().is_some();
+        let gone = refused.then(|| Observation::Gone(target.clone()));
+        let lost = lost.filter(|_| !refused);
+        let lost = lost.map(|value| {
+            let target = target.clone();
+            Observation::Lost { target, value }
+        });
+        // A sync may be what makes it one that ESO does not refresh again.
+        let carries = (!refused || was_refreshable).then_some(Observation::Carries {
+            target,
+            value,
+            sync,
+        });
+        let owner = self.owners.of(id);
+        let owner = owner.and_then(|owner| self.owner_carries(owner));
+        let own = carries.into_iter().chain(gone);
+        own.chain(owner).chain(reads).chain(lost).collect()
+    }
+
+    fn insert(&mut self, target: &ObjectRef) -> u32 {
+        let id = self.objects.insert(Object {
+            target: target.clone(),
+            shown: Shown::default(),
+            mirrored: None,
+            uid: None,
+            refreshable: Refreshable::default(),
+            forced: false,
+            seen: self.generation,
+            references: Box::default(),
+        });
+        self.ids.insert(target.clone(), id);
+        id
+    }
+
+    fn remove(&mut self, target: &ObjectRef) -> Option<Observation> {
+        self.problems.remove(target);
+        let id = self.ids.remove(target)?;
+        self.unlink(id);
+        self.templates.remove(id);
+        self.pushes.remove(id);
+        self.sync_windows.remove(&id);
+        self.owners.remove(id);
+        let object = self.objects.remove(id)?;
+        Some(Observation::Gone(object.target))
+    }
+
+    fn remove_store(&mut self, name: &StoreRef) {
+        if let Some(id) = self.stores.vanish(name) {
+            self.reread(id, View::of_store(None), Gate::default());
+        }
+    }
+
+    fn begin(&mut self, listing: Listing) {
+        self.generation += 1;
+        self.open.insert(listing, self.generation);
+    }
+
+    /// Removes what a listing that has ended did not mention.
+    fn sweep(&mut self, listing: &Listing) -> Vec<Observation> {
+        let Some(since) = self.open.remove(listing) else {
+            return Vec::new();
+        };
+        for store in self.stores.missed(listing, since) {
+            self.remove_store(&store);
+        }
+        if listing.holds_namespaces() {
+            self.namespaces.sweep(since);
+            return Vec::new();
+        }
+        if listing.holds_owners() {
+            let missed = self.owners.missed(since).into_iter();
+            return missed
+                .filter_map(|owner| self.remove_owner(owner))
+                .collect();
+        }
+        let missed: Vec<ObjectRef> = self
+            .objects
+            .iter()
+            .filter(|(_, object)| object.seen < since && listing.holds(&object.target))
+            .map(|(_, object)| object.target.clone())
+            .collect();
+        missed
+            .iter()
+            .filter_map(|target| self.remove(target))
+            .collect()
+    }
+
+    fn report(&mut self, target: &ObjectRef, problems: Vec<String>) {
+        if problems.is_empty() {
+            self.problems.remove(target);
+        } else if self.problems.get(target) != Some(&problems) {
+            warn!(object = %target, ?problems, "a part of this ExternalSecret cannot be read and is ignored");
+            self.problems.insert(target.clone(), problems);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

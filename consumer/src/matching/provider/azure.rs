@@ -1,0 +1,120 @@
+//! Azure Key Vault: a key is `[type/]name`, a secret's by default (ESO
+//! `providers/v1/azure/keyvault/keyvault.go`, `getObjType`). Names have no case.
+
+use std::borrow::Cow;
+
+use eso_relay::event::Version;
+use serde_json::Value;
+
+use super::rules::{Pattern, Reading, Rules, Scope, Sought, agree, host, is_other, setting};
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Azure {
+    vault: Option<String>,
+}
+
+impl Azure {
+    pub(super) fn of(spec: &Value) -> Self {
+        Self {
+            vault: setting(spec, "vaultUrl").and_then(|url| host(&url)),
+        }
+    }
+}
+
+/// `type/name` in small letters. What follows the second slash is not read.
+fn canonical(key: &str) -> String {
+    let mut parts = key.split('/');
+    let first = parts.next().unwrap_or_default();
+    let (kind, name) = parts.next().map_or(("secret", first), |name| (first, name));
+    format!("{kind}/{name}").to_ascii_lowercase()
+}
+
+pub(super) fn sought<'e>(key: &'e str, _: Scope<'_>, names: &mut Vec<Cow<'e, str>>) {
+    names.push(Cow::Owned(canonical(key)));
+}
+
+/// What a store that we cannot see may call a secret.
+pub(super) fn bare(key: &str) -> Option<&str> {
+    key.strip_prefix("secret/")
+}
+
+impl Rules for Azure {
+    fn names(&self, key: &str, name: &mut dyn FnMut(&str)) {
+        name(&canonical(key));
+    }
+
+    fn reaches(&self, _: &Reading<'_>, sought: &Sought<'_>) -> bool {
+        let vault = sought.scope.get("vault").and_then(host);
+        agree(self.vault.as_deref(), vault.as_deref())
+    }
+
+    /// Of secrets only, by name; `path` is not read (`GetAllSecrets`). The vault keeps the case in
+    /// which a name was written, an event does not.
+    fn finds(&self, pattern: &Pattern<'_>, sought: &Sought<'_>) -> bool {
+        let minds_case = pattern
+            .regexp
+            .is_some_and(super::regexp::Regexp::minds_case);
+        let mut names = sought.names.iter().filter_map(|name| bare(name));
+        names.any(|name| minds_case || pattern.fits(name))
+    }
+
+    /// An identifier of 32 hexadecimal digits. There are no names for versions.
+    fn is_other_version(&self, version: &str, changed: Option<&Version>) -> bool {
+        let is_id = version.len() == 32 && version.bytes().all(|digit| digit.is_ascii_hexdigit());
+        is_id && is_other(version, changed)
+    }
+
+    fn has_folders(&self) -> bool {
+        false
+    }
+
+    fn root<'p>(&self, _: &Pattern<'p>) -> Option<&'p str> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::matching::provider::tests::{finds, reads};
+
+    const SPEC: &str = r#"{"azurekv": {"vaultUrl": "https://Sample-KV.vault.azure.net/"}}"#;
+    const CERTIFICATE: [&str; 3] = ["cert/tls", "secret/tls", "key/tls"];
+
+    #[test]
+    fn a_key_is_a_secret_unless_it_says_otherwise() {
+        let here = &[("vault", "sample-kv.vault.azure.net")][..];
+        let there = &[("vault", "other-kv.vault.azure.net")][..];
+        for (key, keys, scope, read) in [
+            ("db", &["secret/db"][..], here, true),
+            ("secret/DB", &["secret/db"], here, true),
+            ("secret/db/0123", &["secret/db"], here, true),
+            ("key/db", &["secret/db"], here, false),
+            ("db", &["key/db"], here, false),
+            ("tls", &CERTIFICATE, here, true),
+            ("cert/tls", &CERTIFICATE, here, true),
+            ("key/tls", &CERTIFICATE, here, true),
+            ("db", &["secret/db"], there, false),
+            ("db", &["secret/db"], &[], true),
+        ] {
+            let found = reads(SPEC, key, ("azure-kv", keys, scope));
+            assert_eq!(found, read, "{key} {keys:?} {scope:?}");
+        }
+        let anywhere = r#"{"azurekv": {}}"#;
+        assert!(reads(anywhere, "db", ("azure-kv", &["secret/db"], there)));
+    }
+
+    #[test]
+    fn a_find_goes_by_the_names_of_secrets_whatever_their_case() {
+        for (keys, regexp, found) in [
+            (&["secret/prod-db"][..], Some("^prod-.*$"), true),
+            (&["secret/prod-db"], Some("^db"), false),
+            (&["secret/prod-db"], Some("^Prod"), true),
+            (&["secret/prod-db"], None, true),
+            (&["key/prod-db"], Some("prod"), false),
+            (&CERTIFICATE, Some("tls"), true),
+        ] {
+            let hit = finds(SPEC, Some("ignored"), regexp, ("azure-kv", keys, &[]));
+            assert_eq!(hit, found, "{keys:?} {regexp:?}");
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! A provider without a file of its own, or none that we know: keys are compared as they are
+//! written.
+//!
+//! These are also the rules of the first release's `/webhook`: `/a/b` is `a/b`, `a/b/` is another
+//! key, and a key does not stand for what begins with it.
+
+use super::rules::{Finding, Pattern, Rules, Sought};
+
+/// By what ESO's provider finds secrets; `None` for a store that is unknown, where the event has to tell.
+pub(super) struct Generic(Option<Finding>);
+
+/// For stores that are not known, or do not matter.
+pub(super) const UNKNOWN: Generic = Generic(None);
+
+/// Of a provider without a file of its own, by its `plain` name.
+pub(super) fn of(provider: &str) -> &'static Generic {
+    match finding(provider) {
+        Finding::PathAndName => &Generic(Some(Finding::PathAndName)),
+        Finding::NameOrTags => &Generic(Some(Finding::NameOrTags)),
+        Finding::Name => &Generic(Some(Finding::Name)),
+        Finding::Untold => &Generic(Some(Finding::Untold)),
+    }
+}
+
+/// What each provider makes of a `find` (ESO `providers/v1`, `GetAllSecrets`). Of one that is not known,
+/// as of those that look at both, a path is taken for a plain prefix: the widest reading.
+pub(super) fn finding(provider: &str) -> Finding {
+    match provider {
+        // Everything in the organization, whatever is asked for.
+        "bitwardensecretsmanager"
+        // By names or titles, while keys are ids.
+        | "barbican" | "passbolt" | "keepersecurity" | "cloudru"
+        // By names in a folder, while keys are paths of several forms.
+        | "scaleway" | "beyondtrustworkloadcredentials" => Finding::Untold,
+        "kubernetes" => Finding::NameOrTags,
+        "conjur" | "fake" | "oracle" | "crd" => Finding::Name,
+        _ => Finding::PathAndName,
+    }
+}
+
+/// Leading slashes say nothing. All else does.
+pub(super) fn canonical(key: &str) -> &str {
+    key.trim_start_matches('/')
+}
+
+impl Rules for Generic {
+    fn names(&self, key: &str, name: &mut dyn FnMut(&str)) {
+        name(canonical(key));
+    }
+
+    fn finds(&self, pattern: &Pattern<'_>, sought: &Sought<'_>) -> bool {
+        let path = match self.0.unwrap_or(sought.finding) {
+            Finding::Untold => return true,
+            Finding::NameOrTags if pattern.tags => return true,
+            Finding::NameOrTags | Finding::Name => "",
+            Finding::PathAndName => canonical(pattern.path.unwrap_or_default()),
+        };
+        let mut names = sought.names.iter();
+        names.any(|name| name.starts_with(path) && pattern.fits_slashed(name))
+    }
+
+    fn root<'p>(&self, pattern: &Pattern<'p>) -> Option<&'p str> {
+        match self.0 {
+            None | Some(Finding::PathAndName) => Some(pattern.path.unwrap_or_default()),
+            Some(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::matching::provider::tests::{finds, finds_below, reads};
+
+    #[test]
+    fn keys_are_the_same_as_in_the_first_release() {
+        let cases = [
+            ("/a/b", "a/b", true),
+            ("a/b", "/a/b", true),
+            ("a/b", "a/b/", false),
+            ("a/b", "a/bc", false),
+            ("a/b", "A/b", false),
+            (
+                "/Chris Gruel/events/Test1",
+                "Chris Gruel/events/Test1",
+                true,
+            ),
+        ];
+        for (left, right, same) in cases {
+            let event = ("conjur", &[right][..], &[][..]);
+            assert_eq!(
+                reads(r#"{"conjur": {}}"#, left, event),
+                same,
+                "{left} {right}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_find_goes_by_what_its_provider_looks_at() {
+        let (other, regexp) = (Some("other"), Some("^db$"));
+        for (provider, path, regexp, found) in [
+            ("bitwardensecretsmanager", other, Some("^web$"), true),
+            ("kubernetes", other, regexp, true),
+            ("kubernetes", None, Some("^web$"), false),
+            ("conjur", other, regexp, true),
+            ("conjur", None, Some("^web$"), false),
+            ("passbolt", None, Some("^web$"), true),
+            ("onboardbase", other, regexp, false),
+            ("onboardbase", Some("d"), regexp, true),
+        ] {
+            let spec = format!(r#"{{"{provider}": {{}}}}"#);
+            let event = (provider, &["db"][..], &[][..]);
+            let hit = finds(&spec, path, regexp, event);
+            assert_eq!(hit, found, "{provider} {path:?} {regexp:?}");
+        }
+        // All below a path, which no path of theirs can contradict.
+        for (provider, below) in [("conjur", true), ("onboardbase", false)] {
+            let spec = format!(r#"{{"{provider}": {{}}}}"#);
+            assert_eq!(finds_below(&spec, other, (provider, "team")), below);
+        }
+    }
+
+    #[test]
+    fn a_path_is_a_prefix() {
+        for (path, key, below) in [
+            ("/team", "team/db", true),
+            ("team/d", "/team/db", true),
+            ("", "anything", true),
+            ("other", "team/db", false),
+        ] {
+            let event = ("onboardbase", &[key][..], &[][..]);
+            let found = finds(r#"{"onboardbase": {}}"#, Some(path), None, event);
+            assert_eq!(found, below, "{path} {key}");
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! Events → what they mean in this cluster.
+
+use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::Arc,
+};
+
+use eso_relay::{
+    Event, Slug,
+    event::{Fingerprint, Match, Settle},
+};
+use jiff::Timestamp;
+
+use super::{
+    Found,
+    index::{Among, Index, Matched, Skipped, StoreRef},
+    settle::{self, StoreSettle},
+};
+use crate::{
+    engine::{Delivery, Refresh, StoreId, Urgency},
+    object::ObjectKind,
+    stream::{Received, decode},
+};
+
+/// A message, ready for the engine, and what the log and the metrics say about its events.
+#[derive(Debug)]
+pub struct Resolved {
+    pub delivery: Delivery,
+    pub events: Vec<Seen>,
+    /// What the events mean and a refresh would not reach, each with the event's place.
+    pub skipped: Vec<(usize, Skipped)>,
+}
+
+/// One event of a message.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// Its place in the message.
+    pub index: usize,
+    pub value: Fingerprint,
+    pub source: Slug,
+    pub trace_id: Option<String>,
+    pub received_at: Timestamp,
+    pub found: Found,
+    /// How many objects it matches that can be refreshed, and that cannot.
+    pub targets: usize,
+    pub skipped: usize,
+}
+
+/// What the configuration says of stores.
+#[derive(Debug, Clone, Default)]
+pub struct StorePolicy {
+    pub settles: Vec<StoreSettle>,
+    /// Whether each has a ceiling of its own.
+    pub paced: bool,
+}
+
+impl StorePolicy {
+    fn paced<'a>(&self, stores: impl Iterator<Item = &'a StoreRef>) -> Arc<[StoreId]> {
+        if !self.paced {
+            return Arc::new([]);
+        }
+        let mut ids: Vec<StoreId> = stores.map(id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids.into()
+    }
+}
+
+/// Two stores of one id share a ceiling; there are 2⁶⁴ ids.
+fn id(store: &StoreRef) -> StoreId {
+    let mut hasher = DefaultHasher::new();
+    store.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// What an event means for more objects than this is mass work, whatever its kind.
+const MANY: usize = 100;
+
+/// `objects`: how many ESO syncs for it.
+fn urgency(event: &Event, objects: usize) -> Urgency {
+    match event.matches {
+        Match::Exact(_) if objects <= MANY => Urgency::Exact,
+        _ => Urgency::Mass(event.source.clone()),
+    }
+}
+
+/// Decodes and matches one message; the events that could be read come back with it.
+pub fn resolve(
+    message: &Received,
+    objects: &Index,
+    cluster: &Slug,
+    policy: &StorePolicy,
+) -> (Resolved, Vec<(usize, Event)>) {
+    let decoded = decode(message);
+    let matching = |event: &Event| {
+        let reaches = event.reaches_cluster(cluster);
+        let matched = if reaches {
+            objects.matching(event)
+        } else {
+            Matched::default()
+        };
+        Some(matched)
+    };
+    let mut resolved = match_all(
+        message,
+        &decoded.events,
+        objects,
+        (cluster, policy),
+        matching,
+    );
+    resolved.delivery.rejected = decoded.rejected;
+    (resolved, decoded.events)
+}
+
+/// Whom of these the events of a message mean that was taken before; events that mean none are left out.
+pub fn resolve_among(
+    message: &Received,
+    events: &[(usize, Event)],
+    objects: &Index,
+    cluster: &Slug,
+    policy: &StorePolicy,
+    among: &Among,
+) -> Resolved {
+    let matching = |event: &Event| {
+        let matched = objects.matching_among(event, among);
+        let any = !matched.targets.is_empty() && event.reaches_cluster(cluster);
+        any.then_some(matched)
+    };
+    match_all(message, events, objects, (cluster, policy), matching)
+}
+
+fn match_all(
+    message: &Received,
+    events: &[(usize, Event)],
+    objects: &Index,
+    (cluster, policy): (&Slug, &StorePolicy),
+    matching: impl Fn(&Event) -> Option<Matched>,
+) -> Resolved {
+    let mut seen_events = Vec::new();
+    let (mut refreshes, mut left) = (Vec::new(), Vec::new());
+    for (index, event) in events {
+        let Some(matched) = matching(event) else {
+            continue;
+        };
+        let seen = Seen::new(*index, event, event.reaches_cluster(cluster), &matched);
+        let weights = matched.targets.iter().map(|target| objects.weight(target));
+        let urgency = urgency(event, weights.sum());
+        refreshes.extend(matched.targets.into_iter().map(|target| {
+            // Who writes need not wait until others read what was written.
+            let settle = match target.kind() {
+                ObjectKind::PushSecret => None,
+                _ => settle::longest(&policy.settles, objects.stores_of(&target))
+                    .max(objects.settle_of(&target))
+                    .max(event.settle),
+            };
+            let (carries, sync) = objects.carried(&target);
+            Refresh {
+                carries,
+                sync,
+                urgency: urgency.clone(),
+                stores: policy.paced(objects.stores_of(&target)),
+                weight: objects.weight(&target),
+                target,
+                event: seen.value,
+                index: *index,
+                settle: settle.map(Settle::get),
+            }
+        }));
+        let skipped = matched.skipped.into_iter();
+        left.extend(skipped.map(|skipped| (*index, skipped)));
+        seen_events.push(seen);
+    }
+    Resolved {
+        delivery: Delivery {
+            sequence: message.sequence,
+            attempt: message.attempt,
+            pending: message.pending,
+            age: message.age,
+            kept: message.kept(),
+            refreshes,
+            rejected: Vec::new(),
+        },
+        events: seen_events,
+        skipped: left,
+    }
+}
+
+impl Seen {
+    fn new(index: usize, event: &Event, reaches: bool, matched: &Matched) -> Self {
+        let (targets, skipped) = (matched.targets.len(), matched.skipped.len());
+        Self {
+            index,
+            value: event.fingerprint(),
+            source: event.source.clone(),
+            trace_id: event.traceparent.map(|trace| trace.trace_id()),
+            received_at: event.asked_at(),
+            found: match (targets, skipped) {
+                _ if !reaches => Found::elsewhere,
+                (0, 0) => Found::unmatched,
+                (0, _) => Found::skipped,
+                _ => Found::matched,
+            },
+            targets,
+            skipped,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use eso_relay::event::Keys;
+
+    use super::*;
+    use crate::{
+        matching::index::{Change, ExternalSecret, Form, Reference},
+        object::ObjectRef,
+        stream::Reply,
+        tests::{cluster, event},
+    };
+
+    #[test]
+    fn what_is_meant_for_many_is_mass_work_of_its_source() {
+        let exact = event("one");
+        let mass = Urgency::Mass(exact.source.clone());
+        assert_eq!(urgency(&exact, MANY), Urgency::Exact);
+        assert_eq!(urgency(&exact, MANY + 1), mass);
+        for matches in [Match::Prefix("/app".into()), Match::Scope, Match::All] {
+            let event = Event {
+                matches,
+                ..event("many")
+            };
+            assert_eq!(urgency(&event, 1), mass);
+        }
+    }
+
+    #[test]
+    fn an_owner_counts_as_its_children() {
+        let (owner, key) = (ObjectRef::owner("db"), "/app/db");
+        let event = Event {
+            matches: Match::Exact(Keys::one(key).unwrap()),
+            ..event("one")
+        };
+        let mut index = Index::new();
+        index.apply(Change::OwnerApplied {
+            owner: owner.clone(),
+            value: None,
+            uid: None,
+        });
+        for at in 0..=MANY {
+            let store = StoreRef::Cluster { name: "s".into() };
+            let form = Form::Key(key.into());
+            let reference = Reference {
+                store,
+                form,
+                version: None,
+            };
+            let target = ObjectRef::new(&format!("team-{at}"), "db");
+            index.apply(Change::Applied(ExternalSecret {
+                owner: Some(owner.clone()),
+                ..ExternalSecret::new(target, vec![reference])
+            }));
+        }
+        let message = Received::own(&event, Reply::Said);
+        let (resolved, _) = resolve(&message, &index, &cluster(), &StorePolicy::default());
+        let [refresh] = &resolved.delivery.refreshes[..] else {
+            panic!("{resolved:?}");
+        };
+        assert_eq!((&refresh.target, refresh.weight), (&owner, MANY + 1));
+        assert_eq!(refresh.urgency, Urgency::Mass(event.source));
+    }
+
+    #[test]
+    fn a_target_counts_once_for_each_store_where_stores_have_a_ceiling() {
+        let store = |name: &str| StoreRef::Cluster { name: name.into() };
+        let (a, b) = (store("a"), store("b"));
+        let ids = |paced| {
+            let policy = StorePolicy {
+                paced,
+                ..StorePolicy::default()
+            };
+            policy.paced([&a, &b, &a].into_iter()).len()
+        };
+        assert_eq!((ids(true), ids(false)), (2, 0));
+    }
+}

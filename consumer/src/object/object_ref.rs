@@ -1,0 +1,81 @@
+//! What a refresh is done to.
+
+use std::{fmt, sync::Arc};
+
+/// An object by kind, namespace and name. Cheap to clone.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ObjectRef(Arc<Named>);
+
+#[derive(PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Named {
+    kind: ObjectKind,
+    namespace: Box<str>,
+    name: Box<str>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ObjectKind {
+    /// In no namespace; for all that it owns.
+    ClusterExternalSecret,
+    ExternalSecret,
+    /// ESO writes it to its stores again.
+    PushSecret,
+}
+
+impl ObjectRef {
+    /// An ExternalSecret.
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self::of(ObjectKind::ExternalSecret, namespace, name)
+    }
+
+    /// A ClusterExternalSecret.
+    pub fn owner(name: &str) -> Self {
+        Self::of(ObjectKind::ClusterExternalSecret, "", name)
+    }
+
+    pub fn push_secret(namespace: &str, name: &str) -> Self {
+        Self::of(ObjectKind::PushSecret, namespace, name)
+    }
+
+    fn of(kind: ObjectKind, namespace: &str, name: &str) -> Self {
+        Self(Arc::new(Named {
+            kind,
+            namespace: namespace.into(),
+            name: name.into(),
+        }))
+    }
+
+    pub fn kind(&self) -> ObjectKind {
+        self.0.kind
+    }
+
+    pub fn is_owner(&self) -> bool {
+        self.kind() == ObjectKind::ClusterExternalSecret
+    }
+
+    /// Empty for a ClusterExternalSecret.
+    pub fn namespace(&self) -> &str {
+        &self.0.namespace
+    }
+
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+}
+
+impl fmt::Display for ObjectRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (namespace, name) = (self.namespace(), self.name());
+        match self.kind() {
+            ObjectKind::ExternalSecret => write!(f, "{namespace}/{name}"),
+            ObjectKind::ClusterExternalSecret => write!(f, "ClusterExternalSecret/{name}"),
+            ObjectKind::PushSecret => write!(f, "PushSecret/{namespace}/{name}"),
+        }
+    }
+}
+
+impl fmt::Debug for ObjectRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

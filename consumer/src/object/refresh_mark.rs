@@ -1,0 +1,70 @@
+//! What the refresh annotation holds.
+
+use std::{fmt, str::FromStr};
+
+use eso_relay::event::{Fingerprint, InvalidFingerprint};
+
+const SETTLED: &str = ";settle";
+
+/// Which event an object was refreshed for, and how often: `0123456789abcdef0123`, and after its
+/// settle `0123456789abcdef0123;settle`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RefreshMark {
+    pub event: Fingerprint,
+    pub stage: Stage,
+}
+
+/// How far the refresh for an event has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// The one at once: the last for an event without a settle.
+    First,
+    /// The one after the settle.
+    Settled,
+}
+
+impl FromStr for RefreshMark {
+    type Err = InvalidFingerprint;
+
+    fn from_str(text: &str) -> Result<Self, InvalidFingerprint> {
+        let (event, stage) = match text.strip_suffix(SETTLED) {
+            Some(event) => (event, Stage::Settled),
+            None => (text, Stage::First),
+        };
+        let event = event.parse()?;
+        Ok(Self { event, stage })
+    }
+}
+
+impl fmt::Display for RefreshMark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let suffix = match self.stage {
+            Stage::First => "",
+            Stage::Settled => SETTLED,
+        };
+        write!(f, "{}{suffix}", self.event)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_stages_come_back_as_they_were_written_and_differ() {
+        for (text, stage) in [
+            ("0123456789abcdef0123", Stage::First),
+            ("0123456789abcdef0123;settle", Stage::Settled),
+        ] {
+            let value: RefreshMark = text.parse().unwrap();
+            assert_eq!((value.stage, value.to_string().as_str()), (stage, text));
+        }
+    }
+
+    #[test]
+    fn somebody_elses_text_is_no_value() {
+        for text in ["", ";settle", "now", "0123456789abcdef0123;settle;settle"] {
+            assert!(text.parse::<RefreshMark>().is_err(), "{text}");
+        }
+    }
+}

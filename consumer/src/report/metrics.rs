@@ -1,0 +1,257 @@
+//! What `/metrics` says. Labels come from closed sets only.
+
+mod index;
+mod labels;
+
+use std::{
+    sync::atomic::{AtomicI64, AtomicU64},
+    time::Duration,
+};
+
+use eso_relay::stream::Reason;
+use prometheus_client::{
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::{Registry, Unit},
+};
+
+use self::labels::Resets;
+pub use self::labels::{End, Ended, GivenUp, Left, Noted, Patch, Patched, Sync, Synced, Taken};
+use crate::{
+    engine::Step,
+    matching::{Found, index::Stats},
+    object::{Outcome, Reset, Unrefreshable},
+    report::kube_events::Told,
+};
+
+/// The metrics of one consumer, `eso_relay_consumer_…`. Cheap to clone.
+#[derive(Clone)]
+pub struct Metrics {
+    pub deliveries: Family<Ended, Counter>,
+    pub events: Family<Taken, Counter>,
+    pub skipped: Family<Left, Counter>,
+    pub dead_letters: Family<GivenUp, Counter>,
+    /// Pull requests that were lost and made again.
+    pub lost_pulls: Counter,
+    /// Times that events had been removed before this cluster had seen them.
+    pub gaps: Counter,
+    pub stuck: Gauge,
+    /// Receipts that found no room on their way to the stream.
+    pub lost_receipts: Counter,
+    kubernetes_events: Family<Noted, Counter>,
+    pub patches: Family<Patched, Counter>,
+    pub patch_duration: Histogram,
+    resets: Family<Resets, Counter>,
+    pub syncs: Family<Synced, Counter>,
+    pub sync_duration: Histogram,
+    /// From the webhook to the patch: what the users of a secret wait for.
+    pub event_age: Histogram,
+    pub held: Gauge<i64, AtomicI64>,
+    away: Gauge<i64, AtomicI64>,
+    pub parked: Gauge<i64, AtomicI64>,
+    window: Gauge<i64, AtomicI64>,
+    outstanding: Gauge<i64, AtomicI64>,
+    pub backlog: Gauge<u64, AtomicU64>,
+    pub ack_pending: Gauge<u64, AtomicU64>,
+    /// How near the first message that is not acked is to its removal; 1 is removed.
+    pub expiry: Gauge<f64, AtomicU64>,
+    index: index::Size,
+}
+
+impl Metrics {
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            deliveries: Family::default(),
+            events: Family::default(),
+            skipped: Family::default(),
+            dead_letters: Family::default(),
+            lost_pulls: Counter::default(),
+            gaps: Counter::default(),
+            stuck: Gauge::default(),
+            lost_receipts: Counter::default(),
+            kubernetes_events: Family::default(),
+            patches: Family::default(),
+            patch_duration: Histogram::new([
+                0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+            ]),
+            resets: Family::default(),
+            syncs: Family::default(),
+            sync_duration: Histogram::new([
+                0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
+            ]),
+            event_age: Histogram::new([
+                0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0,
+                86400.0,
+            ]),
+            held: Gauge::default(),
+            away: Gauge::default(),
+            parked: Gauge::default(),
+            window: Gauge::default(),
+            outstanding: Gauge::default(),
+            backlog: Gauge::default(),
+            ack_pending: Gauge::default(),
+            expiry: Gauge::default(),
+            index: index::Size::default(),
+        };
+        metrics.start_at_zero();
+        let ours = registry.sub_registry_with_prefix("eso_relay_consumer");
+        let deliveries = "Deliveries by how they ended";
+        ours.register("deliveries", deliveries, metrics.deliveries.clone());
+        let events = "Events by what they meant to this cluster";
+        ours.register("events", events, metrics.events.clone());
+        let skipped = "Objects that an event means and that a refresh would not reach, by reason";
+        ours.register("skipped", skipped, metrics.skipped.clone());
+        let dead_letters = "Dead letters stored, by reason";
+        ours.register("dead_letters", dead_letters, metrics.dead_letters.clone());
+        let lost = "Pull requests that were lost, with the connection or at the server";
+        ours.register("lost_pulls", lost, metrics.lost_pulls.clone());
+        let gaps = "Times that everything was refreshed because events were missed";
+        ours.register("gaps", gaps, metrics.gaps.clone());
+        let stuck = "Messages that no replica holds and the server does not deliver again";
+        ours.register("stuck_messages", stuck, metrics.stuck.clone());
+        let lost = "Receipts that were left out because too many were on their way";
+        ours.register("lost_receipts", lost, metrics.lost_receipts.clone());
+        let noted = "Kubernetes Events on the objects, by what became of them";
+        ours.register(
+            "kubernetes_events",
+            noted,
+            metrics.kubernetes_events.clone(),
+        );
+        ours.register("patches", "Patches by result", metrics.patches.clone());
+        ours.register_with_unit(
+            "patch_duration",
+            "Time of one patch",
+            Unit::Seconds,
+            metrics.patch_duration.clone(),
+        );
+        let resets = "Statuses that were reset before the patch";
+        ours.register("resets", resets, metrics.resets.clone());
+        let syncs = "What ESO did after a patch, for each event and object";
+        ours.register("syncs", syncs, metrics.syncs.clone());
+        ours.register_with_unit(
+            "sync_duration",
+            "Time from a patch to the sync by ESO that the watch showed",
+            Unit::Seconds,
+            metrics.sync_duration.clone(),
+        );
+        ours.register_with_unit(
+            "event_age",
+            "Time from the receipt of an event to its patch",
+            Unit::Seconds,
+            metrics.event_age.clone(),
+        );
+        let held = "Deliveries at work";
+        ours.register("held_deliveries", held, metrics.held.clone());
+        let away = "Whether the Kubernetes API as a whole does not answer: 1 or 0";
+        ours.register("kubernetes_away", away, metrics.away.clone());
+        let parked = "Messages that wait in the stream for objects that fail on their own account";
+        ours.register("parked_messages", parked, metrics.parked.clone());
+        let window = "Objects of mass work that may be patched and not yet synced by ESO";
+        ours.register("window", window, metrics.window.clone());
+        let outstanding = "Objects that were patched and that ESO has not synced yet";
+        ours.register("outstanding", outstanding, metrics.outstanding.clone());
+        let backlog = "Messages that the cluster's durable has not delivered yet";
+        ours.register("backlog", backlog, metrics.backlog.clone());
+        let ack_pending = "Messages delivered to any replica and not acked yet";
+        ours.register("ack_pending", ack_pending, metrics.ack_pending.clone());
+        let expiry =
+            "How near the first message that is not acked is to its removal by age or size";
+        ours.register("expiry_ratio", expiry, metrics.expiry.clone());
+        metrics.index.register(ours);
+        metrics
+    }
+
+    /// A series that appears with its first event has no rate over it, and an alert would miss it.
+    fn start_at_zero(&self) {
+        for outcome in End::ALL {
+            self.deliveries.get_or_create(&Ended { outcome }).inc_by(0);
+        }
+        for result in Found::ALL {
+            self.events.get_or_create(&Taken { result }).inc_by(0);
+        }
+        for result in Patch::ALL {
+            self.patches.get_or_create(&Patched { result }).inc_by(0);
+        }
+        for result in Reset::ALL {
+            self.resets.get_or_create(&Resets { result }).inc_by(0);
+        }
+        for result in Sync::ALL {
+            self.syncs.get_or_create(&Synced { result }).inc_by(0);
+        }
+        for result in Told::ALL {
+            let noted = self.kubernetes_events.get_or_create(&Noted { result });
+            noted.inc_by(0);
+        }
+        for reason in Unrefreshable::ALL.map(Unrefreshable::as_str) {
+            self.skipped.get_or_create(&Left { reason }).inc_by(0);
+        }
+        for reason in Reason::ALL.map(Reason::as_str) {
+            self.dead_letters
+                .get_or_create(&GivenUp { reason })
+                .inc_by(0);
+        }
+    }
+
+    pub fn ended(&self, outcome: End) {
+        self.deliveries.get_or_create(&Ended { outcome }).inc();
+    }
+
+    pub fn event(&self, result: Found) {
+        self.events.get_or_create(&Taken { result }).inc();
+    }
+
+    pub fn skipped(&self, reason: Unrefreshable) {
+        let reason = reason.as_str();
+        self.skipped.get_or_create(&Left { reason }).inc();
+    }
+
+    pub fn dead_letter(&self, reason: Reason) {
+        let reason = reason.as_str();
+        self.dead_letters.get_or_create(&GivenUp { reason }).inc();
+    }
+
+    pub fn patched(&self, outcome: &Outcome, took: Duration) {
+        let result = Patch::from(outcome);
+        self.patches.get_or_create(&Patched { result }).inc();
+        self.patch_duration.observe(took.as_secs_f64());
+    }
+
+    pub fn reset(&self, reset: &Reset) {
+        let Some(result) = reset.as_str() else { return };
+        self.resets.get_or_create(&Resets { result }).inc();
+    }
+
+    pub fn step(&self, step: Step, after: Duration) {
+        if let Some(result) = Sync::of(step) {
+            self.syncs.get_or_create(&Synced { result }).inc();
+        }
+        if step == Step::Synced {
+            self.sync_duration.observe(after.as_secs_f64());
+        }
+    }
+
+    pub fn noted(&self, result: Told) {
+        self.kubernetes_events
+            .get_or_create(&Noted { result })
+            .inc();
+    }
+
+    pub fn away(&self, away: bool) {
+        self.away.set(away.into());
+    }
+
+    pub fn pacing(&self, window: usize, outstanding: usize) {
+        self.window.set(count(window));
+        self.outstanding.set(count(outstanding));
+    }
+
+    pub fn index(&self, stats: Stats) {
+        self.index.set(stats);
+    }
+}
+
+fn count(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

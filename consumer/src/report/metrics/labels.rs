@@ -1,0 +1,136 @@
+//! The labels: closed sets.
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+
+use crate::{
+    engine::Step,
+    matching::Found,
+    object::{Fault, Outcome},
+    report::kube_events::Told,
+};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Ended {
+    pub outcome: End,
+}
+
+/// How a delivery ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(non_camel_case_types, reason = "the names are the label's values")]
+pub enum End {
+    acked,
+    nacked,
+    /// Put back until the objects that fail are done, and acked then; or delivered again before.
+    parked,
+    dead_lettered,
+    /// Given back at shutdown, not started.
+    handed_back,
+}
+
+impl End {
+    pub(super) const ALL: [Self; 5] = [
+        Self::acked,
+        Self::nacked,
+        Self::parked,
+        Self::dead_lettered,
+        Self::handed_back,
+    ];
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Taken {
+    pub result: Found,
+}
+
+/// [`Unrefreshable`](crate::object::Unrefreshable) as text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Left {
+    pub reason: &'static str,
+}
+
+/// [`Reason`](eso_relay::stream::Reason) as text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct GivenUp {
+    pub reason: &'static str,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Patched {
+    pub result: Patch,
+}
+
+/// How a patch ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(non_camel_case_types, reason = "the names are the label's values")]
+pub enum Patch {
+    done,
+    /// The API was away, overloaded or slow.
+    cluster_fault,
+    /// This object, or the permission to patch it.
+    target_fault,
+    refused,
+}
+
+impl Patch {
+    pub(super) const ALL: [Self; 4] = [
+        Self::done,
+        Self::cluster_fault,
+        Self::target_fault,
+        Self::refused,
+    ];
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct Resets {
+    pub(super) result: &'static str,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Synced {
+    pub result: Sync,
+}
+
+/// What ESO did after a patch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(non_camel_case_types, reason = "the names are the label's values")]
+pub enum Sync {
+    synced,
+    failed,
+    silent,
+}
+
+impl Sync {
+    pub(super) const ALL: [Self; 3] = [Self::synced, Self::failed, Self::silent];
+
+    pub(super) fn of(step: Step) -> Option<Self> {
+        match step {
+            Step::Synced => Some(Self::synced),
+            Step::Failed => Some(Self::failed),
+            Step::Silent => Some(Self::silent),
+            Step::Patched
+            | Step::Carried
+            | Step::Gone
+            | Step::Refused
+            | Step::GaveUp
+            | Step::Superseded => None,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Noted {
+    pub result: Told,
+}
+
+impl From<&Outcome> for Patch {
+    fn from(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Done | Outcome::Gone => Self::done,
+            Outcome::Retry { fault, .. } => match fault {
+                Fault::Cluster => Self::cluster_fault,
+                Fault::Object => Self::target_fault,
+            },
+            Outcome::Refused { .. } => Self::refused,
+        }
+    }
+}

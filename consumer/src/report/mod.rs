@@ -1,0 +1,5 @@
+//! What people are told: metrics, receipts, Kubernetes Events.
+
+pub mod kube_events;
+pub mod metrics;
+pub mod receipts;

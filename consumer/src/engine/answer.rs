@@ -17,20 +17,26 @@ use super::{
 use crate::object::{Kept, ObjectRef, Sequence};
 
 impl Engine {
-    /// One more delivery waits for one of its targets, unless a newer one answers for it.
-    pub(super) fn wait_for(&mut self, now: Duration, sequence: Sequence, target: &ObjectRef) {
-        let Some(delivery) = self.working.get(&sequence) else {
-            return;
-        };
-        let Some(want) = delivery.open.get(target) else {
-            return;
+    /// One more delivery waits for its targets, unless newer ones answer for it there.
+    pub(super) fn wait_for(&mut self, now: Duration, sequence: Sequence, targets: &[ObjectRef]) {
+        let answered = targets
+            .iter()
+            .flat_map(|target| self.wait_for_one(sequence, target))
+            .collect();
+        self.let_go(now, sequence, answered);
+    }
+
+    fn wait_for_one(&mut self, sequence: Sequence, target: &ObjectRef) -> Vec<Sequence> {
+        let want = self.working.get(&sequence);
+        let Some((delivery, want)) = want.and_then(|it| Some((it, it.open.get(target)?))) else {
+            return Vec::new();
         };
         let wish = Wish::new(want, delivery);
         let version = want.version(sequence);
         let work = self.targets.entry(target.clone());
         let work = work.or_insert_with(|| Work::new(Arc::clone(&want.stores), want.sync));
         work.weight = want.weight;
-        self.wait(now, target, version, wish);
+        self.wait(target, version, wish)
     }
 
     /// A delivery whose last word was said before has come again: now a crash would bring it back.
@@ -46,19 +52,22 @@ impl Engine {
         let open: Vec<_> = open
             .map(|(target, want)| (target.clone(), want.version(sequence)))
             .collect();
+        let mut answered = Vec::new();
         for (target, version) in open {
             let work = self.targets.get_mut(&target);
             if let Some(mut wish) = work.and_then(|work| work.waiting.remove(&version)) {
                 wish.durable = true;
-                self.wait(now, &target, version, wish);
+                answered.extend(self.wait(&target, version, wish));
                 self.arrange(now, &target);
             }
         }
+        self.let_go(now, sequence, answered);
     }
 
-    fn wait(&mut self, now: Duration, target: &ObjectRef, version: Version, wish: Wish) {
+    /// Returns the deliveries that wait for the target no longer, because one answers for them.
+    fn wait(&mut self, target: &ObjectRef, version: Version, wish: Wish) -> Vec<Sequence> {
         let Some(work) = self.targets.get_mut(target) else {
-            return;
+            return Vec::new();
         };
         let was = work.urgency();
         let (by, answered) = work.wait(version, wish);
@@ -67,13 +76,19 @@ impl Engine {
             self.lanes.remove(ticket);
             work.phase = Phase::Settling;
         }
-        for older in answered {
-            let sequence = older.sequence;
-            let delivery = self.working.get_mut(&sequence);
+        for older in &answered {
+            let delivery = self.working.get_mut(&older.sequence);
             let events = delivery.map(|delivery| delivery.close(target, None));
-            self.keep_in_mind(target, by, older, &events.unwrap_or_default());
-            // What waits just now may wait for more.
-            if sequence != version.sequence {
+            self.keep_in_mind(target, by, *older, &events.unwrap_or_default());
+        }
+        answered.into_iter().map(|older| older.sequence).collect()
+    }
+
+    /// Deliveries that wait for less than before. Not until `waiting` waits for all of its targets: one
+    /// that a delivery which ends here was the last to wait for would be forgotten, and its faults too.
+    fn let_go(&mut self, now: Duration, waiting: Sequence, answered: Vec<Sequence>) {
+        for sequence in answered {
+            if sequence != waiting {
                 self.settle(now, sequence);
             }
         }

@@ -71,9 +71,7 @@ impl Engine {
         open.retain(|target, _| !held.open.contains_key(target));
         let targets: Vec<_> = open.keys().cloned().collect();
         held.open.append(&mut open);
-        for target in &targets {
-            self.wait_for(now, sequence, target);
-        }
+        self.wait_for(now, sequence, &targets);
         for target in &targets {
             self.arrange(now, target);
         }

@@ -11,7 +11,7 @@ use std::{
 
 use eso_relay::event::Fingerprint;
 
-use super::{Engine, Output, Step, timers::Timer};
+use super::{Engine, Output, Step, held::Version, timers::Timer};
 use crate::object::{ObjectRef, RefreshMark, SyncState};
 
 /// How long ESO may take for one object, when there is nothing else for it to do.
@@ -46,6 +46,8 @@ struct Expected {
 #[derive(Debug)]
 struct Written {
     value: RefreshMark,
+    /// That of its event.
+    version: Version,
     at: Duration,
     until: Duration,
     /// What the status said before.
@@ -86,7 +88,7 @@ impl Engine {
         &mut self,
         now: Duration,
         target: &ObjectRef,
-        value: RefreshMark,
+        (version, value): (Version, RefreshMark),
         before: SyncState,
         seen: bool,
         mut events: Vec<Fingerprint>,
@@ -121,11 +123,13 @@ impl Engine {
             && events.is_empty()
         {
             // Both only say that the object waits for ESO, and it does since the first of them.
-            (last.value, last.before, last.seen) = (value, before, seen);
+            (last.version, last.value) = (version, value);
+            (last.before, last.seen) = (before, seen);
             return;
         }
         let written = Written {
             value,
+            version,
             at: now,
             until: now.saturating_add(patience),
             before,
@@ -153,8 +157,10 @@ impl Engine {
             .iter()
             .rposition(|it| Some(it.value) == value);
         if let Some(place) = places {
+            // Another replica may have written this before us: so it shows no newer event than its own.
+            let version = expected.values[place].version;
             for written in expected.values.range_mut(..=place) {
-                written.seen = true;
+                written.seen |= written.version <= version;
             }
         } else {
             // Somebody's own change, after ours; before the first of ours was seen it says nothing.
@@ -169,7 +175,11 @@ impl Engine {
             written.before = sync;
         }
         if is_synced {
-            let done = expected.values.drain(..=place).collect();
+            let shown: Vec<_> = expected.values.drain(..=place).collect();
+            let (done, unseen): (_, Vec<_>) = shown.into_iter().partition(|written| written.seen);
+            for written in unseen.into_iter().rev() {
+                expected.values.push_front(written);
+            }
             self.told(now, target, done, Step::Synced);
         } else if sync == SyncState::Failed && was != SyncState::Failed {
             let soon = now.saturating_add(PATIENCE_WITH_FAILURE);
@@ -203,7 +213,7 @@ impl Engine {
         };
         let due = |written: &&Written| written.until <= now;
         let due = expected.values.iter().take_while(due).count();
-        let done = expected.values.drain(..due).collect();
+        let done: Vec<_> = expected.values.drain(..due).collect();
         self.told(now, target, done, step);
     }
 
@@ -222,7 +232,13 @@ impl Engine {
         }
     }
 
-    fn told(&mut self, now: Duration, target: &ObjectRef, done: VecDeque<Written>, step: Step) {
+    fn told(
+        &mut self,
+        now: Duration,
+        target: &ObjectRef,
+        done: impl IntoIterator<Item = Written>,
+        step: Step,
+    ) {
         for written in done {
             self.outstanding.events -= written.events.len();
             let after = now.saturating_sub(written.at);

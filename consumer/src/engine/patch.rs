@@ -265,7 +265,7 @@ impl Engine {
         events.extend(self.release(now, target, done, None, step));
         // Where the watch was faster than the answer, it is expected already.
         if !shown || !events.is_empty() {
-            self.expect(now, target, value, before, seen, events);
+            self.expect(now, target, (version, value), before, seen, events);
         }
     }
 

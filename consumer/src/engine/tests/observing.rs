@@ -51,6 +51,25 @@ fn rest(engine: &mut Engine) -> Vec<(Duration, Step)> {
     told
 }
 
+/// Found by the simulation: another replica had written the older event's value before the newer one, and
+/// the watch was late.
+#[test]
+fn the_value_of_an_older_event_does_not_show_a_newer_one() {
+    let mut engine = engine();
+    for sequence in [2, 1] {
+        take(&mut engine, delivery(sequence, &[("a", 0)]));
+        told(&mut engine, 0, patched("a", sequence, 0, Outcome::Done));
+    }
+    let (older, newer) = (Some(value(1, 0)), Some(value(2, 0)));
+    let mut tell = |value, sync| told(&mut engine, 1, shows("a", value, sync));
+    assert_eq!(tell(older, SyncState::Waiting), []);
+    let synced = [(event(1, 0), Step::Synced, 1)];
+    assert_eq!(tell(None, SyncState::Synced), synced);
+    assert_eq!(tell(newer, SyncState::Waiting), []);
+    let synced = [(event(2, 0), Step::Synced, 1)];
+    assert_eq!(tell(newer, SyncState::Synced), synced);
+}
+
 #[test]
 fn an_owner_has_as_long_as_its_children_take() {
     let mut engine = engine();

@@ -85,6 +85,21 @@ fn a_newer_event_takes_the_place_of_a_parked_one() {
     assert_eq!(next(&mut engine).1, [patch("a", 2, 0)]);
 }
 
+/// Found by the simulation: the message that ended was the last to wait for `b`, whose faults were forgotten
+/// with it, while the newer one was still coming to it.
+#[test]
+fn an_object_goes_on_resting_when_a_newer_message_takes_the_place_of_its_last() {
+    let mut engine = engine();
+    let overdue = Delivery {
+        age: Settings::default().give_up_after,
+        ..delivery(1, &[("a", 0), ("b", 0)])
+    };
+    take(&mut engine, overdue);
+    assert_eq!(tell(&mut engine, START, forbidden("b", 1)), []);
+    let newer = take(&mut engine, delivery(2, &[("a", 0), ("b", 0)]));
+    assert_eq!(newer, [Output::Ack(1)]);
+}
+
 #[test]
 fn fifty_thousand_events_for_one_object_that_fails_hold_one_message() {
     let mut engine = parked();

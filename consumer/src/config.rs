@@ -68,7 +68,7 @@ pub struct RefreshConfig {
     pub window: Window,
     /// Mass work is put off by a random part of this, so that clusters do not all read at once.
     /// Default 0: not at all.
-    #[serde(with = "duration")]
+    #[serde(with = "duration::or_zero")]
     #[schemars(with = "duration::Written")]
     pub jitter: Duration,
     /// Stores that call before their own replicas and caches have the new value. Where an event
@@ -304,6 +304,19 @@ mod tests {
             let error = parse(json).unwrap().check().unwrap_err();
             assert!(error.to_string().contains(setting), "{error}");
         }
+    }
+
+    #[test]
+    fn a_time_of_nothing_is_refused_where_nothing_could_work_with_it() {
+        for json in [
+            r#"{"cluster": "e", "give_up_after": "0s"}"#,
+            r#"{"cluster": "e", "kubernetes": {"patch_timeout": "0s"}}"#,
+            r#"{"cluster": "e", "shutdown": {"grace": "0s"}}"#,
+        ] {
+            let error = parse(json).unwrap_err().to_string();
+            assert!(error.contains("no time at all"), "{error}");
+        }
+        assert!(parse(r#"{"cluster": "e", "refresh": {"jitter": "0s"}}"#).is_ok());
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::{
     body,
     limit::LimitsConfig,
     outgoing::{Outgoing, OutgoingConfig},
+    paths::{Paths, UrlPath},
     publish::PublishConfig,
     server,
     source::{Source, SourceConfig},
@@ -30,6 +31,11 @@ pub struct IngressConfig {
     /// Default `0.0.0.0:8080`: the public port, plain HTTP unless `tls` is set.
     pub listen: SocketAddr,
     pub tls: TlsConfig,
+    /// Default none: what a proxy leaves before every path, such as `/eso-relay`. The paths work with it and
+    /// without it.
+    pub base_path: Option<UrlPath>,
+    /// Default `/healthz`: answers the health checks of load balancers on `listen`; empty: nothing does.
+    pub health_path: UrlPath,
     pub admin: AdminConfig,
     pub nats: NatsConfig,
     pub log: LogConfig,
@@ -62,7 +68,7 @@ pub struct IngressConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct ShutdownConfig {
     /// Default `5s`: still serving, no longer ready, until load balancers have noticed.
-    #[serde(with = "duration")]
+    #[serde(with = "duration::or_zero")]
     #[schemars(with = "duration::Written")]
     pub drain_delay: Duration,
     /// Default `25s`: for all of it, the drain delay included.
@@ -76,6 +82,8 @@ impl Default for IngressConfig {
         Self {
             listen: ([0, 0, 0, 0], 8080).into(),
             tls: TlsConfig::default(),
+            base_path: None,
+            health_path: UrlPath::fixed("/healthz"),
             admin: AdminConfig::default(),
             nats: NatsConfig::default(),
             log: LogConfig::default(),
@@ -137,9 +145,15 @@ impl IngressConfig {
             ));
         }
         for source in &self.sources {
+            if self.webhook.is_some() && source.name.as_str() == "webhook" {
+                return refuse(
+                    "source `webhook` has the name of the drop-in that BASIC_AUTH_USER and BASIC_AUTH_PASSWORD switch on, and their events could not be told apart: give it another `name`, or unset both variables".to_owned(),
+                );
+            }
             let limits = source.limits.check(self.body_limit);
             limits.map_err(|problem| source.problem(&problem))?;
         }
+        self.paths().check()?;
         self.tls.files()?;
         let needs_client_ca = |source: &&SourceConfig| source.auth.needs_client_ca();
         if self.tls.client_ca_file.is_none()
@@ -186,6 +200,13 @@ impl IngressConfig {
     /// Reads the certificates. `None`: the public port is plain HTTP.
     pub fn open_tls(&self) -> Result<Option<Tls>, ConfigError> {
         self.tls.files()?.map(Tls::open).transpose()
+    }
+
+    pub(crate) fn paths(&self) -> Paths {
+        Paths {
+            base: self.base_path.clone().unwrap_or_default(),
+            health: self.health_path.clone(),
+        }
     }
 
     pub(crate) fn body_limits(&self) -> body::Limits {

@@ -24,7 +24,7 @@ pub enum Error {
     /// The same for an unknown path and an unknown source.
     #[error("there is nothing at this path")]
     NotFound,
-    #[error("send a POST request")]
+    #[error("this path takes no such request: a webhook is a POST")]
     Method,
     /// Of a sender that asks by OPTIONS whether it may send.
     #[error("WebHook-Request-Origin is missing, or no origin that may send here")]
@@ -38,6 +38,9 @@ pub enum Error {
     /// Whoever asked for a confirmation cannot be reached.
     #[error("the subscription cannot be confirmed now; try again")]
     Unconfirmed,
+    /// It would have to be confirmed at a host that the source does not allow.
+    #[error("the subscription is not confirmed at this host (setting `confirm` of the source)")]
+    Unwanted,
     #[error("the body is larger than this server takes")]
     TooLarge,
     /// 413 of a body that is too large once it is decoded, 415 of a coding that is not known.
@@ -88,7 +91,7 @@ impl Error {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
-            Self::Origin => StatusCode::FORBIDDEN,
+            Self::Origin | Self::Unwanted => StatusCode::FORBIDDEN,
             // Of a client that went away no answer is read; what is left is no HTTP.
             Self::Broken
             | Self::Coding(CodingError::Broken)
@@ -124,6 +127,7 @@ impl Error {
             Self::Unauthorized(_) => "unauthorized",
             Self::Unverifiable => "unverifiable",
             Self::Unconfirmed => "unconfirmed",
+            Self::Unwanted => "unwanted",
             Self::TooLarge
             | Self::Coding(CodingError::TooLarge)
             | Self::Publish(PublishError::TooLarge) => "too_large",

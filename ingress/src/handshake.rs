@@ -39,6 +39,11 @@ pub async fn answer(
             };
             return Ok(json(StatusCode::OK, &answer));
         }
+        Handshake::Unwanted { host } => {
+            let host = host.as_deref().unwrap_or("-");
+            warn!(%source, host, "a subscription is to be confirmed at a host that the source's `confirm` does not name: add it there and let the sender ask again, or remove the subscription");
+            return Err(Error::Unwanted);
+        }
         Handshake::Confirmation { url } => {
             if let Err(error) = outgoing.get(&url, LARGEST).await {
                 warn!(%source, %url, %error, "cannot confirm the subscription");

@@ -6,6 +6,7 @@
 
 pub mod body;
 pub mod catalogue;
+pub mod clouds;
 pub mod commands;
 pub mod config;
 pub mod error;
@@ -13,6 +14,7 @@ pub mod handshake;
 pub mod limit;
 pub mod metrics;
 pub mod outgoing;
+pub mod paths;
 pub mod preflight;
 pub mod publish;
 pub mod rotation;
@@ -99,14 +101,15 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
         usable,
         metrics: publish_metrics,
     };
-    let router = routes::router(routes::Ingress {
+    let ingress = routes::Ingress {
         sources: Arc::clone(&sources),
         webhook: config.open_webhook().map(Arc::new),
         publisher,
         budget: body::Budget::new(config.body_limits()),
         outgoing,
         metrics: metrics.clone(),
-    });
+    };
+    let router = routes::router(ingress, &config.paths(), lifecycle.stopping());
 
     let (stop, closing, closed) = (
         lifecycle.stopping(),

@@ -1,4 +1,7 @@
 //! `POST /v1/hooks/{source}`: one request, read downwards.
+//!
+//! A path with doubled slashes or one at its end is tidied where it meets no route, so that the others
+//! pay nothing for it.
 
 use std::{collections::BTreeMap, future::Future, sync::Arc};
 
@@ -6,14 +9,16 @@ use axum::{
     Router,
     body::Body,
     extract::{Path, State, rejection::PathRejection},
-    http::{HeaderMap, Request, StatusCode, request},
+    http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header, request, uri::PathAndQuery},
     response::{IntoResponse, Response},
-    routing::post,
+    routing::{get, post},
 };
 use eso_relay::{Event, Slug, trace::TraceParent};
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
 use tracing::{debug, info, warn};
 
 use crate::{
@@ -22,6 +27,7 @@ use crate::{
     handshake,
     metrics::{Counted, Metrics},
     outgoing::Outgoing,
+    paths::{HOOKS, Paths, WEBHOOK, tidied},
     preflight,
     publish::{PublishError, Publisher},
     source::{Content, Delivery, Irrelevant, Source},
@@ -66,18 +72,73 @@ struct Accepted {
     accepted: Vec<String>,
 }
 
-pub fn router<P: Publish>(ingress: Ingress<P>) -> Router {
-    let mut router = Router::new().route(
-        "/v1/hooks/{source}",
-        post(hook::<P>).options(preflight::<P>),
-    );
-    if ingress.webhook.is_some() {
-        router = router.route("/webhook", post(webhook::<P>));
+/// `stopping`: load balancers are told so by the health check while it still serves.
+pub fn router<P: Publish>(
+    ingress: Ingress<P>,
+    paths: &Paths,
+    stopping: CancellationToken,
+) -> Router {
+    let mut router = Router::new();
+    for path in paths.of(HOOKS) {
+        let hooks = post(hook::<P>).options(preflight::<P>);
+        router = router.route(&format!("{path}/{{source}}"), hooks);
     }
-    router
-        .method_not_allowed_fallback(method_not_allowed::<P>)
+    if ingress.webhook.is_some() {
+        for path in paths.of(WEBHOOK) {
+            router = router.route(&path, post(webhook::<P>));
+        }
+    }
+    for path in paths.of_health() {
+        let stopping = stopping.clone();
+        let health = get(async move || health(&stopping)).fallback(only_get::<P>);
+        router = router.route(&path, health);
+    }
+    let router = router.method_not_allowed_fallback(method_not_allowed::<P>);
+    let exact = router
+        .clone()
         .fallback(not_found::<P>)
+        .with_state(ingress.clone());
+    router
+        .fallback(async move |request| untidy(exact, request).await)
         .with_state(ingress)
+}
+
+/// What stands at the path without its empty segments.
+async fn untidy(exact: Router, mut request: Request<Body>) -> Response {
+    if let Some(uri) = tidy_uri(request.uri()) {
+        *request.uri_mut() = uri;
+    }
+    let Ok(answer) = exact.oneshot(request).await;
+    answer
+}
+
+/// `None` where it is tidy already.
+fn tidy_uri(uri: &Uri) -> Option<Uri> {
+    let mut tidy = tidied(uri.path())?;
+    if let Some(query) = uri.query() {
+        tidy.push('?');
+        tidy.push_str(query);
+    }
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::try_from(tidy).ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+/// For load balancers. Of this port alone: while NATS is away a webhook has to be answered 503 with
+/// `Retry-After`, and no balancer without a healthy replica says that.
+fn health(stopping: &CancellationToken) -> (StatusCode, &'static str) {
+    if stopping.is_cancelled() {
+        (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
+    } else {
+        (StatusCode::OK, "ok\n")
+    }
+}
+
+async fn only_get<P: Publish>(State(ingress): State<Ingress<P>>) -> Response {
+    let mut answer = ingress.refuse(Error::Method);
+    let allowed = HeaderValue::from_static("GET, HEAD");
+    answer.headers_mut().insert(header::ALLOW, allowed);
+    answer
 }
 
 /// Not UTF-8 is as unknown as any other unknown name.

@@ -1,9 +1,12 @@
 //! Durations as people write them: `2s`, `1m 30s`, `24h`. For `#[serde(with = "…")]`.
+//!
+//! None of them is zero, with which nothing could ever work: no time-out, no age. The few settings of which
+//! zero switches something off say so with [`or_zero`].
 
 use std::{borrow::Cow, time::Duration};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serializer, de::Error};
+use serde::{Deserializer, Serializer, de::Error};
 
 /// What a duration looks like, for `#[schemars(with = "…")]`.
 pub struct Written;
@@ -23,16 +26,35 @@ impl JsonSchema for Written {
 }
 
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    humantime::parse_duration(&text).map_err(|error| {
-        D::Error::custom(format!(
-            "`{text}` is not a duration such as 2s or 24h: {error}"
-        ))
-    })
+    let duration = or_zero::deserialize(deserializer)?;
+    if duration.is_zero() {
+        return Err(D::Error::custom(
+            "no time at all, with which nothing could work: write a duration such as 2s, or leave it out for the default",
+        ));
+    }
+    Ok(duration)
 }
 
 pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&humantime::format_duration(*duration))
+}
+
+/// The same for a setting of which zero means something.
+pub mod or_zero {
+    use std::time::Duration;
+
+    use serde::{Deserialize as _, Deserializer, de::Error as _};
+
+    pub use super::serialize;
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        humantime::parse_duration(&text).map_err(|error| {
+            D::Error::custom(format!(
+                "`{text}` is not a duration such as 2s or 24h: {error}"
+            ))
+        })
+    }
 }
 
 /// The same for a setting that may be absent; use it with `#[serde(default)]`.

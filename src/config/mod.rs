@@ -4,6 +4,7 @@
 //! called `eso-relay` injects variables such as `ESO_RELAY_PORT` into every pod.
 
 pub mod duration;
+mod numbers;
 mod secret;
 mod suggest;
 
@@ -56,6 +57,9 @@ pub fn load<T: DeserializeOwned>(file: Option<&Path>) -> Result<T, ConfigError> 
             source,
         })?;
         refuse_secrets(path, &yaml)?;
+        if let Some(problem) = numbers::lost(&yaml) {
+            return Err(ConfigError::Invalid(problem));
+        }
         builder = builder.add_source(File::from_str(&yaml, FileFormat::Yaml));
     }
     let config = builder

@@ -80,6 +80,36 @@ fn a_duration_without_a_unit_is_explained() {
 }
 
 #[test]
+fn a_duration_of_nothing_is_refused_by_its_name_unless_it_means_something() {
+    let error = load_text("nats: { url: x }\ngrace: 0s\n")
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("no time at all") && error.contains("for key `grace`"),
+        "{error}"
+    );
+
+    #[derive(Debug, Deserialize)]
+    struct Delay {
+        #[serde(with = "duration::or_zero")]
+        delay: Duration,
+    }
+    let delay: Delay = serde_json::from_str(r#"{"delay":"0s"}"#).unwrap();
+    assert_eq!(delay.delay, Duration::ZERO);
+}
+
+#[test]
+fn a_number_that_loses_its_zeros_is_refused_where_a_text_belongs() {
+    let error = load_text("nats: { url: x, user: 007 }\ngrace: 2s\n")
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("`nats.user`") && error.contains("write \"007\" in quotes"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_missing_file_is_named() {
     let error = load::<Sample>(Some(Path::new("/nowhere/consumer.yaml")))
         .unwrap_err()

@@ -6,7 +6,7 @@ use crate::FormatName;
 pub(super) const AWS_EVENTBRIDGE: Format = Format {
     name: FormatName::AwsEventBridge,
     sender: "AWS Secrets Manager and Parameter Store, by an API destination of EventBridge",
-    reads: "Secret Label Updated (the one to use), Parameter Store Change, and calls recorded by CloudTrail. Failed calls, pending and previous versions, and the start of a rotation change nothing.",
+    reads: "Secret Label Updated (the one to use), Parameter Store Change, and calls recorded by CloudTrail, tags included. Failed calls, pending and previous versions, and the start of a rotation change nothing.",
     gives: "Provider aws-sm or aws-ps; the keys are the name and the ARN, with and without the six characters; scope account and region. The id is the event's.",
     proof: "The connection's API key in a header of any name, or Basic. Nothing is signed.",
     failure: "EventBridge waits 5 s, and tries again for 24 h after 401, 407, 409, 429, 5xx and timeouts. Other 4xx are final: give the target a dead-letter queue.",

@@ -6,7 +6,7 @@ use crate::FormatName;
 pub(super) const GENERIC: Format = Format {
     name: FormatName::Generic,
     sender: "anything that sends JSON, such as a pipeline's own curl",
-    reads: "What the JSON pointers (RFC 6901) of `mapping` point at; `mapping.events` at an array reads each of its elements.",
+    reads: "What the JSON pointers (RFC 6901) of `mapping` point at; `mapping.events` at an array reads each of its elements. A pointer goes through JSON in a string. A subscription of Oracle Notifications and its like is confirmed at the hosts of `confirm`.",
     gives: "The aliases of one secret at `mapping.keys`; without keys, all of the source's `scope`. `provider` says whose; without it a key is compared whatever provider a store has.",
     proof: "Anything.",
     failure: "Tell yours to send again after 503: `curl --retry 5 --retry-all-errors`.",

@@ -186,6 +186,7 @@ fn named(handshake: &Handshake) -> &'static str {
     match handshake {
         Handshake::Validation { .. } => "validation",
         Handshake::Confirmation { .. } => "confirmation",
+        Handshake::Unwanted { .. } => "confirmation that `confirm` does not allow",
         Handshake::Farewell => "farewell",
     }
 }

@@ -19,8 +19,8 @@ fn refused(settings: serde_json::Value) -> String {
     checked.unwrap_err().to_string()
 }
 
-/// A file that is not empty, for secrets.
-const SECRET: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+/// A file with a secret.
+const SECRET: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/routes/tests/secret");
 
 fn source(name: &str, more: &serde_json::Value) -> serde_json::Value {
     let mut source = json!({ "name": name, "format": "akeyless", "auth": { "basic": { "username": "eso", "password_file": SECRET } } });
@@ -131,6 +131,18 @@ fn a_mistake_is_named_with_its_source_and_what_mends_it() {
             &["`max_connections` is 0"],
         ),
         (
+            json!({ "sources": [source("a", &json!({}))], "base_path": "/v1" }),
+            &["`base_path` (/v1)", "/eso-relay"],
+        ),
+        (
+            json!({ "sources": [source("a", &json!({}))], "health_path": "/v1/hooks/a" }),
+            &["`health_path` (/v1/hooks/a)", "/healthz"],
+        ),
+        (
+            one(json!({ "confirm": ["oracle"] })),
+            &["source `a`", "remove `confirm`"],
+        ),
+        (
             json!({ "sources": [source("a", &json!({}))], "shutdown": { "grace": "5s" } }),
             &["`shutdown.grace`"],
         ),
@@ -151,6 +163,54 @@ fn a_mistake_is_named_with_its_source_and_what_mends_it() {
 }
 
 #[test]
+fn a_time_of_nothing_is_refused_where_nothing_could_work_with_it() {
+    let one = |more| json!({ "sources": [source("a", &more)] });
+    let auth = |auth: serde_json::Value| one(json!({ "auth": auth }));
+    for settings in [
+        json!({ "request_timeout": "0s" }),
+        json!({ "header_timeout": "0ms" }),
+        json!({ "shutdown": { "grace": "0s" } }),
+        json!({ "publish": { "deadline": "0s" } }),
+        json!({ "publish": { "attempt_timeout": "0s" } }),
+        one(json!({ "max_age": "0s" })),
+        auth(json!({ "sns": { "max_age": "0s" } })),
+        auth(json!({ "standard-webhooks": { "secret_file": SECRET, "tolerance": "0s" } })),
+        auth(
+            json!({ "hmac-sha256": { "preset": "infisical", "secret_file": SECRET, "tolerance": "0s" } }),
+        ),
+    ] {
+        let error = serde_json::from_value::<IngressConfig>(settings.clone()).unwrap_err();
+        assert!(
+            error.to_string().contains("no time at all"),
+            "{settings}: {error}"
+        );
+    }
+    let jwt = json!({ "preset": "google", "leeway": "0s" });
+    for settings in [
+        json!({ "shutdown": { "drain_delay": "0s" } }),
+        auth(json!({ "jwt": jwt })),
+    ] {
+        assert!(
+            serde_json::from_value::<IngressConfig>(settings.clone()).is_ok(),
+            "{settings}"
+        );
+    }
+}
+
+/// Both would be `/sources/webhook` in the stream.
+#[test]
+fn a_source_has_another_name_than_the_drop_in() {
+    let mut config = config(json!({ "sources": [source("webhook", &json!({}))] }));
+    config.check().unwrap();
+    config.webhook = WebhookConfig::from(|_| Some("eso".to_owned())).unwrap();
+    let error = config.check().unwrap_err().to_string();
+    assert!(
+        error.contains("source `webhook`") && error.contains("another `name`"),
+        "{error}"
+    );
+}
+
+#[test]
 fn an_unknown_setting_is_refused_wherever_it_stands() {
     for settings in [
         json!({ "listne": "0.0.0.0:1" }),
@@ -160,6 +220,8 @@ fn an_unknown_setting_is_refused_wherever_it_stands() {
         json!({ "sources": [source("a", &json!({ "target": { "stores": [{ "name": "a", "kidn": "SecretStore" }] } }))] }),
         json!({ "sources": [source("a", &json!({ "auth": { "none": {} } }))] }),
         json!({ "sources": [source("a", &json!({ "mapping": { "key": "/a" } }))] }),
+        json!({ "base_path": "eso-relay" }),
+        json!({ "sources": [source("a", &json!({ "confirm": ["https://a.example"] }))] }),
         json!({ "sources": [source("Not A Slug", &json!({}))] }),
     ] {
         assert!(

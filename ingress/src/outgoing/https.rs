@@ -4,6 +4,8 @@ use std::fmt;
 
 use reqwest::Url;
 
+use crate::clouds::amazon;
+
 /// An https URL without user and password. Prints without its query, which may hold a token.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Https(Url);
@@ -26,13 +28,23 @@ impl Https {
 
     /// Out of a payload: an endpoint of Amazon SNS in one region, at port 443, and nobody else.
     pub fn of_sns(text: &str) -> Result<Self, NotAllowed> {
+        Self::within(text, amazon::is_sns)
+    }
+
+    /// Out of a payload: a host that `allows` names, at port 443.
+    pub fn within(text: &str, allows: impl Fn(&str) -> bool) -> Result<Self, NotAllowed> {
         let url = Self::parse(text)?;
         // The parser has left out a port that is the default.
-        if url.0.port().is_none() && url.0.host_str().is_some_and(is_sns) {
+        if url.0.port().is_none() && url.0.host_str().is_some_and(allows) {
             Ok(url)
         } else {
             Err(NotAllowed)
         }
+    }
+
+    /// The host of any URL, as a rule would have to name it.
+    pub fn host_of(text: &str) -> Option<String> {
+        Url::parse(text).ok()?.host_str().map(str::to_owned)
     }
 
     pub fn path(&self) -> &str {
@@ -42,44 +54,6 @@ impl Https {
     pub(super) fn url(&self) -> &Url {
         &self.0
     }
-}
-
-/// Below what the hosts of each of Amazon's partitions stand (botocore `partitions.json`: aws and
-/// aws-us-gov, aws-cn, aws-eusc, aws-iso, -b, -e, -f).
-const PARTITIONS: [&str; 7] = [
-    ".amazonaws.com",
-    ".amazonaws.com.cn",
-    ".amazonaws.eu",
-    ".c2s.ic.gov",
-    ".sc2s.sgov.gov",
-    ".cloud.adc-e.uk",
-    ".csp.hci.ic.gov",
-];
-
-/// `sns.<region>.<partition>`:
-/// <https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html>.
-///
-/// What stands for the region must look like one: `sns.s3.amazonaws.com` and
-/// `sns.s3-us-west-2.amazonaws.com` would be the bucket `sns`, whoever has it.
-fn is_sns(host: &str) -> bool {
-    let Some(rest) = host.strip_prefix("sns.") else {
-        return false;
-    };
-    let mut regions = PARTITIONS.iter().filter_map(|end| rest.strip_suffix(end));
-    regions.any(is_region)
-}
-
-/// `^[a-z]+(-[a-z]+)+-[0-9]+$`, such as `us-gov-west-1`.
-fn is_region(text: &str) -> bool {
-    let filled =
-        |part: &str, all: fn(&u8) -> bool| !part.is_empty() && part.as_bytes().iter().all(all);
-    text.rsplit_once('-').is_some_and(|(words, number)| {
-        filled(number, u8::is_ascii_digit)
-            && words.contains('-')
-            && words
-                .split('-')
-                .all(|word| filled(word, u8::is_ascii_lowercase))
-    })
 }
 
 impl fmt::Display for Https {

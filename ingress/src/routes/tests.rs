@@ -1,4 +1,6 @@
+mod confirmation;
 mod fail_open;
+mod paths;
 mod preflight;
 mod sns;
 
@@ -9,7 +11,6 @@ use futures::stream;
 use http_body_util::BodyExt as _;
 use prometheus_client::{encoding::text::encode, registry::Registry};
 use serde_json::Value;
-use tower::ServiceExt as _;
 
 use super::*;
 use crate::{
@@ -91,7 +92,7 @@ fn calling(
         ..Recorder::default()
     };
     let mut registry = Registry::default();
-    let router = router(Ingress {
+    let ingress = Ingress {
         sources: Arc::new(sources),
         webhook: Some(Arc::new(seed())),
         publisher: recorder.clone(),
@@ -102,7 +103,8 @@ fn calling(
         }),
         outgoing,
         metrics: Metrics::register(&mut registry),
-    });
+    };
+    let router = router(ingress, &Paths::default(), CancellationToken::new());
     Tested {
         router,
         recorder,

@@ -22,13 +22,6 @@ use super::{
 /// <https://learn.microsoft.com/azure/event-grid/end-point-validation-event-grid-events-schema>
 const VALIDATION: &str = "Microsoft.EventGrid.SubscriptionValidationEvent";
 
-/// What Event Grid calls itself in each of Microsoft's clouds: public, US government, China.
-pub(super) const ORIGINS: [&str; 3] = [
-    "eventgrid.azure.net",
-    "eventgrid.azure.us",
-    "eventgrid.azure.cn",
-];
-
 /// The fields of an event in both schemas: `eventType` and `eventTime` are Event Grid's own, `type`
 /// and `time` those of CloudEvents.
 #[derive(Default, Deserialize)]

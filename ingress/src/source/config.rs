@@ -11,7 +11,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Format, MappingConfig, Source, aws_sns::Topics, doppler, element::MAX_ATTRIBUTES, slug,
+    ConfirmHost, Format, MappingConfig, Source, aws_sns::Topics, confirmation::Hosts, doppler,
+    element::MAX_ATTRIBUTES, slug,
 };
 use crate::{
     limit::{Limits, LimitsConfig},
@@ -49,6 +50,10 @@ pub struct SourceConfig {
     /// stores write it.
     #[serde(default)]
     pub projects: Projects,
+    /// `generic`: where a subscription of this sender may be confirmed, because its first message holds a URL to
+    /// visit: names of hosts, or `oracle` for Oracle Notifications. Default: nowhere; the log names the host.
+    #[serde(default)]
+    pub confirm: Vec<ConfirmHost>,
     /// `vault-audit`: answer 2xx even when the event could not be stored and is lost, because
     /// OpenBao stops serving when its only audit device fails. Default `false`.
     #[serde(default)]
@@ -117,6 +122,10 @@ pub struct StoreConfig {
 impl SourceConfig {
     /// Reads the secrets and checks what belongs together. Errors name the source.
     pub fn open(&self, outgoing: &Outgoing) -> Result<Source, ConfigError> {
+        if !self.confirm.is_empty() {
+            let usable = outgoing.check();
+            usable.map_err(|error| self.problem(&format!("confirm: {error}")))?;
+        }
         let scheme = self.auth.open(outgoing);
         self.open_with(scheme.map_err(|error| self.problem(&with_cause(&error)))?)
     }
@@ -141,6 +150,11 @@ impl SourceConfig {
 
     pub(crate) fn problem(&self, problem: &str) -> ConfigError {
         ConfigError::Invalid(format!("source `{}`: {problem}", self.name))
+    }
+
+    /// Whether it says of which place the secrets are.
+    pub(super) fn is_placed(&self) -> bool {
+        self.scope.values().any(|value| !value.is_empty())
     }
 
     /// Whether every setting belongs to the format.
@@ -175,6 +189,7 @@ impl SourceConfig {
                 !self.projects.is_empty(),
                 &[F::GcpPubsub, F::Infisical],
             ),
+            ("confirm", !self.confirm.is_empty(), &[F::Generic]),
             ("fail_open", self.fail_open, &[F::VaultAudit]),
         ] {
             if given && !formats.contains(&self.format) {
@@ -202,12 +217,10 @@ impl SourceConfig {
             FormatName::AwsSns => Format::AwsSns(Topics(self.topics.clone())),
             FormatName::AzureEventGrid => Format::AzureEventGrid,
             FormatName::CloudEvents => Format::CloudEvents(self.cloudevents()?),
-            FormatName::Doppler if self.scope.is_empty() => {
-                Format::Doppler(doppler::Payload::Default)
-            }
+            FormatName::Doppler if !self.is_placed() => Format::Doppler(doppler::Payload::Default),
             FormatName::Doppler => Format::Doppler(doppler::Payload::Custom),
             FormatName::GcpPubsub => Format::GcpPubsub(self.projects.clone()),
-            FormatName::Generic => Format::Generic(self.generic()?),
+            FormatName::Generic => Format::Generic(self.generic()?, Hosts(self.confirm.clone())),
             FormatName::Github => Format::Github(self.generic()?),
             FormatName::Gitlab => Format::Gitlab(self.generic()?),
             FormatName::IbmSecretsManager => Format::IbmSecretsManager,

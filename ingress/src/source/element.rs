@@ -31,9 +31,11 @@ pub(super) enum Body {
 pub enum Handshake {
     /// Azure Event Grid: the answer repeats the code.
     Validation { code: String },
-    /// Amazon SNS: whoever fetches the URL wants the topic.
+    /// Amazon SNS and its like: whoever fetches the URL wants the topic.
     Confirmation { url: Https },
-    /// Amazon SNS: there will be no more.
+    /// The same at a host that the source's `confirm` does not name; `None` where it is no URL.
+    Unwanted { host: Option<String> },
+    /// Amazon SNS and its like: there will be no more.
     Farewell,
 }
 

@@ -1,5 +1,7 @@
 //! Any JSON: the configuration says where the keys, the id, the type and the time stand.
 
+use std::borrow::Cow;
+
 use eso_relay::event::Keys;
 use http::HeaderMap;
 use jiff::Timestamp;
@@ -10,6 +12,7 @@ use super::{
     json::{Scalar, Shape, elements, place, shape, whole},
     malformed,
     meaning::{Meaning, keys, parse, scalar},
+    pointer::open,
     usable_id,
 };
 
@@ -48,14 +51,16 @@ impl Mapping {
         }
         let body = whole(body)?;
         let events = match &self.events {
-            None => body,
+            None => Cow::Borrowed(body),
             Some(events) => events
                 .find(body)
                 .ok_or_else(|| malformed(format!("{} is missing", events.as_str())))?,
         };
+        let events = open(events);
         let mut decoded = Decoded::default();
-        for (index, event) in elements(events)?.into_iter().enumerate() {
-            if let Err(error) = self.event(envelope, &place(index), event, &mut decoded) {
+        for (index, event) in elements(&events)?.into_iter().enumerate() {
+            let event = open(Cow::Borrowed(event));
+            if let Err(error) = self.event(envelope, &place(index), &event, &mut decoded) {
                 decoded.push(Err(error))?;
             }
         }
@@ -91,7 +96,9 @@ impl Mapping {
             None => envelope.time,
         };
         let told = self.meaning.read(Some(event), place)?;
-        for (place, names) in self.members(event, place)? {
+        let list = self.each.as_ref().and_then(|each| each.find(event));
+        let list = list.map(open);
+        for (place, names) in self.members(list.as_deref(), event, place)? {
             let change = told.change(&place, || self.names(names, &place));
             decoded.push(change.map(|change| {
                 let mut change = change.identified(id.clone());
@@ -106,9 +113,11 @@ impl Mapping {
         Ok(())
     }
 
-    /// Where the names of each change stand, and how messages call that place.
+    /// Where the names of each change stand, and how messages call that place. `list`: what is found at
+    /// `each`.
     fn members<'a>(
         &self,
+        list: Option<&'a RawValue>,
         event: &'a RawValue,
         place: &str,
     ) -> Result<Vec<(String, &'a RawValue)>, DecodeError> {
@@ -116,7 +125,7 @@ impl Mapping {
             return Ok(vec![(place.to_owned(), event)]);
         };
         let at = format!("{place}: {}", each.as_str());
-        match each.find(event).map(shape) {
+        match list.map(shape) {
             Some(Shape::Array(members)) => {
                 let members = members.into_iter().enumerate();
                 Ok(members
@@ -130,12 +139,17 @@ impl Mapping {
 
     /// A name is one by itself; in all else the pointers say where to look.
     fn names(&self, json: &RawValue, place: &str) -> Result<Keys, DecodeError> {
-        match (shape(json), &self.meaning.keys[..]) {
+        let json = if self.meaning.keys.is_empty() {
+            Cow::Borrowed(json)
+        } else {
+            open(Cow::Borrowed(json))
+        };
+        match (shape(&json), &self.meaning.keys[..]) {
             (Shape::Object(_) | Shape::Array(_), []) => Err(malformed(format!(
                 "{place} is not a name (setting `mapping.keys`)"
             ))),
-            (Shape::Object(_) | Shape::Array(_), pointers) => keys(pointers, json, place),
-            (Shape::Scalar, _) => Keys::one(parse(json).required(place)?)
+            (Shape::Object(_) | Shape::Array(_), pointers) => keys(pointers, &json, place),
+            (Shape::Scalar, _) => Keys::one(parse(&json).required(place)?)
                 .map_err(|problem| malformed(format!("{place}: {problem}"))),
         }
     }

@@ -96,7 +96,7 @@ impl SourceConfig {
         let refuse = |problem: &str| Err(format!("format {}: {problem}", self.format));
         let keyless =
             mapping.keys.as_ref().is_none_or(OneOrMany::is_empty) && mapping.each.is_none();
-        let placeless = self.scope.is_empty() && mapping.scope.is_empty();
+        let placeless = !self.is_placed() && mapping.scope.is_empty();
         let told = matches!(mapping.matches, Some(MatchConfig::Always(_))) || mapping.allow_all;
         if keyless && placeless && !told {
             return refuse("set `mapping.keys`, such as /secret/name, or `scope`");
@@ -160,7 +160,7 @@ impl SourceConfig {
     }
 
     fn meaning(&self, mapping: &MappingConfig, default: MatchKind) -> Result<Meaning, String> {
-        let placed = !self.scope.is_empty();
+        let placed = self.is_placed();
         let refuse = |problem: String| Err(format!("format {}: {problem}", self.format));
         if let Some(MatchConfig::Always(kind @ (MatchKind::Scope | MatchKind::All))) =
             mapping.matches

@@ -106,7 +106,9 @@ impl Meaning {
         let mut scope = BTreeMap::new();
         for (name, pointer) in &self.scope {
             let at = format!("{place}: {}", pointer.as_str());
-            let Some(value) = scalar(pointer, data).optional(&at)? else {
+            // An empty one is as good as none: it would exclude every store.
+            let value = scalar(pointer, data).optional(&at)?;
+            let Some(value) = value.filter(|value| !value.is_empty()) else {
                 continue;
             };
             if value.len() > MAX_ATTRIBUTE_BYTES {
@@ -169,14 +171,16 @@ pub(super) fn keys(
     let mut keys = Vec::new();
     for pointer in pointers {
         let at = format!("{place}: {}", pointer.as_str());
-        match pointer.find(json).map(|found| (found, shape(found))) {
-            None => {}
-            Some((_, Shape::Array(several))) => {
+        let Some(found) = pointer.find(json) else {
+            continue;
+        };
+        match shape(&found) {
+            Shape::Array(several) => {
                 for one in several {
                     keys.push(parse(one).required(&at)?);
                 }
             }
-            Some((one, _)) => keys.extend(parse(one).optional(&at)?),
+            _ => keys.extend(parse(&found).optional(&at)?),
         }
     }
     if keys.is_empty() {
@@ -192,7 +196,7 @@ pub(super) fn keys(
 /// What stands at a pointer.
 pub(super) fn scalar(pointer: &Pointer, json: Option<&RawValue>) -> Scalar {
     json.and_then(|json| pointer.find(json))
-        .map_or(Scalar::Missing, parse)
+        .map_or(Scalar::Missing, |found| parse(&found))
 }
 
 pub(super) fn parse(json: &RawValue) -> Scalar {

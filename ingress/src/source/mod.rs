@@ -10,6 +10,7 @@ mod aws_sns;
 mod azure_event_grid;
 mod cloudevents;
 mod config;
+mod confirmation;
 mod doppler;
 mod element;
 mod gcp_pubsub;
@@ -46,11 +47,13 @@ use jiff::Timestamp;
 use self::element::{Body, Change, Decoded, Element, checked_type, usable_id};
 pub use self::{
     config::{FormatName, Projects, SourceConfig, StoreConfig, TargetConfig},
+    confirmation::ConfirmHost,
     element::{Handshake, Irrelevant},
     mapping::{MappingConfig, MatchConfig, MatchKind, OneOrMany, TemplateConfig},
     pointer::Pointer,
 };
 use crate::{
+    clouds::microsoft,
     limit::Limits,
     preflight::Origins,
     verify::{Scheme, Verified},
@@ -86,7 +89,7 @@ enum Format {
     CloudEvents(cloudevents::Mapping),
     Doppler(doppler::Payload),
     GcpPubsub(config::Projects),
-    Generic(generic::Mapping),
+    Generic(generic::Mapping, confirmation::Hosts),
     Github(generic::Mapping),
     Gitlab(generic::Mapping),
     IbmSecretsManager,
@@ -150,7 +153,7 @@ impl Source {
     /// Whose question by an OPTIONS request is answered; `None` where the format knows no such thing.
     pub fn origins(&self) -> Option<Origins> {
         match &self.format {
-            Format::AzureEventGrid => Some(Origins::Only(&azure_event_grid::ORIGINS)),
+            Format::AzureEventGrid => Some(Origins::Only(&microsoft::EVENT_GRIDS)),
             Format::CloudEvents(_) => Some(Origins::Any),
             _ => None,
         }
@@ -215,6 +218,8 @@ impl Source {
         };
         let mut scope = change.scope;
         scope.extend(self.scope.clone());
+        // One without a value would exclude every store that has any.
+        scope.retain(|_, value| !value.is_empty());
         Event {
             id,
             source: self.name.clone(),
@@ -244,7 +249,12 @@ impl Format {
             Self::CloudEvents(mapping) => mapping.decode(headers, body)?,
             Self::Doppler(payload) => payload.decode(body)?,
             Self::GcpPubsub(projects) => gcp_pubsub::decode(projects, headers, body)?,
-            Self::Generic(mapping) => mapping.decode(&generic::Envelope::default(), body)?,
+            Self::Generic(mapping, hosts) => {
+                if let Some(handshake) = hosts.handshake(headers, body)? {
+                    return Ok(Body::Handshake(handshake));
+                }
+                mapping.decode(&generic::Envelope::default(), body)?
+            }
             Self::Github(mapping) => {
                 mapping.decode(&github::envelope(headers)?, &github::json(headers, body)?)?
             }

@@ -1,4 +1,8 @@
 //! JSON pointers (RFC 6901) into a text that is read no deeper than the pointer goes.
+//!
+//! Senders put JSON into a string: queues, topics and shippers of logs carry what they were given as a text.
+//! A pointer goes through it: the step after a string leads into the object or array that the string is
+//! the JSON text of. By RFC 6901 it would find nothing there, so no pointer means anything else for it.
 
 use std::borrow::Cow;
 
@@ -49,23 +53,55 @@ impl Pointer {
         &self.0
     }
 
-    /// `None` when there is nothing at that place.
-    pub(super) fn find<'a>(&self, json: &'a RawValue) -> Option<&'a RawValue> {
+    /// `None` when there is nothing at that place. A string at the end stays one.
+    pub(super) fn find<'a>(&self, json: &'a RawValue) -> Option<Cow<'a, RawValue>> {
         let tokens = self.0.split('/').skip(1);
-        tokens.into_iter().try_fold(json, |json, token| {
-            let token = token.replace("~1", "/").replace("~0", "~");
-            match shape(json) {
-                Shape::Object(mut object) => object.remove(token.as_str()),
-                Shape::Array(array) => array.get(token.parse::<usize>().ok()?).copied(),
-                Shape::Scalar => None,
-            }
-        })
+        tokens
+            .into_iter()
+            .try_fold(Cow::Borrowed(json), |json, token| {
+                let token = token.replace("~1", "/").replace("~0", "~");
+                match open(json) {
+                    Cow::Borrowed(json) => member(json, &token).map(Cow::Borrowed),
+                    Cow::Owned(json) => {
+                        member(&json, &token).map(|found| Cow::Owned(found.to_owned()))
+                    }
+                }
+            })
     }
 }
+
+fn member<'a>(json: &'a RawValue, token: &str) -> Option<&'a RawValue> {
+    match shape(json) {
+        Shape::Object(mut object) => object.remove(token),
+        Shape::Array(array) => array.get(token.parse::<usize>().ok()?).copied(),
+        Shape::Scalar => None,
+    }
+}
+
+/// What a string is the JSON text of, where that is an object or an array; else the same.
+pub(super) fn open(json: Cow<'_, RawValue>) -> Cow<'_, RawValue> {
+    inside(&json).map_or(json, Cow::Owned)
+}
+
+fn inside(json: &RawValue) -> Option<Box<RawValue>> {
+    if !json.get().starts_with('"') {
+        return None;
+    }
+    let text: Cow<'_, str> = serde_json::from_str::<Text<'_>>(json.get()).ok()?.0;
+    if !text.trim_ascii_start().starts_with(['{', '[']) {
+        return None;
+    }
+    RawValue::from_string(text.into_owned()).ok()
+}
+
+/// Not copied where nothing is escaped.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::json;
 
     use super::*;
 
@@ -88,7 +124,7 @@ mod tests {
         ] {
             let pointer = Pointer::try_from(pointer.to_owned()).unwrap();
             assert_eq!(
-                pointer.find(json).map(RawValue::get),
+                pointer.find(json).as_deref().map(RawValue::get),
                 expected,
                 "{pointer:?}"
             );
@@ -99,6 +135,34 @@ mod tests {
     fn a_name_without_a_slash_is_refused_with_what_to_write() {
         let error = Pointer::try_from("name".to_owned()).unwrap_err();
         assert!(error.to_string().ends_with("write `/name`"), "{error}");
+    }
+
+    #[test]
+    fn a_string_that_holds_json_is_gone_through() {
+        let record = json!({ "detail": { "name": "prod/db", "count": "7" }, "list": ["a", 1] });
+        let twice = json!({ "Message": record.to_string() }).to_string();
+        let json = json!({ "body": format!(" {record}"), "twice": twice, "plain": "{not json", "number": "7" });
+        let json: Box<RawValue> = serde_json::value::to_raw_value(&json).unwrap();
+        for (pointer, expected) in [
+            ("/body/detail/name", Some(r#""prod/db""#)),
+            ("/body/list/1", Some("1")),
+            ("/twice/Message/detail/name", Some(r#""prod/db""#)),
+            // A text inside of a text is one more step, and what is no object or array holds nothing.
+            ("/body/detail/count/0", None),
+            ("/plain/not", None),
+            ("/number/0", None),
+            ("/number", Some(r#""7""#)),
+        ] {
+            let pointer = Pointer::try_from(pointer.to_owned()).unwrap();
+            let found = pointer.find(&json);
+            assert_eq!(found.as_deref().map(RawValue::get), expected, "{pointer:?}");
+        }
+        let body = Pointer::try_from("/body".to_owned())
+            .unwrap()
+            .find(&json)
+            .unwrap();
+        assert!(body.get().starts_with('"'), "a string at the end stays one");
+        assert!(open(body).get().starts_with('{'));
     }
 
     proptest! {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Basic, Bearer, Credentials, HeaderConfig, HmacConfig, JwtConfig, MtlsConfig, Scheme, SnsConfig,
-    StandardWebhooksConfig, written,
+    StandardWebhooksConfig, carrier, credentials, written,
 };
 use crate::outgoing::Outgoing;
 
@@ -107,11 +107,12 @@ impl AuthConfig {
                         "auth.basic.username holds a colon, which no client can send (RFC 7617): choose another".to_owned(),
                     ));
                 }
-                let passwords = Credentials::open(&config.password_file)?;
+                let passwords =
+                    Credentials::open_if(&config.password_file, credentials::is_a_password)?;
                 Scheme::Basic(Basic::new(config.username.clone(), passwords))
             }
             Self::Bearer(config) => Scheme::Bearer(Bearer {
-                tokens: Credentials::open(&config.token_file)?,
+                tokens: Credentials::open_if(&config.token_file, credentials::fits_a_header)?,
             }),
             Self::Header(config) => Scheme::Header(config.open()?),
             Self::HmacSha256(config) => Scheme::Hmac(config.open()?),
@@ -122,7 +123,11 @@ impl AuthConfig {
                 outgoing.check()?;
                 Scheme::Sns(config.open(outgoing))
             }
-            Self::All(schemes) => Scheme::All(several(schemes, "all")?),
+            Self::All(schemes) => {
+                let all: Vec<_> = several(schemes, "all")?;
+                carrier::together(&all)?;
+                Scheme::All(all)
+            }
             Self::Any(schemes) => Scheme::Any(several(schemes, "any")?),
         })
     }

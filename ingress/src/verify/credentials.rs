@@ -157,6 +157,30 @@ impl Slot {
     }
 }
 
+/// Of a value that stands in a header as it is: what no header can carry would never be right. Blanks at its
+/// ends are no part of a header's value (RFC 9110 §5.5).
+pub(super) fn fits_a_header(secret: &str) -> Result<(), &'static str> {
+    let fits = |byte: u8| byte == b'\t' || (b' '..=b'~').contains(&byte);
+    if secret.bytes().all(fits) && secret.trim_ascii() == secret {
+        Ok(())
+    } else {
+        Err(
+            "holds a line break, a blank at an end or a character beyond ASCII, which no header carries: write the secret alone, on one line",
+        )
+    }
+}
+
+/// A password has no control characters (RFC 7617 §2).
+pub(super) fn is_a_password(secret: &str) -> Result<(), &'static str> {
+    if secret.chars().any(char::is_control) {
+        Err(
+            "holds a line break or another control character, which no password has (RFC 7617): write it alone, on one line",
+        )
+    } else {
+        Ok(())
+    }
+}
+
 fn checked(file: &SecretFile, check: Check) -> Result<Secret, ConfigError> {
     let secret = file.read()?;
     check(secret.expose()).map_err(|problem| {

@@ -5,7 +5,10 @@ use http::HeaderName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Credentials, Request, Unauthorized, Unsignable, Unsigned, equal, sign, single};
+use super::{
+    Credentials, Request, Unauthorized, Unsignable, Unsigned, carrier::Carrier, credentials, equal,
+    sign, single,
+};
 
 pub struct Header {
     place: Place,
@@ -51,14 +54,22 @@ impl HeaderConfig {
                 );
             }
         };
-        Ok(Header {
-            place,
-            values: Credentials::open(&self.value_file)?,
-        })
+        let values = match place {
+            Place::Header(_) => Credentials::open_if(&self.value_file, credentials::fits_a_header)?,
+            Place::Query(_) => Credentials::open(&self.value_file)?,
+        };
+        Ok(Header { place, values })
     }
 }
 
 impl Header {
+    pub(super) fn carrier(&self) -> Carrier {
+        match &self.place {
+            Place::Header(name) => Carrier::Header(name.as_str().to_owned()),
+            Place::Query(name) => Carrier::Query(name.clone()),
+        }
+    }
+
     pub(super) fn sign(&self, request: &mut Unsigned) -> Result<(), Unsignable> {
         let value = self.values.first(str::to_owned);
         match &self.place {

@@ -98,6 +98,12 @@ pub enum Algorithm {
     Sha512,
 }
 
+impl Form {
+    pub(super) fn header(&self) -> &HeaderName {
+        &self.header
+    }
+}
+
 impl HmacConfig {
     pub fn open(&self) -> Result<Hmac, ConfigError> {
         let form = self.form()?;

@@ -6,6 +6,7 @@
 
 mod basic;
 mod bearer;
+mod carrier;
 mod coding;
 mod config;
 mod credentials;

@@ -21,6 +21,32 @@ impl Azure {
     }
 }
 
+/// Below what the vaults of Microsoft's clouds stand: public, US government, China, the former Germany, France (Bleu),
+/// Germany (Delos), and the two of the US government that are cut off. `vaultcore` is a name of the same
+/// (<https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates#dns-suffixes-for-object-identifiers>,
+/// <https://learn.microsoft.com/azure/private-link/private-endpoint-dns>).
+const VAULTS: [&str; 11] = [
+    ".vault.azure.net",
+    ".vaultcore.azure.net",
+    ".vault.usgovcloudapi.net",
+    ".vaultcore.usgovcloudapi.net",
+    ".vault.azure.cn",
+    ".vaultcore.azure.cn",
+    ".vault.microsoftazure.de",
+    ".vault.sovcloud-api.fr",
+    ".vault.sovcloud-api.de",
+    ".vault.microsoft.scloud",
+    ".vault.eaglex.ic.gov",
+];
+
+/// What tells a vault apart: its name, where the host is one of a vault. An event that names its vault alone
+/// does not tell the cloud, and two vaults of a name in two clouds cost a refresh.
+fn vault_name(host: &str) -> &str {
+    let mut names = VAULTS.iter().filter_map(|end| host.strip_suffix(end));
+    let name = names.find(|name| !name.is_empty() && !name.contains('.'));
+    name.unwrap_or(host)
+}
+
 /// `type/name` in small letters. What follows the second slash is not read.
 fn canonical(key: &str) -> String {
     let mut parts = key.split('/');
@@ -45,7 +71,10 @@ impl Rules for Azure {
 
     fn reaches(&self, _: &Reading<'_>, sought: &Sought<'_>) -> bool {
         let vault = sought.scope.get("vault").and_then(host);
-        agree(self.vault.as_deref(), vault.as_deref())
+        agree(
+            self.vault.as_deref().map(vault_name),
+            vault.as_deref().map(vault_name),
+        )
     }
 
     /// Of secrets only, by name; `path` is not read (`GetAllSecrets`). The vault keeps the case in
@@ -101,6 +130,24 @@ mod tests {
         }
         let anywhere = r#"{"azurekv": {}}"#;
         assert!(reads(anywhere, "db", ("azure-kv", &["secret/db"], there)));
+    }
+
+    #[test]
+    fn a_vault_of_any_cloud_is_known_by_its_name() {
+        for (store, event, read) in [
+            ("kv.vault.usgovcloudapi.net", "kv.vault.azure.net", true),
+            ("kv.vault.azure.cn", "kv.vault.azure.net", true),
+            ("kv.vaultcore.azure.net", "kv.vault.azure.net", true),
+            ("kv.vault.sovcloud-api.fr", "kv.vault.sovcloud-api.fr", true),
+            ("other.vault.azure.cn", "kv.vault.azure.net", false),
+            ("kv.vault.azure.example", "kv.vault.azure.net", false),
+            ("kv.a.vault.azure.net", "kv.vault.azure.net", false),
+        ] {
+            let spec = format!(r#"{{"azurekv": {{"vaultUrl": "https://{store}/"}}}}"#);
+            let scope = &[("vault", event)][..];
+            let found = reads(&spec, "db", ("azure-kv", &["secret/db"], scope));
+            assert_eq!(found, read, "{store} {event}");
+        }
     }
 
     #[test]

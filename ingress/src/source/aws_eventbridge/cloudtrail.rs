@@ -1,13 +1,19 @@
-//! What `CloudTrail` logs of Secrets Manager:
-//! <https://docs.aws.amazon.com/secretsmanager/latest/userguide/cloudtrail_log_entries.html>.
+//! What `CloudTrail` logs of Secrets Manager
+//! (<https://docs.aws.amazon.com/secretsmanager/latest/userguide/cloudtrail_log_entries.html>), and of Parameter
+//! Store what its own events leave out: tags.
 
 use eso_relay::event::Operation;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::{
-    DecodeError, Element, Irrelevant, Scalar, UNREAD, checked_type, failed, fields, secret, version,
+    DecodeError, Element, Irrelevant, Scalar, UNREAD, changed, checked_type, failed, fields,
+    secret, version,
 };
+
+const SECRETS_MANAGER: &str = "secretsmanager.amazonaws.com";
+/// Parameter Store is a part of Systems Manager.
+const SYSTEMS_MANAGER: &str = "ssm.amazonaws.com";
 
 /// The fields that matter. AWS leaves the values of secrets out.
 #[derive(Default, Deserialize)]
@@ -34,6 +40,10 @@ struct Request {
     /// Of `UpdateSecretVersionStage`.
     version_stage: Scalar,
     move_to_version_id: Scalar,
+    /// Of tags in Systems Manager.
+    resource_type: Scalar,
+    /// There, of a parameter, its name.
+    resource_id: Scalar,
 }
 
 #[derive(Default, Deserialize)]
@@ -62,7 +72,10 @@ fn stages<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::
 /// `AWS API Call via CloudTrail`: somebody did it.
 pub(super) fn call(at: &str, detail: &RawValue, arn: Option<&str>) -> Result<Element, DecodeError> {
     let entry: Entry = fields(detail, at)?;
-    let name = entry.name(at)?;
+    if entry.is_of(SYSTEMS_MANAGER) {
+        return tags_of_parameter(at, entry);
+    }
+    let name = entry.name(SECRETS_MANAGER, at)?;
     let operation = match name.as_deref() {
         Some("CreateSecret") => Operation::Created,
         // RotateSecret is not one of them: it only starts.
@@ -103,6 +116,29 @@ pub(super) fn call(at: &str, detail: &RawValue, arn: Option<&str>) -> Result<Ele
     Ok(called(said, name))
 }
 
+/// Read by a `find` with tags and by stores with `metadataPolicy: Fetch`, as those of a secret.
+fn tags_of_parameter(at: &str, entry: Entry) -> Result<Element, DecodeError> {
+    let name = entry.name(SYSTEMS_MANAGER, at)?;
+    if !matches!(
+        name.as_deref(),
+        Some("AddTagsToResource" | "RemoveTagsFromResource")
+    ) {
+        return Ok(Element::Ignored(Irrelevant::Type));
+    }
+    if failed(&entry.error_code) {
+        return Ok(Element::Ignored(Irrelevant::Failed));
+    }
+    let request = entry.request_parameters.unwrap_or_default();
+    // Documents, instances and patch baselines have tags too.
+    if request.resource_type != Scalar::Text("Parameter".to_owned()) {
+        return Ok(Element::Ignored(Irrelevant::Type));
+    }
+    let at = format!("{at}.requestParameters.resourceId");
+    let key = request.resource_id.required(&at)?;
+    let change = changed("aws-ps", Operation::Metadata, vec![key], None, &at)?;
+    Ok(called(change.into(), name))
+}
+
 /// `AWS Service Event via CloudTrail`: Secrets Manager did it by itself.
 pub(super) fn service(
     at: &str,
@@ -110,7 +146,7 @@ pub(super) fn service(
     arn: Option<&str>,
 ) -> Result<Element, DecodeError> {
     let entry: Entry = fields(detail, at)?;
-    let name = entry.name(at)?;
+    let name = entry.name(SECRETS_MANAGER, at)?;
     if name.as_deref() != Some("RotationSucceeded") {
         return Ok(Element::Ignored(Irrelevant::Type));
     }
@@ -125,10 +161,14 @@ pub(super) fn service(
 }
 
 impl Entry {
-    /// What happened at Secrets Manager; `None` at any other service.
-    fn name(&self, at: &str) -> Result<Option<String>, DecodeError> {
+    fn is_of(&self, service: &str) -> bool {
+        matches!(&self.event_source, Scalar::Text(source) if source == service)
+    }
+
+    /// What happened at this service; `None` at any other.
+    fn name(&self, service: &str, at: &str) -> Result<Option<String>, DecodeError> {
         let source = self.event_source.clone();
-        if source.required(&format!("{at}.eventSource"))? != "secretsmanager.amazonaws.com" {
+        if source.required(&format!("{at}.eventSource"))? != service {
             return Ok(None);
         }
         let at = format!("{at}.eventName");

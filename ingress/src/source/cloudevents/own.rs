@@ -43,7 +43,8 @@ pub(super) fn change(
     if data.get() == "null" {
         return Ok(None);
     }
-    let data: Data = fields(data, &format!("{place}: data"))?;
+    let mut data: Data = fields(data, &format!("{place}: data"))?;
+    data.scope.retain(|_, value| !value.is_empty());
     let at = |what: &str| malformed(format!("{place}: data.{what}"));
     let matches = data.matches.optional(&format!("{place}: data.match"))?;
     let matches = match (matches.as_deref(), &data.keys[..]) {

@@ -85,6 +85,47 @@ fn a_change_of_tags_is_told_as_one_of_metadata() {
     }
 }
 
+/// Parameter Store's own events do not tell of them.
+#[test]
+fn a_change_of_a_parameters_tags_is_one_of_metadata() {
+    let tagged = |name: &str, kind: &str, error: Value| {
+        call(
+            &json!({ "eventSource": "ssm.amazonaws.com", "eventName": name, "errorCode": error,
+            "requestParameters": { "resourceType": kind, "resourceId": "/prod/db", "tags": [{ "key": "k", "value": "do-not-leak" }] } }),
+        )
+    };
+    for name in ["AddTagsToResource", "RemoveTagsFromResource"] {
+        let events = decode(&config(), &tagged(name, "Parameter", Value::Null)).unwrap();
+        let event = &events[0];
+        assert_eq!(event.provider.as_str(), "aws-ps", "{name}");
+        assert_eq!(event.operation, Operation::Metadata, "{name}");
+        assert_eq!(event.matches.keys(), ["/prod/db"], "{name}");
+        assert_eq!(event.scope["region"], "us-west-2", "{name}");
+        assert_eq!(event.origin.kind.as_deref(), Some(name));
+    }
+    for (name, kind, error, reason) in [
+        ("AddTagsToResource", "Document", Value::Null, "type"),
+        ("PutParameter", "Parameter", Value::Null, "type"),
+        (
+            "AddTagsToResource",
+            "Parameter",
+            json!("AccessDenied"),
+            "failed",
+        ),
+    ] {
+        assert_eq!(
+            ignored(&config(), &[], &tagged(name, kind, error)),
+            [reason],
+            "{name}"
+        );
+    }
+    let nameless = call(
+        &json!({ "eventSource": "ssm.amazonaws.com", "eventName": "AddTagsToResource", "requestParameters": { "resourceType": "Parameter" } }),
+    );
+    let missing = "element 0: detail.requestParameters.resourceId is missing";
+    assert_eq!(decode(&config(), &nameless), Err(malformed(missing)));
+}
+
 #[test]
 fn what_failed_is_irrelevant() {
     let body = call(

@@ -41,6 +41,88 @@ fn members_have_the_id_of_their_event_and_their_place_at_every_retry() {
     );
 }
 
+/// As queues, topics and shippers of logs carry what they were given.
+#[test]
+fn json_in_a_string_is_read_by_the_same_pointers() {
+    let record = json!({ "detail": { "name": "a/b", "names": ["c", "d"], "at": 1 } }).to_string();
+    let keys = |mapping: Value, body: &Value| -> Vec<String> {
+        let events = decode(&generic(&mapping), body.to_string().as_bytes()).unwrap();
+        events
+            .into_iter()
+            .flat_map(|event| event.matches.keys().to_vec())
+            .collect()
+    };
+    let wrapped =
+        json!({ "Message": record, "list": json!([{ "k": "e" }, { "k": "f" }]).to_string() });
+    assert_eq!(
+        keys(json!({ "keys": "/Message/detail/name" }), &wrapped),
+        ["a/b"]
+    );
+    assert_eq!(
+        keys(
+            json!({ "events": "/Message", "keys": "/detail/name" }),
+            &wrapped
+        ),
+        ["a/b"]
+    );
+    assert_eq!(
+        keys(json!({ "events": "/list", "keys": "/k" }), &wrapped),
+        ["e", "f"]
+    );
+    assert_eq!(
+        keys(json!({ "each": "/list", "keys": "/k" }), &wrapped),
+        ["e", "f"]
+    );
+    assert_eq!(
+        keys(json!({ "each": "/Message/detail/names" }), &wrapped),
+        ["c", "d"]
+    );
+    let records = json!({ "Records": [{ "body": record }, { "body": record }] });
+    assert_eq!(
+        keys(
+            json!({ "events": "/Records", "keys": "/body/detail/names/1" }),
+            &records
+        ),
+        ["d", "d"]
+    );
+    let texts = json!([record]);
+    assert_eq!(keys(json!({ "keys": "/detail/name" }), &texts), ["a/b"]);
+    assert_eq!(
+        keys(
+            json!({ "each": "/l", "keys": "/detail/name" }),
+            &json!({ "l": texts })
+        ),
+        ["a/b"]
+    );
+    assert_eq!(
+        keys(json!({ "keys": "/detail/name" }), &json!(record)),
+        ["a/b"]
+    );
+    // What is pointed at is what it is: a key that looks like JSON stays a text.
+    assert_eq!(
+        keys(json!({ "keys": "/k" }), &json!({ "k": "{\"a\":1}" })),
+        ["{\"a\":1}"]
+    );
+}
+
+#[test]
+fn an_attribute_without_a_value_is_left_out() {
+    let config = json!({ "format": "generic", "scope": { "stage": "", "team": "x" }, "mapping": {
+        "keys": "/k", "scope": { "project": "/p", "stage": "/s" },
+    } });
+    let events = decode(&config, br#"{"k":"a","p":"","s":"prod"}"#).unwrap();
+    let scope: Vec<_> = events[0]
+        .scope
+        .iter()
+        .map(|(name, value)| (&**name, &**value))
+        .collect();
+    assert_eq!(scope, [("team", "x")]);
+    let placeless = json!({ "format": "generic", "mapping": { "scope": { "project": "/p" } } });
+    let error = decode(&placeless, br#"{"p":""}"#);
+    let expected = "element 0: it means a scope, and no attribute of it is there";
+    assert_eq!(error, Err(malformed(expected)));
+}
+
 #[test]
 fn a_list_of_nothing_is_irrelevant_and_another_type_needs_no_list() {
     let config = generic(&json!({ "each": "/names", "type": "/did", "types": ["rotate"] }));

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Expected, File, Issuer, Jwt, Rules, Source};
 use crate::{
     OneOrMany,
+    clouds::microsoft::Cloud,
     outgoing::{Https, Outgoing},
 };
 
@@ -25,6 +26,9 @@ pub struct JwtConfig {
     /// `entra`: the id of the directory.
     #[serde(default)]
     pub tenant: Option<String>,
+    /// `entra`: the cloud that the directory is in. Default: `public`.
+    #[serde(default)]
+    pub cloud: Option<Cloud>,
     /// The claim `iss`; one or several.
     #[serde(default)]
     pub issuer: Option<OneOrMany<String>>,
@@ -41,7 +45,7 @@ pub struct JwtConfig {
     #[serde(default)]
     pub jwks_file: Option<PathBuf>,
     /// Default `1m`: how much the clocks may differ.
-    #[serde(default = "leeway", with = "duration")]
+    #[serde(default = "leeway", with = "duration::or_zero")]
     #[schemars(with = "duration::Written")]
     pub leeway: Duration,
 }
@@ -94,6 +98,9 @@ impl JwtConfig {
     }
 
     fn issuers(&self) -> Result<Vec<String>, &'static str> {
+        if self.cloud.is_some() && self.preset != Some(Preset::Entra) {
+            return Err("cloud belongs to preset entra: remove it");
+        }
         match self.preset {
             Some(_) if self.issuer.is_some() => Err("the preset knows the issuer: remove issuer"),
             None if self.tenant.is_some() => Err("tenant belongs to preset entra: remove it"),
@@ -106,11 +113,10 @@ impl JwtConfig {
                 .map(str::to_owned)
                 .into()),
             Some(Preset::Entra) => {
-                let tenant = self.tenant()?;
-                Ok(vec![
-                    format!("https://login.microsoftonline.com/{tenant}/v2.0"),
-                    format!("https://sts.windows.net/{tenant}/"),
-                ])
+                let (tenant, cloud) = (self.tenant()?, self.cloud.unwrap_or_default());
+                let first = cloud.sts().map(|sts| format!("https://{sts}/{tenant}/"));
+                let second = format!("https://{}/{tenant}/v2.0", cloud.login());
+                Ok([second].into_iter().chain(first).collect())
             }
         }
     }
@@ -136,7 +142,8 @@ impl JwtConfig {
             (Some(url), _) => url.clone(),
             (None, Some(Preset::Google)) => "https://www.googleapis.com/oauth2/v3/certs".to_owned(),
             (None, Some(Preset::Entra)) => format!(
-                "https://login.microsoftonline.com/{}/discovery/v2.0/keys",
+                "https://{}/{}/discovery/v2.0/keys",
+                self.cloud.unwrap_or_default().login(),
                 self.tenant()?
             ),
             (None, None) => {

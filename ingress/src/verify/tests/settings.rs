@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{
-    kit::{FILES, problem},
+    kit::{Directory, FILES, problem},
     *,
 };
 
@@ -80,6 +80,80 @@ fn a_header_or_a_parameter_is_named_and_not_both() {
     ] {
         let problem = problem(&json!({ "header": settings }), &["s3cret"]);
         assert!(problem.contains(expected), "{problem}");
+    }
+}
+
+#[test]
+fn a_secret_that_no_header_carries_is_refused() {
+    let bearer = json!({ "bearer": { "token_file": FILES } });
+    let header = json!({ "header": { "name": "X-Key", "value_file": FILES } });
+    let basic = json!({ "basic": { "username": "eso", "password_file": FILES } });
+    for (auth, secret) in [
+        (&bearer, "one\ntwo"),
+        (&bearer, "s3cret\n\n"),
+        (&bearer, " s3cret"),
+        (&bearer, "s3crét"),
+        (&header, "one\r\ntwo"),
+        (&header, "s3cret\t"),
+        (&header, "\u{feff}s3cret"),
+        (&basic, "s3cret\n\n"),
+        (&basic, "one\ntwo"),
+    ] {
+        let problem = problem(auth, &["fine", secret]);
+        assert!(problem.contains("on one line"), "{secret:?}: {problem}");
+        assert!(
+            !problem.contains("s3cr") && !problem.contains("two"),
+            "{problem}"
+        );
+    }
+    let query = json!({ "header": { "query": "key", "value_file": FILES } });
+    for (auth, secret) in [
+        (&bearer, "a b~"),
+        (&header, "a\tb"),
+        (&basic, " s3crét "),
+        (&query, "é "),
+    ] {
+        let directory = Directory::new("fits");
+        assert!(directory.open(auth, &[secret]).is_ok(), "{secret:?}");
+    }
+}
+
+#[test]
+fn two_schemes_that_need_the_same_header_are_not_all_to_hold() {
+    let basic = json!({ "basic": { "username": "eso", "password_file": FILES } });
+    let bearer = json!({ "bearer": { "token_file": FILES } });
+    let header = |name: &str| json!({ "header": { "name": name, "value_file": FILES } });
+    let query = json!({ "header": { "query": "key", "value_file": FILES } });
+    let hmac = json!({ "hmac-sha256": { "preset": "github", "secret_file": FILES } });
+    for (all, expected) in [
+        (json!([basic, bearer]), "`authorization`"),
+        (
+            json!([header("X-Key"), header("x-key")]),
+            "the header `x-key`",
+        ),
+        (json!([header("Authorization"), basic]), "`authorization`"),
+        (
+            json!([hmac, header("X-Hub-Signature-256")]),
+            "`x-hub-signature-256`",
+        ),
+        (json!([query, query]), "the query parameter `key`"),
+        (
+            json!([basic, { "any": [bearer, basic] }]),
+            "`authorization`",
+        ),
+        (json!([basic, { "all": [hmac, bearer] }]), "`authorization`"),
+    ] {
+        let problem = problem(&json!({ "all": all }), &["s3cret"]);
+        let named = problem.contains("auth.all") && problem.contains(expected);
+        assert!(named && problem.contains("write `any`"), "{all}: {problem}");
+    }
+    for auth in [
+        json!({ "all": [basic, hmac, query, header("X-Key")] }),
+        json!({ "all": [basic, { "any": [bearer, query] }] }),
+        json!({ "any": [basic, bearer] }),
+    ] {
+        let directory = Directory::new("together");
+        assert!(directory.open(&auth, &["s3cret"]).is_ok(), "{auth}");
     }
 }
 

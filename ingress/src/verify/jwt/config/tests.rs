@@ -81,11 +81,50 @@ fn entra_is_known_by_its_tenant() {
 }
 
 #[test]
+fn entra_of_another_cloud_has_hosts_of_its_own() {
+    for (cloud, login, sts) in [
+        (
+            "us-government",
+            "login.microsoftonline.us",
+            Some("sts.windows.net"),
+        ),
+        (
+            "china",
+            "login.partner.microsoftonline.cn",
+            Some("sts.chinacloudapi.cn"),
+        ),
+        ("france", "login.sovcloud-identity.fr", None),
+    ] {
+        let settings = with(entra(), "cloud", json!(cloud));
+        let expected = [format!("https://{login}/{TENANT}/v2.0")];
+        let expected = expected
+            .into_iter()
+            .chain(sts.map(|sts| format!("https://{sts}/{TENANT}/")));
+        assert_eq!(
+            open(settings.clone()).unwrap().rules.issuers,
+            expected.collect::<Vec<_>>()
+        );
+        assert_eq!(
+            config(settings).jwks_url().unwrap().to_string(),
+            format!("https://{login}/{TENANT}/discovery/v2.0/keys")
+        );
+    }
+}
+
+#[test]
 fn a_mistake_is_named_with_what_mends_it() {
     let null = serde_json::Value::Null;
     for (settings, expected) in [
         (with(own(), "issuer", null.clone()), "issuer is missing"),
         (with(own(), "issuer", json!([])), "issuer is missing"),
+        (
+            with(own(), "cloud", json!("china")),
+            "cloud belongs to preset entra",
+        ),
+        (
+            with(google(), "cloud", json!("public")),
+            "cloud belongs to preset entra",
+        ),
         (with(own(), "audience", null.clone()), "audience is missing"),
         (with(own(), "audience", json!("")), "audience is missing"),
         (

@@ -1,0 +1,39 @@
+//! Amazon's partitions.
+
+/// Below what the hosts of each of Amazon's partitions stand (botocore `partitions.json`: aws and
+/// aws-us-gov, aws-cn, aws-eusc, aws-iso, -b, -e, -f).
+const PARTITIONS: [&str; 7] = [
+    ".amazonaws.com",
+    ".amazonaws.com.cn",
+    ".amazonaws.eu",
+    ".c2s.ic.gov",
+    ".sc2s.sgov.gov",
+    ".cloud.adc-e.uk",
+    ".csp.hci.ic.gov",
+];
+
+/// `sns.<region>.<partition>`:
+/// <https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html>.
+///
+/// What stands for the region must look like one: `sns.s3.amazonaws.com` and
+/// `sns.s3-us-west-2.amazonaws.com` would be the bucket `sns`, whoever has it.
+pub(crate) fn is_sns(host: &str) -> bool {
+    let Some(rest) = host.strip_prefix("sns.") else {
+        return false;
+    };
+    let mut regions = PARTITIONS.iter().filter_map(|end| rest.strip_suffix(end));
+    regions.any(is_region)
+}
+
+/// `^[a-z]+(-[a-z]+)+-[0-9]+$`, such as `us-gov-west-1`.
+fn is_region(text: &str) -> bool {
+    let filled =
+        |part: &str, all: fn(&u8) -> bool| !part.is_empty() && part.as_bytes().iter().all(all);
+    text.rsplit_once('-').is_some_and(|(words, number)| {
+        filled(number, u8::is_ascii_digit)
+            && words.contains('-')
+            && words
+                .split('-')
+                .all(|word| filled(word, u8::is_ascii_lowercase))
+    })
+}

@@ -127,6 +127,18 @@ fn a_mistake_is_named_with_its_source_and_what_mends_it() {
             &["source `a`", "`limits.buffered` (1000)", "`body_limit`"],
         ),
         (
+            json!({ "sources": [source("a", &json!({}))], "publish": { "max_message_bytes": 100 } }),
+            &["`publish.max_message_bytes` is 100", "4096"],
+        ),
+        (
+            one(json!({ "deadline": "0s" })),
+            &["source `a`", "`deadline` is 0"],
+        ),
+        (
+            one(json!({ "deadline": "9s" })),
+            &["source `a`", "`deadline` (9s)", "`publish.deadline` (8s)"],
+        ),
+        (
             json!({ "sources": [source("a", &json!({}))], "max_connections": 0 }),
             &["`max_connections` is 0"],
         ),
@@ -241,4 +253,25 @@ fn a_scheme_that_lacks_its_settings_is_named() {
         let error = loaded_auth(auth).unwrap_err();
         assert!(error.contains(expected), "{auth}: {error}");
     }
+}
+
+#[test]
+fn a_source_is_answered_before_its_sender_gives_up() {
+    let deadline = |more: serde_json::Value, publish: &str| {
+        let config = config(
+            json!({ "sources": [source("a", &more)], "publish": { "deadline": publish } }),
+        );
+        config.check().unwrap();
+        let sources = open(&config).unwrap();
+        sources.values().next().unwrap().deadline
+    };
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    let format = |format: &str| json!({ "format": format });
+    assert_eq!(deadline(format("aws-eventbridge"), "8s"), seconds(4));
+    assert_eq!(deadline(format("aws-eventbridge"), "3s"), seconds(3));
+    let own = json!({ "format": "aws-eventbridge", "deadline": "2s" });
+    assert_eq!(deadline(own, "8s"), seconds(2));
+    assert_eq!(deadline(format("gcp-pubsub"), "20s"), seconds(9));
+    // Nothing is known of the sender.
+    assert_eq!(deadline(format("akeyless"), "8s"), None);
 }

@@ -229,10 +229,10 @@ fn loaded_auth(auth: &str) -> Result<String, String> {
 #[test]
 fn a_scheme_without_settings_is_written_as_its_name_or_with_none() {
     let default = loaded_auth("{ sns: {} }").unwrap();
-    assert!(default.contains("Sns(") && default.contains("3600s"));
+    assert!(default.contains("Sns(") && default.contains("5400s"));
     assert_eq!(loaded_auth("sns").unwrap(), default);
     assert_eq!(loaded_auth("none").unwrap(), "None");
-    let all = loaded_auth("{ all: [sns, { sns: { max_age: 1h } }] }").unwrap();
+    let all = loaded_auth("{ all: [sns, { sns: { max_age: 90m } }] }").unwrap();
     assert_eq!(all, format!("All([{default}, {default}])"));
 }
 

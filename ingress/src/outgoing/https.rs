@@ -28,11 +28,16 @@ impl Https {
     pub fn of_sns(text: &str) -> Result<Self, NotAllowed> {
         let url = Self::parse(text)?;
         // The parser has left out a port that is the default.
-        if url.0.port().is_none() && url.0.host_str().is_some_and(is_sns) {
+        if url.0.port().is_none() && url.sns_region().is_some() {
             Ok(url)
         } else {
             Err(NotAllowed)
         }
+    }
+
+    /// The region of an endpoint of Amazon SNS.
+    pub fn sns_region(&self) -> Option<&str> {
+        self.0.host_str().and_then(sns_region)
     }
 
     pub fn path(&self) -> &str {
@@ -61,12 +66,10 @@ const PARTITIONS: [&str; 7] = [
 ///
 /// What stands for the region must look like one: `sns.s3.amazonaws.com` and
 /// `sns.s3-us-west-2.amazonaws.com` would be the bucket `sns`, whoever has it.
-fn is_sns(host: &str) -> bool {
-    let Some(rest) = host.strip_prefix("sns.") else {
-        return false;
-    };
+fn sns_region(host: &str) -> Option<&str> {
+    let rest = host.strip_prefix("sns.")?;
     let mut regions = PARTITIONS.iter().filter_map(|end| rest.strip_suffix(end));
-    regions.any(is_region)
+    regions.find(|region| is_region(region))
 }
 
 /// `^[a-z]+(-[a-z]+)+-[0-9]+$`, such as `us-gov-west-1`.

@@ -123,7 +123,7 @@ pub struct StoreConfig {
 impl SourceConfig {
     /// Reads the secrets and checks what belongs together. Errors name the source.
     pub fn open(&self, outgoing: &Outgoing) -> Result<Source, ConfigError> {
-        let scheme = self.auth.open(outgoing);
+        let scheme = self.auth.open(outgoing, &self.topics);
         self.open_with(scheme.map_err(|error| self.problem(&with_cause(&error)))?)
     }
 

@@ -3,9 +3,7 @@
 //! The first SIGTERM or SIGINT asks every task to finish; the second one, or the end of the grace
 //! period, ends the process with a failure. A task that fails or panics stops the others.
 
-use std::{
-    future::Future, io::Write as _, process::ExitCode, sync::mpsc, thread, time::Duration,
-};
+use std::{future::Future, io::Write as _, process::ExitCode, sync::mpsc, thread, time::Duration};
 
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};

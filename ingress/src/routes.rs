@@ -160,7 +160,12 @@ impl<P: Publish> Ingress<P> {
                 self.metrics.answered(Some(&source.name), error.code());
                 // The origin is looked at last, of a sender that has proven itself.
                 let proven = matches!(error, Error::Origin);
-                report(source, &traceparent(&head.headers).trace_id(), &error, proven);
+                report(
+                    source,
+                    &traceparent(&head.headers).trace_id(),
+                    &error,
+                    proven,
+                );
                 error.into_response()
             }
         }

@@ -70,7 +70,9 @@ impl LogWriter {
     pub(super) fn start(&self, out: impl Write + Send + 'static) -> io::Result<Flush> {
         let shared = Arc::clone(&self.0);
         let writing = move || shared.write(out);
-        thread::Builder::new().name("log".to_owned()).spawn(writing)?;
+        thread::Builder::new()
+            .name("log".to_owned())
+            .spawn(writing)?;
         Ok(Flush(Arc::clone(&self.0)))
     }
 }

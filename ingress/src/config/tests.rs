@@ -258,9 +258,8 @@ fn a_scheme_that_lacks_its_settings_is_named() {
 #[test]
 fn a_source_is_answered_before_its_sender_gives_up() {
     let deadline = |more: serde_json::Value, publish: &str| {
-        let config = config(
-            json!({ "sources": [source("a", &more)], "publish": { "deadline": publish } }),
-        );
+        let config =
+            config(json!({ "sources": [source("a", &more)], "publish": { "deadline": publish } }));
         config.check().unwrap();
         let sources = open(&config).unwrap();
         sources.values().next().unwrap().deadline

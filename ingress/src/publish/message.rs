@@ -14,13 +14,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use tokio::time::{Instant, timeout_at};
 use tracing::{error, warn};
 
-use super::{
-    PublishError,
-    fault::Fault,
-    gate::Gate,
-    lanes::Submission,
-    metrics::MessageResult,
-};
+use super::{PublishError, fault::Fault, gate::Gate, lanes::Submission, metrics::MessageResult};
 
 const PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);

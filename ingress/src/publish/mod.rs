@@ -103,11 +103,7 @@ impl Publisher {
     ///
     /// On an error some of the events may stand there nevertheless. Dropping the future does not
     /// take back what was accepted.
-    pub async fn publish(
-        &self,
-        events: &[Event],
-        by: Option<Instant>,
-    ) -> Result<(), PublishError> {
+    pub async fn publish(&self, events: &[Event], by: Option<Instant>) -> Result<(), PublishError> {
         for answer in self.submit(events, by)? {
             // A dropped answer means that the committer or its task is gone: the outcome is unknown.
             answer.await.unwrap_or(Err(PublishError::NoAck))?;

@@ -209,7 +209,9 @@ mod tests {
         let headers = message.headers.unwrap();
         let lines = headers.iter().flat_map(|(name, values)| {
             let name: &str = name.as_ref();
-            values.iter().map(move |value| name.len() + 2 + value.as_str().len() + 2)
+            values
+                .iter()
+                .map(move |value| name.len() + 2 + value.as_str().len() + 2)
         });
         let bytes = "NATS/1.0\r\n\r\n".len() + lines.sum::<usize>();
         assert!(bytes <= HEADER_BYTES, "{bytes}");

@@ -30,7 +30,10 @@ struct Recorder {
 
 impl Publish for Recorder {
     async fn publish(&self, events: &[Event], by: Option<Instant>) -> Result<(), PublishError> {
-        self.due.lock().unwrap_or_else(PoisonError::into_inner).push(by);
+        self.due
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(by);
         let mut recorded = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         recorded.extend(events.iter().filter(|_| self.fault.is_none()).cloned());
         self.fault.map_or(Ok(()), Err)

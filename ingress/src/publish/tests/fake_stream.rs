@@ -183,7 +183,10 @@ async fn waiters_are_answered_although_the_committer_is_gone() {
     let mut stream = FakeStream::new(&setup.client).await;
     let sent = setup.publish("sent");
     let message = stream.next().await;
-    let waiting = setup.publisher.submit(&[event("s", "waiting")], None).unwrap();
+    let waiting = setup
+        .publisher
+        .submit(&[event("s", "waiting")], None)
+        .unwrap();
     setup.committer.abort();
     for answer in waiting {
         assert!(answer.await.is_err(), "nobody will ever publish it");

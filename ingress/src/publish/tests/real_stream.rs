@@ -92,7 +92,9 @@ async fn what_was_accepted_is_published_although_its_sender_went_away() {
 #[tokio::test]
 async fn the_committer_ends_once_everything_accepted_is_answered() {
     let setup = Setup::with_stream(&config(), UNLIMITED).await;
-    let answers = setup.publisher.submit(&[event("s", "1"), event("t", "2")], None);
+    let answers = setup
+        .publisher
+        .submit(&[event("s", "1"), event("t", "2")], None);
     drop(setup.publisher);
     let ended = timeout(PATIENCE, setup.committer).await;
     ended.expect("the end").unwrap().unwrap();

@@ -123,7 +123,10 @@ async fn a_stranger_is_told_no_204_and_raises_nothing_before_its_signature_is_ch
     ] {
         let tested = serving(sources(), None);
         let (answered, _, body) = send(&tested, posted(body)).await;
-        assert_eq!((answered.as_u16(), body["code"].as_str()), (status, Some(code)));
+        assert_eq!(
+            (answered.as_u16(), body["code"].as_str()),
+            (status, Some(code))
+        );
         assert!(!metrics(&tested).contains("lost_total{"), "{code}");
     }
     let tested = serving(sources(), None);

@@ -61,9 +61,7 @@ pub struct SnsConfig {
 
 impl Default for SnsConfig {
     fn default() -> Self {
-        Self {
-            max_age: MAX_AGE,
-        }
+        Self { max_age: MAX_AGE }
     }
 }
 

@@ -279,7 +279,10 @@ async fn a_stranger_causes_no_storm_and_harms_nobody_who_is_known() {
     let brought = started.elapsed().as_secs() / INTERVAL.as_secs() + 1;
     let fetched = tested.server.requests();
     let most = MOST_FETCHES as usize + usize::try_from(brought).unwrap();
-    assert!((MOST_FETCHES as usize..=most).contains(&fetched), "{fetched}");
+    assert!(
+        (MOST_FETCHES as usize..=most).contains(&fetched),
+        "{fetched}"
+    );
     assert_eq!(tested.check(&known).await, Ok(()));
 }
 

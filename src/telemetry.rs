@@ -52,6 +52,7 @@ pub enum LogFormat {
 pub fn init(config: &LogConfig) -> anyhow::Result<Flush> {
     let level = std::env::var("RUST_LOG")
         .ok()
+        .filter(|level| !level.is_empty())
         .or_else(|| config.level.clone());
     let filter = EnvFilter::try_new(level.as_deref().unwrap_or(DEFAULT))
         .map_err(|error| anyhow::anyhow!("setting `log.level` (or RUST_LOG): {error}"))?;

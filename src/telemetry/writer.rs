@@ -111,7 +111,9 @@ impl Shared {
         }
         queue.waiting.extend_from_slice(line);
         // Once for many lines: while the thread writes it needs no waking.
-        if mem::take(&mut queue.idle) {
+        let wake = mem::take(&mut queue.idle);
+        drop(queue);
+        if wake {
             self.filled.notify_one();
         }
     }
@@ -122,7 +124,7 @@ impl Shared {
             self.next(&mut lines);
             let written = write_all(&mut out, &lines);
             if written.is_err() {
-                let lost = lines.iter().filter(|&&byte| byte == b'\n').count() as u64;
+                let lost = lines.split_inclusive(|&byte| byte == b'\n').count() as u64;
                 self.dropped.inc_by(lost);
                 unsaid += lost;
             }

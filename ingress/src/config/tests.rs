@@ -127,18 +127,6 @@ fn a_mistake_is_named_with_its_source_and_what_mends_it() {
             &["source `a`", "`limits.buffered` (1000)", "`body_limit`"],
         ),
         (
-            json!({ "sources": [source("a", &json!({}))], "publish": { "max_message_bytes": 100 } }),
-            &["`publish.max_message_bytes` is 100", "4096"],
-        ),
-        (
-            one(json!({ "deadline": "0s" })),
-            &["source `a`", "`deadline` is 0"],
-        ),
-        (
-            one(json!({ "deadline": "9s" })),
-            &["source `a`", "`deadline` (9s)", "`publish.deadline` (8s)"],
-        ),
-        (
             json!({ "sources": [source("a", &json!({}))], "max_connections": 0 }),
             &["`max_connections` is 0"],
         ),
@@ -273,4 +261,23 @@ fn a_source_is_answered_before_its_sender_gives_up() {
     assert_eq!(deadline(format("gcp-pubsub"), "20s"), seconds(9));
     // Nothing is known of the sender.
     assert_eq!(deadline(format("akeyless"), "8s"), None);
+}
+
+#[test]
+fn a_size_or_a_time_with_which_nothing_would_be_accepted_is_refused() {
+    let one = |more: serde_json::Value, publish: serde_json::Value| {
+        refused(json!({ "sources": [source("a", &more)], "publish": publish }))
+    };
+    let small = one(json!({}), json!({ "max_message_bytes": 100 }));
+    assert!(
+        small.contains("`publish.max_message_bytes` is 100"),
+        "{small}"
+    );
+    let none = one(json!({ "deadline": "0s" }), json!({}));
+    assert!(none.contains("source `a`: `deadline` is 0"), "{none}");
+    let long = one(json!({ "deadline": "9s" }), json!({ "deadline": "8s" }));
+    assert!(
+        long.contains("source `a`: `deadline` (9s) is above"),
+        "{long}"
+    );
 }

@@ -128,7 +128,7 @@ async fn a_log_that_nothing_reads_stops_nobody_and_is_told_of_when_it_is_read_ag
     let mut pipe = piped.pipe.try_clone().unwrap();
     let (found, told) = mpsc::channel();
     thread::spawn(move || {
-        let (mut log, mut piece) = (Vec::new(), [0; 65536]);
+        let (mut log, mut piece) = (Vec::new(), vec![0; 65536]);
         while let Ok(read) = pipe.read(&mut piece) {
             log.extend_from_slice(&piece[..read]);
             let end = log.len().saturating_sub(2 * piece.len());

@@ -3,17 +3,26 @@
 //! The first SIGTERM or SIGINT asks every task to finish; the second one, or the end of the grace
 //! period, ends the process with a failure. A task that fails or panics stops the others.
 
-use std::{future::Future, io::Write as _, process::ExitCode, time::Duration};
+use std::{future::Future, io::Write as _, process::ExitCode, sync::mpsc, thread, time::Duration};
 
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info};
 
+/// For the last words on standard error, which may be a pipe that nothing reads.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// What a daemon's `main` returns. An error goes to standard error, also before there is a log.
 pub fn exit_code(program: &str, result: anyhow::Result<ExitCode>) -> ExitCode {
     result.unwrap_or_else(|error| {
-        writeln!(std::io::stderr(), "{program}: {error:#}").ok();
+        let words = format!("{program}: {error:#}\n");
+        let (said, saying) = mpsc::channel();
+        thread::spawn(move || {
+            std::io::stderr().write_all(words.as_bytes()).ok();
+            said.send(()).ok();
+        });
+        saying.recv_timeout(LAST_WORDS).ok();
         ExitCode::FAILURE
     })
 }

@@ -41,6 +41,6 @@ async fn start(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let Some(settings) = arguments.daemon.settings(ConsumerConfig::load)? else {
         return Ok(ExitCode::SUCCESS);
     };
-    telemetry::init(&settings.log)?;
+    let _flush = telemetry::init(&settings.log)?;
     eso_relay_consumer::run(settings).await
 }

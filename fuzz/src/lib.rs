@@ -65,7 +65,7 @@ fn source(mut config: Value) -> Source {
 
 pub fn scheme(config: Value) -> Scheme {
     let config: AuthConfig = serde_json::from_value(config).expect("settings of `auth`");
-    config.open(&outgoing()).expect("a scheme")
+    config.open(&outgoing(), &[]).expect("a scheme")
 }
 
 fn outgoing() -> Outgoing {

@@ -154,6 +154,11 @@ impl IngressConfig {
             limits.map_err(|problem| source.problem(&problem))?;
         }
         self.paths().check()?;
+        self.publish.check().or_else(refuse)?;
+        for source in &self.sources {
+            let deadline = source.check_deadline(self.publish.deadline);
+            deadline.map_err(|problem| source.problem(&problem))?;
+        }
         self.tls.files()?;
         let needs_client_ca = |source: &&SourceConfig| source.auth.needs_client_ca();
         if self.tls.client_ca_file.is_none()
@@ -178,6 +183,7 @@ impl IngressConfig {
         for config in &self.sources {
             let mut source = config.open(outgoing)?;
             source.limits = config.limits.open(&self.body_limits());
+            source.deadline = source.deadline.map(|by| by.min(self.publish.deadline));
             if sources.insert(config.name.clone(), source).is_some() {
                 return Err(ConfigError::Invalid(format!(
                     "source `{}` is there twice: give each its own `name`",

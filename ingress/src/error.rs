@@ -73,7 +73,10 @@ struct Answer {
 /// Nothing about servers, streams or addresses.
 fn published(error: PublishError) -> &'static str {
     match error {
-        PublishError::TooLarge => "an event is larger than the stream takes",
+        PublishError::TooLarge => "an event is larger than this server takes",
+        PublishError::AboveLimits => {
+            "an event is larger than the stream takes at the moment; try again later"
+        }
         _ => "the event could not be stored; try again",
     }
 }
@@ -113,6 +116,7 @@ impl Error {
                 | PublishError::Disconnected
                 | PublishError::StreamUnusable
                 | PublishError::StreamFull
+                | PublishError::AboveLimits
                 | PublishError::NoAck,
             ) => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -144,6 +148,7 @@ impl Error {
             Self::Publish(PublishError::Disconnected) => "disconnected",
             Self::Publish(PublishError::StreamUnusable) => "stream_unusable",
             Self::Publish(PublishError::StreamFull) => "stream_full",
+            Self::Publish(PublishError::AboveLimits) => "above_limits",
             Self::Publish(PublishError::NoAck) => "no_ack",
         }
     }

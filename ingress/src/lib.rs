@@ -33,7 +33,7 @@ use anyhow::Context as _;
 use eso_relay::{
     admin::{self, Condition, Readiness},
     lifecycle::Lifecycle,
-    nats,
+    nats, telemetry,
 };
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
@@ -77,6 +77,7 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
     let mut registry = Registry::with_prefix("eso_relay_ingress");
     let metrics = metrics::Metrics::register(&mut registry);
     let publish_metrics = publish::Metrics::register(&mut registry);
+    telemetry::register(&mut registry);
 
     let client = nats::connect(
         &config.nats,
@@ -96,10 +97,12 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
         publish_metrics.clone(),
     );
     let check = StreamCheck {
+        client: client.clone(),
         jetstream,
         condition: readiness.condition("stream"),
         usable,
         metrics: publish_metrics,
+        max_message_bytes: config.publish.max_message_bytes,
     };
     let ingress = routes::Ingress {
         sources: Arc::clone(&sources),
@@ -156,6 +159,9 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
 fn announce<'a>(sources: impl Iterator<Item = &'a Source>) {
     for source in sources.filter(|source| source.scheme.is_open()) {
         warn!(source = %source.name, "whoever reaches the port can send as this source: its `auth` asks for nothing");
+        if source.fail_open {
+            warn!(source = %source.name, "and is answered 204 for what is lost: `fail_open` holds for everybody");
+        }
     }
 }
 

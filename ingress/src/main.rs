@@ -39,7 +39,7 @@ async fn start(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let Some(settings) = arguments.daemon.settings(eso_relay_ingress::check)? else {
         return Ok(ExitCode::SUCCESS);
     };
-    telemetry::init(&settings.log)?;
+    let _flush = telemetry::init(&settings.log)?;
     let lifecycle = Lifecycle::new(settings.shutdown.grace);
     eso_relay_ingress::run(settings, &lifecycle).await?;
     Ok(lifecycle.run().await)

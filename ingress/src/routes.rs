@@ -16,7 +16,7 @@ use axum::{
 use eso_relay::{Event, Slug, trace::TraceParent};
 use jiff::Timestamp;
 use serde::Serialize;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use tracing::{debug, info, warn};
@@ -36,13 +36,21 @@ use crate::{
 
 /// Where events go. The stream, or in tests a list.
 pub trait Publish: Clone + Send + Sync + 'static {
-    /// Returns when every event is durable.
-    fn publish(&self, events: &[Event]) -> impl Future<Output = Result<(), PublishError>> + Send;
+    /// Returns when every event is durable, or why not: at the moment `by` at the latest.
+    fn publish(
+        &self,
+        events: &[Event],
+        by: Option<Instant>,
+    ) -> impl Future<Output = Result<(), PublishError>> + Send;
 }
 
 impl Publish for Publisher {
-    fn publish(&self, events: &[Event]) -> impl Future<Output = Result<(), PublishError>> + Send {
-        Self::publish(self, events)
+    fn publish(
+        &self,
+        events: &[Event],
+        by: Option<Instant>,
+    ) -> impl Future<Output = Result<(), PublishError>> + Send {
+        Self::publish(self, events, by)
     }
 }
 
@@ -64,6 +72,14 @@ enum Received {
     Events(Vec<String>),
     /// The answer to a handshake.
     Handshake(Response),
+}
+
+/// How far a request has come.
+struct Progress {
+    /// When its answer is due.
+    by: Option<Instant>,
+    /// The sender has proven itself: until then whoever it is may be a stranger.
+    proven: bool,
 }
 
 /// The answer to a request whose events are durable.
@@ -203,7 +219,14 @@ impl<P: Publish> Ingress<P> {
             }
             Err(error) => {
                 self.metrics.answered(Some(&source.name), error.code());
-                report(source, &traceparent(&head.headers).trace_id(), &error);
+                // The origin is looked at last, of a sender that has proven itself.
+                let proven = matches!(error, Error::Origin);
+                report(
+                    source,
+                    &traceparent(&head.headers).trace_id(),
+                    &error,
+                    proven,
+                );
                 error.into_response()
             }
         }
@@ -214,7 +237,12 @@ impl<P: Publish> Ingress<P> {
         let started = Instant::now();
         let traceparent = traceparent(request.headers());
         let trace = traceparent.trace_id();
-        match self.receive(source, request, traceparent).await {
+        let mut progress = Progress {
+            by: source.deadline.map(|deadline| started + deadline),
+            proven: false,
+        };
+        let received = self.receive(source, request, traceparent, &mut progress);
+        match received.await {
             Ok(Received::Events(accepted)) => {
                 self.metrics
                     .accepted(&source.name, accepted.len(), started.elapsed());
@@ -227,10 +255,10 @@ impl<P: Publish> Ingress<P> {
             }
             Err(error) => {
                 self.metrics.answered(Some(&source.name), error.code());
-                if source.fail_open && !stays(&error) {
+                if source.fail_open && progress.proven && !stays(&error) {
                     return self.fail_open(source, &trace, &error);
                 }
-                report(source, &trace, &error);
+                report(source, &trace, &error, progress.proven);
                 error.into_response()
             }
         }
@@ -244,7 +272,12 @@ impl<P: Publish> Ingress<P> {
             self.metrics.ignored(name, [Irrelevant::Undecodable]);
         }
         self.metrics.lost(name);
-        warn!(source = %name, trace, code, %error, "lost, because this source fails open");
+        // Beyond its rate it must not fill the log either: the metric counts.
+        if let Error::RateLimited = error {
+            debug!(source = %name, trace, code, "lost, because this source fails open");
+        } else {
+            warn!(source = %name, trace, code, %error, "lost, because this source fails open");
+        }
         StatusCode::NO_CONTENT.into_response()
     }
 
@@ -254,14 +287,23 @@ impl<P: Publish> Ingress<P> {
         source: &Source,
         request: Request<Body>,
         traceparent: TraceParent,
+        progress: &mut Progress,
     ) -> Result<Received, Error> {
         let (head, body) = request.into_parts();
         let refused = |refused| Error::refused(&source.scheme, refused);
         let received_at = now();
         let presented = verify::Request::of(&head, received_at);
-        let admitted = source.scheme.admit(&presented).await.map_err(refused)?;
-        let arrived = self.budget.read(body, &source.limits.room).await?;
-        let verified = admitted.verify(arrived.bytes).await.map_err(refused)?;
+        let by = progress.by;
+        let admitted = in_time(by, source.scheme.admit(&presented));
+        let admitted = admitted.await.ok_or(Error::Unverifiable)?;
+        let admitted = admitted.map_err(refused)?;
+        progress.proven = admitted.is_proven();
+        let arrived = in_time(by, self.budget.read(body, &source.limits.room));
+        let arrived = arrived.await.ok_or(Error::TooSlow)??;
+        let verified = in_time(by, admitted.verify(arrived.bytes));
+        let verified = verified.await.ok_or(Error::Unverifiable)?;
+        let verified = verified.map_err(refused)?;
+        progress.proven = true;
         let verified = verified.decoded(&head.headers, self.budget.largest_body())?;
         // Not before: a stranger uses up nothing of it.
         if !source.limits.pass(Instant::now()) {
@@ -293,7 +335,7 @@ impl<P: Publish> Ingress<P> {
             return Err(Error::Irrelevant);
         }
         if !events.is_empty() {
-            self.publisher.publish(&events).await?;
+            self.publisher.publish(&events, by).await?;
         }
         drop(arrived.share);
         let ids = events.into_iter().map(|event| event.id);
@@ -317,6 +359,14 @@ impl<P: Publish> Ingress<P> {
     }
 }
 
+/// What `future` gives by then, if it does.
+async fn in_time<T>(by: Option<Instant>, future: impl Future<Output = T>) -> Option<T> {
+    match by {
+        Some(by) => timeout_at(by, future).await.ok(),
+        None => Some(future.await),
+    }
+}
+
 /// The sender's trace, or a new one.
 fn traceparent(headers: &HeaderMap) -> TraceParent {
     headers
@@ -333,8 +383,8 @@ fn now() -> Timestamp {
     Timestamp::now()
 }
 
-/// Whether a source that fails open answers it like any other: nobody unknown is told 2xx, and what
-/// is irrelevant is not lost.
+/// Whether a source that fails open answers it to a proven sender like any other source does: what is
+/// irrelevant is not lost.
 fn stays(error: &Error) -> bool {
     matches!(
         error,
@@ -344,9 +394,9 @@ fn stays(error: &Error) -> bool {
 
 /// Faults of ours are warnings; faults of a sender that proved itself are worth a line; neither a
 /// stranger nor a source beyond its rate can fill the log.
-fn report(source: &Source, trace: &str, error: &Error) {
+fn report(source: &Source, trace: &str, error: &Error, proven: bool) {
     let (source, code) = (&source.name, error.code());
-    if let Error::Unauthorized(_) | Error::RateLimited = error {
+    if !proven || matches!(error, Error::RateLimited) {
         debug!(%source, trace, code, "refused");
     } else if error.status().is_server_error() {
         warn!(%source, trace, code, "not accepted");

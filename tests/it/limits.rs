@@ -1,9 +1,14 @@
 //! One source cannot starve the others, and an open door is announced.
 
-use eso_relay_lab::{daemon::Daemon, installation::READY};
+use eso_relay_lab::{
+    daemon::Daemon,
+    installation::{Hub, READY, Webhooks, send},
+    nats_server::NatsServer,
+    wait,
+};
 use serde_json::Value;
 
-use crate::{cli::eso_relay, nats::NatsServer};
+use crate::cli::eso_relay;
 
 const EVENT: &str = r#"[{"event_type":"static-secret-updated","item_name":"/prod/db"}]"#;
 
@@ -22,7 +27,7 @@ async fn post(ingress: &Daemon, source: &str) -> (u16, Value, bool) {
 
 #[tokio::test]
 async fn a_source_beyond_its_rate_is_told_to_wait_while_another_goes_on() {
-    let server = NatsServer::start().await;
+    let server = crate::nats::NatsServer::start().await;
     eso_relay(&server, "init -o json").await.json();
     let config = format!(
         "nats: {{ url: \"{}\" }}
@@ -59,4 +64,56 @@ sources:
             .unwrap(),
         1
     );
+}
+
+/// An ingress on a server with this `max_payload` and the streams on it, and what `/readyz` says of them.
+async fn on_a_server_that_takes(max_payload: usize) -> (Hub, Daemon, u16, String) {
+    let server = NatsServer::builder().config_text(&format!("max_payload: {max_payload}"));
+    let hub = Hub::on(server.start().await.unwrap(), Vec::new()).unwrap();
+    hub.init(&[]).await.unwrap();
+    let config = format!(
+        "nats: {{ url: \"{}\" }}\nsources: [{{ name: open, format: akeyless, auth: none }}]\n",
+        hub.url()
+    );
+    let ingress = Daemon::ingress().config(config).start().await.unwrap();
+    let said = || async {
+        let (status, text) = ingress.readyz().await.ok()?;
+        let line = text.lines().find(|line| line.contains("max_payload"))?;
+        Some((status.as_u16(), line.to_owned()))
+    };
+    let (status, line) = wait::until("what is said of max_payload", READY, said)
+        .await
+        .unwrap();
+    (hub, ingress, status, line)
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_event_is_not_ready_and_says_what_to_raise() {
+    let (_hub, ingress, status, line) = on_a_server_that_takes(3000).await;
+    assert_eq!(status, 503);
+    assert!(
+        line.starts_with("[-]stream") && line.contains("4352 at least"),
+        "{line}"
+    );
+    let (status, code, later) = post(&ingress, "open").await;
+    assert_eq!((status, later), (503, true), "{code}");
+}
+
+#[tokio::test]
+async fn a_list_larger_than_the_server_takes_is_accepted() {
+    let (_hub, ingress, status, line) = on_a_server_that_takes(5000).await;
+    assert_eq!(status, 200);
+    assert!(line.starts_with("[+]stream ok, but"), "{line}");
+    let events: Vec<_> = (0..100)
+        .map(|n| {
+            let name = format!("/prod/{n}");
+            serde_json::json!({ "event_type": "static-secret-updated", "item_name": name })
+        })
+        .collect();
+    let answer = Webhooks::to(&ingress.url())
+        .post("/v1/hooks/open")
+        .body(Value::from(events).to_string());
+    let answer = send(answer).await.unwrap();
+    assert_eq!(answer.status.as_u16(), 202, "{}", answer.body);
+    assert_eq!(answer.accepted().len(), 100);
 }

@@ -16,6 +16,7 @@ mod failing;
 mod faults;
 mod formats;
 mod gap;
+mod hostile;
 mod jwt;
 mod late;
 mod limits;

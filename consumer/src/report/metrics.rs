@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use eso_relay::stream::Reason;
+use eso_relay::{stream::Reason, telemetry};
 use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
@@ -94,6 +94,7 @@ impl Metrics {
         };
         metrics.start_at_zero();
         let ours = registry.sub_registry_with_prefix("eso_relay_consumer");
+        telemetry::register(ours);
         let deliveries = "Deliveries by how they ended";
         ours.register("deliveries", deliveries, metrics.deliveries.clone());
         let events = "Events by what they meant to this cluster";

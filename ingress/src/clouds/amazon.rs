@@ -12,17 +12,15 @@ const PARTITIONS: [&str; 7] = [
     ".csp.hci.ic.gov",
 ];
 
-/// `sns.<region>.<partition>`:
+/// The region of `sns.<region>.<partition>`:
 /// <https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html>.
 ///
 /// What stands for the region must look like one: `sns.s3.amazonaws.com` and
 /// `sns.s3-us-west-2.amazonaws.com` would be the bucket `sns`, whoever has it.
-pub(crate) fn is_sns(host: &str) -> bool {
-    let Some(rest) = host.strip_prefix("sns.") else {
-        return false;
-    };
+pub(crate) fn sns_region(host: &str) -> Option<&str> {
+    let rest = host.strip_prefix("sns.")?;
     let mut regions = PARTITIONS.iter().filter_map(|end| rest.strip_suffix(end));
-    regions.any(is_region)
+    regions.find(|region| is_region(region))
 }
 
 /// `^[a-z]+(-[a-z]+)+-[0-9]+$`, such as `us-gov-west-1`.

@@ -279,10 +279,10 @@ fn loaded_auth(auth: &str) -> Result<String, String> {
 #[test]
 fn a_scheme_without_settings_is_written_as_its_name_or_with_none() {
     let default = loaded_auth("{ sns: {} }").unwrap();
-    assert!(default.contains("Sns(") && default.contains("3600s"));
+    assert!(default.contains("Sns(") && default.contains("5400s"));
     assert_eq!(loaded_auth("sns").unwrap(), default);
     assert_eq!(loaded_auth("none").unwrap(), "None");
-    let all = loaded_auth("{ all: [sns, { sns: { max_age: 1h } }] }").unwrap();
+    let all = loaded_auth("{ all: [sns, { sns: { max_age: 90m } }] }").unwrap();
     assert_eq!(all, format!("All([{default}, {default}])"));
 }
 
@@ -303,4 +303,43 @@ fn a_scheme_that_lacks_its_settings_is_named() {
         let error = loaded_auth(auth).unwrap_err();
         assert!(error.contains(expected), "{auth}: {error}");
     }
+}
+
+#[test]
+fn a_source_is_answered_before_its_sender_gives_up() {
+    let deadline = |more: serde_json::Value, publish: &str| {
+        let config =
+            config(json!({ "sources": [source("a", &more)], "publish": { "deadline": publish } }));
+        config.check().unwrap();
+        let sources = open(&config).unwrap();
+        sources.values().next().unwrap().deadline
+    };
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    let format = |format: &str| json!({ "format": format });
+    assert_eq!(deadline(format("aws-eventbridge"), "8s"), seconds(4));
+    assert_eq!(deadline(format("aws-eventbridge"), "3s"), seconds(3));
+    let own = json!({ "format": "aws-eventbridge", "deadline": "2s" });
+    assert_eq!(deadline(own, "8s"), seconds(2));
+    assert_eq!(deadline(format("gcp-pubsub"), "20s"), seconds(9));
+    // Nothing is known of the sender.
+    assert_eq!(deadline(format("akeyless"), "8s"), None);
+}
+
+#[test]
+fn a_size_or_a_time_with_which_nothing_would_be_accepted_is_refused() {
+    let one = |more: serde_json::Value, publish: serde_json::Value| {
+        refused(json!({ "sources": [source("a", &more)], "publish": publish }))
+    };
+    let small = one(json!({}), json!({ "max_message_bytes": 100 }));
+    assert!(
+        small.contains("`publish.max_message_bytes` is 100"),
+        "{small}"
+    );
+    let none = one(json!({ "deadline": "0s" }), json!({}));
+    assert!(none.contains("source `a`: `deadline` is 0"), "{none}");
+    let long = one(json!({ "deadline": "9s" }), json!({ "deadline": "8s" }));
+    assert!(
+        long.contains("source `a`: `deadline` (9s) is above"),
+        "{long}"
+    );
 }

@@ -28,7 +28,7 @@ impl Https {
 
     /// Out of a payload: an endpoint of Amazon SNS in one region, at port 443, and nobody else.
     pub fn of_sns(text: &str) -> Result<Self, NotAllowed> {
-        Self::within(text, amazon::is_sns)
+        Self::within(text, |host| amazon::sns_region(host).is_some())
     }
 
     /// Out of a payload: a host that `allows` names, at port 443.
@@ -45,6 +45,11 @@ impl Https {
     /// The host of any URL, as a rule would have to name it.
     pub fn host_of(text: &str) -> Option<String> {
         Url::parse(text).ok()?.host_str().map(str::to_owned)
+    }
+
+    /// The region of an endpoint of Amazon SNS.
+    pub fn sns_region(&self) -> Option<&str> {
+        self.0.host_str().and_then(amazon::sns_region)
     }
 
     pub fn path(&self) -> &str {

@@ -1,10 +1,13 @@
 //! Takes what waits and puts it into messages, a few of them in flight at a time.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use async_nats::jetstream;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    time::{Instant, timeout},
+};
 use tokio_util::task::TaskTracker;
 
 use super::{
@@ -12,11 +15,13 @@ use super::{
     gate::Gate,
     lanes::{Lanes, Submission},
     message::{Ids, Sender},
-    split::Limits,
 };
 
 /// How many submissions to take from the queue at once.
 const AT_ONCE: usize = 4096;
+
+/// How late a request may be answered whose deadline passes in the queue.
+const TICK: Duration = Duration::from_millis(100);
 
 /// The task that publishes.
 pub struct Committer {
@@ -28,7 +33,6 @@ pub struct Committer {
     in_flight: Arc<Semaphore>,
     sender: Arc<Sender>,
     ids: Ids,
-    limits: Limits,
 }
 
 impl Committer {
@@ -50,7 +54,6 @@ impl Committer {
                 attempt_timeout: config.attempt_timeout,
             }),
             ids: Ids::new(),
-            limits: config.limits(),
         }
     }
 
@@ -59,25 +62,38 @@ impl Committer {
     pub async fn run(mut self) -> anyhow::Result<()> {
         let publishing = TaskTracker::new();
         loop {
-            let permit = Arc::clone(&self.in_flight).acquire_owned().await;
-            let permit = permit.context("the committer's semaphore is never closed")?;
+            let permit = self.permit().await?;
             if !self.take_waiting().await {
                 break;
             }
-            let Some(gathered) = self.lanes.gather(self.limits) else {
+            let Some(waiting) = self.lanes.gather(self.gate.limits()) else {
                 continue;
             };
-            let places = gathered.submissions.iter().map(|waiting| waiting.places);
+            let places = waiting.iter().map(|waiting| waiting.places);
             self.gate.release(places.sum());
             let (sender, id) = (Arc::clone(&self.sender), self.ids.next());
             publishing.spawn(async move {
-                sender.publish(gathered, id).await;
+                sender.publish(waiting, id).await;
                 drop(permit);
             });
         }
         publishing.close();
         publishing.wait().await;
         Ok(())
+    }
+
+    /// For one more message in flight. While none is free, requests whose deadlines pass are answered.
+    async fn permit(&mut self) -> anyhow::Result<OwnedSemaphorePermit> {
+        let mut permit = pin!(Arc::clone(&self.in_flight).acquire_owned());
+        loop {
+            if let Ok(permit) = timeout(TICK, &mut permit).await {
+                return permit.context("the committer's semaphore is never closed");
+            }
+            while let Ok(submission) = self.submissions.try_recv() {
+                self.lanes.push(submission);
+            }
+            self.gate.release(self.lanes.expire(Instant::now()));
+        }
     }
 
     /// Waits only if there is nothing to publish. False when there never will be.

@@ -14,6 +14,9 @@ use super::split::Limits;
 /// A consumer acks a message as a whole: a larger one would repeat more work after a crash.
 const MAX_MESSAGE_EVENTS: usize = 1000;
 
+/// The smallest message that is of use: it holds an event with one of the longest keys (2048 bytes).
+pub(crate) const LEAST_MESSAGE_BYTES: usize = 4096;
+
 /// The setting `publish`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -26,13 +29,13 @@ pub struct PublishConfig {
     #[serde(with = "duration")]
     #[schemars(with = "duration::Written")]
     pub attempt_timeout: Duration,
-    /// How long an event may wait for its `PubAck` in all, to within one attempt. Default 8s: most
-    /// elections of a stream's leader (4 to 9 s) pass unnoticed, and most senders wait for 10 s.
+    /// How long an event may wait for its `PubAck` in all. Default 8s: most elections of a stream's
+    /// leader (4 to 9 s) pass unnoticed, and most senders wait for 10 s.
     #[serde(with = "duration")]
     #[schemars(with = "duration::Written")]
     pub deadline: Duration,
-    /// The largest message body, and so the largest event. Default 262144 (256 KiB); above the
-    /// stream's limit for a message (512 KiB) publishing fails.
+    /// The largest message body, and so the largest event. Default 262144 (256 KiB), at least 4096.
+    /// Where the server (`max_payload`) or the stream (`max_msg_size`) takes less, that counts.
     pub max_message_bytes: usize,
 }
 
@@ -50,6 +53,17 @@ impl Default for PublishConfig {
 }
 
 impl PublishConfig {
+    /// What is wrong with it and what to do.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if self.max_message_bytes < LEAST_MESSAGE_BYTES {
+            return Err(format!(
+                "`publish.max_message_bytes` is {}: events would not fit; the least is {LEAST_MESSAGE_BYTES}, or remove it for the default",
+                self.max_message_bytes
+            ));
+        }
+        Ok(())
+    }
+
     pub(super) fn limits(&self) -> Limits {
         Limits {
             events: MAX_MESSAGE_EVENTS,

@@ -1,10 +1,9 @@
 //! What decides at once whether events are accepted: the connection, the stream, the queue.
 
 use std::{
-    num::NonZeroU32,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -12,22 +11,51 @@ use std::{
 use async_nats::{Client, connection::State};
 use tokio::{sync::Semaphore, time::Instant};
 
-use super::{Metrics, PublishError};
+use super::{
+    Metrics, PublishConfig, PublishError,
+    split::{HEADER_BYTES, Limits},
+};
 
 /// For how long one "full" answer of the server speaks for all requests.
 const FULL: Duration = Duration::from_secs(1);
 
-/// Whether the events stream keeps what it acknowledges. Until it has been looked at: no.
+/// What is known of the events stream: whether it keeps what it acknowledges, and how large a message
+/// it takes. Until it has been looked at: no, and of any size.
 #[derive(Clone, Default)]
-pub struct Usable(Arc<AtomicBool>);
+pub struct Usable(Arc<Known>);
+
+struct Known {
+    usable: AtomicBool,
+    /// Bytes of a message with its headers.
+    largest: AtomicUsize,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self {
+            usable: AtomicBool::new(false),
+            largest: AtomicUsize::new(usize::MAX),
+        }
+    }
+}
 
 impl Usable {
     pub fn set(&self, usable: bool) {
-        self.0.store(usable, Ordering::Release);
+        self.0.usable.store(usable, Ordering::Release);
+    }
+
+    /// The bytes of a message, headers included, that the stream takes. `None`: of any size.
+    pub fn set_largest(&self, bytes: Option<usize>) {
+        let bytes = bytes.unwrap_or(usize::MAX);
+        self.0.largest.store(bytes, Ordering::Relaxed);
     }
 
     fn get(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.0.usable.load(Ordering::Acquire)
+    }
+
+    fn largest(&self) -> usize {
+        self.0.largest.load(Ordering::Relaxed)
     }
 }
 
@@ -35,6 +63,8 @@ pub(super) struct Gate {
     client: Client,
     usable: Usable,
     full: FullMark,
+    /// Of the configuration.
+    limits: Limits,
     queue: u32,
     /// One for each event that may still wait.
     free: Semaphore,
@@ -45,15 +75,37 @@ pub(super) struct Gate {
 pub(super) struct Places(usize);
 
 impl Gate {
-    pub(super) fn new(client: Client, usable: Usable, queue: NonZeroU32, metrics: Metrics) -> Self {
+    pub(super) fn new(
+        client: Client,
+        usable: Usable,
+        config: &PublishConfig,
+        metrics: Metrics,
+    ) -> Self {
+        let queue = config.queue.get();
         Self {
             client,
             usable,
             full: FullMark::new(Instant::now()),
-            queue: queue.get(),
-            free: Semaphore::new(queue.get() as usize),
+            limits: config.limits(),
+            queue,
+            free: Semaphore::new(queue as usize),
             metrics,
         }
+    }
+
+    /// What a message may hold now: what the configuration allows, and no more than the server of
+    /// this moment and the stream take.
+    pub(super) fn limits(&self) -> Limits {
+        let takes = self.client.max_payload().min(self.usable.largest());
+        Limits {
+            bytes: self.limits.bytes.min(takes.saturating_sub(HEADER_BYTES)),
+            ..self.limits
+        }
+    }
+
+    /// The bytes of a message that the configuration allows.
+    pub(super) fn most_bytes(&self) -> usize {
+        self.limits.bytes
     }
 
     /// Whether to send anything at all. What is handed to a disconnected client piles up in it, and

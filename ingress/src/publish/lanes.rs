@@ -20,7 +20,7 @@ pub(super) struct Submission {
     pub(super) waiter: Waiter,
 }
 
-/// A request that waits for a message. Dropping it answers too: that nothing is known.
+/// A request that waits for a message, until its deadline at most. Dropping it answers too: that nothing is known.
 #[derive(Debug)]
 pub(super) struct Waiter {
     pub(super) accepted: Instant,
@@ -33,13 +33,6 @@ impl Waiter {
         // An error means that the client went away; its events are published all the same.
         self.done.send(result).ok();
     }
-}
-
-/// The submissions of one message.
-#[derive(Debug)]
-pub(super) struct Gathered {
-    pub(super) subject: Subject,
-    pub(super) submissions: Vec<Submission>,
 }
 
 #[derive(Default)]
@@ -63,20 +56,34 @@ impl Lanes {
         self.lanes.insert(subject, VecDeque::from([submission]));
     }
 
-    /// As much of the next lane as fits into a message.
-    pub(super) fn gather(&mut self, limits: Limits) -> Option<Gathered> {
+    /// Answers those whose deadline has passed. How many places of the queue that frees.
+    pub(super) fn expire(&mut self, now: Instant) -> usize {
+        let mut places = 0;
+        self.lanes.retain(|_, lane| {
+            // Dropped, and with that answered.
+            lane.retain(|waiting| {
+                let waits = now < waiting.waiter.deadline;
+                places += if waits { 0 } else { waiting.places };
+                waits
+            });
+            !lane.is_empty()
+        });
+        let lanes = &self.lanes;
+        self.turns.retain(|subject| lanes.contains_key(subject));
+        places
+    }
+
+    /// As much of the next lane as fits into a message: at least one submission, all of one subject.
+    pub(super) fn gather(&mut self, limits: Limits) -> Option<Vec<Submission>> {
         let subject = self.turns.pop_front()?;
         let mut lane = self.lanes.remove(&subject)?;
         let count = fitting(&lane, limits);
         let rest = lane.split_off(count);
         if !rest.is_empty() {
             self.turns.push_back(subject.clone());
-            self.lanes.insert(subject.clone(), rest);
+            self.lanes.insert(subject, rest);
         }
-        Some(Gathered {
-            subject,
-            submissions: lane.into(),
-        })
+        Some(lane.into())
     }
 }
 
@@ -102,7 +109,7 @@ mod tests {
 
     fn push(lanes: &mut Lanes, source: &str, ids: &[&str]) {
         let events: Vec<_> = ids.iter().map(|id| event(source, id)).collect();
-        for part in split(&events, LIMITS).unwrap() {
+        for part in split(&events, LIMITS, LIMITS.bytes).unwrap() {
             let now = Instant::now();
             lanes.push(Submission {
                 places: part.events.len(),
@@ -120,9 +127,10 @@ mod tests {
     fn messages(lanes: &mut Lanes) -> Vec<(String, Vec<usize>)> {
         std::iter::from_fn(|| lanes.gather(LIMITS))
             .map(|gathered| {
-                let sizes = gathered.submissions.iter();
+                let sizes = gathered.iter();
                 let sizes = sizes.map(|submission| submission.part.events.len());
-                (gathered.subject.source.to_string(), sizes.collect())
+                let source = gathered[0].part.subject.source.to_string();
+                (source, sizes.collect())
             })
             .collect()
     }

@@ -1,21 +1,20 @@
 //! One message on its way into the stream, with as many attempts as its waiters' deadlines allow.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    future::{Future, pending},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use async_nats::jetstream::{self, message::PublishMessage};
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use eso_relay::{event::join_batch, stream};
 use ring::rand::{SecureRandom as _, SystemRandom};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout_at};
 use tracing::{error, warn};
 
-use super::{
-    PublishError,
-    fault::Fault,
-    gate::Gate,
-    lanes::{Gathered, Waiter},
-    metrics::MessageResult,
-};
+use super::{PublishError, fault::Fault, gate::Gate, lanes::Submission, metrics::MessageResult};
 
 const PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
@@ -27,45 +26,53 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    /// Answers every waiter. A panic here answers too: the waiters are dropped with the task.
-    pub(super) async fn publish(&self, gathered: Gathered, id: String) {
-        let Some(mut message) = Message::new(gathered, &id) else {
+    /// Answers every waiter, each at its deadline at the latest. A panic here answers too: the
+    /// waiters are dropped with the task.
+    pub(super) async fn publish(&self, waiting: Vec<Submission>, id: String) {
+        let Some(mut message) = Message::new(waiting, id) else {
             return self.gate.metrics.count(MessageResult::no_ack);
         };
-        let mut pauses = pauses();
-        let result = loop {
-            match self.attempt(&message).await {
-                Ok(()) => break Ok(()),
-                Err(Fault::Transient) => {}
-                Err(fault) => break Err(fault),
+        match self.store(&mut message).await {
+            Err(Fault::TooLarge) if message.events > 1 => {
+                self.gate.metrics.count(MessageResult::split);
+                self.publish_apart(message).await;
             }
-            message.expire(Instant::now());
-            if message.waiters.is_empty() {
-                break Err(Fault::Transient);
+            result => self.conclude(message, result),
+        }
+    }
+
+    async fn store(&self, message: &mut Message) -> Result<(), Fault> {
+        let mut pauses = pauses();
+        loop {
+            match self.attempt(message).await {
+                Err(Fault::Transient) => {}
+                done => return done,
+            }
+            let pause = Instant::now() + pauses.next().unwrap_or(LONGEST_PAUSE);
+            message.wait(pending::<()>(), pause).await;
+            if message.waiting.is_empty() {
+                return Err(Fault::Transient);
             }
             self.gate.metrics.retries.inc();
-            sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
-        };
-        self.conclude(message, result);
+        }
     }
 
     /// The same bytes under the same id each time: the outcome of an attempt that was not acked is
     /// unknown, and the stream drops the second copy.
-    async fn attempt(&self, message: &Message) -> Result<(), Fault> {
+    async fn attempt(&self, message: &mut Message) -> Result<(), Fault> {
         if !self.gate.connected() {
             return Err(Fault::Transient);
         }
-        let outgoing = message.outgoing.clone();
+        let (subject, outgoing) = (message.subject.clone(), message.outgoing.clone());
         let publish = async {
-            let ack = self
-                .jetstream
-                .send_publish(message.subject.clone(), outgoing);
+            let ack = self.jetstream.send_publish(subject, outgoing);
             ack.await?.await
         };
-        match timeout(self.attempt_timeout, publish).await {
-            Ok(Ok(_ack)) => Ok(()),
-            Ok(Err(error)) => Err(Fault::of(&error)),
-            Err(_elapsed) => Err(Fault::Transient),
+        let end = Instant::now() + self.attempt_timeout;
+        match message.wait(publish, end).await {
+            Some(Ok(_ack)) => Ok(()),
+            Some(Err(error)) => Err(Fault::of(&error)),
+            None => Err(Fault::Transient),
         }
     }
 
@@ -91,19 +98,13 @@ impl Sender {
                 self.gate.stream_is_full(now);
                 (MessageResult::full, Err(PublishError::StreamFull))
             }
+            // A single event: several are sent apart.
             Err(Fault::TooLarge) => {
                 error!(
-                    subject = %message.subject,
-                    "the server takes no message of this size: lower `publish.max_message_bytes` or raise its limits"
+                    subject = %message.subject, bytes = message.bytes,
+                    "an event is larger than the server or the stream takes: raise `max_payload` of the server or `max_msg_size` of the stream; its sender is told to come again"
                 );
-                // Several events together say nothing about one of them.
-                let alone = message.events == 1;
-                let answer = if alone {
-                    PublishError::TooLarge
-                } else {
-                    PublishError::NoAck
-                };
-                (MessageResult::refused, Err(answer))
+                (MessageResult::refused, Err(PublishError::AboveLimits))
             }
             Err(Fault::Refused(reason)) => {
                 error!(
@@ -114,48 +115,66 @@ impl Sender {
             }
         };
         metrics.count(counted);
-        for waiter in message.waiters {
-            waiter.answer(answer);
+        for submission in message.waiting {
+            submission.waiter.answer(answer);
         }
     }
 }
 
-struct Message {
+pub(super) struct Message {
+    pub(super) id: String,
     subject: async_nats::Subject,
     outgoing: PublishMessage,
     events: usize,
+    /// Of the body.
+    bytes: usize,
     accepted: Instant,
-    waiters: Vec<Waiter>,
+    /// Those whose deadlines have not passed. Their events are kept, should the message be too large.
+    pub(super) waiting: Vec<Submission>,
 }
 
 impl Message {
-    /// None when the deadlines of all have passed while they waited in the queue.
-    fn new(gathered: Gathered, id: &str) -> Option<Self> {
+    /// Of submissions with one subject. None when the deadlines of all have passed while they waited.
+    fn new(mut waiting: Vec<Submission>, id: String) -> Option<Self> {
         let now = Instant::now();
-        let mut submissions = gathered.submissions;
         // Dropped, and with that answered, before anything was sent.
-        submissions.retain(|submission| now < submission.waiter.deadline);
-        let accepted = submissions.first()?.waiter.accepted;
-        let body = join_batch(submissions.iter().flat_map(|waiting| &waiting.part.events));
-        let events = submissions.iter().map(|waiting| waiting.part.events.len());
+        waiting.retain(|submission| now < submission.waiter.deadline);
+        let oldest = waiting.first()?;
+        let (subject, accepted) = (oldest.part.subject.to_string(), oldest.waiter.accepted);
+        let body = join_batch(waiting.iter().flat_map(|waiting| &waiting.part.events));
+        let events = waiting.iter().map(|waiting| waiting.part.events.len());
         let events: usize = events.sum();
-        let outgoing = stream::message(id, events, body);
         Some(Self {
-            subject: gathered.subject.to_string().into(),
-            outgoing,
+            bytes: body.len(),
+            outgoing: stream::message(&id, events, body),
+            id,
+            subject: subject.into(),
             events,
             accepted,
-            waiters: submissions
-                .into_iter()
-                .map(|waiting| waiting.waiter)
-                .collect(),
+            waiting,
         })
     }
 
-    /// Answers those whose deadline has passed; the message goes on for the others.
-    fn expire(&mut self, now: Instant) {
-        for waiter in self.waiters.extract_if(.., |waiter| waiter.deadline <= now) {
-            waiter.answer(Err(PublishError::NoAck));
+    /// What `future` gives before `end`. Meanwhile answers those whose deadlines pass; `None` too when
+    /// no request is left that waits.
+    async fn wait<T>(&mut self, future: impl Future<Output = T>, end: Instant) -> Option<T> {
+        let mut future = pin!(future);
+        loop {
+            let deadlines = self.waiting.iter().map(|waiting| waiting.waiter.deadline);
+            let next = deadlines.min()?.min(end);
+            if let Ok(done) = timeout_at(next, &mut future).await {
+                return Some(done);
+            }
+            let now = Instant::now();
+            for late in self
+                .waiting
+                .extract_if(.., |waiting| waiting.waiter.deadline <= now)
+            {
+                late.waiter.answer(Err(PublishError::NoAck));
+            }
+            if end <= now {
+                return None;
+            }
         }
     }
 

@@ -42,6 +42,8 @@ pub(super) enum MessageResult {
     full,
     no_ack,
     refused,
+    /// Too large for the server or the stream: sent again in two halves, which count by themselves.
+    split,
 }
 
 impl Metrics {

@@ -5,6 +5,7 @@
 //! publish ─split─▶ submissions ─queue─▶ lanes, one per subject ─k in flight─▶ message ─PubAck─▶ answer
 //! ```
 
+mod apart;
 mod committer;
 mod config;
 mod fault;
@@ -23,14 +24,15 @@ use tokio::{
 };
 
 pub use self::{committer::Committer, config::PublishConfig, gate::Usable, metrics::Metrics};
+pub(crate) use self::{config::LEAST_MESSAGE_BYTES, split::HEADER_BYTES};
 use self::{
     gate::Gate,
     lanes::{Submission, Waiter},
-    split::{Limits, split},
+    split::split,
 };
 
-/// Why not every event stands in the stream. All but [`PublishError::TooLarge`] pass by themselves:
-/// the sender should come again.
+/// Why not every event stands in the stream. All but [`PublishError::TooLarge`] pass without a change
+/// of the sender: it should come again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PublishError {
     /// More events wait than `publish.queue` allows.
@@ -52,6 +54,12 @@ pub enum PublishError {
     /// One event alone exceeds the limit of a message.
     #[error("an event is larger than a message may be (setting `publish.max_message_bytes`)")]
     TooLarge,
+    /// One event alone exceeds what the server or the stream takes, which the operator can raise, and
+    /// which another server of the cluster may take.
+    #[error(
+        "an event is larger than the server or the stream takes (`max_payload` of the server, `max_msg_size` of the stream ESO_RELAY)"
+    )]
+    AboveLimits,
 }
 
 /// Publishes events durably. Clones share one queue.
@@ -59,7 +67,6 @@ pub enum PublishError {
 pub struct Publisher {
     gate: Arc<Gate>,
     queue: mpsc::UnboundedSender<Submission>,
-    limits: Limits,
     deadline: std::time::Duration,
 }
 
@@ -76,13 +83,12 @@ pub fn publisher(
     config: &PublishConfig,
     metrics: Metrics,
 ) -> (Publisher, Committer) {
-    let gate = Arc::new(Gate::new(client, usable, config.queue, metrics));
+    let gate = Arc::new(Gate::new(client, usable, config, metrics));
     // Bounded by the gate: in events rather than in requests.
     let (queue, submissions) = mpsc::unbounded_channel();
     let publisher = Publisher {
         gate: Arc::clone(&gate),
         queue,
-        limits: config.limits(),
         deadline: config.deadline,
     };
     (
@@ -92,12 +98,13 @@ pub fn publisher(
 }
 
 impl Publisher {
-    /// Returns when every event stands in the stream, or why not.
+    /// Returns when every event stands in the stream, or why not: after `publish.deadline` at the
+    /// latest, or at the moment `by` which the sender wants its answer.
     ///
     /// On an error some of the events may stand there nevertheless. Dropping the future does not
     /// take back what was accepted.
-    pub async fn publish(&self, events: &[Event]) -> Result<(), PublishError> {
-        for answer in self.submit(events)? {
+    pub async fn publish(&self, events: &[Event], by: Option<Instant>) -> Result<(), PublishError> {
+        for answer in self.submit(events, by)? {
             // A dropped answer means that the committer or its task is gone: the outcome is unknown.
             answer.await.unwrap_or(Err(PublishError::NoAck))?;
         }
@@ -105,10 +112,12 @@ impl Publisher {
     }
 
     /// All events are accepted, or none.
-    fn submit(&self, events: &[Event]) -> Result<Vec<Answer>, PublishError> {
+    fn submit(&self, events: &[Event], by: Option<Instant>) -> Result<Vec<Answer>, PublishError> {
         let now = Instant::now();
         self.gate.open(now)?;
-        let parts = split(events, self.limits)?;
+        let parts = split(events, self.gate.limits(), self.gate.most_bytes())?;
+        let deadline = now + self.deadline;
+        let deadline = by.map_or(deadline, |by| by.min(deadline));
         let mut places = self.gate.reserve(events.len())?;
         let mut answers = Vec::with_capacity(parts.len());
         for part in parts {
@@ -118,7 +127,7 @@ impl Publisher {
                 part,
                 waiter: Waiter {
                     accepted: now,
-                    deadline: now + self.deadline,
+                    deadline,
                     done,
                 },
             };

@@ -5,6 +5,9 @@ use eso_relay::{Event, event::encode, stream::Subject};
 
 use super::PublishError;
 
+/// What the headers of a message take at most, of what server and stream take of a message.
+pub(crate) const HEADER_BYTES: usize = 256;
+
 /// What one message may hold.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
@@ -38,6 +41,11 @@ impl Size {
         }
     }
 
+    fn of_all(events: &[Bytes]) -> Self {
+        let sizes = events.iter().map(Self::of);
+        sizes.fold(Self::default(), Self::plus)
+    }
+
     pub(super) fn plus(self, other: Self) -> Self {
         Self {
             events: self.events + other.events,
@@ -51,14 +59,27 @@ impl Size {
     }
 }
 
-/// The events of each subject stay in order.
-pub(super) fn split(events: &[Event], limits: Limits) -> Result<Vec<Part>, PublishError> {
+/// The events of each subject stay in order. `most`: the bytes of a message that the configuration
+/// allows, of which server and stream may take fewer at the moment: `limits`.
+pub(super) fn split(
+    events: &[Event],
+    limits: Limits,
+    most: usize,
+) -> Result<Vec<Part>, PublishError> {
     let mut parts: Vec<Part> = Vec::with_capacity(1);
     for event in events {
         let json = encode(event);
         let size = Size::of(&json);
         if !size.fits(limits) {
-            return Err(PublishError::TooLarge);
+            let ours = size.fits(Limits {
+                bytes: most,
+                ..limits
+            });
+            return Err(if ours {
+                PublishError::AboveLimits
+            } else {
+                PublishError::TooLarge
+            });
         }
         let newest = parts.iter_mut().rev().find(|part| part.is_for(event));
         match newest {
@@ -79,6 +100,17 @@ pub(super) fn split(events: &[Event], limits: Limits) -> Result<Vec<Part>, Publi
 impl Part {
     fn is_for(&self, event: &Event) -> bool {
         self.subject.source == event.source && self.subject.provider == event.provider
+    }
+
+    /// Leaves the first half of the events here and gives the other.
+    pub(super) fn split_off(&mut self) -> Self {
+        let events = self.events.split_off(self.events.len() / 2);
+        self.size = Size::of_all(&self.events);
+        Self {
+            subject: self.subject.clone(),
+            size: Size::of_all(&events),
+            events,
+        }
     }
 }
 
@@ -105,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_request_of_one_subject_is_one_part_in_order() {
-        let parts = split(&[event("s", "1"), event("s", "2")], MANY).unwrap();
+        let parts = split(&[event("s", "1"), event("s", "2")], MANY, MANY.bytes).unwrap();
         assert_eq!(ids(&parts), [["1", "2"]]);
         assert_eq!(
             parts[0].subject.to_string(),
@@ -116,14 +148,14 @@ mod tests {
     #[test]
     fn each_subject_has_parts_of_its_own() {
         let events = [event("a", "1"), event("b", "2"), event("a", "3")];
-        let parts = split(&events, MANY).unwrap();
+        let parts = split(&events, MANY, MANY.bytes).unwrap();
         assert_eq!(ids(&parts), [vec!["1", "3"], vec!["2"]]);
     }
 
     #[test]
     fn a_part_holds_as_many_events_as_a_message_may() {
         let events = ["1", "2", "3", "4", "5"].map(|id| event("s", id));
-        let parts = split(&events, Limits { events: 2, ..MANY }).unwrap();
+        let parts = split(&events, Limits { events: 2, ..MANY }, MANY.bytes).unwrap();
         assert_eq!(ids(&parts), [vec!["1", "2"], vec!["3", "4"], vec!["5"]]);
     }
 
@@ -132,7 +164,7 @@ mod tests {
         let events = [event("s", "1"), event("s", "2")];
         let body = encode_batch(&events);
         let at = |bytes| {
-            let parts = split(&events, Limits { bytes, ..MANY }).unwrap();
+            let parts = split(&events, Limits { bytes, ..MANY }, bytes).unwrap();
             parts
                 .iter()
                 .map(|part| join_batch(&part.events).len())
@@ -148,7 +180,40 @@ mod tests {
     fn an_event_that_fits_into_no_message_refuses_the_request() {
         let one = encode_batch(&[event("s", "1")]).len();
         let bytes = one - 1;
-        let refused = split(&[event("s", "1")], Limits { bytes, ..MANY });
-        assert_eq!(refused.map(drop), Err(PublishError::TooLarge));
+        let refused = |most| {
+            let limits = Limits { bytes, ..MANY };
+            split(&[event("s", "1")], limits, most).map(drop)
+        };
+        assert_eq!(refused(bytes), Err(PublishError::TooLarge));
+        // Larger than the server takes now, and no larger than we allow: not the sender's fault.
+        assert_eq!(refused(one), Err(PublishError::AboveLimits));
+    }
+
+    #[test]
+    fn the_halves_of_a_part_are_the_part() {
+        let events = ["1", "2", "3"].map(|id| event("s", id));
+        let mut parts = split(&events, MANY, MANY.bytes).unwrap();
+        let whole = parts[0].size;
+        let rest = parts[0].split_off();
+        assert_eq!(parts[0].size.plus(rest.size), whole);
+        parts.push(rest);
+        assert_eq!(ids(&parts), [vec!["1"], vec!["2", "3"]]);
+    }
+
+    #[test]
+    fn headers_take_no_more_than_is_kept_for_them() {
+        // Of 1000 events that were halved until each was alone.
+        let id = format!("{}-{}{}", "f".repeat(32), u64::MAX, ".1".repeat(10));
+        let message = eso_relay::stream::message(&id, 1000, Bytes::new());
+        let message = message.outbound_message("a.subject");
+        let headers = message.headers.unwrap();
+        let lines = headers.iter().flat_map(|(name, values)| {
+            let name: &str = name.as_ref();
+            values
+                .iter()
+                .map(move |value| name.len() + 2 + value.as_str().len() + 2)
+        });
+        let bytes = "NATS/1.0\r\n\r\n".len() + lines.sum::<usize>();
+        assert!(bytes <= HEADER_BYTES, "{bytes}");
     }
 }

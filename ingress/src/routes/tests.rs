@@ -24,11 +24,17 @@ use crate::{
 #[derive(Clone, Default)]
 struct Recorder {
     events: Arc<Mutex<Vec<Event>>>,
+    /// When the answers were due.
+    due: Arc<Mutex<Vec<Option<Instant>>>>,
     fault: Option<PublishError>,
 }
 
 impl Publish for Recorder {
-    async fn publish(&self, events: &[Event]) -> Result<(), PublishError> {
+    async fn publish(&self, events: &[Event], by: Option<Instant>) -> Result<(), PublishError> {
+        self.due
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(by);
         let mut recorded = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         recorded.extend(events.iter().filter(|_| self.fault.is_none()).cloned());
         self.fault.map_or(Ok(()), Err)
@@ -389,4 +395,29 @@ async fn unknown_sources_leave_no_label_behind() {
         "{text}"
     );
     assert!(!text.contains("made-up") && !text.contains("a/b"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_with_a_deadline_is_answered_by_then() {
+    let deadline = std::time::Duration::from_secs(4);
+    let mut hasty = seed();
+    hasty.deadline = Some(deadline);
+    let sources = [("prod", hasty), ("bao", fail_open())];
+    let sources = sources.map(|(name, source)| (name.parse().unwrap(), source));
+    let tested = serving(sources.into(), None);
+    let started = Instant::now();
+    let never = stream::pending::<Result<&str, std::io::Error>>();
+    let (status, headers, body) = send(&tested, hook(Body::from_stream(never))).await;
+    assert_eq!(
+        (status.as_u16(), body["code"].as_str(), started.elapsed()),
+        (503, Some("too_slow"), deadline)
+    );
+    assert!(headers.contains_key(header::RETRY_AFTER));
+
+    let started = Instant::now();
+    send(&tested, hook(GOOD)).await;
+    let other = request(Method::POST, "/v1/hooks/bao", Some(RIGHT), GOOD);
+    send(&tested, other).await;
+    let due = tested.recorder.due.lock().unwrap();
+    assert_eq!(*due, [Some(started + deadline), None]);
 }

@@ -62,6 +62,12 @@ pub struct SourceConfig {
     #[serde(default, with = "duration::optional")]
     #[schemars(with = "Option<duration::Written>")]
     pub max_age: Option<Duration>,
+    /// From the end of the headers to the answer, which is then 503: before the sender gives up, so
+    /// that it knows to come again. The event may be stored all the same. Default: a second below what
+    /// the format's sender waits, and `publish.deadline` at most; at most that too.
+    #[serde(default, with = "duration::optional")]
+    #[schemars(with = "Option<duration::Written>")]
+    pub deadline: Option<Duration>,
     #[serde(default)]
     pub limits: LimitsConfig,
     /// Refresh once more so long after the first time, at most 10 min: for a store that calls
@@ -126,7 +132,7 @@ impl SourceConfig {
             let usable = outgoing.check();
             usable.map_err(|error| self.problem(&format!("confirm: {error}")))?;
         }
-        let scheme = self.auth.open(outgoing);
+        let scheme = self.auth.open(outgoing, &self.topics);
         self.open_with(scheme.map_err(|error| self.problem(&with_cause(&error)))?)
     }
 
@@ -138,6 +144,7 @@ impl SourceConfig {
             name: self.name.clone(),
             scheme,
             fail_open: self.fail_open,
+            deadline: self.deadline.or(self.format.deadline()),
             limits: Limits::default(),
             provider: self.provider.clone().or_else(provider),
             format: format.map_err(|problem| self.problem(&problem))?,
@@ -146,6 +153,19 @@ impl SourceConfig {
             settle: self.settle,
             max_age: self.max_age,
         })
+    }
+
+    /// What is wrong with `deadline`, given the most that publishing may take.
+    pub(crate) fn check_deadline(&self, most: Duration) -> Result<(), String> {
+        match self.deadline {
+            Some(deadline) if deadline.is_zero() => Err(
+                "`deadline` is 0: nothing could be accepted; remove it for the default".to_owned(),
+            ),
+            Some(deadline) if deadline > most => Err(format!(
+                "`deadline` ({deadline:?}) is above `publish.deadline` ({most:?}): lower it, or raise the other"
+            )),
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn problem(&self, problem: &str) -> ConfigError {
@@ -234,6 +254,29 @@ impl SourceConfig {
 }
 
 impl FormatName {
+    /// A second before the format's sender gives up, by its maker's documents; see docs/providers.
+    /// `None`: it is not known, differs, or is longer than anybody waits here.
+    fn deadline(self) -> Option<Duration> {
+        let waits = match self {
+            // EventBridge API destinations.
+            Self::AwsEventBridge => 5,
+            // The webhooks of both; the least acknowledgement deadline by default of a push subscription.
+            Self::Github | Self::Gitlab | Self::GcpPubsub => 10,
+            // SNS; Infisical; the least that Standard Webhooks recommends.
+            Self::AwsSns | Self::Infisical | Self::StandardWebhooks => 15,
+            Self::AzureEventGrid => 30,
+            Self::Akeyless
+            | Self::CloudEvents
+            | Self::Doppler
+            | Self::Generic
+            | Self::IbmSecretsManager
+            | Self::PulumiEsc
+            | Self::VaultAudit
+            | Self::VaultEvents => return None,
+        };
+        Some(Duration::from_secs(waits - 1))
+    }
+
     /// Whose keys the events name, where the format tells; AWS's formats say it event by event.
     fn provider(self) -> Option<&'static str> {
         match self {

@@ -67,6 +67,8 @@ pub struct Source {
     pub scheme: Scheme,
     /// Answers 2xx even when nothing could be stored, for a sender that would stop working.
     pub fail_open: bool,
+    /// From the end of the headers to the answer. `None`: only publishing has one.
+    pub deadline: Option<Duration>,
     pub limits: Limits,
     format: Format,
     /// `None` takes the provider that an event of our own names.
@@ -140,6 +142,7 @@ impl Source {
             name: slug("webhook"),
             scheme,
             fail_open: false,
+            deadline: None,
             limits: Limits::default(),
             format: Format::Seed,
             provider: None,

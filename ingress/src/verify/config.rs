@@ -89,15 +89,17 @@ impl AuthConfig {
     }
 
     /// Reads the secrets. A missing or empty file is an error, never an open door.
-    /// What a scheme has to fetch is fetched later, through `outgoing`: it may be out of reach.
-    pub fn open(&self, outgoing: &Outgoing) -> Result<Scheme, ConfigError> {
+    /// What a scheme has to fetch is fetched later, through `outgoing`: it may be out of reach; of SNS
+    /// for messages of these topics only.
+    pub fn open(&self, outgoing: &Outgoing, topics: &[String]) -> Result<Scheme, ConfigError> {
         let several = |several: &[Self], name: &str| {
             if several.is_empty() {
                 return Err(ConfigError::Invalid(format!(
                     "auth.{name} is empty: list the schemes, or write `auth: none`"
                 )));
             }
-            several.iter().map(|one| one.open(outgoing)).collect()
+            let schemes = several.iter().map(|one| one.open(outgoing, topics));
+            schemes.collect()
         };
         Ok(match self {
             Self::None => Scheme::None,
@@ -121,7 +123,7 @@ impl AuthConfig {
             Self::StandardWebhooks(config) => Scheme::StandardWebhooks(config.open()?),
             Self::Sns(config) => {
                 outgoing.check()?;
-                Scheme::Sns(config.open(outgoing))
+                Scheme::Sns(config.open(outgoing, topics))
             }
             Self::All(schemes) => {
                 let all: Vec<_> = several(schemes, "all")?;

@@ -215,6 +215,11 @@ fn worse(one: Refused, other: Refused) -> Refused {
 }
 
 impl Admitted<'_> {
+    /// Whether the sender is proven already, whatever the body is.
+    pub fn is_proven(&self) -> bool {
+        self.0.is_proven()
+    }
+
     pub async fn verify(self, body: Bytes) -> Result<Verified, Refused> {
         self.0.holds(&body).await?;
         Ok(Verified(body))
@@ -222,6 +227,15 @@ impl Admitted<'_> {
 }
 
 impl Pending<'_> {
+    fn is_proven(&self) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::Hmac(_) | Self::StandardWebhooks(_) | Self::Sns(_) => false,
+            Self::All(all) => all.iter().all(Self::is_proven),
+            Self::Any(any, _) => any.iter().any(Self::is_proven),
+        }
+    }
+
     async fn holds(&self, body: &[u8]) -> Result<(), Refused> {
         match self {
             Self::Nothing => Ok(()),

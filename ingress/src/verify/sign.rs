@@ -115,7 +115,7 @@ mod tests {
             .replace("FILE", file.path().to_str().unwrap());
         let auth: AuthConfig = serde_json::from_str(&auth).unwrap();
         let outgoing = Outgoing::new(&OutgoingConfig::default()).unwrap();
-        auth.open(&outgoing).unwrap()
+        auth.open(&outgoing, &[]).unwrap()
     }
 
     fn is_believed(scheme: &Scheme, request: Unsigned, now: Timestamp) -> bool {

@@ -3,30 +3,30 @@
 use super::*;
 
 /// The subscriber that plays the stream.
-struct FakeStream {
+pub(super) struct FakeStream {
     client: Client,
     messages: async_nats::Subscriber,
 }
 
 impl FakeStream {
-    async fn new(client: &Client) -> Self {
+    pub(super) async fn new(client: &Client) -> Self {
         let messages = client.subscribe("eso-relay.events.>").await.unwrap();
         client.flush().await.unwrap();
         let client = client.clone();
         Self { client, messages }
     }
 
-    async fn next(&mut self) -> async_nats::Message {
+    pub(super) async fn next(&mut self) -> async_nats::Message {
         let next = timeout(PATIENCE, self.messages.next()).await;
         next.expect("a message").unwrap()
     }
 
-    async fn answer(&self, message: &async_nats::Message, answer: &'static str) {
+    pub(super) async fn answer(&self, message: &async_nats::Message, answer: &'static str) {
         let reply = message.reply.clone().unwrap();
         self.client.publish(reply, answer.into()).await.unwrap();
     }
 
-    async fn ack(&self, message: &async_nats::Message) {
+    pub(super) async fn ack(&self, message: &async_nats::Message) {
         let answer = r#"{"stream":"ESO_RELAY","seq":1}"#;
         self.answer(message, answer).await;
     }
@@ -160,8 +160,8 @@ async fn a_full_queue_refuses_and_what_it_holds_is_published() {
     let first = setup.publish("first");
     let message = stream.next().await;
     let pair = [event("s", "a"), event("s", "b")];
-    let waiting = setup.publisher.submit(&pair).unwrap();
-    let refused = setup.publisher.publish(&[event("s", "c")]).await;
+    let waiting = setup.publisher.submit(&pair, None).unwrap();
+    let refused = setup.publisher.publish(&[event("s", "c")], None).await;
     assert_eq!(refused, Err(PublishError::QueueFull));
     stream.ack(&message).await;
     assert_eq!(result(first).await, Ok(()));
@@ -183,7 +183,10 @@ async fn waiters_are_answered_although_the_committer_is_gone() {
     let mut stream = FakeStream::new(&setup.client).await;
     let sent = setup.publish("sent");
     let message = stream.next().await;
-    let waiting = setup.publisher.submit(&[event("s", "waiting")]).unwrap();
+    let waiting = setup
+        .publisher
+        .submit(&[event("s", "waiting")], None)
+        .unwrap();
     setup.committer.abort();
     for answer in waiting {
         assert!(answer.await.is_err(), "nobody will ever publish it");

@@ -18,11 +18,13 @@ use tokio::{task::JoinHandle, time::timeout};
 
 use super::*;
 
+mod deadline;
 mod fake_stream;
+mod limits;
 mod outage;
 mod real_stream;
 
-use eso_relay_lab::nats_server::NatsServer;
+use eso_relay_lab::nats_server::{NatsOptions, NatsServer};
 
 /// Long enough for a slow machine; nothing waits for it when all is well.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -58,7 +60,12 @@ struct Setup {
 impl Setup {
     /// Without a stream.
     async fn new(config: &PublishConfig) -> Self {
-        let server = NatsServer::builder().sync_always().start().await.unwrap();
+        Self::on(NatsServer::builder().sync_always(), config).await
+    }
+
+    /// On a server with these options, without a stream.
+    async fn on(server: NatsOptions, config: &PublishConfig) -> Self {
+        let server = server.start().await.unwrap();
         let nats = NatsConfig::at(server.url());
         let client = connect_once(&nats, "publish-test", PATIENCE).await.unwrap();
         let jetstream = nats.jetstream(client.clone(), config.attempt_timeout);
@@ -90,10 +97,14 @@ impl Setup {
     /// With the stream as `init` declares it, but for this.
     async fn with(config: &PublishConfig, change: impl FnOnce(&mut Config)) -> Self {
         let setup = Self::new(config).await;
+        setup.create_stream(change).await;
+        setup
+    }
+
+    async fn create_stream(&self, change: impl FnOnce(&mut Config)) {
         let mut stream = Stream::Events.config(&Limits::default());
         change(&mut stream);
-        setup.jetstream.create_stream(stream).await.unwrap();
-        setup
+        self.jetstream.create_stream(stream).await.unwrap();
     }
 
     /// The ids of all events in the stream, message by message.
@@ -113,9 +124,14 @@ impl Setup {
     }
 
     fn publish(&self, id: &str) -> JoinHandle<Result<(), PublishError>> {
+        self.publish_all(&[id])
+    }
+
+    /// As one request.
+    fn publish_all(&self, ids: &[&str]) -> JoinHandle<Result<(), PublishError>> {
         let publisher = self.publisher.clone();
-        let event = event("s", id);
-        tokio::spawn(async move { publisher.publish(&[event]).await })
+        let events: Vec<_> = ids.iter().map(|id| event("s", id)).collect();
+        tokio::spawn(async move { publisher.publish(&events, None).await })
     }
 }
 

@@ -28,7 +28,7 @@ async fn a_request_larger_than_the_queue_and_than_a_message_is_stored_whole_and_
     let ids: Vec<String> = (0..100).map(|n| n.to_string()).collect();
     let events: Vec<Event> = ids.iter().map(|id| event("s", id)).collect();
     for _ in 0..2 {
-        assert_eq!(setup.publisher.publish(&events).await, Ok(()));
+        assert_eq!(setup.publisher.publish(&events, None).await, Ok(()));
     }
     let messages = setup.stored().await;
     assert!(messages.len() > 2);
@@ -58,7 +58,7 @@ async fn a_stream_that_refuses_when_it_is_full_is_said_and_every_ok_stands_in_it
     let mut stored = Vec::new();
     let refused = loop {
         let id = stored.len().to_string();
-        match setup.publisher.publish(&[event("s", &id)]).await {
+        match setup.publisher.publish(&[event("s", &id)], None).await {
             Ok(()) => stored.push(vec![id]),
             Err(error) => break error,
         }
@@ -75,16 +75,16 @@ async fn an_event_larger_than_a_message_is_refused_for_good_and_takes_the_reques
     };
     let setup = Setup::with_stream(&tight, UNLIMITED).await;
     let events = [event("s", "small"), event("s", &"x".repeat(500))];
-    let refused = setup.publisher.publish(&events).await;
+    let refused = setup.publisher.publish(&events, None).await;
     assert_eq!(refused, Err(PublishError::TooLarge));
-    assert_eq!(setup.publisher.publish(&[]).await, Ok(()));
+    assert_eq!(setup.publisher.publish(&[], None).await, Ok(()));
     assert_eq!(setup.stored().await, Vec::<Vec<String>>::new());
 }
 
 #[tokio::test]
 async fn what_was_accepted_is_published_although_its_sender_went_away() {
     let setup = Setup::with_stream(&config(), UNLIMITED).await;
-    drop(setup.publisher.submit(&[event("s", "1")]).unwrap());
+    drop(setup.publisher.submit(&[event("s", "1")], None).unwrap());
     assert_eq!(result(setup.publish("2")).await, Ok(()));
     assert_eq!(setup.stored().await.concat(), ["1", "2"]);
 }
@@ -92,7 +92,9 @@ async fn what_was_accepted_is_published_although_its_sender_went_away() {
 #[tokio::test]
 async fn the_committer_ends_once_everything_accepted_is_answered() {
     let setup = Setup::with_stream(&config(), UNLIMITED).await;
-    let answers = setup.publisher.submit(&[event("s", "1"), event("t", "2")]);
+    let answers = setup
+        .publisher
+        .submit(&[event("s", "1"), event("t", "2")], None);
     drop(setup.publisher);
     let ended = timeout(PATIENCE, setup.committer).await;
     ended.expect("the end").unwrap().unwrap();

@@ -13,6 +13,7 @@ async fn a_source_that_fails_open_is_told_204_when_its_events_are_lost_and_they_
         (PublishError::StreamFull, "stream_full"),
         (PublishError::NoAck, "no_ack"),
         (PublishError::TooLarge, "too_large"),
+        (PublishError::AboveLimits, "above_limits"),
     ] {
         let tested = ingress(Some(fault));
         let (status, headers, body) = send(&tested, bao(Some(RIGHT), GOOD)).await;
@@ -91,4 +92,48 @@ async fn a_source_that_fails_open_lets_no_stranger_in_and_accepts_like_any_other
         (status, body["accepted"].as_array().map(Vec::len)),
         (StatusCode::ACCEPTED, Some(1))
     );
+}
+
+/// Proven by the body alone, so that it is read before it is known whose it is.
+fn signed() -> Source {
+    let config = serde_json::json!({
+        "name": "bao", "format": "vault-audit", "fail_open": true,
+        "auth": { "hmac-sha256": { "header": "x-signature", "secret_file": SECRET_FILE } },
+    });
+    let config: crate::SourceConfig = serde_json::from_value(config).unwrap();
+    let outgoing = Outgoing::new(&OutgoingConfig::default()).unwrap();
+    config.open(&outgoing).unwrap()
+}
+
+const SECRET_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/routes/tests/secret");
+
+#[tokio::test]
+async fn a_stranger_is_told_no_204_and_raises_nothing_before_its_signature_is_checked() {
+    let sources = || BTreeMap::from([("bao".parse().unwrap(), signed())]);
+    let posted = |body: Body| {
+        let mut request = bao(None, body);
+        let signature = HeaderValue::from_static("c0ffee");
+        request.headers_mut().insert("x-signature", signature);
+        request
+    };
+    let broken = stream::once(async { Err::<&str, _>(std::io::Error::other("gone")) });
+    for (body, status, code) in [
+        (Body::from(" ".repeat(1001)), 413, "too_large"),
+        (Body::from_stream(broken), 400, "broken_body"),
+        (Body::from("[]"), 401, "unauthorized"),
+    ] {
+        let tested = serving(sources(), None);
+        let (answered, _, body) = send(&tested, posted(body)).await;
+        assert_eq!(
+            (answered.as_u16(), body["code"].as_str()),
+            (status, Some(code))
+        );
+        assert!(!metrics(&tested).contains("lost_total{"), "{code}");
+    }
+    let tested = serving(sources(), None);
+    let never = stream::pending::<Result<&str, std::io::Error>>();
+    tokio::time::pause();
+    let (answered, ..) = send(&tested, posted(Body::from_stream(never))).await;
+    assert_eq!(answered, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(!metrics(&tested).contains("lost_total{"));
 }

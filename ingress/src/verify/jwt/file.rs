@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
 use eso_relay::config::ConfigError;
@@ -11,13 +11,15 @@ use eso_relay::config::ConfigError;
 use super::{Keys, News};
 use crate::stamp::Stamp;
 
+/// Two locks: a request looks at the keys alone, and so never waits for a file system.
 pub(super) struct File {
     path: PathBuf,
-    state: RwLock<State>,
+    keys: RwLock<Arc<Keys>>,
+    seen: Mutex<Seen>,
 }
 
-struct State {
-    keys: Arc<Keys>,
+/// What the last look brought.
+struct Seen {
     stamp: Stamp,
     /// Said once, not at every look.
     failing: bool,
@@ -28,8 +30,8 @@ impl File {
         let (stamp, keys) = read(path)?;
         Ok(Self {
             path: path.to_owned(),
-            state: RwLock::new(State {
-                keys,
+            keys: RwLock::new(keys),
+            seen: Mutex::new(Seen {
                 stamp,
                 failing: false,
             }),
@@ -37,29 +39,30 @@ impl File {
     }
 
     pub(super) fn keys(&self) -> Arc<Keys> {
-        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&state.keys)
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&keys)
     }
 
+    /// Blocks on the file system, perhaps for ever.
     pub(super) fn refresh(&self) -> Option<News> {
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        if Stamp::of(&self.path).is_ok_and(|found| found == state.stamp) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if Stamp::of(&self.path).is_ok_and(|found| found == seen.stamp) {
             return None;
         }
         let origin = self.path.display().to_string();
         match read(&self.path) {
             Ok((stamp, keys)) => {
                 let count = keys.count();
-                *state = State {
-                    keys,
+                *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
+                *seen = Seen {
                     stamp,
                     failing: false,
                 };
                 Some(News::Keys { origin, count })
             }
-            Err(_) if state.failing => None,
+            Err(_) if seen.failing => None,
             Err(error) => {
-                state.failing = true;
+                seen.failing = true;
                 Some(News::Failure {
                     origin,
                     reason: error.to_string(),

@@ -1,8 +1,9 @@
 //! Certificates of SNS, cached.
 //!
-//! Whoever knows the path of a source can name a URL, as long as it is SNS's. So each URL is fetched
-//! by one task, however many wait for it; a fetch that failed is not repeated at once; and fetches
-//! of all URLs together are few.
+//! Whoever knows a topic can make up names of certificates in its region. So each URL is fetched by one
+//! task, however many wait for it; a fetch that failed is not repeated at once; in each region fetches
+//! are few, and come back one by one, so that a flood that has ended delays nothing; and a certificate
+//! that was there once costs nothing of this and is not pushed out.
 
 use std::{
     collections::BTreeMap,
@@ -26,11 +27,12 @@ const LARGEST: usize = 32 * 1024;
 /// Before a URL that brought nothing of use is fetched again. Below the 20 s after which SNS tries
 /// again.
 pub(super) const REST: Duration = Duration::from_secs(10);
-/// AWS has one or a few for each region.
-const MOST_KNOWN: usize = 256;
-/// Fetches that may begin in one [`WINDOW`].
-pub(super) const MOST_FETCHES: usize = 30;
-pub(super) const WINDOW: Duration = Duration::from_secs(60);
+/// AWS has one or a few for each region; the others brought nothing.
+pub(super) const MOST_KNOWN: usize = 256;
+/// Fetches of names that never brought a certificate which may begin at once in a region.
+pub(super) const MOST_FETCHES: u32 = 30;
+/// After which one more may begin: far below the 20 s after which SNS tries again.
+pub(super) const INTERVAL: Duration = Duration::from_secs(2);
 
 type Fetch = Shared<BoxFuture<'static, Option<Arc<Certificate>>>>;
 
@@ -43,9 +45,8 @@ pub(super) struct Certificates {
 struct Known {
     /// By URL.
     fetches: BTreeMap<String, Begun>,
-    /// Of the window that runs.
-    window: Option<Instant>,
-    begun: usize,
+    /// By region, of which there are as many as the topics have: when all [`MOST_FETCHES`] may begin again.
+    full_at: BTreeMap<String, Instant>,
 }
 
 struct Begun {
@@ -68,7 +69,15 @@ impl Certificates {
             fetch: ready(Some(Arc::new(certificate))).boxed().shared(),
             at: Instant::now(),
         };
+        begun.look();
         known.fetches.insert(url.to_string(), begun);
+    }
+
+    /// One that is at hand.
+    pub(super) fn known(&self, url: &Https, now: Timestamp) -> Option<Arc<Certificate>> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let certificate = known.fetches.get(&url.to_string())?.certificate()?;
+        certificate.is_valid(now).then(|| Arc::clone(certificate))
     }
 
     pub(super) async fn get(
@@ -89,13 +98,17 @@ impl Certificates {
     fn fetch(&self, url: &Https, now: Timestamp) -> Option<Fetch> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let name = url.to_string();
-        if let Some(begun) = known.fetches.get(&name)
+        let begun = known.fetches.get(&name);
+        if let Some(begun) = begun
             && (begun.is_of_use(now) || begun.at.elapsed() < REST)
         {
             return Some(begun.fetch.clone());
         }
-        known.count()?;
-        known.make_room(now);
+        // A name that AWS has had is no stranger's.
+        if begun.is_none_or(|begun| begun.certificate().is_none()) {
+            known.count(url.sns_region()?)?;
+        }
+        known.make_room();
         let begun = Begun {
             fetch: fetch(self.outgoing.clone(), url.clone()),
             at: Instant::now(),
@@ -107,23 +120,26 @@ impl Certificates {
 }
 
 impl Known {
-    /// One more fetch, if it may be.
-    fn count(&mut self) -> Option<()> {
-        if self.window.is_none_or(|began| began.elapsed() >= WINDOW) {
-            self.window = Some(Instant::now());
-            self.begun = 0;
+    /// One more fetch in this region, if it may be: the generic cell rate algorithm, as in
+    /// [`crate::limit`].
+    fn count(&mut self, region: &str) -> Option<()> {
+        let now = Instant::now();
+        let full_at = self.full_at.get(region);
+        let next = full_at.map_or(now, |&full_at| full_at.max(now)) + INTERVAL;
+        if next > now + INTERVAL * MOST_FETCHES {
+            return None;
         }
-        self.begun += 1;
-        (self.begun <= MOST_FETCHES).then_some(())
+        self.full_at.insert(region.to_owned(), next);
+        Some(())
     }
 
-    /// What is of no use goes first, then what is oldest.
-    fn make_room(&mut self, now: Timestamp) {
+    /// The oldest of those that brought nothing goes, and only without one the oldest certificate.
+    fn make_room(&mut self) {
         if self.fetches.len() < MOST_KNOWN {
             return;
         }
-        let fetches = self.fetches.iter();
-        let worst = fetches.min_by_key(|(_, begun)| (begun.is_of_use(now), begun.at));
+        let ended = self.fetches.iter().filter(|(_, begun)| begun.look());
+        let worst = ended.min_by_key(|(_, begun)| (begun.certificate().is_some(), begun.at));
         if let Some(name) = worst.map(|(name, _)| name.clone()) {
             self.fetches.remove(&name);
         }
@@ -131,13 +147,23 @@ impl Known {
 }
 
 impl Begun {
+    /// Whether it has ended, also when nothing waits for it any more.
+    fn look(&self) -> bool {
+        self.fetch.clone().now_or_never().is_some()
+    }
+
+    /// What it brought, valid or not.
+    fn certificate(&self) -> Option<&Arc<Certificate>> {
+        self.fetch.peek()?.as_ref()
+    }
+
     /// Under way, or it brought a certificate that is still valid.
     fn is_of_use(&self, now: Timestamp) -> bool {
         match self.fetch.peek() {
             None => true,
-            Some(certificate) => certificate
-                .as_ref()
-                .is_some_and(|found| found.is_valid(now)),
+            Some(_) => self
+                .certificate()
+                .is_some_and(|certificate| certificate.is_valid(now)),
         }
     }
 }
@@ -152,7 +178,7 @@ fn fetch(outgoing: Outgoing, url: Https) -> Fetch {
             },
             Err(unreachable) => unreachable.to_string(),
         };
-        warn!(%url, problem, "no certificate of SNS; its messages are answered 503");
+        warn!(%url, problem, "no certificate of SNS; messages that name it are answered 503");
         None
     });
     fetch.map(|ended| ended.ok().flatten()).boxed().shared()

@@ -107,6 +107,10 @@ impl<'a> Envelope<'a> {
         (name.bytes().all(plain) && !text.contains(['?', '#'])).then_some(url)
     }
 
+    pub(super) fn topic(&self) -> &str {
+        &self.topic_arn
+    }
+
     pub(super) fn timestamp(&self) -> Option<Timestamp> {
         self.timestamp.parse().ok()
     }

@@ -1,18 +1,24 @@
 //! The signature that Amazon SNS puts into the body:
 //! <https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html>.
 //!
-//! It says that somebody's topic sent the message. Whose topic counts the format aws-sns knows.
+//! It says that somebody's topic sent the message. Whose topic counts the format aws-sns knows; here
+//! the topics decide for which messages a certificate is fetched at all.
 
 mod certificate;
 mod certificates;
 mod envelope;
 
-use std::time::Duration;
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use eso_relay::config::duration;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+use tracing::info;
 
 use self::{certificate::Certificate, certificates::Certificates, envelope::Envelope};
 use super::{Refused, Request, Unauthorized, single};
@@ -20,10 +26,20 @@ use crate::outgoing::{Https, Outgoing};
 
 /// How far SNS's clock may be ahead of ours.
 const AHEAD: Duration = Duration::from_secs(5 * 60);
+/// SNS's retries end within 3600 s by its delivery policy, which cannot be longer
+/// (<https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html>), besides up to 100
+/// attempts that may take 15 s each, and clocks that are 5 min apart.
+const MAX_AGE: Duration = Duration::from_secs(90 * 60);
+/// Between two lines about messages that were refused unread.
+const QUIET: Duration = Duration::from_secs(60);
 
 pub struct Sns {
     max_age: Duration,
+    /// The ARNs for whose messages a certificate is fetched.
+    topics: Vec<String>,
     certificates: Certificates,
+    /// When it was last said that a message is of no topic of ours.
+    said: Mutex<Option<Instant>>,
 }
 
 /// The signature that the body is to have.
@@ -36,7 +52,8 @@ pub(super) struct Claim<'a> {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SnsConfig {
-    /// Default `1h`, for which SNS tries at most. An older message is refused: somebody repeats it.
+    /// Default `90m`: SNS tries for an hour at most, besides the time that its attempts take. An older
+    /// message is refused: somebody repeats it.
     #[serde(with = "duration")]
     #[schemars(with = "duration::Written")]
     pub max_age: Duration,
@@ -44,24 +61,25 @@ pub struct SnsConfig {
 
 impl Default for SnsConfig {
     fn default() -> Self {
-        Self {
-            max_age: Duration::from_secs(60 * 60),
-        }
+        Self { max_age: MAX_AGE }
     }
 }
 
 impl SnsConfig {
-    pub fn open(&self, outgoing: &Outgoing) -> Sns {
+    /// For messages of these topics.
+    pub fn open(&self, outgoing: &Outgoing, topics: &[String]) -> Sns {
         Sns {
             max_age: self.max_age,
+            topics: topics.to_vec(),
             certificates: Certificates::new(outgoing.clone()),
+            said: Mutex::default(),
         }
     }
 
     /// The same, with the certificate (PEM) at `url` known already, as after a first message of it:
     /// for who measures. `None` if it is no certificate.
     pub fn open_knowing(&self, outgoing: &Outgoing, url: &Https, pem: &[u8]) -> Option<Sns> {
-        let sns = self.open(outgoing);
+        let sns = self.open(outgoing, &[]);
         sns.certificates.know(url, Certificate::parse(pem)?);
         Some(sns)
     }
@@ -75,6 +93,23 @@ impl Sns {
             sns: self,
             now: request.now,
         })
+    }
+
+    /// Whether to fetch for it: nobody but the owner of a listed topic knows its name, and SNS signs with
+    /// a certificate of the topic's region.
+    fn is_expected(&self, topic: &str, url: &Https) -> bool {
+        self.topics.iter().any(|known| known == topic) && url.sns_region() == region(topic)
+    }
+
+    fn say_unexpected(&self) {
+        let now = Instant::now();
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.is_none_or(|at| now.duration_since(at) >= QUIET) {
+            *said = Some(now);
+            info!(
+                "a message that looks like SNS's is refused unread: its TopicArn is none of the source's `topics`, or its certificate is of another region"
+            );
+        }
     }
 
     fn is_timely(&self, sent: Timestamp, now: Timestamp) -> bool {
@@ -97,10 +132,25 @@ impl Claim<'_> {
         if !self.sns.is_timely(sent, self.now) {
             return Err(Unauthorized.into());
         }
-        let certificate = self.sns.certificates.get(&url, self.now).await?;
+        let certificates = &self.sns.certificates;
+        let certificate = if self.sns.is_expected(envelope.topic(), &url) {
+            certificates.get(&url, self.now).await?
+        } else {
+            // Of a wrong topic as well: its owner is told so once the signature holds.
+            let known = certificates.known(&url, self.now);
+            known.ok_or_else(|| {
+                self.sns.say_unexpected();
+                Unauthorized
+            })?
+        };
         certificate.verify(signed.as_bytes(), &signature)?;
         Ok(())
     }
+}
+
+/// Of `arn:<partition>:sns:<region>:<account>:<name>`.
+fn region(topic: &str) -> Option<&str> {
+    topic.split(':').nth(3)
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{
-    certificates::{MOST_FETCHES, REST, WINDOW},
-    fixtures::{HOST, certificate, confirmation, lasting_certificate, notification, signed},
+    certificates::{INTERVAL, MOST_FETCHES, MOST_KNOWN, REST},
+    fixtures::{HOST, TOPIC, certificate, confirmation, lasting_certificate, notification, signed},
     *,
 };
 use crate::{
@@ -34,7 +34,7 @@ impl Tested {
         let server = StandIn::start(&[HOST], answer).await;
         let config: SnsConfig = serde_json::from_value(json!({})).unwrap();
         Self {
-            scheme: Scheme::Sns(config.open(&server.outgoing())),
+            scheme: Scheme::Sns(config.open(&server.outgoing(), &[TOPIC.to_owned()])),
             server,
         }
     }
@@ -179,8 +179,8 @@ async fn an_old_message_and_one_of_the_future_are_refused() {
     let tested = Tested::with_certificate().await;
     let body = signed(notification("2026-08-08T12:00:00Z"));
     for (now, expected) in [
-        ("2026-08-08T13:00:00Z", Ok(())),
-        ("2026-08-08T13:00:01Z", WRONG),
+        ("2026-08-08T13:30:00Z", Ok(())),
+        ("2026-08-08T13:30:01Z", WRONG),
         ("2026-08-08T11:55:00Z", Ok(())),
         ("2026-08-08T11:54:59Z", WRONG),
     ] {
@@ -260,6 +260,7 @@ async fn without_its_certificate_a_message_is_to_be_sent_again() {
     assert_eq!(tested.check(&body).await, Ok(()));
 }
 
+/// A stranger who knows the topic: of others nothing is fetched at all.
 #[tokio::test]
 async fn a_stranger_causes_no_storm_and_harms_nobody_who_is_known() {
     let tested = Tested::new(|target| match target {
@@ -269,15 +270,78 @@ async fn a_stranger_causes_no_storm_and_harms_nobody_who_is_known() {
     .await;
     let known = signed(notification(SENT));
     assert_eq!(tested.check(&known).await, Ok(()));
+    let started = Instant::now();
     for made_up in 0..2 * MOST_FETCHES {
         let body = at_file(&format!("x-{made_up}"));
         assert_eq!(tested.check(&body).await, UNAVAILABLE);
     }
-    assert_eq!(tested.server.requests(), MOST_FETCHES);
+    // As many as may begin at once, of which the known one was the first, and what time brought.
+    let brought = started.elapsed().as_secs() / INTERVAL.as_secs() + 1;
+    let fetched = tested.server.requests();
+    let most = MOST_FETCHES as usize + usize::try_from(brought).unwrap();
+    assert!(
+        (MOST_FETCHES as usize..=most).contains(&fetched),
+        "{fetched}"
+    );
     assert_eq!(tested.check(&known).await, Ok(()));
-    pass(WINDOW).await;
-    assert_eq!(tested.check(&at_file("y")).await, UNAVAILABLE);
-    assert_eq!(tested.server.requests(), MOST_FETCHES + 1);
+}
+
+#[tokio::test]
+async fn after_a_flood_of_made_up_names_the_right_one_is_fetched_at_the_next_try() {
+    let tested = Tested::new(|target| match target {
+        "/SimpleNotificationService-test.pem" => Answer::ok(lasting_certificate()),
+        _ => Answer::with_status("404 Not Found", ""),
+    })
+    .await;
+    for made_up in 0..2 * MOST_FETCHES {
+        let body = at_file(&format!("x-{made_up}"));
+        assert_eq!(tested.check(&body).await, UNAVAILABLE);
+    }
+    pass(INTERVAL).await;
+    assert_eq!(tested.check(&signed(notification(SENT))).await, Ok(()));
+}
+
+#[tokio::test]
+async fn nothing_is_fetched_for_another_topic_or_region() {
+    let tested = Tested::with_certificate().await;
+    let body = signed(notification(SENT));
+    let other_topic = "arn:aws:sns:us-west-2:666666666666:secrets";
+    let other_region = "https://sns.us-east-1.amazonaws.com/SimpleNotificationService-test.pem";
+    for (field, value) in [("TopicArn", other_topic), ("SigningCertURL", other_region)] {
+        let strange = with(&body, field, json!(value));
+        assert_eq!(tested.check(&strange).await, WRONG, "{field}");
+    }
+    assert_eq!(tested.server.requests(), 0);
+    assert_eq!(tested.check(&body).await, Ok(()));
+    // The owner of another topic in the region is told by the format what is wrong.
+    let mut other = notification(SENT);
+    other["TopicArn"] = json!(other_topic);
+    assert_eq!(tested.check(&signed(other)).await, Ok(()));
+    assert_eq!(tested.server.requests(), 1);
+}
+
+#[tokio::test]
+async fn made_up_names_push_no_certificate_out() {
+    let tested = Tested::new(|target| match target {
+        "/SimpleNotificationService-test.pem" => Answer::ok(lasting_certificate()),
+        _ => Answer::with_status("404 Not Found", ""),
+    })
+    .await;
+    let known = signed(notification(SENT));
+    assert_eq!(tested.check(&known).await, Ok(()));
+    let mut made_up = 0;
+    while made_up < 2 * MOST_KNOWN {
+        pass(INTERVAL * MOST_FETCHES).await;
+        let bodies: Vec<_> = (0..MOST_FETCHES as usize)
+            .map(|n| at_file(&format!("x-{}", made_up + n)))
+            .collect();
+        let checked = join_all(bodies.iter().map(|body| tested.check(body))).await;
+        assert!(checked.iter().all(|checked| *checked == UNAVAILABLE));
+        made_up += bodies.len();
+    }
+    let fetched = tested.server.requests();
+    assert_eq!(tested.check(&known).await, Ok(()));
+    assert_eq!(tested.server.requests(), fetched);
 }
 
 #[tokio::test]
@@ -316,7 +380,7 @@ async fn a_certificate_that_is_known_is_not_fetched() {
 #[test]
 fn the_configuration_may_be_empty() {
     let config: SnsConfig = serde_json::from_value(json!({})).unwrap();
-    assert_eq!(config.max_age, Duration::from_secs(3600));
+    assert_eq!(config.max_age, Duration::from_secs(5400));
     let config: SnsConfig = serde_json::from_value(json!({ "max_age": "10m" })).unwrap();
     assert_eq!(config.max_age, Duration::from_secs(600));
     assert!(serde_json::from_value::<SnsConfig>(json!({ "maxage": "10m" })).is_err());

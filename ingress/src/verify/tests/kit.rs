@@ -63,7 +63,7 @@ impl Directory {
             .to_string()
             .replace(&json!(FILES).to_string(), &json!(files).to_string());
         let auth: AuthConfig = serde_json::from_str(&auth).unwrap();
-        auth.open(&OUTGOING)
+        auth.open(&OUTGOING, &[])
     }
 }
 

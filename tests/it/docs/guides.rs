@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, iter::once};
 use hcl_edit::{
     expr::{Expression, Traversal, TraversalOperator},
     parser::parse_body,
-    structure::{Block, Body},
+    structure::{Block, BlockLabel, Body},
     visit::{Visit, visit_traversal},
 };
 
@@ -46,7 +46,7 @@ impl Visit for References {
 }
 
 fn labels(block: &Block) -> Vec<&str> {
-    block.labels.iter().map(|label| label.as_str()).collect()
+    block.labels.iter().map(BlockLabel::as_str).collect()
 }
 
 /// What a reference can lead to.

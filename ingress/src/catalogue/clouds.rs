@@ -45,8 +45,8 @@ pub(super) const AZURE_EVENT_GRID: Format = Format {
     sender: "Azure Key Vault, by a webhook subscription of Event Grid",
     reads: "New versions of secrets, keys and certificates, in Event Grid's schema or as CloudEvents. Expiry and policies change nothing. Both handshakes are answered to whoever proves itself.",
     gives: "Provider azure-kv; the keys are secret/name, key/name and cert/name, a certificate's all three; scope vault. The id is the event's.",
-    proof: "A token of Entra ID, a static delivery property (a header), or a query parameter. Nothing is signed.",
-    failure: "Event Grid waits 30 s, and tries again for 24 h, but not after 400, 401, 403, 404 and 413: set a dead-letter destination.",
+    proof: "A token of Entra ID, of Event Grid's own application (pin `azp`), a static delivery property (a header), or a query parameter. Nothing is signed.",
+    failure: "Event Grid waits 30 s, and tries again for 24 h, but not after 400, 401, 403 and 413: set a dead-letter destination.",
     stanza: r#"
 sources:
   - name: azure-prod
@@ -63,10 +63,10 @@ sources:
 pub(super) const GCP_PUBSUB: Format = Format {
     name: FormatName::GcpPubsub,
     sender: "Google Cloud Secret Manager, by a push subscription of Pub/Sub",
-    reads: "SECRET_VERSION_ADD, _ENABLE, _DISABLE and _DESTROY, SECRET_UPDATE and SECRET_DELETE. SECRET_ROTATE is a reminder that changes nothing.",
+    reads: "SECRET_VERSION_ADD, _ENABLE, _DISABLE, _DESTROY and _DESTROY_SCHEDULED, SECRET_UPDATE and SECRET_DELETE. SECRET_ROTATE is a reminder that changes nothing.",
     gives: "Provider gcp-sm; the keys are the short and the full name; scope project_number and location, and project where `projects` maps the number to the id. The id is the message's.",
     proof: "A token signed by Google. Pin the service account's e-mail: any other can get a token for any audience.",
-    failure: "Pub/Sub sends again after anything but 2xx, with a growing delay, until the message is 7 days old.",
+    failure: "Pub/Sub sends again after anything but 2xx, with a growing delay, until the message is 7 days old, or goes to the subscription's dead-letter topic.",
     stanza: r#"
 sources:
   - name: gcp-prod
@@ -88,7 +88,7 @@ pub(super) const IBM_SECRETS_MANAGER: Format = Format {
     reads: "Created, rotated, revoked and deleted secrets, up to 100 in a notification, at the top level or below `data`.",
     gives: "Provider ibm; the keys are type/name, the name and the id; scope instance.",
     proof: "A custom header of the destination, marked sensitive.",
-    failure: "Secrets Manager collects events for a minute or two; retries are not documented.",
+    failure: "Secrets Manager collects events for a minute or two. Event Notifications sends again every 5 s, for a minute in all; then a notification is lost: keep a refreshInterval of some hours.",
     stanza: r#"
 sources:
   - name: ibm

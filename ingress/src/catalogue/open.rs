@@ -43,25 +43,25 @@ sources:
 
 pub(super) const GITHUB: Format = Format {
     name: FormatName::Github,
-    sender: "a webhook of a GitHub repository or organization",
-    reads: "What `mapping` points at; the type is X-GitHub-Event. `ping` changes nothing.",
+    sender: "a webhook of a GitHub repository, organization or App",
+    reads: "What `mapping` points at; the type is X-GitHub-Event. `ping` changes nothing. repository_dispatch comes from Apps only.",
     gives: "The key at `mapping.keys`. The id is X-GitHub-Delivery, the same when somebody presses Redeliver.",
     proof: "HMAC-SHA256 of the body in X-Hub-Signature-256. No time is signed.",
-    failure: "GitHub waits 10 s and does not retry by itself.",
+    failure: "GitHub waits 10 s and does not retry by itself: redeliver by hand within 3 days.",
     stanza: "
 sources:
   - name: github
     format: github
     auth: { hmac-sha256: { preset: github, secret_file: /etc/eso-relay/github } }
     provider: akeyless
-    mapping: { keys: /client_payload/key, types: [repository_dispatch] }
+    mapping: { keys: /deployment/payload/key, types: [deployment] }
 ",
     sample: Sample {
         headers: &[
-            ("X-GitHub-Event", "repository_dispatch"),
+            ("X-GitHub-Event", "deployment"),
             ("X-GitHub-Delivery", "72d3162e-cc78-11e3-81ab-4c9367dc0958"),
         ],
-        body: include_str!("../source/fixtures/github-repository-dispatch.json"),
+        body: include_str!("../source/fixtures/github-deployment.json"),
     },
 };
 
@@ -71,7 +71,7 @@ pub(super) const GITLAB: Format = Format {
     reads: "What `mapping` points at; the type is X-Gitlab-Event. A change of a CI/CD variable raises no webhook.",
     gives: "The key at `mapping.keys`; with `mapping.each` one for each member of a list. The id is Idempotency-Key.",
     proof: "The secret token as it is, in X-Gitlab-Token. A signing token is the scheme standard-webhooks.",
-    failure: "GitLab waits 10 s, and switches a webhook off for a time after several failures.",
+    failure: "GitLab waits 10 s, documents no retries, and switches a webhook off for a time after 4 failures in a row, 503 among them, and for good after 40.",
     stanza: "
 sources:
   - name: gitlab

@@ -91,7 +91,8 @@ sources:
       jwt:
         preset: entra
         tenant: 11111111-2222-3333-4444-555555555555
-        audience: api://eso-relay
+        audience: 66666666-7777-8888-9999-000000000000
+        claims: { azp: 4962773b-9cdb-44cf-a8bf-237846a00ab7 }
 ",
 };
 

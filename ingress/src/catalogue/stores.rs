@@ -6,9 +6,9 @@ use crate::FormatName;
 pub(super) const AKEYLESS: Format = Format {
     name: FormatName::Akeyless,
     sender: "the Event Center of Akeyless, by a webhook event forwarder of the Gateway",
-    reads: "An array of events, or events grouped by type, with or without `Akeyless_Events` around them. Only static-secret-updated, rotated-secret-success and certificate-provisioning-success change a value.",
+    reads: "An array of events, or events grouped by type, with or without `Akeyless_Events` around them. Only static-secret-updated, rotated-secret-success, rotated-secret-partial-failure and certificate-provisioning-success change a value.",
     gives: "Provider akeyless; the key is item_name, else name. The id is event_id, where there is one.",
-    proof: "User and password, a bearer token (sent in Base64: put it into the file as it arrives), or a client certificate. Nothing is signed, no time either.",
+    proof: "User and password, a bearer token (entered in Base64; whether it arrives so is not documented: try both), or a client certificate. Nothing is signed, no time either.",
     failure: "Akeyless documents neither retries nor time limits.",
     stanza: r#"
 sources:
@@ -26,7 +26,7 @@ pub(super) const DOPPLER: Format = Format {
     reads: "config.secrets.update, in Doppler's own payload. A source with `scope` takes a custom payload, whatever it says.",
     gives: "Provider doppler; scope project and config. With `diff` the keys are the names that were added, removed or updated; without it an event means all of the config.",
     proof: "HMAC-SHA256 of the body in X-Doppler-Signature. No time is signed.",
-    failure: "Doppler tries a few times: generally delivered once, not guaranteed.",
+    failure: "Doppler documents no retries: in general a webhook is delivered once. Keep a refreshInterval of some hours.",
     stanza: r#"
 sources:
   - name: doppler

@@ -13,10 +13,12 @@ use super::{
     malformed, usable_id,
 };
 
-/// The types after which a secret has another value; all else is about requests, failures, expiry.
-const CHANGES: [&str; 3] = [
+/// The types after which a secret may have another value; all else is about requests, failures,
+/// expiry. A rotation that failed in part (a cluster, linked targets) has succeeded in part.
+const CHANGES: [&str; 4] = [
     "static-secret-updated",
     "rotated-secret-success",
+    "rotated-secret-partial-failure",
     "certificate-provisioning-success",
 ];
 

@@ -55,6 +55,14 @@ fn akeyless_groups_are_read_with_the_titles_of_the_documentation_too() {
 }
 
 #[test]
+fn a_rotation_that_failed_in_part_counts() {
+    let config = json!({ "format": "akeyless" });
+    let body = r#"[{"event_type":"rotated-secret-partial-failure","item_name":"/prod/db"}]"#;
+    let events = decode(&config, body.as_bytes()).unwrap();
+    assert_eq!(events[0].matches.keys(), ["/prod/db"]);
+}
+
+#[test]
 fn akeyless_events_that_change_no_value_are_irrelevant() {
     let config = json!({ "format": "akeyless" });
     for (body, reason) in [

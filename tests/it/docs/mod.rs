@@ -2,6 +2,7 @@
 
 mod commands;
 mod configuration;
+mod guides;
 mod operations;
 mod permissions;
 mod reliability;

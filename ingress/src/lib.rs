@@ -6,6 +6,7 @@
 
 pub mod body;
 pub mod catalogue;
+pub mod client;
 pub mod commands;
 pub mod config;
 pub mod error;
@@ -15,6 +16,7 @@ pub mod metrics;
 pub mod outgoing;
 pub mod preflight;
 pub mod publish;
+pub mod refusals;
 pub mod rotation;
 pub mod routes;
 pub mod server;
@@ -106,6 +108,7 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
         budget: body::Budget::new(config.body_limits()),
         outgoing,
         metrics: metrics.clone(),
+        refusals: refusals::Refusals::default(),
     });
 
     let (stop, closing, closed) = (
@@ -132,6 +135,7 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
             router,
             config.server_limits(),
             metrics,
+            lifecycle.stopping(),
             closing,
         ),
     );

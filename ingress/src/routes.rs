@@ -14,17 +14,19 @@ use eso_relay::{Event, Slug, trace::TraceParent};
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use crate::{
     body::Budget,
+    client::{Client, Peer},
     error::{Error, json},
     handshake,
     metrics::{Counted, Metrics},
     outgoing::Outgoing,
     preflight,
     publish::{PublishError, Publisher},
-    source::{Content, Delivery, Irrelevant, Source},
+    refusals::{self, Refusals},
+    source::{Content, DecodeError, Delivery, Irrelevant, Source},
     verify,
 };
 
@@ -50,6 +52,7 @@ pub struct Ingress<P> {
     pub budget: Budget,
     pub outgoing: Outgoing,
     pub metrics: Metrics,
+    pub refusals: Refusals,
 }
 
 /// What came of a request.
@@ -58,6 +61,13 @@ enum Received {
     Events(Vec<String>),
     /// The answer to a handshake.
     Handshake(Response),
+}
+
+/// Why a request brought nothing.
+struct Failure {
+    error: Error,
+    /// Its sender has not proved itself: it can cost no event, and its lines in the log are counted.
+    of_stranger: bool,
 }
 
 /// The answer to a request whose events are durable.
@@ -90,7 +100,7 @@ async fn hook<P: Publish>(
 ) -> Response {
     match ingress.source(name) {
         Some(source) => ingress.answer(source, request).await,
-        None => ingress.refuse(Error::NotFound),
+        None => ingress.refuse(Error::NotFound, request),
     }
 }
 
@@ -105,7 +115,7 @@ async fn preflight<P: Publish>(
             let (head, _) = request.into_parts();
             ingress.answer_preflight(source, &head).await
         }
-        None => ingress.refuse(Error::NotFound),
+        None => ingress.refuse(Error::NotFound, request),
     }
 }
 
@@ -115,16 +125,22 @@ async fn webhook<P: Publish>(
 ) -> Response {
     match &ingress.webhook {
         Some(source) => ingress.answer(source, request).await,
-        None => ingress.refuse(Error::NotFound),
+        None => ingress.refuse(Error::NotFound, request),
     }
 }
 
-async fn not_found<P: Publish>(State(ingress): State<Ingress<P>>) -> Response {
-    ingress.refuse(Error::NotFound)
+async fn not_found<P: Publish>(
+    State(ingress): State<Ingress<P>>,
+    request: Request<Body>,
+) -> Response {
+    ingress.refuse(Error::NotFound, request)
 }
 
-async fn method_not_allowed<P: Publish>(State(ingress): State<Ingress<P>>) -> Response {
-    ingress.refuse(Error::Method)
+async fn method_not_allowed<P: Publish>(
+    State(ingress): State<Ingress<P>>,
+    request: Request<Body>,
+) -> Response {
+    ingress.refuse(Error::Method, request)
 }
 
 impl<P: Publish> Ingress<P> {
@@ -142,7 +158,8 @@ impl<P: Publish> Ingress<P> {
             }
             Err(error) => {
                 self.metrics.answered(Some(&source.name), error.code());
-                report(source, &traceparent(&head.headers).trace_id(), &error);
+                let trace = traceparent(&head.headers).trace_id();
+                self.report(source, &trace, head, &Failure::stranger(error.clone()));
                 error.into_response()
             }
         }
@@ -151,9 +168,10 @@ impl<P: Publish> Ingress<P> {
     async fn answer(&self, source: &Source, request: Request<Body>) -> Response {
         let _in_flight = Counted::up(&self.metrics.in_flight);
         let started = Instant::now();
-        let traceparent = traceparent(request.headers());
+        let (head, body) = request.into_parts();
+        let traceparent = traceparent(&head.headers);
         let trace = traceparent.trace_id();
-        match self.receive(source, request, traceparent).await {
+        match self.receive(source, &head, body, traceparent).await {
             Ok(Received::Events(accepted)) => {
                 self.metrics
                     .accepted(&source.name, accepted.len(), started.elapsed());
@@ -164,13 +182,14 @@ impl<P: Publish> Ingress<P> {
                 self.metrics.answered(Some(&source.name), "handshake");
                 answer
             }
-            Err(error) => {
+            Err(failure) => {
+                let error = &failure.error;
                 self.metrics.answered(Some(&source.name), error.code());
-                if source.fail_open && !stays(&error) {
-                    return self.fail_open(source, &trace, &error);
+                if source.fail_open && !failure.of_stranger && !stays(error) {
+                    return self.fail_open(source, &trace, error);
                 }
-                report(source, &trace, &error);
-                error.into_response()
+                self.report(source, &trace, &head, &failure);
+                failure.error.into_response()
             }
         }
     }
@@ -191,20 +210,29 @@ impl<P: Publish> Ingress<P> {
     async fn receive(
         &self,
         source: &Source,
-        request: Request<Body>,
+        head: &request::Parts,
+        body: Body,
         traceparent: TraceParent,
-    ) -> Result<Received, Error> {
-        let (head, body) = request.into_parts();
-        let refused = |refused| Error::refused(&source.scheme, refused);
+    ) -> Result<Received, Failure> {
+        let refused = |refused| Failure::stranger(Error::refused(&source.scheme, refused));
         let received_at = now();
-        let presented = verify::Request::of(&head, received_at);
+        let presented = verify::Request::of(head, received_at);
         let admitted = source.scheme.admit(&presented).await.map_err(refused)?;
-        let arrived = self.budget.read(body, &source.limits.room).await?;
+        let room = &source.limits.room;
+        let mut arrived = if admitted.is_verified() {
+            self.budget.read(body, room).await?
+        } else {
+            let peer = Client::of(head).map(Peer::of);
+            let read = self.budget.read_unverified(body, peer).await;
+            read.map_err(Failure::stranger)?
+        };
         let verified = admitted.verify(arrived.bytes).await.map_err(refused)?;
-        let verified = verified.decoded(&head.headers, self.budget.largest_body())?;
+        arrived.share.verified(room)?;
+        let verified = verified.decoded(&head.headers, self.budget.largest_body());
+        let verified = verified.map_err(Error::from)?;
         // Not before: a stranger uses up nothing of it.
         if !source.limits.pass(Instant::now()) {
-            return Err(Error::RateLimited);
+            return Err(Error::RateLimited.into());
         }
         let delivery = Delivery {
             headers: &head.headers,
@@ -222,14 +250,14 @@ impl<P: Publish> Ingress<P> {
             }
             Content::Handshake(handshake) => {
                 let answer = handshake::answer(&source.name, handshake, &self.outgoing);
-                return answer.await.map(Received::Handshake);
+                return Ok(Received::Handshake(answer.await?));
             }
         };
         drop(verified);
         let reasons = ignored.iter().map(|(_, reason)| *reason);
         self.metrics.ignored(&source.name, reasons);
         if events.is_empty() && !ignored.is_empty() {
-            return Err(Error::Irrelevant);
+            return Err(Error::Irrelevant.into());
         }
         if !events.is_empty() {
             self.publisher.publish(&events).await?;
@@ -250,9 +278,58 @@ impl<P: Publish> Ingress<P> {
         warn!(source = %source.name, trace, elements, first, "elements left out that cannot be read");
     }
 
-    fn refuse(&self, error: Error) -> Response {
+    /// Where there is no source: whoever sent it is a stranger.
+    fn refuse(&self, error: Error, request: Request<Body>) -> Response {
         self.metrics.answered(None, error.code());
+        let (head, _) = request.into_parts();
+        self.refusals.say(None, None, error.code(), &head);
         error.into_response()
+    }
+
+    /// Faults of ours are warnings; faults of a sender that proved itself are worth a line; neither a
+    /// stranger nor a source beyond its rate can fill the log.
+    fn report(&self, source: &Source, trace: &str, head: &request::Parts, failure: &Failure) {
+        let (error, name) = (&failure.error, &source.name);
+        let code = error.code();
+        if failure.of_stranger || matches!(error, Error::RateLimited) {
+            return self.refusals.say(Some(name), Some(trace), code, head);
+        }
+        let client = refusals::client(head);
+        if error.status().is_server_error() {
+            warn!(source = %name, trace, code, client, "not accepted");
+        } else {
+            info!(source = %name, trace, code, client, %error, "nothing accepted");
+        }
+    }
+}
+
+impl Failure {
+    fn stranger(error: Error) -> Self {
+        Self {
+            error,
+            of_stranger: true,
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self {
+            error,
+            of_stranger: false,
+        }
+    }
+}
+
+impl From<DecodeError> for Failure {
+    fn from(error: DecodeError) -> Self {
+        Error::from(error).into()
+    }
+}
+
+impl From<PublishError> for Failure {
+    fn from(error: PublishError) -> Self {
+        Error::from(error).into()
     }
 }
 
@@ -279,19 +356,6 @@ fn stays(error: &Error) -> bool {
         error,
         Error::Unauthorized(_) | Error::Unverifiable | Error::Irrelevant
     )
-}
-
-/// Faults of ours are warnings; faults of a sender that proved itself are worth a line; neither a
-/// stranger nor a source beyond its rate can fill the log.
-fn report(source: &Source, trace: &str, error: &Error) {
-    let (source, code) = (&source.name, error.code());
-    if let Error::Unauthorized(_) | Error::RateLimited = error {
-        debug!(%source, trace, code, "refused");
-    } else if error.status().is_server_error() {
-        warn!(%source, trace, code, "not accepted");
-    } else {
-        info!(%source, trace, code, %error, "nothing accepted");
-    }
 }
 
 #[cfg(test)]

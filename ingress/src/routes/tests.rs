@@ -47,6 +47,7 @@ const GOOD: &str =
 const LIMITS: Limits = Limits {
     body: 1000,
     total: 1500,
+    unverified: 1000,
     time: std::time::Duration::from_secs(10),
 };
 
@@ -98,10 +99,12 @@ fn calling(
         budget: Budget::new(Limits {
             body,
             total: body * 3 / 2,
+            unverified: body,
             ..LIMITS
         }),
         outgoing,
         metrics: Metrics::register(&mut registry),
+        refusals: Refusals::default(),
     });
     Tested {
         router,

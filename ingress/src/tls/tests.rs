@@ -37,7 +37,13 @@ async fn start_with(mounted: &Mounted, connections: usize, header_timeout: Durat
     let (metrics, stop) = (Metrics::default(), CancellationToken::new());
     let limits = server::Limits {
         connections,
-        header_timeout,
+        per_peer: connections,
+        header: header_timeout,
+        idle: MINUTE,
+        write: MINUTE,
+        age: MINUTE,
+        requests: 1000,
+        trusted_proxies: Arc::default(),
     };
     tokio::spawn(server::serve(
         listener,
@@ -45,6 +51,7 @@ async fn start_with(mounted: &Mounted, connections: usize, header_timeout: Durat
         Router::new().route("/", get(who)),
         limits,
         metrics.clone(),
+        CancellationToken::new(),
         stop.clone(),
     ));
     Running {

@@ -26,6 +26,8 @@ use crate::{
 
 /// The most elements of one body, of some 400 bytes each.
 const BODY_LIMIT: usize = 4 * 1024 * 1024;
+/// What the default was when less was asked of a body: settings that agreed with it still do.
+const LEAST_BODY_LIMIT: usize = 1024 * 1024;
 
 /// Everything that the ingress can be told.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -281,7 +283,8 @@ impl IngressConfig {
         self.body_limit.unwrap_or_else(|| {
             let rooms = self.sources.iter().map(|source| source.limits.buffered);
             let bounds = rooms.chain([Some(self.max_buffered), self.max_unverified]);
-            bounds.flatten().fold(BODY_LIMIT, usize::min)
+            let least = bounds.flatten().fold(BODY_LIMIT, usize::min);
+            least.max(LEAST_BODY_LIMIT)
         })
     }
 

@@ -5,6 +5,7 @@
 )]
 
 mod acceptance;
+mod balancers;
 mod cli;
 mod conditions;
 mod connection;
@@ -16,6 +17,7 @@ mod failing;
 mod faults;
 mod formats;
 mod gap;
+mod hostile;
 mod jwt;
 mod late;
 mod limits;

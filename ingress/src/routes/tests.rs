@@ -1,6 +1,7 @@
 mod fail_open;
 mod preflight;
 mod sns;
+mod strangers;
 
 use std::sync::{Mutex, PoisonError};
 

@@ -109,7 +109,7 @@ impl Port {
             .await;
     }
 
-    /// `None` when it failed, took too long, or the end came first.
+    /// `None` when it failed, took too long, made room for another one, or the end came first.
     async fn handshake(
         &self,
         tls: &Tls,
@@ -118,13 +118,19 @@ impl Port {
     ) -> Option<Session> {
         let handshake = timeout(self.limits.header, tls.accept(stream));
         let handshake = tokio::select! {
-            ended = handshake => ended,
-            () = leaving(connection) => return None,
+            ended = handshake => ended.map_err(Some),
+            () = leaving(connection) => {
+                if !connection.is_ordered(Order::Kill) {
+                    return None;
+                }
+                Err(None)
+            }
         };
         let failure = match handshake {
             Ok(Ok(session)) => return Some(session),
             Ok(Err(error)) => error.to_string(),
-            Err(elapsed) => elapsed.to_string(),
+            Err(Some(elapsed)) => elapsed.to_string(),
+            Err(None) => "others needed its place".to_owned(),
         };
         self.metrics.handshake_failures.inc();
         debug!(error = failure, "a TLS handshake failed");

@@ -93,8 +93,11 @@ impl Open {
                 return Admission::Refused;
             };
             self.make_room(&mut all, number, Ended::PeerBound);
-        }
-        if all.open.len() >= self.limits.connections {
+            if all.open.len() >= self.limits.connections {
+                // One is on its way already.
+                return Admission::Full;
+            }
+        } else if all.open.len() >= self.limits.connections {
             if let Some(number) = all.weakest(|_| true) {
                 self.make_room(&mut all, number, Ended::MadeRoom);
             }

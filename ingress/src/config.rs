@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     body,
+    client::Network,
     limit::LimitsConfig,
     outgoing::{Outgoing, OutgoingConfig},
     paths::{Paths, UrlPath},
@@ -23,6 +24,11 @@ use crate::{
     tls::{Tls, TlsConfig},
     webhook::WebhookConfig,
 };
+
+/// The most elements of one body, of some 400 bytes each.
+const BODY_LIMIT: usize = 4 * 1024 * 1024;
+/// What the default was when less was asked of a body: settings that agreed with it still do.
+const LEAST_BODY_LIMIT: usize = 1024 * 1024;
 
 /// Everything that the ingress can be told.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -44,20 +50,50 @@ pub struct IngressConfig {
     #[serde(skip_deserializing)]
     #[schemars(skip)]
     pub webhook: Option<WebhookConfig>,
-    /// Default 1 MiB: the largest body, in bytes.
-    pub body_limit: usize,
+    /// Default 4 MiB, in which 10,000 events of a forwarder fit, or less where another setting holds
+    /// less: the largest body, in bytes.
+    pub body_limit: Option<usize>,
     /// Default 16 MiB: the bytes that all bodies hold together. More are answered 503.
     pub max_buffered: usize,
+    /// Default a quarter of `max_buffered`, but at least `body_limit`: those of them that bodies may
+    /// hold whose signature is not verified yet. At the bound the body that arrives for the longest
+    /// time gives way, of the client that holds most.
+    pub max_unverified: Option<usize>,
     /// Default `10s`: for a body to arrive.
     #[serde(with = "duration")]
     #[schemars(with = "duration::Written")]
     pub request_timeout: Duration,
-    /// Default `5s`: for the headers of a request to arrive; also ends idle connections.
+    /// Default `5s`: from the first byte of a request to the end of its headers, and for a TLS
+    /// handshake.
     #[serde(with = "duration")]
     #[schemars(with = "duration::Written")]
     pub header_timeout: Duration,
-    /// Default 1024. More wait until one closes.
+    /// Default `620s`: how long a connection may wait for its next request. Keep it above the time
+    /// for which a load balancer in front keeps its connections, or webhooks meet connections that
+    /// have just been closed: 600 s at Google Cloud, 350 s at AWS NLB, 60 s at AWS ALB.
+    #[serde(with = "duration")]
+    #[schemars(with = "duration::Written")]
+    pub idle_timeout: Duration,
+    /// Default `10s`: a connection ends whose client takes nothing of its answers for so long.
+    #[serde(with = "duration")]
+    #[schemars(with = "duration::Written")]
+    pub write_timeout: Duration,
+    /// Default 1024. At the bound the connection that has been idle for the longest time makes room
+    /// for a new one, first of all one on which nothing was accepted.
     pub max_connections: usize,
+    /// Default three quarters of `max_connections`: of one address (of IPv6: one /64), but for
+    /// `trusted_proxies`. At the bound its own longest idle one makes room.
+    pub max_connections_per_peer: Option<usize>,
+    /// Default `1h`: an older connection is told to close with its next answer.
+    #[serde(with = "duration")]
+    #[schemars(with = "duration::Written")]
+    pub max_connection_age: Duration,
+    /// Default 10000: after so many requests too.
+    pub max_connection_requests: u32,
+    /// Default none: the networks, such as `10.0.0.0/8`, of load balancers and proxies. They have no
+    /// bound of their own on connections, and are believed when their `X-Forwarded-For`, or without
+    /// one their `Forwarded`, names the client.
+    pub trusted_proxies: Vec<Network>,
     pub publish: PublishConfig,
     pub outgoing: OutgoingConfig,
     pub shutdown: ShutdownConfig,
@@ -89,11 +125,18 @@ impl Default for IngressConfig {
             log: LogConfig::default(),
             sources: Vec::new(),
             webhook: None,
-            body_limit: 1024 * 1024,
+            body_limit: None,
             max_buffered: 16 * 1024 * 1024,
+            max_unverified: None,
             request_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(5),
+            idle_timeout: Duration::from_secs(620),
+            write_timeout: Duration::from_secs(10),
             max_connections: 1024,
+            max_connections_per_peer: None,
+            max_connection_age: Duration::from_secs(3600),
+            max_connection_requests: 10_000,
+            trusted_proxies: Vec::new(),
             publish: PublishConfig::default(),
             outgoing: OutgoingConfig::default(),
             shutdown: ShutdownConfig::default(),
@@ -127,30 +170,14 @@ impl IngressConfig {
                 "nobody could send an event: add an entry to `sources`, or set BASIC_AUTH_USER and BASIC_AUTH_PASSWORD in the environment for POST /webhook".to_owned(),
             );
         }
-        for (setting, value) in [
-            ("body_limit", self.body_limit),
-            ("max_buffered", self.max_buffered),
-            ("max_connections", self.max_connections),
-        ] {
-            if value == 0 {
-                return refuse(format!(
-                    "`{setting}` is 0: no request could be taken; remove it for the default"
-                ));
-            }
-        }
-        if self.max_buffered < self.body_limit {
-            return refuse(format!(
-                "`max_buffered` ({}) is below `body_limit` ({}): raise it or lower the other",
-                self.max_buffered, self.body_limit
-            ));
-        }
+        self.check_limits()?;
         for source in &self.sources {
             if self.webhook.is_some() && source.name.as_str() == "webhook" {
                 return refuse(
                     "source `webhook` has the name of the drop-in that BASIC_AUTH_USER and BASIC_AUTH_PASSWORD switch on, and their events could not be told apart: give it another `name`, or unset both variables".to_owned(),
                 );
             }
-            let limits = source.limits.check(self.body_limit);
+            let limits = source.limits.check(self.body_limit());
             limits.map_err(|problem| source.problem(&problem))?;
         }
         self.paths().check()?;
@@ -173,6 +200,69 @@ impl IngressConfig {
             return refuse(
                 "`shutdown.grace` includes `shutdown.drain_delay`: make it longer".to_owned(),
             );
+        }
+        Ok(())
+    }
+
+    /// That each limit lets something through, and no two of them contradict each other.
+    fn check_limits(&self) -> Result<(), ConfigError> {
+        let refuse = |problem: String| Err(ConfigError::Invalid(problem));
+        let requests = usize::try_from(self.max_connection_requests).unwrap_or(usize::MAX);
+        for (setting, value) in [
+            ("body_limit", self.body_limit()),
+            ("max_buffered", self.max_buffered),
+            ("max_connections", self.max_connections),
+            (
+                "max_connections_per_peer",
+                self.max_connections_per_peer.unwrap_or(1),
+            ),
+            ("max_connection_requests", requests),
+        ] {
+            if value == 0 {
+                return refuse(format!(
+                    "`{setting}` is 0: no request could be taken; remove it for the default"
+                ));
+            }
+        }
+        for (setting, value) in [
+            ("request_timeout", self.request_timeout),
+            ("header_timeout", self.header_timeout),
+            ("idle_timeout", self.idle_timeout),
+            ("write_timeout", self.write_timeout),
+            ("max_connection_age", self.max_connection_age),
+        ] {
+            if value.is_zero() {
+                return refuse(format!(
+                    "`{setting}` is 0: no request could be taken; remove it for the default"
+                ));
+            }
+        }
+        for (setting, value) in [
+            ("max_buffered", Some(self.max_buffered)),
+            ("max_unverified", self.max_unverified),
+        ] {
+            if let Some(value) = value.filter(|&value| value < self.body_limit()) {
+                return refuse(format!(
+                    "`{setting}` ({value}) is below `body_limit` ({}): raise it or lower the other",
+                    self.body_limit()
+                ));
+            }
+        }
+        if let Some(unverified) = self.max_unverified
+            && unverified > self.max_buffered
+        {
+            return refuse(format!(
+                "`max_unverified` ({unverified}) is above `max_buffered` ({}), of which it is a part: lower it or raise the other",
+                self.max_buffered
+            ));
+        }
+        if let Some(per_peer) = self.max_connections_per_peer
+            && per_peer > self.max_connections
+        {
+            return refuse(format!(
+                "`max_connections_per_peer` ({per_peer}) is above `max_connections` ({}): lower it or raise the other",
+                self.max_connections
+            ));
         }
         Ok(())
     }
@@ -215,10 +305,23 @@ impl IngressConfig {
         }
     }
 
+    /// The default agrees with whatever else is set.
+    fn body_limit(&self) -> usize {
+        self.body_limit.unwrap_or_else(|| {
+            let rooms = self.sources.iter().map(|source| source.limits.buffered);
+            let bounds = rooms.chain([Some(self.max_buffered), self.max_unverified]);
+            let least = bounds.flatten().fold(BODY_LIMIT, usize::min);
+            least.max(LEAST_BODY_LIMIT)
+        })
+    }
+
     pub(crate) fn body_limits(&self) -> body::Limits {
         body::Limits {
-            body: self.body_limit,
+            body: self.body_limit(),
             total: self.max_buffered,
+            unverified: self
+                .max_unverified
+                .unwrap_or_else(|| self.body_limit().max(self.max_buffered / 4)),
             time: self.request_timeout,
         }
     }
@@ -226,9 +329,21 @@ impl IngressConfig {
     pub(crate) fn server_limits(&self) -> server::Limits {
         server::Limits {
             connections: self.max_connections,
-            header_timeout: self.header_timeout,
+            per_peer: self
+                .max_connections_per_peer
+                .unwrap_or_else(|| three_quarters(self.max_connections)),
+            header: self.header_timeout,
+            idle: self.idle_timeout,
+            write: self.write_timeout,
+            age: self.max_connection_age,
+            requests: self.max_connection_requests,
+            trusted_proxies: self.trusted_proxies.clone().into(),
         }
     }
+}
+
+fn three_quarters(of: usize) -> usize {
+    (of - of / 4).max(1)
 }
 
 #[cfg(test)]

@@ -189,3 +189,40 @@ pub fn json(status: StatusCode, answer: &impl Serialize) -> Response {
     let json = HeaderValue::from_static("application/json");
     (status, [(header::CONTENT_TYPE, json)], Body::from(text)).into_response()
 }
+
+/// Why a request brought nothing.
+pub(crate) struct Failure {
+    pub(crate) error: Error,
+    /// Its sender has not proved itself: it can cost no event, and its lines in the log are counted.
+    pub(crate) of_stranger: bool,
+}
+
+impl Failure {
+    pub(crate) fn stranger(error: Error) -> Self {
+        Self {
+            error,
+            of_stranger: true,
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self {
+            error,
+            of_stranger: false,
+        }
+    }
+}
+
+impl From<DecodeError> for Failure {
+    fn from(error: DecodeError) -> Self {
+        Error::from(error).into()
+    }
+}
+
+impl From<PublishError> for Failure {
+    fn from(error: PublishError) -> Self {
+        Error::from(error).into()
+    }
+}

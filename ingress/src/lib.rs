@@ -6,6 +6,7 @@
 
 pub mod body;
 pub mod catalogue;
+pub mod client;
 pub mod clouds;
 pub mod commands;
 pub mod config;
@@ -17,6 +18,7 @@ pub mod outgoing;
 pub mod paths;
 pub mod preflight;
 pub mod publish;
+pub mod refusals;
 pub mod rotation;
 pub mod routes;
 pub mod server;
@@ -111,6 +113,7 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
         budget: body::Budget::new(config.body_limits()),
         outgoing,
         metrics: metrics.clone(),
+        refusals: refusals::Refusals::default(),
     };
     let router = routes::router(ingress, &config.paths(), lifecycle.stopping());
 
@@ -138,6 +141,7 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
             router,
             config.server_limits(),
             metrics,
+            lifecycle.stopping(),
             closing,
         ),
     );

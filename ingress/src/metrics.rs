@@ -24,6 +24,9 @@ pub struct Metrics {
     pub in_flight: Gauge,
     /// Open connections.
     pub connections: Gauge,
+    free: Gauge,
+    ended: Family<EndedBy, Counter>,
+    expiry: Family<Certificate, Gauge>,
     credentials: Family<Source, Counter>,
     /// TLS handshakes that did not succeed.
     pub handshake_failures: Counter,
@@ -47,6 +50,51 @@ struct Source {
     source: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EndedBy {
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Certificate {
+    certificate: &'static str,
+}
+
+/// Why the ingress ended a connection that its client would have kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// The headers of a request took too long.
+    HeaderTimeout,
+    /// No request came.
+    IdleTimeout,
+    /// The client took nothing of its answers.
+    WriteTimeout,
+    /// A new one had no place without it.
+    MadeRoom,
+    /// Its peer had as many as it may have.
+    PeerBound,
+}
+
+impl Ended {
+    const ALL: [Self; 5] = [
+        Self::HeaderTimeout,
+        Self::IdleTimeout,
+        Self::WriteTimeout,
+        Self::MadeRoom,
+        Self::PeerBound,
+    ];
+
+    fn reason(self) -> &'static str {
+        match self {
+            Self::HeaderTimeout => "header_timeout",
+            Self::IdleTimeout => "idle_timeout",
+            Self::WriteTimeout => "write_timeout",
+            Self::MadeRoom => "made_room",
+            Self::PeerBound => "peer_bound",
+        }
+    }
+}
+
 /// Counts up now and down when it is dropped, also when a client goes away.
 pub struct Counted(Gauge);
 
@@ -62,6 +110,9 @@ impl Default for Metrics {
             duration: Histogram::new(SECONDS),
             in_flight: Gauge::default(),
             connections: Gauge::default(),
+            free: Gauge::default(),
+            ended: Family::default(),
+            expiry: Family::default(),
             credentials: Family::default(),
             handshake_failures: Counter::default(),
             lost: Family::default(),
@@ -104,6 +155,24 @@ impl Metrics {
             "Open connections",
             metrics.connections.clone(),
         );
+        registry.register(
+            "connections_free",
+            "Connections that may still be opened before others must make room",
+            metrics.free.clone(),
+        );
+        registry.register(
+            "connections_ended",
+            "Connections that the ingress ended and their clients would have kept, by reason",
+            metrics.ended.clone(),
+        );
+        registry.register(
+            "certificate_expiry_timestamp_seconds",
+            "When the first certificate in a file of `tls` expires, in seconds since 1970",
+            metrics.expiry.clone(),
+        );
+        for ended in Ended::ALL {
+            metrics.ended(ended);
+        }
         registry.register(
             "credential_failures",
             "Failed attempts to read a changed secret file or the certificates again, by source",
@@ -159,6 +228,27 @@ impl Metrics {
     /// The certificates of the port belong to no source.
     pub fn certificate_failed(&self) {
         self.unreadable(NO_SOURCE);
+    }
+
+    /// So many connections may still be opened.
+    pub(crate) fn free(&self, connections: usize) {
+        self.free
+            .set(i64::try_from(connections).unwrap_or(i64::MAX));
+    }
+
+    pub(crate) fn connection_ended(&self, ended: Ended) {
+        self.ended(ended).inc();
+    }
+
+    fn ended(&self, ended: Ended) -> Counter {
+        let reason = ended.reason();
+        self.ended.get_or_create_owned(&EndedBy { reason })
+    }
+
+    /// `certificate`: `server` or `client_ca`; seconds since 1970.
+    pub(crate) fn certificate_expires(&self, certificate: &'static str, at: i64) {
+        let expiry = self.expiry.get_or_create(&Certificate { certificate });
+        expiry.set(at);
     }
 
     fn unreadable(&self, source: &str) {

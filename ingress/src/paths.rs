@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use axum::http::{Uri, uri::PathAndQuery};
 use eso_relay::config::ConfigError;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -124,7 +125,7 @@ impl Paths {
 
 /// The path without empty segments: proxies and people double slashes and add one at the end. `None` when
 /// there are none.
-pub(crate) fn tidied(path: &str) -> Option<String> {
+fn tidied(path: &str) -> Option<String> {
     if !path.contains("//") && (path == "/" || !path.ends_with('/')) {
         return None;
     }
@@ -137,6 +138,18 @@ pub(crate) fn tidied(path: &str) -> Option<String> {
         tidy.push('/');
     }
     Some(tidy)
+}
+
+/// `None` where it is tidy already.
+pub(crate) fn tidy_uri(uri: &Uri) -> Option<Uri> {
+    let mut tidy = tidied(uri.path())?;
+    if let Some(query) = uri.query() {
+        tidy.push('?');
+        tidy.push_str(query);
+    }
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::try_from(tidy).ok()?);
+    Uri::from_parts(parts).ok()
 }
 
 #[cfg(test)]

@@ -34,6 +34,7 @@ pub fn watch(
         })?;
     }
     if let Some(tls) = tls {
+        tls.report(metrics);
         let metrics = metrics.clone();
         every_second("certificates".to_owned(), stop, move || {
             look_at_certificates(&tls, &metrics);
@@ -89,6 +90,7 @@ fn look_at_certificates(tls: &Tls, metrics: &Metrics) {
     match tls.refresh() {
         None => {}
         Some(tls::Refresh::Replaced) => {
+            tls.report(metrics);
             info!("the certificates of `tls` have changed; new connections get the new ones");
         }
         Some(tls::Refresh::Kept(error)) => {

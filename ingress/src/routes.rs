@@ -9,7 +9,7 @@ use axum::{
     Router,
     body::Body,
     extract::{Path, State, rejection::PathRejection},
-    http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header, request, uri::PathAndQuery},
+    http::{HeaderMap, HeaderValue, Request, StatusCode, header, request},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -23,13 +23,15 @@ use tracing::{debug, info, warn};
 
 use crate::{
     body::Budget,
-    error::{Error, json},
+    client::{Client, Peer},
+    error::{Error, Failure, json},
     handshake,
     metrics::{Counted, Metrics},
     outgoing::Outgoing,
-    paths::{HOOKS, Paths, WEBHOOK, tidied},
+    paths::{HOOKS, Paths, WEBHOOK, tidy_uri},
     preflight,
     publish::{PublishError, Publisher},
+    refusals::Refusals,
     source::{Content, Delivery, Irrelevant, Source},
     verify,
 };
@@ -64,6 +66,7 @@ pub struct Ingress<P> {
     pub budget: Budget,
     pub outgoing: Outgoing,
     pub metrics: Metrics,
+    pub refusals: Refusals,
 }
 
 /// What came of a request.
@@ -72,14 +75,6 @@ enum Received {
     Events(Vec<String>),
     /// The answer to a handshake.
     Handshake(Response),
-}
-
-/// How far a request has come.
-struct Progress {
-    /// When its answer is due.
-    by: Option<Instant>,
-    /// The sender has proven itself: until then whoever it is may be a stranger.
-    proven: bool,
 }
 
 /// The answer to a request whose events are durable.
@@ -128,18 +123,6 @@ async fn untidy(exact: Router, mut request: Request<Body>) -> Response {
     answer
 }
 
-/// `None` where it is tidy already.
-fn tidy_uri(uri: &Uri) -> Option<Uri> {
-    let mut tidy = tidied(uri.path())?;
-    if let Some(query) = uri.query() {
-        tidy.push('?');
-        tidy.push_str(query);
-    }
-    let mut parts = uri.clone().into_parts();
-    parts.path_and_query = Some(PathAndQuery::try_from(tidy).ok()?);
-    Uri::from_parts(parts).ok()
-}
-
 /// For load balancers. Of this port alone: while NATS is away a webhook has to be answered 503 with
 /// `Retry-After`, and no balancer without a healthy replica says that.
 fn health(stopping: &CancellationToken) -> (StatusCode, &'static str) {
@@ -150,8 +133,11 @@ fn health(stopping: &CancellationToken) -> (StatusCode, &'static str) {
     }
 }
 
-async fn only_get<P: Publish>(State(ingress): State<Ingress<P>>) -> Response {
-    let mut answer = ingress.refuse(Error::Method);
+async fn only_get<P: Publish>(
+    State(ingress): State<Ingress<P>>,
+    request: Request<Body>,
+) -> Response {
+    let mut answer = ingress.refuse(Error::Method, request);
     let allowed = HeaderValue::from_static("GET, HEAD");
     answer.headers_mut().insert(header::ALLOW, allowed);
     answer
@@ -167,7 +153,7 @@ async fn hook<P: Publish>(
 ) -> Response {
     match ingress.source(name) {
         Some(source) => ingress.answer(source, request).await,
-        None => ingress.refuse(Error::NotFound),
+        None => ingress.refuse(Error::NotFound, request),
     }
 }
 
@@ -182,7 +168,7 @@ async fn preflight<P: Publish>(
             let (head, _) = request.into_parts();
             ingress.answer_preflight(source, &head).await
         }
-        None => ingress.refuse(Error::NotFound),
+        None => ingress.refuse(Error::NotFound, request),
     }
 }
 
@@ -192,16 +178,22 @@ async fn webhook<P: Publish>(
 ) -> Response {
     match &ingress.webhook {
         Some(source) => ingress.answer(source, request).await,
-        None => ingress.refuse(Error::NotFound),
+        None => ingress.refuse(Error::NotFound, request),
     }
 }
 
-async fn not_found<P: Publish>(State(ingress): State<Ingress<P>>) -> Response {
-    ingress.refuse(Error::NotFound)
+async fn not_found<P: Publish>(
+    State(ingress): State<Ingress<P>>,
+    request: Request<Body>,
+) -> Response {
+    ingress.refuse(Error::NotFound, request)
 }
 
-async fn method_not_allowed<P: Publish>(State(ingress): State<Ingress<P>>) -> Response {
-    ingress.refuse(Error::Method)
+async fn method_not_allowed<P: Publish>(
+    State(ingress): State<Ingress<P>>,
+    request: Request<Body>,
+) -> Response {
+    ingress.refuse(Error::Method, request)
 }
 
 impl<P: Publish> Ingress<P> {
@@ -219,14 +211,13 @@ impl<P: Publish> Ingress<P> {
             }
             Err(error) => {
                 self.metrics.answered(Some(&source.name), error.code());
-                // The origin is looked at last, of a sender that has proven itself.
-                let proven = matches!(error, Error::Origin);
-                report(
-                    source,
-                    &traceparent(&head.headers).trace_id(),
-                    &error,
-                    proven,
-                );
+                let trace = traceparent(&head.headers).trace_id();
+                // The origin is looked at last, of a sender that has proved itself.
+                let failure = match error {
+                    Error::Origin => Failure::from(error.clone()),
+                    _ => Failure::stranger(error.clone()),
+                };
+                self.refusals.report(&source.name, &trace, head, &failure);
                 error.into_response()
             }
         }
@@ -235,13 +226,11 @@ impl<P: Publish> Ingress<P> {
     async fn answer(&self, source: &Source, request: Request<Body>) -> Response {
         let _in_flight = Counted::up(&self.metrics.in_flight);
         let started = Instant::now();
-        let traceparent = traceparent(request.headers());
+        let (head, body) = request.into_parts();
+        let traceparent = traceparent(&head.headers);
         let trace = traceparent.trace_id();
-        let mut progress = Progress {
-            by: source.deadline.map(|deadline| started + deadline),
-            proven: false,
-        };
-        let received = self.receive(source, request, traceparent, &mut progress);
+        let by = source.deadline.map(|deadline| started + deadline);
+        let received = self.receive(source, &head, body, traceparent, by);
         match received.await {
             Ok(Received::Events(accepted)) => {
                 self.metrics
@@ -253,13 +242,14 @@ impl<P: Publish> Ingress<P> {
                 self.metrics.answered(Some(&source.name), "handshake");
                 answer
             }
-            Err(error) => {
+            Err(failure) => {
+                let error = &failure.error;
                 self.metrics.answered(Some(&source.name), error.code());
-                if source.fail_open && progress.proven && !stays(&error) {
-                    return self.fail_open(source, &trace, &error);
+                if source.fail_open && !failure.of_stranger && !stays(error) {
+                    return self.fail_open(source, &trace, error);
                 }
-                report(source, &trace, &error, progress.proven);
-                error.into_response()
+                self.refusals.report(&source.name, &trace, &head, &failure);
+                failure.error.into_response()
             }
         }
     }
@@ -285,29 +275,35 @@ impl<P: Publish> Ingress<P> {
     async fn receive(
         &self,
         source: &Source,
-        request: Request<Body>,
+        head: &request::Parts,
+        body: Body,
         traceparent: TraceParent,
-        progress: &mut Progress,
-    ) -> Result<Received, Error> {
-        let (head, body) = request.into_parts();
-        let refused = |refused| Error::refused(&source.scheme, refused);
+        by: Option<Instant>,
+    ) -> Result<Received, Failure> {
+        let refused = |refused| Failure::stranger(Error::refused(&source.scheme, refused));
+        let unverifiable = || Failure::stranger(Error::Unverifiable);
         let received_at = now();
-        let presented = verify::Request::of(&head, received_at);
-        let by = progress.by;
-        let admitted = in_time(by, source.scheme.admit(&presented));
-        let admitted = admitted.await.ok_or(Error::Unverifiable)?;
-        let admitted = admitted.map_err(refused)?;
-        progress.proven = admitted.is_proven();
-        let arrived = in_time(by, self.budget.read(body, &source.limits.room));
-        let arrived = arrived.await.ok_or(Error::TooSlow)??;
-        let verified = in_time(by, admitted.verify(arrived.bytes));
-        let verified = verified.await.ok_or(Error::Unverifiable)?;
-        let verified = verified.map_err(refused)?;
-        progress.proven = true;
-        let verified = verified.decoded(&head.headers, self.budget.largest_body())?;
+        let presented = verify::Request::of(head, received_at);
+        let admitted = in_time(by, source.scheme.admit(&presented)).await;
+        let admitted = admitted.ok_or_else(unverifiable)?.map_err(refused)?;
+        let room = &source.limits.room;
+        let mut arrived = if admitted.is_verified() {
+            let read = in_time(by, self.budget.read(body, room)).await;
+            read.unwrap_or(Err(Error::TooSlow))?
+        } else {
+            let peer = Client::of(head).map(Peer::of);
+            let read = in_time(by, self.budget.read_unverified(body, peer)).await;
+            let read = read.unwrap_or(Err(Error::TooSlow));
+            read.map_err(Failure::stranger)?
+        };
+        let verified = in_time(by, admitted.verify(arrived.bytes)).await;
+        let verified = verified.ok_or_else(unverifiable)?.map_err(refused)?;
+        arrived.share.verified(room)?;
+        let verified = verified.decoded(&head.headers, self.budget.largest_body());
+        let verified = verified.map_err(Error::from)?;
         // Not before: a stranger uses up nothing of it.
         if !source.limits.pass(Instant::now()) {
-            return Err(Error::RateLimited);
+            return Err(Error::RateLimited.into());
         }
         let delivery = Delivery {
             headers: &head.headers,
@@ -325,14 +321,14 @@ impl<P: Publish> Ingress<P> {
             }
             Content::Handshake(handshake) => {
                 let answer = handshake::answer(&source.name, handshake, &self.outgoing);
-                return answer.await.map(Received::Handshake);
+                return Ok(Received::Handshake(answer.await?));
             }
         };
         drop(verified);
         let reasons = ignored.iter().map(|(_, reason)| *reason);
         self.metrics.ignored(&source.name, reasons);
         if events.is_empty() && !ignored.is_empty() {
-            return Err(Error::Irrelevant);
+            return Err(Error::Irrelevant.into());
         }
         if !events.is_empty() {
             self.publisher.publish(&events, by).await?;
@@ -353,8 +349,11 @@ impl<P: Publish> Ingress<P> {
         warn!(source = %source.name, trace, elements, first, "elements left out that cannot be read");
     }
 
-    fn refuse(&self, error: Error) -> Response {
+    /// Where there is no source: whoever sent it is a stranger.
+    fn refuse(&self, error: Error, request: Request<Body>) -> Response {
         self.metrics.answered(None, error.code());
+        let (head, _) = request.into_parts();
+        self.refusals.say(None, None, error.code(), &head);
         error.into_response()
     }
 }
@@ -390,19 +389,6 @@ fn stays(error: &Error) -> bool {
         error,
         Error::Unauthorized(_) | Error::Unverifiable | Error::Irrelevant
     )
-}
-
-/// Faults of ours are warnings; faults of a sender that proved itself are worth a line; neither a
-/// stranger nor a source beyond its rate can fill the log.
-fn report(source: &Source, trace: &str, error: &Error, proven: bool) {
-    let (source, code) = (&source.name, error.code());
-    if !proven || matches!(error, Error::RateLimited) {
-        debug!(%source, trace, code, "refused");
-    } else if error.status().is_server_error() {
-        warn!(%source, trace, code, "not accepted");
-    } else {
-        info!(%source, trace, code, %error, "nothing accepted");
-    }
 }
 
 #[cfg(test)]

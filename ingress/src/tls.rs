@@ -14,11 +14,12 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::sync::CancellationToken;
 
+use self::config::Loaded;
 pub use self::{
     certificate::{ClientCertificate, Name},
-    config::{Files, TlsConfig},
+    config::{Expiry, Files, TlsConfig},
 };
-use crate::stamp::Stamp;
+use crate::{metrics::Metrics, stamp::Stamp};
 
 /// The certificates in use.
 pub struct Tls {
@@ -29,6 +30,7 @@ pub struct Tls {
 /// What the files held when they were read.
 struct Live {
     acceptor: TlsAcceptor,
+    expiry: Expiry,
     stamps: Vec<Stamp>,
     superseded: CancellationToken,
     /// Said once, not at every look.
@@ -98,6 +100,16 @@ impl Tls {
         }
     }
 
+    /// Says when the certificates in use expire.
+    pub fn report(&self, metrics: &Metrics) {
+        let Expiry { server, client_ca } = self.live().expiry;
+        for (certificate, expiry) in [("server", server), ("client_ca", client_ca)] {
+            if let Some(at) = expiry {
+                metrics.certificate_expires(certificate, at);
+            }
+        }
+    }
+
     fn live(&self) -> RwLockReadGuard<'_, Live> {
         self.live.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -111,8 +123,10 @@ impl Live {
     fn open(files: &Files) -> Result<Self, ConfigError> {
         // Looked at before they are read: a change in between is then seen at the next look.
         let stamps = files.stamps()?;
+        let Loaded { config, expiry } = files.read()?;
         Ok(Self {
-            acceptor: Arc::new(files.read()?).into(),
+            acceptor: Arc::new(config).into(),
+            expiry,
             stamps,
             superseded: CancellationToken::new(),
             failing: false,

@@ -5,6 +5,7 @@
 )]
 
 mod acceptance;
+mod balancers;
 mod cli;
 mod conditions;
 mod connection;

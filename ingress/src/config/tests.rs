@@ -143,6 +143,29 @@ fn a_mistake_is_named_with_its_source_and_what_mends_it() {
             &["source `a`", "remove `confirm`"],
         ),
         (
+            json!({ "sources": [source("a", &json!({}))], "max_connection_requests": 0 }),
+            &["`max_connection_requests` is 0"],
+        ),
+        (
+            json!({ "sources": [source("a", &json!({}))], "idle_timeout": "0s" }),
+            &["`idle_timeout` is 0"],
+        ),
+        (
+            json!({ "sources": [source("a", &json!({}))], "max_connections_per_peer": 1025 }),
+            &[
+                "`max_connections_per_peer` (1025)",
+                "`max_connections` (1024)",
+            ],
+        ),
+        (
+            json!({ "sources": [source("a", &json!({}))], "max_unverified": 100_000 }),
+            &["`max_unverified` (100000)", "`body_limit`"],
+        ),
+        (
+            json!({ "sources": [source("a", &json!({}))], "max_unverified": 17_000_000 }),
+            &["`max_unverified` (17000000)", "`max_buffered`"],
+        ),
+        (
             json!({ "sources": [source("a", &json!({}))], "shutdown": { "grace": "5s" } }),
             &["`shutdown.grace`"],
         ),
@@ -341,5 +364,39 @@ fn a_size_or_a_time_with_which_nothing_would_be_accepted_is_refused() {
     assert!(
         long.contains("source `a`: `deadline` (9s) is above"),
         "{long}"
+    );
+}
+
+#[test]
+fn a_days_forwarder_sends_as_many_elements_as_are_read_at_once() {
+    let event = r#"{"event_id":1234567890,"event_type":"static-secret-updated","event_source":"account","event_message":"the value of the item was changed by an administrator of the account","item_name":"/production/europe/payments/database/primary/password","item_type":"STATIC_SECRET","gateway":"https://gateway.example.com:8000","created_at":"2026-11-29T12:00:00.000000Z","status":"NEW"}"#;
+    let sources = json!({ "sources": [source("a", &json!({}))] });
+    let limits = config(sources).body_limits();
+    assert!(crate::source::MAX_ELEMENTS * (event.len() + 1) <= limits.body);
+    assert!(limits.body <= limits.unverified && limits.unverified <= limits.total / 4);
+}
+
+#[test]
+fn limits_that_were_set_before_the_default_grew_still_agree() {
+    for settings in [
+        json!({ "sources": [source("a", &json!({}))], "max_buffered": 2_000_000 }),
+        json!({ "sources": [source("a", &json!({ "limits": { "buffered": 1_048_576 } }))] }),
+    ] {
+        let config = config(settings);
+        config.check().unwrap();
+        assert!((1_048_576..=2_000_000).contains(&config.body_limits().body));
+    }
+}
+
+#[test]
+fn networks_of_proxies_are_read_or_named() {
+    let read = config(json!({ "trusted_proxies": ["10.0.0.0/8", "2001:db8::1"] }));
+    assert_eq!(read.trusted_proxies.len(), 2);
+    let error = serde_json::from_value::<IngressConfig>(json!({ "trusted_proxies": ["10/8"] }));
+    assert!(
+        error
+            .unwrap_err()
+            .to_string()
+            .contains("`10/8` is no network")
     );
 }

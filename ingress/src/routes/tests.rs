@@ -3,6 +3,7 @@ mod fail_open;
 mod paths;
 mod preflight;
 mod sns;
+mod strangers;
 
 use std::sync::{Mutex, PoisonError};
 
@@ -54,6 +55,7 @@ const GOOD: &str =
 const LIMITS: Limits = Limits {
     body: 1000,
     total: 1500,
+    unverified: 1000,
     time: std::time::Duration::from_secs(10),
 };
 
@@ -105,10 +107,12 @@ fn calling(
         budget: Budget::new(Limits {
             body,
             total: body * 3 / 2,
+            unverified: body,
             ..LIMITS
         }),
         outgoing,
         metrics: Metrics::register(&mut registry),
+        refusals: Refusals::default(),
     };
     let router = router(ingress, &Paths::default(), CancellationToken::new());
     Tested {

@@ -60,7 +60,7 @@ use crate::{
 };
 
 /// The most elements of one body; an Akeyless runner that forwards once a day stays below.
-const MAX_ELEMENTS: usize = 10_000;
+pub(crate) const MAX_ELEMENTS: usize = 10_000;
 /// A configured sender: who it is, how it proves that, what it says and what it may reach.
 pub struct Source {
     pub name: Slug,

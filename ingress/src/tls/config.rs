@@ -17,6 +17,7 @@ use rustls::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::certificate;
 use crate::stamp::Stamp;
 
 const CERT: &str = "tls.cert_file";
@@ -43,6 +44,23 @@ pub struct Files {
     cert: PathBuf,
     key: PathBuf,
     client_ca: Option<PathBuf>,
+}
+
+/// What the files hold.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) config: ServerConfig,
+    pub(super) expiry: Expiry,
+}
+
+/// When the first certificate of a file expires, in seconds since 1970; `None` without one that can
+/// be read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Expiry {
+    /// Of `cert_file`.
+    pub server: Option<i64>,
+    /// Of `client_ca_file`.
+    pub client_ca: Option<i64>,
 }
 
 impl TlsConfig {
@@ -79,26 +97,33 @@ impl Files {
             .collect()
     }
 
-    pub(super) fn read(&self) -> Result<ServerConfig, ConfigError> {
+    pub(super) fn read(&self) -> Result<Loaded, ConfigError> {
+        let mut expiry = Expiry::default();
         let provider = Arc::new(ring::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&[&TLS13, &TLS12])
             .map_err(|error| ConfigError::Invalid(format!("`tls`: {error}")))?;
         let builder = match &self.client_ca {
-            Some(file) => builder.with_client_cert_verifier(client_verifier(file, provider)?),
+            Some(file) => {
+                let cas = certificates(CLIENT_CA, file)?;
+                expiry.client_ca = certificate::first_expiry(&cas);
+                builder.with_client_cert_verifier(client_verifier(file, cas, provider)?)
+            }
             None => builder.with_no_client_auth(),
         };
         let chain = certificates(CERT, &self.cert)?;
+        expiry.server = certificate::first_expiry(&chain);
         let mut config = builder
             .with_single_cert(chain, self.private_key()?)
             .map_err(|error| self.unfit(&error))?;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        // By preference. A client that names protocols and none of these is refused (RFC 7301 §3.2).
+        config.alpn_protocols = vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()];
         if self.client_ca.is_some() {
             // A resumed session would keep a client certificate that is not looked at again.
             config.session_storage = Arc::new(NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
         }
-        Ok(config)
+        Ok(Loaded { config, expiry })
     }
 
     fn private_key(&self) -> Result<PrivateKeyDer<'static>, ConfigError> {
@@ -135,6 +160,7 @@ impl Files {
 /// Asks for a certificate; who has none is let through.
 fn client_verifier(
     file: &Path,
+    cas: Vec<CertificateDer<'static>>,
     provider: Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ClientCertVerifier>, ConfigError> {
     let unfit = |error: &dyn std::error::Error| {
@@ -143,7 +169,7 @@ fn client_verifier(
         refuse(CLIENT_CA, file, &problem)
     };
     let mut roots = RootCertStore::empty();
-    for certificate in certificates(CLIENT_CA, file)? {
+    for certificate in cas {
         roots.add(certificate).map_err(|error| unfit(&error))?;
     }
     WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)

@@ -37,7 +37,13 @@ async fn start_with(mounted: &Mounted, connections: usize, header_timeout: Durat
     let (metrics, stop) = (Metrics::default(), CancellationToken::new());
     let limits = server::Limits {
         connections,
-        header_timeout,
+        per_peer: connections,
+        header: header_timeout,
+        idle: MINUTE,
+        write: MINUTE,
+        age: MINUTE,
+        requests: 1000,
+        trusted_proxies: Arc::default(),
     };
     tokio::spawn(server::serve(
         listener,
@@ -45,6 +51,7 @@ async fn start_with(mounted: &Mounted, connections: usize, header_timeout: Durat
         Router::new().route("/", get(who)),
         limits,
         metrics.clone(),
+        CancellationToken::new(),
         stop.clone(),
     ));
     Running {
@@ -140,7 +147,7 @@ async fn ask(stream: &mut client::TlsStream<TcpStream>) -> String {
 }
 
 #[tokio::test]
-async fn tls_1_2_and_1_3_bring_http_1_1_and_nothing_else() {
+async fn tls_1_2_and_1_3_bring_http_1_and_nothing_else() {
     let ca = Ca::new("a");
     let running = start(&Mounted::new(&ca.localhost(), None)).await;
     for (version, spoken) in [
@@ -156,6 +163,19 @@ async fn tls_1_2_and_1_3_bring_http_1_1_and_nothing_else() {
         let connection: &ClientConnection = stream.get_ref().1;
         assert_eq!(connection.protocol_version(), Some(spoken));
         assert_eq!(connection.alpn_protocol(), Some(&b"http/1.1"[..]));
+        assert_eq!(client.get(&running).await.unwrap(), "nobody");
+    }
+    for (alpn, chosen) in [
+        (&["http/1.0"][..], Some(&b"http/1.0"[..])),
+        (&["http/1.0", "http/1.1"], Some(b"http/1.1")),
+        (&[], None),
+    ] {
+        let client = Client {
+            alpn,
+            ..Client::of(&ca)
+        };
+        let stream = client.connect(&running).await.unwrap();
+        assert_eq!(stream.get_ref().1.alpn_protocol(), chosen);
         assert_eq!(client.get(&running).await.unwrap(), "nobody");
     }
     let h2_only = Client {
@@ -354,4 +374,24 @@ async fn the_signal_ends_a_handshake_that_has_not_begun_a_request() {
     let ended = tokio::time::timeout(MINUTE, waiting.read_to_end(&mut Vec::new())).await;
     assert!(ended.is_ok());
     assert_eq!(running.metrics.handshake_failures.get(), 0);
+}
+
+#[tokio::test]
+async fn it_is_told_when_the_certificates_expire() {
+    let ca = Ca::new("a");
+    let mounted = Mounted::new(&ca.localhost(), Some(&ca));
+    let files = mounted.config().files().unwrap().unwrap();
+    let tls = Tls::open(files).unwrap();
+    let mut registry = prometheus_client::registry::Registry::default();
+    let metrics = Metrics::register(&mut registry);
+    tls.report(&metrics);
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    // The default of rcgen: the first day of 4096.
+    for certificate in ["server", "client_ca"] {
+        let line = format!(
+            "certificate_expiry_timestamp_seconds{{certificate=\"{certificate}\"}} 67090118400"
+        );
+        assert!(text.contains(&line), "{text}");
+    }
 }

@@ -215,9 +215,9 @@ fn worse(one: Refused, other: Refused) -> Refused {
 }
 
 impl Admitted<'_> {
-    /// Whether the sender is proven already, whatever the body is.
-    pub fn is_proven(&self) -> bool {
-        self.0.is_proven()
+    /// The body has no say: whoever sent it has proved itself already.
+    pub fn is_verified(&self) -> bool {
+        self.0.is_settled()
     }
 
     pub async fn verify(self, body: Bytes) -> Result<Verified, Refused> {
@@ -227,12 +227,12 @@ impl Admitted<'_> {
 }
 
 impl Pending<'_> {
-    fn is_proven(&self) -> bool {
+    fn is_settled(&self) -> bool {
         match self {
             Self::Nothing => true,
             Self::Hmac(_) | Self::StandardWebhooks(_) | Self::Sns(_) => false,
-            Self::All(all) => all.iter().all(Self::is_proven),
-            Self::Any(any, _) => any.iter().any(Self::is_proven),
+            Self::All(all) => all.iter().all(Self::is_settled),
+            Self::Any(any, _) => any.iter().any(Self::is_settled),
         }
     }
 

@@ -46,10 +46,12 @@ async fn a_source_that_fails_open_is_told_204_when_its_body_is_too_large_or_ther
         budget: Budget::new(Limits {
             body: 1000,
             total: 10,
+            unverified: 10,
             time: std::time::Duration::from_secs(10),
         }),
         outgoing: Outgoing::new(&OutgoingConfig::default()).unwrap(),
         metrics: Metrics::default(),
+        refusals: Refusals::default(),
     };
     let router = router(none_free, &Paths::default(), CancellationToken::new());
     let answer = router.oneshot(bao(Some(RIGHT), GOOD)).await;

@@ -17,6 +17,7 @@ fn placed(base: &str, health: &str, stopping: CancellationToken) -> Tested {
         budget: Budget::new(LIMITS),
         outgoing: Outgoing::new(&OutgoingConfig::default()).unwrap(),
         metrics: Metrics::register(&mut registry),
+        refusals: Refusals::default(),
     };
     tested.router = router(ingress, &paths, stopping);
     tested.registry = registry;
@@ -78,7 +79,7 @@ async fn doubled_slashes_and_one_at_the_end_reach_the_source() {
 
 #[tokio::test]
 async fn a_query_survives_a_tidied_path() {
-    let uri: Uri = "https://relay.example:8443//a///b/?x=//y/".parse().unwrap();
+    let uri: axum::http::Uri = "https://relay.example:8443//a///b/?x=//y/".parse().unwrap();
     let tidy = tidy_uri(&uri).unwrap();
     assert_eq!(tidy, "https://relay.example:8443/a/b?x=//y/");
     for tidy in ["/a/b?x=//y/", "/", "*"] {

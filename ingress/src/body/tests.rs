@@ -1,0 +1,234 @@
+use futures::{StreamExt as _, stream};
+
+use super::*;
+
+fn budget(body: usize, total: usize) -> Budget {
+    Budget::new(Limits {
+        body,
+        total,
+        unverified: total,
+        time: Duration::from_secs(10),
+    })
+}
+
+async fn read(budget: &Budget, body: Body) -> Result<Arrived, Error> {
+    budget.read(body, &Room::default()).await
+}
+
+/// A body that does not say its length before it arrives.
+fn chunks(chunks: Vec<&'static str>) -> Body {
+    Body::from_stream(stream::iter(chunks).map(Ok::<_, std::io::Error>))
+}
+
+#[tokio::test]
+async fn a_body_of_the_limit_passes_and_one_byte_more_does_not() {
+    let budget = budget(6, 100);
+    assert_eq!(
+        read(&budget, chunks(vec!["abc", "def"]))
+            .await
+            .unwrap()
+            .bytes,
+        "abcdef"
+    );
+    let refused = read(&budget, chunks(vec!["abc", "defg"])).await.err();
+    assert!(matches!(refused, Some(Error::TooLarge)));
+    let refused = read(&budget, Body::from("abcdefg")).await.err();
+    assert!(matches!(refused, Some(Error::TooLarge)));
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_read_to_its_end_and_not_kept() {
+    let budget = budget(6, 8);
+    let (sent, mut rest) = tokio::sync::mpsc::unbounded_channel();
+    let chunks = stream::iter(["abcd"; 10]).map(move |chunk| {
+        sent.send(chunk).ok();
+        Ok::<_, std::io::Error>(chunk)
+    });
+    let refused = read(&budget, Body::from_stream(chunks)).await.err();
+    assert!(matches!(refused, Some(Error::TooLarge)));
+    let mut read = 0;
+    while rest.try_recv().is_ok() {
+        read += 1;
+    }
+    assert_eq!((read, budget.free.left()), (10, 8));
+}
+
+#[tokio::test]
+async fn bodies_share_a_budget_and_give_it_back() {
+    let budget = budget(6, 8);
+    let first = read(&budget, chunks(vec!["abcdef"])).await.unwrap();
+    let refused = read(&budget, chunks(vec!["abc"])).await.err();
+    assert!(matches!(refused, Some(Error::Overloaded)));
+    drop(first);
+    assert!(read(&budget, chunks(vec!["abc"])).await.is_ok());
+    assert_eq!(budget.free.left(), 8);
+}
+
+#[tokio::test]
+async fn a_source_that_has_filled_its_room_leaves_the_rest_to_the_others() {
+    let (budget, one, other) = (budget(6, 12), Room::of(8), Room::of(8));
+    let first = budget.read(chunks(vec!["abcdef"]), &one).await.unwrap();
+    let refused = budget.read(chunks(vec!["ab", "cd"]), &one).await.err();
+    assert!(matches!(refused, Some(Error::Overloaded)));
+    assert_eq!(budget.free.left(), 6);
+    let second = budget.read(chunks(vec!["abc"]), &other).await.unwrap();
+    drop((first, second));
+    assert_eq!((one.0.left(), budget.free.left()), (8, 12));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_stalls_is_told_so_and_holds_nothing() {
+    let budget = budget(6, 8);
+    let start = stream::iter([Ok::<_, std::io::Error>("abc")]);
+    let body = Body::from_stream(start.chain(stream::pending()));
+    assert!(matches!(
+        read(&budget, body).await.err(),
+        Some(Error::TooSlow)
+    ));
+    assert_eq!(budget.free.left(), 8);
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_is_no_body() {
+    let start = stream::iter([Ok("abc"), Err(std::io::Error::other("gone"))]);
+    let refused = read(&budget(6, 8), Body::from_stream(start)).await.err();
+    assert!(matches!(refused, Some(Error::Broken)));
+}
+
+fn peer(address: &str) -> Option<Peer> {
+    Some(Peer::of(address.parse().unwrap()))
+}
+
+/// With so much of it for those who are not verified.
+fn shared(total: usize, unverified: usize) -> Budget {
+    Budget::new(Limits {
+        body: 6,
+        total,
+        unverified,
+        time: Duration::from_secs(10),
+    })
+}
+
+/// A client that has sent so much and then stalls.
+async fn stall(
+    budget: &Budget,
+    from: &str,
+    bytes: &'static str,
+) -> tokio::task::JoinHandle<Result<Arrived, Error>> {
+    let start = stream::iter([Ok::<_, std::io::Error>(bytes)]);
+    let body = Body::from_stream(start.chain(stream::pending()));
+    let (peer, mine) = (peer(from), budget.clone());
+    let reading = tokio::spawn(async move { mine.read_unverified(body, peer).await });
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    reading
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_unverified_bodies_takes_nothing_from_a_verified_one() {
+    let budget = shared(24, 12);
+    let mut flood = Vec::new();
+    for number in 0..50 {
+        let from = format!("192.0.2.{number}");
+        flood.push(stall(&budget, &from, "abcdef").await);
+        tokio::task::yield_now().await;
+    }
+    assert!(budget.unverified.used() <= 12 && budget.free.left() >= 12);
+    let room = Room::default();
+    let first = budget
+        .read(chunks(vec!["abc", "def"]), &room)
+        .await
+        .unwrap();
+    let second = budget
+        .read(chunks(vec!["abc", "def"]), &room)
+        .await
+        .unwrap();
+    drop((first, second));
+    for stalled in flood {
+        stalled.abort();
+        stalled.await.ok();
+    }
+    assert_eq!((budget.unverified.used(), budget.free.left()), (0, 24));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stalled_unverified_body_gives_way_to_one_that_arrives() {
+    let budget = shared(24, 12);
+    let (oldest, newer) = (
+        stall(&budget, "192.0.2.1", "abcdef").await,
+        stall(&budget, "192.0.2.1", "abcdef").await,
+    );
+    // Behind the same balancer.
+    let signed = budget.read_unverified(chunks(vec!["ab", "cd"]), peer("192.0.2.1"));
+    let signed = signed.await.unwrap();
+    assert_eq!(signed.bytes, "abcd");
+    assert!(matches!(
+        oldest.await.unwrap().err(),
+        Some(Error::Overloaded)
+    ));
+    assert!(!newer.is_finished());
+    drop(signed);
+    newer.abort();
+    newer.await.ok();
+    assert_eq!((budget.unverified.used(), budget.free.left()), (0, 24));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_client_that_holds_most_gives_way_first() {
+    let budget = shared(24, 12);
+    let quiet = stall(&budget, "192.0.2.1", "ab").await;
+    let greedy = stall(&budget, "192.0.2.2", "abcdef").await;
+    let also_greedy = stall(&budget, "192.0.2.2", "abcd").await;
+    let new = stall(&budget, "192.0.2.3", "abcd").await;
+    assert!(matches!(
+        greedy.await.unwrap().err(),
+        Some(Error::Overloaded)
+    ));
+    for kept in [quiet, also_greedy, new] {
+        assert!(!kept.is_finished());
+        kept.abort();
+        kept.await.ok();
+    }
+    assert_eq!(budget.unverified.used(), 0);
+}
+
+#[tokio::test]
+async fn what_is_verified_counts_as_its_sources_and_no_longer_as_a_strangers() {
+    let (budget, room) = (shared(24, 6), Room::of(9));
+    let mut arrived = Vec::new();
+    for _ in 0..2 {
+        let read = budget.read_unverified(chunks(vec!["ab", "cd"]), None).await;
+        let mut read = read.unwrap();
+        assert_eq!(budget.unverified.used(), 4);
+        read.share.verified(&room).unwrap();
+        assert_eq!(budget.unverified.used(), 0);
+        arrived.push(read);
+    }
+    assert_eq!((room.0.left(), budget.free.left()), (1, 16));
+    let read = budget.read_unverified(chunks(vec!["ab"]), None).await;
+    let mut read = read.unwrap();
+    assert!(matches!(read.share.verified(&room), Err(Error::Overloaded)));
+    drop((read, arrived));
+    assert_eq!((room.0.left(), budget.free.left()), (9, 24));
+}
+
+#[tokio::test]
+async fn a_body_that_is_announced_as_too_large_is_not_read() {
+    struct Announced;
+    impl hyper::body::Body for Announced {
+        type Data = Bytes;
+        type Error = std::io::Error;
+        fn poll_frame(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<hyper::body::Frame<Bytes>, std::io::Error>>> {
+            panic!("it was asked for")
+        }
+        fn size_hint(&self) -> hyper::body::SizeHint {
+            hyper::body::SizeHint::with_exact(7)
+        }
+    }
+    let refused = read(&budget(6, 100), Body::new(Announced)).await.err();
+    assert!(matches!(refused, Some(Error::TooLarge)));
+}

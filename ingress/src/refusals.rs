@@ -1,0 +1,111 @@
+//! The log of what strangers try: a few lines a minute, and how many were left out.
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use eso_relay::Slug;
+use http::request;
+use tokio::time::Instant;
+use tracing::{debug, field::display, info, warn};
+
+use crate::{
+    client::Client,
+    error::{Error, Failure},
+};
+
+const LINES: u64 = 20;
+const WINDOW: Duration = Duration::from_secs(60);
+
+/// Common to all sources: whoever knows one path can guess others.
+#[derive(Clone, Default)]
+pub struct Refusals(Arc<Mutex<Window>>);
+
+#[derive(Default)]
+struct Window {
+    began: Option<Instant>,
+    refused: u64,
+}
+
+impl Refusals {
+    /// `source`: `None` where there is none at the path.
+    pub fn say(
+        &self,
+        source: Option<&Slug>,
+        trace: Option<&str>,
+        code: &'static str,
+        head: &request::Parts,
+    ) {
+        let (source, client) = (source.map(display), Client::of(head).map(display));
+        match self.pass(Instant::now()) {
+            None => debug!(source, trace, code, client, "refused"),
+            Some(0) => info!(source, trace, code, client, "refused"),
+            Some(left_out) => info!(
+                source,
+                trace, code, client, left_out, "refused; the lines before it were too many"
+            ),
+        }
+    }
+
+    /// Faults of ours are warnings; faults of a sender that proved itself are worth a line; neither a
+    /// stranger nor a source beyond its rate can fill the log.
+    pub(crate) fn report(
+        &self,
+        source: &Slug,
+        trace: &str,
+        head: &request::Parts,
+        failure: &Failure,
+    ) {
+        let (error, code) = (&failure.error, failure.error.code());
+        if failure.of_stranger || matches!(error, Error::RateLimited) {
+            return self.say(Some(source), Some(trace), code, head);
+        }
+        let client = client(head);
+        if error.status().is_server_error() {
+            warn!(%source, trace, code, client, "not accepted");
+        } else {
+            info!(%source, trace, code, client, %error, "nothing accepted");
+        }
+    }
+
+    /// Whether one more may be said at `info`, and how many of the last minute were not.
+    fn pass(&self, now: Instant) -> Option<u64> {
+        let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let over = window
+            .began
+            .is_none_or(|began| now.duration_since(began) >= WINDOW);
+        let left_out = if over {
+            let left_out = window.refused.saturating_sub(LINES);
+            (window.began, window.refused) = (Some(now), 0);
+            left_out
+        } else {
+            0
+        };
+        window.refused += 1;
+        (window.refused <= LINES).then_some(left_out)
+    }
+}
+
+/// Of a request that came through the public port, as a field of the log.
+fn client(head: &request::Parts) -> Option<tracing::field::DisplayValue<IpAddr>> {
+    Client::of(head).map(display)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_lines_a_minute_and_then_a_count() {
+        let (refusals, start) = (Refusals::default(), Instant::now());
+        let said = (0..1000).filter(|_| refusals.pass(start).is_some());
+        assert_eq!(said.count() as u64, LINES);
+        let later = start + WINDOW;
+        assert_eq!(refusals.pass(later), Some(1000 - LINES));
+        assert_eq!(refusals.pass(later), Some(0));
+        let much_later = later + 10 * WINDOW;
+        assert_eq!(refusals.pass(much_later), Some(0));
+    }
+}

@@ -1,0 +1,146 @@
+//! The public port: a limited number of connections, a limited time for all that a client does on
+//! one, and an end that cuts off no request.
+//!
+//! ```text
+//! accept ─▶ place ─▶ handshake ─▶ idle ─first byte─▶ headers ─▶ request ─▶ answer ─▶ idle …
+//! ```
+//! Each connection notes where it stands ([`state`]); one task looks at all of them and ends those
+//! whose time is up ([`open`]). So a request sets no timer and reads no clock.
+
+mod connection;
+mod io;
+mod open;
+mod state;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::Router;
+use hyper::server::conn::http1;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{AbortOnDropHandle, TaskTracker},
+};
+use tracing::{info, warn};
+
+use self::{
+    connection::Port,
+    open::{Admission, Open, Place},
+    state::Phase,
+};
+use crate::{
+    client::{Client, Network},
+    metrics::Metrics,
+    tls::Tls,
+};
+
+/// Bounds what a connection holds before its request is known: headers included.
+const READ_BUFFER_BYTES: usize = 16 * 1024;
+/// When there are no file descriptors left, waiting is all that helps.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Of all clients together. At the bound the one that has been idle for the longest time makes
+    /// room; more wait in the kernel's queue only while a request is being worked on on each.
+    pub connections: usize,
+    /// Of one address; trusted proxies have no bound of their own.
+    pub per_peer: usize,
+    /// For the TLS handshake, and from the first byte of a request to the end of its headers.
+    pub header: Duration,
+    /// Between two requests, and before the first.
+    pub idle: Duration,
+    /// How long a client may take nothing of what is written to it.
+    pub write: Duration,
+    /// After so long, and after so many requests, an answer is the last one of its connection.
+    pub age: Duration,
+    pub requests: u32,
+    /// Believed when they name the client that they speak for.
+    pub trusted_proxies: Arc<[Network]>,
+}
+
+/// Serves until `stop`, then finishes the requests that have begun. From `draining` on answers say
+/// that they are the last ones of their connections. All clones of `router` are dropped when this
+/// returns.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+    router: Router,
+    limits: Limits,
+    metrics: Metrics,
+    draining: CancellationToken,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    info!(listen = %listener.local_addr()?, tls = tls.is_some(), "serving webhooks");
+    let connections = TaskTracker::new();
+    let mut http = http1::Builder::new();
+    // The watch does better: it tells waiting for a request from the time that its headers take.
+    http.header_read_timeout(None)
+        .max_buf_size(READ_BUFFER_BYTES);
+    let open = Open::new(limits.clone(), metrics.clone());
+    let watch = AbortOnDropHandle::new(tokio::spawn(watch(Arc::clone(&open), draining)));
+    let port = Arc::new(Port {
+        tls,
+        http,
+        router,
+        limits,
+        metrics,
+        open,
+    });
+    while let Some((stream, place)) = stop.run_until_cancelled(accept(&listener, &port)).await {
+        let port = Arc::clone(&port);
+        connections.spawn(async move { port.connection(stream, place).await });
+    }
+    // Whoever connects from now on goes to another replica.
+    drop(listener);
+    port.open.close();
+    connections.close();
+    connections.wait().await;
+    drop(watch);
+    Ok(())
+}
+
+async fn watch(open: Arc<Open>, draining: CancellationToken) {
+    let drain = async {
+        draining.cancelled().await;
+        open.drain();
+    };
+    tokio::join!(drain, open.watch());
+}
+
+/// The next connection, once there is a place for it.
+async fn accept(listener: &TcpListener, port: &Port) -> (TcpStream, Place) {
+    loop {
+        let (stream, address) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let proxies = Arc::clone(&port.limits.trusted_proxies);
+        let client = Arc::new(Client::new(address.ip(), proxies));
+        if let Some(place) = place(port, &client).await {
+            return (stream, place);
+        }
+    }
+}
+
+/// `None`: this client has too many already.
+async fn place(port: &Port, client: &Arc<Client>) -> Option<Place> {
+    let phase = match port.tls {
+        Some(_) => Phase::Handshake,
+        None => Phase::Idle,
+    };
+    loop {
+        match port.open.admit(client, phase) {
+            Admission::Admitted(place) => return Some(place),
+            Admission::Full => port.open.room().await,
+            Admission::Refused => return None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

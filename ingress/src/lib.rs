@@ -109,7 +109,7 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
         outgoing,
         metrics: metrics.clone(),
     };
-    let router = routes::router(ingress, &config.paths(), lifecycle.stopping());
+    let router = routes::router(ingress, &config.paths(), &lifecycle.stopping());
 
     let (stop, closing, closed) = (
         lifecycle.stopping(),

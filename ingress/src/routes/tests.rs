@@ -104,7 +104,7 @@ fn calling(
         outgoing,
         metrics: Metrics::register(&mut registry),
     };
-    let router = router(ingress, &Paths::default(), CancellationToken::new());
+    let router = router(ingress, &Paths::default(), &CancellationToken::new());
     Tested {
         router,
         recorder,

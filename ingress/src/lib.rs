@@ -115,7 +115,7 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
         metrics: metrics.clone(),
         refusals: refusals::Refusals::default(),
     };
-    let router = routes::router(ingress, &config.paths(), lifecycle.stopping());
+    let router = routes::router(ingress, &config.paths(), &lifecycle.stopping());
 
     let (stop, closing, closed) = (
         lifecycle.stopping(),

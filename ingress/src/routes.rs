@@ -87,7 +87,7 @@ struct Accepted {
 pub fn router<P: Publish>(
     ingress: Ingress<P>,
     paths: &Paths,
-    stopping: CancellationToken,
+    stopping: &CancellationToken,
 ) -> Router {
     let mut router = Router::new();
     for path in paths.of(HOOKS) {

@@ -99,16 +99,14 @@ impl Reader {
     }
 
     fn path(&self) -> String {
-        let mut path = String::new();
-        for open in &self.open {
-            match open {
-                Open::Sequence(at) => path.push_str(&format!("[{at}]")),
-                Open::Mapping(Some(name)) if path.is_empty() => path.push_str(name),
-                Open::Mapping(Some(name)) => path.push_str(&format!(".{name}")),
-                Open::Mapping(None) => {}
-            }
-        }
-        path
+        self.open
+            .iter()
+            .fold(String::new(), |path, open| match open {
+                Open::Sequence(at) => format!("{path}[{at}]"),
+                Open::Mapping(Some(name)) if path.is_empty() => name.clone(),
+                Open::Mapping(Some(name)) => format!("{path}.{name}"),
+                Open::Mapping(None) => path,
+            })
     }
 }
 

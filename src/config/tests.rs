@@ -79,6 +79,12 @@ fn a_duration_without_a_unit_is_explained() {
     );
 }
 
+#[derive(Debug, Deserialize)]
+struct Delay {
+    #[serde(with = "duration::or_zero")]
+    delay: Duration,
+}
+
 #[test]
 fn a_duration_of_nothing_is_refused_by_its_name_unless_it_means_something() {
     let error = load_text("nats: { url: x }\ngrace: 0s\n")
@@ -89,11 +95,6 @@ fn a_duration_of_nothing_is_refused_by_its_name_unless_it_means_something() {
         "{error}"
     );
 
-    #[derive(Debug, Deserialize)]
-    struct Delay {
-        #[serde(with = "duration::or_zero")]
-        delay: Duration,
-    }
     let delay: Delay = serde_json::from_str(r#"{"delay":"0s"}"#).unwrap();
     assert_eq!(delay.delay, Duration::ZERO);
 }

@@ -30,6 +30,7 @@ mod notes;
 mod observe;
 mod outage;
 mod parked;
+mod paths;
 mod pipeline;
 mod poison;
 mod pushing;

@@ -16,7 +16,7 @@ pub(crate) const EVENT_GRIDS: [&str; 3] = [
 pub enum Cloud {
     #[default]
     Public,
-    /// Azure Government, GCC High and DoD; GCC is in the public cloud.
+    /// With GCC High and the military's; GCC is in the public cloud.
     UsGovernment,
     /// Run by 21Vianet.
     China,
@@ -24,7 +24,7 @@ pub enum Cloud {
     France,
     /// Delos.
     Germany,
-    /// GovSG.
+    /// For its government.
     Singapore,
 }
 

@@ -25,10 +25,7 @@ pub(crate) fn is_notifications(host: &str) -> bool {
     let [region, realm @ ..] = rest else {
         return false;
     };
-    let realm = match realm {
-        ["oci", realm @ ..] => realm,
-        realm => realm,
-    };
+    let realm = realm.strip_prefix(&["oci"]).unwrap_or(realm);
     is_label(region) && is_realm(&realm.join("."))
 }
 

@@ -131,18 +131,6 @@ fn a_mistake_is_named_with_its_source_and_what_mends_it() {
             &["`max_connections` is 0"],
         ),
         (
-            json!({ "sources": [source("a", &json!({}))], "base_path": "/v1" }),
-            &["`base_path` (/v1)", "/eso-relay"],
-        ),
-        (
-            json!({ "sources": [source("a", &json!({}))], "health_path": "/v1/hooks/a" }),
-            &["`health_path` (/v1/hooks/a)", "/healthz"],
-        ),
-        (
-            one(json!({ "confirm": ["oracle"] })),
-            &["source `a`", "remove `confirm`"],
-        ),
-        (
             json!({ "sources": [source("a", &json!({}))], "max_connection_requests": 0 }),
             &["`max_connection_requests` is 0"],
         ),
@@ -176,6 +164,29 @@ fn a_mistake_is_named_with_its_source_and_what_mends_it() {
         (
             json!({ "sources": [source("a", &json!({}))], "tls": { "cert_file": "/nowhere", "key_file": SECRET } }),
             &["`tls.cert_file`: /nowhere", "No such file", "name another"],
+        ),
+    ] {
+        let error = refused(settings);
+        for part in expected {
+            assert!(error.contains(part), "{part:?} is not in {error:?}");
+        }
+    }
+}
+
+#[test]
+fn a_path_that_hides_a_source_and_a_host_that_nobody_asks_for_are_refused() {
+    for (settings, expected) in [
+        (
+            json!({ "sources": [source("a", &json!({}))], "base_path": "/v1" }),
+            &["`base_path` (/v1)", "/eso-relay"],
+        ),
+        (
+            json!({ "sources": [source("a", &json!({}))], "health_path": "/v1/hooks/a" }),
+            &["`health_path` (/v1/hooks/a)", "/healthz"],
+        ),
+        (
+            json!({ "sources": [source("a", &json!({ "confirm": ["oracle"] }))] }),
+            &["source `a`", "remove `confirm`"],
         ),
     ] {
         let error = refused(settings);

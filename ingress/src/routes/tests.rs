@@ -114,7 +114,7 @@ fn calling(
         metrics: Metrics::register(&mut registry),
         refusals: Refusals::default(),
     };
-    let router = router(ingress, &Paths::default(), CancellationToken::new());
+    let router = router(ingress, &Paths::default(), &CancellationToken::new());
     Tested {
         router,
         recorder,

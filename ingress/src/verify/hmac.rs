@@ -139,6 +139,14 @@ impl HmacConfig {
                 "auth.hmac-sha256.header is not the name of a header: set one such as X-Hub-Signature-256, or a `preset`".to_owned(),
             );
         };
+        let prefix = self.prefix.as_deref().unwrap_or_default();
+        if prefix.starts_with([' ', '\t'])
+            || !prefix.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+        {
+            return invalid(
+                "auth.hmac-sha256.prefix begins with a blank or holds what no header carries: write what stands before the signature, such as sha256=".to_owned(),
+            );
+        }
         Ok(Form {
             header,
             prefix: self.prefix.clone().unwrap_or_default(),

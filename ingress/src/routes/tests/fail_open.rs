@@ -53,7 +53,7 @@ async fn a_source_that_fails_open_is_told_204_when_its_body_is_too_large_or_ther
         metrics: Metrics::default(),
         refusals: Refusals::default(),
     };
-    let router = router(none_free, &Paths::default(), CancellationToken::new());
+    let router = router(none_free, &Paths::default(), &CancellationToken::new());
     let answer = router.oneshot(bao(Some(RIGHT), GOOD)).await;
     assert_eq!(answer.unwrap().status(), StatusCode::NO_CONTENT);
     assert!(metrics(&tested).contains(r#"lost_total{source="bao"} 1"#));

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn placed(base: &str, health: &str, stopping: CancellationToken) -> Tested {
+fn placed(base: &str, health: &str, stopping: &CancellationToken) -> Tested {
     let mut tested = ingress(None);
     let path = |text: &str| text.to_owned().try_into().unwrap();
     let paths = Paths {
@@ -89,7 +89,7 @@ async fn a_query_survives_a_tidied_path() {
 
 #[tokio::test]
 async fn the_base_path_may_be_there_or_not() {
-    let tested = placed("/eso/relay/", "/healthz", CancellationToken::new());
+    let tested = placed("/eso/relay/", "/healthz", &CancellationToken::new());
     for path in ["/v1/hooks/prod", "/webhook", "//eso/relay//webhook/"] {
         assert_eq!(posted(&tested, path).await, StatusCode::ACCEPTED, "{path}");
         let below = format!("/eso/relay{path}");
@@ -116,7 +116,7 @@ async fn the_base_path_may_be_there_or_not() {
 #[tokio::test]
 async fn a_load_balancer_learns_that_the_replica_is_stopping() {
     let stopping = CancellationToken::new();
-    let tested = placed("", "/healthz", stopping.clone());
+    let tested = placed("", "/healthz", &stopping);
     let (status, _, body) = checked(&tested, Method::GET, "/healthz").await;
     assert_eq!((status, &*body), (200, "ok\n"));
     let (status, _, body) = checked(&tested, Method::HEAD, "/healthz").await;
@@ -135,11 +135,11 @@ async fn a_load_balancer_learns_that_the_replica_is_stopping() {
 
 #[tokio::test]
 async fn the_health_path_can_be_the_root_or_off() {
-    let root = placed("/eso", "/", CancellationToken::new());
+    let root = placed("/eso", "/", &CancellationToken::new());
     for path in ["/", "/eso", "/eso/"] {
         assert_eq!(checked(&root, Method::GET, path).await.0, 200, "{path}");
     }
-    let off = placed("", "", CancellationToken::new());
+    let off = placed("", "", &CancellationToken::new());
     for path in ["/", "/healthz"] {
         assert_eq!(checked(&off, Method::GET, path).await.0, 404, "{path}");
     }

@@ -23,6 +23,14 @@ fn a_signature_is_described_by_a_preset_or_setting_by_setting() {
             "header is not the name of a header",
         ),
         (
+            json!({ "header": "X", "prefix": " sha256=" }),
+            "prefix begins with a blank",
+        ),
+        (
+            json!({ "header": "X", "prefix": "sígn=" }),
+            "holds what no header carries",
+        ),
+        (
             json!({ "preset": "github", "header": "X" }),
             "remove `header`",
         ),

@@ -225,19 +225,6 @@ impl IngressConfig {
             }
         }
         for (setting, value) in [
-            ("request_timeout", self.request_timeout),
-            ("header_timeout", self.header_timeout),
-            ("idle_timeout", self.idle_timeout),
-            ("write_timeout", self.write_timeout),
-            ("max_connection_age", self.max_connection_age),
-        ] {
-            if value.is_zero() {
-                return refuse(format!(
-                    "`{setting}` is 0: no request could be taken; remove it for the default"
-                ));
-            }
-        }
-        for (setting, value) in [
             ("max_buffered", Some(self.max_buffered)),
             ("max_unverified", self.max_unverified),
         ] {

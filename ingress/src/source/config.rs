@@ -158,9 +158,6 @@ impl SourceConfig {
     /// What is wrong with `deadline`, given the most that publishing may take.
     pub(crate) fn check_deadline(&self, most: Duration) -> Result<(), String> {
         match self.deadline {
-            Some(deadline) if deadline.is_zero() => Err(
-                "`deadline` is 0: nothing could be accepted; remove it for the default".to_owned(),
-            ),
             Some(deadline) if deadline > most => Err(format!(
                 "`deadline` ({deadline:?}) is above `publish.deadline` ({most:?}): lower it, or raise the other"
             )),

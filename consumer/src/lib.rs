@@ -32,9 +32,9 @@ use crate::{
     engine::Engine,
     kubernetes::{Selection, Served, refresh::Refresher},
     matching::StorePolicy,
-    report::{kube_events, metrics::Metrics, receipts},
+    report::{Reporter, kube_events, metrics::Metrics, receipts},
     stream::{Pull, backlog::Backlog, gap::Gaps},
-    worker::{Inlet, Tools, Worker},
+    worker::{Context, Inputs, Worker},
 };
 
 /// Bounds each request to JetStream and each wait for a PubAck.
@@ -155,7 +155,8 @@ async fn work(
     });
 
     let engine = Engine::new(config.settings(), fastrand::u64(..));
-    let tools = Tools {
+    let report = Reporter::new(config.cluster.clone(), metrics, receipts, notes);
+    let context = Context {
         cluster: config.cluster,
         client,
         jetstream,
@@ -163,17 +164,14 @@ async fn work(
             Refresher::new(served, config.kubernetes.patch_timeout)
                 .within(&config.kubernetes.namespaces),
         ),
-        metrics,
-        receipts,
         gaps: gaps.ended,
         holding: gaps.holding,
-        notes,
         stores: StorePolicy {
             paced: config.refresh.store_rate.is_some(),
             settles: config.refresh.settle,
         },
     };
-    let inlet = Inlet {
+    let inputs = Inputs {
         messages: received,
         credit: granted,
         changes: cluster_changes,
@@ -181,7 +179,7 @@ async fn work(
         stop,
         running: conditions.worker,
     };
-    Worker::new(engine, tools).run(inlet).await
+    Worker::new(engine, context, report).run(inputs).await
 }
 
 /// A task that mends its own faults and ends with what it works for.

@@ -68,7 +68,12 @@ pub(super) enum Telling {
 #[derive(Debug)]
 pub(super) struct Storing {
     pub(super) attempt: u64,
-    pub(super) reason: Reason,
+    pub(super) kept: Kept,
+    pub(super) rejections: Vec<Rejection>,
+    /// How often they were tried to be stored.
+    pub(super) tries: u64,
+    /// They are on their way; else a timer sends them again.
+    pub(super) sent: bool,
 }
 
 impl Working {

@@ -97,7 +97,8 @@ impl Engine {
                 reason: Reason::TooManyAttempts,
                 error: format!("delivered {attempt} times: handling it panicked"),
             };
-            self.store(sequence, attempt, BTreeMap::from([(None, whole_message)]));
+            let rejections = BTreeMap::from([(None, whole_message)]);
+            self.store(sequence, attempt, Kept::Stream, rejections);
         } else {
             let delay = REDELIVERY.delay(attempt, &mut self.rng);
             self.nak(sequence, Some(delay));
@@ -111,7 +112,12 @@ impl Engine {
             self.storing.get_mut(&sequence),
         ) {
             (Some(working), _) => &mut working.attempt,
-            (None, Some(storing)) => &mut storing.attempt,
+            (None, Some(storing)) => {
+                if storing.kept == Kept::Nowhere {
+                    storing.kept = Kept::Stream;
+                }
+                &mut storing.attempt
+            }
             (None, None) => return false,
         };
         *held = attempt;

@@ -123,7 +123,7 @@ impl Engine {
             Input::Probed { answered } => self.probed(now, answered),
             Input::Tick => {}
             Input::Deleted(target) => self.deleted(now, &target),
-            Input::DeadLettered { sequence, stored } => self.dead_lettered(sequence, stored),
+            Input::DeadLettered { sequence, stored } => self.dead_lettered(now, sequence, stored),
             Input::Stop => self.stop(now),
         }
         self.fire_timers(now);
@@ -201,6 +201,7 @@ impl Engine {
                     self.expect_progress(now, sequence);
                 }
                 Timer::GiveUp(sequence) => self.give_up(now, sequence),
+                Timer::Store(sequence) => self.send_letters(sequence),
                 Timer::Rest(target) => self.rested(now, &target),
                 Timer::Settle(target) => self.arrange(now, &target),
                 Timer::Overdue(target) => self.overdue(now, &target),

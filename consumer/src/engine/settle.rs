@@ -11,7 +11,7 @@ use super::{
     timers::Timer,
     work::Phase,
 };
-use crate::object::{Kept, ObjectRef, Rejection, Sequence};
+use crate::object::{Kept, ObjectRef, Sequence};
 
 impl Engine {
     /// Lets the delivery go if nothing keeps it.
@@ -69,7 +69,13 @@ impl Engine {
             self.outputs.push_back(Output::Ack(sequence));
         } else {
             self.expect_progress(now, sequence);
-            self.store(sequence, delivery.attempt, delivery.rejections);
+            let Working {
+                attempt,
+                kept,
+                rejections,
+                ..
+            } = delivery;
+            self.store(sequence, attempt, kept, rejections);
         }
     }
 
@@ -81,30 +87,61 @@ impl Engine {
         Some(delivery)
     }
 
-    pub(super) fn store(&mut self, sequence: Sequence, attempt: u64, rejections: Rejections) {
-        let rejections: Vec<Rejection> = rejections.into_values().collect();
-        let Some(reason) = rejections.first().map(|rejection| rejection.reason) else {
+    pub(super) fn store(
+        &mut self,
+        sequence: Sequence,
+        attempt: u64,
+        kept: Kept,
+        rejections: Rejections,
+    ) {
+        let storing = Storing {
+            attempt,
+            kept,
+            rejections: rejections.into_values().collect(),
+            tries: 0,
+            sent: false,
+        };
+        self.storing.insert(sequence, storing);
+        self.send_letters(sequence);
+    }
+
+    pub(super) fn send_letters(&mut self, sequence: Sequence) {
+        let Some(storing) = self.storing.get_mut(&sequence) else {
             return;
         };
-        self.storing.insert(sequence, Storing { attempt, reason });
+        (storing.tries, storing.sent) = (storing.tries + 1, true);
         self.outputs.push_back(Output::DeadLetter {
             sequence,
-            attempt,
-            rejections,
+            attempt: storing.attempt,
+            rejections: storing.rejections.clone(),
         });
     }
 
-    pub(super) fn dead_lettered(&mut self, sequence: Sequence, stored: bool) {
-        let Some(Storing { attempt, reason }) = self.storing.remove(&sequence) else {
+    pub(super) fn dead_lettered(&mut self, now: Duration, sequence: Sequence, stored: bool) {
+        let Some(storing) = self.storing.get_mut(&sequence) else {
             return;
         };
-        self.timers.cancel(&Timer::Progress(sequence));
+        storing.sent = false;
+        let delay = REDELIVERY.delay(storing.attempt.max(storing.tries), &mut self.rng);
         if stored {
-            self.outputs.push_back(Output::Term { sequence, reason });
+            let reason = storing.rejections.first().map(|rejection| rejection.reason);
+            self.forget_letters(sequence);
+            let term = reason.map(|reason| Output::Term { sequence, reason });
+            self.outputs.extend(term);
+        } else if storing.kept == Kept::Nowhere && !self.stopping {
+            // Nothing would bring it back.
+            let at = now.saturating_add(delay);
+            self.timers.set(Timer::Store(sequence), at);
         } else {
-            let delay = REDELIVERY.delay(attempt, &mut self.rng);
+            self.forget_letters(sequence);
             self.nak(sequence, Some(delay));
         }
+    }
+
+    fn forget_letters(&mut self, sequence: Sequence) {
+        self.storing.remove(&sequence);
+        self.timers.cancel(&Timer::Progress(sequence));
+        self.timers.cancel(&Timer::Store(sequence));
     }
 
     /// The cluster has had its time: what is not done becomes dead letters.
@@ -145,6 +182,12 @@ impl Engine {
         let held: Vec<_> = self.working.keys().copied().collect();
         for sequence in held {
             self.settle(now, sequence);
+        }
+        let storing = self.storing.iter().filter(|(_, storing)| !storing.sent);
+        let resting: Vec<_> = storing.map(|(sequence, _)| *sequence).collect();
+        for sequence in resting {
+            self.forget_letters(sequence);
+            self.nak(sequence, None);
         }
     }
 

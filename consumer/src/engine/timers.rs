@@ -14,6 +14,8 @@ pub(super) enum Timer {
     Progress(Sequence),
     /// The delivery has been held for too long.
     GiveUp(Sequence),
+    /// Its dead letters, which could not be stored, may be tried again.
+    Store(Sequence),
     /// The target may be tried again.
     Rest(ObjectRef),
     /// The target's second value may be written.

@@ -1,10 +1,10 @@
 //! The one task that owns engine and index: it feeds the engine and does what the engine says.
 
+mod accept;
 mod denied;
+mod execute;
 mod held;
-mod inputs;
 mod opened;
-mod outputs;
 mod recent;
 
 use std::{
@@ -13,25 +13,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_nats::{Client, jetstream::Context};
+use async_nats::{Client, jetstream};
 use eso_relay::{
     Slug,
     admin::Condition,
-    stream::{Receipt, position::Gap, verify},
+    stream::{position::Gap, verify},
 };
+use jiff::Timestamp;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
     time::{interval, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
 
 use self::{
     denied::Denied,
+    execute::{Patched, Stored},
     held::Held,
-    inputs::now,
-    outputs::{Patched, Stored},
     recent::Recent,
 };
 use crate::{
@@ -42,7 +41,7 @@ use crate::{
         index::{Change, Index},
     },
     object::{ObjectRef, Outcome, RefreshMark},
-    report::{kube_events::Note, metrics::Metrics, receipts::Ledger},
+    report::Reporter,
     stream::{
         Credit, Pulled, Reply,
         gap::{Ended, Holding},
@@ -57,10 +56,10 @@ const TAKE: usize = 64;
 /// way then, 256 messages at most, still comes.
 const HELD_BYTES: usize = 8 * 1024 * 1024;
 /// How long the last acks may take to leave.
-const FAREWELL: Duration = Duration::from_secs(2);
+const LAST_ACKS: Duration = Duration::from_secs(2);
 
 /// Where the worker's work comes from.
-pub struct Inlet {
+pub struct Inputs {
     pub messages: mpsc::Receiver<Pulled>,
     /// Tells the pull loop how much may come.
     pub credit: watch::Sender<Credit>,
@@ -72,25 +71,20 @@ pub struct Inlet {
 }
 
 /// What the worker works with.
-pub struct Tools {
+pub struct Context {
     pub cluster: Slug,
     pub client: Client,
-    pub jetstream: Context,
+    pub jetstream: jetstream::Context,
     pub refresher: Arc<Refresher>,
-    pub metrics: Metrics,
     pub stores: StorePolicy,
-    /// Where receipts go.
-    pub receipts: mpsc::Sender<Receipt>,
     /// Where it is said how the refresh for a gap ended.
     pub gaps: mpsc::Sender<Ended>,
     /// What is held, for the other replicas.
     pub holding: watch::Sender<Holding>,
-    /// Where notes for the objects go; `None`: nobody wants them.
-    pub notes: Option<mpsc::Sender<Note>>,
 }
 
 pub struct Worker {
-    tools: Tools,
+    context: Context,
     engine: Engine,
     index: Index,
     held: Held,
@@ -100,11 +94,9 @@ pub struct Worker {
     /// Values that were taken away before ESO looked.
     lost: Vec<(ObjectRef, RefreshMark)>,
     denied: Denied,
-    /// Whether the last status that was to be reset was not.
-    resets_are_refused: bool,
     /// Namespaces that can be seen again, and have not been refreshed since.
     opened: BTreeSet<String>,
-    ledger: Ledger,
+    report: Reporter,
     patches: JoinSet<Patched>,
     probes: JoinSet<Outcome>,
     letters: JoinSet<Stored>,
@@ -126,10 +118,10 @@ enum Phase {
 }
 
 impl Worker {
-    pub fn new(engine: Engine, tools: Tools) -> Self {
+    pub fn new(engine: Engine, context: Context, report: Reporter) -> Self {
         Self {
-            ledger: Ledger::new(tools.cluster.clone()),
-            tools,
+            report,
+            context,
             engine,
             index: Index::new(),
             held: Held::default(),
@@ -137,7 +129,6 @@ impl Worker {
             appeared: BTreeSet::new(),
             lost: Vec::new(),
             denied: Denied::default(),
-            resets_are_refused: false,
             opened: BTreeSet::new(),
             patches: JoinSet::new(),
             probes: JoinSet::new(),
@@ -149,50 +140,49 @@ impl Worker {
     }
 
     /// Until `stop`, and then until everything that was started is finished and acked.
-    pub async fn run(mut self, mut inlet: Inlet) -> anyhow::Result<()> {
-        inlet.running.met();
+    pub async fn run(mut self, mut inputs: Inputs) -> anyhow::Result<()> {
+        inputs.running.met();
         let mut gauges = interval(GAUGES);
         let (mut messages, mut changes) = (Vec::new(), Vec::new());
         let mut watching = true;
         while self.phase != Phase::Finishing || !self.engine.is_idle() {
-            self.grant(&inlet.credit);
+            self.grant(&inputs.credit);
             let wake = self.engine.wake_at().map(|at| self.started + at);
             tokio::select! {
-                count = inlet.messages.recv_many(&mut messages, TAKE), if self.phase != Phase::Finishing => {
+                count = inputs.messages.recv_many(&mut messages, TAKE), if self.phase != Phase::Finishing => {
                     messages.drain(..).for_each(|pulled| self.pulled(pulled));
                     if count == 0 {
-                        inlet.running.unmet("stopping");
+                        inputs.running.unmet("stopping");
                         self.stop();
-                        self.carry_out().await;
+                        self.execute().await;
                         self.hand_back().await;
                     }
                 }
-                count = inlet.changes.recv_many(&mut changes, TAKE), if watching => {
+                count = inputs.changes.recv_many(&mut changes, TAKE), if watching => {
                     changes.drain(..).for_each(|change| self.apply(change));
                     watching = count > 0;
                 }
-                Some(gap) = inlet.gaps.recv(), if self.phase == Phase::Running && self.index.is_synced() && !self.is_catching_up() => {
+                Some(gap) = inputs.gaps.recv(), if self.phase == Phase::Running && self.index.is_synced() && !self.is_catching_up() => {
                     self.refresh_everything(gap);
                 }
                 Some(patched) = self.patches.join_next() => self.patched(patched?),
-                Some(probe) = self.probes.join_next() => self.probed(probe?),
+                Some(probe) = self.probes.join_next() => self.probed(&probe?),
                 Some(stored) = self.letters.join_next() => self.stored(stored?),
-                () = inlet.stop.cancelled(), if self.phase == Phase::Running => {
-                    inlet.running.unmet("stopping");
+                () = inputs.stop.cancelled(), if self.phase == Phase::Running => {
+                    inputs.running.unmet("stopping");
                     self.stop();
                 }
                 () = wake_up(wake) => self.handle(Input::Tick),
                 _ = gauges.tick() => self.gauges(),
             }
-            self.look_back();
+            self.match_recent();
             self.refresh_opened();
-            self.carry_out().await;
-            self.hand_in_receipts();
+            self.execute().await;
+            self.report.hand_in_receipts();
         }
         self.tell_holding();
-        self.ledger.end();
-        self.hand_in_receipts();
-        self.farewell().await;
+        self.report.end();
+        self.flush_acks().await;
         Ok(())
     }
 
@@ -201,14 +191,7 @@ impl Worker {
         self.engine.handle(self.started.elapsed(), input);
         let is_away = self.engine.is_away();
         if was_away != is_away {
-            self.tools.metrics.away(is_away);
-            if is_away {
-                warn!(
-                    "the Kubernetes API does not answer; nothing is patched or pulled until it does"
-                );
-            } else {
-                info!("the Kubernetes API answers again");
-            }
+            self.report.api_is_away(is_away);
         }
     }
 
@@ -226,20 +209,15 @@ impl Worker {
         if self.phase != Phase::Running {
             return;
         }
-        info!(held = self.held.len(), "finishing what was started");
+        self.report.stopping(self.held.len());
         self.phase = Phase::Stopping(Vec::new());
         self.handle(Input::Stop);
         self.tell_holding();
     }
 
     fn gauges(&mut self) {
-        let held = i64::try_from(self.held.len()).unwrap_or(i64::MAX);
-        self.tools.metrics.held.set(held);
-        let parked = i64::try_from(self.held.parked()).unwrap_or(i64::MAX);
-        self.tools.metrics.parked.set(parked);
-        let (window, outstanding) = (self.engine.window(), self.engine.outstanding());
-        self.tools.metrics.pacing(window, outstanding);
-        self.tools.metrics.index(self.index.stats());
+        let (held, parked) = (self.held.len(), self.held.parked());
+        self.report.gauges(held, parked, &self.engine, &self.index);
         self.tell_holding();
     }
 
@@ -250,18 +228,15 @@ impl Worker {
             refreshes,
             ..self.held.holding(now())
         };
-        self.tools.holding.send_replace(holding);
+        self.context.holding.send_replace(holding);
     }
 
     /// An answer says that the server has read every ack before it. Flushing would only say that
     /// they have left, and a socket closed too early can still lose them.
-    async fn farewell(&self) {
-        let last = verify::durable(&self.tools.jetstream, &self.tools.cluster);
-        if let Ok(Ok(_)) = timeout(FAREWELL, last).await {
-            info!("every ack has arrived");
-        } else {
-            warn!("the last acks may be lost; their messages will be delivered again");
-        }
+    async fn flush_acks(&self) {
+        let last = verify::durable(&self.context.jetstream, &self.context.cluster);
+        let arrived = matches!(timeout(LAST_ACKS, last).await, Ok(Ok(_)));
+        self.report.acks_arrived(arrived);
     }
 }
 
@@ -270,6 +245,11 @@ async fn wake_up(at: Option<Instant>) {
         Some(at) => sleep_until(at.into()).await,
         None => std::future::pending().await,
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the worker reads the clock")]
+fn now() -> Timestamp {
+    Timestamp::now()
 }
 
 #[cfg(test)]

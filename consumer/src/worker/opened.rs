@@ -8,9 +8,8 @@ use eso_relay::{
     event::{Pattern, Target},
 };
 use jiff::Timestamp;
-use tracing::warn;
 
-use super::{Phase, Worker, inputs::now};
+use super::{Phase, Worker, now};
 use crate::{
     matching::index::Listing,
     stream::{Received, Reply},
@@ -39,11 +38,8 @@ impl Worker {
             return;
         }
         let namespaces: Vec<_> = mem::take(&mut self.opened).into_iter().collect();
-        warn!(
-            ?namespaces,
-            "these could not be seen for a while: refreshing everything there once"
-        );
-        self.take_up(message(&namespaces, &self.tools.cluster, now()));
+        self.report.opened(&namespaces);
+        self.accept(message(&namespaces, &self.context.cluster, now()));
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
         index::{ExternalSecret, Form, Reference, StoreRef},
     },
     object::{ObjectRef, Refreshable, Unrefreshable},
-    report::metrics::{End, Ended, Left, Taken},
+    report::metrics::{End, Ended, Left, Metrics, Taken},
     stream::Pull,
     tests::{
         NatsServer, PATIENCE, SUBJECT, cluster, condition, connect, event, looked, pending,
@@ -31,7 +31,7 @@ use crate::{
 /// Pull loop and worker, on a real NATS server, with an API that only takes patches.
 struct Consumer {
     api: Api,
-    jetstream: Context,
+    jetstream: jetstream::Context,
     metrics: Metrics,
     changes: mpsc::Sender<Change>,
     readiness: Readiness,
@@ -61,7 +61,7 @@ impl Consumer {
         };
         tokio::spawn(pull.run());
         let api = Api::start().await;
-        let tools = Tools {
+        let context = Context {
             cluster: cluster(),
             client,
             jetstream: jetstream.clone(),
@@ -69,14 +69,12 @@ impl Consumer {
                 Served::new(api.client(), ApiVersion::V1),
                 PATIENCE,
             )),
-            metrics: metrics.clone(),
             stores: StorePolicy::default(),
-            receipts: mpsc::channel(1).0,
             gaps: mpsc::channel(1).0,
             holding: watch::channel(Holding::default()).0,
-            notes: None,
         };
-        let inlet = Inlet {
+        let report = Reporter::new(cluster(), metrics.clone(), mpsc::channel(1).0, None);
+        let inputs = Inputs {
             messages: received,
             credit: granted,
             changes: cluster_changes,
@@ -89,7 +87,7 @@ impl Consumer {
             ..Settings::default()
         };
         let engine = Engine::new(settings, 1);
-        let worker = tokio::spawn(Worker::new(engine, tools).run(inlet));
+        let worker = tokio::spawn(Worker::new(engine, context, report).run(inputs));
         Self {
             api,
             jetstream,
@@ -151,7 +149,7 @@ fn about(key: &str, id: &str) -> Bytes {
     encode_batch([&event])
 }
 
-async fn dead(jetstream: &Context) -> JetStreamStream {
+async fn dead(jetstream: &jetstream::Context) -> JetStreamStream {
     jetstream.get_stream(Stream::Dead.name()).await.unwrap()
 }
 

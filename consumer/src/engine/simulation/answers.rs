@@ -239,7 +239,9 @@ impl World {
                 .retain(|refresh| appeared.contains(&object(&refresh.target)));
             again.refreshes.retain(|refresh| {
                 let object = object(&refresh.target);
-                !appeared.contains(&object) && lost.contains(&(object, (sequence, refresh.index)))
+                let mut lost = lost.iter();
+                !appeared.contains(&object)
+                    && lost.any(|(at, order)| (*at, order.0) == (object, sequence))
             });
             if !late.refreshes.is_empty() {
                 if replica.engine.is_storing(sequence) {

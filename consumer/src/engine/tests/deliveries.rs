@@ -261,3 +261,29 @@ fn a_backlog_that_another_replica_took_holds_no_patch_back() {
     let outputs = tell(&mut engine, START, Input::CaughtUp);
     assert_eq!(outputs, [patch("db", 1, 0)]);
 }
+
+/// Found by the simulation: the stream would not bring the message back.
+#[test]
+fn a_late_match_that_is_refused_is_dead_lettered_however_often_that_fails() {
+    let mut engine = engine();
+    let late = delivery(1, &[("a", 0)]);
+    tell(&mut engine, START, Input::Late(late));
+    let mut outputs = tell(&mut engine, START, patched("a", 1, 0, refused()));
+    for _ in 0..3 {
+        assert_eq!(letters(&outputs), [(Some(0), Reason::Refused)]);
+        let stored = Input::DeadLettered {
+            sequence: 1,
+            stored: false,
+        };
+        assert_eq!(tell(&mut engine, START, stored), []);
+        outputs = next(&mut engine).1;
+    }
+    let stored = Input::DeadLettered {
+        sequence: 1,
+        stored: true,
+    };
+    let [Output::Term { sequence: 1, .. }] = tell(&mut engine, START, stored)[..] else {
+        panic!("not terminated");
+    };
+    assert!(engine.is_idle() && engine.timers.len() == 0);
+}

@@ -1,30 +1,22 @@
-//! What happens to the worker, told to the engine.
+//! Messages and changes of the cluster come in, and are matched.
 
 use std::{
     collections::BTreeSet,
     mem,
     panic::{AssertUnwindSafe, catch_unwind},
-    slice,
 };
 
 use eso_relay::{Event, stream::position::Gap};
-use jiff::Timestamp;
-use tracing::{debug, error, info, warn};
 
-use super::{
-    Phase, Worker,
-    outputs::{Patched, Stored},
-    recent::Taken,
-};
+use super::{Phase, Worker, recent::Taken};
 use crate::{
     engine::Input,
     matching::{
-        Found, Resolved, Seen,
-        index::{Among, Change, Observation, Skipped},
+        Resolved, Seen,
+        index::{Among, Change, Observation},
         resolve, resolve_among,
     },
-    object::{ObjectRef, Outcome, Reset, Sequence, Stage},
-    report::kube_events::What,
+    object::ObjectRef,
     stream::{Pulled, Received, Reply, gap},
 };
 
@@ -43,21 +35,21 @@ impl Worker {
             returning.push((message.reply, None));
             return;
         }
-        self.take_up(message);
+        self.accept(message);
     }
 
     /// Events were missed: everything counts as changed.
     pub(super) fn refresh_everything(&mut self, gap: Gap) {
-        self.take_up(gap::message(gap, &self.tools.cluster));
+        self.accept(gap::message(gap, &self.context.cluster));
     }
 
-    pub(super) fn take_up(&mut self, message: Received) {
+    pub(super) fn accept(&mut self, message: Received) {
         let (sequence, attempt) = (message.sequence, message.attempt);
-        let tools = &self.tools;
-        let resolve = || resolve(&message, &self.index, &tools.cluster, &tools.stores);
+        let context = &self.context;
+        let resolve = || resolve(&message, &self.index, &context.cluster, &context.stores);
         // OK to go on after a panic: resolving only reads.
         let Ok((resolved, events)) = catch_unwind(AssertUnwindSafe(resolve)) else {
-            error!(sequence, attempt, "reading a message panicked");
+            self.report.panicked(sequence, attempt);
             self.held.insert(message, Vec::new());
             self.handle(Input::Panicked { sequence, attempt });
             return;
@@ -74,48 +66,11 @@ impl Worker {
             let now = self.started.elapsed();
             self.recent.push(now, message.clone(), events);
         }
-        let events = seen;
-        for event in &events {
-            self.saw(event, &message);
-            let of_event = skipped.iter().filter(|(index, _)| *index == event.index);
-            let of_event = of_event.map(|(_, skipped)| skipped);
-            if is_new {
-                self.ledger.taken(now(), &message, event, of_event.clone());
-            }
-            of_event.for_each(|skipped| self.skipped(event, skipped, sequence));
-        }
-        for _ in &delivery.rejected {
-            self.tools.metrics.event(Found::undecodable);
-        }
-        self.held.insert(message, events);
+        self.report
+            .accepted(&message, &seen, &skipped, is_new, &self.index);
+        self.report.undecodable(delivery.rejected.len());
+        self.held.insert(message, seen);
         self.handle(Input::Delivery(delivery));
-    }
-
-    fn saw(&self, seen: &Seen, message: &Received) {
-        self.tools.metrics.event(seen.found);
-        let (sequence, attempt) = (message.sequence, message.attempt);
-        let Seen {
-            value: event,
-            source,
-            trace_id,
-            targets,
-            skipped,
-            ..
-        } = seen;
-        if seen.found == Found::matched {
-            info!(%source, %event, sequence, attempt, targets, skipped, trace_id, "event matched");
-        } else {
-            debug!(%source, %event, sequence, attempt, found = ?seen.found, skipped, trace_id, "event without targets");
-        }
-    }
-
-    fn skipped(&self, event: &Seen, skipped: &Skipped, sequence: Sequence) {
-        let Skipped { target, reason } = skipped;
-        self.tools.metrics.skipped(*reason);
-        debug!(object = %target, %reason, advice = reason.advice(), sequence, "skipped");
-        if let Some(what) = What::of_skipped(*reason) {
-            self.note(target, event.value, Some(event.source.clone()), what);
-        }
     }
 
     /// The cluster has changed.
@@ -140,18 +95,18 @@ impl Worker {
                     self.appeared.insert(target);
                 }
                 // The same once more would be lost as well.
-                Observation::Lost { .. } if self.resets_are_refused => {}
+                Observation::Lost { .. } if self.report.resets_are_refused() => {}
                 Observation::Lost { target, value } => self.lost.push((target, value)),
             }
         }
         if !was_synced && self.index.is_synced() {
-            info!(index = ?self.index.stats(), "the index is complete; pulling");
+            self.report.index_is_complete(&self.index);
             self.gauges();
         }
     }
 
     /// Whether events of a moment ago mean what the watch has shown since.
-    pub(super) fn look_back(&mut self) {
+    pub(super) fn match_recent(&mut self) {
         let (appeared, lost) = (mem::take(&mut self.appeared), mem::take(&mut self.lost));
         if (appeared.is_empty() && lost.is_empty()) || self.phase != Phase::Running {
             return;
@@ -175,9 +130,10 @@ impl Worker {
                 message, events, ..
             } in self.recent.since(now)
             {
-                let mut events = events.iter();
-                if let Some(event) = events.find(|(_, event)| event.fingerprint() == value.event) {
-                    again.extend(self.resolve_late(message, slice::from_ref(event), &among));
+                // With the others of its message, which may settle longer.
+                let mut prints = events.iter().map(|(_, event)| event.fingerprint());
+                if prints.any(|event| event == value.event) {
+                    again.extend(self.resolve_late(message, events, &among));
                 }
             }
         }
@@ -232,7 +188,7 @@ impl Worker {
         events: &[(usize, Event)],
         among: &Among,
     ) -> Option<(Received, Resolved)> {
-        let (cluster, policy) = (&self.tools.cluster, &self.tools.stores);
+        let (cluster, policy) = (&self.context.cluster, &self.context.stores);
         let resolve = || resolve_among(message, events, &self.index, cluster, policy, among);
         // OK to go on after a panic: resolving only reads.
         let resolved = catch_unwind(AssertUnwindSafe(resolve)).ok()?;
@@ -259,8 +215,7 @@ impl Worker {
             return;
         }
         for event in &events {
-            info!(source = %event.source, event = %event.value, sequence, targets = event.targets, trace_id = event.trace_id, "event of a moment ago matched what has appeared since");
-            self.ledger.late(now(), &message, event);
+            self.report.matched_late(&message, event);
         }
         self.hold_late(message, events);
         self.handle(Input::Late(delivery));
@@ -272,7 +227,7 @@ impl Worker {
             delivery, events, ..
         } = resolved;
         for event in &events {
-            info!(source = %event.source, event = %event.value, sequence = message.sequence, trace_id = event.trace_id, "the annotation was taken away before ESO looked; writing it again");
+            self.report.written_again(&message, event);
         }
         self.hold_late(message, events);
         self.handle(Input::Lost(delivery));
@@ -284,94 +239,4 @@ impl Worker {
             self.held.insert(Received { reply, ..message }, events);
         }
     }
-
-    /// A patch has ended.
-    pub(super) fn patched(&mut self, patched: Patched) {
-        let Patched {
-            target,
-            value,
-            event,
-            outcome,
-            reset,
-            took,
-        } = patched;
-        self.reset(&reset);
-        let metrics = &self.tools.metrics;
-        metrics.patched(&outcome, took);
-        let trace_id = event.as_ref().and_then(|event| event.trace_id.as_deref());
-        match &outcome {
-            Outcome::Done | Outcome::Gone => {
-                // A second value is as late as it is meant to be.
-                if let (Some(event), Stage::First) = (&event, value.stage) {
-                    let age = now().duration_since(event.received_at);
-                    metrics.event_age.observe(age.as_secs_f64().max(0.0));
-                }
-                info!(object = %target, event = %value.event, stage = ?value.stage, trace_id, ?took, "patched");
-            }
-            Outcome::Retry { fault, error, .. } => {
-                warn!(object = %target, event = %value.event, stage = ?value.stage, trace_id, ?fault, error, "not patched; trying again");
-            }
-            Outcome::Refused { error } => {
-                error!(object = %target, event = %value.event, stage = ?value.stage, trace_id, error, "the API refused a patch for good");
-            }
-        }
-        self.handle(Input::Patched {
-            target,
-            value,
-            outcome,
-        });
-    }
-
-    /// Said once for each change.
-    fn reset(&mut self, reset: &Reset) {
-        self.tools.metrics.reset(reset);
-        match reset {
-            Reset::Done if self.resets_are_refused => {
-                info!("the status of an ExternalSecret was reset again");
-                self.resets_are_refused = false;
-            }
-            Reset::Refused { error } if !self.resets_are_refused => {
-                warn!(
-                    error,
-                    "the status of an ExternalSecret cannot be reset, so its annotation alone is patched: \
-                     ESO may pass over what a ClusterExternalSecret owns and what is forced; grant \
-                     `patch` on `externalsecrets/status`"
-                );
-                self.resets_are_refused = true;
-            }
-            Reset::NotAsked | Reset::Done | Reset::Refused { .. } => {}
-        }
-    }
-
-    /// A probe of the API has ended.
-    pub(super) fn probed(&mut self, outcome: Outcome) {
-        let answered = outcome.is_answer();
-        if let Outcome::Retry { error, .. } = outcome {
-            debug!(error, answered, "the Kubernetes API was probed");
-        }
-        self.handle(Input::Probed { answered });
-    }
-
-    /// Dead letters are stored, or could not be.
-    pub(super) fn stored(&mut self, stored: Stored) {
-        let Stored { sequence, result } = stored;
-        let stored = result.is_ok();
-        match result {
-            Ok(reasons) => {
-                for reason in reasons {
-                    self.tools.metrics.dead_letter(reason);
-                }
-            }
-            Err(error) => {
-                let error = format!("{error:#}");
-                error!(sequence, error, "no dead letter, so the message stays");
-            }
-        }
-        self.handle(Input::DeadLettered { sequence, stored });
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the worker reads the clock")]
-pub(super) fn now() -> Timestamp {
-    Timestamp::now()
 }

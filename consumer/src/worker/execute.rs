@@ -1,4 +1,4 @@
-//! What the engine wants, done.
+//! Executes the engine's outputs, and tells it how they ended.
 
 use std::{
     future::Future,
@@ -10,22 +10,18 @@ use std::{
 use anyhow::anyhow;
 use async_nats::{Subject, connection::State, jetstream::AckKind};
 use bytes::Bytes;
-use eso_relay::{Slug, event::Fingerprint, stream::Reason};
+use eso_relay::stream::Reason;
 use futures::FutureExt as _;
 use jiff::Timestamp;
-use tracing::{Instrument as _, debug, info, info_span, warn};
+use tracing::{Instrument as _, debug, info_span};
 
-use super::{Phase, Worker, inputs::now};
+use super::{Phase, Worker, now};
 use crate::{
-    engine::{Output, Step},
+    engine::{Input, Output},
     kubernetes::refresh::RefreshError,
     matching::Seen,
-    object::{Fault, ObjectRef, Outcome, RefreshMark, Rejection, Reset, Sequence, Steps},
-    report::{
-        kube_events::{Note, Told, What},
-        metrics::End,
-        receipts,
-    },
+    object::{Fault, ObjectRef, Outcome, RefreshMark, Rejection, Reset, Sequence},
+    report::metrics::End,
     stream::{Reply, dead_letter, gap::Ended},
 };
 
@@ -49,7 +45,7 @@ pub(super) struct Stored {
 
 impl Worker {
     /// Everything that the engine wants now.
-    pub(super) async fn carry_out(&mut self) {
+    pub(super) async fn execute(&mut self) {
         while let Some(output) = self.engine.next_output() {
             match output {
                 Output::Patch { target, value } => self.patch(target, value),
@@ -72,80 +68,8 @@ impl Worker {
                     target,
                     step,
                     after,
-                } => self.step(event, &target, step, after),
+                } => self.report.step(event, &target, step, after, &self.index),
             }
-        }
-    }
-
-    /// Receipts that nobody takes are left out.
-    pub(super) fn hand_in_receipts(&mut self) {
-        for receipt in self.ledger.ready() {
-            if !receipts::hand_in(&self.tools.receipts, receipt) {
-                self.tools.metrics.lost_receipts.inc();
-            }
-        }
-    }
-
-    /// What became of an event at one of its targets.
-    fn step(&mut self, event: Fingerprint, target: &ObjectRef, step: Step, after: Duration) {
-        self.tools.metrics.step(step, after);
-        // Before the ledger is done with the event.
-        if let Some(what) = self.what_of_step(target, step, after) {
-            let source = self.ledger.source(event).cloned();
-            self.note(target, event, source, what);
-        }
-        self.ledger.step(now(), event, target, step);
-        match step {
-            Step::Synced => info!(object = %target, %event, ?after, "synced"),
-            Step::Failed | Step::Silent => {
-                warn!(object = %target, %event, ?step, ?after, "ESO has not synced it");
-            }
-            Step::Patched
-            | Step::Carried
-            | Step::Gone
-            | Step::Refused
-            | Step::GaveUp
-            | Step::Superseded => {}
-        }
-    }
-
-    fn what_of_step(&self, target: &ObjectRef, step: Step, after: Duration) -> Option<What> {
-        let what = What::of_step(step, after)?;
-        let passed_over = matches!(what, What::Silent { .. })
-            && self.resets_are_refused
-            && self.index.steps(target) == Steps::Two;
-        Some(if passed_over {
-            What::PassedOver { after }
-        } else {
-            what
-        })
-    }
-
-    /// Tells people on the object itself, if there is room: nothing waits for it.
-    pub(super) fn note(
-        &self,
-        target: &ObjectRef,
-        event: Fingerprint,
-        source: Option<Slug>,
-        what: What,
-    ) {
-        let Some(notes) = &self.tools.notes else {
-            return;
-        };
-        // What is gone has none, and nobody could look at it.
-        let Some(uid) = self.index.uid(target) else {
-            return;
-        };
-        let note = Note {
-            at: now(),
-            target: target.clone(),
-            uid,
-            event,
-            source,
-            what,
-        };
-        if notes.try_send(note).is_err() {
-            self.tools.metrics.noted(Told::limited);
         }
     }
 
@@ -153,7 +77,10 @@ impl Worker {
         let event = self.held.event(value.event).cloned();
         let trace_id = event.as_ref().and_then(|event| event.trace_id.as_deref());
         let span = info_span!("refresh", object = %target, event = %value.event, stage = ?value.stage, trace_id);
-        let (refresher, steps) = (Arc::clone(&self.tools.refresher), self.index.steps(&target));
+        let (refresher, steps) = (
+            Arc::clone(&self.context.refresher),
+            self.index.steps(&target),
+        );
         let patch = async move {
             let started = Instant::now();
             let (outcome, reset) = match answer(refresher.refresh(&target, value, steps)).await {
@@ -173,7 +100,7 @@ impl Worker {
     }
 
     fn probe(&mut self) {
-        let refresher = Arc::clone(&self.tools.refresher);
+        let refresher = Arc::clone(&self.context.refresher);
         self.probes.spawn(async move {
             let answer = answer(refresher.probe()).await;
             answer.err().unwrap_or(Outcome::Done)
@@ -187,18 +114,9 @@ impl Worker {
         for rejection in &rejections {
             let seen = rejection.index;
             let seen = seen.and_then(|index| self.held.event_at(sequence, index));
-            warn!(
-                sequence,
-                attempt,
-                source = seen.map(|event| event.source.as_str()),
-                event = seen.map(|event| event.value.to_string()),
-                trace_id = seen.and_then(|event| event.trace_id.as_deref()),
-                reason = rejection.reason.as_str(),
-                error = rejection.error,
-                "giving up; storing a dead letter"
-            );
+            self.report.gives_up(sequence, attempt, rejection, seen);
         }
-        let (jetstream, cluster) = (self.tools.jetstream.clone(), self.tools.cluster.clone());
+        let (jetstream, cluster) = (self.context.jetstream.clone(), self.context.cluster.clone());
         self.letters.spawn(async move {
             let publish =
                 dead_letter::publish(&jetstream, &cluster, &message, attempt, &rejections);
@@ -216,10 +134,7 @@ impl Worker {
         let Some((reply, events)) = self.held.remove(sequence) else {
             return;
         };
-        for event in events {
-            let (source, trace_id) = (event.source, event.trace_id);
-            debug!(%source, event = %event.value, sequence, trace_id, ?end, "done with");
-        }
+        self.report.done_with(sequence, &events, end);
         if end == End::nacked {
             self.recent.forget(sequence);
         }
@@ -229,7 +144,7 @@ impl Worker {
     async fn answer(&self, reply: Reply, end: End, word: Bytes) {
         match reply {
             Reply::Ack(subject) => {
-                self.tools.metrics.ended(end);
+                self.report.ended(end);
                 self.send(subject, word).await;
             }
             Reply::Said => {}
@@ -239,7 +154,7 @@ impl Worker {
                     End::nacked | End::parked | End::handed_back => Ended::Again,
                 };
                 // OK to lose it: the gap stays open, and the next start finds it.
-                self.tools.gaps.try_send(ended).ok();
+                self.context.gaps.try_send(ended).ok();
             }
         }
     }
@@ -265,11 +180,7 @@ impl Worker {
         let Some(reply) = self.held.park(sequence, until) else {
             return;
         };
-        debug!(
-            sequence,
-            ?delay,
-            "parked: only objects that fail are left of it"
-        );
+        self.report.parked(sequence, delay);
         self.answer(reply, End::parked, AckKind::Nak(Some(delay)).into())
             .await;
     }
@@ -283,7 +194,7 @@ impl Worker {
 
     async fn progress(&self, sequence: Sequence) {
         // Without a connection it would only fill the client's queue.
-        if self.tools.client.connection_state() != State::Connected {
+        if self.context.client.connection_state() != State::Connected {
             return;
         }
         let message = self.held.message(sequence);
@@ -303,8 +214,43 @@ impl Worker {
         }
     }
 
+    /// A patch has ended.
+    pub(super) fn patched(&mut self, patched: Patched) {
+        let Patched {
+            target,
+            value,
+            event,
+            outcome,
+            reset,
+            took,
+        } = patched;
+        self.report.reset(&reset);
+        self.report
+            .patched(&target, value, event.as_ref(), &outcome, took);
+        self.handle(Input::Patched {
+            target,
+            value,
+            outcome,
+        });
+    }
+
+    /// A probe of the API has ended.
+    pub(super) fn probed(&mut self, outcome: &Outcome) {
+        self.report.probed(outcome);
+        let answered = outcome.is_answer();
+        self.handle(Input::Probed { answered });
+    }
+
+    /// Dead letters are stored, or could not be.
+    pub(super) fn stored(&mut self, stored: Stored) {
+        let Stored { sequence, result } = stored;
+        let stored = result.is_ok();
+        self.report.dead_lettered(sequence, result);
+        self.handle(Input::DeadLettered { sequence, stored });
+    }
+
     async fn send(&self, reply: Subject, word: Bytes) {
-        if let Err(error) = self.tools.client.publish(reply, word).await {
+        if let Err(error) = self.context.client.publish(reply, word).await {
             debug!(%error, "an ack was not sent; the message will be delivered again");
         }
     }

@@ -103,7 +103,7 @@ async fn while_nats_hangs_senders_are_told_when_to_come_again_and_then_all_is_we
     nothing_is_missing(&jetstream(&hub).await, &answers).await;
 }
 
-/// An API destination waits for 5 s (EventBridge User Guide, "API destinations").
+/// An API destination waits for 5 s (`EventBridge` User Guide, "API destinations").
 #[tokio::test(flavor = "multi_thread")]
 async fn while_nats_hangs_eventbridge_is_answered_before_it_gives_up() {
     let mut hub = Hub::start().await.unwrap();

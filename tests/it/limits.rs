@@ -89,10 +89,10 @@ async fn on_a_server_that_takes(max_payload: usize) -> (Hub, Daemon, u16, String
 
 #[tokio::test]
 async fn a_server_that_takes_no_event_is_not_ready_and_says_what_to_raise() {
-    let (_hub, ingress, status, line) = on_a_server_that_takes(3000).await;
+    let (_hub, ingress, status, line) = on_a_server_that_takes(1200).await;
     assert_eq!(status, 503);
     assert!(
-        line.starts_with("[-]stream") && line.contains("4352 at least"),
+        line.starts_with("[-]stream") && line.contains("1280 at least"),
         "{line}"
     );
     let (status, code, later) = post(&ingress, "open").await;
@@ -101,7 +101,7 @@ async fn a_server_that_takes_no_event_is_not_ready_and_says_what_to_raise() {
 
 #[tokio::test]
 async fn a_list_larger_than_the_server_takes_is_accepted() {
-    let (_hub, ingress, status, line) = on_a_server_that_takes(5000).await;
+    let (_hub, ingress, status, line) = on_a_server_that_takes(3000).await;
     assert_eq!(status, 200);
     assert!(line.starts_with("[+]stream ok, but"), "{line}");
     let events: Vec<_> = (0..100)

@@ -14,8 +14,8 @@ use super::split::Limits;
 /// A consumer acks a message as a whole: a larger one would repeat more work after a crash.
 const MAX_MESSAGE_EVENTS: usize = 1000;
 
-/// The smallest message that is of use: it holds an event with one of the longest keys (2048 bytes).
-pub(crate) const LEAST_MESSAGE_BYTES: usize = 4096;
+/// The smallest message that is of use: an event has some 500 bytes besides its keys and its `target`.
+pub(crate) const LEAST_MESSAGE_BYTES: usize = 1024;
 
 /// The setting `publish`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -34,7 +34,7 @@ pub struct PublishConfig {
     #[serde(with = "duration")]
     #[schemars(with = "duration::Written")]
     pub deadline: Duration,
-    /// The largest message body, and so the largest event. Default 262144 (256 KiB), at least 4096.
+    /// The largest message body, and so the largest event. Default 262144 (256 KiB), at least 1024.
     /// Where the server (`max_payload`) or the stream (`max_msg_size`) takes less, that counts.
     pub max_message_bytes: usize,
 }

@@ -1,7 +1,9 @@
 //! The nats-server dies, hangs, is away.
 
+use std::time::Duration;
+
 use eso_relay_lab::{
-    installation::{Hub, READY, akeyless},
+    installation::{Hub, READY, akeyless, send},
     wait,
 };
 use reqwest::StatusCode;
@@ -99,4 +101,22 @@ async fn while_nats_hangs_senders_are_told_when_to_come_again_and_then_all_is_we
     let answers = senders.stop().await;
     answers.are_yes_or_later();
     nothing_is_missing(&jetstream(&hub).await, &answers).await;
+}
+
+/// An API destination waits for 5 s (`EventBridge` User Guide, "API destinations").
+#[tokio::test(flavor = "multi_thread")]
+async fn while_nats_hangs_eventbridge_is_answered_before_it_gives_up() {
+    let mut hub = Hub::start().await.unwrap();
+    hub.init(&[]).await.unwrap();
+    let aws = "- { name: aws, format: aws-eventbridge, auth: none }";
+    let (_ingress, webhooks) = start(hub.ingress_with(aws)).await;
+    let event = include_str!("../../../ingress/src/source/fixtures/aws-eventbridge-label.json");
+    let post = || {
+        let post = webhooks.post("/v1/hooks/aws").body(event);
+        send(post.timeout(Duration::from_secs(5)))
+    };
+    assert_eq!(post().await.unwrap().status, StatusCode::ACCEPTED);
+    hub.nats.pause().unwrap();
+    says_come_again(&post().await.unwrap());
+    hub.nats.resume().unwrap();
 }

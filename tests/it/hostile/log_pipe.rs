@@ -159,3 +159,17 @@ async fn a_log_that_nothing_reads_keeps_no_process_from_ending() {
     let ended = piped.process.wait_exit(READY).await.unwrap();
     assert!(ended.success(), "{ended}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_is_no_terminal_has_no_colours() {
+    let hub = Hub::start().await.unwrap();
+    hub.init(&[]).await.unwrap();
+    let mut ingress = hub
+        .ingress_with("log: { format: text }")
+        .start()
+        .await
+        .unwrap();
+    ingress.wait_ready(READY).await.unwrap();
+    let log = ingress.logs();
+    assert!(log.contains("INFO") && !log.contains('\u{1b}'), "{log}");
+}

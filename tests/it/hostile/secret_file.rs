@@ -41,7 +41,7 @@ async fn a_secret_file_that_hangs_stops_nobody_and_its_rotation_is_caught_up() {
     ingress.wait_ready(READY).await.unwrap();
     let webhooks = Webhooks::to(&ingress.url());
     let post = async |source: &str, token: &str| {
-        let post = webhooks.post(&format!("/v1/hooks/{source}"));
+        let post = webhooks.post(&format!("/v1/hooks/{source}")).timeout(READY);
         send(post.bearer_auth(token).body(EVENT))
             .await
             .unwrap()

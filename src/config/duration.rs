@@ -29,7 +29,7 @@ pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duratio
     let duration = or_zero::deserialize(deserializer)?;
     if duration.is_zero() {
         return Err(D::Error::custom(
-            "no time at all, with which nothing could work: write a duration such as 2s, or leave it out for the default",
+            "0 is no time at all, with which nothing could work: remove it, or write a duration such as 2s",
         ));
     }
     Ok(duration)

@@ -7,12 +7,14 @@ use yaml_rust2::{
 };
 
 /// Names of settings that hold texts which may look like numbers, or hold them at any depth.
-const TEXTS: [&str; 15] = [
+const TEXTS: [&str; 17] = [
     "audience",
     "claims",
     "cluster",
     "clusters",
+    "context",
     "controller_classes",
+    "domain",
     "issuer",
     "name",
     "namespaces",

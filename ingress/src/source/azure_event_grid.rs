@@ -127,6 +127,7 @@ fn read(event: Fields<'_>) -> Result<Element, DecodeError> {
         .map_err(|problem| malformed(format!("data.ObjectName: {problem}")))?;
 
     let vault_name = text(object.vault, "data.VaultName")?;
+    // A name alone does not tell the cloud; consumers compare the names of vaults.
     let vault = address.host.map(str::to_ascii_lowercase).or_else(|| {
         let name = vault_name.filter(|name| is_name(name))?;
         Some(format!("{}.vault.azure.net", name.to_ascii_lowercase()))

@@ -167,6 +167,19 @@ mod tests {
 
     proptest! {
         #[test]
+        fn a_wrapped_text_is_found_like_a_bare_one(pointer in "(/(a|b|0|1|~1)){1,4}", wraps in 1_usize..4) {
+            let value = json!({ "a": { "b": [1, { "0": "x" }], "/": { "a": null } }, "0": [[3], { "1": 4 }] });
+            let mut text = value.to_string();
+            for _ in 0..wraps {
+                text = json!({ "w": text }).to_string();
+            }
+            let wrapped = Pointer::try_from(format!("{}{pointer}", "/w".repeat(wraps))).unwrap();
+            let found = wrapped.find(serde_json::from_str(&text).unwrap())
+                .map(|raw| serde_json::from_str::<serde_json::Value>(raw.get()).unwrap());
+            prop_assert_eq!(found.as_ref(), value.pointer(&pointer));
+        }
+
+        #[test]
         fn it_agrees_with_serde_json(pointer in "(/(a|b|0|1|~0|~1)){0,4}") {
             let json = r#"{"a":{"b":[1,{"0":"x","~":[2]}],"/":{"a":null}},"0":[[3],{"1":4}]}"#;
             let value: serde_json::Value = serde_json::from_str(json).unwrap();

@@ -38,6 +38,10 @@ pub struct Reporter {
     resets_are_refused: bool,
 }
 
+#[expect(
+    clippy::unused_self,
+    reason = "where a fact is said is the reporter's affair, also if it is the log alone"
+)]
 impl Reporter {
     pub fn new(
         cluster: Slug,

@@ -4,7 +4,7 @@ use std::{
     future::{Future, poll_fn},
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -15,7 +15,7 @@ use axum::{
 };
 use bytes::Bytes;
 use hyper::{
-    body::{Body as _, Incoming},
+    body::{Body, Frame, Incoming, SizeHint},
     server::conn::http1,
     service::service_fn,
 };
@@ -255,13 +255,22 @@ impl Shared {
         mut request: Request<Incoming>,
     ) -> Result<Response, std::convert::Infallible> {
         let (port, connection) = (&self.port, &self.connection);
-        let requests = connection.begin();
+        let phase = if request.body().is_end_stream() {
+            Phase::Busy
+        } else {
+            Phase::Body
+        };
+        let requests = connection.begin(phase);
         let extensions = request.extensions_mut();
         extensions.insert(Arc::clone(&connection.client));
         if let Some(certificate) = &self.certificate {
             extensions.insert(Arc::clone(certificate));
         }
         let body = Announced::of(&request);
+        let request = request.map(|body| Arriving {
+            body,
+            connection: Arc::clone(connection),
+        });
         let mut answer = port.router.clone().oneshot(request).await?;
         let status = answer.status();
         if matches!(status, StatusCode::ACCEPTED | StatusCode::NO_CONTENT) {
@@ -277,6 +286,36 @@ impl Shared {
         }
         connection.enter(Phase::Answered);
         Ok(answer)
+    }
+}
+
+/// A body that notes its end: until then the client is waited for, and others may need its place.
+struct Arriving {
+    body: Incoming,
+    connection: Arc<Connection>,
+}
+
+impl Body for Arriving {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if frame.is_none() || self.body.is_end_stream() {
+            self.connection.advance(Phase::Body, Phase::Busy);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

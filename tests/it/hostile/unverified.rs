@@ -65,3 +65,23 @@ async fn one_address_cannot_keep_a_signed_body_out() {
     drop(held);
     front.ends().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_never_arrive_leave_a_place_for_a_sender() {
+    // Without room being made they would hold their places for all of this time.
+    let front = Front::start("max_connections: 16\nrequest_timeout: 5m").await;
+    let head = format!(
+        "POST /v1/hooks/generic HTTP/1.1\r\nHost: ingress\r\nX-Signature: sha256={}\r\nContent-Length: 100\r\n\r\n",
+        "00".repeat(32)
+    );
+    let mut held = Vec::new();
+    for number in 0..48 {
+        let mut stream = front.connect_from([127, 0, 1, 1 + number]).await;
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(b"[").await.ok();
+        held.push(stream);
+    }
+    front.serves().await;
+    drop(held);
+    front.ends().await;
+}

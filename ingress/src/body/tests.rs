@@ -95,8 +95,8 @@ async fn a_client_that_goes_away_is_no_body() {
     assert!(matches!(refused, Some(Error::Broken)));
 }
 
-fn peer(address: &str) -> Option<Peer> {
-    Some(Peer::of(address.parse().unwrap()))
+fn peer(address: &str) -> Peer {
+    Peer::of(address.parse().unwrap())
 }
 
 /// With so much of it for those who are not verified.
@@ -117,7 +117,7 @@ async fn stall(
 ) -> tokio::task::JoinHandle<Result<Arrived, Error>> {
     let start = stream::iter([Ok::<_, std::io::Error>(bytes)]);
     let body = Body::from_stream(start.chain(stream::pending()));
-    let (peer, mine) = (peer(from), budget.clone());
+    let (peer, mine) = (Some(peer(from)), budget.clone());
     let reading = tokio::spawn(async move { mine.read_unverified(body, peer).await });
     for _ in 0..10 {
         tokio::task::yield_now().await;
@@ -160,7 +160,7 @@ async fn a_stalled_unverified_body_gives_way_to_one_that_arrives() {
         stall(&budget, "192.0.2.1", "abcdef").await,
     );
     // Behind the same balancer.
-    let signed = budget.read_unverified(chunks(vec!["ab", "cd"]), peer("192.0.2.1"));
+    let signed = budget.read_unverified(chunks(vec!["ab", "cd"]), Some(peer("192.0.2.1")));
     let signed = signed.await.unwrap();
     assert_eq!(signed.bytes, "abcd");
     assert!(matches!(

@@ -8,17 +8,9 @@ use std::{
     time::Duration,
 };
 
-use axum::{
-    Router,
-    http::{HeaderMap, HeaderValue, Request, StatusCode, header},
-    response::Response,
-};
+use axum::Router;
 use bytes::Bytes;
-use hyper::{
-    body::{Body as _, Incoming},
-    server::conn::http1,
-    service::service_fn,
-};
+use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf},
@@ -26,13 +18,13 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
-use tower::ServiceExt as _;
 use tracing::debug;
 
 use super::{
-    Limits, READ_BUFFER_BYTES,
+    Limits,
     io::Noted,
     open::{Open, Place},
+    request::Shared,
     state::{Connection, Order, Phase},
 };
 use crate::{
@@ -57,13 +49,6 @@ pub(super) struct Port {
     pub(super) limits: Limits,
     pub(super) metrics: Metrics,
     pub(super) open: Arc<Open>,
-}
-
-/// What every request of a connection needs.
-struct Shared {
-    port: Arc<Port>,
-    connection: Arc<Connection>,
-    certificate: Option<Arc<ClientCertificate>>,
 }
 
 /// How a stretch of requests ended.
@@ -247,77 +232,6 @@ where
             Left::Over(io)
         }
     }
-}
-
-impl Shared {
-    async fn answer(
-        self: Arc<Self>,
-        mut request: Request<Incoming>,
-    ) -> Result<Response, std::convert::Infallible> {
-        let (port, connection) = (&self.port, &self.connection);
-        let requests = connection.begin();
-        let extensions = request.extensions_mut();
-        extensions.insert(Arc::clone(&connection.client));
-        if let Some(certificate) = &self.certificate {
-            extensions.insert(Arc::clone(certificate));
-        }
-        let body = Announced::of(&request);
-        let mut answer = port.router.clone().oneshot(request).await?;
-        let status = answer.status();
-        if matches!(status, StatusCode::ACCEPTED | StatusCode::NO_CONTENT) {
-            connection.accepted();
-        }
-        if requests >= port.limits.requests
-            || connection.older_than(port.limits.age)
-            || connection.is_ordered(Order::Last)
-            || port.open.is_draining()
-            || body.is_left_unread(status)
-        {
-            says_last(answer.headers_mut());
-        }
-        connection.enter(Phase::Answered);
-        Ok(answer)
-    }
-}
-
-/// What the headers say of the body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Announced {
-    Nothing,
-    /// Most of these have arrived with the headers.
-    Short,
-    /// Or one whose sender waits to be asked for it (RFC 9110 §10.1.1).
-    Long,
-}
-
-impl Announced {
-    fn of(request: &Request<Incoming>) -> Self {
-        let (body, long) = (request.body(), READ_BUFFER_BYTES as u64);
-        if body.is_end_stream() {
-            Self::Nothing
-        } else if request.headers().contains_key(header::EXPECT)
-            || body.size_hint().upper().is_none_or(|length| length > long)
-        {
-            Self::Long
-        } else {
-            Self::Short
-        }
-    }
-
-    /// HTTP then ends the connection behind the answer. A client that is not told so sends its next
-    /// request into nothing.
-    fn is_left_unread(self, status: StatusCode) -> bool {
-        match self {
-            Self::Nothing => false,
-            // Given without a look at the body.
-            Self::Short => matches!(status.as_u16(), 401 | 403 | 404 | 405 | 413),
-            Self::Long => status.is_client_error() || status.is_server_error(),
-        }
-    }
-}
-
-fn says_last(headers: &mut HeaderMap) {
-    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
 }
 
 impl From<Option<CancellationToken>> for Superseded {

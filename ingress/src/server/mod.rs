@@ -10,6 +10,7 @@
 mod connection;
 mod io;
 mod open;
+mod request;
 mod state;
 
 use std::{sync::Arc, time::Duration};

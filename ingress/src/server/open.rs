@@ -126,8 +126,9 @@ impl Open {
         self.metrics.connection_ended(reason);
         if let Some(entry) = all.open.get(&number) {
             // An idle one may get a request at this very moment: that one is answered.
+            // Whoever got one and does not finish it has no second chance.
             let order = match entry.connection.phase() {
-                Phase::Idle => Order::Last,
+                Phase::Idle if !entry.leaving => Order::Last,
                 _ => Order::Kill,
             };
             entry.connection.order(order);
@@ -226,7 +227,9 @@ impl All {
     fn weakest(&self, among: impl Fn(&Connection) -> bool) -> Option<u64> {
         let open = self.open.iter().filter_map(|(&number, entry)| {
             let connection = &entry.connection;
-            let may = !connection.is_leaving() && among(connection);
+            let ends = connection.is_ordered(Order::Kill)
+                || connection.is_leaving() && connection.phase() == Phase::Idle;
+            let may = !ends && among(connection);
             // The older one of two that are idle since the same tick.
             Some((may.then(|| connection.rank())??, number))
         });

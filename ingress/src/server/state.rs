@@ -30,6 +30,8 @@ pub(super) enum Phase {
     Idle = 1,
     /// Some of a request's headers have arrived.
     Head = 2,
+    /// The body of a request is still arriving.
+    Body = 6,
     /// A request is being worked on.
     Busy = 3,
     /// The answer is known and not yet written.
@@ -95,6 +97,7 @@ impl Phase {
             2 => Self::Head,
             3 => Self::Busy,
             4 => Self::Answered,
+            6 => Self::Body,
             _ => Self::Closing,
         }
     }
@@ -159,8 +162,8 @@ impl Connection {
     }
 
     /// One more request; how many there were.
-    pub(super) fn begin(&self) -> u32 {
-        self.enter(Phase::Busy);
+    pub(super) fn begin(&self, phase: Phase) -> u32 {
+        self.enter(phase);
         // Its own task alone writes this.
         let requests = self.requests.load(Relaxed).saturating_add(1);
         self.requests.store(requests, Relaxed);
@@ -221,7 +224,7 @@ impl Connection {
             (Phase::Closing, _) => (0, since),
             (Phase::Idle, _) => (1, since),
             (_, Some(stalled)) => (2, stalled),
-            (Phase::Head | Phase::Handshake, None) => (2, since),
+            (Phase::Head | Phase::Handshake | Phase::Body, None) => (2, since),
             (Phase::Busy | Phase::Answered, None) => return None,
         };
         Some((self.is_proven(), class, since))

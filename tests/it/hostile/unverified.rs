@@ -15,13 +15,13 @@ async fn a_flood_of_unverified_bodies_silences_no_source() {
         "00".repeat(32)
     );
     let almost = vec![b' '; length - 1];
-    let mut held = Vec::new();
+    let mut waiting = Vec::new();
     for number in 0..32 {
         let mut stream = front.connect_from([127, 0, 0, 2 + number % 4]).await;
         stream.write_all(head.as_bytes()).await.unwrap();
         // One that had to give way may be ended already.
         stream.write_all(&almost).await.ok();
-        held.push(stream);
+        waiting.push(stream);
     }
     front.serves().await;
     let webhooks = Webhooks::to(&front.ingress.url());
@@ -36,7 +36,7 @@ async fn a_flood_of_unverified_bodies_silences_no_source() {
         let answer = send(request.body(body)).await.unwrap();
         assert_eq!(answer.status, 202, "{answer:?}");
     }
-    drop(held);
+    drop(waiting);
     front.ends().await;
 }
 
@@ -47,13 +47,13 @@ async fn one_address_cannot_keep_a_signed_body_out() {
         "POST /v1/hooks/generic HTTP/1.1\r\nHost: ingress\r\nX-Signature: sha256={}\r\nTransfer-Encoding: chunked\r\n\r\n",
         "00".repeat(32)
     );
-    let mut held = Vec::new();
+    let mut waiting = Vec::new();
     for _ in 0..16 {
         let mut stream = front.connect_from(STRANGER).await;
         stream.write_all(head.as_bytes()).await.unwrap();
         stream.write_all(b"F0000\r\n").await.ok();
         stream.write_all(&vec![b' '; 0xf_0000]).await.ok();
-        held.push(stream);
+        waiting.push(stream);
     }
     let body = json!({ "secret": { "name": "prod/db" }, "id": 1, "more": "x".repeat(100_000) });
     let body = body.to_string();
@@ -62,6 +62,26 @@ async fn one_address_cannot_keep_a_signed_body_out() {
     let answer = send(request.body(body)).await.unwrap();
     assert_ne!(answer.status, 503, "{answer:?}");
     front.serves().await;
-    drop(held);
+    drop(waiting);
+    front.ends().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_never_arrive_leave_a_place_for_a_sender() {
+    // Without room being made they would hold their places for all of this time.
+    let front = Front::start("max_connections: 16\nrequest_timeout: 5m").await;
+    let head = format!(
+        "POST /v1/hooks/generic HTTP/1.1\r\nHost: ingress\r\nX-Signature: sha256={}\r\nContent-Length: 100\r\n\r\n",
+        "00".repeat(32)
+    );
+    let mut waiting = Vec::new();
+    for number in 0..48 {
+        let mut stream = front.connect_from([127, 0, 1, 1 + number]).await;
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(b"[").await.ok();
+        waiting.push(stream);
+    }
+    front.serves().await;
+    drop(waiting);
     front.ends().await;
 }

@@ -151,3 +151,38 @@ async fn those_who_read_nothing_make_room() {
     let mut new = tested.connect().await;
     assert!(ask(&mut new).await.starts_with("HTTP/1.1 200 "));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_arrive_makes_room() {
+    let tested = Tested::new(bound(3, 3));
+    let head = b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\na";
+    let mut full = Vec::new();
+    for _ in 0..3 {
+        let mut stream = tested.connect().await;
+        stream.write_all(head).await.unwrap();
+        full.push(stream);
+        settle().await;
+    }
+    let mut new = tested.connect().await;
+    assert!(ask(&mut new).await.starts_with("HTTP/1.1 200 "));
+    assert!(has_ended(&mut full[0]).await);
+    let answer = ask_for(&mut full[2], b"bcd").await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_begins_when_its_connection_should_go_is_ended_if_it_does_not_arrive() {
+    let tested = Tested::new(bound(3, 3));
+    let mut full = Vec::new();
+    for number in 0..12 {
+        // Of peers of their own, and their bytes not yet read when the next one needs a place.
+        let peer = format!("192.0.2.{number}");
+        let mut stream = tested.connect_from(&peer).await.unwrap();
+        stream.write_all(b"GET / HT").await.unwrap();
+        full.push(stream);
+    }
+    let start = Instant::now();
+    let mut new = tested.connect().await;
+    assert!(ask(&mut new).await.starts_with("HTTP/1.1 200 "));
+    assert!(start.elapsed() < LATE, "{:?}", start.elapsed());
+}

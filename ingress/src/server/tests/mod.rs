@@ -37,6 +37,7 @@ fn router() -> Router {
     Router::new()
         .route("/", get(|| async { ANSWER }))
         .route("/work", get(|| async { tokio::time::sleep(HOUR).await }))
+        .route("/body", post(|_: String| async { ANSWER }))
         .route(
             "/accept",
             post(|| async { (axum::http::StatusCode::ACCEPTED, ANSWER) }),

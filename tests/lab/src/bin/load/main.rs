@@ -4,6 +4,7 @@ mod backlog;
 mod batch;
 mod burst;
 mod child;
+mod connections;
 mod cryptography;
 mod decode;
 mod events;
@@ -99,6 +100,8 @@ enum Line {
     Relist,
     /// What an ExternalSecret and the daemons take.
     Memory,
+    /// What an ingress takes that holds 10,000 idle connections.
+    Connections,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -163,6 +166,7 @@ async fn main() -> anyhow::Result<()> {
                 Line::FirstSync => first_sync::measure(scale).await,
                 Line::Relist => relist::measure(scale).await,
                 Line::Memory => memory::measure(scale).await,
+                Line::Connections => connections::measure(scale).await,
             };
             report.add(*line, measures?);
         }

@@ -1,0 +1,140 @@
+//! One request of a connection: what its handler is told, and what its answer says of the connection.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use axum::{
+    http::{HeaderMap, HeaderValue, Request, StatusCode, header},
+    response::Response,
+};
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use tower::ServiceExt as _;
+
+use super::{
+    READ_BUFFER_BYTES,
+    connection::Port,
+    state::{Connection, Order, Phase},
+};
+use crate::tls::ClientCertificate;
+
+/// What every request of a connection needs.
+pub(super) struct Shared {
+    pub(super) port: Arc<Port>,
+    pub(super) connection: Arc<Connection>,
+    pub(super) certificate: Option<Arc<ClientCertificate>>,
+}
+
+impl Shared {
+    pub(super) async fn answer(
+        self: Arc<Self>,
+        mut request: Request<Incoming>,
+    ) -> Result<Response, Infallible> {
+        let (port, connection) = (&self.port, &self.connection);
+        let phase = if request.body().is_end_stream() {
+            Phase::Busy
+        } else {
+            Phase::Body
+        };
+        let requests = connection.begin(phase);
+        let extensions = request.extensions_mut();
+        extensions.insert(Arc::clone(&connection.client));
+        if let Some(certificate) = &self.certificate {
+            extensions.insert(Arc::clone(certificate));
+        }
+        let body = Announced::of(&request);
+        let request = request.map(|body| Arriving {
+            body,
+            connection: Arc::clone(connection),
+        });
+        let mut answer = port.router.clone().oneshot(request).await?;
+        let status = answer.status();
+        if matches!(status, StatusCode::ACCEPTED | StatusCode::NO_CONTENT) {
+            connection.accepted();
+        }
+        if requests >= port.limits.requests
+            || connection.older_than(port.limits.age)
+            || connection.is_ordered(Order::Last)
+            || port.open.is_draining()
+            || body.is_left_unread(status)
+        {
+            says_last(answer.headers_mut());
+        }
+        connection.enter(Phase::Answered);
+        Ok(answer)
+    }
+}
+
+/// A body that notes its end: until then the client is waited for, and others may need its place.
+struct Arriving {
+    body: Incoming,
+    connection: Arc<Connection>,
+}
+
+impl Body for Arriving {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if frame.is_none() || self.body.is_end_stream() {
+            self.connection.advance(Phase::Body, Phase::Busy);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// What the headers say of the body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Announced {
+    Nothing,
+    /// Most of these have arrived with the headers.
+    Short,
+    /// Or one whose sender waits to be asked for it (RFC 9110 §10.1.1).
+    Long,
+}
+
+impl Announced {
+    fn of(request: &Request<Incoming>) -> Self {
+        let (body, long) = (request.body(), READ_BUFFER_BYTES as u64);
+        if body.is_end_stream() {
+            Self::Nothing
+        } else if request.headers().contains_key(header::EXPECT)
+            || body.size_hint().upper().is_none_or(|length| length > long)
+        {
+            Self::Long
+        } else {
+            Self::Short
+        }
+    }
+
+    /// HTTP then ends the connection behind the answer. A client that is not told so sends its next
+    /// request into nothing.
+    fn is_left_unread(self, status: StatusCode) -> bool {
+        match self {
+            Self::Nothing => false,
+            // Given without a look at the body.
+            Self::Short => matches!(status.as_u16(), 401 | 403 | 404 | 405 | 413),
+            Self::Long => status.is_client_error() || status.is_server_error(),
+        }
+    }
+}
+
+fn says_last(headers: &mut HeaderMap) {
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+}

@@ -159,12 +159,17 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
     Ok(())
 }
 
-/// An open door is a choice; nobody shall make it unawares.
+/// Warns about sources that let in more senders than one may think.
 fn announce<'a>(sources: impl Iterator<Item = &'a Source>) {
-    for source in sources.filter(|source| source.scheme.is_open()) {
-        warn!(source = %source.name, "whoever reaches the port can send as this source: its `auth` asks for nothing");
-        if source.fail_open {
-            warn!(source = %source.name, "and is answered 204 for what is lost: `fail_open` holds for everybody");
+    for source in sources {
+        if source.scheme.is_open() {
+            warn!(source = %source.name, "whoever reaches the port can send as this source: its `auth` asks for nothing");
+            if source.fail_open {
+                warn!(source = %source.name, "and is answered 204 for what is lost: `fail_open` holds for everybody");
+            }
+        }
+        if source.scheme.admits_any_app() {
+            warn!(source = %source.name, "any app to which the directory gives a token for this `audience` can send as this source: name the sender in `auth.jwt.claims`, as `azp` or `appid`");
         }
     }
 }

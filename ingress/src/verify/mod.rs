@@ -204,6 +204,16 @@ impl Scheme {
             _ => false,
         }
     }
+
+    /// Whether any app of a directory gets in, if the directory lets it have a token.
+    pub fn admits_any_app(&self) -> bool {
+        match self {
+            Self::Jwt(jwt) => jwt.admits_any_app(),
+            Self::All(schemes) => schemes.iter().all(Self::admits_any_app),
+            Self::Any(schemes) => schemes.iter().any(Self::admits_any_app),
+            _ => false,
+        }
+    }
 }
 
 /// A sender that may be right after all is asked to try again.

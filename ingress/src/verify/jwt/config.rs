@@ -35,7 +35,7 @@ pub struct JwtConfig {
     /// The claim `aud` is or holds it; one or several.
     #[serde(default)]
     pub audience: Option<OneOrMany<String>>,
-    /// Further claims, with their exact values.
+    /// Further claims, with their exact values; of a list, such as `roles`, a text that it holds.
     #[serde(default)]
     pub claims: BTreeMap<String, Expected>,
     /// Where the issuer publishes its keys (RFC 7517), over https. Or:
@@ -80,7 +80,18 @@ impl JwtConfig {
                 Source::Issuer(Arc::new(Issuer::new(outgoing, url)))
             }
         };
-        Ok(Jwt { rules, keys })
+        let any_app = self.admits_any_app();
+        Ok(Jwt {
+            rules,
+            keys,
+            any_app,
+        })
+    }
+
+    /// A directory gives each of its apps a token for any audience that demands no assignment.
+    fn admits_any_app(&self) -> bool {
+        let pins = ["azp", "appid", "oid", "sub", "roles"];
+        self.preset == Some(Preset::Entra) && !pins.iter().any(|pin| self.claims.contains_key(*pin))
     }
 
     fn rules(&self) -> Result<Rules, &'static str> {

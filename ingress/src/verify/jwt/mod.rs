@@ -38,6 +38,8 @@ use super::{Refused, Unauthorized, authorization};
 pub struct Jwt {
     rules: Rules,
     keys: Source,
+    /// See [`Jwt::admits_any_app`].
+    any_app: bool,
 }
 
 enum Source {
@@ -69,6 +71,11 @@ pub fn verify(token: &str, keys: &Keys, rules: &Rules, now: Timestamp) -> Result
 }
 
 impl Jwt {
+    /// Whether nothing in a token has to say which app of the directory has sent it.
+    pub fn admits_any_app(&self) -> bool {
+        self.any_app
+    }
+
     /// Waits for the issuer's keys only if without them the request would be refused.
     pub async fn check(&self, headers: &HeaderMap, now: Timestamp) -> Result<(), Refused> {
         let token = Token::parse(authorization(headers, "Bearer")?)?;

@@ -21,7 +21,7 @@ pub struct Rules {
     pub leeway: Duration,
 }
 
-/// The exact value of a claim.
+/// The exact value of a claim, or a text that its list holds, as in `roles`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Expected {
@@ -75,7 +75,32 @@ impl Expected {
     fn is(&self, claim: &Value) -> bool {
         match self {
             Self::Bool(expected) => claim == expected,
-            Self::Text(expected) => claim == expected,
+            Self::Text(expected) => {
+                let mut members = claim.as_array().into_iter().flatten();
+                claim == expected || members.any(|member| member == expected)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_text_is_the_claim_or_one_of_its_list() {
+        let expected = Expected::Text("sender".to_owned());
+        for (claim, fits) in [
+            (json!("sender"), true),
+            (json!(["reader", "sender"]), true),
+            (json!(["reader"]), false),
+            (json!([["sender"]]), false),
+            (json!("senders"), false),
+            (json!(true), false),
+        ] {
+            assert_eq!(expected.is(&claim), fits, "{claim}");
         }
     }
 }

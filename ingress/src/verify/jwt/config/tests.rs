@@ -38,6 +38,23 @@ fn entra() -> serde_json::Value {
 }
 
 #[test]
+fn a_directory_whose_apps_all_get_in_is_known() {
+    assert!(!open(entra()).unwrap().admits_any_app());
+    assert!(!open(google()).unwrap().admits_any_app());
+    for (claims, any) in [
+        (json!({}), true),
+        (json!({ "ver": "2.0" }), true),
+        (
+            json!({ "roles": "AzureEventGridSecureWebhookSubscriber" }),
+            false,
+        ),
+    ] {
+        let jwt = open(with(entra(), "claims", claims)).unwrap();
+        assert_eq!(jwt.admits_any_app(), any);
+    }
+}
+
+#[test]
 fn an_issuer_of_ones_own_is_told_in_full() {
     let jwt = open(own()).unwrap();
     assert_eq!(jwt.rules.issuers, ["https://issuer.example"]);

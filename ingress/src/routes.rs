@@ -299,8 +299,11 @@ impl<P: Publish> Ingress<P> {
         let verified = in_time(by, admitted.verify(arrived.bytes)).await;
         let verified = verified.ok_or_else(unverifiable)?.map_err(refused)?;
         arrived.share.verified(room)?;
+        let packed = verified.bytes().len();
         let verified = verified.decoded(&head.headers, self.budget.largest_body());
         let verified = verified.map_err(Error::from)?;
+        let unpacked = verified.bytes().len().saturating_sub(packed);
+        arrived.share.unpacked(unpacked)?;
         // Not before: a stranger uses up nothing of it.
         if !source.limits.pass(Instant::now()) {
             return Err(Error::RateLimited.into());

@@ -176,6 +176,14 @@ impl Share {
         Ok(())
     }
 
+    /// The body was unpacked and holds so many bytes more.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`]: they find no room.
+    pub fn unpacked(&mut self, more: usize) -> Result<(), Error> {
+        self.grow(more, false)
+    }
+
     fn grow(&mut self, bytes: usize, more_comes: bool) -> Result<(), Error> {
         if let Some(room) = &mut self.room {
             room.grow(bytes)?;

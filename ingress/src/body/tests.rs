@@ -76,6 +76,18 @@ async fn a_source_that_has_filled_its_room_leaves_the_rest_to_the_others() {
     assert_eq!((one.0.left(), budget.free.left()), (8, 12));
 }
 
+#[tokio::test]
+async fn what_a_body_holds_when_it_is_unpacked_counts() {
+    let (budget, room) = (budget(6, 12), Room::of(10));
+    let mut one = budget.read(chunks(vec!["abc"]), &room).await.unwrap();
+    one.share.unpacked(6).unwrap();
+    assert!(matches!(one.share.unpacked(2), Err(Error::Overloaded)));
+    let refused = budget.read(chunks(vec!["ab"]), &room).await.err();
+    assert!(matches!(refused, Some(Error::Overloaded)));
+    drop(one);
+    assert!(budget.read(chunks(vec!["abcdef"]), &room).await.is_ok());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_client_that_stalls_is_told_so_and_holds_nothing() {
     let budget = budget(6, 8);

@@ -11,6 +11,7 @@ use axum::{
 use serde::Serialize;
 
 use crate::{
+    body::Unread,
     publish::PublishError,
     source::DecodeError,
     verify::{CodingError, Refused, Scheme},
@@ -197,6 +198,17 @@ pub(crate) struct Failure {
     pub(crate) of_stranger: bool,
 }
 
+impl From<Unread> for Error {
+    fn from(unread: Unread) -> Self {
+        match unread {
+            Unread::TooLarge => Self::TooLarge,
+            Unread::Overloaded => Self::Overloaded,
+            Unread::TooSlow => Self::TooSlow,
+            Unread::Broken => Self::Broken,
+        }
+    }
+}
+
 impl Failure {
     pub(crate) fn stranger(error: Error) -> Self {
         Self {
@@ -212,6 +224,12 @@ impl From<Error> for Failure {
             error,
             of_stranger: false,
         }
+    }
+}
+
+impl From<Unread> for Failure {
+    fn from(unread: Unread) -> Self {
+        Error::from(unread).into()
     }
 }
 

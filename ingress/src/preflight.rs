@@ -17,16 +17,6 @@ const REQUEST_ORIGIN: HeaderName = HeaderName::from_static("webhook-request-orig
 const ALLOWED_ORIGIN: HeaderName = HeaderName::from_static("webhook-allowed-origin");
 const ALLOWED_RATE: HeaderName = HeaderName::from_static("webhook-allowed-rate");
 
-/// The longest name in the DNS (RFC 1035 §2.3.4).
-const MAX_ORIGIN_BYTES: usize = 255;
-
-/// Whose events a source takes, by the name of the sending system in the DNS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origins {
-    Any,
-    Only(&'static [&'static str]),
-}
-
 /// The answer that permits the origin to send at any rate. A callback that the request may name is
 /// left alone: this answer says all, and no address out of a request is ever called.
 ///
@@ -52,19 +42,4 @@ pub async fn permission(source: &Source, head: &Parts, now: Timestamp) -> Result
         (ALLOWED_RATE, HeaderValue::from_static("*")),
     ];
     Ok(permission.into_response())
-}
-
-impl Origins {
-    fn allow(self, origin: &HeaderValue) -> bool {
-        let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b"-.".contains(byte);
-        let origin = origin.as_bytes();
-        let is_name = (1..=MAX_ORIGIN_BYTES).contains(&origin.len()) && origin.iter().all(fits);
-        let is_one = match self {
-            Self::Any => true,
-            Self::Only(names) => names
-                .iter()
-                .any(|name| origin.eq_ignore_ascii_case(name.as_bytes())),
-        };
-        is_name && is_one
-    }
 }

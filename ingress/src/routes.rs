@@ -22,7 +22,7 @@ use tower::ServiceExt as _;
 use tracing::{debug, info, warn};
 
 use crate::{
-    body::Budget,
+    body::{Budget, Unread},
     client::{Client, Peer},
     error::{Error, Failure, json},
     handshake,
@@ -289,12 +289,12 @@ impl<P: Publish> Ingress<P> {
         let room = &source.limits.room;
         let mut arrived = if admitted.is_verified() {
             let read = in_time(by, self.budget.read(body, room)).await;
-            read.unwrap_or(Err(Error::TooSlow))?
+            read.unwrap_or(Err(Unread::TooSlow))?
         } else {
             let peer = Client::of(head).map(Peer::of);
             let read = in_time(by, self.budget.read_unverified(body, peer)).await;
-            let read = read.unwrap_or(Err(Error::TooSlow));
-            read.map_err(Failure::stranger)?
+            let read = read.unwrap_or(Err(Unread::TooSlow));
+            read.map_err(|unread| Failure::stranger(unread.into()))?
         };
         let verified = in_time(by, admitted.verify(arrived.bytes)).await;
         let verified = verified.ok_or_else(unverifiable)?.map_err(refused)?;

@@ -1,6 +1,7 @@
 //! The Kubernetes API: how to reach it, which version of ESO's kinds it has, and what it holds.
 
 mod discover;
+pub mod failure;
 mod list;
 mod object;
 pub mod outcome;

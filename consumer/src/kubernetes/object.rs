@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::object::{
     FORCE_ANNOTATION, FORCE_SYNC_ANNOTATION, Hashed, IGNORE_ANNOTATION, REFRESH_ANNOTATION,
-    SyncState, SyncVersion, Uid,
+    RefreshMark, SyncState, SyncVersion, Uid,
 };
 
 /// Any of the kinds that we watch. Deserializing it fails for nothing that has `metadata`: an
@@ -218,4 +218,9 @@ fn text(value: Value) -> Option<String> {
         Value::String(text) => Some(text),
         _ => None,
     }
+}
+
+/// Somebody else's text is not a value of ours.
+pub(super) fn carried(annotation: Option<&str>) -> Option<RefreshMark> {
+    annotation?.parse().ok()
 }

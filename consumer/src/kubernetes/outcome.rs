@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kube::core::Status;
 
-use super::refresh::RefreshError;
+use super::failure::RefreshError;
 use crate::object::{Fault, Outcome};
 
 /// Before another try of what only an operator can mend, such as a missing permission.

@@ -5,9 +5,8 @@ use kube::Resource as _;
 use serde_json::Value;
 
 use super::{
-    object::Object,
+    object::{Object, carried},
     policy::{self, Selection},
-    read::carried,
 };
 use crate::{
     matching::index::{ExternalSecret, Form, Reference, StoreRef},

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tracing::warn;
 
 use super::{
-    object::Object,
+    object::{Object, carried},
     policy::{self, Selection},
     push_secret::{self, push_secret},
 };
@@ -17,7 +17,7 @@ use crate::{
         index::{Change, ExternalSecret, FindSpec, Form, Reference, Store, StoreRef},
         provider::Backend,
     },
-    object::{ListKind, ObjectRef, RefreshMark},
+    object::{ListKind, ObjectRef},
 };
 
 /// An object that is there. `None` if it has no name, which no API server serves.
@@ -76,11 +76,6 @@ fn target(object: &Object) -> Option<ObjectRef> {
 
 fn owner(object: &Object) -> Option<ObjectRef> {
     object.meta().name.as_deref().map(ObjectRef::owner)
-}
-
-/// Somebody else's text is not a value of ours.
-pub(super) fn carried(annotation: Option<&str>) -> Option<RefreshMark> {
-    annotation?.parse().ok()
 }
 
 fn store(kind: ListKind, object: &Object) -> Option<StoreRef> {

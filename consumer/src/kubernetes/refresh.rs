@@ -14,10 +14,7 @@
 
 use std::time::Duration;
 
-use http::{
-    HeaderMap, HeaderValue,
-    header::{ACCEPT, RETRY_AFTER},
-};
+use http::{HeaderValue, header::ACCEPT};
 use kube::{
     Resource as _,
     api::{ListParams, Patch, PatchParams},
@@ -26,12 +23,14 @@ use kube::{
 };
 use serde_json::json;
 
-use crate::{
-    kubernetes::{Object, Served, outcome},
-    object::{
-        FORCE_SYNC_ANNOTATION, ListKind, ObjectKind, ObjectRef, REFRESH_ANNOTATION, RefreshMark,
-        Reset, Steps,
-    },
+use super::{
+    Object, Served,
+    failure::{PROBE_TIMEOUT, RefreshError, retry_after},
+    outcome,
+};
+use crate::object::{
+    FORCE_SYNC_ANNOTATION, ListKind, ObjectKind, ObjectRef, REFRESH_ANNOTATION, RefreshMark, Reset,
+    Steps,
 };
 
 /// Only metadata in the answer, as [`Request::patch_metadata`] asks for.
@@ -39,8 +38,6 @@ const METADATA: HeaderValue =
     HeaderValue::from_static("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
 /// Who owns the annotation, in `metadata.managedFields`.
 const FIELD_MANAGER: &str = "eso-relay";
-/// Whatever the patches' timeout: one may be short because a webhook is slow.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The most of an answer's text that is kept when it is not a Kubernetes `Status`.
 const MAX_TEXT: usize = 200;
 
@@ -51,27 +48,6 @@ pub struct Refresher {
     timeout: Duration,
     /// Where a probe looks; `None`: everywhere.
     probed: Option<String>,
-}
-
-/// Why an annotation could not be written; what follows from it stands in [`crate::kubernetes::outcome`].
-#[derive(Debug, thiserror::Error)]
-pub enum RefreshError {
-    /// The API answered, and not with a success. `code` is the HTTP status whatever the body says.
-    #[error("{} {}: {}", status.code, status.reason, status.message)]
-    Api {
-        status: Box<Status>,
-        retry_after: Option<Duration>,
-    },
-    /// No request can be made for this object.
-    #[error(transparent)]
-    Request(#[from] kube::core::request::Error),
-    /// The request could not be sent or the answer not be received.
-    #[error("{}", crate::kubernetes::chain(.0))]
-    Connection(#[from] kube::Error),
-    #[error("no answer within {0:?} (setting `kubernetes.patch_timeout`)")]
-    Timeout(Duration),
-    #[error("no answer within {PROBE_TIMEOUT:?}")]
-    Unanswered,
 }
 
 impl Refresher {
@@ -192,16 +168,6 @@ fn params() -> PatchParams {
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..PatchParams::default()
     }
-}
-
-/// `details.retryAfterSeconds`, else the header, which is all there is when the API server turns
-/// requests away before it reads them (apiserver `filters/maxinflight.go`).
-fn retry_after(status: &Status, headers: &HeaderMap) -> Option<Duration> {
-    let details = status.details.as_ref();
-    let details = details.map(|details| u64::from(details.retry_after_seconds));
-    let header = || headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok();
-    let seconds = details.filter(|seconds| *seconds > 0).or_else(header);
-    seconds.map(Duration::from_secs)
 }
 
 /// A proxy, or the API server when it has too much to do, answers in plain text.

@@ -18,7 +18,7 @@ use tracing::{Instrument as _, debug, info_span};
 use super::{Phase, Worker, now};
 use crate::{
     engine::{Input, Output},
-    kubernetes::refresh::RefreshError,
+    kubernetes::failure::RefreshError,
     matching::Seen,
     object::{Fault, ObjectRef, Outcome, RefreshMark, Rejection, Reset, Sequence},
     report::metrics::End,

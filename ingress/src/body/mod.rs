@@ -18,7 +18,7 @@ use hyper::body::Body as _;
 use tokio::time::{Instant, timeout_at};
 
 use self::unverified::{Full, Held, Unverified};
-use crate::{client::Peer, error::Error};
+use crate::client::Peer;
 
 /// How much of a body that is too large is read for the sake of its answer.
 const DISCARDED_BYTES: usize = 8 * 1024 * 1024;
@@ -58,6 +58,19 @@ struct Taken {
     bytes: usize,
 }
 
+/// Why a body was not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unread {
+    /// It is larger than `body_limit`.
+    TooLarge,
+    /// There is no room for it now.
+    Overloaded,
+    /// It did not arrive in time.
+    TooSlow,
+    /// The client went away.
+    Broken,
+}
+
 /// A whole body and its share of the budget, given back when this is dropped.
 pub struct Arrived {
     pub bytes: Bytes,
@@ -90,9 +103,9 @@ impl Budget {
     /// Of a sender that is verified by the headers.
     ///
     /// # Errors
-    /// [`Error::TooLarge`], [`Error::Overloaded`], [`Error::TooSlow`], or [`Error::Broken`] when the
+    /// [`Unread::TooLarge`], [`Unread::Overloaded`], [`Unread::TooSlow`], or [`Unread::Broken`] when the
     /// client goes away.
-    pub async fn read(&self, body: Body, room: &Room) -> Result<Arrived, Error> {
+    pub async fn read(&self, body: Body, room: &Room) -> Result<Arrived, Unread> {
         let share = Share {
             budget: self.free.nothing(),
             room: Some(room.0.nothing()),
@@ -104,8 +117,8 @@ impl Budget {
     /// Of a sender that is verified by the body, or not at all. [`Share::verified`] follows.
     ///
     /// # Errors
-    /// As of [`Budget::read`]; [`Error::Overloaded`] also when it had to give way to another one.
-    pub async fn read_unverified(&self, body: Body, peer: Option<Peer>) -> Result<Arrived, Error> {
+    /// As of [`Budget::read`]; [`Unread::Overloaded`] also when it had to give way to another one.
+    pub async fn read_unverified(&self, body: Body, peer: Option<Peer>) -> Result<Arrived, Unread> {
         let share = Share {
             budget: self.free.nothing(),
             room: None,
@@ -114,29 +127,29 @@ impl Budget {
         self.whole(body, share).await
     }
 
-    async fn whole(&self, mut body: Body, share: Share) -> Result<Arrived, Error> {
+    async fn whole(&self, mut body: Body, share: Share) -> Result<Arrived, Unread> {
         // Most senders say how long the body is, and some wait to be asked for it: not a byte of it
         // is read.
         if body.size_hint().lower() > self.limits.body as u64 {
-            return Err(Error::TooLarge);
+            return Err(Unread::TooLarge);
         }
         let end = Instant::now() + self.limits.time;
         let frames = timeout_at(end, self.frames(&mut body, share)).await;
-        let arrived = frames.unwrap_or(Err(Error::TooSlow));
-        if matches!(arrived, Err(Error::TooLarge)) {
+        let arrived = frames.unwrap_or(Err(Unread::TooSlow));
+        if matches!(arrived, Err(Unread::TooLarge)) {
             timeout_at(end, discard(body)).await.ok();
         }
         arrived
     }
 
-    async fn frames(&self, body: &mut Body, mut share: Share) -> Result<Arrived, Error> {
+    async fn frames(&self, body: &mut Body, mut share: Share) -> Result<Arrived, Unread> {
         let mut bytes = BytesMut::new();
         while let Some(frame) = share.unless_it_gives_way(body.frame()).await? {
-            let Ok(data) = frame.map_err(|_| Error::Broken)?.into_data() else {
+            let Ok(data) = frame.map_err(|_| Unread::Broken)?.into_data() else {
                 continue;
             };
             if bytes.len() + data.len() > self.limits.body {
-                return Err(Error::TooLarge);
+                return Err(Unread::TooLarge);
             }
             share.grow(data.len(), !body.is_end_stream())?;
             // Copied: a frame may be a small part of the connection's buffer and keep all of it.
@@ -166,8 +179,8 @@ impl Share {
     /// The sender has proved itself: from now on the body counts as one of its source.
     ///
     /// # Errors
-    /// [`Error::Overloaded`]: the source's room is full.
-    pub fn verified(&mut self, room: &Room) -> Result<(), Error> {
+    /// [`Unread::Overloaded`]: the source's room is full.
+    pub fn verified(&mut self, room: &Room) -> Result<(), Unread> {
         if self.unverified.take().is_some() {
             let mut taken = room.0.nothing();
             taken.grow(self.budget.bytes)?;
@@ -179,29 +192,29 @@ impl Share {
     /// The body was unpacked and holds so many bytes more.
     ///
     /// # Errors
-    /// [`Error::Overloaded`]: they find no room.
-    pub fn unpacked(&mut self, more: usize) -> Result<(), Error> {
+    /// [`Unread::Overloaded`]: they find no room.
+    pub fn unpacked(&mut self, more: usize) -> Result<(), Unread> {
         self.grow(more, false)
     }
 
-    fn grow(&mut self, bytes: usize, more_comes: bool) -> Result<(), Error> {
+    fn grow(&mut self, bytes: usize, more_comes: bool) -> Result<(), Unread> {
         if let Some(room) = &mut self.room {
             room.grow(bytes)?;
         }
         if let Some(unverified) = &mut self.unverified {
             let grown = unverified.grow(bytes, more_comes);
-            grown.map_err(|Full| Error::Overloaded)?;
+            grown.map_err(|Full| Unread::Overloaded)?;
         }
         self.budget.grow(bytes)
     }
 
-    async fn unless_it_gives_way<T>(&self, next: impl Future<Output = T>) -> Result<T, Error> {
+    async fn unless_it_gives_way<T>(&self, next: impl Future<Output = T>) -> Result<T, Unread> {
         match self.unverified.as_ref().and_then(Held::gives_way) {
             None => Ok(next.await),
             Some(gives_way) => gives_way
                 .run_until_cancelled(next)
                 .await
-                .ok_or(Error::Overloaded),
+                .ok_or(Unread::Overloaded),
         }
     }
 }
@@ -225,11 +238,11 @@ impl Quota {
 }
 
 impl Taken {
-    fn grow(&mut self, bytes: usize) -> Result<(), Error> {
+    fn grow(&mut self, bytes: usize) -> Result<(), Unread> {
         let free = &self.from.0;
         let less = |free: usize| free.checked_sub(bytes);
         let taken = free.fetch_update(Relaxed, Relaxed, less);
-        taken.map_err(|_| Error::Overloaded)?;
+        taken.map_err(|_| Unread::Overloaded)?;
         self.bytes += bytes;
         Ok(())
     }

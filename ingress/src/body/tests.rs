@@ -11,7 +11,7 @@ fn budget(body: usize, total: usize) -> Budget {
     })
 }
 
-async fn read(budget: &Budget, body: Body) -> Result<Arrived, Error> {
+async fn read(budget: &Budget, body: Body) -> Result<Arrived, Unread> {
     budget.read(body, &Room::default()).await
 }
 
@@ -31,9 +31,9 @@ async fn a_body_of_the_limit_passes_and_one_byte_more_does_not() {
         "abcdef"
     );
     let refused = read(&budget, chunks(vec!["abc", "defg"])).await.err();
-    assert!(matches!(refused, Some(Error::TooLarge)));
+    assert!(matches!(refused, Some(Unread::TooLarge)));
     let refused = read(&budget, Body::from("abcdefg")).await.err();
-    assert!(matches!(refused, Some(Error::TooLarge)));
+    assert!(matches!(refused, Some(Unread::TooLarge)));
 }
 
 #[tokio::test]
@@ -45,7 +45,7 @@ async fn what_is_too_large_is_read_to_its_end_and_not_kept() {
         Ok::<_, std::io::Error>(chunk)
     });
     let refused = read(&budget, Body::from_stream(chunks)).await.err();
-    assert!(matches!(refused, Some(Error::TooLarge)));
+    assert!(matches!(refused, Some(Unread::TooLarge)));
     let mut read = 0;
     while rest.try_recv().is_ok() {
         read += 1;
@@ -58,7 +58,7 @@ async fn bodies_share_a_budget_and_give_it_back() {
     let budget = budget(6, 8);
     let first = read(&budget, chunks(vec!["abcdef"])).await.unwrap();
     let refused = read(&budget, chunks(vec!["abc"])).await.err();
-    assert!(matches!(refused, Some(Error::Overloaded)));
+    assert!(matches!(refused, Some(Unread::Overloaded)));
     drop(first);
     assert!(read(&budget, chunks(vec!["abc"])).await.is_ok());
     assert_eq!(budget.free.left(), 8);
@@ -69,7 +69,7 @@ async fn a_source_that_has_filled_its_room_leaves_the_rest_to_the_others() {
     let (budget, one, other) = (budget(6, 12), Room::of(8), Room::of(8));
     let first = budget.read(chunks(vec!["abcdef"]), &one).await.unwrap();
     let refused = budget.read(chunks(vec!["ab", "cd"]), &one).await.err();
-    assert!(matches!(refused, Some(Error::Overloaded)));
+    assert!(matches!(refused, Some(Unread::Overloaded)));
     assert_eq!(budget.free.left(), 6);
     let second = budget.read(chunks(vec!["abc"]), &other).await.unwrap();
     drop((first, second));
@@ -81,9 +81,9 @@ async fn what_a_body_holds_when_it_is_unpacked_counts() {
     let (budget, room) = (budget(6, 12), Room::of(10));
     let mut one = budget.read(chunks(vec!["abc"]), &room).await.unwrap();
     one.share.unpacked(6).unwrap();
-    assert!(matches!(one.share.unpacked(2), Err(Error::Overloaded)));
+    assert!(matches!(one.share.unpacked(2), Err(Unread::Overloaded)));
     let refused = budget.read(chunks(vec!["ab"]), &room).await.err();
-    assert!(matches!(refused, Some(Error::Overloaded)));
+    assert!(matches!(refused, Some(Unread::Overloaded)));
     drop(one);
     assert!(budget.read(chunks(vec!["abcdef"]), &room).await.is_ok());
 }
@@ -95,7 +95,7 @@ async fn a_client_that_stalls_is_told_so_and_holds_nothing() {
     let body = Body::from_stream(start.chain(stream::pending()));
     assert!(matches!(
         read(&budget, body).await.err(),
-        Some(Error::TooSlow)
+        Some(Unread::TooSlow)
     ));
     assert_eq!(budget.free.left(), 8);
 }
@@ -104,7 +104,7 @@ async fn a_client_that_stalls_is_told_so_and_holds_nothing() {
 async fn a_client_that_goes_away_is_no_body() {
     let start = stream::iter([Ok("abc"), Err(std::io::Error::other("gone"))]);
     let refused = read(&budget(6, 8), Body::from_stream(start)).await.err();
-    assert!(matches!(refused, Some(Error::Broken)));
+    assert!(matches!(refused, Some(Unread::Broken)));
 }
 
 fn peer(address: &str) -> Peer {
@@ -126,7 +126,7 @@ async fn stall(
     budget: &Budget,
     from: &str,
     bytes: &'static str,
-) -> tokio::task::JoinHandle<Result<Arrived, Error>> {
+) -> tokio::task::JoinHandle<Result<Arrived, Unread>> {
     let start = stream::iter([Ok::<_, std::io::Error>(bytes)]);
     let body = Body::from_stream(start.chain(stream::pending()));
     let (peer, mine) = (Some(peer(from)), budget.clone());
@@ -177,7 +177,7 @@ async fn a_stalled_unverified_body_gives_way_to_one_that_arrives() {
     assert_eq!(signed.bytes, "abcd");
     assert!(matches!(
         oldest.await.unwrap().err(),
-        Some(Error::Overloaded)
+        Some(Unread::Overloaded)
     ));
     assert!(!newer.is_finished());
     drop(signed);
@@ -195,7 +195,7 @@ async fn the_client_that_holds_most_gives_way_first() {
     let new = stall(&budget, "192.0.2.3", "abcd").await;
     assert!(matches!(
         greedy.await.unwrap().err(),
-        Some(Error::Overloaded)
+        Some(Unread::Overloaded)
     ));
     for kept in [quiet, also_greedy, new] {
         assert!(!kept.is_finished());
@@ -220,7 +220,10 @@ async fn what_is_verified_counts_as_its_sources_and_no_longer_as_a_strangers() {
     assert_eq!((room.0.left(), budget.free.left()), (1, 16));
     let read = budget.read_unverified(chunks(vec!["ab"]), None).await;
     let mut read = read.unwrap();
-    assert!(matches!(read.share.verified(&room), Err(Error::Overloaded)));
+    assert!(matches!(
+        read.share.verified(&room),
+        Err(Unread::Overloaded)
+    ));
     drop((read, arrived));
     assert_eq!((room.0.left(), budget.free.left()), (9, 24));
 }
@@ -242,5 +245,5 @@ async fn a_body_that_is_announced_as_too_large_is_not_read() {
         }
     }
     let refused = read(&budget(6, 100), Body::new(Announced)).await.err();
-    assert!(matches!(refused, Some(Error::TooLarge)));
+    assert!(matches!(refused, Some(Unread::TooLarge)));
 }

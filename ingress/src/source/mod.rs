@@ -22,6 +22,7 @@ mod infisical;
 mod json;
 mod mapping;
 mod meaning;
+mod origins;
 mod pointer;
 mod pulumi_esc;
 mod scope;
@@ -50,12 +51,12 @@ pub use self::{
     confirmation::ConfirmHost,
     element::{Handshake, Irrelevant},
     mapping::{MappingConfig, MatchConfig, MatchKind, OneOrMany, TemplateConfig},
+    origins::Origins,
     pointer::Pointer,
 };
 use crate::{
     clouds::microsoft,
     limit::Limits,
-    preflight::Origins,
     verify::{Scheme, Verified},
 };
 

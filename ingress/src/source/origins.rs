@@ -1,0 +1,28 @@
+//! Who may ask whether its events are wanted ([`crate::preflight`]).
+
+use axum::http::HeaderValue;
+
+/// The longest name in the DNS (RFC 1035 §2.3.4).
+const MAX_ORIGIN_BYTES: usize = 255;
+
+/// Whose events a source takes, by the name of the sending system in the DNS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origins {
+    Any,
+    Only(&'static [&'static str]),
+}
+
+impl Origins {
+    pub(crate) fn allow(self, origin: &HeaderValue) -> bool {
+        let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b"-.".contains(byte);
+        let origin = origin.as_bytes();
+        let is_name = (1..=MAX_ORIGIN_BYTES).contains(&origin.len()) && origin.iter().all(fits);
+        let is_one = match self {
+            Self::Any => true,
+            Self::Only(names) => names
+                .iter()
+                .any(|name| origin.eq_ignore_ascii_case(name.as_bytes())),
+        };
+        is_name && is_one
+    }
+}

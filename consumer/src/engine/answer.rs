@@ -11,7 +11,7 @@ use eso_relay::event::Fingerprint;
 use super::{
     Engine, Step,
     held::Version,
-    wish::Wish,
+    waiter::Waiter,
     work::{Phase, Work},
 };
 use crate::object::{Kept, ObjectRef, Sequence};
@@ -27,16 +27,16 @@ impl Engine {
     }
 
     fn wait_for_one(&mut self, sequence: Sequence, target: &ObjectRef) -> Vec<Sequence> {
-        let want = self.working.get(&sequence);
-        let Some((delivery, want)) = want.and_then(|it| Some((it, it.open.get(target)?))) else {
+        let held = self.working.get(&sequence);
+        let Some((delivery, request)) = held.and_then(|it| Some((it, it.open.get(target)?))) else {
             return Vec::new();
         };
-        let wish = Wish::new(want, delivery);
-        let version = want.version(sequence);
+        let waiter = Waiter::new(request, delivery);
+        let version = request.version(sequence);
         let work = self.targets.entry(target.clone());
-        let work = work.or_insert_with(|| Work::new(Arc::clone(&want.stores), want.sync));
-        work.weight = want.weight;
-        self.wait(target, version, wish)
+        let work = work.or_insert_with(|| Work::new(Arc::clone(&request.stores), request.sync));
+        work.weight = request.weight;
+        self.wait(target, version, waiter)
     }
 
     /// A delivery whose last word was said before has come again: now a crash would bring it back.
@@ -50,14 +50,14 @@ impl Engine {
         delivery.kept = Kept::Stream;
         let open = delivery.open.iter();
         let open: Vec<_> = open
-            .map(|(target, want)| (target.clone(), want.version(sequence)))
+            .map(|(target, request)| (target.clone(), request.version(sequence)))
             .collect();
         let mut answered = Vec::new();
         for (target, version) in open {
             let work = self.targets.get_mut(&target);
-            if let Some(mut wish) = work.and_then(|work| work.waiting.remove(&version)) {
-                wish.durable = true;
-                answered.extend(self.wait(&target, version, wish));
+            if let Some(mut waiter) = work.and_then(|work| work.waiting.remove(&version)) {
+                waiter.durable = true;
+                answered.extend(self.wait(&target, version, waiter));
                 self.arrange(now, &target);
             }
         }
@@ -65,12 +65,12 @@ impl Engine {
     }
 
     /// Returns the deliveries that wait for the target no longer, because one answers for them.
-    fn wait(&mut self, target: &ObjectRef, version: Version, wish: Wish) -> Vec<Sequence> {
+    fn wait(&mut self, target: &ObjectRef, version: Version, waiter: Waiter) -> Vec<Sequence> {
         let Some(work) = self.targets.get_mut(target) else {
             return Vec::new();
         };
         let was = work.urgency();
-        let (by, answered) = work.wait(version, wish);
+        let (by, answered) = work.wait(version, waiter);
         let hurries = was < work.urgency();
         if let (Phase::Ready(ticket), true) = (work.phase, hurries) {
             self.lanes.remove(ticket);
@@ -89,7 +89,7 @@ impl Engine {
     fn let_go(&mut self, now: Duration, waiting: Sequence, answered: Vec<Sequence>) {
         for sequence in answered {
             if sequence != waiting {
-                self.settle(now, sequence);
+                self.try_complete(now, sequence);
             }
         }
     }
@@ -107,9 +107,10 @@ impl Engine {
         let in_doubt = self.breaker.is_in_doubt();
         let work = self.targets.get_mut(target);
         let work = work.filter(|work| fits && !work.is_stuck(in_doubt));
-        if let Some(wish) = work.and_then(|work| work.waiting.get_mut(&by)) {
+        if let Some(waiter) = work.and_then(|work| work.waiting.get_mut(&by)) {
             self.answered += events.len();
-            wish.answers
+            waiter
+                .answers
                 .extend(events.iter().map(|event| (older, *event)));
         } else {
             self.steps(target, events, Step::Superseded);
@@ -122,8 +123,8 @@ impl Engine {
         let Some(work) = self.targets.get_mut(target) else {
             return;
         };
-        let wishes = work.waiting.values_mut();
-        let answers = wishes.flat_map(|wish| wish.answers.drain(..));
+        let waiters = work.waiting.values_mut();
+        let answers = waiters.flat_map(|waiter| waiter.answers.drain(..));
         let events: Vec<_> = answers.map(|(_, event)| event).collect();
         self.answered -= events.len();
         self.steps(target, &events, Step::Superseded);
@@ -132,8 +133,8 @@ impl Engine {
     /// A delivery waits for the target no longer. This is told of the events that it answers for.
     pub(super) fn withdraw(&mut self, target: &ObjectRef, version: Version, step: Step) {
         let work = self.targets.get_mut(target);
-        let wish = work.and_then(|work| work.waiting.remove(&version));
-        let events: Vec<_> = wish.into_iter().flat_map(Wish::events).collect();
+        let waiter = work.and_then(|work| work.waiting.remove(&version));
+        let events: Vec<_> = waiter.into_iter().flat_map(Waiter::events).collect();
         self.answered -= events.len();
         self.steps(target, &events, step);
     }

@@ -16,13 +16,13 @@ pub(super) struct Version {
 
 /// A delivery with targets that are not done.
 #[derive(Debug)]
-pub(super) struct Working {
+pub(super) struct InProgress {
     pub(super) attempt: u64,
     pub(super) kept: Kept,
     pub(super) place: Place,
     /// When it is so old that it is given up.
     pub(super) due: Duration,
-    pub(super) open: BTreeMap<ObjectRef, Want>,
+    pub(super) open: BTreeMap<ObjectRef, Request>,
     /// An open target that does not fail on its own account, when that was last looked at.
     pub(super) going: Option<ObjectRef>,
     /// At most one for each event.
@@ -33,7 +33,7 @@ pub(super) type Rejections = BTreeMap<Option<usize>, Rejection>;
 
 /// What a delivery wants of one target: only the newest of its events counts.
 #[derive(Debug)]
-pub(super) struct Want {
+pub(super) struct Request {
     pub(super) event: Fingerprint,
     /// The longest of all its events.
     pub(super) settle: Option<Duration>,
@@ -66,7 +66,7 @@ pub(super) enum Telling {
 
 /// A delivery whose dead letters are being stored.
 #[derive(Debug)]
-pub(super) struct Storing {
+pub(super) struct DeadLettering {
     pub(super) attempt: u64,
     pub(super) kept: Kept,
     pub(super) rejections: Vec<Rejection>,
@@ -76,19 +76,19 @@ pub(super) struct Storing {
     pub(super) sent: bool,
 }
 
-impl Working {
+impl InProgress {
     pub(super) fn new(delivery: Delivery, due: Duration, telling: Telling) -> Self {
-        let mut open = BTreeMap::<ObjectRef, Want>::new();
+        let mut open = BTreeMap::<ObjectRef, Request>::new();
         for refresh in delivery.refreshes {
             let (index, event, settle) = (refresh.index, refresh.event, refresh.settle);
             open.entry(refresh.target)
-                .and_modify(|want| {
-                    want.add(index, event, settle);
-                    if refresh.urgency > want.urgency {
-                        want.urgency = refresh.urgency.clone();
+                .and_modify(|request| {
+                    request.add(index, event, settle);
+                    if refresh.urgency > request.urgency {
+                        request.urgency = refresh.urgency.clone();
                     }
                 })
-                .or_insert(Want {
+                .or_insert(Request {
                     event,
                     settle,
                     urgency: refresh.urgency.clone(),
@@ -123,17 +123,17 @@ impl Working {
         target: &ObjectRef,
         failure: Option<(Reason, &str)>,
     ) -> Vec<Fingerprint> {
-        let Some(want) = self.open.remove(target) else {
+        let Some(request) = self.open.remove(target) else {
             return Vec::new();
         };
-        let events = || match want.telling {
-            Telling::ToDo => want.events().map(|(_, event)| event).collect(),
+        let events = || match request.telling {
+            Telling::ToDo => request.events().map(|(_, event)| event).collect(),
             Telling::Done => Vec::new(),
         };
         let Some((reason, error)) = failure else {
             return events();
         };
-        for (index, _) in want.events() {
+        for (index, _) in request.events() {
             self.rejections
                 .entry(Some(index))
                 .or_insert_with(|| Rejection {
@@ -146,7 +146,7 @@ impl Working {
     }
 }
 
-impl Want {
+impl Request {
     fn add(&mut self, index: usize, event: Fingerprint, settle: Option<Duration>) {
         self.settle = self.settle.max(settle);
         if index > self.newest {

@@ -7,7 +7,7 @@ use eso_relay::stream::Reason;
 use super::{
     Delivery, Engine, Output,
     backoff::REDELIVERY,
-    held::{Telling, Want, Working},
+    held::{InProgress, Request, Telling},
     timers::Timer,
 };
 use crate::object::{Kept, ObjectRef, RefreshMark, Rejection, Sequence, SyncState};
@@ -20,7 +20,7 @@ impl Engine {
     pub(super) fn take(&mut self, now: Duration, delivery: Delivery) {
         let pending = delivery.pending;
         self.hold(now, delivery, Telling::ToDo);
-        self.gather.delivered(now, pending, self.room() == 0);
+        self.backlog_delay.delivered(now, pending, self.room() == 0);
     }
 
     fn hold(&mut self, now: Duration, delivery: Delivery, telling: Telling) {
@@ -37,7 +37,7 @@ impl Engine {
         let grace = now.saturating_add(give_up_after.min(GRACE));
         self.timers.set(Timer::GiveUp(sequence), due.max(grace));
         let carried = carried(&delivery);
-        let mut held = Working::new(delivery, due, telling);
+        let mut held = InProgress::new(delivery, due, telling);
         let open = mem::take(&mut held.open);
         self.working.insert(sequence, held);
         self.want(now, sequence, open, carried);
@@ -49,7 +49,7 @@ impl Engine {
         let sequence = delivery.sequence;
         if self.working.contains_key(&sequence) {
             let carried = carried(&delivery);
-            let Working { open, .. } = Working::new(delivery, now, telling);
+            let InProgress { open, .. } = InProgress::new(delivery, now, telling);
             self.want(now, sequence, open, carried);
         } else if !self.is_storing(sequence) {
             delivery.kept = Kept::Nowhere;
@@ -62,7 +62,7 @@ impl Engine {
         &mut self,
         now: Duration,
         sequence: Sequence,
-        mut open: BTreeMap<ObjectRef, Want>,
+        mut open: BTreeMap<ObjectRef, Request>,
         carried: Vec<(ObjectRef, RefreshMark, SyncState)>,
     ) {
         let Some(held) = self.working.get_mut(&sequence) else {
@@ -80,7 +80,7 @@ impl Engine {
                 self.observed(now, &target, Some(value), sync);
             }
         }
-        self.settle(now, sequence);
+        self.try_complete(now, sequence);
     }
 
     /// Decoding or matching it panicked: another time it may go well, say on another version.
@@ -124,7 +124,7 @@ impl Engine {
         self.expect_progress(now, sequence);
         self.unpark(sequence);
         self.comes_back(now, sequence);
-        self.settle(now, sequence);
+        self.try_complete(now, sequence);
         true
     }
 

@@ -1,7 +1,7 @@
 //! The state machine between deliveries and patches: no I/O, no clock, no lock.
 //!
 //! ```text
-//! Delivery ─intake─▶ targets ─lane─▶ Patch, Patched ─patch─▶ last target done ─settle─▶ Ack, dead letter or Nak
+//! Delivery ─intake─▶ targets ─lane─▶ Patch, Patched ─patch─▶ last target done ─complete─▶ Ack, dead letter or Nak
 //!                               ▲                         │
 //!                               └─ timer ◀─ second value ─┘
 //! ```
@@ -20,9 +20,10 @@
 //! Beside all this it tells what became of each event at each target, up to its sync by ESO: [`Step`].
 
 mod answer;
+mod backlog_delay;
 mod backoff;
 mod breaker;
-mod gather;
+mod complete;
 mod held;
 mod intake;
 mod io;
@@ -31,10 +32,9 @@ mod observe;
 mod park;
 mod patch;
 mod settings;
-mod settle;
 mod timers;
+mod waiter;
 mod window;
-mod wish;
 mod work;
 
 use std::{
@@ -45,9 +45,9 @@ use std::{
 use fastrand::Rng;
 
 use self::{
+    backlog_delay::BacklogDelay,
     breaker::CircuitBreaker,
-    gather::Gather,
-    held::{Storing, Telling, Working},
+    held::{DeadLettering, InProgress, Telling},
     lane::Lanes,
     observe::Outstanding,
     timers::{Timer, Timers},
@@ -64,17 +64,17 @@ use crate::object::{ObjectRef, Sequence};
 pub struct Engine {
     settings: Settings,
     rng: Rng,
-    working: BTreeMap<Sequence, Working>,
-    storing: BTreeMap<Sequence, Storing>,
+    working: BTreeMap<Sequence, InProgress>,
+    storing: BTreeMap<Sequence, DeadLettering>,
     /// How many of `working` are parked.
     parked: usize,
     targets: HashMap<ObjectRef, Work>,
-    /// How many events wishes answer for: see `answer.rs`.
+    /// How many events waiters answer for: see `answer.rs`.
     answered: usize,
     lanes: Lanes,
     outstanding: Outstanding,
     breaker: CircuitBreaker,
-    gather: Gather,
+    backlog_delay: BacklogDelay,
     timers: Timers,
     outputs: VecDeque<Output>,
     stopping: bool,
@@ -94,7 +94,7 @@ impl Engine {
             answered: 0,
             outstanding: Outstanding::default(),
             breaker: CircuitBreaker::default(),
-            gather: Gather::default(),
+            backlog_delay: BacklogDelay::default(),
             timers: Timers::default(),
             outputs: VecDeque::new(),
             stopping: false,
@@ -106,7 +106,7 @@ impl Engine {
     pub fn handle(&mut self, now: Duration, input: Input) {
         match input {
             Input::Delivery(delivery) => self.take(now, delivery),
-            Input::CaughtUp => self.gather.caught_up(),
+            Input::CaughtUp => self.backlog_delay.caught_up(),
             Input::Late(delivery) => self.take_late(now, delivery, Telling::ToDo),
             Input::Lost(delivery) => self.take_late(now, delivery, Telling::Done),
             Input::Panicked { sequence, attempt } => self.panicked(now, sequence, attempt),

@@ -10,7 +10,7 @@ use super::{
     held::Version,
     lane::Entry,
     timers::Timer,
-    wish::Wish,
+    waiter::Waiter,
     work::{Next, Phase},
 };
 use crate::object::{Fault, ObjectRef, Outcome, RefreshMark, SyncState};
@@ -37,7 +37,7 @@ impl Engine {
         if self.stopping || self.is_away() {
             return None;
         }
-        Some(self.lanes.wake_at()?.max(self.gather.next()))
+        Some(self.lanes.wake_at()?.max(self.backlog_delay.next()))
     }
 
     pub(super) fn patched(
@@ -86,7 +86,7 @@ impl Engine {
                 self.retry(now, target, fault, after, error);
             }
         }
-        self.settle_waiting(now, target);
+        self.complete_waiting(now, target);
         self.tidy(target);
         self.arrange(now, target);
     }
@@ -290,20 +290,20 @@ impl Engine {
         &mut self,
         now: Duration,
         target: &ObjectRef,
-        done: Vec<(Version, Wish)>,
+        done: Vec<(Version, Waiter)>,
         failure: Option<(Reason, &str)>,
         step: Step,
     ) -> Vec<Fingerprint> {
         let mut released = Vec::new();
-        for (Version { sequence, .. }, wish) in done {
-            let mut events: Vec<_> = wish.events().collect();
+        for (Version { sequence, .. }, waiter) in done {
+            let mut events: Vec<_> = waiter.events().collect();
             self.answered -= events.len();
             if let Some(delivery) = self.working.get_mut(&sequence) {
                 events.extend(delivery.close(target, failure));
             }
             self.steps(target, &events, step);
             released.extend(events);
-            self.settle(now, sequence);
+            self.try_complete(now, sequence);
         }
         released
     }

@@ -8,7 +8,7 @@ use super::{
     StoreId, Urgency,
     held::Version,
     lane::Ticket,
-    wish::{Needs, Wish, Written},
+    waiter::{Needs, Waiter, Written},
 };
 use crate::object::{Fault, RefreshMark, Stage, SyncState};
 
@@ -20,7 +20,7 @@ const LONG: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Work {
     /// What the deliveries wait for. Only the last is written; the others are released with it.
-    pub(super) waiting: BTreeMap<Version, Wish>,
+    pub(super) waiting: BTreeMap<Version, Waiter>,
     pub(super) phase: Phase,
     pub(super) stores: Arc<[StoreId]>,
     /// How many objects ESO syncs for it.
@@ -81,26 +81,26 @@ impl Work {
 
     /// That of the most urgent of all who wait; `None` when nobody does.
     pub(super) fn urgency(&self) -> Option<Urgency> {
-        let urgencies = self.waiting.values().map(|wish| &wish.urgency);
+        let urgencies = self.waiting.values().map(|waiter| &waiter.urgency);
         urgencies.max().cloned()
     }
 
     /// One more waits. Returns which now answers for others, and those.
-    pub(super) fn wait(&mut self, version: Version, mut wish: Wish) -> (Version, Vec<Version>) {
+    pub(super) fn wait(&mut self, version: Version, mut waiter: Waiter) -> (Version, Vec<Version>) {
         let mut newer = self.waiting.range_mut(version..);
-        if let Some((by, newer)) = newer.rfind(|(_, newer)| newer.answers_for(&wish)) {
-            newer.take_over(wish);
+        if let Some((by, newer)) = newer.rfind(|(_, newer)| newer.answers_for(&waiter)) {
+            newer.take_over(waiter);
             return (*by, vec![version]);
         }
         let older = self.waiting.range(..version);
-        let older = older.filter(|(_, older)| wish.answers_for(older));
+        let older = older.filter(|(_, older)| waiter.answers_for(older));
         let older: Vec<_> = older.map(|(version, _)| *version).collect();
         for version in &older {
             if let Some(older) = self.waiting.remove(version) {
-                wish.take_over(older);
+                waiter.take_over(older);
             }
         }
-        self.waiting.insert(version, wish);
+        self.waiting.insert(version, waiter);
         (version, older)
     }
 
@@ -112,7 +112,7 @@ impl Work {
             Needs::Second { from } if !newest.lends => (Stage::Settled, from),
             // There is but one second value, so it serves all who wait for one.
             Needs::Second { from } => {
-                let all = self.waiting.values().filter_map(Wish::second_from);
+                let all = self.waiting.values().filter_map(Waiter::second_from);
                 (Stage::Settled, all.fold(from, Duration::max))
             }
         };
@@ -127,10 +127,10 @@ impl Work {
     /// Which of the events waited for this is.
     pub(super) fn version_of(&self, event: Fingerprint) -> Option<Version> {
         let mut newest_first = self.waiting.iter().rev();
-        newest_first.find_map(|(version, wish)| {
-            let mut older = wish.answers.iter();
+        newest_first.find_map(|(version, waiter)| {
+            let mut older = waiter.answers.iter();
             let older = || older.find(|(_, older)| *older == event).map(|(at, _)| *at);
-            (wish.event == event).then_some(*version).or_else(older)
+            (waiter.event == event).then_some(*version).or_else(older)
         })
     }
 
@@ -149,22 +149,22 @@ impl Work {
         now: Duration,
         version: Version,
         value: RefreshMark,
-    ) -> (Vec<(Version, Wish)>, Vec<Fingerprint>) {
-        let wish = self.waiting.get(&version);
-        let lends = wish.is_none_or(|wish| wish.lends);
+    ) -> (Vec<(Version, Waiter)>, Vec<Fingerprint>) {
+        let waiter = self.waiting.get(&version);
+        let lends = waiter.is_none_or(|waiter| waiter.lends);
         let sent = self.sent.filter(|(last, _)| lends && *last == value);
         let written = Written {
             stage: value.stage,
-            settle: wish.and_then(|wish| wish.settle),
-            durable: wish.is_some_and(|wish| wish.durable),
+            settle: waiter.and_then(|waiter| waiter.settle),
+            durable: waiter.is_some_and(|waiter| waiter.durable),
             sent: sent.map(|(_, at)| at),
         };
         let (mut done, mut older_settle) = (Vec::new(), false);
-        for (at, wish) in self.waiting.range_mut(..=version) {
-            if wish.is_granted(&written, *at < version) {
+        for (at, waiter) in self.waiting.range_mut(..=version) {
+            if waiter.is_granted(&written, *at < version) {
                 done.push(*at);
             } else {
-                wish.refreshed(now);
+                waiter.refreshed(now);
                 older_settle |= *at < version;
             }
         }
@@ -180,12 +180,12 @@ impl Work {
         let done = done.collect();
         let newer = self.waiting.range_mut(version..);
         let older =
-            newer.flat_map(|(_, wish)| wish.answers.extract_if(.., |(at, _)| *at <= version));
+            newer.flat_map(|(_, waiter)| waiter.answers.extract_if(.., |(at, _)| *at <= version));
         (done, older.map(|(_, event)| event).collect())
     }
 
     /// Takes out everything that is no newer than `done`.
-    pub(super) fn take_up_to(&mut self, done: Version) -> Vec<(Version, Wish)> {
+    pub(super) fn take_up_to(&mut self, done: Version) -> Vec<(Version, Waiter)> {
         let mut taken = Vec::new();
         while let Some(first) = self.waiting.first_entry() {
             if *first.key() > done {

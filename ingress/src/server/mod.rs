@@ -4,8 +4,8 @@
 //! ```text
 //! accept ─▶ place ─▶ handshake ─▶ idle ─first byte─▶ headers ─▶ request ─▶ answer ─▶ idle …
 //! ```
-//! Each connection notes where it stands ([`state`]); one task looks at all of them and ends those
-//! whose time is up ([`open`]). So a request sets no timer and reads no clock.
+//! Each connection notes where it stands (`state`); one task looks at all of them and ends those
+//! whose time is up (`open`). So a request sets no timer and reads no clock.
 
 mod connection;
 mod io;

@@ -176,16 +176,16 @@ fn a_fault_is_retried_with_the_newest_value() {
 
 #[test]
 fn the_api_is_not_asked_again_before_it_wants_to_be() {
-    let wish = Duration::from_secs(45);
+    let asked = Duration::from_secs(45);
     let mut engine = engine();
     take(&mut engine, delivery(1, &[("a", 0)]));
     let mut now = START;
     for _ in 0..5 {
-        let fault = patched("a", 1, 0, retry(Fault::Cluster, Some(wish)));
+        let fault = patched("a", 1, 0, retry(Fault::Cluster, Some(asked)));
         tell(&mut engine, now, fault);
         let (then, outputs) = next(&mut engine);
         assert_eq!(outputs, [patch("a", 1, 0)]);
-        assert!(then >= now + wish);
+        assert!(then >= now + asked);
         now = then;
     }
 }

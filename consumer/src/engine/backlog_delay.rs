@@ -8,7 +8,7 @@ use std::time::Duration;
 const LONGEST: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Gather {
+pub(super) enum BacklogDelay {
     /// The last delivery was the newest message there was, or another replica has taken the others.
     #[default]
     CaughtUp,
@@ -18,7 +18,7 @@ pub(super) enum Gather {
     Full,
 }
 
-impl Gather {
+impl BacklogDelay {
     /// A message has come, and `pending` more wait behind it. `full`: no more can be held.
     pub(super) fn delivered(&mut self, now: Duration, pending: u64, full: bool) {
         *self = match *self {
@@ -54,14 +54,14 @@ mod tests {
 
     #[test]
     fn a_message_with_nothing_behind_it_waits_for_nothing() {
-        let mut gather = Gather::default();
+        let mut gather = BacklogDelay::default();
         gather.delivered(NOW, 0, false);
         assert_eq!(gather.next(), Duration::ZERO);
     }
 
     #[test]
     fn a_backlog_is_waited_for_until_its_last_message_but_not_for_ever() {
-        let mut gather = Gather::default();
+        let mut gather = BacklogDelay::default();
         gather.delivered(NOW, 2, false);
         gather.delivered(NOW + LONGEST / 2, 1, false);
         assert_eq!(gather.next(), NOW + LONGEST, "once for a backlog");
@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn a_backlog_that_another_replica_took_is_not_waited_for() {
-        let mut gather = Gather::default();
+        let mut gather = BacklogDelay::default();
         gather.delivered(NOW, 2, false);
         gather.caught_up();
         assert_eq!(gather.next(), Duration::ZERO);
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_backlog_beyond_what_can_be_held_is_not_waited_for() {
-        let mut gather = Gather::default();
+        let mut gather = BacklogDelay::default();
         gather.delivered(NOW, 9, false);
         gather.delivered(NOW, 8, true);
         assert_eq!(gather.next(), Duration::ZERO);

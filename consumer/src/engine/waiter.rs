@@ -6,12 +6,12 @@ use eso_relay::event::Fingerprint;
 
 use super::{
     Urgency,
-    held::{Version, Want, Working},
+    held::{InProgress, Request, Version},
 };
 use crate::object::{Kept, Stage};
 
 #[derive(Debug)]
-pub(super) struct Wish {
+pub(super) struct Waiter {
     pub(super) event: Fingerprint,
     pub(super) settle: Option<Duration>,
     pub(super) urgency: Urgency,
@@ -44,13 +44,13 @@ pub(super) struct Written {
     pub(super) sent: Option<Duration>,
 }
 
-impl Wish {
+impl Waiter {
     /// Of a delivery that waits for the target.
-    pub(super) fn new(want: &Want, delivery: &Working) -> Self {
+    pub(super) fn new(request: &Request, delivery: &InProgress) -> Self {
         Self {
-            event: want.event,
-            settle: want.settle,
-            urgency: want.urgency.clone(),
+            event: request.event,
+            settle: request.settle,
+            urgency: request.urgency.clone(),
             needs: Needs::First,
             durable: delivery.kept != Kept::Nowhere,
             lends: delivery.attempt == 1,

@@ -7,7 +7,7 @@ use eso_relay::stream::Reason;
 use super::{
     Engine, Output, Step,
     backoff::REDELIVERY,
-    held::{Place, Rejections, Storing, Working},
+    held::{DeadLettering, InProgress, Place, Rejections},
     timers::Timer,
     work::Phase,
 };
@@ -15,7 +15,7 @@ use crate::object::{Kept, ObjectRef, Sequence};
 
 impl Engine {
     /// Lets the delivery go if nothing keeps it.
-    pub(super) fn settle(&mut self, now: Duration, sequence: Sequence) {
+    pub(super) fn try_complete(&mut self, now: Duration, sequence: Sequence) {
         let Some(delivery) = self.working.get(&sequence) else {
             return;
         };
@@ -33,9 +33,9 @@ impl Engine {
         }
     }
 
-    /// [`Self::settle`] for each delivery that waits for the target: only a stop or faults of its own
+    /// [`Self::try_complete`] for each delivery that waits for the target: only a stop or faults of its own
     /// let one go.
-    pub(super) fn settle_waiting(&mut self, now: Duration, target: &ObjectRef) {
+    pub(super) fn complete_waiting(&mut self, now: Duration, target: &ObjectRef) {
         let Some(work) = self.targets.get(target) else {
             return;
         };
@@ -49,7 +49,7 @@ impl Engine {
             self.supersede(target);
         }
         for sequence in sequences {
-            self.settle(now, sequence);
+            self.try_complete(now, sequence);
         }
     }
 
@@ -69,7 +69,7 @@ impl Engine {
             self.outputs.push_back(Output::Ack(sequence));
         } else {
             self.expect_progress(now, sequence);
-            let Working {
+            let InProgress {
                 attempt,
                 kept,
                 rejections,
@@ -79,7 +79,7 @@ impl Engine {
         }
     }
 
-    fn forget(&mut self, sequence: Sequence) -> Option<Working> {
+    fn forget(&mut self, sequence: Sequence) -> Option<InProgress> {
         let delivery = self.working.remove(&sequence)?;
         self.parked -= usize::from(delivery.place != Place::Here);
         self.timers.cancel(&Timer::GiveUp(sequence));
@@ -94,7 +94,7 @@ impl Engine {
         kept: Kept,
         rejections: Rejections,
     ) {
-        let storing = Storing {
+        let storing = DeadLettering {
             attempt,
             kept,
             rejections: rejections.into_values().collect(),
@@ -157,7 +157,7 @@ impl Engine {
         let open: Vec<_> = delivery
             .open
             .iter()
-            .map(|(target, want)| (target.clone(), want.version(sequence)))
+            .map(|(target, request)| (target.clone(), request.version(sequence)))
             .collect();
         let after = self.settings.give_up_after;
         for (target, version) in open {
@@ -173,7 +173,7 @@ impl Engine {
             self.tidy(&target);
             self.arrange(now, &target);
         }
-        self.settle(now, sequence);
+        self.try_complete(now, sequence);
     }
 
     pub(super) fn stop(&mut self, now: Duration) {
@@ -181,7 +181,7 @@ impl Engine {
         self.expect_nothing();
         let held: Vec<_> = self.working.keys().copied().collect();
         for sequence in held {
-            self.settle(now, sequence);
+            self.try_complete(now, sequence);
         }
         let storing = self.storing.iter().filter(|(_, storing)| !storing.sent);
         let resting: Vec<_> = storing.map(|(sequence, _)| *sequence).collect();
@@ -192,10 +192,10 @@ impl Engine {
     }
 
     /// Whether a patch in flight may bring the delivery further.
-    fn is_under_way(&self, sequence: Sequence, delivery: &Working) -> bool {
-        delivery.open.iter().any(|(target, want)| {
+    fn is_under_way(&self, sequence: Sequence, delivery: &InProgress) -> bool {
+        delivery.open.iter().any(|(target, request)| {
             let phase = self.targets.get(target).map(|work| work.phase);
-            matches!(phase, Some(Phase::Patching { version, .. }) if version >= want.version(sequence))
+            matches!(phase, Some(Phase::Patching { version, .. }) if version >= request.version(sequence))
         })
     }
 
@@ -203,8 +203,8 @@ impl Engine {
         let Some(delivery) = self.forget(sequence) else {
             return;
         };
-        for (target, want) in delivery.open {
-            self.withdraw(&target, want.version(sequence), Step::Superseded);
+        for (target, request) in delivery.open {
+            self.withdraw(&target, request.version(sequence), Step::Superseded);
             self.tidy(&target);
             self.arrange(now, &target);
         }

@@ -22,7 +22,8 @@ async fn a_message_that_does_not_come_again_refreshes_everything_once() {
     let events = relay.jetstream.get_stream(Stream::Events.name()).await;
     let durable: PullConsumer = events.unwrap().get_consumer("east").await.unwrap();
     relay.publish(&["/prod/db"]).await;
-    let mut messages = durable.fetch().max_messages(1).messages().await.unwrap();
+    let pull = durable.batch().max_messages(1).expires(READY);
+    let mut messages = pull.messages().await.unwrap();
     let message = messages.next().await.unwrap().unwrap();
     let (let_go, mut is_let_go) = tokio::sync::oneshot::channel();
     let hold = tokio::spawn(async move {

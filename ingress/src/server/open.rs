@@ -98,7 +98,10 @@ impl Open {
                 return Admission::Full;
             }
         } else if all.open.len() >= self.limits.connections {
-            if let Some(number) = all.weakest(|_| true) {
+            // One that ends already makes enough room.
+            if !all.open.values().any(Entry::ends)
+                && let Some(number) = all.weakest(|_| true)
+            {
                 self.make_room(&mut all, number, Ended::MadeRoom);
             }
             return Admission::Full;
@@ -222,14 +225,21 @@ impl Open {
     }
 }
 
+impl Entry {
+    /// It closes at once, whatever its client does.
+    fn ends(&self) -> bool {
+        let connection = &self.connection;
+        connection.is_ordered(Order::Kill)
+            || connection.is_leaving() && connection.phase() == Phase::Idle
+    }
+}
+
 impl All {
     /// Who of these goes first when room is needed.
     fn weakest(&self, among: impl Fn(&Connection) -> bool) -> Option<u64> {
         let open = self.open.iter().filter_map(|(&number, entry)| {
             let connection = &entry.connection;
-            let ends = connection.is_ordered(Order::Kill)
-                || connection.is_leaving() && connection.phase() == Phase::Idle;
-            let may = !ends && among(connection);
+            let may = !entry.ends() && among(connection);
             // The older one of two that are idle since the same tick.
             Some((may.then(|| connection.rank())??, number))
         });

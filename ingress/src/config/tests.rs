@@ -420,37 +420,3 @@ fn networks_of_proxies_are_read_or_named() {
             .contains("`10/8` is no network")
     );
 }
-
-#[test]
-fn limits_that_let_nothing_through_or_contradict_each_other_are_named() {
-    for (settings, expected) in [
-        (
-            json!({ "sources": [source("a", &json!({}))], "max_connection_requests": 0 }),
-            &["`max_connection_requests` is 0"][..],
-        ),
-        (
-            json!({ "sources": [source("a", &json!({}))], "idle_timeout": "0s" }),
-            &["`idle_timeout` is 0"],
-        ),
-        (
-            json!({ "sources": [source("a", &json!({}))], "max_connections_per_peer": 1025 }),
-            &[
-                "`max_connections_per_peer` (1025)",
-                "`max_connections` (1024)",
-            ],
-        ),
-        (
-            json!({ "sources": [source("a", &json!({}))], "max_unverified": 100_000 }),
-            &["`max_unverified` (100000)", "`body_limit`"],
-        ),
-        (
-            json!({ "sources": [source("a", &json!({}))], "max_unverified": 17_000_000 }),
-            &["`max_unverified` (17000000)", "`max_buffered`"],
-        ),
-    ] {
-        let error = refused(settings);
-        for part in expected {
-            assert!(error.contains(part), "{part:?} is not in {error:?}");
-        }
-    }
-}

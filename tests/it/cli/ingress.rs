@@ -164,7 +164,12 @@ async fn the_sample_of_a_source_is_signed_with_its_secret_and_stands_in_the_stre
 async fn without_the_other_binary_the_message_says_how_to_get_it() {
     let directory = TempDir::new().unwrap();
     let alone = directory.path().join("eso-relay");
-    fs::copy(env!("CARGO_BIN_EXE_eso-relay"), &alone).unwrap();
+    // By another process: a child that is started just now would hold our copy open for writing, and the
+    // system starts no such file ("Text file busy").
+    let copy = std::process::Command::new("cp")
+        .args([env!("CARGO_BIN_EXE_eso-relay").as_ref(), alone.as_path()])
+        .status();
+    assert!(copy.unwrap().success());
     for (command, folder) in [("sources", "ingress"), ("matches", "consumer")] {
         let output = tokio::process::Command::new(&alone)
             .arg(command)

@@ -35,7 +35,8 @@ pub struct JwtConfig {
     /// The claim `aud` is or holds it; one or several.
     #[serde(default)]
     pub audience: Option<OneOrMany<String>>,
-    /// Further claims, with their exact values; of a list, such as `roles`, a text that it holds.
+    /// Further claims, with their exact values; of a list (`roles`, `groups`,
+    /// `entitlements`) a text that it holds.
     #[serde(default)]
     pub claims: BTreeMap<String, Expected>,
     /// Where the issuer publishes its keys (RFC 7517), over https. Or:

@@ -21,7 +21,11 @@ pub struct Rules {
     pub leeway: Duration,
 }
 
-/// The exact value of a claim, or a text that its list holds, as in `roles`.
+/// Claims that are lists (RFC 9068 §2.2.3.1). Of any other, a list is a wrong one.
+const LISTS: [&str; 3] = ["roles", "groups", "entitlements"];
+
+/// The exact value of a claim, or a text that its list holds: of `roles`, `groups` or
+/// `entitlements`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Expected {
@@ -36,10 +40,11 @@ impl Rules {
         let allowed = self.is_issuer(claims.get("iss"))
             && self.is_audience(claims.get("aud"))
             && self.is_time(claims, now)
-            && self
-                .claims
-                .iter()
-                .all(|(name, expected)| claims.get(name).is_some_and(|claim| expected.is(claim)));
+            && self.claims.iter().all(|(name, expected)| {
+                claims
+                    .get(name)
+                    .is_some_and(|claim| expected.fits(name, claim))
+            });
         if allowed { Ok(()) } else { Err(Wrong::Token) }
     }
 
@@ -72,13 +77,14 @@ impl Rules {
 }
 
 impl Expected {
-    fn is(&self, claim: &Value) -> bool {
+    fn fits(&self, name: &str, claim: &Value) -> bool {
         match self {
             Self::Bool(expected) => claim == expected,
-            Self::Text(expected) => {
+            Self::Text(expected) if LISTS.contains(&name) => {
                 let mut members = claim.as_array().into_iter().flatten();
                 claim == expected || members.any(|member| member == expected)
             }
+            Self::Text(expected) => claim == expected,
         }
     }
 }
@@ -100,7 +106,8 @@ mod tests {
             (json!("senders"), false),
             (json!(true), false),
         ] {
-            assert_eq!(expected.is(&claim), fits, "{claim}");
+            assert_eq!(expected.fits("roles", &claim), fits, "{claim}");
         }
+        assert!(!expected.fits("email", &json!(["sender"])));
     }
 }

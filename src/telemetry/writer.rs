@@ -17,6 +17,9 @@ use tracing_subscriber::fmt::MakeWriter;
 const CAPACITY: usize = 4 * 1024 * 1024;
 /// Memory that is kept between two writes; more is given back.
 const KEPT: usize = 64 * 1024;
+/// Lines of so long are written together: each waking of the thread and each write costs a busy process as
+/// much as many lines.
+const GATHER: Duration = Duration::from_millis(5);
 /// Before an output that takes nothing at the moment is tried again.
 const PAUSE: Duration = Duration::from_millis(10);
 /// For the last lines of a process.
@@ -141,7 +144,7 @@ impl Shared {
         }
     }
 
-    /// Waits for lines and takes all of them. What was taken before has been written.
+    /// Waits for lines and takes all of the next moment. What was taken before has been written.
     fn next(&self, lines: &mut Vec<u8>) {
         let mut queue = self.lock();
         queue.writing = false;
@@ -152,6 +155,9 @@ impl Shared {
             queue = waited.unwrap_or_else(PoisonError::into_inner);
         }
         queue.idle = false;
+        drop(queue);
+        thread::sleep(GATHER);
+        let mut queue = self.lock();
         queue.writing = true;
         mem::swap(&mut queue.waiting, lines);
     }

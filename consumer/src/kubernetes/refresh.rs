@@ -9,8 +9,8 @@
 //! (`shouldEnqueueExternalSecretUpdate`). An ESO that is in the middle of a sync gets a conflict when it
 //! writes its status, and reads again.
 //!
-//! Not for all: it is two calls where one does, and ESO itself makes do with some fifty a second; and it
-//! needs a permission more. The hash proves the sync of the others at no cost.
+//! Not for all: it is two calls where one does, and needs a permission more, and the hash proves the sync of
+//! the others as well. ESO's own pace hides the second call (`cargo load --only steps`).
 
 use std::time::Duration;
 

@@ -38,7 +38,7 @@ pub(crate) async fn measure(scale: Scale, asked: bool) -> anyhow::Result<Vec<Mea
     if !asked && !Operator::is_at_hand() {
         return Ok(Vec::new());
     }
-    let objects = scale.pick(500, 50);
+    let objects = scale.pick(100, 50);
     let what = format!("steps: {objects} Secrets by the real ESO, in two steps ÷ in one");
     progress(&format!("{what}: starting a real API and the operator"));
     let api = Operator::kubernetes_api().await?;

@@ -1,13 +1,13 @@
 //! Who sent a request: the address of the connection, or the one that a trusted proxy names.
 
 use std::{
-    fmt,
     net::{IpAddr, Ipv6Addr},
     str::FromStr,
     sync::Arc,
 };
 
 use http::{HeaderMap, request};
+use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -15,10 +15,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String")]
-pub struct Network {
-    address: IpAddr,
-    bits: u8,
-}
+pub struct Network(IpNet);
 
 /// What is no [`Network`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,19 +37,7 @@ pub struct Peer(IpAddr);
 
 impl Network {
     fn contains(&self, address: IpAddr) -> bool {
-        match (self.address, address) {
-            (IpAddr::V4(network), IpAddr::V4(address)) => {
-                let shift = 32 - u32::from(self.bits);
-                let different = network.to_bits() ^ address.to_bits();
-                different.checked_shr(shift).unwrap_or(0) == 0
-            }
-            (IpAddr::V6(network), IpAddr::V6(address)) => {
-                let shift = 128 - u32::from(self.bits);
-                let different = network.to_bits() ^ address.to_bits();
-                different.checked_shr(shift).unwrap_or(0) == 0
-            }
-            _ => false,
-        }
+        self.0.contains(&address)
     }
 }
 
@@ -60,18 +45,8 @@ impl FromStr for Network {
     type Err = NoNetwork;
 
     fn from_str(text: &str) -> Result<Self, NoNetwork> {
-        let wrong = || NoNetwork(text.to_owned());
-        let (address, bits) = match text.split_once('/') {
-            Some((address, bits)) => (address, Some(bits.parse().map_err(|_| wrong())?)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.parse().map_err(|_| wrong())?;
-        let most = if address.is_ipv4() { 32 } else { 128 };
-        let bits = bits.unwrap_or(most);
-        if bits > most {
-            return Err(wrong());
-        }
-        Ok(Self { address, bits })
+        let network = text.parse().or_else(|_| text.parse().map(IpAddr::into));
+        network.map(Self).map_err(|_| NoNetwork(text.to_owned()))
     }
 }
 
@@ -85,13 +60,7 @@ impl TryFrom<String> for Network {
 
 impl From<Network> for String {
     fn from(network: Network) -> Self {
-        network.to_string()
-    }
-}
-
-impl fmt::Display for Network {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(to, "{}/{}", self.address, self.bits)
+        network.0.to_string()
     }
 }
 
@@ -105,7 +74,7 @@ impl Client {
         }
     }
 
-    /// Of the connection, whoever is behind it.
+    /// Of the connection, not of a client behind it.
     pub fn peer(&self) -> Peer {
         Peer::of(self.peer)
     }

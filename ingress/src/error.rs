@@ -218,29 +218,15 @@ impl Failure {
     }
 }
 
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
+/// Of a sender that has proved itself.
+impl<E> From<E> for Failure
+where
+    Error: From<E>,
+{
+    fn from(error: E) -> Self {
         Self {
-            error,
+            error: error.into(),
             of_stranger: false,
         }
-    }
-}
-
-impl From<Unread> for Failure {
-    fn from(unread: Unread) -> Self {
-        Error::from(unread).into()
-    }
-}
-
-impl From<DecodeError> for Failure {
-    fn from(error: DecodeError) -> Self {
-        Error::from(error).into()
-    }
-}
-
-impl From<PublishError> for Failure {
-    fn from(error: PublishError) -> Self {
-        Error::from(error).into()
     }
 }

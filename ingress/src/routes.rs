@@ -300,8 +300,7 @@ impl<P: Publish> Ingress<P> {
         let verified = verified.ok_or_else(unverifiable)?.map_err(refused)?;
         arrived.share.verified(room)?;
         let packed = verified.bytes().len();
-        let verified = verified.decoded(&head.headers, self.budget.largest_body());
-        let verified = verified.map_err(Error::from)?;
+        let verified = verified.decoded(&head.headers, self.budget.largest_body())?;
         let unpacked = verified.bytes().len().saturating_sub(packed);
         arrived.share.unpacked(unpacked)?;
         // Not before: a stranger uses up nothing of it.
@@ -352,7 +351,7 @@ impl<P: Publish> Ingress<P> {
         warn!(source = %source.name, trace, elements, first, "elements left out that cannot be read");
     }
 
-    /// Where there is no source: whoever sent it is a stranger.
+    /// Where there is no source, the sender is a stranger.
     fn refuse(&self, error: Error, request: Request<Body>) -> Response {
         self.metrics.answered(None, error.code());
         let (head, _) = request.into_parts();

@@ -45,9 +45,9 @@ pub struct Metrics {
     pub sync_duration: Histogram,
     /// From the webhook to the patch: what the users of a secret wait for.
     pub event_age: Histogram,
-    pub held: Gauge<i64, AtomicI64>,
+    held: Gauge<i64, AtomicI64>,
     away: Gauge<i64, AtomicI64>,
-    pub parked: Gauge<i64, AtomicI64>,
+    parked: Gauge<i64, AtomicI64>,
     window: Gauge<i64, AtomicI64>,
     outstanding: Gauge<i64, AtomicI64>,
     pub backlog: Gauge<u64, AtomicU64>,
@@ -238,6 +238,11 @@ impl Metrics {
 
     pub fn away(&self, away: bool) {
         self.away.set(away.into());
+    }
+
+    pub fn at_work(&self, held: usize, parked: usize) {
+        self.held.set(count(held));
+        self.parked.set(count(parked));
     }
 
     pub fn pacing(&self, window: usize, outstanding: usize) {

@@ -1,5 +1,5 @@
 //! Says what the worker did: in the log, in metrics, in receipts and on the objects. Each fact has one
-//! function here and is said by nobody else. Nothing waits for any of it.
+//! function here, and is said nowhere else. Nothing waits for any of it.
 
 use std::time::Duration;
 
@@ -363,9 +363,7 @@ impl Reporter {
 
     /// Brings the gauges up to date.
     pub(crate) fn gauges(&self, held: usize, parked: usize, engine: &Engine, index: &Index) {
-        let count = |count| i64::try_from(count).unwrap_or(i64::MAX);
-        self.metrics.held.set(count(held));
-        self.metrics.parked.set(count(parked));
+        self.metrics.at_work(held, parked);
         self.metrics.pacing(engine.window(), engine.outstanding());
         self.metrics.index(index.stats());
     }

@@ -194,7 +194,11 @@ impl Share {
     /// # Errors
     /// [`Unread::Overloaded`]: they find no room.
     pub fn unpacked(&mut self, more: usize) -> Result<(), Unread> {
-        self.grow(more, false)
+        match more {
+            // Most bodies are not packed: nothing to count.
+            0 => Ok(()),
+            more => self.grow(more, false),
+        }
     }
 
     fn grow(&mut self, bytes: usize, more_comes: bool) -> Result<(), Unread> {

@@ -29,6 +29,8 @@ const LOOK: Duration = Duration::from_millis(50);
 /// ExternalSecrets that read one secret, refreshed alike.
 struct Group {
     name: &'static str,
+    /// Refreshed in two steps.
+    forced: bool,
     /// Of the secret that they read.
     number: usize,
     objects: usize,
@@ -47,8 +49,9 @@ pub(crate) async fn measure(scale: Scale, asked: bool) -> anyhow::Result<Vec<Mea
     let client = api.client();
     let store = cluster_store(STORE).provider(documents.provider());
     store.create(&client).await?;
-    let [one, two] = [("one", 0), ("two", 1)].map(|(name, number)| Group {
+    let [one, two] = [("one", false, 0), ("two", true, 1)].map(|(name, forced, number)| Group {
         name,
+        forced,
         number,
         objects,
     });
@@ -94,7 +97,6 @@ pub(crate) async fn measure(scale: Scale, asked: bool) -> anyhow::Result<Vec<Mea
 }
 
 impl Group {
-    /// What is forced is refreshed in two steps.
     async fn create(&self, client: &Client) -> anyhow::Result<()> {
         let all = (0..self.objects).map(|at| {
             let object = external_secret(&format!("{}-{at}", self.name))
@@ -102,7 +104,7 @@ impl Group {
                 .cluster_store(STORE)
                 .key(&key(self.number))
                 .labelled("group", self.name);
-            if self.name == "two" {
+            if self.forced {
                 let forced = object.annotated("eso-relay.dev/force", "true");
                 forced.refresh_interval("0s")
             } else {

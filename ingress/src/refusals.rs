@@ -19,7 +19,7 @@ use crate::{
 const LINES: u64 = 20;
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// Common to all sources: whoever knows one path can guess others.
+/// Common to all sources: a client that knows one path can guess others.
 #[derive(Clone, Default)]
 pub struct Refusals(Arc<Mutex<Window>>);
 

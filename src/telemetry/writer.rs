@@ -39,7 +39,7 @@ struct Shared {
     filled: Condvar,
     written: Condvar,
     capacity: usize,
-    /// Lines that nobody will see.
+    /// Lines that are lost.
     dropped: Counter,
 }
 

@@ -129,7 +129,7 @@ impl Open {
         self.metrics.connection_ended(reason);
         if let Some(entry) = all.open.get(&number) {
             // An idle one may get a request at this very moment: that one is answered.
-            // Whoever got one and does not finish it has no second chance.
+            // One that got a request and does not finish it has no second chance.
             let order = match entry.connection.phase() {
                 Phase::Idle if !entry.leaving => Order::Last,
                 _ => Order::Kill,

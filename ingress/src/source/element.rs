@@ -31,7 +31,7 @@ pub(super) enum Body {
 pub enum Handshake {
     /// Azure Event Grid: the answer repeats the code.
     Validation { code: String },
-    /// Amazon SNS and its like: whoever fetches the URL wants the topic.
+    /// Amazon SNS and its like: fetching the URL is the consent.
     Confirmation { url: Https },
     /// The same at a host that the source's `confirm` does not name; `None` where it is no URL.
     Unwanted { host: Option<String> },

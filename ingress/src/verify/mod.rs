@@ -225,7 +225,7 @@ fn worse(one: Refused, other: Refused) -> Refused {
 }
 
 impl Admitted<'_> {
-    /// The body has no say: whoever sent it has proved itself already.
+    /// The body has no say: the sender has proved itself already.
     pub fn is_verified(&self) -> bool {
         self.0.is_settled()
     }

@@ -1,6 +1,6 @@
 //! Certificates of SNS, cached.
 //!
-//! Whoever knows a topic can make up names of certificates in its region. So each URL is fetched by one
+//! A client that knows a topic can make up names of certificates in its region. So each URL is fetched by one
 //! task, however many wait for it; a fetch that failed is not repeated at once; in each region fetches
 //! are few, and come back one by one, so that a flood that has ended delays nothing; and a certificate
 //! that was there once costs nothing of this and is not pushed out.

@@ -95,7 +95,7 @@ impl Sns {
         })
     }
 
-    /// Whether to fetch for it: nobody but the owner of a listed topic knows its name, and SNS signs with
+    /// Whether to fetch for it: only who was told it knows the name of a listed topic, and SNS signs with
     /// a certificate of the topic's region.
     fn is_expected(&self, topic: &str, url: &Https) -> bool {
         self.topics.iter().any(|known| known == topic) && url.sns_region() == region(topic)

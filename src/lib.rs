@@ -17,7 +17,7 @@ pub mod nats;
 pub mod slug;
 pub mod stream;
 pub mod telemetry;
-pub mod trace;
+pub mod traceparent;
 
 pub use event::Event;
 pub use slug::Slug;

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use eso_relay::{
     Event,
-    event::{Match, Target, decode_batch, encode_batch},
-    trace::TraceParent,
+    event::{Match, Reach, decode_batch, encode_batch},
+    traceparent::TraceParent,
 };
 use eso_relay_ingress::{
     WebhookConfig,
@@ -29,7 +29,7 @@ pub struct Decoder {
     head: &'static str,
     vocabulary: Vocabulary,
     provider: Option<Value>,
-    target: Option<Target>,
+    target: Option<Reach>,
     scope: Value,
     may_mean_all: bool,
 }

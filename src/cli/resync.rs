@@ -2,8 +2,8 @@
 
 use eso_relay::{
     Event, Slug, command,
-    event::{Pattern, StorePattern, Target},
-    trace::TraceParent,
+    event::{Pattern, Reach, StorePattern},
+    traceparent::TraceParent,
 };
 
 use super::{
@@ -40,7 +40,7 @@ pub(super) struct Args {
 pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
     let trace = TraceParent::random();
     let clusters = args.clusters.iter();
-    let target = Target {
+    let target = Reach {
         stores: args.stores,
         namespaces: args.namespaces.into_iter().map(Pattern::new).collect(),
         clusters: clusters

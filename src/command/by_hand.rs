@@ -7,10 +7,10 @@ use super::Failure;
 use crate::{
     Event, Slug,
     event::{
-        KUBERNETES, Keys, Kind, MAX_SCOPE, Match, Operation, Origin, Pattern, StoreKind,
-        StorePattern, Target, TemplateSource,
+        KUBERNETES, Keys, Kind, MAX_SCOPE, Match, Operation, Origin, Pattern, Reach, StoreKind,
+        StorePattern, TemplateSource,
     },
-    trace::TraceParent,
+    traceparent::TraceParent,
 };
 
 /// Who takes these options asks for one of `keys`, `prefix`, `all`, `template` and `scope`.
@@ -75,7 +75,7 @@ impl ByHand {
             (None, ..) => Match::Exact(Keys::new(self.keys).map_err(usage)?),
         };
         let patterns = |names: Vec<String>| names.into_iter().map(Pattern::new).collect();
-        let target = Target {
+        let target = Reach {
             stores: self.stores,
             namespaces: patterns(self.namespaces),
             clusters: patterns(self.clusters),
@@ -92,7 +92,7 @@ impl ByHand {
             matches,
             version: None,
             scope: self.scope.into_iter().collect(),
-            target: (target != Target::default()).then_some(target),
+            target: (target != Reach::default()).then_some(target),
             settle: None,
             received_at: now,
             origin: Origin::default(),

@@ -4,8 +4,8 @@
 
 mod fingerprint;
 mod keys;
+mod reach;
 mod settle;
-mod target;
 mod template;
 mod wire;
 
@@ -18,15 +18,15 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     fingerprint::{Fingerprint, InvalidFingerprint},
     keys::{InvalidKeys, Keys, MAX_KEY_BYTES, MAX_KEYS},
+    reach::{Pattern, Reach, StoreKind, StorePattern},
     settle::{InvalidSettle, Settle},
-    target::{Pattern, StoreKind, StorePattern, Target},
     template::{InvalidTemplateSource, TemplateKind, TemplateSource},
     wire::{
         BATCH_CONTENT_TYPE, BatchError, EventError, MAX_SCOPE, decode_batch, encode, encode_batch,
         join_batch,
     },
 };
-use crate::{Slug, trace::TraceParent};
+use crate::{Slug, traceparent::TraceParent};
 
 /// One event, as it stands in the stream (a CloudEvents 1.0 event, see [`encode_batch`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub struct Event {
     pub scope: BTreeMap<String, String>,
     /// What the event may reach. From the source's configuration, never from the payload: this is
     /// the tenancy boundary. `None` reaches everything.
-    pub target: Option<Target>,
+    pub target: Option<Reach>,
     /// How long after the first refresh there is to be a second one. From the source's
     /// configuration, never from the payload. `None`: none.
     pub settle: Option<Settle>,
@@ -149,7 +149,7 @@ pub const KUBERNETES: &str = "kubernetes";
 
 impl Event {
     /// Everything that the target allows, without anything having been seen at a store.
-    pub fn refresh_everything(source: Slug, id: String, target: Target, now: Timestamp) -> Self {
+    pub fn refresh_everything(source: Slug, id: String, target: Reach, now: Timestamp) -> Self {
         Self {
             id,
             source,

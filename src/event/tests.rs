@@ -208,8 +208,8 @@ prop_compose! {
             traceparent: traced.then(TraceParent::random),
             operation: Operation::Updated, matches, scope, received_at,
             version: version.map(|(id, labels)| Version { id: Some(id), labels }),
-            target: namespaces.map(|names| Target {
-                namespaces: names.into_iter().map(Pattern::new).collect(), ..Target::default()
+            target: namespaces.map(|names| Reach {
+                namespaces: names.into_iter().map(Pattern::new).collect(), ..Reach::default()
             }),
             settle: settle.map(|ms| std::time::Duration::from_millis(ms).try_into().unwrap()),
             origin: Origin::default(),

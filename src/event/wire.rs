@@ -10,9 +10,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Event, InvalidKeys, Keys, Kind, Match, Operation, Origin, Settle, Target, Version, keys,
+    Event, InvalidKeys, Keys, Kind, Match, Operation, Origin, Reach, Settle, Version, keys,
 };
-use crate::{Slug, slug::InvalidSlug, trace::TraceParent};
+use crate::{Slug, slug::InvalidSlug, traceparent::TraceParent};
 
 /// The content type of every message in the events stream (CloudEvents JSON batch format).
 pub const BATCH_CONTENT_TYPE: &str = "application/cloudevents-batch+json";
@@ -96,7 +96,7 @@ struct Data<'a> {
     #[serde(default, skip_serializing_if = "is_empty")]
     scope: Cow<'a, BTreeMap<String, String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    target: Option<Cow<'a, Target>>,
+    target: Option<Cow<'a, Reach>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     settle: Option<Settle>,
     received_at: Timestamp,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use eso_relay::{
     Event,
-    event::{Pattern, Target},
+    event::{Pattern, Reach},
 };
 use eso_relay_lab::{
     cluster::{
@@ -67,9 +67,9 @@ async fn children(relay: &mut Consuming, namespaces: &[&str]) {
 
 /// An event about the key that reaches `team-*` only, so that an owner with more than that is left alone.
 async fn publish_to_teams(relay: &Consuming) -> Event {
-    let target = Target {
+    let target = Reach {
         namespaces: vec![Pattern::new("team-*")],
-        ..Target::default()
+        ..Reach::default()
     };
     let event = Event {
         target: Some(target),

@@ -5,7 +5,7 @@ use std::mem;
 
 use eso_relay::{
     Event, Slug,
-    event::{Pattern, Target},
+    event::{Pattern, Reach},
 };
 use jiff::Timestamp;
 
@@ -44,10 +44,10 @@ impl Worker {
 }
 
 fn message(namespaces: &[String], cluster: &Slug, now: Timestamp) -> Received {
-    let target = Target {
+    let target = Reach {
         clusters: vec![Pattern::new(cluster.as_str())],
         namespaces: namespaces.iter().map(Pattern::new).collect(),
-        ..Target::default()
+        ..Reach::default()
     };
     // OK because it is a slug.
     let source = SOURCE.parse().expect("a slug");

@@ -80,7 +80,7 @@ fn every_sample_is_an_event_under_the_stanza_of_its_format() {
         let delivery = Delivery {
             headers: &headers,
             received_at: Timestamp::UNIX_EPOCH,
-            traceparent: eso_relay::trace::TraceParent::random(),
+            traceparent: eso_relay::traceparent::TraceParent::random(),
         };
         let content = source.decode(&verified.unwrap(), &delivery);
         assert!(

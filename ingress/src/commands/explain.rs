@@ -11,7 +11,7 @@ use eso_relay::{
     Event, Slug,
     command::{self, Failure, Table},
     event::{Match, encode_batch},
-    trace::TraceParent,
+    traceparent::TraceParent,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use jiff::Timestamp;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use eso_relay::{
     Slug,
     config::{ConfigError, duration},
-    event::{Pattern, Settle, StoreKind, StorePattern, Target},
+    event::{Pattern, Reach, Settle, StoreKind, StorePattern},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -303,12 +303,12 @@ impl std::fmt::Display for FormatName {
 }
 
 impl TargetConfig {
-    fn target(&self) -> Target {
+    fn target(&self) -> Reach {
         let stores = self.stores.iter().map(|store| StorePattern {
             kind: store.kind,
             name: store.name.clone(),
         });
-        Target {
+        Reach {
             stores: stores.collect(),
             namespaces: self.namespaces.clone(),
             clusters: self.clusters.clone(),

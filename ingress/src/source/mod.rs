@@ -39,8 +39,8 @@ use std::{
 
 use eso_relay::{
     Event, Slug,
-    event::{GENERIC, KUBERNETES, Kind, Settle, Target},
-    trace::TraceParent,
+    event::{GENERIC, KUBERNETES, Kind, Reach, Settle},
+    traceparent::TraceParent,
 };
 use http::HeaderMap;
 use jiff::Timestamp;
@@ -74,7 +74,7 @@ pub struct Source {
     format: Format,
     /// `None` takes the provider that an event of our own names.
     provider: Option<Slug>,
-    target: Option<Target>,
+    target: Option<Reach>,
     /// What the configuration knows of the place whose secrets these are. It outweighs the payload.
     scope: BTreeMap<String, String>,
     /// How long after the first refresh there is to be a second one.

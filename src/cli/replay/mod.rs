@@ -14,7 +14,7 @@ use eso_relay::{
     Event, Slug,
     event::decode_batch,
     stream::{Stream, verify},
-    trace::TraceParent,
+    traceparent::TraceParent,
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;

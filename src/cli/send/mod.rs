@@ -3,7 +3,7 @@
 mod post;
 
 use clap::ArgGroup;
-use eso_relay::{Slug, command::ByHand, trace::TraceParent};
+use eso_relay::{Slug, command::ByHand, traceparent::TraceParent};
 
 use super::{
     Failure, Session,

@@ -12,7 +12,7 @@ use std::process::Output;
 use async_nats::jetstream::{Context, message::PublishMessage};
 use eso_relay::{
     Event, Slug,
-    event::{Kind, Match, Operation, Origin, Target, decode_batch, encode_batch},
+    event::{Kind, Match, Operation, Origin, Reach, decode_batch, encode_batch},
     stream::{Stream, Subject},
 };
 use serde_json::Value;
@@ -52,7 +52,7 @@ pub(crate) async fn eso_relay(server: &NatsServer, arguments: &str) -> Run {
     }
 }
 
-pub(crate) fn event(id: &str, key: &str, target: Option<Target>) -> Event {
+pub(crate) fn event(id: &str, key: &str, target: Option<Reach>) -> Event {
     Event {
         id: id.to_owned(),
         source: "prod".parse().unwrap(),

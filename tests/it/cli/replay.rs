@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use eso_relay::event::{Pattern, Target};
+use eso_relay::event::{Pattern, Reach};
 
 use super::{eso_relay, event, events_from, publish, slug};
 use crate::nats::NatsServer;
@@ -11,13 +11,13 @@ async fn filled() -> NatsServer {
         .await
         .json();
     let jetstream = server.jetstream().await;
-    let west = Target {
+    let west = Reach {
         clusters: vec![Pattern::new("west")],
-        ..Target::default()
+        ..Reach::default()
     };
-    let team = Target {
+    let team = Reach {
         namespaces: vec![Pattern::new("team-a")],
-        ..Target::default()
+        ..Reach::default()
     };
     publish(
         &jetstream,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use eso_relay::{
     Event, Slug,
-    event::{Keys, Kind, Match, Operation, Origin, Pattern, Target as Reach},
+    event::{Keys, Kind, Match, Operation, Origin, Pattern, Reach},
 };
 use eso_relay_consumer::{
     matching::{

@@ -11,7 +11,7 @@ use eso_relay::{
     Event, Slug,
     command::{ByHand, Failure, Output},
     nats,
-    trace::TraceParent,
+    traceparent::TraceParent,
 };
 use jiff::Timestamp;
 use serde::Deserialize;

@@ -269,9 +269,9 @@ fn a_store_that_is_not_there_is_said_to_be_unknown() {
 #[test]
 fn what_lies_outside_is_told_from_what_differs() {
     let away = Event {
-        target: Some(eso_relay::event::Target {
+        target: Some(eso_relay::event::Reach {
             clusters: vec![eso_relay::event::Pattern::new("west")],
-            ..eso_relay::event::Target::default()
+            ..eso_relay::event::Reach::default()
         }),
         ..event("one")
     };

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use eso_relay::event::Target;
+use eso_relay::event::Reach;
 
 use super::{
     change::{Listing, StoreRef},
@@ -53,7 +53,7 @@ impl Stores {
     }
 
     /// Whether an event with this target may mean what goes through the store.
-    pub(super) fn is_within(&self, name: &StoreRef, reach: &Target) -> bool {
+    pub(super) fn is_within(&self, name: &StoreRef, reach: &Reach) -> bool {
         let StoreRef::Any { kind, namespace } = name else {
             return reach.allows_store(name.kind(), name.name());
         };

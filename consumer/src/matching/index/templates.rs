@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use eso_relay::event::{Event, Match, Target, TemplateSource};
+use eso_relay::event::{Event, Match, Reach, TemplateSource};
 
 use super::{Index, Object};
 
@@ -87,7 +87,7 @@ impl Index {
     }
 
     /// Whether the object reads through a store that may be reached.
-    pub(super) fn reads_through_one_of(&self, object: &Object, reach: &Target) -> bool {
+    pub(super) fn reads_through_one_of(&self, object: &Object, reach: &Reach) -> bool {
         let stores = object.references.iter().map(|reference| reference.store);
         let mut stores = stores.filter_map(|id| self.stores.get(id));
         reach.stores.is_empty()

@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use async_nats::{Client, jetstream::Context};
 use eso_relay::{
     Event, Slug,
-    event::{Pattern, Target},
+    event::{Pattern, Reach},
     nats,
     stream::{
         Position,
@@ -328,9 +328,9 @@ impl Holding {
 /// The gap as a message of one event.
 pub fn message(gap: Gap, cluster: &Slug) -> Received {
     let id = format!("{cluster}/{}", gap.found_at);
-    let target = Target {
+    let target = Reach {
         clusters: vec![Pattern::new(cluster.as_str())],
-        ..Target::default()
+        ..Reach::default()
     };
     // OK because it is a slug.
     let source = SOURCE.parse().expect("a slug");

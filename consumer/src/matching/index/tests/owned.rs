@@ -69,7 +69,7 @@ fn an_owner_is_left_alone_where_the_event_may_not_reach_all_that_it_owns() {
         owner("db", None),
     ]);
     let reaching = |namespace: &str| {
-        let target = eso_relay::event::Target {
+        let target = eso_relay::event::Reach {
             namespaces: vec![Pattern::new(namespace)],
             ..Default::default()
         };

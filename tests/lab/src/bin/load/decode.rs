@@ -3,7 +3,7 @@
 use std::{hint::black_box, time::Instant};
 
 use bytes::Bytes;
-use eso_relay::trace::TraceParent;
+use eso_relay::traceparent::TraceParent;
 use eso_relay_ingress::{
     Outgoing, OutgoingConfig, SourceConfig,
     source::{Content, Delivery, Source},

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use eso_relay::{stream::Stream, trace::TraceParent};
+use eso_relay::{stream::Stream, traceparent::TraceParent};
 use eso_relay_ingress::{
     Outgoing, OutgoingConfig, SourceConfig,
     source::{Content, Delivery},

@@ -8,7 +8,7 @@ mod why;
 
 use eso_relay::{
     event::{Event, Keys},
-    event::{Kind, Match, Operation, Pattern, StoreKind, StorePattern, Target as Reach, Version},
+    event::{Kind, Match, Operation, Pattern, Reach, StoreKind, StorePattern, Version},
 };
 
 use super::*;

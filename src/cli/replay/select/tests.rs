@@ -22,11 +22,11 @@ fn event(id: &str, keys: &[&str]) -> Event {
     }
 }
 
-fn only(clusters: &[&str]) -> Target {
-    Target {
+fn only(clusters: &[&str]) -> Reach {
+    Reach {
         namespaces: vec![Pattern::new("team-a")],
         clusters: clusters.iter().copied().map(Pattern::new).collect(),
-        ..Target::default()
+        ..Reach::default()
     }
 }
 
@@ -123,9 +123,9 @@ fn an_event_reaches_the_one_cluster_and_no_more_than_it_did() {
     assert_eq!(here.target.unwrap().clusters, cluster);
     assert_eq!(
         everywhere.target.unwrap(),
-        Target {
+        Reach {
             clusters: cluster,
-            ..Target::default()
+            ..Reach::default()
         }
     );
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use eso_relay::{
     Event, Slug,
-    event::{BatchError, EventError, Kind, Match, Operation, Origin, Pattern, Target, encode},
+    event::{BatchError, EventError, Kind, Match, Operation, Origin, Pattern, Reach, encode},
 };
 use jiff::Timestamp;
 
@@ -98,8 +98,8 @@ impl Selection {
 }
 
 /// The same stores and namespaces, in this cluster alone.
-fn narrowed(target: Option<Target>, cluster: &Slug) -> Target {
-    Target {
+fn narrowed(target: Option<Reach>, cluster: &Slug) -> Reach {
+    Reach {
         clusters: vec![Pattern::new(cluster.as_str())],
         ..target.unwrap_or_default()
     }
@@ -147,5 +147,4 @@ fn names(matches: &Match, wanted: &str) -> bool {
 }
 
 #[cfg(test)]
-#[path = "select_tests.rs"]
 mod tests;

@@ -19,8 +19,8 @@ use crate::{
 
 /// Of the messages below.
 const SENT: &str = "2026-08-08T11:59:59.123Z";
-const NOTIFICATION_SHA1: &[u8] = include_bytes!("fixtures/notification-sha1.json");
-const CONFIRMATION_SHA1: &[u8] = include_bytes!("fixtures/confirmation-sha1.json");
+const NOTIFICATION_SHA1: &[u8] = include_bytes!("../fixtures/notification-sha1.json");
+const CONFIRMATION_SHA1: &[u8] = include_bytes!("../fixtures/confirmation-sha1.json");
 
 const WRONG: Result<(), Refused> = Err(Refused::Unauthorized(Unauthorized));
 const UNAVAILABLE: Result<(), Refused> = Err(Refused::Unavailable);

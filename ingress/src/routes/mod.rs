@@ -13,7 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use eso_relay::{Event, Slug, trace::TraceParent};
+use eso_relay::{Event, Slug, traceparent::TraceParent};
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::time::{Instant, timeout_at};

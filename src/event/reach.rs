@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// An empty list of stores, namespaces or clusters does not restrict.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Target {
+pub struct Reach {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stores: Vec<StorePattern>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -35,7 +35,7 @@ pub enum StoreKind {
 #[serde(transparent)]
 pub struct Pattern(String);
 
-impl Target {
+impl Reach {
     pub fn allows_store(&self, kind: StoreKind, name: &str) -> bool {
         self.stores.is_empty()
             || self.stores.iter().any(|store| {

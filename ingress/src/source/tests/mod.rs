@@ -34,15 +34,18 @@ fn akeyless_is_read_in_all_three_shapes() {
     let config = json!({ "format": "akeyless", "target": { "stores": [{ "name": "akeyless*" }] } });
     assert_events!(
         "akeyless-array",
-        decode(&config, include_bytes!("fixtures/akeyless-array.json"))
+        decode(&config, include_bytes!("../fixtures/akeyless-array.json"))
     );
     assert_events!(
         "akeyless-documented",
-        decode(&config, include_bytes!("fixtures/akeyless-documented.json"))
+        decode(
+            &config,
+            include_bytes!("../fixtures/akeyless-documented.json")
+        )
     );
     assert_events!(
         "akeyless-grouped",
-        decode(&config, include_bytes!("fixtures/akeyless-grouped.json"))
+        decode(&config, include_bytes!("../fixtures/akeyless-grouped.json"))
     );
 }
 
@@ -89,7 +92,7 @@ fn a_generic_body_is_read_where_the_mapping_says() {
     }, "scope": { "account": "a-1" } });
     assert_events!(
         "generic",
-        decode(&config, include_bytes!("fixtures/generic.json"))
+        decode(&config, include_bytes!("../fixtures/generic.json"))
     );
 }
 
@@ -104,12 +107,12 @@ fn a_generic_source_without_keys_means_its_scope() {
 fn cloudevents_are_read_in_all_three_modes() {
     let config = json!({ "format": "cloudevents", "target": { "namespaces": ["team-a"] } });
     let source = source(&config);
-    let structured = include_bytes!("fixtures/cloudevent-structured.json");
+    let structured = include_bytes!("../fixtures/cloudevent-structured.json");
     assert_events!(
         "cloudevent-structured",
         decode_with(&source, &[("content-type", CE)], structured)
     );
-    let batch = include_bytes!("fixtures/cloudevent-batch.json");
+    let batch = include_bytes!("../fixtures/cloudevent-batch.json");
     assert_events!(
         "cloudevent-batch",
         decode_with(&source, &[("content-type", CE_BATCH)], batch)
@@ -180,7 +183,7 @@ fn everything_at_once_is_refused_unless_the_source_may() {
 #[test]
 fn the_seeds_payload_is_read_and_every_type_counts() {
     let seed = Source::seed(kit::open_door());
-    let body = include_bytes!("fixtures/seed.json");
+    let body = include_bytes!("../fixtures/seed.json");
     assert_events!("seed", decode_with(&seed, &[], body));
     assert_eq!(decode_with(&seed, &[], b"[]"), Ok(vec![]));
     let single = decode_with(

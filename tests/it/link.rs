@@ -26,7 +26,7 @@ impl Link {
             while let Ok((mut client, _)) = listener.accept().await {
                 let (mut open, server) = (switch.subscribe(), server.clone());
                 tokio::spawn(async move {
-                    let cut = async move { open.wait_for(|open| !open).await.map(|_| ()) };
+                    let cut = async { open.wait_for(|open| !open).await.map(|_| ()) };
                     let pass = async {
                         let mut server = TcpStream::connect(server).await?;
                         copy_bidirectional(&mut client, &mut server).await
@@ -37,6 +37,9 @@ impl Link {
                         _ = cut => {}
                         _ = pass => {}
                     }
+                    // Only now has it ended for `cut`.
+                    drop(client);
+                    drop(open);
                 });
             }
         });
@@ -47,8 +50,11 @@ impl Link {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
-    pub(crate) fn cut(&self) {
+    /// Until it is cut: what is sent afterwards does not come through.
+    pub(crate) async fn cut(&self) {
         self.open.send_replace(false);
+        // A connection holds its receiver until it has ended.
+        self.open.closed().await;
     }
 
     pub(crate) fn restore(&self) {

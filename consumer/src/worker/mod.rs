@@ -150,6 +150,7 @@ impl Worker {
             let wake = self.engine.wake_at().map(|at| self.started + at);
             tokio::select! {
                 count = inputs.messages.recv_many(&mut messages, TAKE), if self.phase != Phase::Finishing => {
+                    self.accept_gap(&mut inputs.gaps);
                     messages.drain(..).for_each(|pulled| self.pulled(pulled));
                     if count == 0 {
                         inputs.running.unmet("stopping");
@@ -162,9 +163,7 @@ impl Worker {
                     changes.drain(..).for_each(|change| self.apply(change));
                     watching = count > 0;
                 }
-                Some(gap) = inputs.gaps.recv(), if self.phase == Phase::Running && self.index.is_synced() && !self.is_catching_up() => {
-                    self.refresh_everything(gap);
-                }
+                Some(gap) = inputs.gaps.recv(), if self.can_refresh_everything() => self.refresh_everything(gap),
                 Some(patched) = self.patches.join_next() => self.patched(patched?),
                 Some(probe) = self.probes.join_next() => self.probed(&probe?),
                 Some(stored) = self.letters.join_next() => self.stored(stored?),
@@ -203,6 +202,20 @@ impl Worker {
         let room = if open { self.engine.capacity() } else { 0 };
         let granted = self.taken + room as Credit;
         credit.send_if_modified(|credit| std::mem::replace(credit, granted) != granted);
+    }
+
+    fn can_refresh_everything(&self) -> bool {
+        self.phase == Phase::Running && self.index.is_synced() && !self.is_catching_up()
+    }
+
+    /// A gap is found before anything is pulled on its connection, and is accepted first: else its older
+    /// value would overwrite that of a message which is already done.
+    fn accept_gap(&mut self, gaps: &mut mpsc::Receiver<Gap>) {
+        if self.can_refresh_everything()
+            && let Ok(gap) = gaps.try_recv()
+        {
+            self.refresh_everything(gap);
+        }
     }
 
     fn stop(&mut self) {

@@ -30,7 +30,7 @@ async fn a_cluster_cut_off_for_longer_than_max_age_finds_one_gap_while_its_consu
     relay.carries("mail", &before[1]).await;
     noted(&relay, 1).await;
 
-    link.cut();
+    link.cut().await;
     relay.publish(&["/prod/db"]).await;
     expire(&relay, Stream::Events).await;
     expire(&relay, Stream::Receipts).await;

@@ -61,18 +61,7 @@ impl Consumer {
         };
         tokio::spawn(pull.run());
         let api = Api::start().await;
-        let context = Context {
-            cluster: cluster(),
-            client,
-            jetstream: jetstream.clone(),
-            refresher: Arc::new(Refresher::new(
-                Served::new(api.client(), ApiVersion::V1),
-                PATIENCE,
-            )),
-            stores: StorePolicy::default(),
-            gaps: mpsc::channel(1).0,
-            holding: watch::channel(Holding::default()).0,
-        };
+        let context = context(client, &jetstream, &api);
         let report = Reporter::new(cluster(), metrics.clone(), mpsc::channel(1).0, None);
         let inputs = Inputs {
             messages: received,
@@ -131,6 +120,21 @@ impl Consumer {
     async fn settled(&self) {
         let settled = || async { pending(&self.jetstream).await == (0, 0) };
         until("every message to be done with", settled).await;
+    }
+}
+
+fn context(client: Client, jetstream: &jetstream::Context, api: &Api) -> Context {
+    Context {
+        cluster: cluster(),
+        client,
+        jetstream: jetstream.clone(),
+        refresher: Arc::new(Refresher::new(
+            Served::new(api.client(), ApiVersion::V1),
+            PATIENCE,
+        )),
+        stores: StorePolicy::default(),
+        gaps: mpsc::channel(1).0,
+        holding: watch::channel(Holding::default()).0,
     }
 }
 
@@ -311,4 +315,28 @@ async fn after_a_stop_no_message_is_left_behind_unacked() {
 
     let next = Consumer::start(&server).await.synced().await;
     next.settled().await;
+}
+
+/// Whichever of the two the worker looks at first.
+#[tokio::test]
+async fn a_gap_is_accepted_before_what_was_pulled_after_it() {
+    let server = NatsServer::start().await.unwrap();
+    let (client, jetstream) = connect(&server).await;
+    let api = Api::start().await;
+    let metrics = Metrics::register(&mut Registry::default());
+    let report = Reporter::new(cluster(), metrics, mpsc::channel(1).0, None);
+    let engine = Engine::new(Settings::default(), 1);
+    let mut worker = Worker::new(engine, context(client, &jetstream, &api), report);
+    let (found, mut gaps) = mpsc::channel(1);
+    let gap = Gap {
+        found_at: "2026-01-31T08:00:00Z".parse().unwrap(),
+        missed: None,
+    };
+    found.try_send(gap).unwrap();
+
+    worker.accept_gap(&mut gaps);
+    assert!(!worker.is_catching_up(), "the index is not complete");
+    worker.apply(Change::Synced);
+    worker.accept_gap(&mut gaps);
+    assert!(worker.is_catching_up());
 }

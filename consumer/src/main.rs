@@ -38,7 +38,7 @@ async fn main() -> ExitCode {
 }
 
 async fn start(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let Some(settings) = arguments.daemon.settings(ConsumerConfig::load)? else {
+    let Some(settings) = arguments.daemon.settings(ConsumerConfig::load).await? else {
         return Ok(ExitCode::SUCCESS);
     };
     let _flush = telemetry::init(&settings.log)?;

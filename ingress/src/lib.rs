@@ -29,11 +29,13 @@ pub mod tls;
 pub mod verify;
 pub mod webhook;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use eso_relay::{
+    Slug,
     admin::{self, Condition, Readiness},
+    config::in_time,
     lifecycle::Lifecycle,
     nats, telemetry,
 };
@@ -41,7 +43,7 @@ use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use self::{source::Source, stream_check::StreamCheck};
+use self::{source::Source, stream_check::StreamCheck, tls::Tls};
 
 pub use self::{
     config::{IngressConfig, ShutdownConfig},
@@ -68,10 +70,14 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// begun → the committer has answered everything → disconnect → `/readyz` and `/metrics` close.
 pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result<()> {
     config.check()?;
-    let outgoing = Outgoing::new(&config.outgoing)?;
-    let sources = Arc::new(config.open_sources(&outgoing)?);
+    let settings = config.clone();
+    let Opened {
+        outgoing,
+        sources,
+        tls,
+    } = in_time("the configuration", move || Opened::of(&settings)).await??;
     announce(sources.values());
-    let tls = config.open_tls()?.map(Arc::new);
+    let (sources, tls) = (Arc::new(sources), tls.map(Arc::new));
     let listener = admin::bind("listen", config.listen).await?;
     let admin_listener = admin::bind("admin.listen", config.admin.listen).await?;
 
@@ -159,6 +165,26 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
     Ok(())
 }
 
+/// What the files of the configuration hold.
+struct Opened {
+    outgoing: Outgoing,
+    sources: BTreeMap<Slug, Source>,
+    tls: Option<Tls>,
+}
+
+impl Opened {
+    fn of(config: &IngressConfig) -> anyhow::Result<Self> {
+        let outgoing = Outgoing::new(&config.outgoing)?;
+        let sources = config.open_sources(&outgoing).context("sources")?;
+        let tls = config.open_tls()?;
+        Ok(Self {
+            outgoing,
+            sources,
+            tls,
+        })
+    }
+}
+
 /// Warns about sources that let in more senders than one may think.
 fn announce<'a>(sources: impl Iterator<Item = &'a Source>) {
     for source in sources {
@@ -190,8 +216,6 @@ async fn drain_delay(
 /// Loads the configuration and reads every secret and certificate that it names, as a start would.
 pub fn check(file: Option<&std::path::Path>) -> anyhow::Result<IngressConfig> {
     let config = IngressConfig::load(file)?;
-    let outgoing = Outgoing::new(&config.outgoing)?;
-    config.open_sources(&outgoing).context("sources")?;
-    config.open_tls()?;
+    Opened::of(&config)?;
     Ok(config)
 }

@@ -36,7 +36,7 @@ async fn main() -> ExitCode {
 }
 
 async fn start(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let Some(settings) = arguments.daemon.settings(eso_relay_ingress::check)? else {
+    let Some(settings) = arguments.daemon.settings(eso_relay_ingress::check).await? else {
         return Ok(ExitCode::SUCCESS);
     };
     let _flush = telemetry::init(&settings.log)?;

@@ -8,7 +8,7 @@ use std::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::config::{effective, schema};
+use crate::config::{effective, in_time, schema};
 
 #[derive(clap::Args)]
 pub struct DaemonArgs {
@@ -25,16 +25,17 @@ pub struct DaemonArgs {
 
 impl DaemonArgs {
     /// The settings to serve with. `None`: something was to be printed instead, and is.
-    pub fn settings<T: JsonSchema + Serialize>(
+    pub async fn settings<T: JsonSchema + Serialize + Send + 'static>(
         &self,
-        load: impl FnOnce(Option<&Path>) -> anyhow::Result<T>,
+        load: impl FnOnce(Option<&Path>) -> anyhow::Result<T> + Send + 'static,
     ) -> anyhow::Result<Option<T>> {
         let mut out = std::io::stdout();
         if self.schema {
             writeln!(out, "{}", schema::<T>())?;
             return Ok(None);
         }
-        let settings = load(self.config.as_deref())?;
+        let file = self.config.clone();
+        let settings = in_time("the configuration", move || load(file.as_deref())).await??;
         if self.check {
             writeln!(out, "{}", effective(&settings))?;
             return Ok(None);

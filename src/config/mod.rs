@@ -4,6 +4,7 @@
 //! called `eso-relay` injects variables such as `ESO_RELAY_PORT` into every pod.
 
 pub mod duration;
+mod in_time;
 mod numbers;
 mod secret;
 mod suggest;
@@ -14,7 +15,10 @@ use config::{Config, Environment, File, FileFormat};
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 
-pub use self::secret::{Secret, SecretFile, SecretFiles};
+pub use self::{
+    in_time::in_time,
+    secret::{Secret, SecretFile, SecretFiles},
+};
 
 /// Before every variable that overrides a setting.
 pub const ENVIRONMENT_PREFIX: &str = "ESO_RELAY";

@@ -6,13 +6,13 @@ mod servers;
 use std::{sync::atomic::Ordering, time::Duration};
 
 use anyhow::{Context as _, bail};
-use async_nats::{Client, Event, connection::State};
+use async_nats::{Client, ConnectOptions, Event, connection::State};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 pub use self::config::{NatsConfig, TlsConfig};
-use crate::admin::Condition;
+use crate::{admin::Condition, config::in_time};
 
 /// The lowest server that knows `sync_interval` and `+TERM <reason>` (2.10.4).
 const LOWEST_SERVER: (i64, i64, i64) = (2, 10, 4);
@@ -32,7 +32,7 @@ pub async fn connect(
 ) -> anyhow::Result<Client> {
     install_crypto();
     let (events, receiver) = mpsc::unbounded_channel();
-    let (servers, options) = config.options()?;
+    let (servers, options) = options(config).await?;
     let client = options
         .name(name)
         .retry_on_initial_connect()
@@ -59,7 +59,7 @@ pub async fn connect_once(
     patience: Duration,
 ) -> anyhow::Result<Client> {
     install_crypto();
-    let (servers, options) = config.options()?;
+    let (servers, options) = options(config).await?;
     let connect = options
         .name(name)
         .connection_timeout(patience)
@@ -69,6 +69,12 @@ pub async fn connect_once(
         .with_context(|| format!("cannot connect to NATS at {} (--nats)", config.shown_url()))?;
     refuse_old_server(&client)?;
     Ok(client)
+}
+
+/// As configured, with the credentials that its files hold.
+async fn options(config: &NatsConfig) -> anyhow::Result<(Vec<String>, ConnectOptions)> {
+    let config = config.clone();
+    in_time("`nats`", move || config.options()).await?
 }
 
 /// Waits until the client is connected. An error when the server is too old.

@@ -76,3 +76,23 @@ async fn a_secret_file_that_hangs_stops_nobody_and_its_rotation_is_caught_up() {
     // Seconds have passed, so the other pipe is being read too: the keys can be looked at meanwhile.
     assert_eq!(post("tokens", TOKEN).await, StatusCode::UNAUTHORIZED);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_hangs_at_the_start_ends_it_with_a_reason() {
+    let directory = tempfile::tempdir().unwrap();
+    let keys = directory.path().join("keys");
+    let made = Command::new("mkfifo").arg(&keys).status();
+    assert!(made.unwrap().success());
+    let keys = keys.display();
+    let yaml = format!(
+        "nats: {{ url: 'nats://127.0.0.1:1' }}\nsources:\n- {{ name: tokens, format: akeyless, auth: {{ jwt: {{ issuer: a, audience: b, jwks_file: '{keys}' }} }} }}\n"
+    );
+    let error = Daemon::ingress().config(yaml).start().await.err().unwrap();
+    let error = error.to_string();
+    for said in [
+        "exit status: 1",
+        "a file of the configuration has not answered",
+    ] {
+        assert!(error.contains(said), "{error}");
+    }
+}

@@ -19,6 +19,8 @@ pub const BATCH_CONTENT_TYPE: &str = "application/cloudevents-batch+json";
 
 const SOURCE_PREFIX: &str = "/sources/";
 const MAX_ID_BYTES: usize = 512;
+/// Room for most events as JSON.
+const USUAL_BYTES: usize = 768;
 /// The most attributes of a scope.
 pub const MAX_SCOPE: usize = 16;
 
@@ -147,10 +149,11 @@ pub fn encode(event: &Event) -> Bytes {
             origin: Cow::Borrowed(&event.origin),
         },
     };
-    serde_json::to_vec(&envelope)
+    let mut json = Vec::with_capacity(USUAL_BYTES);
+    serde_json::to_writer(&mut json, &envelope)
         // OK because every map key above is a string and no field has a failing serializer.
-        .expect("an event is always JSON")
-        .into()
+        .expect("an event is always JSON");
+    json.into()
 }
 
 /// A batch out of events that [`encode`] made.

@@ -100,40 +100,56 @@ impl Budget {
         self.limits.body
     }
 
-    /// Of a sender that is verified by the headers.
+    /// Of a sender that is verified by the headers, until the moment `by` at the latest.
     ///
     /// # Errors
     /// [`Unread::TooLarge`], [`Unread::Overloaded`], [`Unread::TooSlow`], or [`Unread::Broken`] when the
     /// client goes away.
-    pub async fn read(&self, body: Body, room: &Room) -> Result<Arrived, Unread> {
+    pub fn read(
+        &self,
+        body: Body,
+        room: &Room,
+        by: Option<Instant>,
+    ) -> impl Future<Output = Result<Arrived, Unread>> {
         let share = Share {
             budget: self.free.nothing(),
             room: Some(room.0.nothing()),
             unverified: None,
         };
-        self.whole(body, share).await
+        self.whole(body, share, by)
     }
 
     /// Of a sender that is verified by the body, or not at all. [`Share::verified`] follows.
     ///
     /// # Errors
     /// As of [`Budget::read`]; [`Unread::Overloaded`] also when it had to give way to another one.
-    pub async fn read_unverified(&self, body: Body, peer: Option<Peer>) -> Result<Arrived, Unread> {
+    pub fn read_unverified(
+        &self,
+        body: Body,
+        peer: Option<Peer>,
+        by: Option<Instant>,
+    ) -> impl Future<Output = Result<Arrived, Unread>> {
         let share = Share {
             budget: self.free.nothing(),
             room: None,
             unverified: Some(self.unverified.body(peer)),
         };
-        self.whole(body, share).await
+        self.whole(body, share, by)
     }
 
-    async fn whole(&self, mut body: Body, share: Share) -> Result<Arrived, Unread> {
+    async fn whole(
+        &self,
+        mut body: Body,
+        share: Share,
+        by: Option<Instant>,
+    ) -> Result<Arrived, Unread> {
         // Most senders say how long the body is, and some wait to be asked for it: not a byte of it
         // is read.
         if body.size_hint().lower() > self.limits.body as u64 {
             return Err(Unread::TooLarge);
         }
         let end = Instant::now() + self.limits.time;
+        let end = by.map_or(end, |by| by.min(end));
         let frames = timeout_at(end, self.frames(&mut body, share)).await;
         let arrived = frames.unwrap_or(Err(Unread::TooSlow));
         if matches!(arrived, Err(Unread::TooLarge)) {

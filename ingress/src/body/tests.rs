@@ -12,7 +12,7 @@ fn budget(body: usize, total: usize) -> Budget {
 }
 
 async fn read(budget: &Budget, body: Body) -> Result<Arrived, Unread> {
-    budget.read(body, &Room::default()).await
+    budget.read(body, &Room::default(), None).await
 }
 
 /// A body that does not say its length before it arrives.
@@ -67,11 +67,20 @@ async fn bodies_share_a_budget_and_give_it_back() {
 #[tokio::test]
 async fn a_source_that_has_filled_its_room_leaves_the_rest_to_the_others() {
     let (budget, one, other) = (budget(6, 12), Room::of(8), Room::of(8));
-    let first = budget.read(chunks(vec!["abcdef"]), &one).await.unwrap();
-    let refused = budget.read(chunks(vec!["ab", "cd"]), &one).await.err();
+    let first = budget
+        .read(chunks(vec!["abcdef"]), &one, None)
+        .await
+        .unwrap();
+    let refused = budget
+        .read(chunks(vec!["ab", "cd"]), &one, None)
+        .await
+        .err();
     assert!(matches!(refused, Some(Unread::Overloaded)));
     assert_eq!(budget.free.left(), 6);
-    let second = budget.read(chunks(vec!["abc"]), &other).await.unwrap();
+    let second = budget
+        .read(chunks(vec!["abc"]), &other, None)
+        .await
+        .unwrap();
     drop((first, second));
     assert_eq!((one.0.left(), budget.free.left()), (8, 12));
 }
@@ -79,13 +88,18 @@ async fn a_source_that_has_filled_its_room_leaves_the_rest_to_the_others() {
 #[tokio::test]
 async fn what_a_body_holds_when_it_is_unpacked_counts() {
     let (budget, room) = (budget(6, 12), Room::of(10));
-    let mut one = budget.read(chunks(vec!["abc"]), &room).await.unwrap();
+    let mut one = budget.read(chunks(vec!["abc"]), &room, None).await.unwrap();
     one.share.unpacked(6).unwrap();
     assert!(matches!(one.share.unpacked(2), Err(Unread::Overloaded)));
-    let refused = budget.read(chunks(vec!["ab"]), &room).await.err();
+    let refused = budget.read(chunks(vec!["ab"]), &room, None).await.err();
     assert!(matches!(refused, Some(Unread::Overloaded)));
     drop(one);
-    assert!(budget.read(chunks(vec!["abcdef"]), &room).await.is_ok());
+    assert!(
+        budget
+            .read(chunks(vec!["abcdef"]), &room, None)
+            .await
+            .is_ok()
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -130,7 +144,7 @@ async fn stall(
     let start = stream::iter([Ok::<_, std::io::Error>(bytes)]);
     let body = Body::from_stream(start.chain(stream::pending()));
     let (peer, mine) = (Some(peer(from)), budget.clone());
-    let reading = tokio::spawn(async move { mine.read_unverified(body, peer).await });
+    let reading = tokio::spawn(async move { mine.read_unverified(body, peer, None).await });
     for _ in 0..10 {
         tokio::task::yield_now().await;
     }
@@ -149,11 +163,11 @@ async fn a_flood_of_unverified_bodies_takes_nothing_from_a_verified_one() {
     assert!(budget.unverified.used() <= 12 && budget.free.left() >= 12);
     let room = Room::default();
     let first = budget
-        .read(chunks(vec!["abc", "def"]), &room)
+        .read(chunks(vec!["abc", "def"]), &room, None)
         .await
         .unwrap();
     let second = budget
-        .read(chunks(vec!["abc", "def"]), &room)
+        .read(chunks(vec!["abc", "def"]), &room, None)
         .await
         .unwrap();
     drop((first, second));
@@ -172,7 +186,7 @@ async fn a_stalled_unverified_body_gives_way_to_one_that_arrives() {
         stall(&budget, "192.0.2.1", "abcdef").await,
     );
     // Behind the same balancer.
-    let signed = budget.read_unverified(chunks(vec!["ab", "cd"]), Some(peer("192.0.2.1")));
+    let signed = budget.read_unverified(chunks(vec!["ab", "cd"]), Some(peer("192.0.2.1")), None);
     let signed = signed.await.unwrap();
     assert_eq!(signed.bytes, "abcd");
     assert!(matches!(
@@ -210,7 +224,9 @@ async fn what_is_verified_counts_as_its_sources_and_no_longer_as_a_strangers() {
     let (budget, room) = (shared(24, 6), Room::of(9));
     let mut arrived = Vec::new();
     for _ in 0..2 {
-        let read = budget.read_unverified(chunks(vec!["ab", "cd"]), None).await;
+        let read = budget
+            .read_unverified(chunks(vec!["ab", "cd"]), None, None)
+            .await;
         let mut read = read.unwrap();
         assert_eq!(budget.unverified.used(), 4);
         read.share.verified(&room).unwrap();
@@ -218,7 +234,7 @@ async fn what_is_verified_counts_as_its_sources_and_no_longer_as_a_strangers() {
         arrived.push(read);
     }
     assert_eq!((room.0.left(), budget.free.left()), (1, 16));
-    let read = budget.read_unverified(chunks(vec!["ab"]), None).await;
+    let read = budget.read_unverified(chunks(vec!["ab"]), None, None).await;
     let mut read = read.unwrap();
     assert!(matches!(
         read.share.verified(&room),

@@ -22,7 +22,7 @@ use tower::ServiceExt as _;
 use tracing::{debug, info, warn};
 
 use crate::{
-    body::{Budget, Unread},
+    body::Budget,
     client::{Client, Peer},
     error::{Error, Failure, json},
     handshake,
@@ -57,7 +57,6 @@ impl Publish for Publisher {
 }
 
 /// What every request needs.
-#[derive(Clone)]
 pub struct Ingress<P> {
     pub sources: Arc<BTreeMap<Slug, Source>>,
     /// The seed's `/webhook`, if it is on.
@@ -68,6 +67,9 @@ pub struct Ingress<P> {
     pub metrics: Metrics,
     pub refusals: Refusals,
 }
+
+/// The same for all requests: none has a copy of its own.
+type Common<P> = State<Arc<Ingress<P>>>;
 
 /// What came of a request.
 enum Received {
@@ -89,6 +91,7 @@ pub fn router<P: Publish>(
     paths: &Paths,
     stopping: &CancellationToken,
 ) -> Router {
+    let ingress = Arc::new(ingress);
     let mut router = Router::new();
     for path in paths.of(HOOKS) {
         let hooks = post(hook::<P>).options(preflight::<P>);
@@ -108,7 +111,7 @@ pub fn router<P: Publish>(
     let exact = router
         .clone()
         .fallback(not_found::<P>)
-        .with_state(ingress.clone());
+        .with_state(Arc::clone(&ingress));
     router
         .fallback(async move |request| untidy(exact, request).await)
         .with_state(ingress)
@@ -133,10 +136,7 @@ fn health(stopping: &CancellationToken) -> (StatusCode, &'static str) {
     }
 }
 
-async fn only_get<P: Publish>(
-    State(ingress): State<Ingress<P>>,
-    request: Request<Body>,
-) -> Response {
+async fn only_get<P: Publish>(State(ingress): Common<P>, request: Request<Body>) -> Response {
     let mut answer = ingress.refuse(Error::Method, request);
     let allowed = HeaderValue::from_static("GET, HEAD");
     answer.headers_mut().insert(header::ALLOW, allowed);
@@ -147,7 +147,7 @@ async fn only_get<P: Publish>(
 type Name = Result<Path<String>, PathRejection>;
 
 async fn hook<P: Publish>(
-    State(ingress): State<Ingress<P>>,
+    State(ingress): Common<P>,
     name: Name,
     request: Request<Body>,
 ) -> Response {
@@ -159,7 +159,7 @@ async fn hook<P: Publish>(
 
 /// Whether a sender may send, which some ask first: [`crate::preflight`].
 async fn preflight<P: Publish>(
-    State(ingress): State<Ingress<P>>,
+    State(ingress): Common<P>,
     name: Name,
     request: Request<Body>,
 ) -> Response {
@@ -172,25 +172,19 @@ async fn preflight<P: Publish>(
     }
 }
 
-async fn webhook<P: Publish>(
-    State(ingress): State<Ingress<P>>,
-    request: Request<Body>,
-) -> Response {
+async fn webhook<P: Publish>(State(ingress): Common<P>, request: Request<Body>) -> Response {
     match &ingress.webhook {
         Some(source) => ingress.answer(source, request).await,
         None => ingress.refuse(Error::NotFound, request),
     }
 }
 
-async fn not_found<P: Publish>(
-    State(ingress): State<Ingress<P>>,
-    request: Request<Body>,
-) -> Response {
+async fn not_found<P: Publish>(State(ingress): Common<P>, request: Request<Body>) -> Response {
     ingress.refuse(Error::NotFound, request)
 }
 
 async fn method_not_allowed<P: Publish>(
-    State(ingress): State<Ingress<P>>,
+    State(ingress): Common<P>,
     request: Request<Body>,
 ) -> Response {
     ingress.refuse(Error::Method, request)
@@ -288,12 +282,10 @@ impl<P: Publish> Ingress<P> {
         let admitted = admitted.ok_or_else(unverifiable)?.map_err(refused)?;
         let room = &source.limits.room;
         let mut arrived = if admitted.is_verified() {
-            let read = in_time(by, self.budget.read(body, room)).await;
-            read.unwrap_or(Err(Unread::TooSlow))?
+            self.budget.read(body, room, by).await?
         } else {
             let peer = Client::of(head).map(Peer::of);
-            let read = in_time(by, self.budget.read_unverified(body, peer)).await;
-            let read = read.unwrap_or(Err(Unread::TooSlow));
+            let read = self.budget.read_unverified(body, peer, by).await;
             read.map_err(|unread| Failure::stranger(unread.into()))?
         };
         let verified = in_time(by, admitted.verify(arrived.bytes)).await;
@@ -322,7 +314,8 @@ impl<P: Publish> Ingress<P> {
                 (events, ignored)
             }
             Content::Handshake(handshake) => {
-                let answer = handshake::answer(&source.name, handshake, &self.outgoing);
+                // Boxed, as all that few requests need: the others do not carry its size.
+                let answer = Box::pin(handshake::answer(&source.name, handshake, &self.outgoing));
                 return Ok(Received::Handshake(answer.await?));
             }
         };

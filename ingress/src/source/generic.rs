@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::{
     DecodeError, Decoded, Element, Irrelevant, Pointer, checked_type,
-    json::{Scalar, Shape, elements, place, shape, whole},
+    json::{Scalar, Shape, elements, is_object, place, shape, whole},
     malformed,
     meaning::{Meaning, keys, parse, scalar},
     pointer::open,
@@ -74,9 +74,9 @@ impl Mapping {
         event: &RawValue,
         decoded: &mut Decoded,
     ) -> Result<(), DecodeError> {
-        let Shape::Object(_) = shape(event) else {
+        if !is_object(event) {
             return Err(malformed(format!("{place} is not an object")));
-        };
+        }
         let text = |pointer: &Option<Pointer>, check: Check| {
             let Some(pointer) = pointer else {
                 return Ok(None);

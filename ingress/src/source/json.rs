@@ -1,10 +1,13 @@
 //! JSON read no deeper than asked for: payloads beside the fields that matter, which may hold secret
 //! values, are skipped and never stored.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use http::{HeaderMap, HeaderValue};
-use serde::{Deserialize, Deserializer, de::value::MapDeserializer};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor, value::MapDeserializer},
+};
 use serde_json::value::RawValue;
 
 use super::{DecodeError, MAX_ELEMENTS, malformed};
@@ -98,13 +101,17 @@ pub(super) fn shape(json: &RawValue) -> Shape<'_> {
 
 /// The elements of a body that is an array of objects or a single object.
 pub(super) fn elements(json: &RawValue) -> Result<Vec<&RawValue>, DecodeError> {
+    if is_object(json) {
+        return Ok(vec![json]);
+    }
     match shape(json) {
-        Shape::Object(_) => Ok(vec![json]),
         Shape::Array(elements) if elements.len() > MAX_ELEMENTS => {
             Err(DecodeError::TooMany(elements.len()))
         }
         Shape::Array(elements) => Ok(elements),
-        Shape::Scalar => Err(malformed("the body is neither an object nor an array")),
+        Shape::Object(_) | Shape::Scalar => {
+            Err(malformed("the body is neither an object nor an array"))
+        }
     }
 }
 
@@ -149,13 +156,58 @@ fn texts(body: &[u8]) -> Result<Vec<&RawValue>, DecodeError> {
     Ok(found)
 }
 
-/// What an object has at a field; `None` for null, and when `json` is no object.
+/// What an object has at a field, the last time where it stands there twice; `None` when `json` is no object.
+pub(super) fn member<'a>(json: &'a RawValue, field: &str) -> Option<&'a RawValue> {
+    if !is_object(json) {
+        return None;
+    }
+    let mut json = serde_json::Deserializer::from_str(json.get());
+    Member(field).deserialize(&mut json).ok()?
+}
+
+/// The same; `None` for null too.
 pub(super) fn part<'a>(json: &'a RawValue, field: &str) -> Option<&'a RawValue> {
-    match shape(json) {
-        Shape::Object(mut object) => object.remove(field).filter(|part| part.get() != "null"),
-        Shape::Array(_) | Shape::Scalar => None,
+    member(json, field).filter(|part| part.get() != "null")
+}
+
+pub(super) fn is_object(json: &RawValue) -> bool {
+    json.get().starts_with('{')
+}
+
+/// Looks for one field of an object and passes over the others.
+struct Member<'f>(&'f str);
+
+impl<'de> DeserializeSeed<'de> for Member<'_> {
+    type Value = Option<&'de RawValue>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
     }
 }
+
+impl<'de> Visitor<'de> for Member<'_> {
+    type Value = Option<&'de RawValue>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self::Value, A::Error> {
+        let mut found = None;
+        while let Some(Text(field)) = object.next_key()? {
+            if field == self.0 {
+                found = Some(object.next_value()?);
+            } else {
+                object.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Not copied where nothing is escaped.
+#[derive(Deserialize)]
+pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
 /// The same of a whole body, which is scanned only once where it is an array.
 pub(super) fn whole_elements(body: &[u8]) -> Result<Vec<&RawValue>, DecodeError> {
@@ -173,7 +225,7 @@ pub(super) fn fields<'a, T: Deserialize<'a>>(
     json: &'a RawValue,
     at: &str,
 ) -> Result<T, DecodeError> {
-    if !json.get().starts_with('{') {
+    if !is_object(json) {
         return Err(malformed(format!("{at} is not an object")));
     }
     // A field that stands there twice is what it is the last time, as most readers of JSON have it

@@ -11,7 +11,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::json::{Shape, shape};
+use super::json::{self, Shape, Text, is_object, shape};
 
 /// `""` is the whole; `/a/0/b` goes into objects and arrays; `~1` stands for `/`, `~0` for `~`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,7 +59,7 @@ impl Pointer {
         tokens
             .into_iter()
             .try_fold(Cow::Borrowed(json), |json, token| {
-                let token = token.replace("~1", "/").replace("~0", "~");
+                let token = unescaped(token);
                 match open(json) {
                     Cow::Borrowed(json) => member(json, &token).map(Cow::Borrowed),
                     Cow::Owned(json) => {
@@ -70,11 +70,21 @@ impl Pointer {
     }
 }
 
+fn unescaped(token: &str) -> Cow<'_, str> {
+    if token.contains('~') {
+        token.replace("~1", "/").replace("~0", "~").into()
+    } else {
+        token.into()
+    }
+}
+
 fn member<'a>(json: &'a RawValue, token: &str) -> Option<&'a RawValue> {
+    if is_object(json) {
+        return json::member(json, token);
+    }
     match shape(json) {
-        Shape::Object(mut object) => object.remove(token),
         Shape::Array(array) => array.get(token.parse::<usize>().ok()?).copied(),
-        Shape::Scalar => None,
+        Shape::Object(_) | Shape::Scalar => None,
     }
 }
 
@@ -93,10 +103,6 @@ fn inside(json: &RawValue) -> Option<Box<RawValue>> {
     }
     RawValue::from_string(text.into_owned()).ok()
 }
-
-/// Not copied where nothing is escaped.
-#[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[cfg(test)]
 mod tests {

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use super::{
     super::Input,
-    cluster::{Patch, Seen, object, order, target},
-    health::Stuck,
+    cluster::{Patch, Seen, Stuck, object, order, target},
     plan::Strips,
     replica::Replica,
     world::World,
@@ -59,6 +58,17 @@ impl World {
             outcome,
         };
         self.tell(patch.process, input);
+    }
+
+    pub(super) fn answer_a_probe(&mut self) {
+        let Some(process) = self.cluster.probes.pop() else {
+            return;
+        };
+        let answered = !self.cluster.is_away && self.rng.f64() >= self.plan.cluster_faults;
+        if let Some(replica) = self.replicas.iter_mut().find(|it| it.process == process) {
+            replica.health.probed(self.now, answered);
+            self.tell(process, Input::Probed { answered });
+        }
     }
 
     fn outcome(&mut self, patch: Patch) -> Outcome {

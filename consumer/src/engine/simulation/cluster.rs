@@ -5,11 +5,11 @@ use std::{mem, time::Duration};
 use eso_relay::event::Fingerprint;
 use serde_json::json;
 
-use super::{
-    Order,
-    health::{PATCH_TIMEOUT, Stuck},
-};
+use super::Order;
 use crate::object::{ObjectRef, RefreshMark, Stage, Steps, SyncState, SyncVersion};
+
+/// How long a patch may take before its sender gives it up.
+pub(super) const PATCH_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) struct Cluster {
     pub(super) objects: Vec<Object>,
@@ -51,6 +51,17 @@ pub(super) struct Object {
     pub(super) refused: Option<Order>,
     /// Until the very end.
     pub(super) stuck: Option<Stuck>,
+}
+
+/// An object whose patches always fail, whatever the API as a whole does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stuck {
+    /// 500, as when its admission webhook is away.
+    Error,
+    /// No answer before the timeout.
+    Hangs,
+    /// 403, by a missing role.
+    Forbidden,
 }
 
 /// All that ESO hashes of an object.

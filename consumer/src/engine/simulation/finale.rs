@@ -12,6 +12,10 @@ use crate::object::Stage;
 
 /// Enough for twenty deliveries of a poisonous message, five minutes apart.
 const PATIENCE: Duration = Duration::from_secs(2 * 3600);
+/// What is not stuck needs no longer than this, once all other faults have ended.
+const SOON: Duration = Duration::from_secs(5 * 60);
+/// And by then the API is known to be back.
+const LONGEST_PROBE: Duration = Duration::from_secs(6);
 
 impl World {
     pub(super) fn finish(&mut self) {
@@ -83,6 +87,34 @@ impl World {
             }
         }
         self.look_at_all();
+    }
+
+    /// An object that always fails delays no other.
+    fn go_on_beside_the_stuck(&mut self) {
+        let is_stuck = |object: usize| self.cluster.objects[object].stuck.is_some();
+        if !(0..self.plan.objects).any(is_stuck) {
+            return;
+        }
+        let (back, deadline) = (self.now + LONGEST_PROBE, self.now + SOON * 2);
+        while self.now < deadline {
+            self.work();
+            let mut running = self.replicas.iter().filter(|it| !it.stopping);
+            let away = self.now > back && running.any(|it| it.engine.is_away());
+            assert!(!away, "an object alone stops the pulling");
+            self.advance_to(self.next_event().unwrap_or(deadline).min(deadline));
+        }
+        self.work();
+        for replica in &self.replicas {
+            for (sequence, holding) in &replica.held {
+                let delayed = self.lost(holding).find(|(object, order)| {
+                    let object = &self.cluster.objects[*object];
+                    object.stuck.is_none() && object.refused < Some(*order)
+                });
+                let recent = holding.since + SOON > self.now;
+                let waits = delayed.filter(|_| !recent && !holding.panicked);
+                assert_eq!(waits, None, "{sequence} waits for another object");
+            }
+        }
     }
 
     fn is_done(&self) -> bool {

@@ -6,7 +6,7 @@ use fastrand::Rng;
 
 use super::{
     super::{Settings, Urgency, WindowBounds},
-    health::Stuck,
+    cluster::Stuck,
 };
 
 pub(super) struct Plan {

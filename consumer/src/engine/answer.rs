@@ -23,11 +23,11 @@ impl Engine {
             .iter()
             .flat_map(|target| self.wait_for_one(sequence, target))
             .collect();
-        self.let_go(now, sequence, answered);
+        self.complete_answered(now, sequence, answered);
     }
 
     fn wait_for_one(&mut self, sequence: Sequence, target: &ObjectRef) -> Vec<Sequence> {
-        let held = self.working.get(&sequence);
+        let held = self.in_progress.get(&sequence);
         let Some((delivery, request)) = held.and_then(|it| Some((it, it.open.get(target)?))) else {
             return Vec::new();
         };
@@ -40,8 +40,8 @@ impl Engine {
     }
 
     /// A delivery whose last word was said before has come again: now a crash would bring it back.
-    pub(super) fn comes_back(&mut self, now: Duration, sequence: Sequence) {
-        let Some(delivery) = self.working.get_mut(&sequence) else {
+    pub(super) fn mark_durable(&mut self, now: Duration, sequence: Sequence) {
+        let Some(delivery) = self.in_progress.get_mut(&sequence) else {
             return;
         };
         if delivery.kept != Kept::Nowhere {
@@ -61,7 +61,7 @@ impl Engine {
                 self.arrange(now, &target);
             }
         }
-        self.let_go(now, sequence, answered);
+        self.complete_answered(now, sequence, answered);
     }
 
     /// Returns the deliveries that wait for the target no longer, because one answers for them.
@@ -77,16 +77,16 @@ impl Engine {
             work.phase = Phase::Settling;
         }
         for older in &answered {
-            let delivery = self.working.get_mut(&older.sequence);
+            let delivery = self.in_progress.get_mut(&older.sequence);
             let events = delivery.map(|delivery| delivery.close(target, None));
-            self.keep_in_mind(target, by, *older, &events.unwrap_or_default());
+            self.track_answered(target, by, *older, &events.unwrap_or_default());
         }
         answered.into_iter().map(|older| older.sequence).collect()
     }
 
     /// Deliveries that wait for less than before. Not until `waiting` waits for all of its targets: one
     /// that a delivery which ends here was the last to wait for would be forgotten, and its faults too.
-    fn let_go(&mut self, now: Duration, waiting: Sequence, answered: Vec<Sequence>) {
+    fn complete_answered(&mut self, now: Duration, waiting: Sequence, answered: Vec<Sequence>) {
         for sequence in answered {
             if sequence != waiting {
                 self.try_complete(now, sequence);
@@ -95,7 +95,7 @@ impl Engine {
     }
 
     /// What becomes of `by` is told of these events too, as far as there is room.
-    fn keep_in_mind(
+    fn track_answered(
         &mut self,
         target: &ObjectRef,
         by: Version,

@@ -54,45 +54,45 @@ mod tests {
 
     #[test]
     fn a_message_with_nothing_behind_it_waits_for_nothing() {
-        let mut gather = BacklogDelay::default();
-        gather.delivered(NOW, 0, false);
-        assert_eq!(gather.next(), Duration::ZERO);
+        let mut delay = BacklogDelay::default();
+        delay.delivered(NOW, 0, false);
+        assert_eq!(delay.next(), Duration::ZERO);
     }
 
     #[test]
     fn a_backlog_is_waited_for_until_its_last_message_but_not_for_ever() {
-        let mut gather = BacklogDelay::default();
-        gather.delivered(NOW, 2, false);
-        gather.delivered(NOW + LONGEST / 2, 1, false);
-        assert_eq!(gather.next(), NOW + LONGEST, "once for a backlog");
-        gather.delivered(NOW + LONGEST * 2, 1, false);
+        let mut delay = BacklogDelay::default();
+        delay.delivered(NOW, 2, false);
+        delay.delivered(NOW + LONGEST / 2, 1, false);
+        assert_eq!(delay.next(), NOW + LONGEST, "once for a backlog");
+        delay.delivered(NOW + LONGEST * 2, 1, false);
         assert_eq!(
-            gather.next(),
+            delay.next(),
             NOW + LONGEST,
             "not again before it has caught up"
         );
-        gather.delivered(NOW + LONGEST * 2, 0, false);
-        assert_eq!(gather.next(), Duration::ZERO);
+        delay.delivered(NOW + LONGEST * 2, 0, false);
+        assert_eq!(delay.next(), Duration::ZERO);
     }
 
     #[test]
     fn a_backlog_that_another_replica_took_is_not_waited_for() {
-        let mut gather = BacklogDelay::default();
-        gather.delivered(NOW, 2, false);
-        gather.caught_up();
-        assert_eq!(gather.next(), Duration::ZERO);
+        let mut delay = BacklogDelay::default();
+        delay.delivered(NOW, 2, false);
+        delay.caught_up();
+        assert_eq!(delay.next(), Duration::ZERO);
         // The next backlog is one of its own.
-        gather.delivered(NOW + LONGEST, 1, false);
-        assert_eq!(gather.next(), NOW + LONGEST * 2);
+        delay.delivered(NOW + LONGEST, 1, false);
+        assert_eq!(delay.next(), NOW + LONGEST * 2);
     }
 
     #[test]
     fn a_backlog_beyond_what_can_be_held_is_not_waited_for() {
-        let mut gather = BacklogDelay::default();
-        gather.delivered(NOW, 9, false);
-        gather.delivered(NOW, 8, true);
-        assert_eq!(gather.next(), Duration::ZERO);
-        gather.delivered(NOW, 7, false);
-        assert_eq!(gather.next(), Duration::ZERO);
+        let mut delay = BacklogDelay::default();
+        delay.delivered(NOW, 9, false);
+        delay.delivered(NOW, 8, true);
+        assert_eq!(delay.next(), Duration::ZERO);
+        delay.delivered(NOW, 7, false);
+        assert_eq!(delay.next(), Duration::ZERO);
     }
 }

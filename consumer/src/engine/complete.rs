@@ -16,7 +16,7 @@ use crate::object::{Kept, ObjectRef, Sequence};
 impl Engine {
     /// Lets the delivery go if nothing keeps it.
     pub(super) fn try_complete(&mut self, now: Duration, sequence: Sequence) {
-        let Some(delivery) = self.working.get(&sequence) else {
+        let Some(delivery) = self.in_progress.get(&sequence) else {
             return;
         };
         if delivery.open.is_empty() {
@@ -55,7 +55,7 @@ impl Engine {
 
     /// Every target is done: what could not be done becomes dead letters.
     fn finish(&mut self, now: Duration, sequence: Sequence) {
-        let Some(delivery) = self.working.get(&sequence) else {
+        let Some(delivery) = self.in_progress.get(&sequence) else {
             return;
         };
         // A dead letter needs the body.
@@ -80,7 +80,7 @@ impl Engine {
     }
 
     fn forget(&mut self, sequence: Sequence) -> Option<InProgress> {
-        let delivery = self.working.remove(&sequence)?;
+        let delivery = self.in_progress.remove(&sequence)?;
         self.parked -= usize::from(delivery.place != Place::Here);
         self.timers.cancel(&Timer::GiveUp(sequence));
         self.timers.cancel(&Timer::Progress(sequence));
@@ -94,59 +94,65 @@ impl Engine {
         kept: Kept,
         rejections: Rejections,
     ) {
-        let storing = DeadLettering {
+        let dead_lettering = DeadLettering {
             attempt,
             kept,
             rejections: rejections.into_values().collect(),
             tries: 0,
             sent: false,
         };
-        self.storing.insert(sequence, storing);
-        self.send_letters(sequence);
+        self.dead_lettering.insert(sequence, dead_lettering);
+        self.send_dead_letters(sequence);
     }
 
-    pub(super) fn send_letters(&mut self, sequence: Sequence) {
-        let Some(storing) = self.storing.get_mut(&sequence) else {
+    pub(super) fn send_dead_letters(&mut self, sequence: Sequence) {
+        let Some(dead_lettering) = self.dead_lettering.get_mut(&sequence) else {
             return;
         };
-        (storing.tries, storing.sent) = (storing.tries + 1, true);
+        (dead_lettering.tries, dead_lettering.sent) = (dead_lettering.tries + 1, true);
         self.outputs.push_back(Output::DeadLetter {
             sequence,
-            attempt: storing.attempt,
-            rejections: storing.rejections.clone(),
+            attempt: dead_lettering.attempt,
+            rejections: dead_lettering.rejections.clone(),
         });
     }
 
     pub(super) fn dead_lettered(&mut self, now: Duration, sequence: Sequence, stored: bool) {
-        let Some(storing) = self.storing.get_mut(&sequence) else {
+        let Some(dead_lettering) = self.dead_lettering.get_mut(&sequence) else {
             return;
         };
-        storing.sent = false;
-        let delay = REDELIVERY.delay(storing.attempt.max(storing.tries), &mut self.rng);
+        dead_lettering.sent = false;
+        let delay = REDELIVERY.delay(
+            dead_lettering.attempt.max(dead_lettering.tries),
+            &mut self.rng,
+        );
         if stored {
-            let reason = storing.rejections.first().map(|rejection| rejection.reason);
-            self.forget_letters(sequence);
+            let reason = dead_lettering
+                .rejections
+                .first()
+                .map(|rejection| rejection.reason);
+            self.forget_dead_letters(sequence);
             let term = reason.map(|reason| Output::Term { sequence, reason });
             self.outputs.extend(term);
-        } else if storing.kept == Kept::Nowhere && !self.stopping {
+        } else if dead_lettering.kept == Kept::Nowhere && !self.stopping {
             // Nothing would bring it back.
             let at = now.saturating_add(delay);
             self.timers.set(Timer::Store(sequence), at);
         } else {
-            self.forget_letters(sequence);
+            self.forget_dead_letters(sequence);
             self.nak(sequence, Some(delay));
         }
     }
 
-    fn forget_letters(&mut self, sequence: Sequence) {
-        self.storing.remove(&sequence);
+    fn forget_dead_letters(&mut self, sequence: Sequence) {
+        self.dead_lettering.remove(&sequence);
         self.timers.cancel(&Timer::Progress(sequence));
         self.timers.cancel(&Timer::Store(sequence));
     }
 
     /// The cluster has had its time: what is not done becomes dead letters.
     pub(super) fn give_up(&mut self, now: Duration, sequence: Sequence) {
-        let Some(delivery) = self.working.get_mut(&sequence) else {
+        let Some(delivery) = self.in_progress.get_mut(&sequence) else {
             return;
         };
         match delivery.place {
@@ -166,7 +172,7 @@ impl Engine {
             self.withdraw(&target, version, Step::GaveUp);
             let last = last.as_deref().unwrap_or("it was never its turn");
             let error = format!("{target} not refreshed within {after:?}: {last}");
-            if let Some(delivery) = self.working.get_mut(&sequence) {
+            if let Some(delivery) = self.in_progress.get_mut(&sequence) {
                 let events = delivery.close(&target, Some((Reason::GaveUp, &error)));
                 self.steps(&target, &events, Step::GaveUp);
             }
@@ -179,14 +185,17 @@ impl Engine {
     pub(super) fn stop(&mut self, now: Duration) {
         self.stopping = true;
         self.expect_nothing();
-        let held: Vec<_> = self.working.keys().copied().collect();
+        let held: Vec<_> = self.in_progress.keys().copied().collect();
         for sequence in held {
             self.try_complete(now, sequence);
         }
-        let storing = self.storing.iter().filter(|(_, storing)| !storing.sent);
-        let resting: Vec<_> = storing.map(|(sequence, _)| *sequence).collect();
+        let dead_lettering = self
+            .dead_lettering
+            .iter()
+            .filter(|(_, dead_lettering)| !dead_lettering.sent);
+        let resting: Vec<_> = dead_lettering.map(|(sequence, _)| *sequence).collect();
         for sequence in resting {
-            self.forget_letters(sequence);
+            self.forget_dead_letters(sequence);
             self.nak(sequence, None);
         }
     }

@@ -42,7 +42,7 @@ pub(super) struct Request {
     pub(super) weight: usize,
     /// What the status said when it was matched.
     pub(super) sync: SyncState,
-    telling: Telling,
+    reporting: Reporting,
     newest: usize,
     older: Vec<(usize, Fingerprint)>,
 }
@@ -59,8 +59,8 @@ pub(super) enum Place {
 
 /// Whether it is still to be told what becomes of an event at a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Telling {
-    ToDo,
+pub(super) enum Reporting {
+    Pending,
     Done,
 }
 
@@ -77,7 +77,7 @@ pub(super) struct DeadLettering {
 }
 
 impl InProgress {
-    pub(super) fn new(delivery: Delivery, due: Duration, telling: Telling) -> Self {
+    pub(super) fn new(delivery: Delivery, due: Duration, reporting: Reporting) -> Self {
         let mut open = BTreeMap::<ObjectRef, Request>::new();
         for refresh in delivery.refreshes {
             let (index, event, settle) = (refresh.index, refresh.event, refresh.settle);
@@ -95,7 +95,7 @@ impl InProgress {
                     stores: refresh.stores,
                     weight: refresh.weight,
                     sync: refresh.sync,
-                    telling,
+                    reporting,
                     newest: index,
                     older: Vec::new(),
                 });
@@ -126,9 +126,9 @@ impl InProgress {
         let Some(request) = self.open.remove(target) else {
             return Vec::new();
         };
-        let events = || match request.telling {
-            Telling::ToDo => request.events().map(|(_, event)| event).collect(),
-            Telling::Done => Vec::new(),
+        let events = || match request.reporting {
+            Reporting::Pending => request.events().map(|(_, event)| event).collect(),
+            Reporting::Done => Vec::new(),
         };
         let Some((reason, error)) = failure else {
             return events();

@@ -7,7 +7,7 @@ use eso_relay::stream::Reason;
 use super::{
     Delivery, Engine, Output,
     backoff::REDELIVERY,
-    held::{InProgress, Request, Telling},
+    held::{InProgress, Reporting, Request},
     timers::Timer,
 };
 use crate::object::{Kept, ObjectRef, RefreshMark, Rejection, Sequence, SyncState};
@@ -17,13 +17,13 @@ use crate::object::{Kept, ObjectRef, RefreshMark, Rejection, Sequence, SyncState
 const GRACE: Duration = Duration::from_secs(3600);
 
 impl Engine {
-    pub(super) fn take(&mut self, now: Duration, delivery: Delivery) {
+    pub(super) fn accept(&mut self, now: Duration, delivery: Delivery) {
         let pending = delivery.pending;
-        self.hold(now, delivery, Telling::ToDo);
+        self.hold(now, delivery, Reporting::Pending);
         self.backlog_delay.delivered(now, pending, self.room() == 0);
     }
 
-    fn hold(&mut self, now: Duration, delivery: Delivery, telling: Telling) {
+    fn hold(&mut self, now: Duration, delivery: Delivery, reporting: Reporting) {
         let sequence = delivery.sequence;
         if self.redelivered(now, sequence, delivery.attempt) {
             return;
@@ -37,23 +37,28 @@ impl Engine {
         let grace = now.saturating_add(give_up_after.min(GRACE));
         self.timers.set(Timer::GiveUp(sequence), due.max(grace));
         let carried = carried(&delivery);
-        let mut held = InProgress::new(delivery, due, telling);
+        let mut held = InProgress::new(delivery, due, reporting);
         let open = mem::take(&mut held.open);
-        self.working.insert(sequence, held);
+        self.in_progress.insert(sequence, held);
         self.want(now, sequence, open, carried);
     }
 
     /// Where the message is held, what is new is done with the rest of it; else it is held once more,
     /// unless its dead letter stands for all that it means.
-    pub(super) fn take_late(&mut self, now: Duration, mut delivery: Delivery, telling: Telling) {
+    pub(super) fn accept_late(
+        &mut self,
+        now: Duration,
+        mut delivery: Delivery,
+        reporting: Reporting,
+    ) {
         let sequence = delivery.sequence;
-        if self.working.contains_key(&sequence) {
+        if self.in_progress.contains_key(&sequence) {
             let carried = carried(&delivery);
-            let InProgress { open, .. } = InProgress::new(delivery, now, telling);
+            let InProgress { open, .. } = InProgress::new(delivery, now, reporting);
             self.want(now, sequence, open, carried);
-        } else if !self.is_storing(sequence) {
+        } else if !self.is_dead_lettering(sequence) {
             delivery.kept = Kept::Nowhere;
-            self.hold(now, delivery, telling);
+            self.hold(now, delivery, reporting);
         }
     }
 
@@ -65,7 +70,7 @@ impl Engine {
         mut open: BTreeMap<ObjectRef, Request>,
         carried: Vec<(ObjectRef, RefreshMark, SyncState)>,
     ) {
-        let Some(held) = self.working.get_mut(&sequence) else {
+        let Some(held) = self.in_progress.get_mut(&sequence) else {
             return;
         };
         open.retain(|target, _| !held.open.contains_key(target));
@@ -108,22 +113,22 @@ impl Engine {
     /// A message that is held already came once more: its work goes on as it is.
     fn redelivered(&mut self, now: Duration, sequence: Sequence, attempt: u64) -> bool {
         let held = match (
-            self.working.get_mut(&sequence),
-            self.storing.get_mut(&sequence),
+            self.in_progress.get_mut(&sequence),
+            self.dead_lettering.get_mut(&sequence),
         ) {
-            (Some(working), _) => &mut working.attempt,
-            (None, Some(storing)) => {
-                if storing.kept == Kept::Nowhere {
-                    storing.kept = Kept::Stream;
+            (Some(in_progress), _) => &mut in_progress.attempt,
+            (None, Some(dead_lettering)) => {
+                if dead_lettering.kept == Kept::Nowhere {
+                    dead_lettering.kept = Kept::Stream;
                 }
-                &mut storing.attempt
+                &mut dead_lettering.attempt
             }
             (None, None) => return false,
         };
         *held = attempt;
         self.expect_progress(now, sequence);
         self.unpark(sequence);
-        self.comes_back(now, sequence);
+        self.mark_durable(now, sequence);
         self.try_complete(now, sequence);
         true
     }

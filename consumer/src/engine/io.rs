@@ -9,7 +9,7 @@ use crate::object::{Kept, ObjectRef, Outcome, RefreshMark, Rejection, Sequence, 
 
 /// A message, decoded and matched. Every later redelivery has the same sequence.
 #[derive(Debug, Clone)]
-pub struct Delivery {
+pub(crate) struct Delivery {
     pub sequence: Sequence,
     /// How often the server has delivered it, this time included: 1 or more.
     pub attempt: u64,
@@ -26,7 +26,7 @@ pub struct Delivery {
 
 /// What one event means for one target.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refresh {
+pub(crate) struct Refresh {
     pub target: ObjectRef,
     pub event: Fingerprint,
     /// The event's place in the message: the later the newer.
@@ -46,7 +46,7 @@ pub struct Refresh {
 
 /// What happened.
 #[derive(Debug, Clone)]
-pub enum Input {
+pub(crate) enum Input {
     Delivery(Delivery),
     /// Of the messages that waited behind the last delivery none is left: another replica took them.
     CaughtUp,
@@ -55,7 +55,7 @@ pub enum Input {
     Late(Delivery),
     /// The value of a message that was taken was lost before ESO looked, and is to be written again. What
     /// becomes of its events is told already, or will be when ESO has synced.
-    Lost(Delivery),
+    Rewrite(Delivery),
     /// Decoding or matching the message panicked.
     Panicked {
         sequence: Sequence,
@@ -94,7 +94,7 @@ pub enum Input {
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Output {
+pub(crate) enum Output {
     /// Write the value; the answer is [`Input::Patched`], also when the patch times out or panics.
     Patch {
         target: ObjectRef,
@@ -137,7 +137,7 @@ pub enum Output {
 /// What becomes of an event at a target. Each has one of the first group, and after
 /// [`Self::Patched`] and [`Self::Carried`] one of the second, unless the process ends before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Step {
+pub(crate) enum Step {
     /// Its value, or that of a newer event, was written.
     Patched,
     /// The object carries it already, by another replica or before a redelivery.

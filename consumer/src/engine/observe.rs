@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) const PATIENCE_FOR_EACH: Duration = Duration::from_millis(250);
 /// After ESO has said that it failed; it tries again by itself, at first after a second.
 const PATIENCE_WITH_FAILURE: Duration = Duration::from_secs(10);
-/// The most events that are kept in mind, whatever comes; of more the sync is not told. So it bounds
+/// The most events that are kept in mind, whatever comes; of more the sync is not report_step. So it bounds
 /// the values of all targets too: only the last of one's is kept for nobody.
 pub(super) const MAX_EVENTS: usize = 65_536;
 
@@ -36,7 +36,7 @@ pub(super) struct Outstanding {
 #[derive(Debug)]
 struct Expected {
     /// Oldest first.
-    values: VecDeque<Written>,
+    values: VecDeque<Awaited>,
     /// The last that the watch said of them.
     sync: SyncState,
     /// How many objects ESO has to sync for it.
@@ -44,7 +44,7 @@ struct Expected {
 }
 
 #[derive(Debug)]
-struct Written {
+struct Awaited {
     value: RefreshMark,
     /// That of its event.
     version: Version,
@@ -58,7 +58,7 @@ struct Written {
     events: Vec<Fingerprint>,
 }
 
-impl Written {
+impl Awaited {
     /// Whether ESO has synced the object since this was written, if the watch showed it with it.
     fn is_synced(&self, sync: SyncState) -> bool {
         match sync {
@@ -127,7 +127,7 @@ impl Engine {
             (last.before, last.seen) = (before, seen);
             return;
         }
-        let written = Written {
+        let written = Awaited {
             value,
             version,
             at: now,
@@ -180,7 +180,7 @@ impl Engine {
             for written in unseen.into_iter().rev() {
                 expected.values.push_front(written);
             }
-            self.told(now, target, done, Step::Synced);
+            self.report_step(now, target, done, Step::Synced);
         } else if sync == SyncState::Failed && was != SyncState::Failed {
             let soon = now.saturating_add(PATIENCE_WITH_FAILURE);
             for written in &mut expected.values {
@@ -193,7 +193,7 @@ impl Engine {
     }
 
     /// Whether this is the newest value of those that ESO is expected to sync: a newer one answers for it.
-    pub fn expects(&self, target: &ObjectRef, value: RefreshMark) -> bool {
+    pub(crate) fn expects(&self, target: &ObjectRef, value: RefreshMark) -> bool {
         let expected = self.outstanding.targets.get(target);
         let newest = expected.and_then(|expected| expected.values.back());
         newest.is_some_and(|newest| newest.value == value)
@@ -211,17 +211,17 @@ impl Engine {
             | SyncState::Returned
             | SyncState::Unknown { .. } => Step::Silent,
         };
-        let due = |written: &&Written| written.until <= now;
+        let due = |written: &&Awaited| written.until <= now;
         let due = expected.values.iter().take_while(due).count();
         let done: Vec<_> = expected.values.drain(..due).collect();
-        self.told(now, target, done, step);
+        self.report_step(now, target, done, step);
     }
 
     /// There is nothing left that could be synced.
     pub(super) fn vanished(&mut self, now: Duration, target: &ObjectRef) {
         if let Some(expected) = self.outstanding.targets.get_mut(target) {
             let all = mem::take(&mut expected.values);
-            self.told(now, target, all, Step::Gone);
+            self.report_step(now, target, all, Step::Gone);
         }
     }
 
@@ -232,11 +232,11 @@ impl Engine {
         }
     }
 
-    fn told(
+    fn report_step(
         &mut self,
         now: Duration,
         target: &ObjectRef,
-        done: impl IntoIterator<Item = Written>,
+        done: impl IntoIterator<Item = Awaited>,
         step: Step,
     ) {
         for written in done {

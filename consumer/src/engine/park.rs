@@ -18,7 +18,7 @@ impl Engine {
     /// Whether it waits for nothing but objects that fail on their own account.
     pub(super) fn is_stuck(&mut self, sequence: Sequence) -> bool {
         let in_doubt = self.breaker.is_in_doubt();
-        let Some(delivery) = self.working.get_mut(&sequence) else {
+        let Some(delivery) = self.in_progress.get_mut(&sequence) else {
             return false;
         };
         let is_going = |target: &&_| {
@@ -39,7 +39,7 @@ impl Engine {
     }
 
     pub(super) fn park(&mut self, now: Duration, sequence: Sequence) {
-        let Some(delivery) = self.working.get_mut(&sequence) else {
+        let Some(delivery) = self.in_progress.get_mut(&sequence) else {
             return;
         };
         if delivery.due <= now {
@@ -54,7 +54,7 @@ impl Engine {
 
     /// It has come again.
     pub(super) fn unpark(&mut self, sequence: Sequence) {
-        if let Some(delivery) = self.working.get_mut(&sequence)
+        if let Some(delivery) = self.in_progress.get_mut(&sequence)
             && delivery.place != Place::Here
         {
             delivery.place = Place::Here;
@@ -66,7 +66,7 @@ impl Engine {
     pub(super) fn recall(&mut self, now: Duration, sequence: Sequence) {
         if self.stopping {
             self.hand_back(now, sequence);
-        } else if let Some(delivery) = self.working.get_mut(&sequence)
+        } else if let Some(delivery) = self.in_progress.get_mut(&sequence)
             && delivery.place == Place::Parked
         {
             delivery.place = Place::Recalled;

@@ -139,7 +139,7 @@ impl Engine {
             return;
         };
         let failures = work.failed(fault, after, error);
-        work.phase = Phase::Resting;
+        work.phase = Phase::BackingOff;
         self.lanes.failed(target);
         let rest = match fault {
             Fault::Cluster => {
@@ -154,10 +154,10 @@ impl Engine {
             }
         };
         let until = now.saturating_add(rest.max(after.unwrap_or_default()));
-        self.timers.set(Timer::Rest(target.clone()), until);
+        self.timers.set(Timer::Retry(target.clone()), until);
     }
 
-    pub(super) fn rested(&mut self, now: Duration, target: &ObjectRef) {
+    pub(super) fn retry_due(&mut self, now: Duration, target: &ObjectRef) {
         self.enqueue(now, target);
         self.arrange(now, target);
     }
@@ -202,7 +202,7 @@ impl Engine {
                 self.timers.cancel(&timer());
                 self.enqueue(now, target);
             }
-            Phase::Ready(_) | Phase::Patching { .. } | Phase::Resting => {}
+            Phase::Ready(_) | Phase::Patching { .. } | Phase::BackingOff => {}
         }
     }
 
@@ -239,9 +239,9 @@ impl Engine {
     /// event. So the API has the last word, and answers at once that the object is not found.
     pub(super) fn deleted(&mut self, now: Duration, target: &ObjectRef) {
         if let Some(work) = self.targets.get(target)
-            && work.rests_for(Fault::Object)
+            && work.backs_off_for(Fault::Object)
         {
-            self.timers.set(Timer::Rest(target.clone()), now);
+            self.timers.set(Timer::Retry(target.clone()), now);
         }
         self.vanished(now, target);
     }
@@ -298,7 +298,7 @@ impl Engine {
         for (Version { sequence, .. }, waiter) in done {
             let mut events: Vec<_> = waiter.events().collect();
             self.answered -= events.len();
-            if let Some(delivery) = self.working.get_mut(&sequence) {
+            if let Some(delivery) = self.in_progress.get_mut(&sequence) {
                 events.extend(delivery.close(target, failure));
             }
             self.steps(target, &events, step);
@@ -329,7 +329,7 @@ impl Engine {
         match work.phase {
             Phase::Patching { .. } => return,
             Phase::Ready(ticket) => self.lanes.remove(ticket),
-            Phase::Resting => self.timers.cancel(&Timer::Rest(target.clone())),
+            Phase::BackingOff => self.timers.cancel(&Timer::Retry(target.clone())),
             Phase::Settling => self.timers.cancel(&Timer::Settle(target.clone())),
         }
         self.targets.remove(target);

@@ -17,7 +17,7 @@ pub(super) enum Timer {
     /// Its dead letters, which could not be stored, may be tried again.
     Store(Sequence),
     /// The target may be tried again.
-    Rest(ObjectRef),
+    Retry(ObjectRef),
     /// The target's second value may be written.
     Settle(ObjectRef),
     /// ESO has had its time for the target.

@@ -57,7 +57,7 @@ pub(super) enum Phase {
         value: RefreshMark,
     },
     /// After a fault, until its timer fires.
-    Resting,
+    BackingOff,
     /// In no queue: nothing but a second value is wanted, and it is not due yet.
     Settling,
 }
@@ -221,9 +221,9 @@ impl Work {
         }
     }
 
-    pub(super) fn rests_for(&self, fault: Fault) -> bool {
+    pub(super) fn backs_off_for(&self, fault: Fault) -> bool {
         let last = self.faults.map(|(last, _)| last);
-        matches!(self.phase, Phase::Resting) && last == Some(fault)
+        matches!(self.phase, Phase::BackingOff) && last == Some(fault)
     }
 
     pub(super) fn answered(&mut self) {

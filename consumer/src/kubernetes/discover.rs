@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// What a reference may name is the same in both (ESO `apis/externalsecrets/v1`, `v1beta1`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ApiVersion {
+pub(crate) enum ApiVersion {
     /// Served since ESO 0.16.
     V1,
     /// Not served since ESO 0.17.
@@ -29,7 +29,7 @@ pub enum ApiVersion {
 }
 
 impl ApiVersion {
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::V1 => "v1",
             Self::V1Beta1 => "v1beta1",
@@ -69,7 +69,7 @@ impl fmt::Display for ApiVersion {
 /// The version that the API serves, as far as is known: an upgrade of ESO can take it away at any time.
 /// Cheap to clone.
 #[derive(Clone)]
-pub struct Served {
+pub(crate) struct Served {
     client: Client,
     version: Arc<watch::Sender<ApiVersion>>,
     missing: Arc<Notify>,
@@ -77,7 +77,7 @@ pub struct Served {
 
 impl Served {
     /// Waits for as long as the API is away or knows no ExternalSecret, and says so.
-    pub async fn discover(client: Client, condition: &Condition) -> Self {
+    pub(crate) async fn discover(client: Client, condition: &Condition) -> Self {
         let mut backoff = DefaultBackoff::default();
         loop {
             let reason = match served(&client).await {
@@ -94,7 +94,7 @@ impl Served {
         }
     }
 
-    pub fn new(client: Client, version: ApiVersion) -> Self {
+    pub(crate) fn new(client: Client, version: ApiVersion) -> Self {
         Self {
             client,
             version: Arc::new(watch::Sender::new(version)),
@@ -102,7 +102,7 @@ impl Served {
         }
     }
 
-    pub fn version(&self) -> ApiVersion {
+    pub(crate) fn version(&self) -> ApiVersion {
         *self.version.borrow()
     }
 

@@ -17,7 +17,7 @@ const PAGE: u32 = 500;
 
 /// What the consumer would know of the cluster now.
 #[derive(Debug)]
-pub struct Listed {
+pub(crate) struct Listed {
     pub index: Index,
     /// Whether cluster stores may not be seen. What reads through one then matches by its key,
     /// whatever the provider.
@@ -33,7 +33,7 @@ pub struct Listed {
 /// Lists what the consumer watches, in these namespaces; empty: everywhere.
 ///
 /// Asks once: what fails is an error, but for one of several namespaces that may not be seen.
-pub async fn list(
+pub(crate) async fn list(
     client: &Client,
     namespaces: &[String],
     selection: &Selection,

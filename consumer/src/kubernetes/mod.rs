@@ -1,15 +1,15 @@
 //! The Kubernetes API: how to reach it, which version of ESO's kinds it has, and what it holds.
 
 mod discover;
-pub mod failure;
+pub(crate) mod failure;
 mod list;
 mod object;
-pub mod outcome;
+pub(crate) mod outcome;
 mod policy;
 mod progress;
 mod push_secret;
 mod read;
-pub mod refresh;
+pub(crate) mod refresh;
 mod watch;
 
 use std::{path::PathBuf, time::Duration};
@@ -24,7 +24,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::object::Object;
-pub use self::{
+pub(crate) use self::{
     discover::{ApiVersion, Served},
     list::{Listed, list},
     policy::Selection,
@@ -79,7 +79,7 @@ impl Default for KubernetesConfig {
 /// The client opens as many connections as there are requests at a time (HTTP/1.1). It does not
 /// retry by itself: kube's own 15 retries with up to 1,000 s between them would hide an overloaded
 /// API from the engine, and outlive a delivery.
-pub async fn client(config: &KubernetesConfig) -> anyhow::Result<Client> {
+pub(crate) async fn client(config: &KubernetesConfig) -> anyhow::Result<Client> {
     let mut config = load(config).await?;
     config.default_retry = false;
     config.connect_timeout = Some(CONNECT_TIMEOUT);

@@ -28,13 +28,13 @@ pub(crate) struct Object {
     pub(super) force_sync: Option<String>,
     /// The ClusterExternalSecret that controls it.
     pub(super) owner: Option<String>,
-    pub(super) wish: Wish,
+    pub(super) directive: Directive,
     pub(super) deleting: bool,
     /// What the status says of the metadata as they are.
     pub(super) sync: SyncState,
     pub(super) version: SyncVersion,
     /// What ESO refreshes at the next change of the metadata, whatever the policy.
-    pub(super) owed: Owed,
+    pub(super) pending: PendingWork,
     pub(super) uid: Option<Uid>,
     pub(super) labels: Value,
     pub(super) spec: Value,
@@ -117,12 +117,12 @@ impl<'de> Deserialize<'de> for Object {
         Ok(Self {
             sync: SyncState::of(hashed, &status),
             version: SyncVersion::of(&status),
-            owed: Owed::of(&status),
+            pending: PendingWork::of(&status),
             uid: metadata.uid.as_str().and_then(|uid| uid.parse().ok()),
             refresh: annotation(REFRESH_ANNOTATION),
             force_sync: annotation(FORCE_SYNC_ANNOTATION),
             owner: owner(&metadata.owner_references),
-            wish: Wish::of(&metadata.annotations),
+            directive: Directive::of(&metadata.annotations),
             deleting: !metadata.deletion_timestamp.is_null(),
             written: written(&status),
             refresh_time: status["refreshTime"].clone(),
@@ -140,7 +140,7 @@ impl<'de> Deserialize<'de> for Object {
 
 /// What the object says of refreshes by us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Wish {
+pub(super) enum Directive {
     #[default]
     None,
     /// None at all: [`IGNORE_ANNOTATION`].
@@ -149,7 +149,7 @@ pub(super) enum Wish {
     Forced,
 }
 
-impl Wish {
+impl Directive {
     fn of(annotations: &Value) -> Self {
         let says = |annotation: &str| annotations[annotation].as_str() == Some("true");
         if says(IGNORE_ANNOTATION) {
@@ -164,7 +164,7 @@ impl Wish {
 
 /// What ESO still has to do for an object, as its status says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Owed {
+pub(super) struct PendingWork {
     /// It has never synced it: `syncedResourceVersion` is empty.
     pub(super) first_sync: bool,
     /// It has never read its values: `refreshTime` is zero.
@@ -173,7 +173,7 @@ pub(super) struct Owed {
     pub(super) target: bool,
 }
 
-impl Owed {
+impl PendingWork {
     fn of(status: &Value) -> Self {
         let text = |field: &str| status[field].as_str().unwrap_or_default();
         let time = text("refreshTime");

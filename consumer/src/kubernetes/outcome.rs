@@ -69,7 +69,7 @@ impl Outcome {
 
 /// Whether a refresh in two steps goes on to the second after this failure of the first: the reset of the
 /// status is refused for good, or not permitted, or an API of old knows no such thing.
-pub fn needs_no_reset(failure: &RefreshError) -> bool {
+pub(crate) fn needs_no_reset(failure: &RefreshError) -> bool {
     let RefreshError::Api { status, .. } = failure else {
         return false;
     };
@@ -81,7 +81,7 @@ pub fn needs_no_reset(failure: &RefreshError) -> bool {
 }
 
 /// Whether not the object is gone but its kind: the API may serve it in another version.
-pub fn is_kind_missing(status: &Status) -> bool {
+pub(crate) fn is_kind_missing(status: &Status) -> bool {
     status.code == 404 && !names_an_object(status)
 }
 

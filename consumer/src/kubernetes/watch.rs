@@ -43,7 +43,7 @@ const CLOSED_PAUSE: Duration = Duration::from_secs(10);
 /// others served. What was known of it is kept: its refreshes are tried until the Role is there again.
 ///
 /// When the API serves ESO's kinds in another version, all is listed again in that.
-pub async fn watch(
+pub(crate) async fn watch(
     served: Served,
     namespaces: &[String],
     selection: Selection,
@@ -127,12 +127,12 @@ pub(super) fn api(client: &Client, version: ApiVersion, listing: &Listing) -> Ap
 /// What the watches have in common.
 struct Common {
     served: Served,
-    told: Sender<Told>,
+    told: Sender<WatchItem>,
     progress: Progress,
 }
 
 /// What a watch hands over to be read.
-enum Told {
+enum WatchItem {
     Applied(ListKind, Object),
     Deleted(ListKind, Object),
     Change(Change),
@@ -140,12 +140,12 @@ enum Told {
 
 /// Reads what the watches hand over, in its order. On a task of its own: while one page is read, the next is
 /// on its way.
-async fn read_all(mut told: Receiver<Told>, selection: Selection, changes: Sender<Change>) {
+async fn read_all(mut told: Receiver<WatchItem>, selection: Selection, changes: Sender<Change>) {
     while let Some(told) = told.recv().await {
         let change = match told {
-            Told::Applied(kind, object) => read::applied(kind, &object, &selection),
-            Told::Deleted(kind, object) => read::deleted(kind, &object),
-            Told::Change(change) => Some(change),
+            WatchItem::Applied(kind, object) => read::applied(kind, &object, &selection),
+            WatchItem::Deleted(kind, object) => read::deleted(kind, &object),
+            WatchItem::Change(change) => Some(change),
         };
         if let Some(change) = change
             && changes.send(change).await.is_err()
@@ -246,14 +246,15 @@ impl Watch<'_> {
         match event {
             Event::Init => self.send(Change::ListBegins(self.listing.clone())).await,
             Event::InitApply(object) | Event::Apply(object) => {
-                self.tell(Told::Applied(kind, object)).await
+                self.tell(WatchItem::Applied(kind, object)).await
             }
-            Event::Delete(object) => self.tell(Told::Deleted(kind, object)).await,
+            Event::Delete(object) => self.tell(WatchItem::Deleted(kind, object)).await,
             Event::InitDone => {
                 let opened = std::mem::replace(&mut self.denied, false);
                 self.send(Change::ListEnds(self.listing.clone())).await?;
                 if opened && kind == ListKind::ExternalSecrets {
-                    self.send(Change::Opened(self.listing.clone())).await?;
+                    self.send(Change::AccessRestored(self.listing.clone()))
+                        .await?;
                 }
                 let first = !std::mem::replace(&mut self.listed, true);
                 self.completes(self.common.progress.listed(&self.listing, first))
@@ -309,10 +310,10 @@ impl Watch<'_> {
     }
 
     async fn send(&self, change: Change) -> Result<(), Closed> {
-        self.tell(Told::Change(change)).await
+        self.tell(WatchItem::Change(change)).await
     }
 
-    async fn tell(&self, told: Told) -> Result<(), Closed> {
+    async fn tell(&self, told: WatchItem) -> Result<(), Closed> {
         self.common.told.send(told).await.map_err(|_| Closed)
     }
 }

@@ -10,45 +10,68 @@ use eso_relay::{
     event::{Fingerprint, Match, Settle},
 };
 use jiff::Timestamp;
+use prometheus_client::encoding::EncodeLabelValue;
 
 use super::{
-    Found,
     index::{Among, Index, Matched, Skipped, StoreRef},
     settle::{self, StoreSettle},
 };
 use crate::{
     engine::{Delivery, Refresh, StoreId, Urgency},
     object::ObjectKind,
-    stream::{Received, decode},
+    stream::{Message, decode},
 };
 
 /// A message, ready for the engine, and what the log and the metrics say about its events.
 #[derive(Debug)]
-pub struct Resolved {
+pub(crate) struct Resolved {
     pub delivery: Delivery,
-    pub events: Vec<Seen>,
+    pub events: Vec<MatchedEvent>,
     /// What the events mean and a refresh would not reach, each with the event's place.
     pub skipped: Vec<(usize, Skipped)>,
 }
 
 /// One event of a message.
 #[derive(Debug, Clone)]
-pub struct Seen {
+pub(crate) struct MatchedEvent {
     /// Its place in the message.
     pub index: usize,
     pub value: Fingerprint,
     pub source: Slug,
     pub trace_id: Option<String>,
     pub received_at: Timestamp,
-    pub found: Found,
+    pub found: MatchResult,
     /// How many objects it matches that can be refreshed, and that cannot.
     pub targets: usize,
     pub skipped: usize,
 }
 
+/// How an event matched this cluster's objects; also a label of the metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(non_camel_case_types, reason = "the names are the label's values")]
+pub(crate) enum MatchResult {
+    matched,
+    /// All objects that it matched are [`Unrefreshable`](crate::object::Unrefreshable).
+    skipped,
+    unmatched,
+    /// The event is for other clusters.
+    elsewhere,
+    undecodable,
+}
+
+impl MatchResult {
+    pub(crate) const ALL: [Self; 5] = [
+        Self::matched,
+        Self::skipped,
+        Self::unmatched,
+        Self::elsewhere,
+        Self::undecodable,
+    ];
+}
+
 /// What the configuration says of stores.
 #[derive(Debug, Clone, Default)]
-pub struct StorePolicy {
+pub(crate) struct StorePolicy {
     pub settles: Vec<StoreSettle>,
     /// Whether each has a ceiling of its own.
     pub paced: bool,
@@ -85,8 +108,8 @@ fn urgency(event: &Event, objects: usize) -> Urgency {
 }
 
 /// Decodes and matches one message; the events that could be read come back with it.
-pub fn resolve(
-    message: &Received,
+pub(crate) fn resolve(
+    message: &Message,
     objects: &Index,
     cluster: &Slug,
     policy: &StorePolicy,
@@ -113,8 +136,8 @@ pub fn resolve(
 }
 
 /// Whom of these the events of a message mean that was taken before; events that mean none are left out.
-pub fn resolve_among(
-    message: &Received,
+pub(crate) fn resolve_among(
+    message: &Message,
     events: &[(usize, Event)],
     objects: &Index,
     cluster: &Slug,
@@ -130,7 +153,7 @@ pub fn resolve_among(
 }
 
 fn match_all(
-    message: &Received,
+    message: &Message,
     events: &[(usize, Event)],
     objects: &Index,
     (cluster, policy): (&Slug, &StorePolicy),
@@ -142,7 +165,7 @@ fn match_all(
         let Some(matched) = matching(event) else {
             continue;
         };
-        let seen = Seen::new(*index, event, event.reaches_cluster(cluster), &matched);
+        let seen = MatchedEvent::new(*index, event, event.reaches_cluster(cluster), &matched);
         let weights = matched.targets.iter().map(|target| objects.weight(target));
         let urgency = urgency(event, weights.sum());
         refreshes.extend(matched.targets.into_iter().map(|target| {
@@ -185,7 +208,7 @@ fn match_all(
     }
 }
 
-impl Seen {
+impl MatchedEvent {
     fn new(index: usize, event: &Event, reaches: bool, matched: &Matched) -> Self {
         let (targets, skipped) = (matched.targets.len(), matched.skipped.len());
         Self {
@@ -195,10 +218,10 @@ impl Seen {
             trace_id: event.traceparent.map(|trace| trace.trace_id()),
             received_at: event.asked_at(),
             found: match (targets, skipped) {
-                _ if !reaches => Found::elsewhere,
-                (0, 0) => Found::unmatched,
-                (0, _) => Found::skipped,
-                _ => Found::matched,
+                _ if !reaches => MatchResult::elsewhere,
+                (0, 0) => MatchResult::unmatched,
+                (0, _) => MatchResult::skipped,
+                _ => MatchResult::matched,
             },
             targets,
             skipped,
@@ -260,7 +283,7 @@ mod tests {
                 ..ExternalSecret::new(target, vec![reference])
             }));
         }
-        let message = Received::own(&event, Reply::Said);
+        let message = Message::synthetic(&event, Reply::None);
         let (resolved, _) = resolve(&message, &index, &cluster(), &StorePolicy::default());
         let [refresh] = &resolved.delivery.refreshes[..] else {
             panic!("{resolved:?}");

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What an object is labelled with.
-pub type Labels = BTreeMap<String, String>;
+pub(crate) type Labels = BTreeMap<String, String>;
 
 /// Equality (`k=v`, `k==v`, `k!=v`), sets (`k in (v,w)`, `k notin (v,w)`) and presence (`k`, `!k`),
 /// joined by commas. All must hold; the empty one selects everything.

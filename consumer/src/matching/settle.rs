@@ -21,7 +21,7 @@ pub struct StoreSettle {
 }
 
 /// The longest that any of the stores needs.
-pub fn longest<'a>(
+pub(crate) fn longest<'a>(
     settles: &[StoreSettle],
     stores: impl IntoIterator<Item = &'a StoreRef>,
 ) -> Option<Settle> {

@@ -28,14 +28,14 @@ use crate::object::ObjectRef;
 
 /// How soon a refresh is wanted. The greater the more urgent.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Urgency {
+pub(crate) enum Urgency {
     /// One of many, by events of this source.
     Mass(Slug),
     Exact,
 }
 
 /// A store, for a ceiling of its own.
-pub type StoreId = u64;
+pub(crate) type StoreId = u64;
 
 /// A place in the queue: the lower the earlier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -61,8 +61,8 @@ pub(super) struct Lanes {
     /// Whose turn it was last.
     served: Option<Slug>,
     /// Neither yet: for jitter, or for the ceiling of a store.
-    later: BTreeSet<(Duration, Ticket)>,
-    later_at: HashMap<Ticket, Duration>,
+    deferred: BTreeSet<(Duration, Ticket)>,
+    deferred_until: HashMap<Ticket, Duration>,
     issued: u64,
     in_flight: HashMap<ObjectRef, InFlight>,
     limit: usize,
@@ -88,8 +88,8 @@ impl Lanes {
             exact: Queue::default(),
             mass: BTreeMap::new(),
             served: None,
-            later: BTreeSet::new(),
-            later_at: HashMap::new(),
+            deferred: BTreeSet::new(),
+            deferred_until: HashMap::new(),
             issued: 0,
             in_flight: HashMap::new(),
             limit: settings.patches_in_flight.max(1),
@@ -109,14 +109,14 @@ impl Lanes {
         if from.is_zero() {
             self.join(ticket);
         } else {
-            self.put_off(ticket, from);
+            self.defer(ticket, from);
         }
         ticket
     }
 
     pub(super) fn remove(&mut self, ticket: Ticket) {
-        if let Some(at) = self.later_at.remove(&ticket) {
-            self.later.remove(&(at, ticket));
+        if let Some(at) = self.deferred_until.remove(&ticket) {
+            self.deferred.remove(&(at, ticket));
         } else {
             self.leave(ticket);
         }
@@ -126,14 +126,14 @@ impl Lanes {
     /// The next target whose patch may start now.
     pub(super) fn start(&mut self, now: Duration) -> Option<ObjectRef> {
         while self.wake_at().is_some_and(|at| at <= now) {
-            self.let_join(now);
+            self.admit_due(now);
             self.window.expire(now);
             let Some(ticket) = self.next(now) else {
                 continue;
             };
             self.leave(ticket);
             if let Some(at) = self.store_may_at(ticket).filter(|at| *at > now) {
-                self.put_off(ticket, at);
+                self.defer(ticket, at);
                 continue;
             }
             let entry = self.entries.remove(&ticket)?;
@@ -180,7 +180,7 @@ impl Lanes {
             // ESO reads nothing for it.
             for store in patch.stores.iter() {
                 if let Some(pace) = self.stores.get_mut(store) {
-                    pace.give_back();
+                    pace.refund();
                 }
             }
         }
@@ -189,34 +189,34 @@ impl Lanes {
     /// Its patch failed, and so may the others of its namespace.
     pub(super) fn failed(&mut self, target: &ObjectRef) {
         if self.suspects.add(target) {
-            self.regard(target.namespace(), true);
+            self.mark_namespace(target.namespace(), true);
         }
     }
 
     /// Its patch got an answer, if only a refusal.
     pub(super) fn answered(&mut self, target: &ObjectRef) {
         if self.suspects.clear(target.namespace()) {
-            self.regard(target.namespace(), false);
+            self.mark_namespace(target.namespace(), false);
         }
     }
 
     /// Nothing is wanted of it any more.
     pub(super) fn forget(&mut self, target: &ObjectRef) {
         if self.suspects.forget(target) {
-            self.regard(target.namespace(), false);
+            self.mark_namespace(target.namespace(), false);
         }
     }
 
     /// The faults so far were of the API as a whole.
     pub(super) fn clear_suspects(&mut self) {
         for namespace in self.suspects.take_namespaces() {
-            self.regard(&namespace, false);
+            self.mark_namespace(&namespace, false);
         }
     }
 
-    fn regard(&mut self, namespace: &str, suspect: bool) {
+    fn mark_namespace(&mut self, namespace: &str, suspect: bool) {
         for queue in self.mass.values_mut().chain([&mut self.exact]) {
-            queue.regard(namespace, suspect);
+            queue.mark_namespace(namespace, suspect);
         }
     }
 
@@ -232,7 +232,7 @@ impl Lanes {
         let sound = self.is_ready(false).then_some(Duration::ZERO);
         let suspects = self.suspects.next(self.limit);
         let suspects = suspects.filter(|_| self.is_ready(true));
-        let later = self.later.first().map(|(at, _)| *at);
+        let later = self.deferred.first().map(|(at, _)| *at);
         let window = (!self.mass.is_empty()).then(|| self.window.opens_at());
         let pace = self.pace.as_ref().map_or(Duration::ZERO, Pace::next);
         let next = sound.into_iter().chain(suspects).chain(later);
@@ -286,18 +286,18 @@ impl Lanes {
         }
     }
 
-    fn put_off(&mut self, ticket: Ticket, at: Duration) {
-        self.later_at.insert(ticket, at);
-        self.later.insert((at, ticket));
+    fn defer(&mut self, ticket: Ticket, at: Duration) {
+        self.deferred_until.insert(ticket, at);
+        self.deferred.insert((at, ticket));
     }
 
-    fn let_join(&mut self, now: Duration) {
-        while let Some((at, ticket)) = self.later.first().copied() {
+    fn admit_due(&mut self, now: Duration) {
+        while let Some((at, ticket)) = self.deferred.first().copied() {
             if at > now {
                 return;
             }
-            self.later.pop_first();
-            self.later_at.remove(&ticket);
+            self.deferred.pop_first();
+            self.deferred_until.remove(&ticket);
             self.join(ticket);
         }
     }

@@ -31,7 +31,7 @@ impl Pace {
     }
 
     /// What was taken was not used.
-    pub(super) fn give_back(&mut self) {
+    pub(super) fn refund(&mut self) {
         self.full_at = self.full_at.saturating_sub(self.interval);
     }
 }

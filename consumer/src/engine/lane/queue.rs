@@ -50,7 +50,7 @@ impl Queue {
         }
     }
 
-    pub(super) fn regard(&mut self, namespace: &str, suspect: bool) {
+    pub(super) fn mark_namespace(&mut self, namespace: &str, suspect: bool) {
         self.change(namespace, |waiting| waiting.suspect = suspect);
     }
 

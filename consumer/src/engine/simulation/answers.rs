@@ -219,12 +219,12 @@ impl World {
                 }
             };
             self.tell(process, input);
-            self.look_back(process);
+            self.match_recent(process);
         }
     }
 
     /// Whether messages that were taken mean what has appeared since.
-    pub(super) fn look_back(&mut self, process: u64) {
+    pub(super) fn match_recent(&mut self, process: u64) {
         let alive = |it: &&mut Replica| it.process == process && !it.stopping;
         let Some(replica) = self.replicas.iter_mut().find(alive) else {
             return;
@@ -254,10 +254,10 @@ impl World {
                     && lost.any(|(at, order)| (*at, order.0) == (object, sequence))
             });
             if !late.refreshes.is_empty() {
-                if replica.engine.is_storing(sequence) {
+                if replica.engine.is_dead_lettering(sequence) {
                     replica.appeared.extend(&appeared);
                 } else {
-                    replica.expect_told(&late);
+                    replica.expect_report(&late);
                     replica.hold_late(self.now, &late);
                     self.tell(process, Input::Late(late));
                 }
@@ -265,9 +265,9 @@ impl World {
             let Some(replica) = self.replicas.iter_mut().find(alive) else {
                 return;
             };
-            if !again.refreshes.is_empty() && !replica.engine.is_storing(sequence) {
+            if !again.refreshes.is_empty() && !replica.engine.is_dead_lettering(sequence) {
                 replica.hold_late(self.now, &again);
-                self.tell(process, Input::Lost(again));
+                self.tell(process, Input::Rewrite(again));
             }
         }
     }

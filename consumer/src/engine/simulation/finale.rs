@@ -70,7 +70,7 @@ impl World {
             while !self.cluster.probes.is_empty() {
                 self.answer_a_probe();
             }
-            self.answer_letters();
+            self.store_dead_letters();
             while self.replicas.iter().any(|it| !it.watch.is_empty()) {
                 self.watch();
             }
@@ -169,8 +169,11 @@ impl World {
         }
         if self.plan.calm {
             for replica in &self.replicas {
-                let untold = replica.untold.iter().find(|(_, count)| **count != 0);
-                assert_eq!(untold, None, "it is not told once what became of it");
+                let unreported = replica.unreported.iter().find(|(_, count)| **count != 0);
+                assert_eq!(
+                    unreported, None,
+                    "it is not reported once what became of it"
+                );
             }
             for (object, newest) in newest.into_iter().enumerate() {
                 let carried = self.cluster.objects[object].written;

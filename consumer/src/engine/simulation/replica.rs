@@ -39,8 +39,8 @@ pub(super) struct Replica {
     pub(super) not_before: BTreeMap<usize, Duration>,
     /// The faults of each object in a row, and whether the last asked for a long rest.
     pub(super) failing: BTreeMap<usize, (Fault, u32, bool)>,
-    /// Of each event at each object, how often it came and was not told of since.
-    pub(super) untold: BTreeMap<(usize, Order), i32>,
+    /// Of each event at each object, how often it came and was not reported of since.
+    pub(super) unreported: BTreeMap<(usize, Order), i32>,
     /// Each message that was read, with the attempt.
     pub(super) taken: BTreeMap<u64, u64>,
     /// What the watch has shown to be there since, and messages have not been compared with.
@@ -64,10 +64,10 @@ pub(super) struct Holding {
     pub(super) said: bool,
     /// It is back in the stream for a while.
     pub(super) parked: bool,
-    pub(super) letters: Letters,
+    pub(super) dead_letters: DeadLetters,
 }
 
-pub(super) enum Letters {
+pub(super) enum DeadLetters {
     None,
     Sent(Vec<Rejection>),
     Stored(Vec<Rejection>),
@@ -91,7 +91,7 @@ impl Replica {
             suspects: BTreeSet::new(),
             not_before: BTreeMap::new(),
             failing: BTreeMap::new(),
-            untold: BTreeMap::new(),
+            unreported: BTreeMap::new(),
             taken: BTreeMap::new(),
             appeared: BTreeSet::new(),
             lost: Vec::new(),
@@ -180,7 +180,7 @@ impl Replica {
             panicked: matched.is_none(),
             said: false,
             parked: false,
-            letters: Letters::None,
+            dead_letters: DeadLetters::None,
         });
         holding.said = false;
         holding.parked = false;
@@ -188,11 +188,11 @@ impl Replica {
         holding.heard = now;
     }
 
-    /// What becomes of its events is to be told; of what it waits for, it is anyway.
-    pub(super) fn expect_told(&mut self, delivery: &Delivery) {
+    /// What becomes of its events is to be reported; of what it waits for, it is anyway.
+    pub(super) fn expect_report(&mut self, delivery: &Delivery) {
         for pair in wants(delivery) {
             if !self.engine.waits(delivery.sequence, &target(pair.0)) {
-                *self.untold.entry(pair).or_default() += 1;
+                *self.unreported.entry(pair).or_default() += 1;
             }
         }
     }
@@ -233,10 +233,10 @@ impl Replica {
         self.failing.insert(object, (*fault, count, slow));
     }
 
-    /// It was told what became of an event.
-    pub(super) fn told(&mut self, object: usize, event: Order, step: Step) {
+    /// It was reported what became of an event.
+    pub(super) fn reported(&mut self, object: usize, event: Order, step: Step) {
         if !matches!(step, Step::Synced | Step::Failed | Step::Silent) {
-            *self.untold.entry((object, event)).or_default() -= 1;
+            *self.unreported.entry((object, event)).or_default() -= 1;
         }
     }
 
@@ -247,8 +247,8 @@ impl Replica {
     }
 
     /// The sequences whose dead letters wait to be stored.
-    pub(super) fn letters(&self) -> Vec<u64> {
-        let sent = |holding: &Holding| matches!(holding.letters, Letters::Sent(_));
+    pub(super) fn dead_letters(&self) -> Vec<u64> {
+        let sent = |holding: &Holding| matches!(holding.dead_letters, DeadLetters::Sent(_));
         let held = self.held.iter();
         held.filter(|(_, holding)| sent(holding))
             .map(|(sequence, _)| *sequence)

@@ -12,7 +12,7 @@ use super::{
     Order,
     cluster::{Cluster, Patch, object, order},
     plan::{Plan, settle, urgency},
-    replica::{Letters, Replica},
+    replica::{DeadLetters, Replica},
     server::{Event, GAP, Server},
 };
 
@@ -61,7 +61,7 @@ impl World {
                 15..40 => self.deliver(),
                 40..62 => self.answer_a_patch(),
                 62..72 => self.watch(),
-                72..74 => self.answer_letters(),
+                72..74 => self.store_dead_letters(),
                 74..76 => self.answer_a_probe(),
                 76..79 => self.look(),
                 79..81 => self.strip(),
@@ -150,7 +150,7 @@ impl World {
                 &self.plan.stores,
             );
             if !replica.held.contains_key(&sequence) {
-                replica.expect_told(&delivery);
+                replica.expect_report(&delivery);
             }
             replica.hold(self.now, sequence, attempt, Some(&delivery));
             // What appears after a gap was found needs no refresh for it.
@@ -162,13 +162,13 @@ impl World {
         self.tell(process, input);
     }
 
-    pub(super) fn answer_letters(&mut self) {
+    pub(super) fn store_dead_letters(&mut self) {
         let stored = self.server.takes_dead_letters;
         let waiting: Vec<_> = self
             .replicas
             .iter()
             .flat_map(|it| {
-                it.letters()
+                it.dead_letters()
                     .into_iter()
                     .map(|sequence| (it.process, sequence))
             })
@@ -178,16 +178,16 @@ impl World {
                 continue;
             };
             if let Some(holding) = replica.held.get_mut(&sequence)
-                && let Letters::Sent(letters) =
-                    std::mem::replace(&mut holding.letters, Letters::Lost)
+                && let DeadLetters::Sent(dead_letters) =
+                    std::mem::replace(&mut holding.dead_letters, DeadLetters::Lost)
                 && stored
             {
-                let indices = letters.iter().map(|letter| letter.index);
+                let indices = dead_letters.iter().map(|letter| letter.index);
                 self.server.message_mut(sequence).dead.extend(indices);
-                holding.letters = Letters::Stored(letters);
+                holding.dead_letters = DeadLetters::Stored(dead_letters);
             }
             self.tell(process, Input::DeadLettered { sequence, stored });
-            self.look_back(process);
+            self.match_recent(process);
         }
     }
 
@@ -367,7 +367,7 @@ impl World {
                 ..
             } => {
                 if let Some(holding) = replica.held.get_mut(&sequence) {
-                    holding.letters = Letters::Sent(rejections);
+                    holding.dead_letters = DeadLetters::Sent(rejections);
                 }
             }
             Output::Progress(sequence) => {
@@ -387,7 +387,7 @@ impl World {
                 target,
                 step,
                 ..
-            } => replica.told(object(&target), order(event), step),
+            } => replica.reported(object(&target), order(event), step),
         }
     }
 }

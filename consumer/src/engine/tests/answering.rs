@@ -36,8 +36,12 @@ fn what_is_held_follows_the_targets() {
         message.pending = 1;
         take(&mut engine, message);
     }
-    let pairs: usize = engine.working.values().map(|held| held.open.len()).sum();
-    assert_eq!((engine.working.len(), pairs), (1, 80));
+    let pairs: usize = engine
+        .in_progress
+        .values()
+        .map(|held| held.open.len())
+        .sum();
+    assert_eq!((engine.in_progress.len(), pairs), (1, 80));
     assert!(engine.answered <= MAX_EVENTS && engine.timers.len() <= 2);
     let max = Settings::default().max_deliveries;
     assert_eq!(engine.capacity(), max - 1);

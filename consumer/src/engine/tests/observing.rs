@@ -158,7 +158,7 @@ fn a_value_that_is_written_again_is_told_once() {
     let ours = Some(value(1, 0));
     told(&mut engine, 1, shows("a", ours, SyncState::Waiting));
     told(&mut engine, 1, shows("a", None, SyncState::Returned));
-    let again = Input::Lost(delivery(1, &[("a", 0)]));
+    let again = Input::Rewrite(delivery(1, &[("a", 0)]));
     assert_eq!(told(&mut engine, 1, again), []);
     assert_eq!(told(&mut engine, 1, patched("a", 1, 0, Outcome::Done)), []);
     let synced = [(event(1, 0), Step::Synced, 2)];

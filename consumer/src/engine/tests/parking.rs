@@ -118,7 +118,7 @@ fn fifty_thousand_events_for_one_object_that_fails_hold_one_message() {
         };
         tell(&mut engine, START, shown);
     }
-    assert_eq!((engine.working.len(), engine.targets.len()), (1, 1));
+    assert_eq!((engine.in_progress.len(), engine.targets.len()), (1, 1));
     assert_eq!((engine.answered, engine.outstanding.len()), (0, 0));
     assert_eq!(engine.capacity(), Settings::default().max_deliveries);
 }
@@ -146,7 +146,7 @@ fn a_parked_message_that_comes_again_is_parked_again_for_longer() {
         assert!(delay >= least.min(SECOND * 300), "{delay:?}");
         assert!(delay <= SECOND * 600);
     }
-    assert_eq!((engine.working.len(), engine.parked()), (1, 1));
+    assert_eq!((engine.in_progress.len(), engine.parked()), (1, 1));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{
     KubernetesConfig,
-    object::{Object, Wish},
+    object::{Directive, Object},
 };
 use crate::{
     config::{FindPolicy, ForcePolicy, GeneratorPolicy, RefreshConfig},
@@ -18,7 +18,7 @@ use crate::{
 
 /// Which objects are ours to refresh, by configuration. By default all.
 #[derive(Debug, Clone, Default)]
-pub struct Selection {
+pub(crate) struct Selection {
     /// Of ExternalSecrets, by their labels.
     pub labels: LabelSelector,
     /// Values of `spec.controller` of a store; empty for any.
@@ -32,7 +32,7 @@ pub struct Selection {
 }
 
 impl Selection {
-    pub fn of(kubernetes: &KubernetesConfig, refresh: &RefreshConfig) -> Self {
+    pub(crate) fn of(kubernetes: &KubernetesConfig, refresh: &RefreshConfig) -> Self {
         Self {
             labels: refresh.selector.clone().unwrap_or_default(),
             controller_classes: kubernetes.controller_classes.clone(),
@@ -74,7 +74,7 @@ pub(super) fn pushable(object: &Object, selection: &Selection) -> Refreshable {
 fn left_out(object: &Object, selection: &Selection) -> Option<Unrefreshable> {
     if object.deleting {
         Some(Unrefreshable::Deleting)
-    } else if object.wish == Wish::Ignored {
+    } else if object.directive == Directive::Ignored {
         Some(Unrefreshable::Ignored)
     } else if !selected(&object.labels, &selection.labels) {
         Some(Unrefreshable::NotSelected)
@@ -97,19 +97,19 @@ pub(super) fn is_forced(object: &Object, selection: &Selection) -> bool {
 }
 
 fn forces(object: &Object, selection: &Selection, policy: ForcePolicy) -> bool {
-    object.wish == Wish::Forced || selection.force.contains(&policy)
+    object.directive == Directive::Forced || selection.force.contains(&policy)
 }
 
 /// The policy by which ESO reads its values no more, however its metadata change. While what it writes
 /// to is not there, ESO reads them whatever the policy, and before the first sync too.
 fn policy(object: &Object) -> Option<ForcePolicy> {
-    let Object { spec, owed, .. } = object;
+    let Object { spec, pending, .. } = object;
     let policy = spec["refreshPolicy"].as_str();
     let interval = spec["refreshInterval"].as_str();
-    if owed.first_sync || owed.target {
+    if pending.first_sync || pending.target {
         None
     } else if policy == Some("CreatedOnce") {
-        (!owed.first_read).then_some(ForcePolicy::CreatedOnce)
+        (!pending.first_read).then_some(ForcePolicy::CreatedOnce)
     } else if policy != Some("OnChange") && interval.is_some_and(never_elapses) {
         Some(ForcePolicy::IntervalZero)
     } else {
@@ -121,7 +121,10 @@ fn policy(object: &Object) -> Option<ForcePolicy> {
 fn is_immutable(object: &Object) -> bool {
     let target = &object.spec["target"];
     let is_secret = !target["manifest"].is_object();
-    target["immutable"] == Value::Bool(true) && is_secret && object.written && !object.owed.target
+    target["immutable"] == Value::Bool(true)
+        && is_secret
+        && object.written
+        && !object.pending.target
 }
 
 /// That of `data[]` is in the definition and is not run (ESO `apis/externalsecrets/v1`).

@@ -43,7 +43,7 @@ const MAX_TEXT: usize = 200;
 
 /// Writes annotations. Cheap to clone.
 #[derive(Clone)]
-pub struct Refresher {
+pub(crate) struct Refresher {
     served: Served,
     timeout: Duration,
     /// Where a probe looks; `None`: everywhere.
@@ -52,7 +52,7 @@ pub struct Refresher {
 
 impl Refresher {
     /// `timeout` holds for a patch from connecting to the end of the answer.
-    pub fn new(served: Served, timeout: Duration) -> Self {
+    pub(crate) fn new(served: Served, timeout: Duration) -> Self {
         Self {
             served,
             timeout,
@@ -62,14 +62,14 @@ impl Refresher {
 
     /// For a consumer that sees these namespaces only.
     #[must_use]
-    pub fn within(self, namespaces: &[String]) -> Self {
+    pub(crate) fn within(self, namespaces: &[String]) -> Self {
         let probed = namespaces.first().cloned();
         Self { probed, ..self }
     }
 
     /// Asks the API for something that depends on no object: one ExternalSecret, whichever. Fails as
     /// a patch does.
-    pub async fn probe(&self) -> Result<(), RefreshError> {
+    pub(crate) async fn probe(&self) -> Result<(), RefreshError> {
         let resource = self.served.version().resource(ListKind::ExternalSecrets);
         let url = Object::url_path(&resource, self.probed.as_deref());
         let one = ListParams::default().limit(1);
@@ -80,7 +80,7 @@ impl Refresher {
 
     /// Once. Writing a value that the object carries already changes nothing and is a success. The
     /// second step is done even where the first is refused: ESO may be in time.
-    pub async fn refresh(
+    pub(crate) async fn refresh(
         &self,
         target: &ObjectRef,
         value: RefreshMark,

@@ -40,7 +40,7 @@ pub enum Change {
     ListDenied(Listing),
     /// It may be seen again, and has been listed. What changed meanwhile was not seen, and events that
     /// meant it were not known to.
-    Opened(Listing),
+    AccessRestored(Listing),
     /// Everything has been listed once.
     Synced,
 }
@@ -61,7 +61,7 @@ pub enum Observation {
     /// event of a moment ago may mean it.
     Reads(ObjectRef),
     /// Its value was taken away before ESO looked at it, so ESO will not: the event means it again.
-    Lost {
+    MarkRemoved {
         target: ObjectRef,
         value: RefreshMark,
     },

@@ -9,7 +9,7 @@ use std::{
 use eso_relay::event::Settle;
 
 use super::find::Find;
-use crate::matching::provider::{self, Backend, Provider, Reading, Rules, Sought};
+use crate::matching::provider::{self, Backend, Provider, Query, Reading, Rules};
 
 /// An object that reads something through a store. Tenancy is a matter of both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -221,13 +221,13 @@ impl Lookup {
     pub(super) fn candidates(
         &self,
         family: &Family,
-        sought: &Sought<'_>,
+        query: &Query<'_>,
         mut found: impl FnMut(Posting),
     ) {
         let Some((_, keys)) = self.keys.iter().find(|(other, _)| other == family) else {
             return;
         };
-        for name in &sought.names {
+        for name in &query.names {
             match keys.get(&self.hasher.hash_one(&**name)) {
                 None => {}
                 Some(Postings::One(posting)) => found(*posting),
@@ -236,11 +236,11 @@ impl Lookup {
         }
     }
 
-    /// Everyone in the family with a pattern that may find what is sought.
+    /// Everyone in the family with a pattern that may find what is query.
     pub(super) fn finders(
         &self,
         family: &Family,
-        sought: &Sought<'_>,
+        query: &Query<'_>,
         mut found: impl FnMut(Posting),
     ) {
         for (search, postings) in self.finds.get(family).into_iter().flatten() {
@@ -248,7 +248,7 @@ impl Lookup {
                 provider::rules(search.backend.as_deref()),
                 search.find.pattern(),
             );
-            if rules.reaches(&Reading::Find(pattern), sought) && rules.finds(&pattern, sought) {
+            if rules.reaches(&Reading::Find(pattern), query) && rules.finds(&pattern, query) {
                 postings.iter().copied().for_each(&mut found);
             }
         }

@@ -11,7 +11,7 @@ use super::{
     stores::StoreEntry,
 };
 use crate::{
-    matching::provider::{Provider, Reading, Rules, Sought},
+    matching::provider::{Provider, Query, Reading, Rules},
     object::{ObjectKind, ObjectRef, Refreshable, Unrefreshable},
 };
 
@@ -38,7 +38,7 @@ impl Index {
     /// Everyone whom the event means. What an exact event costs depends on how many that are and on
     /// the distinct `find` patterns, not on how many objects there are.
     pub fn matching(&self, event: &Event) -> Matched {
-        Found::new(self, event, None).find()
+        Matcher::new(self, event, None).find()
     }
 
     /// For [`Self::matching_among`], until the next change.
@@ -49,25 +49,22 @@ impl Index {
 
     /// Whom of these the event means.
     pub fn matching_among(&self, event: &Event, among: &Among) -> Matched {
-        Found::new(self, event, Some(among)).find()
+        Matcher::new(self, event, Some(among)).find()
     }
 }
 
 /// What the event is about, as references of each family see it. `generic` compares keys through
 /// every store. A provider's event means its own stores, and those of which we do not know what
 /// they are.
-pub(super) fn readings(event: &Event) -> Vec<(Family, Sought<'_>)> {
+pub(super) fn readings(event: &Event) -> Vec<(Family, Query<'_>)> {
     let providers = match Provider::of_event(&event.provider) {
         Some(providers) if event.matches != Match::All => providers,
-        _ => return vec![(Family::Any, Provider::sought_anywhere(&[], event))],
+        _ => return vec![(Family::Any, Provider::query_anywhere(&[], event))],
     };
-    let unknown = (
-        Family::Unknown,
-        Provider::sought_anywhere(&providers, event),
-    );
+    let unknown = (Family::Unknown, Provider::query_anywhere(&providers, event));
     let known = providers.into_iter().map(|provider| {
-        let sought = provider.sought(event);
-        (Family::Of(provider), sought)
+        let query = provider.query(event);
+        (Family::Of(provider), query)
     });
     known.chain([unknown]).collect()
 }
@@ -81,7 +78,7 @@ pub(super) fn view<'v>(family: &Family, store: &'v StoreEntry) -> Option<&'v Vie
     }
 }
 
-struct Found<'a> {
+struct Matcher<'a> {
     index: &'a Index,
     event: &'a Event,
     /// Objects, each as often as a reference of theirs is meant, with what keeps that one from being a
@@ -93,7 +90,7 @@ struct Found<'a> {
     among: Option<&'a Among>,
 }
 
-impl<'a> Found<'a> {
+impl<'a> Matcher<'a> {
     fn new(index: &'a Index, event: &'a Event, among: Option<&'a Among>) -> Self {
         Self {
             index,
@@ -111,21 +108,21 @@ impl<'a> Found<'a> {
             self.meant = readers.map(|id| (id, None)).collect();
             return self.into_matched();
         }
-        for (family, sought) in &readings(event) {
+        for (family, query) in &readings(event) {
             match &event.matches {
                 Match::Exact(_) => {
-                    index.lookup.candidates(family, sought, |posting| {
-                        self.verify(posting, family, sought);
+                    index.lookup.candidates(family, query, |posting| {
+                        self.verify(posting, family, query);
                     });
                     index
                         .lookup
-                        .finders(family, sought, |posting| self.add_finder(posting));
+                        .finders(family, query, |posting| self.add_finder(posting));
                 }
                 Match::Prefix(_) => self.add_references(family, |rules, reading| {
-                    rules.reaches(reading, sought) && rules.is_below(reading, sought)
+                    rules.reaches(reading, query) && rules.is_below(reading, query)
                 }),
                 Match::Scope => {
-                    self.add_references(family, |rules, reading| rules.reaches(reading, sought));
+                    self.add_references(family, |rules, reading| rules.reaches(reading, query));
                 }
                 Match::All => self.add_references(family, |_, _| true),
             }
@@ -179,7 +176,7 @@ impl<'a> Found<'a> {
     }
 
     /// Takes a candidate if one of its keys is meant indeed.
-    fn verify(&mut self, posting: Posting, family: &Family, sought: &Sought<'_>) {
+    fn verify(&mut self, posting: Posting, family: &Family, query: &Query<'_>) {
         let store = self.index.stores.get(posting.store);
         let Some((store, view)) = store.and_then(|store| Some((store, view(family, store)?)))
         else {
@@ -187,7 +184,7 @@ impl<'a> Found<'a> {
         };
         let rules = view.rules();
         let reads = |reference: &Entry| match &reference.form {
-            Form::Key(key) => rules.reads(key, sought) && rules.reaches(&Reading::Key(key), sought),
+            Form::Key(key) => rules.reads(key, query) && rules.reaches(&Reading::Key(key), query),
             Form::Find(_) => false,
         };
         let own_rules = store.view.rules();

@@ -169,7 +169,7 @@ impl Index {
                 self.begin(listing.clone());
                 self.sweep(&listing)
             }
-            Change::ListDenied(_) | Change::Opened(_) => Vec::new(),
+            Change::ListDenied(_) | Change::AccessRestored(_) => Vec::new(),
             Change::Synced => {
                 self.synced = true;
                 Vec::new()
@@ -289,7 +289,7 @@ impl Index {
         let lost = lost.filter(|_| !refused);
         let lost = lost.map(|value| {
             let target = target.clone();
-            Observation::Lost { target, value }
+            Observation::MarkRemoved { target, value }
         });
         // A sync may be what makes it one that ESO does not refresh again.
         let carries = (!refused || was_refreshable).then_some(Observation::Carries {

@@ -118,19 +118,19 @@ impl Index {
         }
         let readings = readings(event);
         let mut seen = readings.iter();
-        let Some((view, sought)) = seen.find_map(|(family, sought)| {
+        let Some((view, query)) = seen.find_map(|(family, query)| {
             let view = view(family, store)?;
-            let is_of_kind = view.rules().is_of_kind(reading, sought);
-            is_of_kind.then_some((view, sought))
+            let is_of_kind = view.rules().is_of_kind(reading, query);
+            is_of_kind.then_some((view, query))
         }) else {
             differs.push(Differs::Provider);
             return differs;
         };
         let rules = view.rules();
         let same_secret = match (&event.matches, reading) {
-            (Match::Exact(_), Reading::Key(key)) => rules.reads(key, sought),
-            (Match::Exact(_), Reading::Find(pattern)) => rules.finds(pattern, sought),
-            (Match::Prefix(_), _) => rules.is_below(reading, sought),
+            (Match::Exact(_), Reading::Key(key)) => rules.reads(key, query),
+            (Match::Exact(_), Reading::Find(pattern)) => rules.finds(pattern, query),
+            (Match::Prefix(_), _) => rules.is_below(reading, query),
             (Match::Scope | Match::All, _) => true,
         };
         if !same_secret {
@@ -176,8 +176,8 @@ impl Index {
 /// Whether the reference reads in the event's place, as far as both know it.
 fn reaches(store: &StoreEntry, reading: &Reading<'_>, event: &Event) -> bool {
     event.matches == Match::All
-        || readings(event).iter().all(|(family, sought)| {
-            view(family, store).is_none_or(|view| view.rules().reaches(reading, sought))
+        || readings(event).iter().all(|(family, query)| {
+            view(family, store).is_none_or(|view| view.rules().reaches(reading, query))
         })
 }
 

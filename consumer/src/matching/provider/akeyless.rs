@@ -1,6 +1,6 @@
 //! Akeyless: a key is an item's full path (ESO `providers/v1/akeyless/akeyless.go`).
 
-use super::rules::{Pattern, Rules, Sought};
+use super::rules::{Pattern, Query, Rules};
 
 pub(super) struct Akeyless;
 
@@ -22,9 +22,9 @@ impl Rules for Akeyless {
         name(canonical(key));
     }
 
-    fn finds(&self, pattern: &Pattern<'_>, sought: &Sought<'_>) -> bool {
+    fn finds(&self, pattern: &Pattern<'_>, query: &Query<'_>) -> bool {
         let path = pattern.path.unwrap_or_default();
-        let mut names = sought.names.iter();
+        let mut names = query.names.iter();
         names.any(|name| is_in(path, name) && pattern.fits_slashed(name))
     }
 }

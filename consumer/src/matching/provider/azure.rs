@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use eso_relay::event::Version;
 use serde_json::Value;
 
-use super::rules::{Pattern, Reading, Rules, Scope, Sought, agree, host, is_other, setting};
+use super::rules::{Pattern, Query, Reading, Rules, Scope, agree, host, is_other, setting};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Azure {
@@ -55,7 +55,7 @@ fn canonical(key: &str) -> String {
     format!("{kind}/{name}").to_ascii_lowercase()
 }
 
-pub(super) fn sought<'e>(key: &'e str, _: Scope<'_>, names: &mut Vec<Cow<'e, str>>) {
+pub(super) fn query_names<'e>(key: &'e str, _: Scope<'_>, names: &mut Vec<Cow<'e, str>>) {
     names.push(Cow::Owned(canonical(key)));
 }
 
@@ -69,8 +69,8 @@ impl Rules for Azure {
         name(&canonical(key));
     }
 
-    fn reaches(&self, _: &Reading<'_>, sought: &Sought<'_>) -> bool {
-        let vault = sought.scope.get("vault").and_then(host);
+    fn reaches(&self, _: &Reading<'_>, query: &Query<'_>) -> bool {
+        let vault = query.scope.get("vault").and_then(host);
         agree(
             self.vault.as_deref().map(vault_name),
             vault.as_deref().map(vault_name),
@@ -79,12 +79,12 @@ impl Rules for Azure {
 
     /// Of secrets only, by name; `path` is not read (`GetAllSecrets`). The vault keeps the case in
     /// which a name was written, an event does not.
-    fn finds(&self, pattern: &Pattern<'_>, sought: &Sought<'_>) -> bool {
-        let minds_case = pattern
+    fn finds(&self, pattern: &Pattern<'_>, query: &Query<'_>) -> bool {
+        let is_case_sensitive = pattern
             .regexp
-            .is_some_and(super::regexp::Regexp::minds_case);
-        let mut names = sought.names.iter().filter_map(|name| bare(name));
-        names.any(|name| minds_case || pattern.fits(name))
+            .is_some_and(super::regexp::Regexp::is_case_sensitive);
+        let mut names = query.names.iter().filter_map(|name| bare(name));
+        names.any(|name| is_case_sensitive || pattern.fits(name))
     }
 
     /// An identifier of 32 hexadecimal digits. There are no names for versions.

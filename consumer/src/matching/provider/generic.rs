@@ -4,10 +4,10 @@
 //! These are also the rules of the first release's `/webhook`: `/a/b` is `a/b`, `a/b/` is another
 //! key, and a key does not stand for what begins with it.
 
-use super::rules::{Finding, Pattern, Rules, Sought};
+use super::rules::{FindBy, Pattern, Query, Rules};
 
 /// By what ESO's provider finds secrets; `None` for a store that is unknown, where the event has to tell.
-pub(super) struct Generic(Option<Finding>);
+pub(super) struct Generic(Option<FindBy>);
 
 /// For stores that are not known, or do not matter.
 pub(super) const UNKNOWN: Generic = Generic(None);
@@ -15,26 +15,26 @@ pub(super) const UNKNOWN: Generic = Generic(None);
 /// Of a provider without a file of its own, by its `plain` name.
 pub(super) fn of(provider: &str) -> &'static Generic {
     match finding(provider) {
-        Finding::PathAndName => &Generic(Some(Finding::PathAndName)),
-        Finding::NameOrTags => &Generic(Some(Finding::NameOrTags)),
-        Finding::Name => &Generic(Some(Finding::Name)),
-        Finding::Untold => &Generic(Some(Finding::Untold)),
+        FindBy::PathAndName => &Generic(Some(FindBy::PathAndName)),
+        FindBy::NameOrTags => &Generic(Some(FindBy::NameOrTags)),
+        FindBy::Name => &Generic(Some(FindBy::Name)),
+        FindBy::Unknown => &Generic(Some(FindBy::Unknown)),
     }
 }
 
 /// What each provider makes of a `find` (ESO `providers/v1`, `GetAllSecrets`). Of one that is not known,
 /// as of those that look at both, a path is taken for a plain prefix: the widest reading.
-pub(super) fn finding(provider: &str) -> Finding {
+pub(super) fn finding(provider: &str) -> FindBy {
     match provider {
         // Everything in the organization, whatever is asked for.
         "bitwardensecretsmanager"
         // By names or titles, while keys are ids.
         | "barbican" | "passbolt" | "keepersecurity" | "cloudru"
         // By names in a folder, while keys are paths of several forms.
-        | "scaleway" | "beyondtrustworkloadcredentials" => Finding::Untold,
-        "kubernetes" => Finding::NameOrTags,
-        "conjur" | "fake" | "oracle" | "crd" => Finding::Name,
-        _ => Finding::PathAndName,
+        | "scaleway" | "beyondtrustworkloadcredentials" => FindBy::Unknown,
+        "kubernetes" => FindBy::NameOrTags,
+        "conjur" | "fake" | "oracle" | "crd" => FindBy::Name,
+        _ => FindBy::PathAndName,
     }
 }
 
@@ -48,20 +48,20 @@ impl Rules for Generic {
         name(canonical(key));
     }
 
-    fn finds(&self, pattern: &Pattern<'_>, sought: &Sought<'_>) -> bool {
-        let path = match self.0.unwrap_or(sought.finding) {
-            Finding::Untold => return true,
-            Finding::NameOrTags if pattern.tags => return true,
-            Finding::NameOrTags | Finding::Name => "",
-            Finding::PathAndName => canonical(pattern.path.unwrap_or_default()),
+    fn finds(&self, pattern: &Pattern<'_>, query: &Query<'_>) -> bool {
+        let path = match self.0.unwrap_or(query.finding) {
+            FindBy::Unknown => return true,
+            FindBy::NameOrTags if pattern.tags => return true,
+            FindBy::NameOrTags | FindBy::Name => "",
+            FindBy::PathAndName => canonical(pattern.path.unwrap_or_default()),
         };
-        let mut names = sought.names.iter();
+        let mut names = query.names.iter();
         names.any(|name| name.starts_with(path) && pattern.fits_slashed(name))
     }
 
     fn root<'p>(&self, pattern: &Pattern<'p>) -> Option<&'p str> {
         match self.0 {
-            None | Some(Finding::PathAndName) => Some(pattern.path.unwrap_or_default()),
+            None | Some(FindBy::PathAndName) => Some(pattern.path.unwrap_or_default()),
             Some(_) => None,
         }
     }

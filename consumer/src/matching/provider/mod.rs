@@ -24,10 +24,10 @@ use eso_relay::{
 };
 use serde_json::Value;
 
-use self::rules::{Finding, Scope};
+use self::rules::{FindBy, Scope};
 pub(crate) use self::{
     regexp::Regexp,
-    rules::{Pattern, Reading, Rules, Sought},
+    rules::{Pattern, Query, Reading, Rules},
 };
 
 /// Whose keys these are: an event's, and those of references through its stores.
@@ -106,22 +106,22 @@ impl Provider {
     }
 
     /// What an event is about, to references through stores of this provider.
-    pub(crate) fn sought<'e>(&self, event: &'e Event) -> Sought<'e> {
+    pub(crate) fn query<'e>(&self, event: &'e Event) -> Query<'e> {
         let said = plain(event.provider.as_str());
-        Sought {
-            handed_on: *self == Self::ParameterStore && said == SECRETS_MANAGER,
-            ..sought(event, |key, scope, names| {
+        Query {
+            proxied: *self == Self::ParameterStore && said == SECRETS_MANAGER,
+            ..query(event, |key, scope, names| {
                 self.names(&said, key, scope, names);
             })
         }
     }
 
-    /// As [`Provider::sought`], to references through stores that are not known: whatever such a
+    /// As [`Provider::query`], to references through stores that are not known: whatever such a
     /// store may call it.
-    pub(crate) fn sought_anywhere<'e>(providers: &[Self], event: &'e Event) -> Sought<'e> {
+    pub(crate) fn query_anywhere<'e>(providers: &[Self], event: &'e Event) -> Query<'e> {
         let said = plain(event.provider.as_str());
         let finding = providers.iter().map(Self::finding).max();
-        let sought = sought(event, |key, scope, names| {
+        let query = query(event, |key, scope, names| {
             names.push(generic::canonical(key).into());
             for provider in providers {
                 provider.names(&said, key, scope, names);
@@ -134,21 +134,21 @@ impl Provider {
                 }
             }
         });
-        Sought {
+        Query {
             finding: finding.unwrap_or_default(),
-            ..sought
+            ..query
         }
     }
 
     /// What of a `find` tells something about an event of this provider, where its store is not known.
-    fn finding(&self) -> Finding {
+    fn finding(&self) -> FindBy {
         match self {
             // Events have other names, or none, or no case.
-            Self::OnePassword | Self::Infisical | Self::Azure => Finding::Untold,
+            Self::OnePassword | Self::Infisical | Self::Azure => FindBy::Unknown,
             // A path may be negated, is not read, or an error.
-            Self::SecretsManager | Self::Gitlab => Finding::Name,
+            Self::SecretsManager | Self::Gitlab => FindBy::Name,
             Self::Other(name) => generic::finding(name),
-            _ => Finding::PathAndName,
+            _ => FindBy::PathAndName,
         }
     }
 
@@ -163,16 +163,16 @@ impl Provider {
                     aws::parameter(key, scope, names);
                 }
                 if said != PARAMETER_STORE {
-                    aws::handed_on(key, names);
+                    aws::proxied(key, names);
                 }
             }
-            Self::Vault => vault::sought(key, scope, names),
-            Self::Gcp => gcp::sought(key, scope, names),
-            Self::Azure => azure::sought(key, scope, names),
-            Self::Infisical => infisical::sought(key, scope, names),
-            Self::OnePassword => onepassword::sought(key, scope, names),
-            Self::Gitlab => gitlab::sought(key, scope, names),
-            Self::Ibm => ibm::sought(key, scope, names),
+            Self::Vault => vault::query_names(key, scope, names),
+            Self::Gcp => gcp::query_names(key, scope, names),
+            Self::Azure => azure::query_names(key, scope, names),
+            Self::Infisical => infisical::query_names(key, scope, names),
+            Self::OnePassword => onepassword::query_names(key, scope, names),
+            Self::Gitlab => gitlab::query_names(key, scope, names),
+            Self::Ibm => ibm::query_names(key, scope, names),
             Self::Doppler | Self::Pulumi => names.push(key.into()),
             Self::Other(_) => names.push(generic::canonical(key).into()),
         }
@@ -200,10 +200,10 @@ impl fmt::Display for Provider {
     }
 }
 
-fn sought<'e>(
+fn query<'e>(
     event: &'e Event,
     read: impl Fn(&'e str, Scope<'e>, &mut Vec<Cow<'e, str>>),
-) -> Sought<'e> {
+) -> Query<'e> {
     let (keys, scope) = (event.matches.keys(), Scope(&event.scope));
     let mut names = Vec::with_capacity(keys.len());
     for key in keys {
@@ -211,12 +211,12 @@ fn sought<'e>(
     }
     names.sort_unstable();
     names.dedup();
-    Sought {
+    Query {
         names,
         keys,
         scope,
-        handed_on: false,
-        finding: Finding::default(),
+        proxied: false,
+        finding: FindBy::default(),
     }
 }
 

@@ -9,7 +9,7 @@ use std::{borrow::Cow, time::Duration};
 use eso_relay::event::{InvalidSettle, Settle};
 use serde_json::Value;
 
-use super::rules::{Pattern, Rules, Scope, Sought, setting};
+use super::rules::{Pattern, Query, Rules, Scope, setting};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct OnePassword {
@@ -63,7 +63,7 @@ fn canonical(key: &str) -> String {
     key.trim_start_matches('/').to_lowercase()
 }
 
-pub(super) fn sought<'e>(key: &'e str, _: Scope<'_>, names: &mut Vec<Cow<'e, str>>) {
+pub(super) fn query_names<'e>(key: &'e str, _: Scope<'_>, names: &mut Vec<Cow<'e, str>>) {
     names.push(Cow::Owned(canonical(key)));
 }
 
@@ -86,13 +86,13 @@ impl Rules for OnePassword {
 
     /// `path` is a title, which tags take the place of; the expression is for labels of fields and files,
     /// which no event tells (`GetAllSecrets`).
-    fn finds(&self, pattern: &Pattern<'_>, sought: &Sought<'_>) -> bool {
+    fn finds(&self, pattern: &Pattern<'_>, query: &Query<'_>) -> bool {
         let title = pattern.path.map(canonical);
         self.environment
             || pattern.tags
             || title.is_none_or(|title| {
-                let untold = sought.names.iter().all(|name| is_id(name));
-                untold || sought.names.iter().any(|name| *name == title)
+                let untold = query.names.iter().all(|name| is_id(name));
+                untold || query.names.iter().any(|name| *name == title)
             })
     }
 

@@ -39,7 +39,7 @@ impl Regexp {
     }
 
     /// Whether it may fit a name and not the same in small letters.
-    pub(super) fn minds_case(&self) -> bool {
+    pub(super) fn is_case_sensitive(&self) -> bool {
         let minds = |source: &str| {
             source.contains("[^") || source.bytes().any(|letter| letter.is_ascii_uppercase())
         };

@@ -12,33 +12,33 @@ use super::regexp::Regexp;
 /// names make a candidate, and [`Rules::reaches`] with [`Rules::reads`] decide on it.
 pub(crate) trait Rules {
     /// Whether the reference could read secrets of the event's kind at all.
-    fn is_of_kind(&self, _: &Reading<'_>, _: &Sought<'_>) -> bool {
+    fn is_of_kind(&self, _: &Reading<'_>, _: &Query<'_>) -> bool {
         true
     }
 
-    /// The names under which a reference is looked up, in the form of [`Sought::names`]: every
+    /// The names under which a reference is looked up, in the form of [`Query::names`]: every
     /// event about the secret that it reads has one of them.
     fn names(&self, key: &str, name: &mut dyn FnMut(&str));
 
     /// Whether the reference reads in the place (account, project, mount, …) that the event is
     /// about. What one side does not know does not exclude.
-    fn reaches(&self, _: &Reading<'_>, _: &Sought<'_>) -> bool {
+    fn reaches(&self, _: &Reading<'_>, _: &Query<'_>) -> bool {
         true
     }
 
     /// Whether a reference that reaches the place reads the event's secret.
-    fn reads(&self, key: &str, sought: &Sought<'_>) -> bool {
-        self.any_name(key, &|name| sought.names.iter().any(|other| other == name))
+    fn reads(&self, key: &str, query: &Query<'_>) -> bool {
+        self.any_name(key, &|name| query.names.iter().any(|other| other == name))
     }
 
     /// Whether a `find` that reaches the place may find the event's secret.
-    fn finds(&self, _: &Pattern<'_>, _: &Sought<'_>) -> bool {
+    fn finds(&self, _: &Pattern<'_>, _: &Query<'_>) -> bool {
         true
     }
 
     /// Whether what the reference reads may lie below the path of a prefix event.
-    fn is_below(&self, reading: &Reading<'_>, sought: &Sought<'_>) -> bool {
-        let mut prefixes = sought.names.iter();
+    fn is_below(&self, reading: &Reading<'_>, query: &Query<'_>) -> bool {
+        let mut prefixes = query.names.iter();
         prefixes.any(|prefix| match reading {
             Reading::Key(key) if self.has_folders() => {
                 self.any_name(key, &|name| is_below(prefix, name))
@@ -108,21 +108,21 @@ impl Pattern<'_> {
 
 /// What an event is about, as one provider reads it.
 #[derive(Debug)]
-pub(crate) struct Sought<'e> {
+pub(crate) struct Query<'e> {
     /// Every canonical name of its keys.
     pub(crate) names: Vec<Cow<'e, str>>,
     /// As they were sent: aliases of one secret, the path of a prefix, or none.
     pub(super) keys: &'e [String],
     pub(super) scope: Scope<'e>,
     /// Whether it is about secrets of Secrets Manager, seen from Parameter Store, which hands them on.
-    pub(super) handed_on: bool,
+    pub(super) proxied: bool,
     /// What of a `find` tells something about these names, in a store that is not known.
-    pub(super) finding: Finding,
+    pub(super) finding: FindBy,
 }
 
 /// What of a `find` ESO's provider looks at, and can be compared with the names that events have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(crate) enum Finding {
+pub(crate) enum FindBy {
     /// A path, taken for a plain prefix, and the regular expression.
     #[default]
     PathAndName,
@@ -131,7 +131,7 @@ pub(crate) enum Finding {
     /// The regular expression.
     Name,
     /// Nothing: every secret may be found.
-    Untold,
+    Unknown,
 }
 
 /// Attributes of the place that changed.

@@ -1,19 +1,19 @@
-//! A note as an object of the API.
+//! Converts a note into an Event of the API.
 
 use k8s_openapi::{
     api::{core::v1::ObjectReference, events::v1::Event},
     apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
 };
 
-use super::{Note, What};
+use super::{Fact, Note};
 use crate::{
     kubernetes::ApiVersion,
     object::{ListKind, ObjectKind},
 };
 
-/// Who says it; below `From`.
+/// The reporting controller: the column `From` of `kubectl describe`.
 const CONTROLLER: &str = "eso-relay";
-/// Where Events on objects without a namespace are (`apis/core/validation/events.go`).
+/// The namespace of Events on objects without one (`apis/core/validation/events.go`).
 const NO_NAMESPACE: &str = "default";
 
 impl Note {
@@ -26,22 +26,22 @@ impl Note {
         }
     }
 
-    /// That of its Event. Being skipped is a fact about the object; the others are facts about an
-    /// event, too.
+    /// The name of its Event. That an object is skipped is a fact about the object alone; the other facts are
+    /// about an event, too.
     pub(super) fn name(&self) -> String {
-        let (uid, what) = (self.uid, self.what.name().replace('_', "-"));
-        match self.what {
-            What::NotRefreshable(_) => format!("eso-relay.{uid}.{what}"),
-            What::Refreshed { .. }
-            | What::Failed { .. }
-            | What::Silent { .. }
-            | What::PassedOver { .. } => {
-                format!("eso-relay.{uid}.{what}.{}", self.event)
+        let (uid, fact) = (self.uid, self.fact.name().replace('_', "-"));
+        match self.fact {
+            Fact::NotRefreshable(_) => format!("eso-relay.{uid}.{fact}"),
+            Fact::Refreshed { .. }
+            | Fact::Failed { .. }
+            | Fact::Silent { .. }
+            | Fact::PassedOver { .. } => {
+                format!("eso-relay.{uid}.{fact}.{}", self.event)
             }
         }
     }
 
-    /// `instance`: which replica says it.
+    /// `instance`: the replica that reports it.
     pub(super) fn to_event(&self, version: ApiVersion, instance: &str) -> Event {
         let owner = self.target.is_owner();
         let resource = version.resource(match self.target.kind() {
@@ -52,7 +52,7 @@ impl Note {
         let regarding = ObjectReference {
             api_version: Some(resource.api_version),
             kind: Some(resource.kind),
-            // kubectl asks for Events that name none here.
+            // kubectl asks for Events without a namespace here.
             namespace: (!owner).then(|| self.target.namespace().to_owned()),
             name: Some(self.target.name().to_owned()),
             uid: Some(self.uid.to_string()),

@@ -231,7 +231,7 @@ fn a_value_that_is_taken_away_before_eso_looked_is_no_sync_and_is_written_again_
     index.apply(shows("a/x", Some(ours), Waiting, "old"));
     assert_eq!(index.steps(&target), Steps::One);
     assert_eq!(index.carried(&target), (Some(ours), Waiting));
-    let lost = Observation::Lost {
+    let lost = Observation::MarkRemoved {
         target: target.clone(),
         value: ours,
     };

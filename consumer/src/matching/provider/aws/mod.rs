@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use eso_relay::event::Version;
 use serde_json::Value;
 
-use super::rules::{Pattern, Reading, Rules, Scope, Sought, agree, is_number, is_other, setting};
+use super::rules::{Pattern, Query, Reading, Rules, Scope, agree, is_number, is_other, setting};
 
 /// What both services have in common.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -67,32 +67,32 @@ impl Place {
     }
 
     /// An ARN in a reference has a place of its own; so has one in an event that has no scope.
-    fn reaches(&self, reading: &Reading<'_>, sought: &Sought<'_>) -> bool {
+    fn reaches(&self, reading: &Reading<'_>, query: &Query<'_>) -> bool {
         let mine = self.arn_region(reading);
-        let theirs = || sought.keys.iter().find_map(|key| Arn::of(key)?.region);
+        let theirs = || query.keys.iter().find_map(|key| Arn::of(key)?.region);
         agree(
             mine.as_deref().or(self.region.as_deref()),
-            sought.scope.get("region").or_else(theirs),
-        ) && self.is_account(reading, sought)
+            query.scope.get("region").or_else(theirs),
+        ) && self.is_account(reading, query)
     }
 
     /// As [`Self::reaches`], of secrets. A secret may have replicas of its name in any region, and only
     /// the first of them tells of a change, so a region excludes nothing but what is in none.
-    fn reaches_secrets(&self, reading: &Reading<'_>, sought: &Sought<'_>) -> bool {
-        if sought.keys.is_empty() {
-            self.reaches(reading, sought)
+    fn reaches_secrets(&self, reading: &Reading<'_>, query: &Query<'_>) -> bool {
+        if query.keys.is_empty() {
+            self.reaches(reading, query)
         } else {
-            self.is_account(reading, sought)
+            self.is_account(reading, query)
         }
     }
 
-    fn is_account(&self, reading: &Reading<'_>, sought: &Sought<'_>) -> bool {
+    fn is_account(&self, reading: &Reading<'_>, query: &Query<'_>) -> bool {
         let full = self.key(reading);
         let mine = Arn::of(&full).and_then(|arn| arn.account);
-        let theirs = || sought.keys.iter().find_map(|key| Arn::of(key)?.account);
+        let theirs = || query.keys.iter().find_map(|key| Arn::of(key)?.account);
         agree(
             mine.or(self.account.as_deref()),
-            sought.scope.get("account").or_else(theirs),
+            query.scope.get("account").or_else(theirs),
         )
     }
 
@@ -139,19 +139,19 @@ impl Rules for SecretsManager {
         }
     }
 
-    fn reaches(&self, reading: &Reading<'_>, sought: &Sought<'_>) -> bool {
-        self.0.reaches_secrets(reading, sought)
+    fn reaches(&self, reading: &Reading<'_>, query: &Query<'_>) -> bool {
+        self.0.reaches_secrets(reading, query)
     }
 
     /// `path` is a `name` filter: a prefix that takes case into account, or with `!` what has it
     /// not (AWS `API_Filter`). Where ESO reads what it listed it puts the store's prefix before
     /// the name once more (`fetchAndSet`).
-    fn finds(&self, pattern: &Pattern<'_>, sought: &Sought<'_>) -> bool {
+    fn finds(&self, pattern: &Pattern<'_>, query: &Query<'_>) -> bool {
         let listed = |name: &str| {
             let negated = pattern.path.is_some_and(|path| path.starts_with('!'));
             (negated || pattern.starts(name)) && pattern.fits(name)
         };
-        let mut names = sought.names.iter();
+        let mut names = query.names.iter();
         names.any(|name| listed(name) || name.strip_prefix(&self.0.prefix).is_some_and(listed))
     }
 
@@ -194,12 +194,12 @@ pub(super) fn parameter<'e>(key: &'e str, _: Scope<'_>, names: &mut Vec<Cow<'e, 
 
 /// Below this Parameter Store hands on the secrets of Secrets Manager
 /// (<https://docs.aws.amazon.com/systems-manager/latest/userguide/integration-ps-secretsmanager.html>).
-const HANDED_ON: &str = "aws/reference/secretsmanager/";
+const PROXY_PREFIX: &str = "aws/reference/secretsmanager/";
 
 /// As [`secret`], as parameters.
-pub(super) fn handed_on(key: &str, names: &mut Vec<Cow<'_, str>>) {
+pub(super) fn proxied(key: &str, names: &mut Vec<Cow<'_, str>>) {
     let secrets = secret_names(key).into_iter().flatten();
-    names.extend(secrets.map(|name| Cow::Owned(format!("{HANDED_ON}{name}"))));
+    names.extend(secrets.map(|name| Cow::Owned(format!("{PROXY_PREFIX}{name}"))));
 }
 
 impl Rules for ParameterStore {
@@ -208,21 +208,21 @@ impl Rules for ParameterStore {
     }
 
     /// Nothing that is handed on is listed, so no `find` finds it.
-    fn is_of_kind(&self, reading: &Reading<'_>, sought: &Sought<'_>) -> bool {
+    fn is_of_kind(&self, reading: &Reading<'_>, query: &Query<'_>) -> bool {
         let full = self.0.key(reading);
-        !sought.handed_on || parameter_name(&full).starts_with(HANDED_ON)
+        !query.proxied || parameter_name(&full).starts_with(PROXY_PREFIX)
     }
 
-    fn reaches(&self, reading: &Reading<'_>, sought: &Sought<'_>) -> bool {
-        if parameter_name(&self.0.key(reading)).starts_with(HANDED_ON) {
-            self.0.reaches_secrets(reading, sought)
+    fn reaches(&self, reading: &Reading<'_>, query: &Query<'_>) -> bool {
+        if parameter_name(&self.0.key(reading)).starts_with(PROXY_PREFIX) {
+            self.0.reaches_secrets(reading, query)
         } else {
-            !sought.handed_on && self.0.reaches(reading, sought)
+            !query.proxied && self.0.reaches(reading, query)
         }
     }
 
     /// `path` is a folder, `/` if none is given, with all that is below it (`findByName`).
-    fn finds(&self, pattern: &Pattern<'_>, sought: &Sought<'_>) -> bool {
+    fn finds(&self, pattern: &Pattern<'_>, query: &Query<'_>) -> bool {
         let path = pattern.path.unwrap_or_default().trim_matches('/');
         let below = |name: &str| {
             path.is_empty()
@@ -230,7 +230,7 @@ impl Rules for ParameterStore {
                     .strip_prefix(path)
                     .is_some_and(|rest| rest.starts_with('/'))
         };
-        let mut names = sought.names.iter();
+        let mut names = query.names.iter();
         names.any(|name| below(name) && pattern.fits_slashed(name))
     }
 

@@ -10,7 +10,7 @@ use eso_relay::event::Version;
 use serde_json::Value;
 
 use super::rules::{
-    Pattern, Reading, Rules, Scope, Sought, agree, clean, host, is_below, is_number, is_other,
+    Pattern, Query, Reading, Rules, Scope, agree, clean, host, is_below, is_number, is_other,
     overlaps, setting,
 };
 
@@ -104,9 +104,9 @@ impl Vault {
         }
     }
 
-    fn meets_any(&self, path: &str, sought: &Sought<'_>, test: Test<'_>) -> bool {
-        let mut theirs = sought.keys.iter().flat_map(|key| forms(key, sought.scope));
-        theirs.any(|theirs| self.meets(path, &theirs, sought.scope, test))
+    fn meets_any(&self, path: &str, query: &Query<'_>, test: Test<'_>) -> bool {
+        let mut theirs = query.keys.iter().flat_map(|key| forms(key, query.scope));
+        theirs.any(|theirs| self.meets(path, &theirs, query.scope, test))
     }
 }
 
@@ -141,7 +141,7 @@ fn seen_from_above(path: &str, scope: Scope<'_>) -> impl Iterator<Item = String>
     })
 }
 
-pub(super) fn sought<'e>(key: &'e str, scope: Scope<'_>, names: &mut Vec<Cow<'e, str>>) {
+pub(super) fn query_names<'e>(key: &'e str, scope: Scope<'_>, names: &mut Vec<Cow<'e, str>>) {
     for form in forms(key, scope) {
         names.extend(seen_from_above(&form, scope).map(Cow::Owned));
     }
@@ -188,8 +188,8 @@ impl Rules for Vault {
         name(&self.address(key));
     }
 
-    fn reaches(&self, reading: &Reading<'_>, sought: &Sought<'_>) -> bool {
-        let scope = sought.scope;
+    fn reaches(&self, reading: &Reading<'_>, query: &Query<'_>) -> bool {
+        let scope = query.scope;
         let server = scope.get("host").and_then(host);
         // Where a `find` has two folders, they are in one mount.
         let address = self.begins(reading).into_iter().next();
@@ -209,14 +209,14 @@ impl Rules for Vault {
             && scope.get("mount").is_none_or(in_mount)
     }
 
-    fn reads(&self, key: &str, sought: &Sought<'_>) -> bool {
-        self.meets_any(&self.address(key), sought, &|mine, theirs| mine == theirs)
+    fn reads(&self, key: &str, query: &Query<'_>) -> bool {
+        self.meets_any(&self.address(key), query, &|mine, theirs| mine == theirs)
     }
 
     /// Vault's secrets are listed with all folders and named from the mount on, with `path` before
     /// them as it is written; `OpenBao`'s in one folder, by bare name, and then read from the mount's
     /// root whatever the folder.
-    fn finds(&self, pattern: &Pattern<'_>, sought: &Sought<'_>) -> bool {
+    fn finds(&self, pattern: &Pattern<'_>, query: &Query<'_>) -> bool {
         if self.mount.is_none() && pattern.path.is_none() {
             return true;
         }
@@ -233,19 +233,19 @@ impl Rules for Vault {
                 rest.is_some_and(fits)
             };
             let folders = self.folders(folder);
-            (folders.iter()).any(|address| self.meets_any(address, sought, &test))
+            (folders.iter()).any(|address| self.meets_any(address, query, &test))
         };
         listed(pattern.path.unwrap_or_default()) || self.openbao && listed("")
     }
 
-    fn is_below(&self, reading: &Reading<'_>, sought: &Sought<'_>) -> bool {
+    fn is_below(&self, reading: &Reading<'_>, query: &Query<'_>) -> bool {
         let addresses = self.begins(reading);
         let test = |mine: &str, theirs: &str| match reading {
             Reading::Key(_) => is_below(theirs, mine),
             Reading::Find(_) => overlaps(mine, theirs),
         };
         let mut any = addresses.iter();
-        addresses.is_empty() || any.any(|address| self.meets_any(address, sought, &test))
+        addresses.is_empty() || any.any(|address| self.meets_any(address, query, &test))
     }
 
     /// A number of the engine's version 2 (`readSecret`). Version 1 keeps only the newest, whatever

@@ -288,7 +288,7 @@ fn no_key_has_more_names_than_it_has_use_for() {
     let deep = "a/".repeat(1000);
     let scope = [("namespace".to_owned(), deep.clone())].into();
     let mut names = Vec::new();
-    sought(&deep, Scope(&scope), &mut names);
+    query_names(&deep, Scope(&scope), &mut names);
     assert!(
         names.len() <= (DEEPEST + 1) * (DEEPEST + 2),
         "{}",

@@ -1,17 +1,26 @@
-//! Deliveries go out: acknowledged, dead-lettered or handed back.
+//! Concludes deliveries: acked, dead-lettered, parked or handed back.
+//!
+//! A message is not held because of an object that fails. Where a delivery waits only for such objects, its
+//! message is *parked*: nak'ed with a delay, it takes no memory for its body and stays un-acked, while the
+//! engine retries the objects as before. When the last of them is done, the parked message is acked; for a
+//! dead letter, which needs the body, it is recalled.
 
-use std::time::Duration;
+use std::{ops::Bound, time::Duration};
 
 use eso_relay::stream::Reason;
 
 use super::{
     Engine, Output, Step,
-    backoff::REDELIVERY,
+    backoff::{PARKED, REDELIVERY},
     held::{DeadLettering, InProgress, Place, Rejections},
     timers::Timer,
     work::Phase,
 };
 use crate::object::{Kept, ObjectRef, Sequence};
+
+/// What was recalled and has not come for so long, which is longer than it may be parked, has come to
+/// another replica.
+const RECALL: Duration = Duration::from_secs(15 * 60);
 
 impl Engine {
     /// Lets the delivery go if nothing keeps it.
@@ -218,5 +227,68 @@ impl Engine {
             self.arrange(now, &target);
         }
         self.nak(sequence, None);
+    }
+}
+
+impl Engine {
+    /// Whether it waits for nothing but objects that fail on their own account.
+    pub(super) fn is_stuck(&mut self, sequence: Sequence) -> bool {
+        let in_doubt = self.breaker.is_in_doubt();
+        let Some(delivery) = self.in_progress.get_mut(&sequence) else {
+            return false;
+        };
+        let is_going = |target: &&_| {
+            let work = self.targets.get(*target);
+            work.is_none_or(|work| !work.is_stuck(in_doubt))
+        };
+        // From where the last look ended: a delivery may wait for very many.
+        let last = delivery.going.as_ref();
+        let from = (
+            last.map_or(Bound::Unbounded, Bound::Included),
+            Bound::Unbounded,
+        );
+        let rest = delivery.open.range(from).map(|(target, _)| target);
+        let all = rest.chain(delivery.open.keys());
+        let going = all.into_iter().find(is_going).cloned();
+        delivery.going = going;
+        delivery.going.is_none()
+    }
+
+    pub(super) fn park(&mut self, now: Duration, sequence: Sequence) {
+        let Some(delivery) = self.in_progress.get_mut(&sequence) else {
+            return;
+        };
+        if delivery.due <= now {
+            return self.give_up(now, sequence);
+        }
+        delivery.place = Place::Parked;
+        self.parked += 1;
+        self.timers.cancel(&Timer::Progress(sequence));
+        let delay = PARKED.delay(delivery.attempt, &mut self.rng);
+        self.outputs.push_back(Output::Park { sequence, delay });
+    }
+
+    /// It has come again.
+    pub(super) fn unpark(&mut self, sequence: Sequence) {
+        if let Some(delivery) = self.in_progress.get_mut(&sequence)
+            && delivery.place != Place::Here
+        {
+            delivery.place = Place::Here;
+            self.parked -= 1;
+        }
+    }
+
+    /// It is to come again at once, for its body.
+    pub(super) fn recall(&mut self, now: Duration, sequence: Sequence) {
+        if self.stopping {
+            self.hand_back(now, sequence);
+        } else if let Some(delivery) = self.in_progress.get_mut(&sequence)
+            && delivery.place == Place::Parked
+        {
+            delivery.place = Place::Recalled;
+            let until = now.saturating_add(RECALL);
+            self.timers.set(Timer::GiveUp(sequence), until);
+            self.outputs.push_back(Output::Recall(sequence));
+        }
     }
 }

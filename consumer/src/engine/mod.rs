@@ -19,7 +19,6 @@
 //!
 //! Beside all this it tells what became of each event at each target, up to its sync by ESO: [`Step`].
 
-mod answer;
 mod backlog_delay;
 mod backoff;
 mod breaker;
@@ -29,11 +28,9 @@ mod intake;
 mod io;
 mod lane;
 mod observe;
-mod park;
 mod patch;
 mod settings;
 mod timers;
-mod waiter;
 mod window;
 mod work;
 

@@ -10,8 +10,7 @@ use super::{
     held::Version,
     lane::Entry,
     timers::Timer,
-    waiter::Waiter,
-    work::{Next, Phase},
+    work::{Next, Phase, Waiter},
 };
 use crate::object::{Fault, ObjectRef, Outcome, RefreshMark, SyncState};
 

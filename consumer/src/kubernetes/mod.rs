@@ -1,7 +1,6 @@
 //! The Kubernetes API: how to reach it, which version of ESO's kinds it has, and what it holds.
 
 mod discover;
-pub(crate) mod failure;
 mod list;
 mod object;
 pub(crate) mod outcome;

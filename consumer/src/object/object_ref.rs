@@ -79,3 +79,15 @@ impl fmt::Debug for ObjectRef {
         fmt::Display::fmt(self, f)
     }
 }
+
+/// The kinds of object that are watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ListKind {
+    ExternalSecrets,
+    ClusterExternalSecrets,
+    SecretStores,
+    ClusterSecretStores,
+    /// For their labels.
+    Namespaces,
+    PushSecrets,
+}

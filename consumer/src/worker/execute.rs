@@ -18,7 +18,7 @@ use tracing::{Instrument as _, debug, info_span};
 use super::{Phase, Worker, now};
 use crate::{
     engine::{Input, Output},
-    kubernetes::failure::RefreshError,
+    kubernetes::outcome::RefreshError,
     matching::MatchedEvent,
     object::{Fault, ObjectRef, Outcome, RefreshMark, Rejection, Reset, Sequence},
     report::metrics::DeliveryOutcome,

@@ -25,8 +25,7 @@ use serde_json::json;
 
 use super::{
     Object, Served,
-    failure::{PROBE_TIMEOUT, RefreshError, retry_after},
-    outcome,
+    outcome::{self, PROBE_TIMEOUT, RefreshError, retry_after},
 };
 use crate::object::{
     FORCE_SYNC_ANNOTATION, ListKind, ObjectKind, ObjectRef, REFRESH_ANNOTATION, RefreshMark, Reset,

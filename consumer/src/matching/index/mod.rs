@@ -2,22 +2,18 @@
 //!
 //! One task owns the index: the watch's [`Change`]s go in, [`Index::matching`] comes out.
 
-mod admission;
 mod change;
 mod find;
 mod gate;
 mod linking;
 mod lookup;
 mod matching;
-mod namespaces;
 mod owners;
 mod pushes;
-mod reading;
 mod shown;
 mod slab;
 mod stores;
 mod templates;
-mod versions;
 mod why;
 
 use std::collections::{HashMap, HashSet};
@@ -35,15 +31,14 @@ pub use self::{
 };
 use self::{
     find::Finds,
-    gate::Gate,
+    gate::{Gate, Namespaces},
+    linking::Versions,
     lookup::{Lookup, View},
-    namespaces::Namespaces,
     owners::{Owner, Owners},
     pushes::Pushes,
     slab::Slab,
     stores::Stores,
     templates::Templates,
-    versions::Versions,
 };
 use crate::object::{ObjectKind, ObjectRef, RefreshMark, Refreshable, Steps, SyncState, Uid};
 

@@ -16,7 +16,6 @@ mod event;
 mod limiter;
 #[cfg(test)]
 mod tests;
-mod wording;
 mod write;
 
 use std::time::Duration;

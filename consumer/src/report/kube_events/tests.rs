@@ -1,6 +1,6 @@
 use super::{
+    event::MAX_TEXT,
     limiter::{AGAIN, BURST, DENIED, HOLDS, MAX_DENIED, MAX_WRITTEN},
-    wording::MAX_TEXT,
     *,
 };
 use crate::kubernetes::ApiVersion;

@@ -1,6 +1,5 @@
 //! What `/metrics` says. Labels come from closed sets only.
 
-mod index;
 mod labels;
 
 use std::{
@@ -57,7 +56,7 @@ pub(crate) struct Metrics {
     pub ack_pending: Gauge<u64, AtomicU64>,
     /// How near the first message that is not acked is to its removal; 1 is removed.
     pub expiry: Gauge<f64, AtomicU64>,
-    index: index::Size,
+    index: IndexGauges,
 }
 
 impl Metrics {
@@ -93,7 +92,7 @@ impl Metrics {
             backlog: Gauge::default(),
             ack_pending: Gauge::default(),
             expiry: Gauge::default(),
-            index: index::Size::default(),
+            index: IndexGauges::default(),
         };
         metrics.start_at_zero();
         let ours = registry.sub_registry_with_prefix("eso_relay_consumer");
@@ -272,6 +271,45 @@ impl Metrics {
 
 fn count(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[derive(Clone, Default)]
+struct IndexGauges {
+    objects: Gauge<i64, AtomicI64>,
+    references: Gauge<i64, AtomicI64>,
+    patterns: Gauge<i64, AtomicI64>,
+    stores: Gauge<i64, AtomicI64>,
+    malformed: Gauge<i64, AtomicI64>,
+}
+
+impl IndexGauges {
+    fn register(&self, ours: &mut Registry) {
+        for (name, help, gauge) in [
+            ("objects", "ExternalSecrets in the index", &self.objects),
+            ("references", "Keys that they refer to", &self.references),
+            (
+                "patterns",
+                "Searches by name or path in the index",
+                &self.patterns,
+            ),
+            ("stores", "Stores in the index", &self.stores),
+            (
+                "malformed_objects",
+                "ExternalSecrets of which something could not be read",
+                &self.malformed,
+            ),
+        ] {
+            ours.register(format!("index_{name}"), help, gauge.clone());
+        }
+    }
+
+    fn set(&self, stats: Stats) {
+        self.objects.set(count(stats.objects));
+        self.references.set(count(stats.references));
+        self.patterns.set(count(stats.patterns));
+        self.stores.set(count(stats.stores));
+        self.malformed.set(count(stats.malformed));
+    }
 }
 
 #[cfg(test)]

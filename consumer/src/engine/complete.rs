@@ -18,12 +18,12 @@ use super::{
 };
 use crate::object::{Kept, ObjectRef, Sequence};
 
-/// What was recalled and has not come for so long, which is longer than it may be parked, has come to
-/// another replica.
+/// A recalled message that was not redelivered for so long, longer than the longest back-off, went to another
+/// replica.
 const RECALL: Duration = Duration::from_secs(15 * 60);
 
 impl Engine {
-    /// Lets the delivery go if nothing keeps it.
+    /// Concludes the delivery if it waits for no target; parks it, or hands it back, if it cannot go on.
     pub(super) fn try_complete(&mut self, now: Duration, sequence: Sequence) {
         let Some(delivery) = self.in_progress.get(&sequence) else {
             return;
@@ -31,7 +31,7 @@ impl Engine {
         if delivery.open.is_empty() {
             self.finish(now, sequence);
         } else if self.stopping {
-            if !self.is_under_way(sequence, delivery) {
+            if !self.is_in_flight(sequence, delivery) {
                 self.hand_back(now, sequence);
             }
         } else if delivery.kept == Kept::Stream
@@ -42,8 +42,8 @@ impl Engine {
         }
     }
 
-    /// [`Self::try_complete`] for each delivery that waits for the target: only a stop or faults of its own
-    /// let one go.
+    /// [`Self::try_complete`] for each delivery that waits for the target, if the engine stops or the target
+    /// keeps failing.
     pub(super) fn complete_waiting(&mut self, now: Duration, target: &ObjectRef) {
         let Some(work) = self.targets.get(target) else {
             return;
@@ -62,7 +62,7 @@ impl Engine {
         }
     }
 
-    /// Every target is done: what could not be done becomes dead letters.
+    /// Every target is done: acks, or stores the dead letters first.
     fn finish(&mut self, now: Duration, sequence: Sequence) {
         let Some(delivery) = self.in_progress.get(&sequence) else {
             return;
@@ -144,7 +144,7 @@ impl Engine {
             let term = reason.map(|reason| Output::Term { sequence, reason });
             self.outputs.extend(term);
         } else if dead_lettering.kept == Kept::Nowhere && !self.stopping {
-            // Nothing would bring it back.
+            // It would not be redelivered.
             let at = now.saturating_add(delay);
             self.timers.set(Timer::Store(sequence), at);
         } else {
@@ -159,7 +159,7 @@ impl Engine {
         self.timers.cancel(&Timer::Store(sequence));
     }
 
-    /// The cluster has had its time: what is not done becomes dead letters.
+    /// `give_up_after` is over: the targets that are not done become dead letters.
     pub(super) fn give_up(&mut self, now: Duration, sequence: Sequence) {
         let Some(delivery) = self.in_progress.get_mut(&sequence) else {
             return;
@@ -179,7 +179,7 @@ impl Engine {
             let work = self.targets.get(&target);
             let last = work.and_then(|work| work.error.clone());
             self.withdraw(&target, version, Step::GaveUp);
-            let last = last.as_deref().unwrap_or("it was never its turn");
+            let last = last.as_deref().unwrap_or("it was never patched");
             let error = format!("{target} not refreshed within {after:?}: {last}");
             if let Some(delivery) = self.in_progress.get_mut(&sequence) {
                 let events = delivery.close(&target, Some((Reason::GaveUp, &error)));
@@ -202,15 +202,15 @@ impl Engine {
             .dead_lettering
             .iter()
             .filter(|(_, dead_lettering)| !dead_lettering.sent);
-        let resting: Vec<_> = dead_lettering.map(|(sequence, _)| *sequence).collect();
-        for sequence in resting {
+        let waiting: Vec<_> = dead_lettering.map(|(sequence, _)| *sequence).collect();
+        for sequence in waiting {
             self.forget_dead_letters(sequence);
             self.nak(sequence, None);
         }
     }
 
-    /// Whether a patch in flight may bring the delivery further.
-    fn is_under_way(&self, sequence: Sequence, delivery: &InProgress) -> bool {
+    /// Whether a patch in flight may complete the delivery.
+    fn is_in_flight(&self, sequence: Sequence, delivery: &InProgress) -> bool {
         delivery.open.iter().any(|(target, request)| {
             let phase = self.targets.get(target).map(|work| work.phase);
             matches!(phase, Some(Phase::Patching { version, .. }) if version >= request.version(sequence))
@@ -231,7 +231,7 @@ impl Engine {
 }
 
 impl Engine {
-    /// Whether it waits for nothing but objects that fail on their own account.
+    /// Whether it waits only for objects that keep failing.
     pub(super) fn is_stuck(&mut self, sequence: Sequence) -> bool {
         let in_doubt = self.breaker.is_in_doubt();
         let Some(delivery) = self.in_progress.get_mut(&sequence) else {
@@ -241,7 +241,7 @@ impl Engine {
             let work = self.targets.get(*target);
             work.is_none_or(|work| !work.is_stuck(in_doubt))
         };
-        // From where the last look ended: a delivery may wait for very many.
+        // Continues where the last search ended: a delivery may wait for very many.
         let last = delivery.going.as_ref();
         let from = (
             last.map_or(Bound::Unbounded, Bound::Included),
@@ -268,7 +268,7 @@ impl Engine {
         self.outputs.push_back(Output::Park { sequence, delay });
     }
 
-    /// It has come again.
+    /// It was redelivered.
     pub(super) fn unpark(&mut self, sequence: Sequence) {
         if let Some(delivery) = self.in_progress.get_mut(&sequence)
             && delivery.place != Place::Here
@@ -278,7 +278,7 @@ impl Engine {
         }
     }
 
-    /// It is to come again at once, for its body.
+    /// Asks for its redelivery at once, for its body.
     pub(super) fn recall(&mut self, now: Duration, sequence: Sequence) {
         if self.stopping {
             self.hand_back(now, sequence);

@@ -17,8 +17,8 @@ use super::{
 };
 use crate::object::{Kept, ObjectRef, RefreshMark, Rejection, Sequence, SyncState};
 
-/// An event that is older than `give_up_after` when it comes has so long still: after an absence, the
-/// cluster may take a moment.
+/// An event that is older than `give_up_after` when it is delivered still has so long: after an outage, the
+/// cluster may need a moment.
 const GRACE: Duration = Duration::from_secs(3600);
 
 impl Engine {
@@ -45,11 +45,11 @@ impl Engine {
         let mut held = InProgress::new(delivery, due, reporting);
         let open = mem::take(&mut held.open);
         self.in_progress.insert(sequence, held);
-        self.want(now, sequence, open, carried);
+        self.request(now, sequence, open, carried);
     }
 
-    /// Where the message is held, what is new is done with the rest of it; else it is held once more,
-    /// unless its dead letter stands for all that it means.
+    /// Adds the new targets if the message is held; otherwise holds it again, unless its dead letters are being
+    /// stored.
     pub(super) fn accept_late(
         &mut self,
         now: Duration,
@@ -60,15 +60,15 @@ impl Engine {
         if self.in_progress.contains_key(&sequence) {
             let carried = carried(&delivery);
             let InProgress { open, .. } = InProgress::new(delivery, now, reporting);
-            self.want(now, sequence, open, carried);
+            self.request(now, sequence, open, carried);
         } else if !self.is_dead_lettering(sequence) {
             delivery.kept = Kept::Nowhere;
             self.hold(now, delivery, reporting);
         }
     }
 
-    /// What a message that is held means, and what of it the objects carry already.
-    fn want(
+    /// Adds targets to a held message, and applies the marks that the objects carry already.
+    fn request(
         &mut self,
         now: Duration,
         sequence: Sequence,
@@ -93,7 +93,7 @@ impl Engine {
         self.try_complete(now, sequence);
     }
 
-    /// Decoding or matching it panicked: another time it may go well, say on another version.
+    /// Decoding or matching it panicked. A retry may succeed, for instance in another version.
     pub(super) fn panicked(&mut self, now: Duration, sequence: Sequence, attempt: u64) {
         if self.redelivered(now, sequence, attempt) {
             return;
@@ -115,7 +115,7 @@ impl Engine {
         }
     }
 
-    /// A message that is held already came once more: its work goes on as it is.
+    /// Handles the redelivery of a held message, whose work does not change.
     fn redelivered(&mut self, now: Duration, sequence: Sequence, attempt: u64) -> bool {
         let held = match (
             self.in_progress.get_mut(&sequence),
@@ -138,9 +138,9 @@ impl Engine {
         true
     }
 
-    /// From now on the server waits for a sign of life.
+    /// The server expects a progress ack from now on.
     pub(super) fn expect_progress(&mut self, now: Duration, sequence: Sequence) {
-        // Never at once again, whatever the setting: the timers would never come to an end.
+        // Never zero, whatever the setting: the timers would fire for ever.
         let every = self.settings.progress_every.max(Duration::from_millis(1));
         let at = now.saturating_add(every);
         self.timers.set(Timer::Progress(sequence), at);
@@ -151,7 +151,7 @@ impl Engine {
     }
 }
 
-/// Which of its events the objects carry already: those are not written again.
+/// The events whose marks the objects carry already: these are not written again.
 fn carried(delivery: &Delivery) -> Vec<(ObjectRef, RefreshMark, SyncState)> {
     let refreshes = delivery.refreshes.iter();
     refreshes
@@ -163,7 +163,7 @@ fn carried(delivery: &Delivery) -> Vec<(ObjectRef, RefreshMark, SyncState)> {
 }
 
 impl Engine {
-    /// One more delivery waits for its targets, unless newer ones answer for it there.
+    /// Makes the delivery wait for these targets, unless newer ones answer for it.
     pub(super) fn wait_for(&mut self, now: Duration, sequence: Sequence, targets: &[ObjectRef]) {
         let answered = targets
             .iter()
@@ -185,7 +185,7 @@ impl Engine {
         self.wait(target, version, waiter)
     }
 
-    /// A delivery whose last word was said before has come again: now a crash would bring it back.
+    /// A delivery that was acked before is redelivered: from now on a crash would bring it back.
     pub(super) fn mark_durable(&mut self, now: Duration, sequence: Sequence) {
         let Some(delivery) = self.in_progress.get_mut(&sequence) else {
             return;
@@ -210,7 +210,7 @@ impl Engine {
         self.complete_answered(now, sequence, answered);
     }
 
-    /// Returns the deliveries that wait for the target no longer, because one answers for them.
+    /// Returns the deliveries that do not wait for the target any more, because another answers for them.
     fn wait(&mut self, target: &ObjectRef, version: Version, waiter: Waiter) -> Vec<Sequence> {
         let Some(work) = self.targets.get_mut(target) else {
             return Vec::new();
@@ -230,8 +230,8 @@ impl Engine {
         answered.into_iter().map(|older| older.sequence).collect()
     }
 
-    /// Deliveries that wait for less than before. Not until `waiting` waits for all of its targets: one
-    /// that a delivery which ends here was the last to wait for would be forgotten, and its faults too.
+    /// Completes the deliveries that another answers for. Only after `waiting` waits for all of its targets:
+    /// otherwise a target whose last delivery ends here would be removed together with its faults.
     fn complete_answered(&mut self, now: Duration, waiting: Sequence, answered: Vec<Sequence>) {
         for sequence in answered {
             if sequence != waiting {
@@ -240,7 +240,7 @@ impl Engine {
         }
     }
 
-    /// What becomes of `by` is told of these events too, as far as there is room.
+    /// Reports the steps of `by` for these events too, as far as there is room.
     fn track_answered(
         &mut self,
         target: &ObjectRef,
@@ -263,8 +263,8 @@ impl Engine {
         }
     }
 
-    /// How long a target takes that fails on its own account, only a person can tell: its events must
-    /// not take the room of others.
+    /// A target that keeps failing may take long, so the events that it tracks are reported as superseded and
+    /// leave their room to others.
     pub(super) fn supersede(&mut self, target: &ObjectRef) {
         let Some(work) = self.targets.get_mut(target) else {
             return;
@@ -276,7 +276,7 @@ impl Engine {
         self.steps(target, &events, Step::Superseded);
     }
 
-    /// A delivery waits for the target no longer. This is told of the events that it answers for.
+    /// A delivery does not wait for the target any more. Reports this step for the events that it answers for.
     pub(super) fn withdraw(&mut self, target: &ObjectRef, version: Version, step: Step) {
         let work = self.targets.get_mut(target);
         let waiter = work.and_then(|work| work.waiting.remove(&version));

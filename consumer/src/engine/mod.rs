@@ -6,18 +6,18 @@
 //!                               └─ timer ◀─ second value ─┘
 //! ```
 //!
-//! One task owns it, tells it what happened and does what it says. It promises:
+//! One task owns it, gives it inputs and executes its outputs. It promises:
 //!
-//! - no ack before each target of the delivery carried its value, or a newer one, or is gone, and where
-//!   it settles, the second value too; or before a newer event that settles as long waits for the target,
-//!   whose own message stays un-acked so long: it answers for both;
-//! - at most one patch in flight for a target, always of the newest value known;
-//! - each event takes effect or becomes a dead letter, itself or in the newer one that answers for it;
-//! - an object that fails on its own account holds no message: see `park.rs`;
-//! - its memory follows the targets that deliveries wait for, one pending value for each settle, and what
-//!   ESO has not synced yet.
+//! - No ack before each target of the delivery has carried its mark or a newer one, and the second mark where it
+//!   settles, or is gone; or before a newer event that settles as long *answers for* it: it waits for the same
+//!   target, and its own message is not acked.
+//! - At most one patch in flight for a target, always with the newest mark.
+//! - Each event takes effect or becomes a dead letter, or the newer one that answers for it does.
+//! - An object that keeps failing holds no message: see `complete.rs`.
+//! - Its memory is bounded by the targets that deliveries wait for, one pending mark for each settle, and by the
+//!   objects that ESO has not synced yet.
 //!
-//! Beside all this it tells what became of each event at each target, up to its sync by ESO: [`Step`].
+//! It also reports each [`Step`] of an event at a target, up to its sync by ESO.
 
 mod backlog_delay;
 mod backoff;
@@ -66,7 +66,7 @@ pub(crate) struct Engine {
     /// How many of `in_progress` are parked.
     parked: usize,
     targets: HashMap<ObjectRef, Work>,
-    /// How many events waiters answer for: see `answer.rs`.
+    /// How many events the waiters answer for: see `intake.rs`.
     answered: usize,
     lanes: Lanes,
     outstanding: Outstanding,
@@ -78,7 +78,7 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// The seed drives the jitter of the back-offs, and nothing else.
+    /// The seed is for jitter only.
     pub(crate) fn new(settings: Settings, seed: u64) -> Self {
         Self {
             lanes: Lanes::new(&settings),
@@ -98,8 +98,8 @@ impl Engine {
         }
     }
 
-    /// Takes in what happened. `now` is the time since the start of the process, by a clock that
-    /// does not go back. Afterwards, do all of [`Self::next_output`].
+    /// Handles an input. `now` is the time since the start of the process, by a monotonic clock. Then execute
+    /// every [`Self::next_output`].
     pub(crate) fn handle(&mut self, now: Duration, input: Input) {
         match input {
             Input::Delivery(delivery) => self.accept(now, delivery),
@@ -127,12 +127,12 @@ impl Engine {
         self.start_patches(now);
     }
 
-    /// What is to be done, in this order.
+    /// The next output to execute.
     pub(crate) fn next_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
-    /// When it wants the next [`Input::Tick`], unless another input comes first.
+    /// When the next [`Input::Tick`] is due, unless another input comes first.
     pub(crate) fn wake_at(&self) -> Option<Duration> {
         self.timers
             .next()
@@ -141,7 +141,7 @@ impl Engine {
             .min()
     }
 
-    /// How many more deliveries it will take: none while stopping or while the API is away.
+    /// How many more deliveries it accepts: none while stopping or while the API does not answer.
     pub(crate) fn capacity(&self) -> usize {
         if self.stopping || self.is_away() {
             return 0;
@@ -159,13 +159,13 @@ impl Engine {
         self.parked
     }
 
-    /// Whether the message is waited for at the target: what it means there is known already.
+    /// Whether the message waits for the target already.
     pub(crate) fn waits(&self, sequence: Sequence, target: &ObjectRef) -> bool {
         let delivery = self.in_progress.get(&sequence);
         delivery.is_some_and(|delivery| delivery.open.contains_key(target))
     }
 
-    /// Whether the message's dead letters are being stored: it takes no [`Input::Late`] before their end.
+    /// Whether the message's dead letters are being stored: until then it accepts no [`Input::Late`].
     pub(crate) fn is_dead_lettering(&self, sequence: Sequence) -> bool {
         self.dead_lettering.contains_key(&sequence)
     }
@@ -175,7 +175,7 @@ impl Engine {
         self.lanes.window_size()
     }
 
-    /// How many objects were patched, by whatever lane, and are not synced yet.
+    /// How many objects were patched, in either lane, and are not synced yet.
     pub(crate) fn outstanding(&self) -> usize {
         self.outstanding.len()
     }
@@ -185,7 +185,7 @@ impl Engine {
         self.settings.max_deliveries.saturating_sub(held)
     }
 
-    /// No delivery is held and no patch is in flight. What ESO has not synced yet is not waited for.
+    /// Whether no delivery is held and no patch is in flight, whatever ESO has not synced yet.
     pub(crate) fn is_idle(&self) -> bool {
         self.in_progress.is_empty() && self.dead_lettering.is_empty() && self.targets.is_empty()
     }

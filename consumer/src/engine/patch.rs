@@ -1,4 +1,4 @@
-//! Patches go out, and what comes of them.
+//! Starts patches, and handles their results.
 
 use std::{sync::Arc, time::Duration};
 
@@ -31,7 +31,7 @@ impl Engine {
         }
     }
 
-    /// When the next patch may start, if only time is wanting.
+    /// When the next patch may start; `None` until another input.
     pub(super) fn next_start(&self) -> Option<Duration> {
         if self.stopping || self.is_away() {
             return None;
@@ -109,8 +109,8 @@ impl Engine {
         self.lanes.clear_suspects();
     }
 
-    /// The probe has ended. Where it was answered, the faults are of the objects that met them: those
-    /// rest, each by a back-off of its own, and all the others go on.
+    /// A probe has a result. If it was answered, the faults concern single objects: these back off, and all others
+    /// continue.
     pub(super) fn probed(&mut self, now: Duration, answered: bool) {
         let was_away = self.is_away();
         match self.breaker.probed(now, answered, &mut self.rng) {
@@ -161,7 +161,7 @@ impl Engine {
         self.arrange(now, target);
     }
 
-    /// To the end of its lane's queue.
+    /// Appends the target to the queue of its lane.
     fn enqueue(&mut self, now: Duration, target: &ObjectRef) {
         let Some(work) = self.targets.get_mut(target) else {
             return;
@@ -183,7 +183,7 @@ impl Engine {
         work.phase = Phase::Ready(self.lanes.push(entry, from));
     }
 
-    /// Into the queue, or out of it until its second value is due.
+    /// Moves the target into the queue, or out of it until its second mark is due.
     pub(super) fn arrange(&mut self, now: Duration, target: &ObjectRef) {
         let Some(work) = self.targets.get_mut(target) else {
             return;
@@ -205,8 +205,8 @@ impl Engine {
         }
     }
 
-    /// Another replica may have patched it, or a patch whose answer was lost. Only an exact value
-    /// says anything: fingerprints have no order.
+    /// The watch has shown the object. Another replica may have patched it, or a patch whose response was lost.
+    /// Only an equal mark counts: fingerprints have no order.
     pub(super) fn observed(
         &mut self,
         now: Duration,
@@ -234,8 +234,8 @@ impl Engine {
         self.observe(now, target, value, sync);
     }
 
-    /// The watch may be late: an object of the same name may be there already, made before the
-    /// event. So the API has the last word, and answers at once that the object is not found.
+    /// The watch has shown that the object is gone. It may be late, and an object of the same name may exist
+    /// already, from before the event. So the target is retried, and the API's "not found" ends it.
     pub(super) fn deleted(&mut self, now: Duration, target: &ObjectRef) {
         if let Some(work) = self.targets.get(target)
             && work.backs_off_for(Fault::Object)
@@ -262,13 +262,13 @@ impl Engine {
         self.answered -= events.len();
         self.steps(target, &events, step);
         events.extend(self.release(now, target, done, None, step));
-        // Where the watch was faster than the answer, it is expected already.
+        // If the watch was faster than the response, the sync is expected already.
         if !shown || !events.is_empty() {
             self.expect(now, target, (version, value), before, seen, events);
         }
     }
 
-    /// Releases every delivery that waits for `done` or an older value of the target.
+    /// Releases every delivery that waits for `done` or an older mark of the target.
     fn close(
         &mut self,
         now: Duration,
@@ -284,7 +284,7 @@ impl Engine {
         self.release(now, target, done, failure, step);
     }
 
-    /// Returns the events that waited for it, or that it answers for.
+    /// Returns the events of these deliveries, and those that they answer for.
     fn release(
         &mut self,
         now: Duration,
@@ -317,7 +317,7 @@ impl Engine {
         self.outputs.extend(steps);
     }
 
-    /// Forgets a target that nobody waits for.
+    /// Removes a target that no delivery waits for.
     pub(super) fn tidy(&mut self, target: &ObjectRef) {
         let Some(work) = self.targets.get(target) else {
             return;

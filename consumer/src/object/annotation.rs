@@ -9,17 +9,17 @@ use eso_relay::event::{Fingerprint, InvalidFingerprint};
 /// `externalsecret_controller.go`, `shouldRefresh`).
 pub const REFRESH_ANNOTATION: &str = "eso-relay.dev/refresh";
 /// The annotation that ESO copies from a ClusterExternalSecret to all that it owns (ESO 0.20,
-/// `clusterexternalsecret_controller.go`). Any other it takes away from them.
+/// `clusterexternalsecret_controller.go`). It removes any other.
 pub const FORCE_SYNC_ANNOTATION: &str = "external-secrets.io/force-sync";
-/// The annotation that, when `true`, has an ExternalSecret refreshed that ESO would pass over by its policy.
+/// The annotation that, when `true`, refreshes an ExternalSecret even if its policy makes ESO skip it.
 pub const FORCE_ANNOTATION: &str = "eso-relay.dev/force";
-/// The annotation that, when `true`, keeps an ExternalSecret from being refreshed by us.
+/// The annotation that, when `true`, excludes an ExternalSecret from refreshes.
 pub const IGNORE_ANNOTATION: &str = "eso-relay.dev/ignore";
 
 const SETTLED: &str = ";settle";
 
-/// Which event an object was refreshed for, and how often: `0123456789abcdef0123`, and after its
-/// settle `0123456789abcdef0123;settle`.
+/// The event that an object was refreshed for, and the stage: `0123456789abcdef0123`, and after the settle
+/// `0123456789abcdef0123;settle`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RefreshMark {
     pub event: Fingerprint,
@@ -29,9 +29,9 @@ pub struct RefreshMark {
 /// How far the refresh for an event has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// The one at once: the last for an event without a settle.
+    /// At once. The only stage of an event without a settle.
     First,
-    /// The one after the settle.
+    /// After the settle.
     Settled,
 }
 

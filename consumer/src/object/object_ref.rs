@@ -1,4 +1,4 @@
-//! What a refresh is done to.
+//! The objects that are watched and refreshed.
 
 use std::{fmt, sync::Arc};
 
@@ -15,10 +15,10 @@ struct Named {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ObjectKind {
-    /// In no namespace; for all that it owns.
+    /// Has no namespace; refreshes every ExternalSecret that it owns.
     ClusterExternalSecret,
     ExternalSecret,
-    /// ESO writes it to its stores again.
+    /// ESO pushes it to its stores again.
     PushSecret,
 }
 
@@ -87,7 +87,7 @@ pub enum ListKind {
     ClusterExternalSecrets,
     SecretStores,
     ClusterSecretStores,
-    /// For their labels.
+    /// Only their labels are read.
     Namespaces,
     PushSecrets,
 }

@@ -92,7 +92,7 @@ fn mass_work_keeps_to_the_window_until_it_is_synced_and_exact_work_does_not() {
     assert_eq!(
         lanes.wake_at(),
         Some(SECOND * 3),
-        "patched is not yet synced, but it will not be waited for for ever"
+        "patched but not synced: it leaves the window after a while"
     );
     lanes.push(entry("urgent", Urgency::Exact), Duration::ZERO);
     assert_eq!(names(&started(&mut lanes, SECOND)), ["urgent"]);
@@ -166,7 +166,7 @@ fn in_namespace(namespace: &str, name: &str, urgency: Urgency) -> Entry {
     }
 }
 
-/// Of so many slots: all that would start at once of a namespace where a patch failed.
+/// How many start at once in a namespace where a patch failed.
 fn started_of_suspects(slots: usize) -> usize {
     let mut lanes = lanes(slots, None, 99);
     lanes.failed(&ObjectRef::new("broken", "first"));

@@ -1,6 +1,6 @@
 //! What is told of each event, up to its sync by ESO.
 
-use super::{observe::PATIENCE_FOR_EACH, *};
+use super::{observe::SYNC_TIMEOUT_FOR_EACH, *};
 
 /// Event, step, and whole seconds since the patch.
 type Told = (Fingerprint, Step, u64);
@@ -78,7 +78,7 @@ fn an_owner_has_as_long_as_its_children_take() {
     take(&mut engine, message);
     let patched = patched("owner", 1, 0, Outcome::Done);
     tell(&mut engine, START, patched);
-    let longest = SECOND * 30 + PATIENCE_FOR_EACH * 1_000;
+    let longest = SECOND * 30 + SYNC_TIMEOUT_FOR_EACH * 1_000;
     assert_eq!(rest(&mut engine), [(longest, Step::Silent)]);
 }
 
@@ -271,7 +271,7 @@ fn more_time_is_given_where_more_is_outstanding() {
     }
     let ends: Vec<_> = rest(&mut engine).into_iter().map(|(at, _)| at).collect();
     assert_eq!(ends.len(), 9);
-    assert_eq!(ends[8], ends[0] + PATIENCE_FOR_EACH * 8);
+    assert_eq!(ends[8], ends[0] + SYNC_TIMEOUT_FOR_EACH * 8);
 }
 
 #[test]

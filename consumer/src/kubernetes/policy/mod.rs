@@ -1,5 +1,4 @@
-//! What an ExternalSecret and a store say themselves about being refreshed. Sources:
-//! [`Unrefreshable`].
+//! Decides by configuration and the objects' own settings what may be refreshed. Sources: [`Unrefreshable`].
 
 use serde_json::Value;
 
@@ -16,7 +15,7 @@ use crate::{
     object::{Refreshable, Unrefreshable},
 };
 
-/// Which objects are ours to refresh, by configuration. By default all.
+/// Which objects the configuration selects. By default all.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Selection {
     /// Of ExternalSecrets, by their labels.
@@ -25,9 +24,9 @@ pub(crate) struct Selection {
     pub controller_classes: Vec<String>,
     pub find: FindPolicy,
     pub generators: GeneratorPolicy,
-    /// Policies that do not keep an object from being refreshed.
+    /// Policies that are overridden.
     pub force: Vec<ForcePolicy>,
-    /// Whether PushSecrets are ours at all.
+    /// Whether PushSecrets are refreshed.
     pub push_secrets: bool,
 }
 
@@ -57,7 +56,7 @@ pub(super) fn refreshable(object: &Object, selection: &Selection) -> Refreshable
     }
 }
 
-/// Of a PushSecret: no policy and no interval of its keeps a change of the metadata from being pushed (ESO
+/// For a PushSecret: a change of the metadata is pushed whatever its policy and interval (ESO
 /// `pushsecret_controller.go`, `shouldRefresh`).
 pub(super) fn pushable(object: &Object, selection: &Selection) -> Refreshable {
     let mints = object.spec["selector"]["generatorRef"].is_object();
@@ -70,7 +69,7 @@ pub(super) fn pushable(object: &Object, selection: &Selection) -> Refreshable {
     }
 }
 
-/// What keeps an object of either kind from being touched.
+/// Why an object of either kind is excluded.
 fn left_out(object: &Object, selection: &Selection) -> Option<Unrefreshable> {
     if object.deleting {
         Some(Unrefreshable::Deleting)
@@ -83,7 +82,7 @@ fn left_out(object: &Object, selection: &Selection) -> Option<Unrefreshable> {
     }
 }
 
-/// `None` when a change of its annotation refreshes it, and when that cannot be told.
+/// `None` when a change of its annotation refreshes it, or when that is unknown.
 fn unrefreshable(object: &Object, selection: &Selection) -> Option<Unrefreshable> {
     let policy = || policy(object).filter(|policy| !forces(object, selection, *policy));
     left_out(object, selection)
@@ -91,7 +90,7 @@ fn unrefreshable(object: &Object, selection: &Selection) -> Option<Unrefreshable
         .or_else(|| is_immutable(object).then_some(Unrefreshable::Immutable))
 }
 
-/// Whether ESO passes it over by its policy, and it is to be refreshed all the same.
+/// Whether its policy makes ESO skip it, and that is overridden.
 pub(super) fn is_forced(object: &Object, selection: &Selection) -> bool {
     policy(object).is_some_and(|policy| forces(object, selection, policy))
 }
@@ -100,8 +99,8 @@ fn forces(object: &Object, selection: &Selection, policy: ForcePolicy) -> bool {
     object.directive == Directive::Forced || selection.force.contains(&policy)
 }
 
-/// The policy by which ESO reads its values no more, however its metadata change. While what it writes
-/// to is not there, ESO reads them whatever the policy, and before the first sync too.
+/// The policy by which ESO does not read its values again when the metadata change. Before the first sync, and
+/// while the target is missing, ESO reads them whatever the policy.
 fn policy(object: &Object) -> Option<ForcePolicy> {
     let Object { spec, pending, .. } = object;
     let policy = spec["refreshPolicy"].as_str();
@@ -117,7 +116,7 @@ fn policy(object: &Object) -> Option<ForcePolicy> {
     }
 }
 
-/// What is no Secret is written whatever it says (ESO `reconcileGenericTarget`).
+/// A target that is no Secret is written anyway (ESO `reconcileGenericTarget`).
 fn is_immutable(object: &Object) -> bool {
     let target = &object.spec["target"];
     let is_secret = !target["manifest"].is_object();
@@ -127,7 +126,7 @@ fn is_immutable(object: &Object) -> bool {
         && !object.pending.target
 }
 
-/// That of `data[]` is in the definition and is not run (ESO `apis/externalsecrets/v1`).
+/// Only in `dataFrom[]`: the API defines one in `data[]`, which ESO does not run (ESO `apis/externalsecrets/v1`).
 fn has_generator(spec: &Value) -> bool {
     let entries = spec["dataFrom"].as_array();
     let generator = |entry: &Value| entry["sourceRef"]["generatorRef"].is_object();
@@ -148,8 +147,8 @@ pub(super) fn labels(labels: &Value) -> Labels {
     labels.filter_map(label).collect()
 }
 
-/// What a store says of it. What cannot be read lets everybody in. Conditions of a SecretStore are
-/// not read, by ESO neither.
+/// Whose objects a store admits. Malformed conditions admit every namespace. The conditions of a SecretStore are
+/// not read, as in ESO.
 pub(super) fn admits(object: &Object, is_cluster_store: bool, selection: &Selection) -> Admits {
     let classes = &selection.controller_classes;
     let class = object.spec["controller"].as_str().unwrap_or_default();
@@ -178,7 +177,7 @@ fn namespaces(conditions: &Value) -> Option<Admitted> {
     Some(all)
 }
 
-/// `None` when it is anything but a list of texts, or nothing.
+/// `None` when it is neither a list of texts nor null.
 fn texts(value: &Value) -> Option<Vec<String>> {
     match value {
         Value::Null => Some(Vec::new()),
@@ -190,7 +189,7 @@ fn texts(value: &Value) -> Option<Vec<String>> {
     }
 }
 
-/// Whether this is a duration of Go's (`time.ParseDuration`) of 0 or less. What is none is not.
+/// Whether this is a Go duration (`time.ParseDuration`) of 0 or less.
 fn never_elapses(text: &str) -> bool {
     let (negative, mut rest) = match text.strip_prefix(['-', '+']) {
         Some(rest) => (text.starts_with('-'), rest),
@@ -222,7 +221,7 @@ const UNITS: [(&str, f64); 8] = [
     ("h", 3600e9),
 ];
 
-/// One number with its unit, and what follows.
+/// One number with its unit, and the rest.
 fn part(text: &str) -> Option<(f64, &str)> {
     let digits = |c: char| !c.is_ascii_digit() && c != '.';
     let (number, rest) = text.split_at(text.find(digits)?);

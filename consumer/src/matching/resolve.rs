@@ -1,4 +1,4 @@
-//! Events → what they mean in this cluster.
+//! Turns a message into a delivery for the engine: decodes it, and matches its events with the index.
 
 use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
@@ -22,26 +22,26 @@ use crate::{
     stream::{Message, decode},
 };
 
-/// A message, ready for the engine, and what the log and the metrics say about its events.
+/// A delivery for the engine, and its events for the reports.
 #[derive(Debug)]
 pub(crate) struct Resolved {
     pub delivery: Delivery,
     pub events: Vec<MatchedEvent>,
-    /// What the events mean and a refresh would not reach, each with the event's place.
+    /// The skipped objects, each with the event's index.
     pub skipped: Vec<(usize, Skipped)>,
 }
 
-/// One event of a message.
+/// One matched event of a message.
 #[derive(Debug, Clone)]
 pub(crate) struct MatchedEvent {
-    /// Its place in the message.
+    /// Its index in the message.
     pub index: usize,
     pub value: Fingerprint,
     pub source: Slug,
     pub trace_id: Option<String>,
     pub received_at: Timestamp,
     pub found: MatchResult,
-    /// How many objects it matches that can be refreshed, and that cannot.
+    /// How many objects it matched: to refresh, and skipped.
     pub targets: usize,
     pub skipped: usize,
 }
@@ -73,7 +73,7 @@ impl MatchResult {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct StorePolicy {
     pub settles: Vec<StoreSettle>,
-    /// Whether each has a ceiling of its own.
+    /// Whether each has a rate limit.
     pub paced: bool,
 }
 
@@ -89,25 +89,25 @@ impl StorePolicy {
     }
 }
 
-/// Two stores of one id share a ceiling; there are 2⁶⁴ ids.
+/// Stores with equal hashes would share a rate limit; there are 2⁶⁴ hashes.
 fn id(store: &StoreRef) -> StoreId {
     let mut hasher = DefaultHasher::new();
     store.hash(&mut hasher);
     hasher.finish()
 }
 
-/// What an event means for more objects than this is mass work, whatever its kind.
-const MANY: usize = 100;
+/// An event that matches more objects than this is mass work, whatever its kind.
+const MAX_EXACT: usize = 100;
 
-/// `objects`: how many ESO syncs for it.
+/// `objects`: how many ESO syncs for the event.
 fn urgency(event: &Event, objects: usize) -> Urgency {
     match event.matches {
-        Match::Exact(_) if objects <= MANY => Urgency::Exact,
+        Match::Exact(_) if objects <= MAX_EXACT => Urgency::Exact,
         _ => Urgency::Mass(event.source.clone()),
     }
 }
 
-/// Decodes and matches one message; the events that could be read come back with it.
+/// Decodes and matches one message. Also returns the decoded events.
 pub(crate) fn resolve(
     message: &Message,
     objects: &Index,
@@ -245,8 +245,8 @@ mod tests {
     fn what_is_meant_for_many_is_mass_work_of_its_source() {
         let exact = event("one");
         let mass = Urgency::Mass(exact.source.clone());
-        assert_eq!(urgency(&exact, MANY), Urgency::Exact);
-        assert_eq!(urgency(&exact, MANY + 1), mass);
+        assert_eq!(urgency(&exact, MAX_EXACT), Urgency::Exact);
+        assert_eq!(urgency(&exact, MAX_EXACT + 1), mass);
         for matches in [Match::Prefix("/app".into()), Match::Scope, Match::All] {
             let event = Event {
                 matches,
@@ -269,7 +269,7 @@ mod tests {
             value: None,
             uid: None,
         });
-        for at in 0..=MANY {
+        for at in 0..=MAX_EXACT {
             let store = StoreRef::Cluster { name: "s".into() };
             let form = Form::Key(key.into());
             let reference = Reference {
@@ -288,7 +288,7 @@ mod tests {
         let [refresh] = &resolved.delivery.refreshes[..] else {
             panic!("{resolved:?}");
         };
-        assert_eq!((&refresh.target, refresh.weight), (&owner, MANY + 1));
+        assert_eq!((&refresh.target, refresh.weight), (&owner, MAX_EXACT + 1));
         assert_eq!(refresh.urgency, Urgency::Mass(event.source));
     }
 

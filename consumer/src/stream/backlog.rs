@@ -67,7 +67,7 @@ impl Backlog {
             .flatten()
             .collect();
         for problem in outdated.iter().filter(|it| !logged.outdated.contains(it)) {
-            warn!(%problem, "the configuration differs from what this version declares");
+            warn!(%problem, "not as this version declares it");
         }
 
         let unacked = info.num_pending > 0 || info.num_ack_pending > 0;

@@ -45,7 +45,7 @@ async fn a_message_that_does_not_come_again_refreshes_everything_once() {
     }
     closed(&relay).await;
     let log = consumer.logs();
-    assert!(log.contains("does not deliver messages again"), "{log}");
+    assert!(log.contains("does not redeliver messages"), "{log}");
     let metric = "eso_relay_consumer_stuck_messages";
     assert_eq!(consumer.count(metric, &[]).await.unwrap(), 1);
     let status = relay.hub.cli(&["status"]).await.unwrap();

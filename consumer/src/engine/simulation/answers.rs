@@ -1,4 +1,4 @@
-//! The API answers patches, and the watch shows what they did.
+//! The API answers patches and probes, and the watch shows the changes.
 
 use std::time::Duration;
 
@@ -119,7 +119,7 @@ impl World {
         self.cluster.apply(self.now, patch);
         self.show(patch.object);
         if self.strips(patch.object) && self.rng.bool() {
-            self.take_away(patch.object);
+            self.remove_mark(patch.object);
         }
     }
 
@@ -137,15 +137,15 @@ impl World {
         self.plan.strips[object] != Strips::None
     }
 
-    /// One annotation is taken away.
+    /// Removes one annotation.
     pub(super) fn strip(&mut self) {
         let object = self.rng.usize(..self.plan.objects);
         if self.strips(object) {
-            self.take_away(object);
+            self.remove_mark(object);
         }
     }
 
-    pub(super) fn take_away(&mut self, object: usize) {
+    pub(super) fn remove_mark(&mut self, object: usize) {
         self.cluster.strip(object);
         self.show(object);
     }
@@ -156,7 +156,7 @@ impl World {
         }
     }
 
-    /// ESO comes to an object.
+    /// ESO reconciles an object.
     pub(super) fn look(&mut self) {
         let object = self.rng.usize(..self.plan.objects);
         let (interval, fails) = (self.rng.u8(..8) == 0, self.rng.u8(..4) == 0);
@@ -165,11 +165,11 @@ impl World {
         }
     }
 
-    /// All annotations that somebody takes away go, and then ESO looks at what has changed.
+    /// Removes every annotation that another controller removes, and then ESO reconciles what has changed.
     pub(super) fn look_at_all(&mut self) {
         for object in 0..self.plan.objects {
             if self.strips(object) && self.cluster.objects[object].annotation.is_some() {
-                self.take_away(object);
+                self.remove_mark(object);
             }
             if self.cluster.look(object, false, false) {
                 self.show(object);
@@ -223,7 +223,7 @@ impl World {
         }
     }
 
-    /// Whether messages that were taken mean what has appeared since.
+    /// Matches accepted messages with the objects that have appeared since.
     pub(super) fn match_recent(&mut self, process: u64) {
         let alive = |it: &&mut Replica| it.process == process && !it.stopping;
         let Some(replica) = self.replicas.iter_mut().find(alive) else {

@@ -1,4 +1,4 @@
-//! What the engine promises, checked on every output and after every input.
+//! Checks the engine's promises on every output and after every input.
 
 use std::collections::BTreeSet;
 
@@ -62,7 +62,7 @@ impl World {
         }
     }
 
-    /// Nothing is reported that is not so.
+    /// Every reported step is true.
     fn check_step(&self, at: usize, event: Order, step: Step) {
         let object = &self.cluster.objects[at];
         let right = match step {
@@ -130,7 +130,7 @@ impl World {
         );
     }
 
-    /// The targets of the delivery, with the event, to which too little was done.
+    /// The targets and events of the delivery that are not done.
     pub(super) fn undone(&self, holding: &Holding) -> impl Iterator<Item = (usize, Order)> {
         let wants = holding.wants.iter().copied();
         wants.filter(|(object, order)| {
@@ -138,13 +138,13 @@ impl World {
         })
     }
 
-    /// Of these, those that no newer event answers for either.
+    /// Those of them that no newer event answers for.
     pub(super) fn lost(&self, holding: &Holding) -> impl Iterator<Item = (usize, Order)> {
         let undone = self.undone(holding);
         undone.filter(|pair| !self.answers.contains_key(pair))
     }
 
-    /// What a delivery waits for no longer, a newer event may answer for: then that one must be done.
+    /// If a delivery does not wait for a target any more, a newer event may answer for it, which then must be done.
     pub(super) fn note_answers(&mut self, at: usize) {
         let replica = &self.replicas[at];
         let in_progress = &replica.engine.in_progress;
@@ -153,7 +153,7 @@ impl World {
             let open = in_progress.get(sequence).map(|delivery| &delivery.open);
             for (object, order) in self.lost(holding) {
                 let target = super::cluster::target(object);
-                let newer = self.answering(replica, !holding.said, object, order);
+                let newer = self.answering(replica, !holding.acked, object, order);
                 if let (false, Some(newer)) =
                     (open.is_some_and(|it| it.contains_key(&target)), newer)
                 {
@@ -164,14 +164,14 @@ impl World {
         self.answers.extend(answers);
     }
 
-    /// Only where nothing is left but objects that fail on their own account.
+    /// A message is parked only if it waits only for objects that keep failing.
     fn check_park(replica: &Replica, sequence: u64, holding: &Holding) {
-        assert!(!replica.stopping && !holding.said && !holding.parked);
+        assert!(!replica.stopping && !holding.acked && !holding.parked);
         let stuck = |target: &_| {
             let failing = replica.failing.get(&object(target));
             failing.is_some_and(|(_, count, slow)| *count >= 3 || *slow)
         };
-        // What the objects carry already may have ended it since.
+        // A mark that the objects carry already may have completed it since.
         let delivery = replica.engine.in_progress.get(&sequence);
         assert!(
             delivery.is_none_or(|it| it.open.keys().all(stuck)),
@@ -290,8 +290,11 @@ impl World {
             }
         }
         assert_eq!(engine.answered, answered);
-        assert!(answered <= settings.max_events, "too much is kept in mind");
-        // What the API as a whole has to do with it may change without a word to each.
+        assert!(
+            answered <= settings.max_events,
+            "too many events are tracked"
+        );
+        // The state of the API as a whole may change without an input for each target.
         let fails = |target| {
             engine
                 .targets
@@ -303,7 +306,7 @@ impl World {
         });
         assert!(
             replica.stopping || stuck.count() == 0,
-            "an object that fails on its own account holds a message"
+            "an object that keeps failing holds a message"
         );
         let parked = replica.held.values().filter(|it| it.parked).count();
         assert_eq!(engine.parked(), parked);
@@ -326,7 +329,7 @@ impl World {
 
         assert!(
             engine.wake_at().is_none_or(|at| at > now),
-            "it wants to be woken for ever"
+            "a timer fires for ever"
         );
         let may_take = !replica.stopping && !replica.health.away;
         let capacity = if may_take {

@@ -1,5 +1,5 @@
-//! Whom a store keeps out (ESO `pkg/controllers/secretstore/client_manager.go`,
-//! `validateNamespaceConditions`).
+//! Which namespaces a store denies (ESO `pkg/controllers/secretstore/client_manager.go`,
+//! `validateNamespaceConditions`), and which objects become allowed when that changes.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -16,7 +16,7 @@ use crate::{
 };
 use tracing::warn;
 
-/// [`Admits`], compiled. By default open.
+/// [`Admits`], compiled. By default it admits all.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
     admits: Admits,
@@ -46,7 +46,7 @@ impl Gate {
                     store,
                     regex = source,
                     problem,
-                    "an entry of conditions.namespaceRegexes will match every namespace"
+                    "an entry of conditions.namespaceRegexes matches every namespace, as it cannot be evaluated"
                 );
             }
             regex
@@ -62,7 +62,7 @@ impl Gate {
         }
     }
 
-    /// Whether it lets every namespace in.
+    /// Whether it admits every namespace.
     pub(super) fn is_open(&self) -> bool {
         self.admits == Admits::default()
     }
@@ -73,8 +73,8 @@ impl Gate {
         only.is_some_and(|only| !only.selectors.is_empty())
     }
 
-    /// Why objects of the namespace are not synced, if they read anything through the store.
-    /// `labels`: the namespace's, as far as they are known.
+    /// Why ESO does not sync objects of the namespace that read through the store. `labels`: those of the namespace,
+    /// if known.
     pub(super) fn refuses(
         &self,
         namespace: &str,
@@ -95,14 +95,14 @@ impl Gate {
     }
 }
 
-/// Those that are known. Nobody is kept out for labels that are not.
+/// The labels of the known Namespaces. Unknown labels deny nothing.
 #[derive(Debug, Default)]
 pub(super) struct Namespaces(HashMap<String, Namespace>);
 
 #[derive(Debug)]
 struct Namespace {
     labels: Labels,
-    /// The listing that it was last part of.
+    /// The generation of the list that it was last part of.
     seen: u64,
 }
 
@@ -115,7 +115,7 @@ impl Namespaces {
         self.0.remove(name);
     }
 
-    /// Forgets those that were not seen since.
+    /// Removes those that were not listed since.
     pub(super) fn sweep(&mut self, since: u64) {
         self.0.retain(|_, namespace| namespace.seen >= since);
     }
@@ -126,20 +126,20 @@ impl Namespaces {
 }
 
 impl Index {
-    /// The readers of this store that their stores keep out, if it is about to get another gate.
-    pub(super) fn kept_out_by(&self, store: u32, next: &Gate) -> BTreeSet<u32> {
+    /// The denied objects that read through this store, if its gate is about to change.
+    pub(super) fn denied_by(&self, store: u32, next: &Gate) -> BTreeSet<u32> {
         let store = self.stores.get(store);
         let store = store.filter(|store| !store.gate.is_open() && store.gate != *next);
         let users = store.into_iter().flat_map(|store| &store.users);
         users
             .copied()
-            .filter(|user| self.is_kept_out(*user))
+            .filter(|user| self.is_denied(*user))
             .collect()
     }
 
-    /// Those of them that no store keeps out any more.
-    pub(super) fn admitted(&self, kept_out: BTreeSet<u32>) -> Vec<Observation> {
-        let now = kept_out.into_iter().filter(|user| !self.is_kept_out(*user));
+    /// Those of them that no store denies any more.
+    pub(super) fn admitted(&self, denied: BTreeSet<u32>) -> Vec<Observation> {
+        let now = denied.into_iter().filter(|user| !self.is_denied(*user));
         let objects = now.filter_map(|user| self.objects.get(user));
         objects
             .map(|object| Observation::Reads(object.target.clone()))
@@ -155,13 +155,13 @@ impl Index {
             let object = self.objects.get(*user);
             object.is_some_and(|object| object.target.namespace() == name)
         };
-        let kept_out = users.copied().filter(within);
-        let kept_out: BTreeSet<u32> = kept_out.filter(|user| self.is_kept_out(*user)).collect();
+        let denied = users.copied().filter(within);
+        let denied: BTreeSet<u32> = denied.filter(|user| self.is_denied(*user)).collect();
         self.namespaces.appear(name, labels, self.generation);
-        self.admitted(kept_out)
+        self.admitted(denied)
     }
 
-    fn is_kept_out(&self, object: u32) -> bool {
+    fn is_denied(&self, object: u32) -> bool {
         let object = self.objects.get(object);
         object.is_some_and(|object| self.refused(object).is_some())
     }
@@ -218,7 +218,7 @@ mod tests {
             (&["env=prod"], Some(""), true),
             (&["env=prod", "team in (a,b)"], Some("team=b"), false),
             (&["!env"], Some("team=b"), false),
-            // It selects whatever there is.
+            // It selects everything.
             (&[""], Some(""), false),
             (&["env=prod"], None, false),
             // No selector: the labels make no difference.

@@ -1,4 +1,4 @@
-//! Stores, whether they exist or are only spoken of, and who reads through each.
+//! Stores, whether they exist or are only referenced, and the objects that read through each.
 
 use std::collections::{HashMap, HashSet};
 
@@ -22,7 +22,7 @@ pub(super) struct StoreEntry {
     pub(super) gate: Gate,
     /// Objects with a reference through it.
     pub(super) users: HashSet<u32>,
-    /// The listing that it was last part of; `None` when the store is not there.
+    /// The generation of the list that it was last part of; `None` when the store does not exist.
     seen: Option<u64>,
 }
 
@@ -48,13 +48,13 @@ impl Stores {
         self.entries.iter()
     }
 
-    /// How many are there, as opposed to spoken of.
+    /// How many exist.
     pub(super) fn present(&self) -> usize {
         let present = |(_, store): &(u32, &StoreEntry)| store.seen.is_some();
         self.entries.iter().filter(present).count()
     }
 
-    /// Whether an event with this target may mean what goes through the store.
+    /// Whether an event with this reach may match through the store.
     pub(super) fn is_within(&self, name: &StoreRef, reach: &Reach) -> bool {
         let StoreRef::Any { kind, namespace } = name else {
             return reach.allows_store(name.kind(), name.name());
@@ -71,7 +71,7 @@ impl Stores {
             })
     }
 
-    /// Notes that the object reads through the store.
+    /// Adds an object that reads through the store.
     pub(super) fn use_by(&mut self, name: StoreRef, object: u32) -> u32 {
         let id = self.id(name);
         if let Some(store) = self.entries.get_mut(id) {
@@ -87,7 +87,7 @@ impl Stores {
         self.forget_if_unused(id);
     }
 
-    /// Notes that the store is there.
+    /// The store exists.
     pub(super) fn appear(&mut self, name: StoreRef, generation: u64) -> u32 {
         let id = self.id(name);
         if let Some(store) = self.entries.get_mut(id) {
@@ -96,7 +96,7 @@ impl Stores {
         id
     }
 
-    /// Notes that the store is not there any more; its number, if anyone knew it.
+    /// The store does not exist any more; returns its id if it was known.
     pub(super) fn vanish(&mut self, name: &StoreRef) -> Option<u32> {
         let id = *self.ids.get(name)?;
         self.entries.get_mut(id)?.seen = None;
@@ -111,7 +111,7 @@ impl Stores {
         self.forget_if_unused(id);
     }
 
-    /// Those of the listing that were not seen since it began.
+    /// The stores of the list that were not in it.
     pub(super) fn missed(&self, listing: &Listing, since: u64) -> Vec<StoreRef> {
         self.entries
             .iter()
@@ -149,21 +149,19 @@ impl Stores {
 }
 
 impl Index {
-    /// The stores that the object reads through, or all that an owner owns; one may come more than
-    /// once.
+    /// The stores that the object, or everything that an owner owns, reads through; possibly more than once.
     pub fn stores_of(&self, target: &ObjectRef) -> impl Iterator<Item = &StoreRef> {
         self.read_through(target).map(|store| &store.name)
     }
 
-    /// How long the stores that the object reads through may still hand out an old value, by their own
-    /// settings.
+    /// How long the object's stores may still return an old value, by their own settings.
     pub fn settle_of(&self, target: &ObjectRef) -> Option<Settle> {
         self.read_through(target)
             .filter_map(|store| store.view.settle())
             .max()
     }
 
-    /// Whether it, or any that it owns, has `spec.syncWindows`.
+    /// Whether the object, or any that an owner owns, has `spec.syncWindows`.
     pub fn has_sync_windows(&self, target: &ObjectRef) -> bool {
         let mut ids = self.ids_of(target).into_iter();
         ids.any(|id| self.sync_windows.contains(&id))
@@ -176,7 +174,7 @@ impl Index {
         references.filter_map(|entry| self.stores.get(entry.store))
     }
 
-    /// The object, or all that an owner owns.
+    /// The object, or everything that an owner owns.
     fn ids_of(&self, target: &ObjectRef) -> Vec<u32> {
         if target.is_owner() {
             self.owners.children(target).collect()

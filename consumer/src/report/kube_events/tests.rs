@@ -59,7 +59,7 @@ fn a_failure_and_a_silence_are_warnings_that_say_what_they_mean() {
         (
             Fact::Silent { after: 30 * SECOND },
             "RefreshSilent",
-            "has said nothing for 30.0s",
+            "has not updated the status for 30.0s",
         ),
     ] {
         let note = note(1, fact);

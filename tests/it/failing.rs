@@ -24,7 +24,7 @@ const BROKEN: &str = "team-b";
 /// More than make the API count as suspicious.
 const FAULTS: u64 = 5;
 
-/// With so many objects in [`BROKEN`], which all read `/prod/broken`, and `db` beside them.
+/// A relay with `db` and with objects in [`BROKEN`] that all read `/prod/broken`.
 async fn relay(cluster: Cluster, broken: usize) -> Consuming {
     let relay = Consuming::on(cluster, &["db"]).await;
     let client = relay.cluster.client();

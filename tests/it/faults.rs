@@ -1,4 +1,4 @@
-//! What the Kubernetes API may answer, and what comes of it: `consumer/src/outcome.rs`, for real.
+//! Responses of the Kubernetes API and their outcomes: `consumer/src/kubernetes/outcome.rs`, with processes.
 
 use eso_relay_lab::{
     cluster::{Kind, delete, external_secret},

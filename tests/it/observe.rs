@@ -15,7 +15,7 @@ use crate::{
     notes::noted,
 };
 
-/// Waits until so many of its syncs have ended so.
+/// Waits until `count` of its syncs have this result.
 async fn told(consumer: &Daemon, result: &str, times: f64) {
     let what = format!("{times} {result}");
     wait::until_ok(what, READY, || async {
@@ -84,7 +84,7 @@ async fn an_event_is_traced_from_its_receipt_to_the_sync_in_every_cluster() {
     for step in ["matched 1", "patched 1", "synced by ESO 1"] {
         assert!(east.stdout.contains(step), "{step}: {east:?}");
     }
-    // By fingerprint, for a script; nobody consumes in the other cluster.
+    // By fingerprint, for a script; the other cluster has no consumer.
     let both = trace(&relay, &fingerprint(&event), "--wait --timeout 1s -o json").await;
     assert_eq!(both.code, 1, "{both:?}");
     assert!(both.stderr.contains("in west"), "{both:?}");

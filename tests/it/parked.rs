@@ -26,7 +26,7 @@ fn refuse(relay: &Consuming, status: StatusCode) -> FaultId {
     )
 }
 
-/// Waits until everything is delivered, and so many messages are un-acked.
+/// Waits until everything is delivered, and this many messages are un-acked.
 async fn left(relay: &Consuming, unacked: usize) {
     let what = format!("{unacked} messages to be un-acked");
     wait::until_ok(what, READY, || async {

@@ -90,7 +90,7 @@ async fn resets(consumer: &Daemon) -> u64 {
     consumer.count(metric, &[("result", "done")]).await.unwrap()
 }
 
-/// Waits until so many syncs are told.
+/// Waits until this many syncs are reported.
 async fn told(consumer: &Daemon, count: u64) {
     let what = format!("{count} syncs to be told");
     wait::until_ok(what, READY, || async {

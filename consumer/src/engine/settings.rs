@@ -24,7 +24,7 @@ pub struct Settings {
     pub jitter: Duration,
     /// The interval of progress acks. Default: a quarter of [`ACK_WAIT`], so that two in a row may be lost.
     pub progress_every: Duration,
-    /// A message that panics after so many deliveries becomes a dead letter. Default 20.
+    /// After how many deliveries a message that panics becomes a dead letter. Default 20.
     pub max_attempts: u64,
     /// An event that is so old and not done becomes a dead letter. Default 24 h.
     pub give_up_after: Duration,

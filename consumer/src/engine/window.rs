@@ -17,12 +17,12 @@ use std::{
 use super::observe::SYNC_TIMEOUT_FOR_EACH;
 use crate::object::ObjectRef;
 
-/// How many objects should wait in ESO's queue: at least so many, so that ESO is never idle, and at most so many, so
-/// that an urgent one waits for few.
+/// How many objects should wait in ESO's queue: enough that ESO is never idle, and few enough that an urgent one does
+/// not wait long.
 const QUEUED: std::ops::RangeInclusive<f64> = 0.5..=2.0;
 /// How often the time of an idle ESO is measured again, with the smallest window.
 const MEASURE_EVERY: Duration = Duration::from_secs(20);
-/// An object leaves the window after so many times the usual time to sync.
+/// An object leaves the window after this multiple of the usual time to sync.
 const USUAL_TIMES: u32 = 4;
 /// It stays at least so long.
 const LEAST_STAY: Duration = Duration::from_secs(2);

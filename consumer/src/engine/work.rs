@@ -11,7 +11,7 @@ use super::{
 };
 use crate::object::{Fault, Kept, RefreshMark, Stage, SyncState};
 
-/// A target keeps failing after so many faults in a row, or after one that asks for such a delay.
+/// A target *keeps failing* after three faults in a row, or after one that asks for a long delay.
 const STUCK: u64 = 3;
 const LONG: Duration = Duration::from_secs(10);
 

@@ -135,7 +135,7 @@ pub(crate) fn resolve(
     (resolved, decoded.events)
 }
 
-/// Whom of these the events of a message mean that was taken before; events that mean none are left out.
+/// Matches the events of an accepted message again, only with `among`. Events that match none are dropped.
 pub(crate) fn resolve_among(
     message: &Message,
     events: &[(usize, Event)],
@@ -169,7 +169,7 @@ fn match_all(
         let weights = matched.targets.iter().map(|target| objects.weight(target));
         let urgency = urgency(event, weights.sum());
         refreshes.extend(matched.targets.into_iter().map(|target| {
-            // Who writes need not wait until others read what was written.
+            // A PushSecret writes, so it need not wait until readers get the new value.
             let settle = match target.kind() {
                 ObjectKind::PushSecret => None,
                 _ => settle::longest(&policy.settles, objects.stores_of(&target))

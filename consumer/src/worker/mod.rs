@@ -58,7 +58,7 @@ use crate::{
 const GAUGES: Duration = Duration::from_secs(10);
 /// The most messages or changes that are received at once, before the engine's outputs are executed.
 const RECEIVE: usize = 64;
-/// Nothing more is pulled while the bodies of the held messages take so many bytes. At most 256 messages
+/// Nothing more is pulled while the bodies of the held messages take more bytes. At most 256 messages
 /// that were requested before still arrive.
 const HELD_BYTES: usize = 8 * 1024 * 1024;
 /// How long the server may take to receive the last acks.

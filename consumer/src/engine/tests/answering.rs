@@ -17,7 +17,7 @@ fn steps(outputs: Vec<Output>) -> Vec<(Fingerprint, Step)> {
     outputs.into_iter().filter_map(step).collect()
 }
 
-/// With room for so many events beside those of the held deliveries.
+/// An engine that tracks at most `max_events` events.
 fn keeping(max_events: usize) -> Engine {
     let settings = Settings {
         max_events,

@@ -35,7 +35,7 @@ struct Model {
     idle: usize,
     /// Of mass work.
     synced: Vec<ObjectRef>,
-    /// ESO passes over so many of the mass.
+    /// How many of the mass ESO skips.
     silent: usize,
     urgent_since: Option<Duration>,
     urgent_took: Vec<Duration>,
@@ -105,7 +105,7 @@ impl Model {
         }
     }
 
-    /// Until so many of the mass are synced.
+    /// Runs until `mass` objects are synced.
     fn run(&mut self, mass: usize) -> Duration {
         while self.synced.len() < mass {
             self.step();

@@ -1,6 +1,6 @@
 use super::*;
 
-/// One event for `a`, which settles so many seconds.
+/// One event for `a`, which settles for `seconds`.
 fn settling(sequence: u64, seconds: u32) -> Delivery {
     let mut delivery = delivery(sequence, &[("a", 0)]);
     for refresh in &mut delivery.refreshes {

@@ -143,7 +143,7 @@ async fn outcome(answer: String) -> Outcome {
     in_one(&refresher, &ObjectRef::new("team", "db")).await
 }
 
-/// The outcome of a patch that failed by the fault of the cluster, to be tried after so many
+/// The outcome of a patch that failed by a fault of the cluster, to be retried after these
 /// seconds or whenever it suits.
 fn assert_cluster(outcome: &Outcome, seconds: Option<u64>) {
     match outcome {

@@ -4,12 +4,12 @@ use super::rules::{Pattern, Query, Rules};
 
 pub(super) struct Akeyless;
 
-/// Akeyless finds an item with or without its leading slash.
+/// Akeyless accepts an item with or without its leading slash.
 pub(super) fn canonical(key: &str) -> &str {
     key.trim_start_matches('/')
 }
 
-/// ESO puts a slash at either end of the path, so it means a folder (ESO `akeyless.go`,
+/// ESO adds a slash at both ends of the path, so it is a folder (ESO `akeyless.go`,
 /// `GetAllSecrets`).
 fn is_in(path: &str, key: &str) -> bool {
     let folder = path.trim_matches('/');

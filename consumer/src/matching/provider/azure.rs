@@ -21,7 +21,7 @@ impl Azure {
     }
 }
 
-/// Below what the vaults of Microsoft's clouds stand: public, US government, China, the former Germany, France (Bleu),
+/// The suffixes of vaults in Microsoft's clouds: public, US government, China, the former Germany, France (Bleu),
 /// Germany (Delos), and the two of the US government that are cut off. `vaultcore` is a name of the same
 /// (<https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates#dns-suffixes-for-object-identifiers>,
 /// <https://learn.microsoft.com/azure/private-link/private-endpoint-dns>).
@@ -39,15 +39,15 @@ const VAULTS: [&str; 11] = [
     ".vault.eaglex.ic.gov",
 ];
 
-/// What tells a vault apart: its name, where the host is one of a vault. An event that names its vault alone
-/// does not tell the cloud, and two vaults of a name in two clouds cost a refresh.
+/// The name of a vault, if the host is one of a vault. An event may name the vault without its cloud; two vaults with
+/// one name in two clouds cost a refresh.
 fn vault_name(host: &str) -> &str {
     let mut names = VAULTS.iter().filter_map(|end| host.strip_suffix(end));
     let name = names.find(|name| !name.is_empty() && !name.contains('.'));
     name.unwrap_or(host)
 }
 
-/// `type/name` in small letters. What follows the second slash is not read.
+/// `type/name` in lower case. The rest after the second slash is ignored.
 fn canonical(key: &str) -> String {
     let mut parts = key.split('/');
     let first = parts.next().unwrap_or_default();
@@ -59,7 +59,7 @@ pub(super) fn query_names<'e>(key: &'e str, _: Scope<'_>, names: &mut Vec<Cow<'e
     names.push(Cow::Owned(canonical(key)));
 }
 
-/// What a store that we cannot see may call a secret.
+/// The name of a secret in an unknown store.
 pub(super) fn bare(key: &str) -> Option<&str> {
     key.strip_prefix("secret/")
 }
@@ -77,8 +77,8 @@ impl Rules for Azure {
         )
     }
 
-    /// Of secrets only, by name; `path` is not read (`GetAllSecrets`). The vault keeps the case in
-    /// which a name was written, an event does not.
+    /// Only secrets, by name; `path` is ignored (`GetAllSecrets`). The vault keeps the case of a name, an event does
+    /// not.
     fn finds(&self, pattern: &Pattern<'_>, query: &Query<'_>) -> bool {
         let is_case_sensitive = pattern
             .regexp

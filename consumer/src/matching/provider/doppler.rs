@@ -9,7 +9,7 @@ pub struct Doppler {
     /// `None` when a service token implies it.
     project: Option<String>,
     config: Option<String>,
-    /// What `find` sees are names as Doppler transformed them, or one file with everything.
+    /// Whether `find` sees transformed names, or one file with everything.
     transformed: bool,
 }
 
@@ -63,7 +63,7 @@ mod tests {
             (r#""project": "shop", "config": "prd""#, "db_url", false),
             (r#""project": "shop", "config": "dev""#, "DB_URL", false),
             (r#""project": "blog", "config": "prd""#, "DB_URL", false),
-            // A service token tells Doppler, and not us.
+            // A service token implies them, which is unknown here.
             ("", "DB_URL", true),
         ] {
             let spec = format!(r#"{{"doppler": {{{settings}}}}}"#);

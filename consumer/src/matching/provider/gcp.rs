@@ -10,7 +10,7 @@ use super::rules::{self, Pattern, Query, Reading, Rules, Scope, agree, is_other,
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Gcp {
-    /// As a person writes it: mostly the id; GCP takes the number too.
+    /// The id or the number.
     project: Option<String>,
     /// Empty for a global secret, which has none.
     location: String,
@@ -59,8 +59,8 @@ impl Rules for Gcp {
         name(key);
     }
 
-    /// GCP answers with the project's number where people write its id: only like is compared
-    /// with like. A full name without a location is known to be global.
+    /// GCP's events contain the project's number where users write its id: ids are compared with ids and numbers with
+    /// numbers. A full name without a location is global.
     fn reaches(&self, _: &Reading<'_>, query: &Query<'_>) -> bool {
         let full = query.keys.iter().find_map(|key| FullName::of(key));
         let (scope, named) = (query.scope, full.as_ref().map(|full| full.project));
@@ -82,7 +82,7 @@ impl Rules for Gcp {
         names.any(|name| pattern.starts(name) && pattern.fits(name))
     }
 
-    /// A number; or `latest` or an alias, both of which move (`GetSecret`).
+    /// A number is fixed; `latest` and an alias may move (`GetSecret`).
     fn is_other_version(&self, version: &str, changed: Option<&Version>) -> bool {
         rules::is_number(version) && is_other(version, changed)
     }

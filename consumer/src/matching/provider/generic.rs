@@ -1,18 +1,18 @@
-//! A provider without a file of its own, or none that we know: keys are compared as they are
+//! The rules for a provider without a file of its own, and for an unknown one: keys are compared as they are
 //! written.
 //!
-//! These are also the rules of the first release's `/webhook`: `/a/b` is `a/b`, `a/b/` is another
-//! key, and a key does not stand for what begins with it.
+//! These are also the rules of the first release's `/webhook`: `/a/b` equals `a/b`, `a/b/` is another key, and a key
+//! is no prefix.
 
 use super::rules::{FindBy, Pattern, Query, Rules};
 
-/// By what ESO's provider finds secrets; `None` for a store that is unknown, where the event has to tell.
+/// What ESO's provider evaluates of a `find`; `None` for an unknown store, where the query decides.
 pub(super) struct Generic(Option<FindBy>);
 
-/// For stores that are not known, or do not matter.
+/// For unknown stores.
 pub(super) const UNKNOWN: Generic = Generic(None);
 
-/// Of a provider without a file of its own, by its `plain` name.
+/// For a provider without a file of its own, by its `plain` name.
 pub(super) fn of(provider: &str) -> &'static Generic {
     match finding(provider) {
         FindBy::PathAndName => &Generic(Some(FindBy::PathAndName)),
@@ -22,11 +22,11 @@ pub(super) fn of(provider: &str) -> &'static Generic {
     }
 }
 
-/// What each provider makes of a `find` (ESO `providers/v1`, `GetAllSecrets`). Of one that is not known,
-/// as of those that look at both, a path is taken for a plain prefix: the widest reading.
+/// What each provider evaluates of a `find` (ESO `providers/v1`, `GetAllSecrets`). For an unknown provider, and for
+/// those that evaluate both, a path is a plain prefix, which excludes the least.
 pub(super) fn finding(provider: &str) -> FindBy {
     match provider {
-        // Everything in the organization, whatever is asked for.
+        // Everything in the organization.
         "bitwardensecretsmanager"
         // By names or titles, while keys are ids.
         | "barbican" | "passbolt" | "keepersecurity" | "cloudru"
@@ -38,7 +38,7 @@ pub(super) fn finding(provider: &str) -> FindBy {
     }
 }
 
-/// Leading slashes say nothing. All else does.
+/// Leading slashes are ignored.
 pub(super) fn canonical(key: &str) -> &str {
     key.trim_start_matches('/')
 }
@@ -113,7 +113,7 @@ mod tests {
             let hit = finds(&spec, path, regexp, event);
             assert_eq!(hit, found, "{provider} {path:?} {regexp:?}");
         }
-        // All below a path, which no path of theirs can contradict.
+        // A prefix event, which no path of theirs can contradict.
         for (provider, below) in [("conjur", true), ("onboardbase", false)] {
             let spec = format!(r#"{{"{provider}": {{}}}}"#);
             assert_eq!(finds_below(&spec, other, (provider, "team")), below);

@@ -20,7 +20,7 @@ impl Rules for Gitlab {
         name(&canonical(key));
     }
 
-    /// `path` is an error there, which an event cannot mend.
+    /// `path` is an error there, so it is ignored.
     fn finds(&self, pattern: &Pattern<'_>, query: &Query<'_>) -> bool {
         query.names.iter().any(|name| pattern.fits(name))
     }

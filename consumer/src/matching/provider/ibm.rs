@@ -9,7 +9,7 @@ use super::rules::{Query, Reading, Rules, Scope, agree, host, setting};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Ibm {
-    /// The instance's id, which the host of its endpoint begins with.
+    /// The instance's id, the first label of its endpoint's host.
     instance: Option<String>,
 }
 
@@ -23,7 +23,7 @@ impl Ibm {
     }
 }
 
-/// `01234567-89ab-cdef-0123-456789abcdef`; another host is somebody's proxy.
+/// `01234567-89ab-cdef-0123-456789abcdef`; another host is a proxy.
 fn is_guid(text: &str) -> bool {
     text.len() == 36
         && text
@@ -56,7 +56,7 @@ impl Rules for Ibm {
         agree(self.instance.as_deref(), theirs.as_deref())
     }
 
-    /// A reference's type is `arbitrary` by default; an event may not tell its own.
+    /// A reference's type is `arbitrary` by default; an event may have none.
     fn reads(&self, key: &str, query: &Query<'_>) -> bool {
         let (kind, name) = parse(key);
         let kind = kind.unwrap_or("arbitrary");

@@ -1,8 +1,7 @@
 //! Infisical: a key is a secret's name in a folder of an environment of a project (ESO
 //! `providers/v1/infisical/client.go`, `getSecretAddress`).
 //!
-//! Its events tell the folder, mostly not the name. A secret that a folder imports from another is
-//! not known to be there.
+//! Its events contain the folder, mostly not the name. Imports between folders are unknown.
 
 use std::borrow::Cow;
 
@@ -32,8 +31,8 @@ impl Infisical {
         }
     }
 
-    /// Where a key leads: `K` into the store's folder, `/a/b/K` from the root, `sub/K` from the
-    /// store's folder on.
+    /// The folder of a key: `K` is in the store's folder, `/a/b/K` is relative to the root, `sub/K` to the store's
+    /// folder.
     fn folder(&self, key: &str) -> String {
         match key.rsplit_once('/') {
             None => self.folder.clone(),

@@ -14,9 +14,9 @@ use super::rules::{Pattern, Query, Rules, Scope, setting};
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct OnePassword {
     sdk: bool,
-    /// The SDK reads an Environment's variables, which an event about items does not tell.
+    /// Whether the SDK reads an Environment's variables, which events about items do not contain.
     environment: bool,
-    /// How long the SDK's client may hand out what it has read before.
+    /// How long the SDK's client may return a cached value.
     cache: Option<Settle>,
 }
 
@@ -42,9 +42,8 @@ impl OnePassword {
     }
 }
 
-/// ESO keeps one only where the store asks for it, for 5 min unless it says how long
-/// (`onepasswordsdk/provider.go`, `NewClient`). One that is kept for longer than a settle may take is not
-/// waited for.
+/// ESO caches only if the store enables it, for 5 min by default (`onepasswordsdk/provider.go`, `NewClient`). A TTL
+/// longer than the longest settle is ignored.
 fn cache(spec: &Value) -> Option<Settle> {
     let ttl = spec["cache"]
         .as_object()?
@@ -67,7 +66,7 @@ pub(super) fn query_names<'e>(key: &'e str, _: Scope<'_>, names: &mut Vec<Cow<'e
     names.push(Cow::Owned(canonical(key)));
 }
 
-/// 26 small letters and digits (Connect `spec.yaml`): then it says nothing of the title.
+/// An id has 26 lower-case letters and digits (Connect `spec.yaml`), and says nothing about the title.
 fn is_id(name: &str) -> bool {
     let of_an_id = |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit();
     name.len() == 26 && name.bytes().all(of_an_id)
@@ -84,8 +83,8 @@ impl Rules for OnePassword {
         name(&key);
     }
 
-    /// `path` is a title, which tags take the place of; the expression is for labels of fields and files,
-    /// which no event tells (`GetAllSecrets`).
+    /// `path` is a title, which tags override; the expression is for labels of fields and files, which no event
+    /// contains (`GetAllSecrets`).
     fn finds(&self, pattern: &Pattern<'_>, query: &Query<'_>) -> bool {
         let title = pattern.path.map(canonical);
         self.environment

@@ -1,5 +1,5 @@
 //! Pulumi ESC: a key is the path of a property of an environment (ESO
-//! `providers/v1/pulumi/provider.go`). Its events tell the environment, not the property.
+//! `providers/v1/pulumi/provider.go`). Its events contain the environment, not the property.
 
 use serde_json::Value;
 

@@ -93,7 +93,7 @@ impl Pulling {
         self.credit.send_replace(self.taken + self.capacity);
     }
 
-    /// Takes and acks until each of so many messages has come.
+    /// Receives and acks until `count` messages have come.
     async fn take(&mut self, count: usize, seen: &mut HashSet<u64>) {
         while seen.len() < count {
             let message = self.next().await;

@@ -349,7 +349,7 @@ fn a_listing_removes_what_it_does_not_mention_and_nothing_else() {
         applied("n/vanished", vec![key(&t, "k")]),
         applied("elsewhere/x", vec![key(&store("elsewhere", "s"), "k")]),
         Change::ListBegins(secrets.clone()),
-        // Another listing in between, and one that breaks off and begins anew.
+        // Another list in between, and one that is interrupted and restarted.
         Change::ListBegins(stores.clone()),
         applied("n/stays", vec![key(&s, "k")]),
         Change::ListBegins(secrets.clone()),

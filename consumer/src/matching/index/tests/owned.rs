@@ -26,7 +26,11 @@ fn an_owner_is_refreshed_once_for_all_its_children_and_they_are_not() {
         applied("c/x", vec![key(&cluster_store("s"), "k")]),
     ]);
     let each = ["a/x", "b/x", "c/x"];
-    assert_eq!(matching(&index, &event), each, "nobody may see the owner");
+    assert_eq!(
+        matching(&index, &event),
+        each,
+        "the owner may not be listed"
+    );
     let value = RefreshMark {
         event: event.fingerprint(),
         stage: Stage::Settled,

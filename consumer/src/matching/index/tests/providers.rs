@@ -22,7 +22,7 @@ fn cluster(stores: &[(&str, Value)], objects: &[(&str, &str, &str)]) -> Index {
     let objects = objects
         .iter()
         .map(|(name, of, read)| applied(&format!("n/{name}"), vec![key(&cluster_store(of), read)]));
-    // The stores come last: what was read without them is read anew.
+    // The stores come last: references are indexed again with them.
     let changes: Vec<Change> = objects.chain(stores).collect();
     index(changes)
 }

@@ -113,7 +113,7 @@ fn the_labels_of_a_namespace_count_as_they_are_at_the_moment() {
         (Change::ListBegins(listing.clone()), 0),
         (labelled("b"), 0),
         (Change::ListEnds(listing.clone()), 0),
-        // Old labels keep nobody out.
+        // Stale labels deny nothing.
         (Change::ListDenied(listing), 1),
     ] {
         index.apply(change.clone());
@@ -210,10 +210,10 @@ fn who_reads_only_versions_that_stay_is_not_refreshed_by_a_new_one() {
         ..updated.clone()
     };
     let old = "n/old pinned_version";
-    let nobody: [&str; 0] = [];
+    let none: [&str; 0] = [];
     assert_eq!(matching(&index, &to("2")), ["n/both", "n/current", "n/new"]);
     assert_eq!(skipped(&to("2")), [old]);
-    assert_eq!(skipped(&to("1")), nobody);
+    assert_eq!(skipped(&to("1")), none);
     assert_eq!(skipped(&updated), [old, "n/new pinned_version"]);
     // A provider that is not told knows the store all the same.
     assert_eq!(skipped(&exact("generic", "k")).len(), 2);
@@ -229,7 +229,7 @@ fn who_reads_only_versions_that_stay_is_not_refreshed_by_a_new_one() {
             kind,
             ..updated.clone()
         };
-        assert_eq!(skipped(&event), nobody, "{operation:?} {kind:?}");
+        assert_eq!(skipped(&event), none, "{operation:?} {kind:?}");
         assert_eq!(matching(&index, &event).len(), 4);
     }
 }

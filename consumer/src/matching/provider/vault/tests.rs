@@ -176,7 +176,7 @@ fn a_find_goes_by_the_path_from_the_mount_on() {
         (r#""path": "secret""#, Some("other"), Some("db"), false),
         (r#""path": "kv""#, None, Some("db"), false),
         ("", Some("secret/data/team"), Some("app/db$"), true),
-        ("", None, Some("nobody can tell"), true),
+        ("", None, Some("unknown"), true),
     ] {
         let spec = format!(r#"{{"vault": {{{settings}}}}}"#);
         assert_eq!(

@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_of_nothing_is_refused_where_nothing_could_work_with_it() {
+    fn zero_durations_are_refused() {
         for json in [
             r#"{"cluster": "e", "give_up_after": "0s"}"#,
             r#"{"cluster": "e", "kubernetes": {"patch_timeout": "0s"}}"#,
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn a_selector_that_is_none_is_refused_by_what_is_wrong_with_it() {
+    fn an_invalid_selector_is_explained() {
         let config = parse(r#"{"cluster": "e", "refresh": {"selector": "team=a, !old"}}"#).unwrap();
         let selector = config.refresh.selector.unwrap();
         assert_eq!(selector.to_string(), "team=a,!old");

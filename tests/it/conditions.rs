@@ -43,7 +43,7 @@ async fn denied(consumer: &Daemon) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_namespace_is_let_in_by_its_labels_from_the_moment_that_it_has_them() {
+async fn new_labels_admit_a_namespace() {
     let relay = guarded(Cluster::start("east").await.unwrap()).await;
     let consumer = relay.consumer("").await;
     let values = relay.publish(&["/prod/db"]).await;

@@ -170,7 +170,7 @@ async fn behind_a_webhook(address: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_namespace_whose_admission_webhook_is_away_delays_no_other() {
+async fn a_failing_webhook_delays_no_other_namespace() {
     behind_a_webhook("127.0.0.1:1").await;
 }
 

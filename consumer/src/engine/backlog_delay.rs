@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn a_backlog_is_waited_for_until_its_last_message_but_not_for_ever() {
+    fn a_backlog_delays_patches_for_a_bounded_time() {
         let mut delay = BacklogDelay::default();
         delay.delivered(NOW, 2, false);
         delay.delivered(NOW + MAX_DELAY / 2, 1, false);

@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reset_that_is_refused_does_not_keep_the_annotation_from_being_written() {
+    fn a_refused_reset_is_skipped() {
         for (code, name, goes_on) in [
             (403, "db", true),
             (404, "", true),

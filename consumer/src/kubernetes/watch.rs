@@ -365,7 +365,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn listed_namespaces_are_watched_each_and_cluster_stores_once() {
+    fn each_configured_namespace_is_listed() {
         let shown = |namespaces: &[String]| {
             let list = listings(namespaces, false).into_iter();
             list.map(|l| format!("{:?} {}", l.kind, l.namespace.unwrap_or_default()))

@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_counts_once_for_each_store_where_stores_have_a_ceiling() {
+    fn a_rate_limit_counts_a_target_per_store() {
         let store = |name: &str| StoreRef::Cluster { name: name.into() };
         let (a, b) = (store("a"), store("b"));
         let ids = |paced| {

@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_event_that_meant_an_object_is_kept_until_it_is_let_in() {
+    fn the_newest_denied_event_is_kept() {
         use Unrefreshable::{CreatedOnce, StoreDeniesNamespace};
         let mut denied = Denied::default();
         note(&mut denied, 1, &["a", "b"], StoreDeniesNamespace);

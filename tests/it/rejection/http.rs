@@ -179,7 +179,7 @@ async fn a_body_that_is_too_long_too_slow_or_broken_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_follows_a_request_on_the_connection_is_a_request_of_its_own() {
+async fn pipelined_requests_are_separate() {
     let tested = Tested::start("header_timeout: 500ms").await;
     let stranger = "POST /v1/hooks/akeyless HTTP/1.1\r\nHost: ingress\r\n";
     let length = BODY.len();

@@ -52,7 +52,7 @@ mod tests {
     use crate::tests::event;
 
     #[test]
-    fn events_are_read_alone_in_a_batch_and_from_what_our_commands_print() {
+    fn events_are_parsed_in_every_form() {
         let events = [event("one"), event("two")];
         let batch = String::from_utf8(encode_batch(&events).into()).unwrap();
         let alone = encode_batch(&events[..1]);

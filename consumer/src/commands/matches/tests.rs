@@ -140,7 +140,7 @@ fn the_command_line_goes_before_the_file() {
 }
 
 #[test]
-fn whom_an_event_means_is_a_table_with_the_references_that_make_it_so() {
+fn matches_are_a_table_of_references() {
     let report = report(&[event("one")], &[], &[]);
     assert_eq!(
         report.to_string(),

@@ -193,7 +193,7 @@ fn silence_is_told_when_eso_has_had_its_time() {
 }
 
 #[test]
-fn a_new_failure_is_told_soon_and_an_old_one_as_late_as_silence() {
+fn a_new_failure_is_reported_soon() {
     for (before, seconds) in [(SyncState::Waiting, 11), (SyncState::Failed, 30)] {
         let mut engine = engine();
         let mut delivery = delivery(1, &[("a", 0)]);

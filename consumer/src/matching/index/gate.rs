@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_namespace_is_let_in_by_its_labels_and_while_they_are_not_known() {
+    fn labels_admit_a_namespace_also_while_unknown() {
         let labels = |text: &str| {
             let pairs = text.split(',').filter_map(|pair| pair.split_once('='));
             pairs

@@ -80,7 +80,7 @@ mod tests {
     use crate::tests::event;
 
     #[test]
-    fn what_a_push_overwrites_and_what_follows_it_closely_is_its_echo() {
+    fn overwritten_and_close_changes_are_echoes() {
         use SyncState::{Failed, Synced, Unknown, Waiting};
         let at = |text: &str| -> Timestamp { format!("2026-01-31T{text}Z").parse().unwrap() };
         let noon = Some("12:00:00");

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_find_lists_the_folder_and_what_is_below_if_it_is_recursive() {
+    fn find_lists_subfolders_if_recursive() {
         for (recursive, find_path, path, found) in [
             (false, None, "/scope", true),
             (false, None, "/scope/sub", false),

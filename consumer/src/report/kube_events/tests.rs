@@ -43,7 +43,7 @@ fn told(limiter: &mut NoteLimiter, now: Duration, note: &Note) -> EventResult {
 }
 
 #[test]
-fn a_refresh_is_told_with_its_event_its_source_and_how_long_eso_took() {
+fn a_refresh_names_event_source_and_duration() {
     let note = note(1, REFRESHED);
     assert_eq!((note.reason(), note.is_warning()), ("Refreshed", false));
     assert_eq!(
@@ -53,7 +53,7 @@ fn a_refresh_is_told_with_its_event_its_source_and_how_long_eso_took() {
 }
 
 #[test]
-fn a_failure_and_a_silence_are_warnings_that_say_what_they_mean() {
+fn failures_and_silences_are_warnings() {
     for (fact, reason, meaning) in [
         (FAILED, "RefreshFailed", "see the condition Ready"),
         (
@@ -149,7 +149,7 @@ fn the_same_fact_has_the_same_name_whoever_tells_it() {
 }
 
 #[test]
-fn what_holds_is_told_once_for_each_object_and_reason_while_its_event_is_there() {
+fn lasting_facts_are_written_once_an_hour() {
     let mut limiter = NoteLimiter::default();
     let pinned = Fact::NotRefreshable(Unrefreshable::PinnedVersion);
     for first in [note(1, ONCE), note(2, ONCE), note(1, pinned)] {
@@ -187,7 +187,7 @@ fn what_happens_often_is_told_every_few_minutes() {
 }
 
 #[test]
-fn of_many_at_once_a_few_are_told_and_warnings_have_room_left() {
+fn a_burst_leaves_room_for_warnings() {
     let mut limiter = NoteLimiter::default();
     let mut written = |now, fact, numbers: std::ops::Range<u32>| {
         let told = numbers.map(|number| told(&mut limiter, now, &note(number, fact)));

@@ -59,7 +59,7 @@ fn step(ledger: &mut Ledger, number: usize, object: usize, step: Step) -> Vec<Re
 }
 
 #[test]
-fn one_receipt_comes_when_all_is_patched_and_the_last_when_all_is_synced() {
+fn receipts_follow_patches_and_syncs() {
     let mut ledger = ledger();
     take(&mut ledger, 1, 2, MatchResult::matched, &[]);
     assert_eq!(step(&mut ledger, 1, 0, Step::Patched), []);
@@ -76,7 +76,7 @@ fn one_receipt_comes_when_all_is_patched_and_the_last_when_all_is_synced() {
 }
 
 #[test]
-fn what_means_nobody_here_has_its_last_receipt_at_once_and_what_is_for_others_none() {
+fn an_unmatched_event_has_one_receipt() {
     let mut ledger = ledger();
     let skipped = [Skipped {
         target: target(7),
@@ -127,7 +127,7 @@ fn what_is_matched_late_adds_to_the_receipt_that_has_ended() {
 }
 
 #[test]
-fn an_event_that_found_nothing_has_one_receipt_with_what_is_matched_late() {
+fn a_late_match_continues_the_receipt() {
     let mut ledger = ledger();
     take(&mut ledger, 1, 0, MatchResult::unmatched, &[]);
     assert!(ledger.ready()[0].last);
@@ -175,7 +175,7 @@ fn memory_is_bounded_and_the_oldest_is_told_as_it_stands() {
 }
 
 #[test]
-fn a_stop_ends_what_is_patched_and_says_that_nobody_saw_its_sync() {
+fn a_stop_publishes_unsynced_receipts() {
     let mut ledger = ledger();
     take(&mut ledger, 1, 2, MatchResult::matched, &[]);
     take(&mut ledger, 2, 1, MatchResult::matched, &[]);

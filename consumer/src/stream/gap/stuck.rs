@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_lost_connection_it_is_looked_at_from_the_beginning() {
+    fn a_lost_connection_restarts_the_checks() {
         let (mut watched, start) = (StuckDetector::default(), Instant::now());
         let mut check = |at: u64, connection: u64| {
             let now = start + Duration::from_secs(at);

@@ -214,7 +214,7 @@ async fn pulling_goes_on_when_the_server_is_killed_and_comes_back() {
 }
 
 #[tokio::test]
-async fn pulling_goes_on_when_the_durable_is_deleted_and_declared_again() {
+async fn pulling_survives_a_recreated_durable() {
     let server = NatsServer::start().await.unwrap();
     let (_, jetstream) = connect(&server).await;
     provision(&jetstream, &[Stream::Events]).await;
@@ -269,7 +269,7 @@ async fn nothing_is_pulled_on_a_connection_before_the_look() {
 }
 
 #[tokio::test]
-async fn a_replica_is_told_that_another_one_took_the_rest_of_a_backlog() {
+async fn a_backlog_taken_elsewhere_is_noticed() {
     let server = NatsServer::start().await.unwrap();
     let (_, jetstream) = connect(&server).await;
     provision(&jetstream, &[Stream::Events]).await;

@@ -169,7 +169,7 @@ async fn an_event_that_matches_nothing_is_acked() {
 }
 
 #[tokio::test]
-async fn an_event_of_which_nothing_can_be_refreshed_is_acked_and_counted_by_its_reason() {
+async fn a_skipped_event_is_acked_and_counted() {
     let server = NatsServer::start().await.unwrap();
     let (_, jetstream) = connect(&server).await;
     provision(&jetstream, &Stream::ALL).await;
@@ -190,7 +190,7 @@ async fn an_event_of_which_nothing_can_be_refreshed_is_acked_and_counted_by_its_
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_becomes_a_dead_letter_and_the_next_message_goes_on() {
+async fn an_undecodable_message_is_dead_lettered() {
     let server = NatsServer::start().await.unwrap();
     let (_, jetstream) = connect(&server).await;
     provision(&jetstream, &Stream::ALL).await;
@@ -251,7 +251,7 @@ async fn nothing_is_pulled_before_the_index_is_complete() {
 }
 
 #[tokio::test]
-async fn an_event_is_acked_when_its_object_is_patched_and_not_before() {
+async fn the_ack_waits_for_the_patch() {
     let server = NatsServer::start().await.unwrap();
     let (_, jetstream) = connect(&server).await;
     provision(&jetstream, &Stream::ALL).await;
@@ -267,7 +267,7 @@ async fn an_event_is_acked_when_its_object_is_patched_and_not_before() {
 }
 
 #[tokio::test]
-async fn a_stop_finishes_the_patch_in_flight_and_hands_back_what_was_not_started() {
+async fn a_stop_finishes_patches_and_hands_back() {
     let server = NatsServer::start().await.unwrap();
     let (_, jetstream) = connect(&server).await;
     provision(&jetstream, &Stream::ALL).await;

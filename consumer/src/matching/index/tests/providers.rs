@@ -28,7 +28,7 @@ fn cluster(stores: &[(&str, Value)], objects: &[(&str, &str, &str)]) -> Index {
 }
 
 #[test]
-fn a_secret_of_aws_refreshes_who_reads_it_in_its_region_by_whatever_name() {
+fn an_aws_secret_matches_by_name_arn_and_region() {
     let arn = "arn:aws:secretsmanager:eu-west-1:012345678901:secret:prod/db-a1b2c3";
     let index = cluster(
         &[
@@ -88,7 +88,7 @@ fn a_secret_of_aws_refreshes_who_reads_it_in_its_region_by_whatever_name() {
 }
 
 #[test]
-fn a_secret_of_vault_refreshes_who_reads_it_with_or_without_its_mount() {
+fn a_vault_secret_matches_with_or_without_mount() {
     let index = cluster(
         &[
             (

@@ -24,7 +24,7 @@ fn what_cannot_be_refreshed_is_found_and_given_apart() {
 }
 
 #[test]
-fn one_store_that_keeps_an_object_out_keeps_it_from_being_refreshed() {
+fn one_denying_store_skips_the_object() {
     let (open, closed) = (cluster_store("open"), cluster_store("closed"));
     let only_team = Admits {
         foreign: false,
@@ -181,7 +181,7 @@ fn what_a_store_lets_in_is_told_once() {
 }
 
 #[test]
-fn who_reads_only_versions_that_stay_is_not_refreshed_by_a_new_one() {
+fn a_reader_of_fixed_versions_is_skipped() {
     let s = cluster_store("s");
     let pinned = |name: &str, version: &str| Reference {
         version: Some(version.to_owned()),

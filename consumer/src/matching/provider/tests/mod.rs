@@ -149,7 +149,7 @@ fn a_provider_is_called_as_an_event_for_it_would_call_it() {
 }
 
 #[test]
-fn an_event_and_a_store_mean_the_same_provider_however_it_is_spelt() {
+fn provider_spellings_are_equal() {
     for (event, eso) in [
         ("akeyless", json!({"akeyless": {}})),
         ("azure-kv", json!({"azurekv": {}})),

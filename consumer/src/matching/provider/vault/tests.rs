@@ -72,7 +72,7 @@ fn a_key_leads_where_eso_reads_it() {
 }
 
 #[test]
-fn a_secret_is_told_from_one_of_another_mount_namespace_or_server() {
+fn mount_namespace_and_server_distinguish_secrets() {
     let keys = &["secret/data/app/db"][..];
     let place = |namespace| {
         [
@@ -231,7 +231,7 @@ fn a_find_without_a_mount_may_begin_at_the_root_of_one() {
 }
 
 #[test]
-fn a_find_that_repeats_the_mount_lists_in_one_folder_and_reads_in_another() {
+fn find_that_repeats_the_mount_has_two_folders() {
     let spec = r#"{"vault": {"path": "team"}}"#;
     for (key, found) in [
         ("team/data/team/db", true),

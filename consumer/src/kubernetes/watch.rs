@@ -32,7 +32,9 @@ const FORBIDDEN_PAUSE: Duration = Duration::from_secs(300);
 /// The retry delay for a forbidden list of a configured namespace: a restored Role should take effect soon.
 const CLOSED_PAUSE: Duration = Duration::from_secs(10);
 
-/// Watches ExternalSecrets, their owners, both kinds of store and Namespaces, in these namespaces or in all, and sends every change. Errors are logged and retried with an exponential back-off with jitter; it ends when the worker has ended.
+/// Watches ExternalSecrets, their owners, both kinds of store and Namespaces, in these namespaces or in all, and sends
+/// every change. Errors are logged and retried with an exponential back-off with jitter; it ends when the worker has
+/// ended.
 ///
 /// `condition` is met once everything has been listed, and stays met: a slightly stale index is better than none.
 /// Without permission to list cluster stores, objects that read through one match by their keys alone. Without

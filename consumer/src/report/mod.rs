@@ -1,4 +1,4 @@
-//! What people are told: metrics, receipts, Kubernetes Events, the log.
+//! Reports what the consumer did: log, metrics, receipts, Kubernetes Events.
 
 pub(crate) mod kube_events;
 pub(crate) mod metrics;

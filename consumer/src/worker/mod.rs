@@ -4,7 +4,7 @@
 //! - `accept.rs` matches a message, and gives the engine the delivery;
 //! - `execute.rs` executes the engine's outputs: patches, acks, naks, dead letters; and takes their results.
 //!
-//! What happened is told to the [`Reporter`], which logs and counts it.
+//! The [`Reporter`] logs and counts what happened.
 
 mod accept;
 mod denied;
@@ -97,7 +97,7 @@ pub(crate) struct Worker {
     recent: Recent,
     /// Objects that the watch has shown since recent events were matched.
     appeared: BTreeSet<ObjectRef>,
-    /// Refresh marks that somebody removed before ESO looked.
+    /// Marks that another controller removed before ESO looked.
     removed_marks: Vec<(ObjectRef, RefreshMark)>,
     denied: Denied,
     /// Namespaces whose access was restored, and that have not been refreshed since.
@@ -227,8 +227,8 @@ impl Worker {
         self.publish_holding();
     }
 
-    /// Publishes which messages this replica holds. From all of these the replicas find stuck messages, which none of them
-    /// holds.
+    /// Publishes which messages this replica holds. From all of these the replicas find stuck messages, which
+    /// none of them holds.
     fn publish_holding(&mut self) {
         let refreshes = self.phase == Phase::Running && self.index.is_synced();
         let holding = Holding {

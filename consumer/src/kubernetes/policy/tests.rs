@@ -233,7 +233,7 @@ fn what_has_a_generator_is_refreshed_as_the_policy_says() {
         (&with, Keys, Refreshable::ByKey),
         (&with, Always, Refreshable::Yes),
         (&with, Never, no),
-        // What holds whatever the settings are is told first.
+        // A reason that holds for every setting is reported first.
         (&once, Never, Refreshable::No(Unrefreshable::CreatedOnce)),
         (&json!({ "dataFrom": [find] }), Never, Refreshable::Yes),
         // ESO does not run that one.

@@ -113,7 +113,7 @@ mod tests {
             let hit = finds(&spec, path, regexp, event);
             assert_eq!(hit, found, "{provider} {path:?} {regexp:?}");
         }
-        // A prefix event, which no path of theirs can contradict.
+        // A prefix event, which no path of a `find` excludes.
         for (provider, below) in [("conjur", true), ("onboardbase", false)] {
             let spec = format!(r#"{{"{provider}": {{}}}}"#);
             assert_eq!(finds_below(&spec, other, (provider, "team")), below);

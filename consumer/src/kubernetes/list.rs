@@ -23,7 +23,7 @@ pub(crate) struct Listed {
     pub without_cluster_stores: bool,
     /// Whether namespaces may not be listed. Then a selector for their labels allows every namespace.
     pub without_namespaces: bool,
-    /// Namespaces in which ExternalSecrets or SecretStores may not be listed.
+    /// Namespaces in which ExternalSecrets or their stores may not be listed.
     pub closed: BTreeSet<String>,
     /// Whether `refresh.find` leaves them out.
     pub without_finds: bool,

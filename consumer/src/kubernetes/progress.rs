@@ -90,7 +90,7 @@ impl State {
     }
 }
 
-/// Only ExternalSecrets and SecretStores of a namespace count: other kinds are optional.
+/// Only the ExternalSecrets and the stores of a namespace count: other kinds are optional.
 fn closed(listing: &Listing) -> Option<(String, &'static str)> {
     let kind = match listing.kind {
         ListKind::ExternalSecrets => "externalsecrets",

@@ -40,7 +40,7 @@ pub enum Unrefreshable {
     /// One of its stores has another controller class: ESO skips the whole object (`externalsecret`,
     /// `shouldSkipUnmanagedStore`).
     ForeignController,
-    /// The `conditions` of one of its ClusterSecretStores exclude its namespace: ESO reads nothing for it
+    /// The `conditions` of one of its cluster stores exclude its namespace: ESO reads nothing for it
     /// (`client_manager`, `shouldProcessSecret`).
     StoreDeniesNamespace,
     /// It reads only fixed versions of the secret.

@@ -93,7 +93,7 @@ impl Worker {
                 // A second mark would be removed as well.
                 Observation::MarkRemoved { .. } if self.report.resets_are_refused() => {}
                 Observation::MarkRemoved { target, value } => {
-                    self.removed_marks.push((target, value))
+                    self.removed_marks.push((target, value));
                 }
             }
         }

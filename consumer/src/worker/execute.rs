@@ -52,7 +52,7 @@ impl Worker {
                 Output::Probe => self.probe(),
                 Output::Ack(sequence) => {
                     self.end(sequence, DeliveryOutcome::acked, AckKind::Ack.into())
-                        .await
+                        .await;
                 }
                 Output::Nak { sequence, delay } => self.nak(sequence, delay).await,
                 Output::Park { sequence, delay } => self.park(sequence, delay).await,

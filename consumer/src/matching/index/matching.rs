@@ -241,11 +241,11 @@ impl<'a> Matcher<'a> {
 
     fn into_matched(mut self) -> Matched {
         let mut matched = Matched::default();
-        let mut matches = std::mem::take(&mut self.matches);
-        matches.sort_unstable();
+        let mut found = std::mem::take(&mut self.matches);
+        found.sort_unstable();
         // One reference without a reason against it is enough, and sorts first.
-        matches.dedup_by_key(|(id, _)| *id);
-        for (id, against) in matches {
+        found.dedup_by_key(|(id, _)| *id);
+        for (id, against) in found {
             self.judge(id, against, &mut matched);
         }
         let mut owners = HashSet::new();

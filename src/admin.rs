@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -16,9 +17,9 @@ use axum::{
 use prometheus_client::{encoding::text::encode, registry::Registry};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::sleep};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 /// Where health and metrics are served.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -107,8 +108,50 @@ impl Condition {
         self.change(|state| state.warning = warning);
     }
 
+    /// Tries until `attempt` succeeds, with these pauses. Meanwhile the condition is unmet, and each new
+    /// reason is logged once.
+    pub async fn retry<T, F: Future<Output = anyhow::Result<T>>>(
+        &self,
+        message: &str,
+        mut pauses: impl Iterator<Item = Duration>,
+        mut attempt: impl FnMut() -> F,
+    ) -> T {
+        let mut log = ProblemLog::default();
+        loop {
+            let problem = match attempt().await {
+                Ok(value) => return value,
+                Err(error) => format!("{error:#}"),
+            };
+            if log.is_new(&problem) {
+                warn!(problem, "{message}");
+            }
+            self.unmet(problem);
+            sleep(pauses.next().unwrap_or_default()).await;
+        }
+    }
+
     fn change(&self, change: impl FnOnce(&mut State)) {
         change(self.readiness.lock().entry(self.name).or_default());
+    }
+}
+
+/// The problem that was logged last: one that persists is logged once.
+#[derive(Debug, Default)]
+pub struct ProblemLog(Option<String>);
+
+impl ProblemLog {
+    /// Whether this is another problem than the last one; remembers it.
+    pub fn is_new(&mut self, problem: &str) -> bool {
+        let is_new = self.0.as_deref() != Some(problem);
+        if is_new {
+            self.0 = Some(problem.to_owned());
+        }
+        is_new
+    }
+
+    /// The problem is over.
+    pub fn clear(&mut self) {
+        self.0 = None;
     }
 }
 

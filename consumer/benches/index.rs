@@ -64,7 +64,7 @@ fn update_key(bencher: Bencher<'_, '_>, objects: usize) {
         .bench_local_values(|object| index.apply(Change::Applied(object)));
 }
 
-/// A store of another provider: the keys of its 50 users are read anew.
+/// A store of another provider: the keys of its 50 users are indexed again.
 #[divan::bench(args = SIZES, sample_size = 20)]
 fn update_store(bencher: Bencher<'_, '_>, objects: usize) {
     let (mut index, mut numbers) = (Fleet(objects).index(), shuffled(objects));

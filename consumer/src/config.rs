@@ -38,13 +38,12 @@ pub struct ConsumerConfig {
     pub refresh: RefreshConfig,
     #[serde(default)]
     pub shutdown: ShutdownConfig,
-    /// How old an event may be that the cluster cannot take, before it becomes a dead letter.
+    /// How old an event may be that the cluster cannot refresh, before it becomes a dead letter.
     /// Default 24 h.
     #[serde(default = "default_give_up_after", with = "duration")]
     #[schemars(with = "duration::Written")]
     pub give_up_after: Duration,
-    /// How often a message may have been delivered when handling it panics, before it becomes a dead
-    /// letter. Default 20.
+    /// After how many deliveries a message whose handling panics becomes a dead letter. Default 20.
     #[serde(default = "default_max_attempts")]
     pub max_attempts: u64,
     /// The most messages held at once, whose bodies together take 8 MiB at most. Default 16384.
@@ -66,53 +65,53 @@ pub struct RefreshConfig {
     /// Mass work (events for a path, a scope, everything, or for more than 100 objects): how many
     /// objects of it may be patched and not yet synced by ESO.
     pub window: Window,
-    /// Mass work is put off by a random part of this, so that clusters do not all read at once.
-    /// Default 0: not at all.
+    /// Mass work is delayed by a random part of this, so that clusters do not all read at once.
+    /// Default 0: no delay.
     #[serde(with = "duration::or_zero")]
     #[schemars(with = "duration::Written")]
     pub jitter: Duration,
-    /// Stores that call before their own replicas and caches have the new value. Where an event
-    /// brings a settle of its own, the longer one counts. Default: none.
+    /// Stores that send an event before their own replicas and caches have the new value. If an event
+    /// has a settle of its own, the longer one counts. Default: none.
     pub settle: Vec<StoreSettle>,
     /// Only ExternalSecrets with these labels, in kubectl's syntax: `team=a,tier!=dev`. Default:
     /// all.
     pub selector: Option<LabelSelector>,
-    /// Whether an event can mean an ExternalSecret by a `dataFrom[].find`. Default `match`.
+    /// Whether an event can match an ExternalSecret by a `dataFrom[].find`. Default `match`.
     pub find: FindPolicy,
-    /// Whether to refresh ExternalSecrets with a generator, which gives out a new credential at
+    /// Whether to refresh ExternalSecrets with a generator, which issues a new credential at
     /// every refresh. Default `keys`.
     pub generators: GeneratorPolicy,
-    /// Policies by which ESO reads a secret once, `created_once` and `interval_zero`, of which objects are to
-    /// be refreshed all the same: their status is reset first. Needs permission to patch
-    /// `externalsecrets/status`. One object: its annotation `eso-relay.dev/force: "true"`. Default: none.
+    /// Policies by which ESO reads a secret once, `created_once` and `interval_zero`, to override: objects with
+    /// them are refreshed after a reset of their status. Needs permission to patch `externalsecrets/status`.
+    /// For one object: its annotation `eso-relay.dev/force: "true"`. Default: none.
     pub force: Vec<ForcePolicy>,
-    /// Whether an event about a secret that a PushSecret writes makes ESO write it again, over what
-    /// somebody else has written there. Default `false`.
+    /// Whether an event about a secret that a PushSecret writes makes ESO push it again, to overwrite
+    /// changes by others. Default `false`.
     pub push_secrets: bool,
 }
 
-/// What becomes of `dataFrom[].find`.
+/// Whether `dataFrom[].find` is matched.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum FindPolicy {
     /// It is compared by its path and its regular expression.
     #[default]
     Match,
-    /// It is left out: no event means an object on account of it.
+    /// It is ignored.
     Ignore,
 }
 
-/// What becomes of objects with a `dataFrom[].sourceRef.generatorRef`: ESO runs every generator of an
+/// Which events refresh objects with a `dataFrom[].sourceRef.generatorRef`: ESO runs every generator of an
 /// object at each of its refreshes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum GeneratorPolicy {
-    /// Refreshed where an event means one of their keys, and not on account of a `find` alone.
+    /// Refreshed if an event matches one of their keys, not for a `find` alone.
     #[default]
     Keys,
     /// Refreshed like any other.
     Always,
-    /// Left alone.
+    /// Never refreshed.
     Never,
 }
 
@@ -127,7 +126,7 @@ pub enum ForcePolicy {
 }
 
 impl ForcePolicy {
-    /// Why such an object is left alone, unless it is forced.
+    /// Why such an object is skipped, unless it is forced.
     pub fn reason(self) -> Unrefreshable {
         match self {
             Self::CreatedOnce => Unrefreshable::CreatedOnce,
@@ -136,7 +135,7 @@ impl ForcePolicy {
     }
 }
 
-/// The window follows the ESO at hand between these; equal, they fix it.
+/// The window adapts to ESO between these bounds; equal bounds fix it.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Window {
@@ -307,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_of_nothing_is_refused_where_nothing_could_work_with_it() {
+    fn zero_durations_are_refused() {
         for json in [
             r#"{"cluster": "e", "give_up_after": "0s"}"#,
             r#"{"cluster": "e", "kubernetes": {"patch_timeout": "0s"}}"#,
@@ -331,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn a_selector_that_is_none_is_refused_by_what_is_wrong_with_it() {
+    fn an_invalid_selector_is_explained() {
         let config = parse(r#"{"cluster": "e", "refresh": {"selector": "team=a, !old"}}"#).unwrap();
         let selector = config.refresh.selector.unwrap();
         assert_eq!(selector.to_string(), "team=a,!old");

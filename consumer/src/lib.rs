@@ -1,20 +1,21 @@
-//! Stream in, patches out.
+//! Pulls events from the stream, and patches the objects that read the changed secrets.
 //!
 //! ```text
 //! delivery ─decode─▶ events ─match─▶ targets ─engine─▶ patch ─▶ outcome ─last target done─▶ ack
 //! ```
 //!
-//! One durable per cluster; any number of replicas share it. No public port, no access to Secrets.
+//! Each cluster has one durable, which any number of replicas share. The consumer has no public port and no
+//! access to Secrets.
 
 pub mod commands;
 pub mod config;
-pub mod engine;
-pub mod kubernetes;
+mod engine;
+mod kubernetes;
 pub mod matching;
 pub mod object;
-pub mod report;
-pub mod stream;
-pub mod worker;
+mod report;
+mod stream;
+mod worker;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
@@ -33,26 +34,26 @@ use crate::{
     kubernetes::{Selection, Served, refresh::Refresher},
     matching::StorePolicy,
     report::{Reporter, kube_events, metrics::Metrics, receipts},
-    stream::{Pull, backlog::Backlog, gap::Gaps},
+    stream::{Pull, backlog::Backlog, gap::GapWatcher},
     worker::{Context, Inputs, Worker},
 };
 
 /// Bounds each request to JetStream and each wait for a PubAck.
 const JETSTREAM_TIMEOUT: Duration = Duration::from_secs(5);
-/// Messages and changes on their way to the worker.
+/// The capacity of the channels to the worker.
 const MESSAGES: usize = 256;
 const CHANGES: usize = 1024;
 
-/// Runs until a signal, or until something fails for good.
+/// Runs until a signal, or until a task fails.
 ///
-/// NATS or Kubernetes may come up later: until then it waits, and `/readyz` says for what.
+/// NATS and Kubernetes may start later: it waits for them, and `/readyz` says for which.
 pub async fn run(config: ConsumerConfig) -> anyhow::Result<ExitCode> {
     let lifecycle = Lifecycle::new(config.shutdown.grace);
     let (readiness, mut registry) = (Readiness::default(), Registry::default());
     let metrics = Metrics::register(&mut registry);
     nats::install_crypto();
     let listener = admin::bind("admin.listen", config.admin.listen).await?;
-    // All of them before `/readyz` answers: it says yes when none that it knows of is unmet.
+    // Registered before `/readyz` answers: it is ready when no registered condition is unmet.
     let connected = readiness.condition("nats");
     let conditions = Conditions {
         stream: readiness.condition("stream"),
@@ -75,14 +76,14 @@ pub async fn run(config: ConsumerConfig) -> anyhow::Result<ExitCode> {
     Ok(lifecycle.run().await)
 }
 
-/// What the parts of [`work`] must reach before this daemon is ready.
+/// The conditions of the tasks in [`work`].
 struct Conditions {
     stream: Condition,
     worker: Condition,
     kubernetes: Condition,
 }
 
-/// Sets up the way of an event: pull loop ─▶ worker ◀─ watch.
+/// Starts the tasks: pull loop ─▶ worker ◀─ watch.
 async fn work(
     config: ConsumerConfig,
     client: async_nats::Client,
@@ -98,8 +99,8 @@ async fn work(
     let (changes, cluster_changes) = mpsc::channel(CHANGES);
 
     let (cluster, counted) = (config.cluster.clone(), metrics.clone());
-    let (looking, gaps) = Gaps::new(client.clone(), jetstream.clone(), cluster, counted);
-    lifecycle.spawn("gaps", endless(looking.watch()));
+    let (gap_watcher, gaps) = GapWatcher::new(client.clone(), jetstream.clone(), cluster, counted);
+    lifecycle.spawn("gaps", endless(gap_watcher.run()));
 
     let warned = conditions.stream.clone();
     let pull = Pull {
@@ -110,7 +111,7 @@ async fn work(
         credit,
         messages,
         lost: metrics.lost_pulls.clone(),
-        looked: gaps.looked,
+        gap_check: gaps.checked,
         stop: stop.clone(),
     };
     lifecycle.spawn("pull", pull.run());
@@ -140,16 +141,16 @@ async fn work(
     let backlog = stop.clone().run_until_cancelled_owned(backlog.observe());
     lifecycle.spawn("backlog", endless(backlog));
 
-    let (receipts, written) = mpsc::channel(receipts::CAPACITY);
-    let publish = receipts::publish(client.clone(), written);
+    let (receipts, published) = mpsc::channel(receipts::CAPACITY);
+    let publish = receipts::publish(client.clone(), published);
     lifecycle.spawn("receipts", endless(publish));
 
-    // Once nothing is at work any more, nobody waits long for Events.
+    // Once the worker has ended, the last Kubernetes Events get little time.
     let over = CancellationToken::new();
     let _over = over.clone().drop_guard();
     let notes = config.kubernetes.events.then(|| {
-        let (notes, taken) = mpsc::channel(kube_events::CAPACITY);
-        let write = kube_events::write(served.clone(), metrics.clone(), taken, over);
+        let (notes, written) = mpsc::channel(kube_events::CAPACITY);
+        let write = kube_events::write(served.clone(), metrics.clone(), written, over);
         lifecycle.spawn("notes", endless(write));
         notes
     });
@@ -164,7 +165,7 @@ async fn work(
             Refresher::new(served, config.kubernetes.patch_timeout)
                 .within(&config.kubernetes.namespaces),
         ),
-        gaps: gaps.ended,
+        gap_outcomes: gaps.outcomes,
         holding: gaps.holding,
         stores: StorePolicy {
             paced: config.refresh.store_rate.is_some(),
@@ -182,7 +183,7 @@ async fn work(
     Worker::new(engine, context, report).run(inputs).await
 }
 
-/// A task that mends its own faults and ends with what it works for.
+/// A task that handles its own errors.
 async fn endless<T>(task: impl Future<Output = T>) -> anyhow::Result<()> {
     task.await;
     Ok(())

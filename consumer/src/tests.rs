@@ -20,7 +20,7 @@ pub(crate) use eso_relay_lab::nats_server::NatsServer;
 
 use crate::{
     object::Sequence,
-    stream::{Received, Reply, gap::Looked},
+    stream::{Message, Reply, gap::GapCheck},
 };
 
 /// How long a condition may take to come true on a busy machine.
@@ -53,8 +53,8 @@ pub(crate) fn event(id: &str) -> Event {
 }
 
 /// A delivery without a body.
-pub(crate) fn received(sequence: Sequence) -> Received {
-    Received {
+pub(crate) fn received(sequence: Sequence) -> Message {
+    Message {
         sequence,
         attempt: 1,
         pending: 0,
@@ -82,17 +82,17 @@ pub(crate) async fn connect(server: &NatsServer) -> (async_nats::Client, Context
     (client, jetstream)
 }
 
-/// As if it had been looked at once on each connection.
-pub(crate) fn looked(client: &async_nats::Client) -> watch::Receiver<Looked> {
-    let (looks, looked) = watch::channel(Looked::NotYet);
+/// A gap check that is done at once on each connection.
+pub(crate) fn gap_check(client: &async_nats::Client) -> watch::Receiver<GapCheck> {
+    let (checks, gap_check) = watch::channel(GapCheck::Pending);
     let client = client.clone();
     tokio::spawn(async move {
-        while !looks.is_closed() {
-            looks.send_replace(Looked::On(eso_relay::nats::connection(&client)));
+        while !checks.is_closed() {
+            checks.send_replace(GapCheck::Done(eso_relay::nats::connection(&client)));
             sleep(Duration::from_millis(20)).await;
         }
     });
-    looked
+    gap_check
 }
 
 /// The streams and the durable, as `eso-relay init` declares them.

@@ -69,7 +69,7 @@ async fn refreshes(relay: &Consuming, event: &Event, expected: &[&str], all: &[&
 
 /// akeyless-eso-webhook-trigger, `main.go`: a key is compared but for its leading slash.
 #[tokio::test(flavor = "multi_thread")]
-async fn case_b_the_ancestor_matches_keys_with_and_without_their_slash_and_no_others() {
+async fn case_b_leading_slashes_are_optional() {
     let keys = [
         ("slashed", "/a/b"),
         ("bare", "a/b"),
@@ -177,15 +177,15 @@ async fn case_e_a_key_of_one_service_is_none_of_another() {
     let _consumer = relay.consumer("").await;
     let all = objects.each_ref().map(|(name, _)| *name);
     refreshes(&relay, &about("aws-sm", KEY), &["es-1", "es-css-1"], &all).await;
-    // No match is a success, and patches nobody.
-    refreshes(&relay, &about("aws-sm", "/nobody/reads/this"), &[], &all).await;
+    // No match is a success, and patches nothing.
+    refreshes(&relay, &about("aws-sm", "/no-object/reads/this"), &[], &all).await;
     assert_eq!(relay.dead_letters().await.len(), 0);
 }
 
 /// bank-vaults/vault-secrets-reloader, `collector_test.go`: the inverse of what is read, without pinned
 /// versions and duplicates.
 #[tokio::test(flavor = "multi_thread")]
-async fn case_f_a_path_means_all_that_read_it_until_they_are_gone_but_no_pinned_version() {
+async fn case_f_a_path_matches_all_but_fixed_versions() {
     let read = |name: &str, keys: [&str; 2]| {
         let [first, second] = keys;
         reads(name, "vault").key(first).key(second)
@@ -231,7 +231,7 @@ async fn case_f_a_path_means_all_that_read_it_until_they_are_gone_but_no_pinned_
 
 /// ESO, `providers/v1/vault/client_get_test.go`, `TestVaultBuildPath`: where a key leads through a store.
 #[tokio::test(flavor = "multi_thread")]
-async fn case_g_a_path_of_vault_means_every_key_that_eso_reads_there() {
+async fn case_g_a_vault_path_matches_its_keys() {
     let vault = |name: &str, path: Option<&str>, version: &str| {
         let secret = json!({ "name": "token", "key": "token", "namespace": "default" });
         let mut spec = json!({

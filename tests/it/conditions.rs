@@ -43,7 +43,7 @@ async fn denied(consumer: &Daemon) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_namespace_is_let_in_by_its_labels_from_the_moment_that_it_has_them() {
+async fn new_labels_admit_a_namespace() {
     let relay = guarded(Cluster::start("east").await.unwrap()).await;
     let consumer = relay.consumer("").await;
     let values = relay.publish(&["/prod/db"]).await;
@@ -63,7 +63,7 @@ async fn a_namespace_is_let_in_by_its_labels_from_the_moment_that_it_has_them() 
 
     label(&relay, None).await;
     let before = denied(&consumer).await;
-    wait::until("nobody to be let in", READY, || async {
+    wait::until("every namespace to be denied", READY, || async {
         relay.publish(&["/prod/db"]).await;
         (denied(&consumer).await > before).then_some(())
     })

@@ -40,7 +40,7 @@ fn written(dir: &TempDir, name: &str, text: &str) -> std::path::PathBuf {
 }
 
 #[tokio::test]
-async fn a_user_with_a_password_is_let_in_and_with_a_wrong_one_is_not() {
+async fn nats_passwords_are_checked() {
     let server = server("authorization { user: relay, password: right }").await;
     let dir = TempDir::new().unwrap();
     let with = |password: &str| NatsConfig {

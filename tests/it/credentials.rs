@@ -110,7 +110,7 @@ fn replace(path: &Path, secret: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rotated_credential_works_without_restart_and_the_old_one_until_it_is_removed() {
+async fn credentials_rotate_without_restart() {
     let hub = Hub::start().await.unwrap();
     hub.init(&[]).await.unwrap();
     let (first, second) = (hub.secrets().join("first"), hub.secrets().join("second"));
@@ -138,7 +138,7 @@ async fn a_rotated_credential_works_without_restart_and_the_old_one_until_it_is_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_credential_in_a_mounted_kubernetes_secret_is_followed_through_its_links() {
+async fn mounted_secrets_rotate() {
     let hub = Hub::start().await.unwrap();
     hub.init(&[]).await.unwrap();
     // As the kubelet does it: a new directory, and one link that is swapped.
@@ -161,7 +161,7 @@ async fn a_credential_in_a_mounted_kubernetes_secret_is_followed_through_its_lin
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_emptied_credential_file_opens_no_door_and_locks_nobody_out() {
+async fn an_empty_credential_file_is_ignored() {
     let hub = Hub::start().await.unwrap();
     hub.init(&[]).await.unwrap();
     let file = hub.secrets().join("only");

@@ -24,7 +24,7 @@ const BROKEN: &str = "team-b";
 /// More than make the API count as suspicious.
 const FAULTS: u64 = 5;
 
-/// With so many objects in [`BROKEN`], which all read `/prod/broken`, and `db` beside them.
+/// A relay with `db` and with objects in [`BROKEN`] that all read `/prod/broken`.
 async fn relay(cluster: Cluster, broken: usize) -> Consuming {
     let relay = Consuming::on(cluster, &["db"]).await;
     let client = relay.cluster.client();
@@ -170,7 +170,7 @@ async fn behind_a_webhook(address: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_namespace_whose_admission_webhook_is_away_delays_no_other() {
+async fn a_failing_webhook_delays_no_other_namespace() {
     behind_a_webhook("127.0.0.1:1").await;
 }
 

@@ -1,4 +1,4 @@
-//! What the Kubernetes API may answer, and what comes of it: `consumer/src/outcome.rs`, for real.
+//! Responses of the Kubernetes API and their outcomes: `consumer/src/kubernetes/outcome.rs`, with processes.
 
 use eso_relay_lab::{
     cluster::{Kind, delete, external_secret},
@@ -63,7 +63,7 @@ async fn is_retried_in_place(relay: &Consuming, consumer: &Daemon, result: &str,
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fault_of_the_cluster_is_retried_in_place_until_it_is_gone() {
+async fn cluster_faults_are_retried() {
     let relay = relay().await;
     let consumer = relay.consumer("kubernetes: { patch_timeout: 1s }").await;
     for effect in [
@@ -86,7 +86,7 @@ async fn a_fault_of_the_cluster_is_retried_in_place_until_it_is_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_missing_permission_holds_up_its_target_alone_and_a_deletion_ends_the_wait() {
+async fn a_forbidden_patch_delays_only_its_target() {
     let relay = relay().await;
     let consumer = relay.consumer("").await;
     let fault = afflict(&relay, Effect::status(StatusCode::FORBIDDEN), Times::All);
@@ -125,7 +125,7 @@ async fn an_object_that_is_gone_needs_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_patch_is_dead_lettered_and_the_other_target_is_patched() {
+async fn a_refused_patch_is_dead_lettered() {
     let relay = relay().await;
     // A second reader of the same secret.
     let twin = external_secret("twin")
@@ -220,7 +220,7 @@ async fn a_watch_that_is_closed_or_too_old_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_that_fails_is_told_by_readyz_and_nothing_is_pulled_before_it_is_whole() {
+async fn a_failing_list_blocks_readiness() {
     let relay = relay().await;
     let lists = On::verb(Verb::List, Kind::SecretStore).by_token(CONSUMER);
     let error = Effect::status(StatusCode::INTERNAL_SERVER_ERROR);

@@ -46,7 +46,7 @@ impl Issuer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_of_the_issuer_for_us_opens_the_door_until_it_expires() {
+async fn a_jwt_is_valid_until_it_expires() {
     let hub = Hub::start().await.unwrap();
     hub.init(&[]).await.unwrap();
     let (issuer, stranger) = (Issuer::new(), Issuer::new());

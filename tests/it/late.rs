@@ -37,7 +37,7 @@ async fn change(relay: &Consuming, name: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_comes_first_of_an_object_and_its_event_the_secret_is_fresh_in_the_end() {
+async fn object_and_event_come_in_any_order() {
     let relay = Consuming::on(Cluster::start("east").await.unwrap(), &[]).await;
     let _consumer = relay.consumer("").await;
     // Each a few milliseconds apart, in both orders, all at once.
@@ -68,7 +68,7 @@ async fn whatever_comes_first_of_an_object_and_its_event_the_secret_is_fresh_in_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_object_that_the_watch_shows_after_its_event_is_refreshed_all_the_same() {
+async fn a_late_object_is_refreshed() {
     let relay = Consuming::on(Cluster::stand_in("east").await.unwrap(), &["known"]).await;
     let _consumer = relay.consumer("").await;
     blinded(&relay, async {
@@ -91,7 +91,7 @@ async fn an_object_that_the_watch_shows_after_its_event_is_refreshed_all_the_sam
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_the_watch_shows_after_the_event_is_no_obstacle() {
+async fn a_late_store_is_matched() {
     let relay = Consuming::on(Cluster::stand_in("east").await.unwrap(), &[]).await;
     let client = relay.cluster.client();
     // Reads through a store that is not there yet: whatever it may be, it is meant.

@@ -26,7 +26,7 @@ async fn post(ingress: &Daemon, source: &str) -> (u16, Value, bool) {
 }
 
 #[tokio::test]
-async fn a_source_beyond_its_rate_is_told_to_wait_while_another_goes_on() {
+async fn a_rate_limit_is_per_source() {
     let server = crate::nats::NatsServer::start().await;
     eso_relay(&server, "init -o json").await.json();
     let config = format!(
@@ -89,7 +89,7 @@ async fn on_a_server_that_takes(max_payload: usize, status: u16) -> (Hub, Daemon
 }
 
 #[tokio::test]
-async fn a_server_that_takes_no_event_is_not_ready_and_says_what_to_raise() {
+async fn a_too_small_max_payload_is_not_ready() {
     let (_hub, ingress, line) = on_a_server_that_takes(1200, 503).await;
     assert!(
         line.starts_with("[-]stream") && line.contains("1280 at least"),

@@ -8,7 +8,7 @@ use tokio::{
     sync::watch,
 };
 
-/// Passes on what comes to its address, unless it is cut.
+/// Forwards connections to its address, unless it is cut.
 pub(crate) struct Link {
     port: u16,
     open: Arc<watch::Sender<bool>>,

@@ -112,7 +112,7 @@ fn no_manifest_asks_for_access_to_secrets() {
 }
 
 #[test]
-fn daemons_run_without_rights_on_their_node_and_are_scraped_and_probed_where_they_answer() {
+fn manifests_are_restricted_and_probed() {
     for file in ["ingress.yaml", "consumer.yaml"] {
         let objects = objects(file);
         let deployment = objects
@@ -239,7 +239,7 @@ async fn the_cluster_role_is_enough_and_reads_no_secret() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_role_in_one_namespace_is_enough_for_it_and_reaches_no_other() {
+async fn a_role_serves_one_namespace() {
     let Some(mut east) = cluster().await else {
         return;
     };

@@ -105,7 +105,7 @@ async fn what_is_created_later_is_found_and_what_is_deleted_is_not() {
     let client = relay.cluster.client();
     let consumer = relay.consumer("").await;
     delete(client, TEAM, "db").await.unwrap();
-    // Its store comes last: until then nobody knows what its key means.
+    // Its store comes last: until then the meaning of its key is unknown.
     let late = external_secret("late")
         .in_namespace(TEAM)
         .cluster_store("late");
@@ -181,7 +181,7 @@ async fn a_source_reaches_only_the_namespaces_of_its_target() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_refreshed_is_counted_by_its_reason_and_left_alone() {
+async fn unrefreshable_objects_are_skipped_and_counted() {
     let cluster = Cluster::start("east").await.unwrap();
     let relay = Consuming::on(cluster, &["db"]).await;
     let client = relay.cluster.client();
@@ -245,7 +245,7 @@ async fn a_find_alone_makes_no_generator_run() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn finds_and_generators_are_left_out_where_the_configuration_says_so() {
+async fn finds_and_generators_can_be_excluded() {
     let cluster = Cluster::start("east").await.unwrap();
     let relay = Consuming::on(cluster, &["db"]).await;
     let client = relay.cluster.client();
@@ -267,7 +267,7 @@ async fn finds_and_generators_are_left_out_where_the_configuration_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_cluster_external_secret_owns_is_refreshed_through_it_once() {
+async fn owned_objects_are_refreshed_through_the_owner() {
     const FORCE_SYNC: &str = "external-secrets.io/force-sync";
     let cluster = Cluster::start("east").await.unwrap();
     let relay = Consuming::on(cluster, &["db"]).await;

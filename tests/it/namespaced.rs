@@ -95,7 +95,7 @@ async fn readyz_says(consumer: &Daemon, said: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_namespace_without_its_role_keeps_the_others_from_nothing() {
+async fn a_forbidden_namespace_delays_no_other() {
     const CLOSED: &str = "[-]kubernetes no permission to list externalsecrets in team-b, \
                           secretstores in team-b; all else is served";
     let cluster = Cluster::stand_in("east").await.unwrap();

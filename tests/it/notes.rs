@@ -95,7 +95,7 @@ async fn is_found_by_kubectl(client: &kube::Client, uid: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_refreshed_shows_once_what_to_change_however_often_an_event_means_it() {
+async fn a_skipped_object_gets_one_event() {
     let cluster = Cluster::start("east").await.unwrap();
     let relay = Consuming::on(cluster, &[]).await;
     let client = relay.cluster.client();
@@ -126,7 +126,7 @@ async fn what_cannot_be_refreshed_shows_once_what_to_change_however_often_an_eve
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cluster_external_secret_shows_what_was_refreshed_through_it() {
+async fn an_owner_gets_the_event() {
     const FORCE_SYNC: &str = "external-secrets.io/force-sync";
     let cluster = Cluster::start("east").await.unwrap();
     let relay = Consuming::on(cluster, &["db"]).await;
@@ -171,7 +171,7 @@ async fn a_cluster_external_secret_shows_what_was_refreshed_through_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_the_permission_refreshes_go_on_and_it_is_named_once() {
+async fn a_missing_permission_is_logged_once() {
     let cluster = Cluster::stand_in("east").await.unwrap();
     let relay = Consuming::on(cluster, &["db", "web", "mail"]).await;
     let creation = On::verb(Verb::Create, Kind::Event).by_token(CONSUMER);
@@ -196,7 +196,7 @@ async fn without_the_permission_refreshes_go_on_and_it_is_named_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_api_that_does_not_answer_for_events_delays_neither_acks_nor_the_end() {
+async fn a_hanging_events_api_delays_nothing() {
     let cluster = Cluster::stand_in("east").await.unwrap();
     let relay = Consuming::on(cluster, &["db"]).await;
     let creation = On::verb(Verb::Create, Kind::Event).by_token(CONSUMER);

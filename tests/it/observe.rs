@@ -15,7 +15,7 @@ use crate::{
     notes::noted,
 };
 
-/// Waits until so many of its syncs have ended so.
+/// Waits until `count` of its syncs have this result.
 async fn told(consumer: &Daemon, result: &str, times: f64) {
     let what = format!("{times} {result}");
     wait::until_ok(what, READY, || async {
@@ -68,7 +68,7 @@ async fn a_failure_of_eso_is_told_and_not_patched_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_is_traced_from_its_receipt_to_the_sync_in_every_cluster() {
+async fn a_trace_spans_all_clusters() {
     let cluster = Cluster::start("east").await.unwrap();
     let relay = Consuming::on(cluster, &["db"]).await;
     relay.hub.init(&["west"]).await.unwrap();
@@ -84,7 +84,7 @@ async fn an_event_is_traced_from_its_receipt_to_the_sync_in_every_cluster() {
     for step in ["matched 1", "patched 1", "synced by ESO 1"] {
         assert!(east.stdout.contains(step), "{step}: {east:?}");
     }
-    // By fingerprint, for a script; nobody consumes in the other cluster.
+    // By fingerprint, for a script; the other cluster has no consumer.
     let both = trace(&relay, &fingerprint(&event), "--wait --timeout 1s -o json").await;
     assert_eq!(both.code, 1, "{both:?}");
     assert!(both.stderr.contains("in west"), "{both:?}");
@@ -136,7 +136,7 @@ async fn a_trace_says_what_was_not_refreshed_and_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stop_between_patch_and_sync_says_that_nobody_saw_the_sync() {
+async fn a_stop_leaves_the_sync_unknown() {
     let relay = Consuming::on(Cluster::stand_in("east").await.unwrap(), &["db"]).await;
     let mut consumer = relay.consumer("").await;
     let faults = relay.stand_in().faults();
@@ -157,7 +157,7 @@ async fn a_stop_between_patch_and_sync_says_that_nobody_saw_the_sync() {
 
 /// Waits for the server's `ack_wait`: a consumer takes no shorter one.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_written_before_a_crash_is_seen_and_told_by_the_next_consumer() {
+async fn a_restart_reports_earlier_patches() {
     let relay = Consuming::on(Cluster::stand_in("east").await.unwrap(), &["db"]).await;
     let mut killed = relay.consumer("").await;
     let faults = relay.stand_in().faults();

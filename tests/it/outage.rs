@@ -12,8 +12,7 @@ use reqwest::StatusCode;
 use crate::consuming::{Consuming, TEAM, drained, event, fill, names, strs};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_an_outage_each_target_is_patched_at_most_twice_and_the_other_cluster_never_noticed()
-{
+async fn an_outages_backlog_is_coalesced() {
     let names = names("db", 100);
     let keys: Vec<String> = names.iter().map(|name| format!("prod/{name}")).collect();
     let mut clusters = Vec::new();
@@ -73,7 +72,7 @@ async fn a_backlog_of_single_events_is_coalesced_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_consumer_that_starts_before_nats_and_kubernetes_waits_and_then_works() {
+async fn a_consumer_waits_for_nats_and_kubernetes() {
     let cluster = Cluster::stand_in("east").await.unwrap();
     let mut relay = Consuming::on(cluster, &["db"]).await;
     relay.cluster.go_away().await.unwrap();
@@ -114,7 +113,7 @@ async fn missing(consumer: &Daemon, unmet: &[&str], met: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_the_kubernetes_api_is_away_nothing_is_pulled_or_given_up_and_then_all_is_done() {
+async fn an_api_outage_loses_nothing() {
     let cluster = Cluster::start("east").await.unwrap();
     let names = names("db", 20);
     let mut relay = Consuming::on(cluster, &strs(&names)).await;

@@ -26,7 +26,7 @@ fn refuse(relay: &Consuming, status: StatusCode) -> FaultId {
     )
 }
 
-/// Waits until everything is delivered, and so many messages are un-acked.
+/// Waits until everything is delivered, and this many messages are un-acked.
 async fn left(relay: &Consuming, unacked: usize) {
     let what = format!("{unacked} messages to be un-acked");
     wait::until_ok(what, READY, || async {
@@ -118,7 +118,7 @@ async fn a_newer_event_takes_the_place_of_a_parked_message() {
 
 /// The body of a parked message is in the stream alone.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_refused_for_good_while_it_is_parked_becomes_a_dead_letter() {
+async fn a_refused_parked_message_is_dead_lettered() {
     let relay = relay().await;
     let fault = refuse(&relay, StatusCode::CONFLICT);
     let consumer = relay.consumer("").await;

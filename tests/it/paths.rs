@@ -15,7 +15,7 @@ async fn health(ingress: &Daemon) -> StatusCode {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_balancer_is_told_of_the_end_while_webhooks_are_still_taken() {
+async fn readyz_fails_before_the_port_closes() {
     let hub = Hub::start().await.unwrap();
     hub.init(&["east"]).await.unwrap();
     // Long enough to look at it, and ended by the test.

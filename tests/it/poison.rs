@@ -23,7 +23,7 @@ fn header<'a>(letter: &'a StreamMessage, name: &str) -> &'a str {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_poisonous_message_is_dead_lettered_and_the_next_one_goes_on() {
+async fn a_poison_message_is_dead_lettered() {
     let cluster = Cluster::stand_in("east").await.unwrap();
     let relay = Consuming::on(cluster, &["db"]).await;
     let no_keys = r#"[{"specversion":"1.0","id":"1","source":"/sources/prod","type":"secret.changed","datacontenttype":"application/json","data":{"provider":"akeyless","match":"exact","keys":[],"receivedAt":"2026-01-31T08:00:00Z"}}]"#;
@@ -74,7 +74,7 @@ async fn a_poisonous_message_is_dead_lettered_and_the_next_one_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_dead_letter_stream_nothing_is_terminated_until_it_is_back() {
+async fn no_dead_letter_stream_no_term() {
     let cluster = Cluster::stand_in("east").await.unwrap();
     let relay = Consuming::on(cluster, &["db"]).await;
     relay

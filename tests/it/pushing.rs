@@ -64,7 +64,7 @@ async fn publish(relay: &Consuming, time: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_push_secret_is_pushed_over_what_another_wrote_and_not_for_its_own_echo() {
+async fn a_push_overwrites_others_and_ignores_its_echo() {
     let relay = with_push_secret().await;
     pushed(&relay, "2026-01-31T08:00:00Z").await;
     let consumer = relay.consumer("refresh: { push_secrets: true }").await;

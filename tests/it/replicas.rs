@@ -37,7 +37,7 @@ async fn amid_the_work(relay: &Consuming) {
 
 /// The one test that waits for the server's `ack_wait`: a consumer takes no shorter one.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_killed_consumer_had_in_hand_another_does_after_ack_wait() {
+async fn another_replica_takes_over_after_ack_wait() {
     let cluster = Cluster::stand_in("east").await.unwrap();
     let names = names("db", 40);
     let relay = Consuming::on(cluster, &strs(&names)).await;

@@ -58,7 +58,7 @@ fn payloads() -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_variables_are_enough_and_every_payload_refreshes_by_key_in_any_store() {
+async fn two_variables_start_the_compatible_webhook() {
     let cluster = Cluster::start("east").await.unwrap();
     create_namespace(cluster.client(), NAMESPACE).await.unwrap();
     for store in [store("akeyless").akeyless(), store("vault").vault()] {
@@ -119,7 +119,7 @@ async fn the_same_payload_refreshes_again_each_time_it_is_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_empty_array_is_fine_and_an_element_without_a_name_is_left_out() {
+async fn nameless_elements_are_ignored() {
     let hub = Hub::start().await.unwrap();
     hub.init(&[]).await.unwrap();
     let (_ingress, webhooks) = ingress(&hub).await;
@@ -138,7 +138,7 @@ async fn an_empty_array_is_fine_and_an_element_without_a_name_is_left_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_one_of_the_two_variables_it_refuses_to_start_and_says_which_is_missing() {
+async fn one_variable_alone_is_refused() {
     let (user, password) = ("BASIC_AUTH_USER", "BASIC_AUTH_PASSWORD");
     for (set, missing) in [(&[user][..], password), (&[password], user)] {
         let told = refusal(set).await;

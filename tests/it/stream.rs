@@ -81,7 +81,7 @@ async fn what_would_lose_events_is_found() {
         "{problem}"
     );
 
-    // And what can be mended, init mends.
+    // Init repairs what can be repaired.
     let wanted = provision::Wanted::default();
     provision::streams(&jetstream, &wanted, Timestamp::UNIX_EPOCH)
         .await
@@ -95,7 +95,7 @@ async fn what_would_lose_events_is_found() {
 
 /// The stream and the durable as the version before declared them.
 #[tokio::test]
-async fn what_an_older_version_declared_works_and_is_said_until_init_has_run() {
+async fn an_outdated_durable_works_until_init() {
     use async_nats::jetstream::stream::{Compression, DiscardPolicy};
     let server = NatsServer::start().await;
     let jetstream = server.jetstream().await;

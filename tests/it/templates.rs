@@ -52,7 +52,7 @@ async fn refreshed(relay: &Consuming, namespace: &str, name: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_source_of_templates_refreshes_what_takes_it_and_nothing_else() {
+async fn a_template_source_refreshes_its_users() {
     let relay = templated().await;
     let _consumer = relay.consumer("").await;
     send(

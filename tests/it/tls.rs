@@ -45,7 +45,7 @@ async fn ask(url: &str, trusted: &Pair) -> reqwest::Result<StatusCode> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn webhooks_come_over_tls_and_a_renewed_certificate_needs_no_restart() {
+async fn certificates_renew_without_restart() {
     let hub = Hub::start().await.unwrap();
     hub.init(&[]).await.unwrap();
     let (old, new) = (pair(), pair());
@@ -88,7 +88,7 @@ async fn show(url: &str, trusted: &Pair, own: Option<&Pair>) -> StatusCode {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_source_believes_the_client_certificate_that_it_names_and_no_other() {
+async fn only_named_client_certificates_are_accepted() {
     let hub = Hub::start().await.unwrap();
     hub.init(&[]).await.unwrap();
     let (server, gateway, other) = (pair(), named("gateway.example"), named("other.example"));

@@ -12,7 +12,7 @@ use crate::stored;
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_traceparent_goes_from_the_webhook_into_the_message_and_the_logs_of_both_daemons() {
+async fn a_traceparent_reaches_both_daemons() {
     let cluster = Cluster::start("east").await.unwrap();
     create_namespace(cluster.client(), "team-a").await.unwrap();
     let akeyless_store = store("akeyless").in_namespace("team-a").akeyless();

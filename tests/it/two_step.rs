@@ -90,7 +90,7 @@ async fn resets(consumer: &Daemon) -> u64 {
     consumer.count(metric, &[("result", "done")]).await.unwrap()
 }
 
-/// Waits until so many syncs are told.
+/// Waits until this many syncs are reported.
 async fn told(consumer: &Daemon, count: u64) {
     let what = format!("{count} syncs to be told");
     wait::until_ok(what, READY, || async {
@@ -128,7 +128,7 @@ async fn children_of_an_owner_get_their_new_value_one_by_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_child_whose_status_may_not_be_patched_is_told_synced_only_if_it_is() {
+async fn a_forbidden_reset_never_claims_a_sync() {
     let cluster = Cluster::stand_in("east").await.unwrap();
     let mut relay = Consuming::on(cluster, &[]).await;
     let teams = names("team", 5);
@@ -171,7 +171,7 @@ async fn take_away(client: &Client, name: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_annotation_that_vanishes_before_eso_has_looked_is_written_again_in_two_steps() {
+async fn a_removed_annotation_is_written_again() {
     let cluster = Cluster::stand_in("east").await.unwrap();
     let relay = Consuming::on(cluster, &["db", "mail"]).await;
     let client = relay.cluster.client();
@@ -209,7 +209,7 @@ fn reads_db(name: &str) -> ExternalSecretBuilder {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn created_once_and_interval_zero_are_refreshed_where_they_are_forced() {
+async fn forced_policies_are_refreshed() {
     const FORCE: &str = "eso-relay.dev/force";
     let cluster = Cluster::start("east").await.unwrap();
     let relay = Consuming::on(cluster, &["db"]).await;
@@ -239,7 +239,7 @@ async fn created_once_and_interval_zero_are_refreshed_where_they_are_forced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_policy_keeps_an_object_whose_secret_is_gone_from_being_refreshed() {
+async fn a_missing_secret_overrides_policies() {
     let cluster = Cluster::start("east").await.unwrap();
     let relay = Consuming::on(cluster, &["db"]).await;
     let client = relay.cluster.client();

@@ -1,5 +1,4 @@
-//! What a person asks of this binary besides serving. `eso-relay` hands these commands over, because
-//! only the consumer knows Kubernetes.
+//! The commands that `eso-relay` delegates to this binary, because only the consumer has a Kubernetes client.
 
 mod matches;
 

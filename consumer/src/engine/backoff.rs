@@ -1,30 +1,30 @@
-//! How long to wait after a failure.
+//! Exponential back-off with jitter.
 
 use std::time::Duration;
 
 use fastrand::Rng;
 
-/// Doubles with each failure in a row; the jitter takes up to half of it away.
+/// Doubles with each failure in a row; the jitter removes up to half of it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Backoff {
     first: Duration,
     most: Duration,
 }
 
-/// A target, after what looks like a fault of the cluster. Short at first, for it may pass at once;
-/// as long as [`TARGET`] in the end, for it may be of this object alone.
+/// For a target, after what looks like a fault of the cluster. Short at first, as it may be over at once; as
+/// long as [`TARGET`] in the end, as it may concern this object alone.
 pub(super) const CLUSTER: Backoff =
     Backoff::new(Duration::from_millis(100), Duration::from_secs(60));
-/// A target, after a fault of its own: a person has to mend it, so there is no hurry.
+/// For a target, after a fault of its own, which a person has to fix.
 pub(super) const TARGET: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
-/// The next probe of an API that is away. Short: this is how late its return is noticed.
+/// For the next probe of an unavailable API. Short, as it delays the recovery.
 pub(super) const PROBE: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
-/// The next delivery of a message that panicked or whose dead letters could not be stored.
+/// For the redelivery of a message that panicked or whose dead letters could not be stored.
 pub(super) const REDELIVERY: Backoff =
     Backoff::new(Duration::from_secs(1), Duration::from_secs(5 * 60));
 
-/// The next delivery of a message that is parked. In time for what a crash of its consumer leaves behind,
-/// and rare enough for as many messages as there are objects.
+/// For the redelivery of a parked message: soon enough after a crash of its replica, and rare enough for as
+/// many messages as there are objects.
 pub(super) const PARKED: Backoff =
     Backoff::new(Duration::from_secs(60), Duration::from_secs(10 * 60));
 
@@ -35,7 +35,7 @@ impl Backoff {
 
     /// `failures` in a row, the latest included.
     pub(super) fn delay(self, failures: u64, rng: &mut Rng) -> Duration {
-        // 2^20 times the shortest first delay is more than a day, beyond every `most`.
+        // 2^20 times the shortest first delay is more than a day, longer than every `most`.
         let doublings = failures.saturating_sub(1).min(20);
         let delay = self.first.saturating_mul(1 << doublings).min(self.most);
         delay.mul_f64(1.0 - rng.f64() / 2.0)

@@ -1,8 +1,8 @@
 //! The health of the Kubernetes API as a whole.
 //!
-//! A patch that fails says little about it: an admission webhook that is down fails every patch of one
-//! namespace, and an object too large for etcd every patch of its own. So faults only raise the
-//! question, and a request that depends on no object answers it: the probe.
+//! A failed patch says little about it: a webhook that is down fails every patch of one namespace, and an
+//! object too large for etcd every patch of its own. So faults only start a *probe*, a request that depends on
+//! no object, whose result decides.
 
 use std::time::Duration;
 
@@ -10,27 +10,27 @@ use fastrand::Rng;
 
 use super::backoff::PROBE;
 
-/// So many faults without an answer in between raise the question.
+/// So many faults without a response in between start a probe.
 const FAULTS: u32 = 3;
-/// How long an answered probe stands: objects that keep failing do not cause one probe after the other.
+/// How long an answered probe counts, so that failing objects do not cause one probe after the other.
 const TRUST: Duration = Duration::from_secs(1);
 
 /// While it is open, nothing is patched or pulled.
 #[derive(Debug, Default)]
 pub(super) struct CircuitBreaker {
     state: State,
-    /// Whether a probe is under way. It is the only one.
+    /// Whether a probe is in flight; there is at most one.
     probing: bool,
 }
 
 #[derive(Debug)]
 enum State {
-    /// So many faults since the last answer; those before `trusted_until` do not count.
+    /// `faults`: since the last response; those before `trusted_until` do not count.
     Closed {
         faults: u32,
         trusted_until: Duration,
     },
-    /// So many probes were not answered.
+    /// `probes`: how many were not answered.
     Open { probes: u64 },
 }
 
@@ -48,12 +48,12 @@ impl CircuitBreaker {
         matches!(self.state, State::Open { .. })
     }
 
-    /// Whether a fault may be one of the API: it is away, or a probe is to tell.
+    /// Whether a fault may be one of the API: it is open, or a probe is in flight.
     pub(super) fn is_in_doubt(&self) -> bool {
         self.is_open() || self.probing
     }
 
-    /// A patch got an answer, if only a refusal. Returns whether this closes it.
+    /// A patch got a response, even a refusal. Returns whether this closes it.
     pub(super) fn answered(&mut self) -> bool {
         let closes = self.is_open();
         match &mut self.state {
@@ -63,7 +63,7 @@ impl CircuitBreaker {
         closes
     }
 
-    /// A patch failed, perhaps by a fault of the API. Returns whether a probe starts now.
+    /// A patch failed, perhaps because of the API. Returns whether to probe now.
     pub(super) fn failed(&mut self, now: Duration) -> bool {
         match &mut self.state {
             State::Closed {
@@ -79,14 +79,14 @@ impl CircuitBreaker {
         }
     }
 
-    /// It is time for the next probe of an API that is away. Returns whether one starts now.
+    /// The next probe of an unavailable API is due. Returns whether to probe now.
     pub(super) fn probe(&mut self) -> bool {
         let asks = self.is_open() && !self.probing;
         self.probing |= asks;
         asks
     }
 
-    /// The probe has ended. Returns when the next one is due.
+    /// The probe has a result. Returns when the next one is due.
     pub(super) fn probed(
         &mut self,
         now: Duration,
@@ -103,7 +103,7 @@ impl CircuitBreaker {
                 };
                 return None;
             }
-            // A patch was answered meanwhile.
+            // A patch got a response meanwhile.
             State::Closed { faults, .. } if faults < FAULTS => return None,
             State::Closed { .. } => 1,
             State::Open { probes } => probes + 1,
@@ -123,7 +123,7 @@ mod tests {
         Rng::with_seed(1)
     }
 
-    /// Three faults, and the probe that they cause was not answered.
+    /// After three faults and an unanswered probe.
     fn open() -> CircuitBreaker {
         let mut breaker = CircuitBreaker::default();
         assert_eq!([(); 3].map(|()| breaker.failed(NOW)), [false, false, true]);

@@ -1,28 +1,37 @@
-//! Deliveries go out: acknowledged, dead-lettered or handed back.
+//! Concludes deliveries: acked, dead-lettered, parked or handed back.
+//!
+//! A message is not held because of an object that fails. Where a delivery waits only for such objects, its
+//! message is *parked*: nak'ed with a delay, it takes no memory for its body and stays un-acked, while the
+//! engine retries the objects as before. When the last of them is done, the parked message is acked; for a
+//! dead letter, which needs the body, it is recalled.
 
-use std::time::Duration;
+use std::{ops::Bound, time::Duration};
 
 use eso_relay::stream::Reason;
 
 use super::{
     Engine, Output, Step,
-    backoff::REDELIVERY,
+    backoff::{PARKED, REDELIVERY},
     held::{DeadLettering, InProgress, Place, Rejections},
     timers::Timer,
     work::Phase,
 };
 use crate::object::{Kept, ObjectRef, Sequence};
 
+/// A recalled message that was not redelivered for so long, longer than the longest back-off, went to another
+/// replica.
+const RECALL: Duration = Duration::from_secs(15 * 60);
+
 impl Engine {
-    /// Lets the delivery go if nothing keeps it.
+    /// Concludes the delivery if it waits for no target; parks it, or hands it back, if it cannot go on.
     pub(super) fn try_complete(&mut self, now: Duration, sequence: Sequence) {
-        let Some(delivery) = self.working.get(&sequence) else {
+        let Some(delivery) = self.in_progress.get(&sequence) else {
             return;
         };
         if delivery.open.is_empty() {
             self.finish(now, sequence);
         } else if self.stopping {
-            if !self.is_under_way(sequence, delivery) {
+            if !self.is_in_flight(sequence, delivery) {
                 self.hand_back(now, sequence);
             }
         } else if delivery.kept == Kept::Stream
@@ -33,8 +42,8 @@ impl Engine {
         }
     }
 
-    /// [`Self::try_complete`] for each delivery that waits for the target: only a stop or faults of its own
-    /// let one go.
+    /// [`Self::try_complete`] for each delivery that waits for the target, if the engine stops or the target
+    /// keeps failing.
     pub(super) fn complete_waiting(&mut self, now: Duration, target: &ObjectRef) {
         let Some(work) = self.targets.get(target) else {
             return;
@@ -53,9 +62,9 @@ impl Engine {
         }
     }
 
-    /// Every target is done: what could not be done becomes dead letters.
+    /// Every target is done: acks, or stores the dead letters first.
     fn finish(&mut self, now: Duration, sequence: Sequence) {
-        let Some(delivery) = self.working.get(&sequence) else {
+        let Some(delivery) = self.in_progress.get(&sequence) else {
             return;
         };
         // A dead letter needs the body.
@@ -80,7 +89,7 @@ impl Engine {
     }
 
     fn forget(&mut self, sequence: Sequence) -> Option<InProgress> {
-        let delivery = self.working.remove(&sequence)?;
+        let delivery = self.in_progress.remove(&sequence)?;
         self.parked -= usize::from(delivery.place != Place::Here);
         self.timers.cancel(&Timer::GiveUp(sequence));
         self.timers.cancel(&Timer::Progress(sequence));
@@ -94,59 +103,65 @@ impl Engine {
         kept: Kept,
         rejections: Rejections,
     ) {
-        let storing = DeadLettering {
+        let dead_lettering = DeadLettering {
             attempt,
             kept,
             rejections: rejections.into_values().collect(),
             tries: 0,
             sent: false,
         };
-        self.storing.insert(sequence, storing);
-        self.send_letters(sequence);
+        self.dead_lettering.insert(sequence, dead_lettering);
+        self.send_dead_letters(sequence);
     }
 
-    pub(super) fn send_letters(&mut self, sequence: Sequence) {
-        let Some(storing) = self.storing.get_mut(&sequence) else {
+    pub(super) fn send_dead_letters(&mut self, sequence: Sequence) {
+        let Some(dead_lettering) = self.dead_lettering.get_mut(&sequence) else {
             return;
         };
-        (storing.tries, storing.sent) = (storing.tries + 1, true);
+        (dead_lettering.tries, dead_lettering.sent) = (dead_lettering.tries + 1, true);
         self.outputs.push_back(Output::DeadLetter {
             sequence,
-            attempt: storing.attempt,
-            rejections: storing.rejections.clone(),
+            attempt: dead_lettering.attempt,
+            rejections: dead_lettering.rejections.clone(),
         });
     }
 
     pub(super) fn dead_lettered(&mut self, now: Duration, sequence: Sequence, stored: bool) {
-        let Some(storing) = self.storing.get_mut(&sequence) else {
+        let Some(dead_lettering) = self.dead_lettering.get_mut(&sequence) else {
             return;
         };
-        storing.sent = false;
-        let delay = REDELIVERY.delay(storing.attempt.max(storing.tries), &mut self.rng);
+        dead_lettering.sent = false;
+        let delay = REDELIVERY.delay(
+            dead_lettering.attempt.max(dead_lettering.tries),
+            &mut self.rng,
+        );
         if stored {
-            let reason = storing.rejections.first().map(|rejection| rejection.reason);
-            self.forget_letters(sequence);
+            let reason = dead_lettering
+                .rejections
+                .first()
+                .map(|rejection| rejection.reason);
+            self.forget_dead_letters(sequence);
             let term = reason.map(|reason| Output::Term { sequence, reason });
             self.outputs.extend(term);
-        } else if storing.kept == Kept::Nowhere && !self.stopping {
-            // Nothing would bring it back.
+        } else if dead_lettering.kept == Kept::Nowhere && !self.stopping {
+            // It would not be redelivered.
             let at = now.saturating_add(delay);
             self.timers.set(Timer::Store(sequence), at);
         } else {
-            self.forget_letters(sequence);
+            self.forget_dead_letters(sequence);
             self.nak(sequence, Some(delay));
         }
     }
 
-    fn forget_letters(&mut self, sequence: Sequence) {
-        self.storing.remove(&sequence);
+    fn forget_dead_letters(&mut self, sequence: Sequence) {
+        self.dead_lettering.remove(&sequence);
         self.timers.cancel(&Timer::Progress(sequence));
         self.timers.cancel(&Timer::Store(sequence));
     }
 
-    /// The cluster has had its time: what is not done becomes dead letters.
+    /// `give_up_after` is over: the targets that are not done become dead letters.
     pub(super) fn give_up(&mut self, now: Duration, sequence: Sequence) {
-        let Some(delivery) = self.working.get_mut(&sequence) else {
+        let Some(delivery) = self.in_progress.get_mut(&sequence) else {
             return;
         };
         match delivery.place {
@@ -164,9 +179,9 @@ impl Engine {
             let work = self.targets.get(&target);
             let last = work.and_then(|work| work.error.clone());
             self.withdraw(&target, version, Step::GaveUp);
-            let last = last.as_deref().unwrap_or("it was never its turn");
+            let last = last.as_deref().unwrap_or("it was never patched");
             let error = format!("{target} not refreshed within {after:?}: {last}");
-            if let Some(delivery) = self.working.get_mut(&sequence) {
+            if let Some(delivery) = self.in_progress.get_mut(&sequence) {
                 let events = delivery.close(&target, Some((Reason::GaveUp, &error)));
                 self.steps(&target, &events, Step::GaveUp);
             }
@@ -179,20 +194,23 @@ impl Engine {
     pub(super) fn stop(&mut self, now: Duration) {
         self.stopping = true;
         self.expect_nothing();
-        let held: Vec<_> = self.working.keys().copied().collect();
+        let held: Vec<_> = self.in_progress.keys().copied().collect();
         for sequence in held {
             self.try_complete(now, sequence);
         }
-        let storing = self.storing.iter().filter(|(_, storing)| !storing.sent);
-        let resting: Vec<_> = storing.map(|(sequence, _)| *sequence).collect();
-        for sequence in resting {
-            self.forget_letters(sequence);
+        let dead_lettering = self
+            .dead_lettering
+            .iter()
+            .filter(|(_, dead_lettering)| !dead_lettering.sent);
+        let waiting: Vec<_> = dead_lettering.map(|(sequence, _)| *sequence).collect();
+        for sequence in waiting {
+            self.forget_dead_letters(sequence);
             self.nak(sequence, None);
         }
     }
 
-    /// Whether a patch in flight may bring the delivery further.
-    fn is_under_way(&self, sequence: Sequence, delivery: &InProgress) -> bool {
+    /// Whether a patch in flight may complete the delivery.
+    fn is_in_flight(&self, sequence: Sequence, delivery: &InProgress) -> bool {
         delivery.open.iter().any(|(target, request)| {
             let phase = self.targets.get(target).map(|work| work.phase);
             matches!(phase, Some(Phase::Patching { version, .. }) if version >= request.version(sequence))
@@ -209,5 +227,68 @@ impl Engine {
             self.arrange(now, &target);
         }
         self.nak(sequence, None);
+    }
+}
+
+impl Engine {
+    /// Whether it waits only for objects that keep failing.
+    pub(super) fn is_stuck(&mut self, sequence: Sequence) -> bool {
+        let in_doubt = self.breaker.is_in_doubt();
+        let Some(delivery) = self.in_progress.get_mut(&sequence) else {
+            return false;
+        };
+        let is_going = |target: &&_| {
+            let work = self.targets.get(*target);
+            work.is_none_or(|work| !work.is_stuck(in_doubt))
+        };
+        // Continues where the last search ended: a delivery may wait for very many.
+        let last = delivery.going.as_ref();
+        let from = (
+            last.map_or(Bound::Unbounded, Bound::Included),
+            Bound::Unbounded,
+        );
+        let rest = delivery.open.range(from).map(|(target, _)| target);
+        let all = rest.chain(delivery.open.keys());
+        let going = all.into_iter().find(is_going).cloned();
+        delivery.going = going;
+        delivery.going.is_none()
+    }
+
+    pub(super) fn park(&mut self, now: Duration, sequence: Sequence) {
+        let Some(delivery) = self.in_progress.get_mut(&sequence) else {
+            return;
+        };
+        if delivery.due <= now {
+            return self.give_up(now, sequence);
+        }
+        delivery.place = Place::Parked;
+        self.parked += 1;
+        self.timers.cancel(&Timer::Progress(sequence));
+        let delay = PARKED.delay(delivery.attempt, &mut self.rng);
+        self.outputs.push_back(Output::Park { sequence, delay });
+    }
+
+    /// It was redelivered.
+    pub(super) fn unpark(&mut self, sequence: Sequence) {
+        if let Some(delivery) = self.in_progress.get_mut(&sequence)
+            && delivery.place != Place::Here
+        {
+            delivery.place = Place::Here;
+            self.parked -= 1;
+        }
+    }
+
+    /// Asks for its redelivery at once, for its body.
+    pub(super) fn recall(&mut self, now: Duration, sequence: Sequence) {
+        if self.stopping {
+            self.hand_back(now, sequence);
+        } else if let Some(delivery) = self.in_progress.get_mut(&sequence)
+            && delivery.place == Place::Parked
+        {
+            delivery.place = Place::Recalled;
+            let until = now.saturating_add(RECALL);
+            self.timers.set(Timer::GiveUp(sequence), until);
+            self.outputs.push_back(Output::Recall(sequence));
+        }
     }
 }

@@ -7,23 +7,23 @@ use eso_relay::{event::Fingerprint, stream::Reason};
 use super::{Delivery, StoreId, Urgency};
 use crate::object::{Kept, ObjectRef, Rejection, Sequence, SyncState};
 
-/// Orders the values of a target: the greater the newer.
+/// Orders the marks of a target: the greater the newer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Version {
     pub(super) sequence: Sequence,
     pub(super) index: usize,
 }
 
-/// A delivery with targets that are not done.
+/// A delivery whose targets are not all done.
 #[derive(Debug)]
 pub(super) struct InProgress {
     pub(super) attempt: u64,
     pub(super) kept: Kept,
     pub(super) place: Place,
-    /// When it is so old that it is given up.
+    /// When `give_up_after` is over.
     pub(super) due: Duration,
     pub(super) open: BTreeMap<ObjectRef, Request>,
-    /// An open target that does not fail on its own account, when that was last looked at.
+    /// An open target that does not keep failing, found by the last search.
     pub(super) going: Option<ObjectRef>,
     /// At most one for each event.
     pub(super) rejections: Rejections,
@@ -31,7 +31,7 @@ pub(super) struct InProgress {
 
 pub(super) type Rejections = BTreeMap<Option<usize>, Rejection>;
 
-/// What a delivery wants of one target: only the newest of its events counts.
+/// What a delivery requests for one target: the newest of its events.
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) event: Fingerprint,
@@ -40,27 +40,27 @@ pub(super) struct Request {
     pub(super) urgency: Urgency,
     pub(super) stores: Arc<[StoreId]>,
     pub(super) weight: usize,
-    /// What the status said when it was matched.
+    /// The sync state when it was matched.
     pub(super) sync: SyncState,
-    telling: Telling,
+    reporting: Reporting,
     newest: usize,
     older: Vec<(usize, Fingerprint)>,
 }
 
-/// Where the message of a delivery is: see `park.rs`.
+/// Whether the message of a delivery is held or parked: see `complete.rs`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     Here,
-    /// In the stream, for a while.
+    /// Nak'ed with a delay.
     Parked,
-    /// In the stream, and asked for.
+    /// Nak'ed again without a delay, for its body.
     Recalled,
 }
 
-/// Whether it is still to be told what becomes of an event at a target.
+/// Whether the steps of an event at a target are still to be reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Telling {
-    ToDo,
+pub(super) enum Reporting {
+    Pending,
     Done,
 }
 
@@ -70,14 +70,14 @@ pub(super) struct DeadLettering {
     pub(super) attempt: u64,
     pub(super) kept: Kept,
     pub(super) rejections: Vec<Rejection>,
-    /// How often they were tried to be stored.
+    /// How often storing them was tried.
     pub(super) tries: u64,
-    /// They are on their way; else a timer sends them again.
+    /// Whether they are being stored; otherwise a timer retries.
     pub(super) sent: bool,
 }
 
 impl InProgress {
-    pub(super) fn new(delivery: Delivery, due: Duration, telling: Telling) -> Self {
+    pub(super) fn new(delivery: Delivery, due: Duration, reporting: Reporting) -> Self {
         let mut open = BTreeMap::<ObjectRef, Request>::new();
         for refresh in delivery.refreshes {
             let (index, event, settle) = (refresh.index, refresh.event, refresh.settle);
@@ -95,7 +95,7 @@ impl InProgress {
                     stores: refresh.stores,
                     weight: refresh.weight,
                     sync: refresh.sync,
-                    telling,
+                    reporting,
                     newest: index,
                     older: Vec::new(),
                 });
@@ -116,8 +116,7 @@ impl InProgress {
         }
     }
 
-    /// The target is done with: well, or else for this reason. Returns the events that meant it, where
-    /// that is to be told of them.
+    /// Closes a target, with a failure or without. Returns its events if their steps are to be reported.
     pub(super) fn close(
         &mut self,
         target: &ObjectRef,
@@ -126,9 +125,9 @@ impl InProgress {
         let Some(request) = self.open.remove(target) else {
             return Vec::new();
         };
-        let events = || match request.telling {
-            Telling::ToDo => request.events().map(|(_, event)| event).collect(),
-            Telling::Done => Vec::new(),
+        let events = || match request.reporting {
+            Reporting::Pending => request.events().map(|(_, event)| event).collect(),
+            Reporting::Done => Vec::new(),
         };
         let Some((reason, error)) = failure else {
             return events();

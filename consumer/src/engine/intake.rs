@@ -1,29 +1,34 @@
-//! Deliveries come in.
+//! Accepts deliveries.
+//!
+//! A newer event answers for the older ones of its target: its value is newer, and its own message, which is
+//! not acked, is redelivered after a crash. So no message is held for an older event: what is held is bounded
+//! by the targets, not by the events. Only an older event that settles longer stays, for its second value.
 
-use std::{collections::BTreeMap, mem, time::Duration};
+use std::{collections::BTreeMap, mem, sync::Arc, time::Duration};
 
-use eso_relay::stream::Reason;
+use eso_relay::{event::Fingerprint, stream::Reason};
 
 use super::{
-    Delivery, Engine, Output,
+    Delivery, Engine, Output, Step,
     backoff::REDELIVERY,
-    held::{InProgress, Request, Telling},
+    held::{InProgress, Reporting, Request, Version},
     timers::Timer,
+    work::{Phase, Waiter, Work},
 };
 use crate::object::{Kept, ObjectRef, RefreshMark, Rejection, Sequence, SyncState};
 
-/// An event that is older than `give_up_after` when it comes has so long still: after an absence, the
-/// cluster may take a moment.
+/// An event that is older than `give_up_after` when it is delivered still has so long: after an outage, the
+/// cluster may need a moment.
 const GRACE: Duration = Duration::from_secs(3600);
 
 impl Engine {
-    pub(super) fn take(&mut self, now: Duration, delivery: Delivery) {
+    pub(super) fn accept(&mut self, now: Duration, delivery: Delivery) {
         let pending = delivery.pending;
-        self.hold(now, delivery, Telling::ToDo);
+        self.hold(now, delivery, Reporting::Pending);
         self.backlog_delay.delivered(now, pending, self.room() == 0);
     }
 
-    fn hold(&mut self, now: Duration, delivery: Delivery, telling: Telling) {
+    fn hold(&mut self, now: Duration, delivery: Delivery, reporting: Reporting) {
         let sequence = delivery.sequence;
         if self.redelivered(now, sequence, delivery.attempt) {
             return;
@@ -37,35 +42,40 @@ impl Engine {
         let grace = now.saturating_add(give_up_after.min(GRACE));
         self.timers.set(Timer::GiveUp(sequence), due.max(grace));
         let carried = carried(&delivery);
-        let mut held = InProgress::new(delivery, due, telling);
+        let mut held = InProgress::new(delivery, due, reporting);
         let open = mem::take(&mut held.open);
-        self.working.insert(sequence, held);
-        self.want(now, sequence, open, carried);
+        self.in_progress.insert(sequence, held);
+        self.request(now, sequence, open, carried);
     }
 
-    /// Where the message is held, what is new is done with the rest of it; else it is held once more,
-    /// unless its dead letter stands for all that it means.
-    pub(super) fn take_late(&mut self, now: Duration, mut delivery: Delivery, telling: Telling) {
+    /// Adds the new targets if the message is held; otherwise holds it again, unless its dead letters are being
+    /// stored.
+    pub(super) fn accept_late(
+        &mut self,
+        now: Duration,
+        mut delivery: Delivery,
+        reporting: Reporting,
+    ) {
         let sequence = delivery.sequence;
-        if self.working.contains_key(&sequence) {
+        if self.in_progress.contains_key(&sequence) {
             let carried = carried(&delivery);
-            let InProgress { open, .. } = InProgress::new(delivery, now, telling);
-            self.want(now, sequence, open, carried);
-        } else if !self.is_storing(sequence) {
+            let InProgress { open, .. } = InProgress::new(delivery, now, reporting);
+            self.request(now, sequence, open, carried);
+        } else if !self.is_dead_lettering(sequence) {
             delivery.kept = Kept::Nowhere;
-            self.hold(now, delivery, telling);
+            self.hold(now, delivery, reporting);
         }
     }
 
-    /// What a message that is held means, and what of it the objects carry already.
-    fn want(
+    /// Adds targets to a held message, and applies the marks that the objects carry already.
+    fn request(
         &mut self,
         now: Duration,
         sequence: Sequence,
         mut open: BTreeMap<ObjectRef, Request>,
         carried: Vec<(ObjectRef, RefreshMark, SyncState)>,
     ) {
-        let Some(held) = self.working.get_mut(&sequence) else {
+        let Some(held) = self.in_progress.get_mut(&sequence) else {
             return;
         };
         open.retain(|target, _| !held.open.contains_key(target));
@@ -83,7 +93,7 @@ impl Engine {
         self.try_complete(now, sequence);
     }
 
-    /// Decoding or matching it panicked: another time it may go well, say on another version.
+    /// Decoding or matching it panicked. A retry may succeed, for instance in another version.
     pub(super) fn panicked(&mut self, now: Duration, sequence: Sequence, attempt: u64) {
         if self.redelivered(now, sequence, attempt) {
             return;
@@ -105,32 +115,32 @@ impl Engine {
         }
     }
 
-    /// A message that is held already came once more: its work goes on as it is.
+    /// Handles the redelivery of a held message, whose work does not change.
     fn redelivered(&mut self, now: Duration, sequence: Sequence, attempt: u64) -> bool {
         let held = match (
-            self.working.get_mut(&sequence),
-            self.storing.get_mut(&sequence),
+            self.in_progress.get_mut(&sequence),
+            self.dead_lettering.get_mut(&sequence),
         ) {
-            (Some(working), _) => &mut working.attempt,
-            (None, Some(storing)) => {
-                if storing.kept == Kept::Nowhere {
-                    storing.kept = Kept::Stream;
+            (Some(in_progress), _) => &mut in_progress.attempt,
+            (None, Some(dead_lettering)) => {
+                if dead_lettering.kept == Kept::Nowhere {
+                    dead_lettering.kept = Kept::Stream;
                 }
-                &mut storing.attempt
+                &mut dead_lettering.attempt
             }
             (None, None) => return false,
         };
         *held = attempt;
         self.expect_progress(now, sequence);
         self.unpark(sequence);
-        self.comes_back(now, sequence);
+        self.mark_durable(now, sequence);
         self.try_complete(now, sequence);
         true
     }
 
-    /// From now on the server waits for a sign of life.
+    /// The server expects a progress ack from now on.
     pub(super) fn expect_progress(&mut self, now: Duration, sequence: Sequence) {
-        // Never at once again, whatever the setting: the timers would never come to an end.
+        // Never zero, whatever the setting: the timers would fire for ever.
         let every = self.settings.progress_every.max(Duration::from_millis(1));
         let at = now.saturating_add(every);
         self.timers.set(Timer::Progress(sequence), at);
@@ -141,7 +151,7 @@ impl Engine {
     }
 }
 
-/// Which of its events the objects carry already: those are not written again.
+/// The events whose marks the objects carry already: these are not written again.
 fn carried(delivery: &Delivery) -> Vec<(ObjectRef, RefreshMark, SyncState)> {
     let refreshes = delivery.refreshes.iter();
     refreshes
@@ -150,4 +160,128 @@ fn carried(delivery: &Delivery) -> Vec<(ObjectRef, RefreshMark, SyncState)> {
             (value.event == refresh.event).then(|| (refresh.target.clone(), value, refresh.sync))
         })
         .collect()
+}
+
+impl Engine {
+    /// Makes the delivery wait for these targets, unless newer ones answer for it.
+    pub(super) fn wait_for(&mut self, now: Duration, sequence: Sequence, targets: &[ObjectRef]) {
+        let answered = targets
+            .iter()
+            .flat_map(|target| self.wait_for_one(sequence, target))
+            .collect();
+        self.complete_answered(now, sequence, answered);
+    }
+
+    fn wait_for_one(&mut self, sequence: Sequence, target: &ObjectRef) -> Vec<Sequence> {
+        let held = self.in_progress.get(&sequence);
+        let Some((delivery, request)) = held.and_then(|it| Some((it, it.open.get(target)?))) else {
+            return Vec::new();
+        };
+        let waiter = Waiter::new(request, delivery);
+        let version = request.version(sequence);
+        let work = self.targets.entry(target.clone());
+        let work = work.or_insert_with(|| Work::new(Arc::clone(&request.stores), request.sync));
+        work.weight = request.weight;
+        self.wait(target, version, waiter)
+    }
+
+    /// A delivery that was acked before is redelivered: from now on a crash would bring it back.
+    pub(super) fn mark_durable(&mut self, now: Duration, sequence: Sequence) {
+        let Some(delivery) = self.in_progress.get_mut(&sequence) else {
+            return;
+        };
+        if delivery.kept != Kept::Nowhere {
+            return;
+        }
+        delivery.kept = Kept::Stream;
+        let open = delivery.open.iter();
+        let open: Vec<_> = open
+            .map(|(target, request)| (target.clone(), request.version(sequence)))
+            .collect();
+        let mut answered = Vec::new();
+        for (target, version) in open {
+            let work = self.targets.get_mut(&target);
+            if let Some(mut waiter) = work.and_then(|work| work.waiting.remove(&version)) {
+                waiter.durable = true;
+                answered.extend(self.wait(&target, version, waiter));
+                self.arrange(now, &target);
+            }
+        }
+        self.complete_answered(now, sequence, answered);
+    }
+
+    /// Returns the deliveries that do not wait for the target any more, because another answers for them.
+    fn wait(&mut self, target: &ObjectRef, version: Version, waiter: Waiter) -> Vec<Sequence> {
+        let Some(work) = self.targets.get_mut(target) else {
+            return Vec::new();
+        };
+        let was = work.urgency();
+        let (by, answered) = work.wait(version, waiter);
+        let hurries = was < work.urgency();
+        if let (Phase::Ready(ticket), true) = (work.phase, hurries) {
+            self.lanes.remove(ticket);
+            work.phase = Phase::Settling;
+        }
+        for older in &answered {
+            let delivery = self.in_progress.get_mut(&older.sequence);
+            let events = delivery.map(|delivery| delivery.close(target, None));
+            self.track_answered(target, by, *older, &events.unwrap_or_default());
+        }
+        answered.into_iter().map(|older| older.sequence).collect()
+    }
+
+    /// Completes the deliveries that another answers for. Only after `waiting` waits for all of its targets:
+    /// otherwise a target whose last delivery ends here would be removed together with its faults.
+    fn complete_answered(&mut self, now: Duration, waiting: Sequence, answered: Vec<Sequence>) {
+        for sequence in answered {
+            if sequence != waiting {
+                self.try_complete(now, sequence);
+            }
+        }
+    }
+
+    /// Reports the steps of `by` for these events too, as far as there is room.
+    fn track_answered(
+        &mut self,
+        target: &ObjectRef,
+        by: Version,
+        older: Version,
+        events: &[Fingerprint],
+    ) {
+        let kept = self.answered + self.outstanding.events;
+        let fits = kept + events.len() <= self.settings.max_events;
+        let in_doubt = self.breaker.is_in_doubt();
+        let work = self.targets.get_mut(target);
+        let work = work.filter(|work| fits && !work.is_stuck(in_doubt));
+        if let Some(waiter) = work.and_then(|work| work.waiting.get_mut(&by)) {
+            self.answered += events.len();
+            waiter
+                .answers
+                .extend(events.iter().map(|event| (older, *event)));
+        } else {
+            self.steps(target, events, Step::Superseded);
+        }
+    }
+
+    /// A target that keeps failing may take long, so the events that it tracks are reported as superseded and
+    /// leave their room to others.
+    pub(super) fn supersede(&mut self, target: &ObjectRef) {
+        let Some(work) = self.targets.get_mut(target) else {
+            return;
+        };
+        let waiters = work.waiting.values_mut();
+        let answers = waiters.flat_map(|waiter| waiter.answers.drain(..));
+        let events: Vec<_> = answers.map(|(_, event)| event).collect();
+        self.answered -= events.len();
+        self.steps(target, &events, Step::Superseded);
+    }
+
+    /// A delivery does not wait for the target any more. Reports this step for the events that it answers for.
+    pub(super) fn withdraw(&mut self, target: &ObjectRef, version: Version, step: Step) {
+        let work = self.targets.get_mut(target);
+        let waiter = work.and_then(|work| work.waiting.remove(&version));
+        let events: Vec<_> = waiter.into_iter().flat_map(Waiter::events).collect();
+        self.answered -= events.len();
+        self.steps(target, &events, step);
+    }
 }

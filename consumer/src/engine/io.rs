@@ -1,4 +1,4 @@
-//! What goes into the engine and what comes out.
+//! The inputs and outputs of the engine.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,7 +9,7 @@ use crate::object::{Kept, ObjectRef, Outcome, RefreshMark, Rejection, Sequence, 
 
 /// A message, decoded and matched. Every later redelivery has the same sequence.
 #[derive(Debug, Clone)]
-pub struct Delivery {
+pub(crate) struct Delivery {
     pub sequence: Sequence,
     /// How often the server has delivered it, this time included: 1 or more.
     pub attempt: u64,
@@ -18,27 +18,27 @@ pub struct Delivery {
     /// How long it had been in the stream when it was delivered.
     pub age: Duration,
     pub kept: Kept,
-    /// What its events mean: one for each pair of an event and a target.
+    /// One for each pair of an event and a target.
     pub refreshes: Vec<Refresh>,
-    /// Events of it that nobody can handle.
+    /// Events that could not be decoded.
     pub rejected: Vec<Rejection>,
 }
 
-/// What one event means for one target.
+/// The refresh of one target for one event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refresh {
+pub(crate) struct Refresh {
     pub target: ObjectRef,
     pub event: Fingerprint,
-    /// The event's place in the message: the later the newer.
+    /// The event's index in the message: the greater the newer.
     pub index: usize,
-    /// How long after the first value there is to be a second one. `None`: there is none.
+    /// How long after the first mark a second one is written; `None`: never.
     pub settle: Option<Duration>,
     pub urgency: Urgency,
-    /// What it reads through; empty where stores have no ceiling.
+    /// The stores that it reads through; empty where stores have no rate limit.
     pub stores: Arc<[StoreId]>,
     /// How many objects ESO syncs for it: an owner's children, else 1.
     pub weight: usize,
-    /// What the object carries now, as far as the watch knows: what it says of `event` is done.
+    /// The mark that the watch has shown last: what it says about `event` is done.
     pub carries: Option<RefreshMark>,
     /// Whether ESO has synced the object as it is now.
     pub sync: SyncState,
@@ -46,85 +46,83 @@ pub struct Refresh {
 
 /// What happened.
 #[derive(Debug, Clone)]
-pub enum Input {
+pub(crate) enum Input {
     Delivery(Delivery),
-    /// Of the messages that waited behind the last delivery none is left: another replica took them.
+    /// Another replica took the messages that waited behind the last delivery.
     CaughtUp,
-    /// The watch was late: a message that was taken already, and may be done with since, means these
-    /// targets too.
+    /// The watch was late: a message that was accepted before, and may be concluded, matches these targets too.
     Late(Delivery),
-    /// The value of a message that was taken was lost before ESO looked, and is to be written again. What
-    /// becomes of its events is told already, or will be when ESO has synced.
-    Lost(Delivery),
+    /// The mark of an accepted message was removed before ESO looked: write it again. The steps of its events
+    /// are reported already, or will be when ESO has synced.
+    Rewrite(Delivery),
     /// Decoding or matching the message panicked.
     Panicked {
         sequence: Sequence,
         attempt: u64,
     },
-    /// A patch that was asked for has ended. Every [`Output::Patch`] needs one: until then its target
-    /// gets no other.
+    /// The result of an [`Output::Patch`]. Each needs one: until then its target gets no other patch.
     Patched {
         target: ObjectRef,
         value: RefreshMark,
         outcome: Outcome,
     },
-    /// The watch says what the object carries now.
+    /// The watch has shown the object.
     Observed {
         target: ObjectRef,
         value: Option<RefreshMark>,
         sync: SyncState,
     },
-    /// The watch says that the object is gone: what rests because of a fault of its own is tried
+    /// The watch has shown that the object is gone. A target that backs off after a fault of its own is retried
     /// now, and the API's "not found" ends it.
     Deleted(ObjectRef),
-    /// The dead letters of a delivery are stored, or could not be.
+    /// The result of an [`Output::DeadLetter`].
     DeadLettered {
         sequence: Sequence,
         stored: bool,
     },
-    /// A probe has ended, by an answer of the API as a whole or without.
+    /// The result of an [`Output::Probe`].
     Probed {
         answered: bool,
     },
     /// Time has passed.
     Tick,
-    /// Start nothing new; hand back what was not started, and what waits for its second value.
+    /// Start nothing new; hand back what was not started, and what waits for its second mark.
     Stop,
 }
 
-/// What is to be done.
+/// What the worker must do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Output {
-    /// Write the value; the answer is [`Input::Patched`], also when the patch times out or panics.
+pub(crate) enum Output {
+    /// Write the mark; the result is [`Input::Patched`], also when the patch times out or panics.
     Patch {
         target: ObjectRef,
         value: RefreshMark,
     },
-    /// Ask the API something that depends on no object; the answer is [`Input::Probed`].
+    /// Send the API a request that depends on no object; the result is [`Input::Probed`].
     Probe,
     /// Every target of the delivery is done.
     Ack(Sequence),
-    /// Deliver again: at once, or after the delay.
+    /// Redeliver, at once or after the delay.
     Nak {
         sequence: Sequence,
         delay: Option<Duration>,
     },
-    /// Deliver again after the delay, unless it is acked before. The engine keeps what it waits for,
-    /// and needs the body no more.
+    /// Redeliver after the delay, unless it is acked before. The engine keeps its targets; the body may be
+    /// dropped.
     Park { sequence: Sequence, delay: Duration },
-    /// Deliver what is parked at once: its body is needed.
+    /// Redeliver a parked message at once: its body is needed.
     Recall(Sequence),
-    /// Store these; the answer is [`Input::DeadLettered`].
+    /// Store these; the result is [`Input::DeadLettered`].
     DeadLetter {
         sequence: Sequence,
         attempt: u64,
         rejections: Vec<Rejection>,
     },
-    /// The dead letters are stored: never deliver again.
+    /// The dead letters are stored: never redeliver.
     Term { sequence: Sequence, reason: Reason },
-    /// Still at work: do not deliver again yet.
+    /// Still in progress: do not redeliver yet.
     Progress(Sequence),
-    /// What has become of an event at one of its targets, for people: nothing waits for it.
+    /// An event has reached a step at one of its targets. Only for reports.
     Step {
         event: Fingerprint,
         target: ObjectRef,
@@ -134,28 +132,27 @@ pub enum Output {
     },
 }
 
-/// What becomes of an event at a target. Each has one of the first group, and after
-/// [`Self::Patched`] and [`Self::Carried`] one of the second, unless the process ends before.
+/// The steps of an event at a target. Each pair has one of the first group, and after [`Self::Patched`] and
+/// [`Self::Carried`] one of the second, unless the process ends before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Step {
-    /// Its value, or that of a newer event, was written.
+pub(crate) enum Step {
+    /// Its mark, or that of a newer event, was written.
     Patched,
-    /// The object carries it already, by another replica or before a redelivery.
+    /// The object carries the mark already, from another replica or from before a redelivery.
     Carried,
-    /// There is no such object any more, or it cannot be refreshed any more.
+    /// The object does not exist any more, or cannot be refreshed any more.
     Gone,
-    /// The API refused the patch for good.
+    /// The API refused the patch.
     Refused,
-    /// The cluster could not take it for as long as `give_up_after`.
+    /// The cluster could not be patched within `give_up_after`.
     GaveUp,
-    /// A newer event answers for it, and it is not kept in mind what becomes of that one.
+    /// A newer event answers for it, whose steps are not tracked for it.
     Superseded,
 
     /// ESO has synced the object since.
     Synced,
     /// ESO says that it failed.
     Failed,
-    /// ESO has said nothing in the time that it had: it passes the object over, is away, or has
-    /// too much to do.
+    /// ESO has not updated the status in time: it skips the object, is not running, or is overloaded.
     Silent,
 }

@@ -6,20 +6,19 @@
 //!                               └─ timer ◀─ second value ─┘
 //! ```
 //!
-//! One task owns it, tells it what happened and does what it says. It promises:
+//! One task owns it, gives it inputs and executes its outputs. It promises:
 //!
-//! - no ack before each target of the delivery carried its value, or a newer one, or is gone, and where
-//!   it settles, the second value too; or before a newer event that settles as long waits for the target,
-//!   whose own message stays un-acked so long: it answers for both;
-//! - at most one patch in flight for a target, always of the newest value known;
-//! - each event takes effect or becomes a dead letter, itself or in the newer one that answers for it;
-//! - an object that fails on its own account holds no message: see `park.rs`;
-//! - its memory follows the targets that deliveries wait for, one pending value for each settle, and what
-//!   ESO has not synced yet.
+//! - No ack before each target of the delivery has carried its mark or a newer one, and the second mark where it
+//!   settles, or is gone; or before a newer event that settles as long *answers for* it: it waits for the same
+//!   target, and its own message is not acked.
+//! - At most one patch in flight for a target, always with the newest mark.
+//! - Each event takes effect or becomes a dead letter, or the newer one that answers for it does.
+//! - An object that keeps failing holds no message: see `complete.rs`.
+//! - Its memory is bounded by the targets that deliveries wait for, one pending mark for each settle, and by the
+//!   objects that ESO has not synced yet.
 //!
-//! Beside all this it tells what became of each event at each target, up to its sync by ESO: [`Step`].
+//! It also reports each [`Step`] of an event at a target, up to its sync by ESO.
 
-mod answer;
 mod backlog_delay;
 mod backoff;
 mod breaker;
@@ -29,11 +28,9 @@ mod intake;
 mod io;
 mod lane;
 mod observe;
-mod park;
 mod patch;
 mod settings;
 mod timers;
-mod waiter;
 mod window;
 mod work;
 
@@ -47,13 +44,13 @@ use fastrand::Rng;
 use self::{
     backlog_delay::BacklogDelay,
     breaker::CircuitBreaker,
-    held::{DeadLettering, InProgress, Telling},
+    held::{DeadLettering, InProgress, Reporting},
     lane::Lanes,
     observe::Outstanding,
     timers::{Timer, Timers},
     work::Work,
 };
-pub use self::{
+pub(crate) use self::{
     io::{Delivery, Input, Output, Refresh, Step},
     lane::{StoreId, Urgency},
     settings::{Settings, WindowBounds},
@@ -61,15 +58,15 @@ pub use self::{
 use crate::object::{ObjectRef, Sequence};
 
 #[derive(Debug)]
-pub struct Engine {
+pub(crate) struct Engine {
     settings: Settings,
     rng: Rng,
-    working: BTreeMap<Sequence, InProgress>,
-    storing: BTreeMap<Sequence, DeadLettering>,
-    /// How many of `working` are parked.
+    in_progress: BTreeMap<Sequence, InProgress>,
+    dead_lettering: BTreeMap<Sequence, DeadLettering>,
+    /// How many of `in_progress` are parked.
     parked: usize,
     targets: HashMap<ObjectRef, Work>,
-    /// How many events waiters answer for: see `answer.rs`.
+    /// How many events the waiters answer for: see `intake.rs`.
     answered: usize,
     lanes: Lanes,
     outstanding: Outstanding,
@@ -81,14 +78,14 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// The seed drives the jitter of the back-offs, and nothing else.
-    pub fn new(settings: Settings, seed: u64) -> Self {
+    /// The seed is for jitter only.
+    pub(crate) fn new(settings: Settings, seed: u64) -> Self {
         Self {
             lanes: Lanes::new(&settings),
             settings,
             rng: Rng::with_seed(seed),
-            working: BTreeMap::new(),
-            storing: BTreeMap::new(),
+            in_progress: BTreeMap::new(),
+            dead_lettering: BTreeMap::new(),
             parked: 0,
             targets: HashMap::new(),
             answered: 0,
@@ -101,14 +98,14 @@ impl Engine {
         }
     }
 
-    /// Takes in what happened. `now` is the time since the start of the process, by a clock that
-    /// does not go back. Afterwards, do all of [`Self::next_output`].
-    pub fn handle(&mut self, now: Duration, input: Input) {
+    /// Handles an input. `now` is the time since the start of the process, by a monotonic clock. Then execute
+    /// every [`Self::next_output`].
+    pub(crate) fn handle(&mut self, now: Duration, input: Input) {
         match input {
-            Input::Delivery(delivery) => self.take(now, delivery),
+            Input::Delivery(delivery) => self.accept(now, delivery),
             Input::CaughtUp => self.backlog_delay.caught_up(),
-            Input::Late(delivery) => self.take_late(now, delivery, Telling::ToDo),
-            Input::Lost(delivery) => self.take_late(now, delivery, Telling::Done),
+            Input::Late(delivery) => self.accept_late(now, delivery, Reporting::Pending),
+            Input::Rewrite(delivery) => self.accept_late(now, delivery, Reporting::Done),
             Input::Panicked { sequence, attempt } => self.panicked(now, sequence, attempt),
             Input::Patched {
                 target,
@@ -130,13 +127,13 @@ impl Engine {
         self.start_patches(now);
     }
 
-    /// What is to be done, in this order.
-    pub fn next_output(&mut self) -> Option<Output> {
+    /// The next output to execute.
+    pub(crate) fn next_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
-    /// When it wants the next [`Input::Tick`], unless another input comes first.
-    pub fn wake_at(&self) -> Option<Duration> {
+    /// When the next [`Input::Tick`] is due, unless another input comes first.
+    pub(crate) fn wake_at(&self) -> Option<Duration> {
         self.timers
             .next()
             .into_iter()
@@ -144,8 +141,8 @@ impl Engine {
             .min()
     }
 
-    /// How many more deliveries it will take: none while stopping or while the API is away.
-    pub fn capacity(&self) -> usize {
+    /// How many more deliveries it accepts: none while stopping or while the API does not answer.
+    pub(crate) fn capacity(&self) -> usize {
         if self.stopping || self.is_away() {
             return 0;
         }
@@ -153,44 +150,44 @@ impl Engine {
     }
 
     /// Whether the Kubernetes API as a whole does not answer: nothing is patched or pulled until it does.
-    pub fn is_away(&self) -> bool {
+    pub(crate) fn is_away(&self) -> bool {
         self.breaker.is_open()
     }
 
-    /// How many messages wait in the stream for objects that fail on their own account.
-    pub fn parked(&self) -> usize {
+    #[cfg(test)]
+    pub(crate) fn parked(&self) -> usize {
         self.parked
     }
 
-    /// Whether the message is waited for at the target: what it means there is known already.
-    pub fn waits(&self, sequence: Sequence, target: &ObjectRef) -> bool {
-        let delivery = self.working.get(&sequence);
+    /// Whether the message waits for the target already.
+    pub(crate) fn waits(&self, sequence: Sequence, target: &ObjectRef) -> bool {
+        let delivery = self.in_progress.get(&sequence);
         delivery.is_some_and(|delivery| delivery.open.contains_key(target))
     }
 
-    /// Whether the message's dead letters are being stored: it takes no [`Input::Late`] before their end.
-    pub fn is_storing(&self, sequence: Sequence) -> bool {
-        self.storing.contains_key(&sequence)
+    /// Whether the message's dead letters are being stored: until then it accepts no [`Input::Late`].
+    pub(crate) fn is_dead_lettering(&self, sequence: Sequence) -> bool {
+        self.dead_lettering.contains_key(&sequence)
     }
 
     /// How many objects of mass work may be patched and not yet synced.
-    pub fn window(&self) -> usize {
+    pub(crate) fn window(&self) -> usize {
         self.lanes.window_size()
     }
 
-    /// How many objects were patched, by whatever lane, and are not synced yet.
-    pub fn outstanding(&self) -> usize {
+    /// How many objects were patched, in either lane, and are not synced yet.
+    pub(crate) fn outstanding(&self) -> usize {
         self.outstanding.len()
     }
 
     fn room(&self) -> usize {
-        let held = self.working.len() - self.parked + self.storing.len();
+        let held = self.in_progress.len() - self.parked + self.dead_lettering.len();
         self.settings.max_deliveries.saturating_sub(held)
     }
 
-    /// No delivery is held and no patch is in flight. What ESO has not synced yet is not waited for.
-    pub fn is_idle(&self) -> bool {
-        self.working.is_empty() && self.storing.is_empty() && self.targets.is_empty()
+    /// Whether no delivery is held and no patch is in flight, whatever ESO has not synced yet.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.in_progress.is_empty() && self.dead_lettering.is_empty() && self.targets.is_empty()
     }
 
     fn fire_timers(&mut self, now: Duration) {
@@ -201,8 +198,8 @@ impl Engine {
                     self.expect_progress(now, sequence);
                 }
                 Timer::GiveUp(sequence) => self.give_up(now, sequence),
-                Timer::Store(sequence) => self.send_letters(sequence),
-                Timer::Rest(target) => self.rested(now, &target),
+                Timer::Store(sequence) => self.send_dead_letters(sequence),
+                Timer::Retry(target) => self.retry_due(now, &target),
                 Timer::Settle(target) => self.arrange(now, &target),
                 Timer::Overdue(target) => self.overdue(now, &target),
                 Timer::Probe => self.probe(),

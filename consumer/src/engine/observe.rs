@@ -1,7 +1,7 @@
-//! What became of a patch: whether ESO has synced the object since.
+//! Observes whether ESO has synced an object since its patch.
 //!
-//! The open watch says it, so it costs no call to the API; and no delivery waits for it. A fault
-//! behind ESO is not ours to mend: ESO has a back-off of its own, and nothing is patched again.
+//! The watch shows it without a call to the API, and no delivery waits for it. After a failure of ESO nothing is
+//! patched again: ESO retries by itself.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -14,14 +14,14 @@ use eso_relay::event::Fingerprint;
 use super::{Engine, Output, Step, held::Version, timers::Timer};
 use crate::object::{ObjectRef, RefreshMark, SyncState};
 
-/// How long ESO may take for one object, when there is nothing else for it to do.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// And for each that is outstanding besides: twice and more what it takes by default.
-pub(super) const PATIENCE_FOR_EACH: Duration = Duration::from_millis(250);
-/// After ESO has said that it failed; it tries again by itself, at first after a second.
-const PATIENCE_WITH_FAILURE: Duration = Duration::from_secs(10);
-/// The most events that are kept in mind, whatever comes; of more the sync is not told. So it bounds
-/// the values of all targets too: only the last of one's is kept for nobody.
+/// How long ESO may take for one object when it is idle.
+const SYNC_TIMEOUT: Duration = Duration::from_secs(30);
+/// How much longer for each other outstanding object: more than twice as long as ESO takes by default.
+pub(super) const SYNC_TIMEOUT_FOR_EACH: Duration = Duration::from_millis(250);
+/// After a failure of ESO, which retries by itself, at first after a second.
+const FAILURE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The most events whose sync is tracked; for more it is not reported. This also bounds the marks of all targets:
+/// at most the last one of a target has no events.
 pub(super) const MAX_EVENTS: usize = 65_536;
 
 /// The targets that were patched and that ESO has not synced yet.
@@ -36,30 +36,30 @@ pub(super) struct Outstanding {
 #[derive(Debug)]
 struct Expected {
     /// Oldest first.
-    values: VecDeque<Written>,
-    /// The last that the watch said of them.
+    values: VecDeque<Awaited>,
+    /// The last sync state that the watch has shown.
     sync: SyncState,
     /// How many objects ESO has to sync for it.
     weight: usize,
 }
 
 #[derive(Debug)]
-struct Written {
+struct Awaited {
     value: RefreshMark,
-    /// That of its event.
+    /// The version of its event.
     version: Version,
     at: Duration,
     until: Duration,
-    /// What the status said before.
+    /// The sync state before the patch.
     before: SyncState,
-    /// Whether the watch has shown the value.
+    /// Whether the watch has shown the mark.
     seen: bool,
-    /// Everyone whom the value answers, itself and older ones.
+    /// Its event and the older ones that it answers for.
     events: Vec<Fingerprint>,
 }
 
-impl Written {
-    /// Whether ESO has synced the object since this was written, if the watch showed it with it.
+impl Awaited {
+    /// Whether this state, shown together with the mark, says that ESO has synced the object since the patch.
     fn is_synced(&self, sync: SyncState) -> bool {
         match sync {
             SyncState::Synced => true,
@@ -82,8 +82,8 @@ impl Outstanding {
 }
 
 impl Engine {
-    /// The object carries the value, as the watch or only the API has `seen`: it will be synced, for
-    /// these events.
+    /// The object carries the mark, so a sync is expected for these events. `seen`: whether the watch has shown
+    /// it, or only the API's response.
     pub(super) fn expect(
         &mut self,
         now: Duration,
@@ -111,9 +111,9 @@ impl Engine {
             }
         });
         let others = u32::try_from(self.outstanding.objects - 1).unwrap_or(u32::MAX);
-        let patience = PATIENCE.saturating_add(PATIENCE_FOR_EACH.saturating_mul(others));
+        let timeout = SYNC_TIMEOUT.saturating_add(SYNC_TIMEOUT_FOR_EACH.saturating_mul(others));
         let values = &mut expected.values;
-        // What the watch shows now comes before whatever it has not shown yet.
+        // A mark that the watch shows is older than those that it has not shown yet.
         let unseen = || values.iter().position(|written| !written.seen);
         let place = seen.then(unseen).flatten().unwrap_or(values.len());
         let is_last = place == values.len();
@@ -122,25 +122,25 @@ impl Engine {
             && last.events.is_empty()
             && events.is_empty()
         {
-            // Both only say that the object waits for ESO, and it does since the first of them.
+            // Both only say that the object waits for ESO, which it does since the first.
             (last.version, last.value) = (version, value);
             (last.before, last.seen) = (before, seen);
             return;
         }
-        let written = Written {
+        let written = Awaited {
             value,
             version,
             at: now,
-            until: now.saturating_add(patience),
+            until: now.saturating_add(timeout),
             before,
             seen,
             events,
         };
         values.insert(place, written);
-        self.set_patience(target);
+        self.set_timeout(target);
     }
 
-    /// The watch says what the object carries, and whether ESO has synced it as it is.
+    /// The watch has shown the object's mark and sync state.
     pub(super) fn observe(
         &mut self,
         now: Duration,
@@ -157,20 +157,20 @@ impl Engine {
             .iter()
             .rposition(|it| Some(it.value) == value);
         if let Some(place) = places {
-            // Another replica may have written this before us: so it shows no newer event than its own.
+            // Another replica may have written this mark first, so it proves no event newer than its own.
             let version = expected.values[place].version;
             for written in expected.values.range_mut(..=place) {
                 written.seen |= written.version <= version;
             }
         } else {
-            // Somebody's own change, after ours; before the first of ours was seen it says nothing.
+            // Somebody else changed the object after the patch; before the patch was shown this says nothing.
             places = expected.values.iter().rposition(|written| written.seen);
         }
         let Some(place) = places else {
             return;
         };
         let is_synced = expected.values[place].is_synced(sync);
-        // A status that was reset counts: the same as before it is another one after it.
+        // From now on a change is measured from this state, so that a reset status counts.
         for written in expected.values.range_mut(..=place) {
             written.before = sync;
         }
@@ -180,26 +180,26 @@ impl Engine {
             for written in unseen.into_iter().rev() {
                 expected.values.push_front(written);
             }
-            self.told(now, target, done, Step::Synced);
+            self.report_step(now, target, done, Step::Synced);
         } else if sync == SyncState::Failed && was != SyncState::Failed {
-            let soon = now.saturating_add(PATIENCE_WITH_FAILURE);
+            let soon = now.saturating_add(FAILURE_TIMEOUT);
             for written in &mut expected.values {
                 written.until = written.until.min(soon);
             }
-            // It was ESO's turn; when it tries again is its own affair.
+            // ESO has processed it, and retries when it chooses to.
             self.lanes.window().leave(target);
-            self.set_patience(target);
+            self.set_timeout(target);
         }
     }
 
-    /// Whether this is the newest value of those that ESO is expected to sync: a newer one answers for it.
-    pub fn expects(&self, target: &ObjectRef, value: RefreshMark) -> bool {
+    /// Whether this is the newest mark that ESO is expected to sync: a newer one would answer for it.
+    pub(crate) fn expects(&self, target: &ObjectRef, value: RefreshMark) -> bool {
         let expected = self.outstanding.targets.get(target);
         let newest = expected.and_then(|expected| expected.values.back());
         newest.is_some_and(|newest| newest.value == value)
     }
 
-    /// ESO has had its time.
+    /// ESO has not synced the object in time.
     pub(super) fn overdue(&mut self, now: Duration, target: &ObjectRef) {
         let Some(expected) = self.outstanding.targets.get_mut(target) else {
             return;
@@ -211,32 +211,32 @@ impl Engine {
             | SyncState::Returned
             | SyncState::Unknown { .. } => Step::Silent,
         };
-        let due = |written: &&Written| written.until <= now;
+        let due = |written: &&Awaited| written.until <= now;
         let due = expected.values.iter().take_while(due).count();
         let done: Vec<_> = expected.values.drain(..due).collect();
-        self.told(now, target, done, step);
+        self.report_step(now, target, done, step);
     }
 
-    /// There is nothing left that could be synced.
+    /// The object is gone, so no sync is expected.
     pub(super) fn vanished(&mut self, now: Duration, target: &ObjectRef) {
         if let Some(expected) = self.outstanding.targets.get_mut(target) {
             let all = mem::take(&mut expected.values);
-            self.told(now, target, all, Step::Gone);
+            self.report_step(now, target, all, Step::Gone);
         }
     }
 
-    /// A process that ends does not wait for ESO.
+    /// The process ends and does not wait for ESO.
     pub(super) fn expect_nothing(&mut self) {
         for (target, _) in mem::take(&mut self.outstanding).targets {
             self.timers.cancel(&Timer::Overdue(target));
         }
     }
 
-    fn told(
+    fn report_step(
         &mut self,
         now: Duration,
         target: &ObjectRef,
-        done: impl IntoIterator<Item = Written>,
+        done: impl IntoIterator<Item = Awaited>,
         step: Step,
     ) {
         for written in done {
@@ -251,7 +251,7 @@ impl Engine {
                 });
             }
         }
-        self.set_patience(target);
+        self.set_timeout(target);
         if !self.outstanding.targets.contains_key(target) {
             match step {
                 Step::Synced => self.lanes.window().synced(now, target),
@@ -260,7 +260,7 @@ impl Engine {
         }
     }
 
-    fn set_patience(&mut self, target: &ObjectRef) {
+    fn set_timeout(&mut self, target: &ObjectRef) {
         let timer = Timer::Overdue(target.clone());
         let expected = self.outstanding.targets.get(target);
         if let Some(first) = expected.and_then(|expected| expected.values.front()) {

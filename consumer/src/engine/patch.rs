@@ -1,4 +1,4 @@
-//! Patches go out, and what comes of them.
+//! Starts patches, and handles their results.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,8 +10,7 @@ use super::{
     held::Version,
     lane::Entry,
     timers::Timer,
-    waiter::Waiter,
-    work::{Next, Phase},
+    work::{Next, Phase, Waiter},
 };
 use crate::object::{Fault, ObjectRef, Outcome, RefreshMark, SyncState};
 
@@ -32,7 +31,7 @@ impl Engine {
         }
     }
 
-    /// When the next patch may start, if only time is wanting.
+    /// When the next patch may start; `None` until another input.
     pub(super) fn next_start(&self) -> Option<Duration> {
         if self.stopping || self.is_away() {
             return None;
@@ -110,8 +109,8 @@ impl Engine {
         self.lanes.clear_suspects();
     }
 
-    /// The probe has ended. Where it was answered, the faults are of the objects that met them: those
-    /// rest, each by a back-off of its own, and all the others go on.
+    /// A probe has a result. If it was answered, the faults concern single objects: these back off, and all others
+    /// continue.
     pub(super) fn probed(&mut self, now: Duration, answered: bool) {
         let was_away = self.is_away();
         match self.breaker.probed(now, answered, &mut self.rng) {
@@ -139,7 +138,7 @@ impl Engine {
             return;
         };
         let failures = work.failed(fault, after, error);
-        work.phase = Phase::Resting;
+        work.phase = Phase::BackingOff;
         self.lanes.failed(target);
         let rest = match fault {
             Fault::Cluster => {
@@ -154,15 +153,15 @@ impl Engine {
             }
         };
         let until = now.saturating_add(rest.max(after.unwrap_or_default()));
-        self.timers.set(Timer::Rest(target.clone()), until);
+        self.timers.set(Timer::Retry(target.clone()), until);
     }
 
-    pub(super) fn rested(&mut self, now: Duration, target: &ObjectRef) {
+    pub(super) fn retry_due(&mut self, now: Duration, target: &ObjectRef) {
         self.enqueue(now, target);
         self.arrange(now, target);
     }
 
-    /// To the end of its lane's queue.
+    /// Appends the target to the queue of its lane.
     fn enqueue(&mut self, now: Duration, target: &ObjectRef) {
         let Some(work) = self.targets.get_mut(target) else {
             return;
@@ -184,7 +183,7 @@ impl Engine {
         work.phase = Phase::Ready(self.lanes.push(entry, from));
     }
 
-    /// Into the queue, or out of it until its second value is due.
+    /// Moves the target into the queue, or out of it until its second mark is due.
     pub(super) fn arrange(&mut self, now: Duration, target: &ObjectRef) {
         let Some(work) = self.targets.get_mut(target) else {
             return;
@@ -202,12 +201,12 @@ impl Engine {
                 self.timers.cancel(&timer());
                 self.enqueue(now, target);
             }
-            Phase::Ready(_) | Phase::Patching { .. } | Phase::Resting => {}
+            Phase::Ready(_) | Phase::Patching { .. } | Phase::BackingOff => {}
         }
     }
 
-    /// Another replica may have patched it, or a patch whose answer was lost. Only an exact value
-    /// says anything: fingerprints have no order.
+    /// The watch has shown the object. Another replica may have patched it, or a patch whose response was lost.
+    /// Only an equal mark counts: fingerprints have no order.
     pub(super) fn observed(
         &mut self,
         now: Duration,
@@ -235,13 +234,13 @@ impl Engine {
         self.observe(now, target, value, sync);
     }
 
-    /// The watch may be late: an object of the same name may be there already, made before the
-    /// event. So the API has the last word, and answers at once that the object is not found.
+    /// The watch has shown that the object is gone. It may be late, and an object of the same name may exist
+    /// already, from before the event. So the target is retried, and the API's "not found" ends it.
     pub(super) fn deleted(&mut self, now: Duration, target: &ObjectRef) {
         if let Some(work) = self.targets.get(target)
-            && work.rests_for(Fault::Object)
+            && work.backs_off_for(Fault::Object)
         {
-            self.timers.set(Timer::Rest(target.clone()), now);
+            self.timers.set(Timer::Retry(target.clone()), now);
         }
         self.vanished(now, target);
     }
@@ -263,13 +262,13 @@ impl Engine {
         self.answered -= events.len();
         self.steps(target, &events, step);
         events.extend(self.release(now, target, done, None, step));
-        // Where the watch was faster than the answer, it is expected already.
+        // If the watch was faster than the response, the sync is expected already.
         if !shown || !events.is_empty() {
             self.expect(now, target, (version, value), before, seen, events);
         }
     }
 
-    /// Releases every delivery that waits for `done` or an older value of the target.
+    /// Releases every delivery that waits for `done` or an older mark of the target.
     fn close(
         &mut self,
         now: Duration,
@@ -285,7 +284,7 @@ impl Engine {
         self.release(now, target, done, failure, step);
     }
 
-    /// Returns the events that waited for it, or that it answers for.
+    /// Returns the events of these deliveries, and those that they answer for.
     fn release(
         &mut self,
         now: Duration,
@@ -298,7 +297,7 @@ impl Engine {
         for (Version { sequence, .. }, waiter) in done {
             let mut events: Vec<_> = waiter.events().collect();
             self.answered -= events.len();
-            if let Some(delivery) = self.working.get_mut(&sequence) {
+            if let Some(delivery) = self.in_progress.get_mut(&sequence) {
                 events.extend(delivery.close(target, failure));
             }
             self.steps(target, &events, step);
@@ -318,7 +317,7 @@ impl Engine {
         self.outputs.extend(steps);
     }
 
-    /// Forgets a target that nobody waits for.
+    /// Removes a target that no delivery waits for.
     pub(super) fn tidy(&mut self, target: &ObjectRef) {
         let Some(work) = self.targets.get(target) else {
             return;
@@ -329,7 +328,7 @@ impl Engine {
         match work.phase {
             Phase::Patching { .. } => return,
             Phase::Ready(ticket) => self.lanes.remove(ticket),
-            Phase::Resting => self.timers.cancel(&Timer::Rest(target.clone())),
+            Phase::BackingOff => self.timers.cancel(&Timer::Retry(target.clone())),
             Phase::Settling => self.timers.cancel(&Timer::Settle(target.clone())),
         }
         self.targets.remove(target);

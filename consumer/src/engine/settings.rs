@@ -1,4 +1,4 @@
-//! What an operator may choose.
+//! The engine's settings.
 
 use std::time::Duration;
 
@@ -6,36 +6,34 @@ use eso_relay::stream::ACK_WAIT;
 
 use super::observe::MAX_EVENTS;
 
-/// The limits within which the engine works.
+/// The limits of the engine.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// How many deliveries are held at once. Default 16,384: an
-    /// outage's backlog, so that it is coalesced.
+    /// How many deliveries are held at once. Default 16,384: enough to coalesce the backlog of an outage.
     pub max_deliveries: usize,
-    /// How many patches are under way at once, at least 1. Default 32.
+    /// How many patches are in flight, at least 1. Default 32.
     pub patches_in_flight: usize,
-    /// How many patches start in a second, bursts of one second included. Default: as many as
-    /// `patches_in_flight` lets through. Zero and less limit nothing.
+    /// How many patches start in a second, with bursts of one second. Default: no limit. Zero or less is no
+    /// limit.
     pub patches_per_second: Option<f64>,
-    /// As `patches_per_second`, for those that read through one store. Default: as many as come.
+    /// The same for objects that read through one store. Default: no limit.
     pub patches_per_second_and_store: Option<f64>,
     /// How many objects of mass work may be patched and not yet synced. Default 4 to 256.
     pub window: WindowBounds,
-    /// Mass work is put off by a random part of this. Default: not at all.
+    /// Mass work is delayed by a random part of this. Default: none.
     pub jitter: Duration,
-    /// How often the server is told that a delivery is still at work. Default: a quarter of
-    /// [`ACK_WAIT`], so that two signs in a row may be lost.
+    /// The interval of progress acks. Default: a quarter of [`ACK_WAIT`], so that two in a row may be lost.
     pub progress_every: Duration,
-    /// A message that panics in a later delivery becomes a dead letter. Default 20.
+    /// After how many deliveries a message that panics becomes a dead letter. Default 20.
     pub max_attempts: u64,
-    /// What a cluster could not take at this age becomes a dead letter. Default 24 h.
+    /// An event that is so old and not done becomes a dead letter. Default 24 h.
     pub give_up_after: Duration,
-    /// How many pairs of an event and a target are kept in mind, to tell what becomes of the event,
-    /// beyond those that a delivery is held for.
+    /// How many pairs of an event and a target are tracked for reports, beyond those that a held delivery waits
+    /// for.
     pub max_events: usize,
 }
 
-/// Between these the window follows the ESO at hand; equal, they fix it.
+/// The window adapts to ESO between these bounds; equal bounds fix it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WindowBounds {
     pub min: usize,

@@ -1,4 +1,4 @@
-//! What is due when.
+//! The engine's timers.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -10,23 +10,23 @@ use crate::object::{ObjectRef, Sequence};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Timer {
-    /// Tell the server that the delivery is still at work.
+    /// Send a progress ack for the delivery.
     Progress(Sequence),
-    /// The delivery has been held for too long.
+    /// `give_up_after` is over for the delivery.
     GiveUp(Sequence),
-    /// Its dead letters, which could not be stored, may be tried again.
+    /// Retry to store its dead letters.
     Store(Sequence),
-    /// The target may be tried again.
-    Rest(ObjectRef),
-    /// The target's second value may be written.
+    /// Retry the target.
+    Retry(ObjectRef),
+    /// The target's second mark is due.
     Settle(ObjectRef),
-    /// ESO has had its time for the target.
+    /// ESO has not synced the target in time.
     Overdue(ObjectRef),
-    /// The API, which is away, may be asked again.
+    /// The next probe of the API is due.
     Probe,
 }
 
-/// At most one time for each timer.
+/// Each timer is set at most once.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
     order: BTreeSet<(Duration, Timer)>,

@@ -1,31 +1,30 @@
-//! How many objects of mass work may be patched and not yet synced by ESO.
+//! Limits how many objects of mass work are patched and not yet synced by ESO.
 //!
-//! ESO drains its queue at its own speed, whatever one does: patching everything at once gains
-//! nothing and makes an urgent refresh wait for all of it. So the window is as small as it can be
-//! without ESO running dry. How small that is depends on ESO's workers and the providers behind it:
-//! the time from patch to sync tells. It is that of an idle ESO while the window is too small, and
-//! grows with it as soon as objects only wait (as in TCP Vegas: Brakmo, O'Malley and Peterson 1994).
+//! ESO drains its queue at its own speed: patching everything at once gains nothing, and makes an urgent refresh
+//! wait for all of it. So the window is as small as possible without ESO becoming idle. Its size depends on ESO's
+//! workers and the providers behind it, and follows the time from patch to sync: this is that of an idle ESO while
+//! the window is too small, and grows with the window as soon as objects wait in ESO's queue (as in TCP Vegas:
+//! Brakmo, O'Malley and Peterson 1994).
 //!
-//! An object that ESO passes over says nothing about this time. It leaves the window after a multiple
-//! of the time that others usually take, and is no sample. Where ESO says nothing at all, this is the
-//! pace of mass work: the smallest window every two seconds.
+//! An object that ESO skips is no sample of this time. It leaves the window after a multiple of the usual time.
+//! If ESO syncs nothing at all, mass work proceeds by the smallest window every two seconds.
 
 use std::{
     collections::{BTreeSet, HashMap},
     time::Duration,
 };
 
-use super::observe::PATIENCE_FOR_EACH;
+use super::observe::SYNC_TIMEOUT_FOR_EACH;
 use crate::object::ObjectRef;
 
-/// So many objects at least are to wait in ESO's queue, so that it never runs dry, and so many at
-/// most, so that an urgent one waits for few.
+/// How many objects should wait in ESO's queue: enough that ESO is never idle, and few enough that an urgent one does
+/// not wait long.
 const QUEUED: std::ops::RangeInclusive<f64> = 0.5..=2.0;
-/// How often the time of an idle ESO is measured anew, with the smallest window.
+/// How often the time of an idle ESO is measured again, with the smallest window.
 const MEASURE_EVERY: Duration = Duration::from_secs(20);
-/// An object leaves the window after so many times the usual time to sync,
+/// An object leaves the window after this multiple of the usual time to sync.
 const USUAL_TIMES: u32 = 4;
-/// and not before.
+/// It stays at least so long.
 const LEAST_STAY: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
@@ -33,13 +32,13 @@ pub(super) struct Window {
     least: usize,
     most: usize,
     size: usize,
-    /// Patched, and neither synced nor given up yet.
+    /// Patched, and neither synced nor removed.
     outstanding: HashMap<ObjectRef, Stay>,
-    /// Those that take room, in the order in which they leave without a sync.
+    /// Those in the window, by the time at which they leave without a sync.
     inside: BTreeSet<(Duration, ObjectRef)>,
-    /// How much room they take.
+    /// Their weight.
     taken: usize,
-    /// The mean time to sync of late; none yet.
+    /// The moving average of the time to sync.
     usual: Option<Duration>,
     /// How many have left without a sync since the last one.
     unsynced: usize,
@@ -56,9 +55,9 @@ struct Stay {
 
 #[derive(Debug, Clone, Copy)]
 enum Phase {
-    /// The smallest window, until a round of what started `since` has shown how long ESO takes.
+    /// The smallest window, until a round of patches from `since` on has measured an idle ESO.
     Measuring { since: Duration },
-    /// `fast`: it doubles, until something waits in ESO's queue for the first time.
+    /// `fast`: it doubles until objects wait in ESO's queue for the first time.
     Adapting {
         idle: Duration,
         since: Duration,
@@ -66,13 +65,13 @@ enum Phase {
     },
 }
 
-/// As many syncs as the window is large.
+/// As many syncs as the size of the window.
 #[derive(Debug, Default)]
 struct Round {
     syncs: u32,
     sum: Duration,
     shortest: Option<Duration>,
-    /// Whether the window was what held work back.
+    /// Whether the window delayed work.
     full: bool,
 }
 
@@ -107,12 +106,12 @@ impl Window {
         self.inside.len()
     }
 
-    /// Whether one more may enter, however heavy: else it might never.
+    /// Whether one more may enter, whatever its weight: a heavy one might never fit.
     pub(super) fn is_open(&self) -> bool {
         self.taken < self.size()
     }
 
-    /// When the first leaves, if that is waited for.
+    /// When the first leaves, if the window is full.
     pub(super) fn opens_at(&self) -> Option<Duration> {
         let first = self.inside.first().filter(|_| !self.is_open());
         first.map(|(until, _)| *until)
@@ -120,7 +119,7 @@ impl Window {
 
     /// A patch starts.
     pub(super) fn enter(&mut self, now: Duration, target: ObjectRef, weight: usize) {
-        // It waits in ESO's queue since the first patch, whatever the second one says.
+        // It waits in ESO's queue since its first patch.
         if !self.is_inside(&target) {
             let until = now.saturating_add(self.longest_stay(weight));
             self.taken += weight;
@@ -143,18 +142,18 @@ impl Window {
     fn longest_stay(&self, weight: usize) -> Duration {
         let usual = self.usual.unwrap_or_default().saturating_mul(USUAL_TIMES);
         let others = u32::try_from(weight.saturating_sub(1)).unwrap_or(u32::MAX);
-        let others = PATIENCE_FOR_EACH.saturating_mul(others);
+        let others = SYNC_TIMEOUT_FOR_EACH.saturating_mul(others);
         usual.max(LEAST_STAY).saturating_add(others)
     }
 
-    /// It will not be synced, or not for this patch.
+    /// The object will not be synced for this patch.
     pub(super) fn leave(&mut self, target: &ObjectRef) {
         if let Some(stay) = self.outstanding.remove(target) {
             self.make_room(target.clone(), stay);
         }
     }
 
-    /// Whether it was inside.
+    /// Returns whether it was inside.
     fn make_room(&mut self, target: ObjectRef, stay: Stay) -> bool {
         let was_inside = self.inside.remove(&(stay.until, target));
         if was_inside {
@@ -163,7 +162,7 @@ impl Window {
         was_inside
     }
 
-    /// Those that ESO seems to pass over make room. They stay known: a late sync shows that it is slow.
+    /// Removes those that ESO seems to skip. They stay known, as a late sync shows that ESO is slow.
     pub(super) fn expire(&mut self, now: Duration) {
         while self.inside.first().is_some_and(|(until, _)| *until <= now) {
             let late = self.inside.pop_first();
@@ -171,20 +170,20 @@ impl Window {
             self.taken -= stay.map_or(0, |stay| stay.weight);
             self.unsynced += 1;
             if self.unsynced >= self.size() {
-                self.start_small(now);
+                self.restart(now);
             }
         }
     }
 
-    /// ESO is away, or passes everything over, or has too much to do.
-    fn start_small(&mut self, now: Duration) {
+    /// ESO is not running, skips everything, or is overloaded.
+    fn restart(&mut self, now: Duration) {
         self.unsynced = 0;
         self.size = self.least;
         self.round = Round::default();
         self.phase = Phase::Measuring { since: now };
     }
 
-    /// ESO has synced it.
+    /// ESO has synced the object.
     pub(super) fn synced(&mut self, now: Duration, target: &ObjectRef) {
         let Some(stay) = self.outstanding.remove(target) else {
             return;
@@ -207,7 +206,7 @@ impl Window {
         }
     }
 
-    /// A moving average, as TCP's of the round-trip time.
+    /// A moving average, like that of TCP's round-trip time.
     fn learn(&mut self, took: Duration) {
         self.usual = Some(self.usual.map_or(took, |usual| usual * 7 / 8 + took / 8));
     }
@@ -234,8 +233,8 @@ impl Window {
         }
     }
 
-    /// How many of the outstanding wait behind others: by Little's law the share of their time that an
-    /// idle ESO would not take.
+    /// How many outstanding objects wait behind others: by Little's law, the share of their time that an idle ESO
+    /// would not take.
     fn queued(&self, idle: Duration, round: &Round) -> f64 {
         let mean = round.sum / round.syncs.max(1);
         let share = idle.as_secs_f64() / mean.as_secs_f64().max(f64::MIN_POSITIVE);
@@ -252,7 +251,7 @@ impl Window {
             #[expect(
                 clippy::cast_possible_truncation,
                 clippy::cast_sign_loss,
-                reason = "it is below the size"
+                reason = "it is less than the size"
             )]
             let too_many = ((queued - many) / 2.0).ceil() as usize;
             self.size.saturating_sub(too_many)
@@ -280,7 +279,7 @@ impl Round {
 mod tests {
     use super::*;
 
-    /// An ESO with so many workers, each of which takes a second; the window is always full.
+    /// The size for an ESO whose workers take a second each; the window is always full.
     fn size_after(window: &mut Window, workers: u64, syncs: u64) -> usize {
         let mut free: Vec<u64> = vec![0; usize::try_from(workers).unwrap()];
         let (mut now, mut next, mut queue) = (0, 0_u64, std::collections::VecDeque::new());
@@ -320,8 +319,8 @@ mod tests {
         ObjectRef::new("apps", name)
     }
 
-    /// These enter, and ESO says nothing about them.
-    fn pass_over(window: &mut Window, now: Duration, names: std::ops::Range<usize>) {
+    /// These enter, and ESO skips them.
+    fn skip(window: &mut Window, now: Duration, names: std::ops::Range<usize>) {
         for name in names {
             window.enter(now, target(&name.to_string()), 1);
         }
@@ -330,12 +329,12 @@ mod tests {
     #[test]
     fn silent_objects_neither_close_nor_enlarge_it() {
         let mut window = Window::new(4, 256);
-        pass_over(&mut window, Duration::ZERO, 0..4);
+        skip(&mut window, Duration::ZERO, 0..4);
         assert!(!window.is_open());
         assert_eq!(window.opens_at(), Some(LEAST_STAY));
         window.expire(LEAST_STAY);
         assert!(window.is_open());
-        pass_over(&mut window, LEAST_STAY, 4..6);
+        skip(&mut window, LEAST_STAY, 4..6);
         window.expire(LEAST_STAY * 2);
         assert_eq!((window.size(), window.outstanding()), (4, 0));
         (0..6).for_each(|name| window.leave(&target(&name.to_string())));
@@ -349,11 +348,11 @@ mod tests {
         for _ in 0..100 {
             window.enter(now, target("slow"), 1);
             now += took;
-            // Late at first, and learned from all the same.
+            // Late at first, but measured too.
             window.expire(now);
             window.synced(now, &target("slow"));
         }
-        pass_over(&mut window, now, 0..256);
+        skip(&mut window, now, 0..256);
         assert_eq!(window.opens_at(), Some(now + took * USUAL_TIMES));
     }
 
@@ -362,7 +361,7 @@ mod tests {
         let mut window = Window::new(4, 256);
         assert!(size_after(&mut window, 40, 20_000) > 8);
         let now = Duration::from_secs(100_000);
-        (0..256).for_each(|name| pass_over(&mut window, now, name..name + 1));
+        (0..256).for_each(|name| skip(&mut window, now, name..name + 1));
         window.expire(now + Duration::from_secs(60));
         assert_eq!((window.size(), window.outstanding()), (4, 0));
     }
@@ -374,7 +373,7 @@ mod tests {
         assert!(!window.is_open());
         window.synced(Duration::from_secs(1), &target("owner"));
         assert!(window.is_open());
-        assert_eq!(window.usual, None, "its time is that of a thousand");
+        assert_eq!(window.usual, None, "a heavy one is no sample");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What is to be done to one target.
+//! The work on one target, and what the deliveries wait for there.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -6,40 +6,39 @@ use eso_relay::event::Fingerprint;
 
 use super::{
     StoreId, Urgency,
-    held::Version,
+    held::{InProgress, Request, Version},
     lane::Ticket,
-    waiter::{Needs, Waiter, Written},
 };
-use crate::object::{Fault, RefreshMark, Stage, SyncState};
+use crate::object::{Fault, Kept, RefreshMark, Stage, SyncState};
 
-/// So many faults in a row are more than bad luck, and so is one after which it is to rest so long.
+/// A target *keeps failing* after three faults in a row, or after one that asks for a long delay.
 const STUCK: u64 = 3;
 const LONG: Duration = Duration::from_secs(10);
 
 /// Exists for as long as a delivery waits for the target or a patch of it is in flight.
 #[derive(Debug)]
 pub(super) struct Work {
-    /// What the deliveries wait for. Only the last is written; the others are released with it.
+    /// What the deliveries wait for. Only the last mark is written; the others are released with it.
     pub(super) waiting: BTreeMap<Version, Waiter>,
     pub(super) phase: Phase,
     pub(super) stores: Arc<[StoreId]>,
     /// How many objects ESO syncs for it.
     pub(super) weight: usize,
-    /// The last value that went out, and when it did so first.
+    /// The last mark that was sent, and when it was first sent.
     sent: Option<(RefreshMark, Duration)>,
-    /// Of one kind and in a row.
+    /// The kind of the last faults, and how many of it in a row.
     faults: Option<(Fault, u64)>,
-    /// Whether the last of them asks for a long rest.
+    /// Whether the last of them asks for a long delay.
     slow: bool,
-    /// What the status says, as far as the watch knows.
+    /// The sync state that the watch has shown last.
     pub(super) sync: SyncState,
-    /// What the watch has shown since this work began.
+    /// The mark that the watch has shown since this work began.
     pub(super) shown: Option<RefreshMark>,
-    /// The latest fault, for people.
+    /// The latest fault, for the dead letter.
     pub(super) error: Option<String>,
 }
 
-/// What is to be written next.
+/// The mark to write next.
 pub(super) struct Next {
     pub(super) version: Version,
     pub(super) value: RefreshMark,
@@ -51,14 +50,14 @@ pub(super) struct Next {
 pub(super) enum Phase {
     /// In the lane's queue.
     Ready(Ticket),
-    /// This is in flight.
+    /// This mark is in flight.
     Patching {
         version: Version,
         value: RefreshMark,
     },
     /// After a fault, until its timer fires.
-    Resting,
-    /// In no queue: nothing but a second value is wanted, and it is not due yet.
+    BackingOff,
+    /// In no queue: only a second mark is requested, which is not due yet.
     Settling,
 }
 
@@ -79,13 +78,13 @@ impl Work {
         }
     }
 
-    /// That of the most urgent of all who wait; `None` when nobody does.
+    /// The highest urgency of the waiting deliveries.
     pub(super) fn urgency(&self) -> Option<Urgency> {
         let urgencies = self.waiting.values().map(|waiter| &waiter.urgency);
         urgencies.max().cloned()
     }
 
-    /// One more waits. Returns which now answers for others, and those.
+    /// Adds a waiter. Returns which one answers for others now, and those.
     pub(super) fn wait(&mut self, version: Version, mut waiter: Waiter) -> (Version, Vec<Version>) {
         let mut newer = self.waiting.range_mut(version..);
         if let Some((by, newer)) = newer.rfind(|(_, newer)| newer.answers_for(&waiter)) {
@@ -104,13 +103,13 @@ impl Work {
         (version, older)
     }
 
-    /// Always of the newest event known.
+    /// The mark of the newest event.
     pub(super) fn next(&self) -> Option<Next> {
         let (version, newest) = self.waiting.last_key_value()?;
         let (stage, from) = match newest.needs {
             Needs::First => (Stage::First, Duration::ZERO),
             Needs::Second { from } if !newest.lends => (Stage::Settled, from),
-            // There is but one second value, so it serves all who wait for one.
+            // One second mark serves every waiter that needs one.
             Needs::Second { from } => {
                 let all = self.waiting.values().filter_map(Waiter::second_from);
                 (Stage::Settled, all.fold(from, Duration::max))
@@ -124,7 +123,7 @@ impl Work {
         })
     }
 
-    /// Which of the events waited for this is.
+    /// The version of an event that a delivery waits for.
     pub(super) fn version_of(&self, event: Fingerprint) -> Option<Version> {
         let mut newest_first = self.waiting.iter().rev();
         newest_first.find_map(|(version, waiter)| {
@@ -134,7 +133,7 @@ impl Work {
         })
     }
 
-    /// The value goes out.
+    /// The mark is sent.
     pub(super) fn send(&mut self, now: Duration, version: Version, value: RefreshMark) {
         self.phase = Phase::Patching { version, value };
         if self.sent.is_none_or(|(last, _)| last != value) {
@@ -142,8 +141,8 @@ impl Work {
         }
     }
 
-    /// The object carries this value of the version, or did. Takes out who has got what it waited for,
-    /// and of the others the events that they answered for.
+    /// The object carries this mark of the version, or did. Removes the waiters that are done, and from the others
+    /// the events that they answered for.
     pub(super) fn written(
         &mut self,
         now: Duration,
@@ -168,7 +167,7 @@ impl Work {
                 older_settle |= *at < version;
             }
         }
-        // An older event still needs a second value: it must be one of the newest event.
+        // An older event still needs a second mark, which must be one of the newest event.
         if lends && value.stage == Stage::First && older_settle && done.last() == Some(&version) {
             done.pop();
             if let Some(newest) = self.waiting.get_mut(&version) {
@@ -184,7 +183,7 @@ impl Work {
         (done, older.map(|(_, event)| event).collect())
     }
 
-    /// Takes out everything that is no newer than `done`.
+    /// Removes the waiters up to `done`.
     pub(super) fn take_up_to(&mut self, done: Version) -> Vec<(Version, Waiter)> {
         let mut taken = Vec::new();
         while let Some(first) = self.waiting.first_entry() {
@@ -196,7 +195,7 @@ impl Work {
         taken
     }
 
-    /// Counts a fault: how many of its kind there have been in a row.
+    /// Counts a fault. Returns how many of its kind came in a row.
     pub(super) fn failed(&mut self, fault: Fault, after: Option<Duration>, error: String) -> u64 {
         let count = match self.faults {
             Some((last, count)) if last == fault => count + 1,
@@ -212,7 +211,7 @@ impl Work {
         self.faults.is_some()
     }
 
-    /// Whether it fails on its own account, again and again, while others may go on.
+    /// Whether it keeps failing while others may be patched.
     pub(super) fn is_stuck(&self, api_is_in_doubt: bool) -> bool {
         match self.faults {
             None => false,
@@ -221,13 +220,107 @@ impl Work {
         }
     }
 
-    pub(super) fn rests_for(&self, fault: Fault) -> bool {
+    pub(super) fn backs_off_for(&self, fault: Fault) -> bool {
         let last = self.faults.map(|(last, _)| last);
-        matches!(self.phase, Phase::Resting) && last == Some(fault)
+        matches!(self.phase, Phase::BackingOff) && last == Some(fault)
     }
 
     pub(super) fn answered(&mut self) {
         self.faults = None;
         self.error = None;
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Waiter {
+    pub(super) event: Fingerprint,
+    pub(super) settle: Option<Duration>,
+    pub(super) urgency: Urgency,
+    pub(super) needs: Needs,
+    /// Whether a crash brings its message back: only then may it answer for others that come back.
+    pub(super) durable: bool,
+    /// Whether no other replica had the message before: then its second mark certainly changes the object, and also
+    /// serves older events that settle longer.
+    pub(super) lends: bool,
+    /// Older events that it answers for, whose steps are reported with its own.
+    pub(super) answers: Vec<(Version, Fingerprint)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Needs {
+    /// Its first mark or a newer one.
+    First,
+    /// The first is written: a second one from then on.
+    Second { from: Duration },
+}
+
+/// A mark that the object carries.
+pub(super) struct Written {
+    pub(super) stage: Stage,
+    /// How long its own event settles.
+    pub(super) settle: Option<Duration>,
+    /// Whether a crash brings its event back.
+    pub(super) durable: bool,
+    /// When it was first sent, if no other was sent since.
+    pub(super) sent: Option<Duration>,
+}
+
+impl Waiter {
+    /// For a delivery that waits for the target.
+    pub(super) fn new(request: &Request, delivery: &InProgress) -> Self {
+        Self {
+            event: request.event,
+            settle: request.settle,
+            urgency: request.urgency.clone(),
+            needs: Needs::First,
+            durable: delivery.kept != Kept::Nowhere,
+            lends: delivery.attempt == 1,
+            answers: Vec::new(),
+        }
+    }
+
+    /// Whether `older` need not wait beside this: this one writes a newer mark, settles as long, and is redelivered
+    /// after a crash if `older` would be.
+    pub(super) fn answers_for(&self, older: &Self) -> bool {
+        older.settle <= self.settle && (self.durable || !older.durable)
+    }
+
+    pub(super) fn take_over(&mut self, mut older: Self) {
+        if older.urgency > self.urgency {
+            self.urgency = older.urgency;
+        }
+        self.answers.append(&mut older.answers);
+    }
+
+    /// The events that it answers for.
+    pub(super) fn events(self) -> impl Iterator<Item = Fingerprint> {
+        self.answers.into_iter().map(|(_, event)| event)
+    }
+
+    /// Whether this mark, of its own or a newer event, is all that it needs.
+    pub(super) fn is_granted(&self, written: &Written, is_older: bool) -> bool {
+        let covered = self.settle <= written.settle;
+        // The newer delivery answers for the second mark.
+        let answered = is_older && covered && (written.durable || !self.durable);
+        match (written.stage, self.needs) {
+            (Stage::First, _) => self.settle.is_none() || answered,
+            (Stage::Settled, Needs::First) => covered,
+            (Stage::Settled, Needs::Second { from }) => covered || written.sent >= Some(from),
+        }
+    }
+
+    /// Its first mark is written.
+    pub(super) fn refreshed(&mut self, now: Duration) {
+        if let (Needs::First, Some(settle)) = (self.needs, self.settle) {
+            let from = now.saturating_add(settle);
+            self.needs = Needs::Second { from };
+        }
+    }
+
+    pub(super) fn second_from(&self) -> Option<Duration> {
+        match self.needs {
+            Needs::First => None,
+            Needs::Second { from } => Some(from),
+        }
     }
 }

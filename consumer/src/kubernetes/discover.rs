@@ -1,4 +1,4 @@
-//! Which version of ESO's kinds the API serves, now and when that changes.
+//! Discovers which version of ESO's kinds the API serves, and notices when it changes.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -16,12 +16,12 @@ use crate::object::ListKind as List;
 
 const GROUP: &str = "external-secrets.io";
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Between two looks for another version: many patches may miss theirs at once.
+/// Between two discoveries: many patches may find their version missing at once.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What a reference may name is the same in both (ESO `apis/externalsecrets/v1`, `v1beta1`).
+/// References have the same fields in both (ESO `apis/externalsecrets/v1`, `v1beta1`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ApiVersion {
+pub(crate) enum ApiVersion {
     /// Served since ESO 0.16.
     V1,
     /// Not served since ESO 0.17.
@@ -29,7 +29,7 @@ pub enum ApiVersion {
 }
 
 impl ApiVersion {
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::V1 => "v1",
             Self::V1Beta1 => "v1beta1",
@@ -66,35 +66,29 @@ impl fmt::Display for ApiVersion {
     }
 }
 
-/// The version that the API serves, as far as is known: an upgrade of ESO can take it away at any time.
-/// Cheap to clone.
+/// The API with the version that it serves. An upgrade of ESO can remove that version at any time. Cheap to
+/// clone.
 #[derive(Clone)]
-pub struct Served {
+pub(crate) struct Served {
     client: Client,
     version: Arc<watch::Sender<ApiVersion>>,
     missing: Arc<Notify>,
 }
 
 impl Served {
-    /// Waits for as long as the API is away or knows no ExternalSecret, and says so.
-    pub async fn discover(client: Client, condition: &Condition) -> Self {
-        let mut backoff = DefaultBackoff::default();
-        loop {
-            let reason = match served(&client).await {
-                Ok(version) => {
-                    info!(%version, "found ExternalSecrets");
-                    condition.unmet("listing");
-                    return Self::new(client, version);
-                }
-                Err(reason) => reason,
-            };
-            warn!(reason, "waiting for Kubernetes");
-            condition.unmet(reason);
-            sleep(backoff.next().unwrap_or(TIMEOUT)).await;
-        }
+    /// Retries until the API serves ExternalSecrets.
+    pub(crate) async fn discover(client: Client, condition: &Condition) -> Self {
+        let attempt = || async { served(&client).await.map_err(anyhow::Error::msg) };
+        let pauses = DefaultBackoff::default();
+        let version = condition
+            .retry("waiting for Kubernetes", pauses, attempt)
+            .await;
+        info!(%version, "found ExternalSecrets");
+        condition.unmet("listing");
+        Self::new(client, version)
     }
 
-    pub fn new(client: Client, version: ApiVersion) -> Self {
+    pub(crate) fn new(client: Client, version: ApiVersion) -> Self {
         Self {
             client,
             version: Arc::new(watch::Sender::new(version)),
@@ -102,7 +96,7 @@ impl Served {
         }
     }
 
-    pub fn version(&self) -> ApiVersion {
+    pub(crate) fn version(&self) -> ApiVersion {
         *self.version.borrow()
     }
 
@@ -115,16 +109,16 @@ impl Served {
         self.version.subscribe()
     }
 
-    /// The API does not know one of ESO's kinds in this version: looks for another one, soon.
+    /// The API does not serve this version any more: starts a discovery, soon.
     pub(crate) fn is_missing(&self, version: ApiVersion) {
         if version == self.version() {
             self.missing.notify_one();
         }
     }
 
-    /// For ever: looks for another version whenever one is missing. A look that fails is not repeated: the
+    /// Discovers another version whenever one is missing, for ever. A discovery that fails is not retried: the
     /// request that missed the version is.
-    pub(super) async fn find_again(&self) {
+    pub(super) async fn rediscover(&self) {
         loop {
             self.missing.notified().await;
             match served(&self.client).await {
@@ -142,7 +136,7 @@ impl Served {
     }
 }
 
-/// Or why that cannot be told.
+/// The version that the API serves, or why it is unknown.
 pub(super) async fn served(client: &Client) -> Result<ApiVersion, String> {
     let away = |reason| format!("cannot reach the API: {reason}");
     for version in [ApiVersion::V1, ApiVersion::V1Beta1] {

@@ -1,4 +1,4 @@
-//! From the API to an index, once: for a command, which does not stay.
+//! Lists the cluster once into an index, for a command.
 
 use std::collections::BTreeSet;
 
@@ -15,25 +15,24 @@ use crate::{config::FindPolicy, matching::index::Index, object::ListKind};
 /// Objects in one page.
 const PAGE: u32 = 500;
 
-/// What the consumer would know of the cluster now.
+/// The index that the consumer would have now.
 #[derive(Debug)]
-pub struct Listed {
+pub(crate) struct Listed {
     pub index: Index,
-    /// Whether cluster stores may not be seen. What reads through one then matches by its key,
-    /// whatever the provider.
+    /// Whether cluster stores may not be listed. Objects that read through one then match by their keys alone.
     pub without_cluster_stores: bool,
-    /// Whether namespaces may not be listed. Then a selector for their labels lets everybody in.
+    /// Whether namespaces may not be listed. Then a selector for their labels allows every namespace.
     pub without_namespaces: bool,
-    /// Namespaces in which something may not be seen that the consumer should see.
+    /// Namespaces in which ExternalSecrets or their stores may not be listed.
     pub closed: BTreeSet<String>,
     /// Whether `refresh.find` leaves them out.
     pub without_finds: bool,
 }
 
-/// Lists what the consumer watches, in these namespaces; empty: everywhere.
+/// Lists what the consumer watches, in these namespaces; empty: in all.
 ///
-/// Asks once: what fails is an error, but for one of several namespaces that may not be seen.
-pub async fn list(
+/// Without retries: any failure is an error, unless one of several namespaces may not be listed.
+pub(crate) async fn list(
     client: &Client,
     namespaces: &[String],
     selection: &Selection,
@@ -59,7 +58,7 @@ pub async fn list(
                     }
                     ListKind::ClusterSecretStores => listed.without_cluster_stores = true,
                     ListKind::Namespaces => listed.without_namespaces = true,
-                    // What nobody owns is refreshed one by one; what is not known is not pushed.
+                    // Without owners each object is refreshed itself; without PushSecrets none is pushed.
                     _ => {}
                 }
             }

@@ -1,15 +1,14 @@
-//! The Kubernetes API: how to reach it, which version of ESO's kinds it has, and what it holds.
+//! The Kubernetes API: connects to it, watches objects, and patches them.
 
 mod discover;
-pub mod failure;
 mod list;
 mod object;
-pub mod outcome;
+pub(crate) mod outcome;
 mod policy;
 mod progress;
 mod push_secret;
 mod read;
-pub mod refresh;
+pub(crate) mod refresh;
 mod watch;
 
 use std::{path::PathBuf, time::Duration};
@@ -24,15 +23,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::object::Object;
-pub use self::{
+pub(crate) use self::{
     discover::{ApiVersion, Served},
     list::{Listed, list},
     policy::Selection,
     watch::watch,
 };
 
-/// A backstop for a connection that is open and dead. Longer than a watch may be silent before
-/// kube's watcher itself begins it anew (295 s).
+/// For a connection that is open but dead. Longer than a watch may be silent before kube's watcher restarts it
+/// (295 s).
 const READ_TIMEOUT: Duration = Duration::from_secs(330);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -42,15 +41,15 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct KubernetesConfig {
     /// Watch and patch only in these; needs no cluster-wide permission. Default empty: everywhere.
     pub namespaces: Vec<String>,
-    /// Values of `spec.controller` of the stores to count, as ESO's `--controller-class`; what reads
-    /// through a store of another class is left alone. Default empty: any class.
+    /// Values of `spec.controller` of the stores to serve, as ESO's `--controller-class`; objects that read
+    /// through a store of another class are skipped. Default empty: any class.
     pub controller_classes: Vec<String>,
     /// A context of the kubeconfig. Default: the service account when run in a pod, else the
     /// kubeconfig's current context.
     pub context: Option<String>,
     /// Default `$KUBECONFIG`, else `~/.kube/config`.
     pub kubeconfig: Option<PathBuf>,
-    /// How long a patch may take before it counts as failed and is tried again. Default 5s.
+    /// How long a patch may take before it counts as failed and is retried. Default 5s.
     #[serde(with = "duration")]
     #[schemars(with = "duration::Written")]
     pub patch_timeout: Duration,
@@ -73,13 +72,12 @@ impl Default for KubernetesConfig {
     }
 }
 
-/// A client for watching and patching. It asks nothing of the API yet, so an API that is away is
-/// no error here; a configuration that cannot be read is one.
+/// Creates a client. It sends no request yet, so an unavailable API is no error here; an invalid configuration is.
 ///
-/// The client opens as many connections as there are requests at a time (HTTP/1.1). It does not
-/// retry by itself: kube's own 15 retries with up to 1,000 s between them would hide an overloaded
-/// API from the engine, and outlive a delivery.
-pub async fn client(config: &KubernetesConfig) -> anyhow::Result<Client> {
+/// The client opens one connection for each concurrent request (HTTP/1.1). It does not retry: kube's own 15
+/// retries with up to 1,000 s between them would hide an overloaded API from the engine, and take longer than a
+/// delivery may.
+pub(crate) async fn client(config: &KubernetesConfig) -> anyhow::Result<Client> {
     let mut config = load(config).await?;
     config.default_retry = false;
     config.connect_timeout = Some(CONNECT_TIMEOUT);
@@ -111,7 +109,7 @@ async fn load(config: &KubernetesConfig) -> anyhow::Result<Config> {
     )
 }
 
-/// The chain of causes in one line; kube's errors name little in their outermost message.
+/// An error and its causes in one line; the outermost message of kube's errors says little.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -1,4 +1,4 @@
-//! An object of the API, with nothing in it but what we read.
+//! An object of the API, reduced to the fields that are read.
 
 use std::borrow::Cow;
 
@@ -14,33 +14,32 @@ use crate::object::{
     RefreshMark, SyncState, SyncVersion, Uid,
 };
 
-/// Any of the kinds that we watch. Deserializing it fails for nothing that has `metadata`: an
-/// object that cannot be understood must not fail the page or the watch that it comes in.
+/// An object of any watched kind. Its deserialization succeeds whatever the fields hold: one malformed object must
+/// not fail its page or its watch.
 #[derive(Debug, Clone)]
 pub(crate) struct Object {
-    /// Name, namespace, resourceVersion and deletionTimestamp; `managedFields`, the bulk of most
-    /// objects, is skipped without being read. Boxed, because an object is moved often on its way and
-    /// this is most of its size.
+    /// Name, namespace and resourceVersion; `managedFields`, most of an object, is skipped. Boxed, because an
+    /// object is moved often and this is most of its size.
     metadata: Box<ObjectMeta>,
     /// The refresh annotation.
     pub(super) refresh: Option<String>,
-    /// That of an owner, and what ESO copies of it to what it owns.
+    /// The force-sync annotation of an owner, which ESO copies to the objects that it owns.
     pub(super) force_sync: Option<String>,
     /// The ClusterExternalSecret that controls it.
     pub(super) owner: Option<String>,
-    pub(super) wish: Wish,
+    pub(super) directive: Directive,
     pub(super) deleting: bool,
-    /// What the status says of the metadata as they are.
+    /// The sync state of the current metadata.
     pub(super) sync: SyncState,
     pub(super) version: SyncVersion,
-    /// What ESO refreshes at the next change of the metadata, whatever the policy.
-    pub(super) owed: Owed,
+    /// What ESO does at the next change of the metadata, whatever the policy.
+    pub(super) pending: PendingWork,
     pub(super) uid: Option<Uid>,
     pub(super) labels: Value,
     pub(super) spec: Value,
-    /// Whether the Secret is there, as far as that shows without a look at it.
+    /// Whether the Secret exists, as far as the status shows.
     pub(super) written: bool,
-    /// When ESO did its work on it last, as it stands in the status.
+    /// `status.refreshTime`.
     pub(super) refresh_time: Value,
 }
 
@@ -117,12 +116,12 @@ impl<'de> Deserialize<'de> for Object {
         Ok(Self {
             sync: SyncState::of(hashed, &status),
             version: SyncVersion::of(&status),
-            owed: Owed::of(&status),
+            pending: PendingWork::of(&status),
             uid: metadata.uid.as_str().and_then(|uid| uid.parse().ok()),
             refresh: annotation(REFRESH_ANNOTATION),
             force_sync: annotation(FORCE_SYNC_ANNOTATION),
             owner: owner(&metadata.owner_references),
-            wish: Wish::of(&metadata.annotations),
+            directive: Directive::of(&metadata.annotations),
             deleting: !metadata.deletion_timestamp.is_null(),
             written: written(&status),
             refresh_time: status["refreshTime"].clone(),
@@ -138,18 +137,18 @@ impl<'de> Deserialize<'de> for Object {
     }
 }
 
-/// What the object says of refreshes by us.
+/// The object's own setting for refreshes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Wish {
+pub(super) enum Directive {
     #[default]
     None,
-    /// None at all: [`IGNORE_ANNOTATION`].
+    /// Excluded: [`IGNORE_ANNOTATION`].
     Ignored,
-    /// Whatever its policy: [`FORCE_ANNOTATION`].
+    /// Refreshed whatever its policy: [`FORCE_ANNOTATION`].
     Forced,
 }
 
-impl Wish {
+impl Directive {
     fn of(annotations: &Value) -> Self {
         let says = |annotation: &str| annotations[annotation].as_str() == Some("true");
         if says(IGNORE_ANNOTATION) {
@@ -162,18 +161,18 @@ impl Wish {
     }
 }
 
-/// What ESO still has to do for an object, as its status says.
+/// What ESO still has to do for an object, from its status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Owed {
-    /// It has never synced it: `syncedResourceVersion` is empty.
+pub(super) struct PendingWork {
+    /// The first sync: `syncedResourceVersion` is empty.
     pub(super) first_sync: bool,
-    /// It has never read its values: `refreshTime` is zero.
+    /// The first read of its values: `refreshTime` is zero.
     pub(super) first_read: bool,
-    /// What it writes to is not there, by ESO's own word (ESO `isSecretValid`).
+    /// Its target is missing, as ESO reports (ESO `isSecretValid`).
     pub(super) target: bool,
 }
 
-impl Owed {
+impl PendingWork {
     fn of(status: &Value) -> Self {
         let text = |field: &str| status[field].as_str().unwrap_or_default();
         let time = text("refreshTime");
@@ -196,7 +195,8 @@ impl Owed {
     }
 }
 
-/// A page of objects is kept until the last is read; of their status only this.
+/// Whether the Secret was written. A page of objects is kept until the last is read, so their status is reduced
+/// to this.
 fn written(status: &Value) -> bool {
     let named = status["binding"]["name"].as_str();
     named.is_some_and(|name| !name.is_empty()) || !status["refreshTime"].is_null()
@@ -220,7 +220,7 @@ fn text(value: Value) -> Option<String> {
     }
 }
 
-/// Somebody else's text is not a value of ours.
+/// Parses a refresh mark; any other text is none.
 pub(super) fn carried(annotation: Option<&str>) -> Option<RefreshMark> {
     annotation?.parse().ok()
 }

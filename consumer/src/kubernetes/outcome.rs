@@ -1,14 +1,46 @@
-//! What is retried and what is final: the only table of it.
+//! Errors of requests to the API, and the one table of what is retried and what is final.
 
+use crate::object::{Fault, Outcome};
+use http::{HeaderMap, header::RETRY_AFTER};
+use kube::core::Status;
 use std::time::Duration;
 
-use kube::core::Status;
-
-use super::failure::RefreshError;
-use crate::object::{Fault, Outcome};
-
-/// Before another try of what only an operator can mend, such as a missing permission.
+/// The retry delay for what only an operator can fix, such as a missing permission.
 const SLOW: Duration = Duration::from_secs(60);
+
+/// Independent of the patches' timeout, which may be longer because a webhook is slow.
+pub(super) const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why a request failed; [`Outcome::of`] decides on the consequence.
+#[derive(Debug, thiserror::Error)]
+pub enum RefreshError {
+    /// The API answered with a failure. `code` is the HTTP status, whatever the body says.
+    #[error("{} {}: {}", status.code, status.reason, status.message)]
+    Api {
+        status: Box<Status>,
+        retry_after: Option<Duration>,
+    },
+    /// No request can be built for this object.
+    #[error(transparent)]
+    Request(#[from] kube::core::request::Error),
+    /// The request could not be sent, or its response not be received.
+    #[error("{}", crate::kubernetes::chain(.0))]
+    Connection(#[from] kube::Error),
+    #[error("no answer within {0:?} (setting `kubernetes.patch_timeout`)")]
+    Timeout(Duration),
+    #[error("no answer within {PROBE_TIMEOUT:?}")]
+    Unanswered,
+}
+
+/// `details.retryAfterSeconds`, or the header, which alone is set when the API server rejects requests before it
+/// reads them (apiserver `filters/maxinflight.go`).
+pub(super) fn retry_after(status: &Status, headers: &HeaderMap) -> Option<Duration> {
+    let details = status.details.as_ref();
+    let details = details.map(|details| u64::from(details.retry_after_seconds));
+    let header = || headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok();
+    let seconds = details.filter(|seconds| *seconds > 0).or_else(header);
+    seconds.map(Duration::from_secs)
+}
 
 impl Outcome {
     /// | result of the patch | outcome |
@@ -25,7 +57,7 @@ impl Outcome {
     /// | 408, 429, 5xx, redirections, no connection, TLS, timeout | retry, cluster |
     /// | any other 4xx | retry slowly, target |
     ///
-    /// A delay that the API asks for comes before ours.
+    /// A delay that the API asks for takes precedence.
     pub fn of(result: Result<(), RefreshError>) -> Self {
         let Err(failure) = result else {
             return Self::Done;
@@ -67,9 +99,9 @@ impl Outcome {
     }
 }
 
-/// Whether a refresh in two steps goes on to the second after this failure of the first: the reset of the
-/// status is refused for good, or not permitted, or an API of old knows no such thing.
-pub fn needs_no_reset(failure: &RefreshError) -> bool {
+/// Whether a refresh in two steps continues with the second after this failure of the first: the reset is refused
+/// or not permitted, or an old API has no status subresource.
+pub(crate) fn may_skip_reset(failure: &RefreshError) -> bool {
     let RefreshError::Api { status, .. } = failure else {
         return false;
     };
@@ -80,19 +112,19 @@ pub fn needs_no_reset(failure: &RefreshError) -> bool {
     }
 }
 
-/// Whether not the object is gone but its kind: the API may serve it in another version.
-pub fn is_kind_missing(status: &Status) -> bool {
+/// Whether the kind is missing and not the object: the API may serve it in another version.
+pub(crate) fn is_kind_missing(status: &Status) -> bool {
     status.code == 404 && !names_an_object(status)
 }
 
-/// Kubernetes says which object it did not find; without one it is the path that it does not know.
+/// Kubernetes names the object that it did not find; without a name the path is unknown.
 fn names_an_object(status: &Status) -> bool {
     let details = status.details.as_ref();
     details.is_some_and(|details| !details.name.is_empty())
 }
 
-/// A webhook's refusal has the code of a missing permission unless the webhook chose another; its
-/// text tells them apart (apiserver `admission/plugin/webhook/errors`: "admission webhook … denied the
+/// A webhook's refusal has the code of a missing permission unless the webhook sets another; the text
+/// distinguishes them (apiserver `admission/plugin/webhook/errors`: "admission webhook … denied the
 /// request"; `admission/plugin/policy/validating`: "`ValidatingAdmissionPolicy` … denied request").
 fn is_admission_denial(status: &Status) -> bool {
     let message = &status.message;
@@ -100,14 +132,13 @@ fn is_admission_denial(status: &Status) -> bool {
         || (message.contains("ValidatingAdmissionPolicy ") && message.contains(" denied request"))
 }
 
-/// `failurePolicy: Fail`, and nothing is said by whatever should (apiserver
-/// `webhook/util/error.go`): it is called for some objects, often those of one namespace.
+/// A webhook with `failurePolicy: Fail` does not answer (apiserver `webhook/util/error.go`). It is called for some
+/// objects only, often those of one namespace.
 fn is_webhook_away(status: &Status) -> bool {
     status.message.contains("failed calling webhook ")
 }
 
-/// What 413 says of a request, etcd says of the object (etcd `rpctypes/error.go`; by gRPC when it is
-/// larger still).
+/// The object is too large for etcd (etcd `rpctypes/error.go`; gRPC's error when it is larger still).
 fn is_too_large(status: &Status) -> bool {
     let message = &status.message;
     message.contains("etcdserver: request is too large")
@@ -128,7 +159,7 @@ mod tests {
         }
     }
 
-    /// In short: what is done, and after how many seconds if that is fixed.
+    /// The outcome in short, with the delay in seconds if it is fixed.
     fn short(outcome: &Outcome) -> (&'static str, Option<u64>) {
         match outcome {
             Outcome::Done => ("done", None),
@@ -181,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reset_that_is_refused_does_not_keep_the_annotation_from_being_written() {
+    fn a_refused_reset_is_skipped() {
         for (code, name, goes_on) in [
             (403, "db", true),
             (404, "", true),
@@ -193,11 +224,11 @@ mod tests {
             (429, "", false),
             (500, "", false),
         ] {
-            let found = needs_no_reset(&status(code, "", name, 0));
+            let found = may_skip_reset(&status(code, "", name, 0));
             assert_eq!(found, goes_on, "{code}");
         }
         let timeout = RefreshError::Timeout(Duration::from_secs(5));
-        assert!(!needs_no_reset(&timeout));
+        assert!(!may_skip_reset(&timeout));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What the watches have listed, and what they may not see: `/readyz` says it.
+//! The progress of the lists, and what may not be listed, for `/readyz`.
 
 use std::{
     collections::BTreeSet,
@@ -9,7 +9,7 @@ use eso_relay::admin::Condition;
 
 use crate::{matching::index::Listing, object::ListKind};
 
-/// Met once everything has been listed that may be seen, and as long as nothing is closed.
+/// Met once everything has been listed, unless a namespace may not be listed.
 pub(super) struct Progress {
     state: Mutex<State>,
     condition: Condition,
@@ -18,11 +18,10 @@ pub(super) struct Progress {
 struct State {
     /// Lists that have neither ended nor been denied once.
     open: usize,
-    /// Whether ExternalSecrets have been listed anywhere. Until then every event would seem to mean
-    /// nothing here.
+    /// Whether ExternalSecrets have been listed anywhere. Until then no event would match.
     any: bool,
     complete: bool,
-    /// What may not be seen in namespaces that are to be served.
+    /// The configured namespaces and kinds that may not be listed.
     closed: BTreeSet<(String, &'static str)>,
 }
 
@@ -40,7 +39,7 @@ impl Progress {
         }
     }
 
-    /// A list has ended, `first` for the first time. Whether that makes the whole complete.
+    /// A list has ended, `first`: for the first time. Returns whether everything is listed now.
     pub(super) fn listed(&self, listing: &Listing, first: bool) -> bool {
         self.update(first, |state| {
             state.any |= listing.kind == ListKind::ExternalSecrets;
@@ -50,24 +49,24 @@ impl Progress {
         })
     }
 
-    /// As [`Self::listed`], for a list that may not be seen and that others can do without.
+    /// As [`Self::listed`], for a list that is forbidden but dispensable.
     pub(super) fn denied(&self, listing: &Listing, first: bool) -> bool {
         self.update(first, |state| state.closed.extend(closed(listing)))
     }
 
-    /// A list that has not ended once has failed.
+    /// A list has failed that has never ended.
     pub(super) fn failed(&self, unmet: String) {
         self.condition.unmet(unmet);
     }
 
     fn update(&self, first: bool, change: impl FnOnce(&mut State)) -> bool {
-        // OK to go on after a panic elsewhere: the state is whole after each statement.
+        // OK to continue after a panic elsewhere: the state is consistent after each statement.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.open -= usize::from(first);
         change(&mut state);
         let completes = state.open == 0 && state.any && !state.complete;
         state.complete |= completes;
-        match state.said() {
+        match state.unmet() {
             Some(unmet) => self.condition.unmet(unmet),
             None if state.complete => self.condition.met(),
             None => {}
@@ -77,7 +76,7 @@ impl Progress {
 }
 
 impl State {
-    fn said(&self) -> Option<String> {
+    fn unmet(&self) -> Option<String> {
         if self.closed.is_empty() || self.open > 0 {
             return None;
         }
@@ -91,7 +90,7 @@ impl State {
     }
 }
 
-/// Cluster stores, owners and the like are optional, and so is being told that they cannot be seen.
+/// Only the ExternalSecrets and the stores of a namespace count: other kinds are optional.
 fn closed(listing: &Listing) -> Option<(String, &'static str)> {
     let kind = match listing.kind {
         ListKind::ExternalSecrets => "externalsecrets",

@@ -1,4 +1,4 @@
-//! PushSecrets: which secrets ESO writes, through which stores (ESO `apis/externalsecrets/v1alpha1`).
+//! Reads PushSecrets: which secrets ESO writes through which stores (ESO `apis/externalsecrets/v1alpha1`).
 
 use eso_relay::event::StoreKind;
 use kube::Resource as _;
@@ -19,8 +19,8 @@ pub(super) fn target(object: &Object) -> Option<ObjectRef> {
     Some(ObjectRef::push_secret(namespace, name))
 }
 
-/// What cannot be read is left out: nothing is written on account of it. Names that `dataTo` makes of
-/// the keys in the Secret are not known without a look at it.
+/// Malformed parts are ignored: nothing is pushed for them. Names that `dataTo` derives from the keys in the Secret
+/// are unknown, as Secrets are not read.
 pub(super) fn push_secret(object: &Object, selection: &Selection) -> Option<ExternalSecret> {
     let target = target(object)?;
     let spec = &object.spec;
@@ -69,7 +69,7 @@ fn store(reference: &Value, namespace: &str) -> Option<StoreRef> {
         Some(_) => return None,
     };
     let namespace = namespace.to_owned();
-    // The selector comes before the name (ESO `pushsecret_controller.go`).
+    // The selector takes precedence over the name (ESO `pushsecret_controller.go`).
     if reference["labelSelector"].is_object() {
         return Some(StoreRef::Any { kind, namespace });
     }
@@ -160,7 +160,7 @@ mod tests {
     fn one_that_has_opted_out_is_not_pushed() {
         let annotations = json!({ crate::object::IGNORE_ANNOTATION: "true" });
         let metadata = json!({ "namespace": "team", "name": "db", "annotations": annotations });
-        // An interval of 0 keeps no change of the metadata from being pushed.
+        // A change of the metadata is pushed despite an interval of 0.
         let spec = json!({ "refreshInterval": "0s" });
         let ignored = read(json!({ "metadata": metadata, "spec": spec })).refreshable;
         assert_eq!(ignored, Refreshable::No(Unrefreshable::Ignored));

@@ -1,9 +1,9 @@
-//! From the API to the index, for ever.
+//! Watches the API, and sends every change to the index.
 
 use std::{future::pending, pin::pin, time::Duration};
 
 use anyhow::Context as _;
-use eso_relay::admin::Condition;
+use eso_relay::admin::{Condition, ProblemLog};
 use futures::{StreamExt as _, future::join_all};
 use kube::{
     Api, Client,
@@ -23,27 +23,29 @@ use crate::{
     object::ListKind,
 };
 
-/// For one page of a list. kube waits for an answer without end.
+/// For one page of a list, as kube has no timeout.
 pub(super) const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Objects that wait to be read: a page.
-const AHEAD: usize = 500;
-/// Before asking again for what we may not see, and can do without.
+/// Objects that wait to be read: one page.
+const READ_AHEAD: usize = 500;
+/// The retry delay for a forbidden list that is dispensable.
 const FORBIDDEN_PAUSE: Duration = Duration::from_secs(300);
-/// Before asking again for what we should see: a Role that is there again should count soon.
+/// The retry delay for a forbidden list of a configured namespace: a restored Role should take effect soon.
 const CLOSED_PAUSE: Duration = Duration::from_secs(10);
 
-/// Watches ExternalSecrets, their owners, both kinds of store and Namespaces, in these namespaces or in all, and sends every change. Errors are logged and tried again with a jittered exponential delay; it ends when nobody receives.
+/// Watches ExternalSecrets, their owners, both kinds of store and Namespaces, in these namespaces or in all, and sends
+/// every change. Errors are logged and retried with an exponential back-off with jitter; it ends when the worker has
+/// ended.
 ///
-/// `condition` is met once everything has been listed, and stays so: an index that is a little old
-/// is better than none. Without permission to see cluster stores it is met without them; what
-/// reads through one then matches by its key, whatever the provider. Without ClusterExternalSecrets
-/// what they own counts as if nobody owned it; without Namespaces nobody is kept out by their labels.
+/// `condition` is met once everything has been listed, and stays met: a slightly stale index is better than none.
+/// Without permission to list cluster stores, objects that read through one match by their keys alone. Without
+/// ClusterExternalSecrets, the objects that they own are refreshed themselves. Without Namespaces, no object is
+/// denied by their labels.
 ///
-/// One of several namespaces that may not be seen, or not any more, leaves the condition unmet and the
-/// others served. What was known of it is kept: its refreshes are tried until the Role is there again.
+/// If one of several namespaces may not be listed, the condition is unmet, and the others are served. What was
+/// known of the namespace is kept, and its refreshes are retried until the Role is restored.
 ///
-/// When the API serves ESO's kinds in another version, all is listed again in that.
-pub async fn watch(
+/// When the API serves ESO's kinds in another version, everything is listed again in that version.
+pub(crate) async fn watch(
     served: Served,
     namespaces: &[String],
     selection: Selection,
@@ -51,29 +53,30 @@ pub async fn watch(
     condition: Condition,
 ) -> anyhow::Result<()> {
     let listings = listings(namespaces, selection.push_secrets);
-    let (told, to_read) = mpsc::channel(AHEAD);
+    let (items, to_read) = mpsc::channel(READ_AHEAD);
     let reading = AbortOnDropHandle::new(tokio::spawn(read_all(to_read, selection, changes)));
     let common = Common {
         progress: Progress::new(listings.len(), condition),
         served,
-        told,
+        items,
     };
     let watches = listings.into_iter().map(|listing| {
         Watch {
             listing,
             listed: false,
             denied: false,
+            log: ProblemLog::default(),
             common: &common,
         }
         .run()
     });
     select! {
         _ = join_all(watches) => {}
-        () = common.served.find_again() => {}
+        () = common.served.rediscover() => {}
     }
-    // They end when whoever reads has ended, which may be by a panic.
+    // They end when the reading task has ended, perhaps by a panic.
     drop(common);
-    reading.await.context("reading what the API has shown")
+    reading.await.context("reading the watched objects")
 }
 
 pub(super) fn listings(namespaces: &[String], push_secrets: bool) -> Vec<Listing> {
@@ -102,8 +105,7 @@ pub(super) fn listings(namespaces: &[String], push_secrets: bool) -> Vec<Listing
         namespace: None,
     };
     listings.push(in_cluster(ListKind::ClusterSecretStores));
-    // Who may see only some namespaces has no right to list them, and must not refresh all that an
-    // owner has.
+    // A consumer of some namespaces may not list Namespaces, and must not refresh everything that an owner has.
     if namespaces.is_empty() {
         listings.push(in_cluster(ListKind::Namespaces));
         listings.push(in_cluster(ListKind::ClusterExternalSecrets));
@@ -111,7 +113,7 @@ pub(super) fn listings(namespaces: &[String], push_secrets: bool) -> Vec<Listing
     listings
 }
 
-/// Whether objects of the kind count. ESO before 0.17 copies no annotation from owner to owned.
+/// Whether the kind is watched. ESO before 0.17 copies no annotation from an owner to its objects.
 pub(super) fn counts(kind: ListKind, version: ApiVersion) -> bool {
     kind != ListKind::ClusterExternalSecrets || version == ApiVersion::V1
 }
@@ -124,28 +126,27 @@ pub(super) fn api(client: &Client, version: ApiVersion, listing: &Listing) -> Ap
     }
 }
 
-/// What the watches have in common.
+/// What the watches share.
 struct Common {
     served: Served,
-    told: Sender<Told>,
+    items: Sender<WatchItem>,
     progress: Progress,
 }
 
-/// What a watch hands over to be read.
-enum Told {
+/// What a watch sends to the reading task.
+enum WatchItem {
     Applied(ListKind, Object),
     Deleted(ListKind, Object),
     Change(Change),
 }
 
-/// Reads what the watches hand over, in its order. On a task of its own: while one page is read, the next is
-/// on its way.
-async fn read_all(mut told: Receiver<Told>, selection: Selection, changes: Sender<Change>) {
-    while let Some(told) = told.recv().await {
-        let change = match told {
-            Told::Applied(kind, object) => read::applied(kind, &object, &selection),
-            Told::Deleted(kind, object) => read::deleted(kind, &object),
-            Told::Change(change) => Some(change),
+/// Reads the objects of all watches in order. In a separate task, so that the next page is requested meanwhile.
+async fn read_all(mut items: Receiver<WatchItem>, selection: Selection, changes: Sender<Change>) {
+    while let Some(item) = items.recv().await {
+        let change = match item {
+            WatchItem::Applied(kind, object) => read::applied(kind, &object, &selection),
+            WatchItem::Deleted(kind, object) => read::deleted(kind, &object),
+            WatchItem::Change(change) => Some(change),
         };
         if let Some(change) = change
             && changes.send(change).await.is_err()
@@ -157,18 +158,19 @@ async fn read_all(mut told: Receiver<Told>, selection: Selection, changes: Sende
 
 struct Watch<'a> {
     listing: Listing,
-    /// Whether it counts as listed once.
+    /// Whether it was listed once, or denied.
     listed: bool,
-    /// Whether it may not be listed, and that has been said.
+    /// Whether it may not be listed, which was logged.
     denied: bool,
+    log: ProblemLog,
     common: &'a Common,
 }
 
-/// Nobody receives changes any more.
+/// The worker receives no changes any more.
 struct Closed;
 
-/// Why a watch has to begin anew, and when.
-struct Broken {
+/// A watch has to be restarted, after a pause.
+struct Restart {
     pause: Option<Duration>,
 }
 
@@ -188,7 +190,7 @@ impl Watch<'_> {
         }
     }
 
-    /// Until the watch has to begin again.
+    /// Watches until a restart is needed.
     async fn round(
         &mut self,
         version: ApiVersion,
@@ -199,18 +201,18 @@ impl Watch<'_> {
             self.take(Event::InitDone).await?;
             return pending().await;
         }
-        let Broken { pause } = self.follow(version, backoff).await?;
+        let Restart { pause } = self.follow(version, backoff).await?;
         let pause = pause.or_else(|| backoff.next()).unwrap_or(PAGE_TIMEOUT);
         sleep(pause).await;
         Ok(())
     }
 
-    /// Lists, then watches, from the beginning; ends only for what kube's watcher does not mend.
+    /// Lists, then watches; ends only for errors that kube's watcher does not recover from.
     async fn follow(
         &mut self,
         version: ApiVersion,
         backoff: &mut DefaultBackoff,
-    ) -> Result<Broken, Closed> {
+    ) -> Result<Restart, Closed> {
         let api = api(self.common.served.client(), version, &self.listing);
         let mut events = pin!(watcher(api, watcher::Config::default()));
         let mut listing = true;
@@ -223,16 +225,16 @@ impl Watch<'_> {
             let event = match next {
                 Ok(Some(Ok(event))) => event,
                 Ok(Some(Err(error))) => {
-                    if let Some(broken) = self.failed(&error, version).await? {
-                        return Ok(broken);
+                    if let Some(restart) = self.failed(&error, version).await? {
+                        return Ok(restart);
                     }
                     sleep(backoff.next().unwrap_or(PAGE_TIMEOUT)).await;
                     continue;
                 }
-                Ok(None) => return Ok(Broken { pause: None }),
+                Ok(None) => return Ok(Restart { pause: None }),
                 Err(_) => {
-                    self.say(&format!("no answer within {PAGE_TIMEOUT:?}"));
-                    return Ok(Broken { pause: None });
+                    self.problem(&format!("no answer within {PAGE_TIMEOUT:?}"));
+                    return Ok(Restart { pause: None });
                 }
             };
             listing =
@@ -246,14 +248,16 @@ impl Watch<'_> {
         match event {
             Event::Init => self.send(Change::ListBegins(self.listing.clone())).await,
             Event::InitApply(object) | Event::Apply(object) => {
-                self.tell(Told::Applied(kind, object)).await
+                self.send_item(WatchItem::Applied(kind, object)).await
             }
-            Event::Delete(object) => self.tell(Told::Deleted(kind, object)).await,
+            Event::Delete(object) => self.send_item(WatchItem::Deleted(kind, object)).await,
             Event::InitDone => {
-                let opened = std::mem::replace(&mut self.denied, false);
+                self.log.clear();
+                let restored = std::mem::replace(&mut self.denied, false);
                 self.send(Change::ListEnds(self.listing.clone())).await?;
-                if opened && kind == ListKind::ExternalSecrets {
-                    self.send(Change::Opened(self.listing.clone())).await?;
+                if restored && kind == ListKind::ExternalSecrets {
+                    self.send(Change::AccessRestored(self.listing.clone()))
+                        .await?;
                 }
                 let first = !std::mem::replace(&mut self.listed, true);
                 self.completes(self.common.progress.listed(&self.listing, first))
@@ -262,12 +266,12 @@ impl Watch<'_> {
         }
     }
 
-    /// Whether to begin anew rather than to let kube's watcher go on from where it is.
+    /// Returns whether to restart the watch, instead of letting kube's watcher continue.
     async fn failed(
         &mut self,
         error: &watcher::Error,
         version: ApiVersion,
-    ) -> Result<Option<Broken>, Closed> {
+    ) -> Result<Option<Restart>, Closed> {
         let status = status(error);
         if let Some(without) = dispensable(&self.listing, status) {
             if !std::mem::replace(&mut self.denied, true) {
@@ -281,18 +285,20 @@ impl Watch<'_> {
                 ListKind::ExternalSecrets | ListKind::SecretStores => CLOSED_PAUSE,
                 _ => FORBIDDEN_PAUSE,
             };
-            return Ok(Some(Broken { pause: Some(pause) }));
+            return Ok(Some(Restart { pause: Some(pause) }));
         }
         if status == Some(404) && self.listing.kind != ListKind::Namespaces {
             self.common.served.is_missing(version);
         }
-        self.say(&chain(error));
+        self.problem(&chain(error));
         Ok(None)
     }
 
-    fn say(&self, reason: &str) {
+    fn problem(&mut self, reason: &str) {
         let Listing { kind, namespace } = &self.listing;
-        warn!(?kind, namespace, reason, "cannot watch; trying again");
+        if self.log.is_new(reason) {
+            warn!(?kind, namespace, reason, "cannot watch; retrying");
+        }
         if !self.listed {
             let place = namespace.as_deref().unwrap_or("all namespaces");
             let unmet = format!("cannot list {kind:?} in {place}: {reason}");
@@ -309,31 +315,31 @@ impl Watch<'_> {
     }
 
     async fn send(&self, change: Change) -> Result<(), Closed> {
-        self.tell(Told::Change(change)).await
+        self.send_item(WatchItem::Change(change)).await
     }
 
-    async fn tell(&self, told: Told) -> Result<(), Closed> {
-        self.common.told.send(told).await.map_err(|_| Closed)
+    async fn send_item(&self, item: WatchItem) -> Result<(), Closed> {
+        self.common.items.send(item).await.map_err(|_| Closed)
     }
 }
 
-/// What it means to go on without these objects, if that is possible.
+/// The consequence of continuing without these objects, if that is possible.
 pub(super) fn dispensable(listing: &Listing, status: Option<u16>) -> Option<&'static str> {
     match (listing.kind, status) {
         (ListKind::ExternalSecrets, Some(403)) if listing.namespace.is_some() => Some(
-            "no permission to list externalsecrets in this namespace: what is known of it is kept, and what changes there is not seen",
+            "no permission to list externalsecrets in this namespace: what is known of it is kept, and changes there are not seen",
         ),
         (ListKind::SecretStores, Some(403)) if listing.namespace.is_some() => Some(
-            "no permission to list secretstores in this namespace: what reads through one that is not known matches by its key alone",
+            "no permission to list secretstores in this namespace: objects that read through an unknown store match by their keys alone",
         ),
         (ListKind::ClusterSecretStores, Some(403)) => Some(
-            "no permission to list clustersecretstores: what reads through one matches by its key alone",
+            "no permission to list clustersecretstores: objects that read through one match by their keys alone",
         ),
         (ListKind::ClusterExternalSecrets, Some(403)) => Some(
-            "no permission to list clusterexternalsecrets: what they own is refreshed one by one",
+            "no permission to list clusterexternalsecrets: the objects that they own are refreshed one by one",
         ),
         (ListKind::Namespaces, Some(403)) => Some(
-            "no permission to list namespaces: a namespaceSelector of a store lets everybody in",
+            "no permission to list namespaces: a namespaceSelector of a store allows every namespace",
         ),
         (ListKind::PushSecrets, Some(403)) => {
             Some("no permission to list pushsecrets: none is pushed")
@@ -361,7 +367,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn listed_namespaces_are_watched_each_and_cluster_stores_once() {
+    fn each_configured_namespace_is_listed() {
         let shown = |namespaces: &[String]| {
             let list = listings(namespaces, false).into_iter();
             list.map(|l| format!("{:?} {}", l.kind, l.namespace.unwrap_or_default()))

@@ -1,13 +1,11 @@
-//! From an event to the objects that read the secret.
+//! Matches events with the objects that read the changed secret.
 
-pub mod found;
 pub mod index;
 pub mod provider;
 mod resolve;
-pub mod selector;
-pub mod settle;
+pub(crate) mod selector;
+pub(crate) mod settle;
 
-pub use self::{
-    found::Found,
-    resolve::{Resolved, Seen, StorePolicy, resolve, resolve_among},
+pub(crate) use self::resolve::{
+    MatchResult, MatchedEvent, Resolved, StorePolicy, resolve, resolve_among,
 };

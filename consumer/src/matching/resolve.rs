@@ -1,4 +1,4 @@
-//! Events → what they mean in this cluster.
+//! Turns a message into a delivery for the engine: decodes it, and matches its events with the index.
 
 use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
@@ -10,47 +10,70 @@ use eso_relay::{
     event::{Fingerprint, Match, Settle},
 };
 use jiff::Timestamp;
+use prometheus_client::encoding::EncodeLabelValue;
 
 use super::{
-    Found,
     index::{Among, Index, Matched, Skipped, StoreRef},
     settle::{self, StoreSettle},
 };
 use crate::{
     engine::{Delivery, Refresh, StoreId, Urgency},
     object::ObjectKind,
-    stream::{Received, decode},
+    stream::{Message, decode},
 };
 
-/// A message, ready for the engine, and what the log and the metrics say about its events.
+/// A delivery for the engine, and its events for the reports.
 #[derive(Debug)]
-pub struct Resolved {
+pub(crate) struct Resolved {
     pub delivery: Delivery,
-    pub events: Vec<Seen>,
-    /// What the events mean and a refresh would not reach, each with the event's place.
+    pub events: Vec<MatchedEvent>,
+    /// The skipped objects, each with the event's index.
     pub skipped: Vec<(usize, Skipped)>,
 }
 
-/// One event of a message.
+/// One matched event of a message.
 #[derive(Debug, Clone)]
-pub struct Seen {
-    /// Its place in the message.
+pub(crate) struct MatchedEvent {
+    /// Its index in the message.
     pub index: usize,
     pub value: Fingerprint,
     pub source: Slug,
     pub trace_id: Option<String>,
     pub received_at: Timestamp,
-    pub found: Found,
-    /// How many objects it matches that can be refreshed, and that cannot.
+    pub found: MatchResult,
+    /// How many objects it matched: to refresh, and skipped.
     pub targets: usize,
     pub skipped: usize,
 }
 
+/// How an event matched this cluster's objects; also a label of the metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(non_camel_case_types, reason = "the names are the label's values")]
+pub(crate) enum MatchResult {
+    matched,
+    /// All objects that it matched are [`Unrefreshable`](crate::object::Unrefreshable).
+    skipped,
+    unmatched,
+    /// The event is for other clusters.
+    elsewhere,
+    undecodable,
+}
+
+impl MatchResult {
+    pub(crate) const ALL: [Self; 5] = [
+        Self::matched,
+        Self::skipped,
+        Self::unmatched,
+        Self::elsewhere,
+        Self::undecodable,
+    ];
+}
+
 /// What the configuration says of stores.
 #[derive(Debug, Clone, Default)]
-pub struct StorePolicy {
+pub(crate) struct StorePolicy {
     pub settles: Vec<StoreSettle>,
-    /// Whether each has a ceiling of its own.
+    /// Whether each has a rate limit.
     pub paced: bool,
 }
 
@@ -66,27 +89,27 @@ impl StorePolicy {
     }
 }
 
-/// Two stores of one id share a ceiling; there are 2⁶⁴ ids.
+/// Stores with equal hashes would share a rate limit; there are 2⁶⁴ hashes.
 fn id(store: &StoreRef) -> StoreId {
     let mut hasher = DefaultHasher::new();
     store.hash(&mut hasher);
     hasher.finish()
 }
 
-/// What an event means for more objects than this is mass work, whatever its kind.
-const MANY: usize = 100;
+/// An event that matches more objects than this is mass work, whatever its kind.
+const MAX_EXACT: usize = 100;
 
-/// `objects`: how many ESO syncs for it.
+/// `objects`: how many ESO syncs for the event.
 fn urgency(event: &Event, objects: usize) -> Urgency {
     match event.matches {
-        Match::Exact(_) if objects <= MANY => Urgency::Exact,
+        Match::Exact(_) if objects <= MAX_EXACT => Urgency::Exact,
         _ => Urgency::Mass(event.source.clone()),
     }
 }
 
-/// Decodes and matches one message; the events that could be read come back with it.
-pub fn resolve(
-    message: &Received,
+/// Decodes and matches one message. Also returns the decoded events.
+pub(crate) fn resolve(
+    message: &Message,
     objects: &Index,
     cluster: &Slug,
     policy: &StorePolicy,
@@ -112,9 +135,9 @@ pub fn resolve(
     (resolved, decoded.events)
 }
 
-/// Whom of these the events of a message mean that was taken before; events that mean none are left out.
-pub fn resolve_among(
-    message: &Received,
+/// Matches the events of an accepted message again, only with `among`. Events that match none are dropped.
+pub(crate) fn resolve_among(
+    message: &Message,
     events: &[(usize, Event)],
     objects: &Index,
     cluster: &Slug,
@@ -130,7 +153,7 @@ pub fn resolve_among(
 }
 
 fn match_all(
-    message: &Received,
+    message: &Message,
     events: &[(usize, Event)],
     objects: &Index,
     (cluster, policy): (&Slug, &StorePolicy),
@@ -142,11 +165,11 @@ fn match_all(
         let Some(matched) = matching(event) else {
             continue;
         };
-        let seen = Seen::new(*index, event, event.reaches_cluster(cluster), &matched);
+        let seen = MatchedEvent::new(*index, event, event.reaches_cluster(cluster), &matched);
         let weights = matched.targets.iter().map(|target| objects.weight(target));
         let urgency = urgency(event, weights.sum());
         refreshes.extend(matched.targets.into_iter().map(|target| {
-            // Who writes need not wait until others read what was written.
+            // A PushSecret writes, so it need not wait until readers get the new value.
             let settle = match target.kind() {
                 ObjectKind::PushSecret => None,
                 _ => settle::longest(&policy.settles, objects.stores_of(&target))
@@ -185,7 +208,7 @@ fn match_all(
     }
 }
 
-impl Seen {
+impl MatchedEvent {
     fn new(index: usize, event: &Event, reaches: bool, matched: &Matched) -> Self {
         let (targets, skipped) = (matched.targets.len(), matched.skipped.len());
         Self {
@@ -195,10 +218,10 @@ impl Seen {
             trace_id: event.traceparent.map(|trace| trace.trace_id()),
             received_at: event.asked_at(),
             found: match (targets, skipped) {
-                _ if !reaches => Found::elsewhere,
-                (0, 0) => Found::unmatched,
-                (0, _) => Found::skipped,
-                _ => Found::matched,
+                _ if !reaches => MatchResult::elsewhere,
+                (0, 0) => MatchResult::unmatched,
+                (0, _) => MatchResult::skipped,
+                _ => MatchResult::matched,
             },
             targets,
             skipped,
@@ -222,8 +245,8 @@ mod tests {
     fn what_is_meant_for_many_is_mass_work_of_its_source() {
         let exact = event("one");
         let mass = Urgency::Mass(exact.source.clone());
-        assert_eq!(urgency(&exact, MANY), Urgency::Exact);
-        assert_eq!(urgency(&exact, MANY + 1), mass);
+        assert_eq!(urgency(&exact, MAX_EXACT), Urgency::Exact);
+        assert_eq!(urgency(&exact, MAX_EXACT + 1), mass);
         for matches in [Match::Prefix("/app".into()), Match::Scope, Match::All] {
             let event = Event {
                 matches,
@@ -246,7 +269,7 @@ mod tests {
             value: None,
             uid: None,
         });
-        for at in 0..=MANY {
+        for at in 0..=MAX_EXACT {
             let store = StoreRef::Cluster { name: "s".into() };
             let form = Form::Key(key.into());
             let reference = Reference {
@@ -260,17 +283,17 @@ mod tests {
                 ..ExternalSecret::new(target, vec![reference])
             }));
         }
-        let message = Received::own(&event, Reply::Said);
+        let message = Message::synthetic(&event, Reply::None);
         let (resolved, _) = resolve(&message, &index, &cluster(), &StorePolicy::default());
         let [refresh] = &resolved.delivery.refreshes[..] else {
             panic!("{resolved:?}");
         };
-        assert_eq!((&refresh.target, refresh.weight), (&owner, MANY + 1));
+        assert_eq!((&refresh.target, refresh.weight), (&owner, MAX_EXACT + 1));
         assert_eq!(refresh.urgency, Urgency::Mass(event.source));
     }
 
     #[test]
-    fn a_target_counts_once_for_each_store_where_stores_have_a_ceiling() {
+    fn a_rate_limit_counts_a_target_per_store() {
         let store = |name: &str| StoreRef::Cluster { name: name.into() };
         let (a, b) = (store("a"), store("b"));
         let ids = |paced| {

@@ -1,4 +1,4 @@
-//! Label selectors as people write them for kubectl: `team=a,tier!=dev,env in (x,y),!old`.
+//! Label selectors in kubectl's syntax: `team=a,tier!=dev,env in (x,y),!old`.
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
@@ -7,8 +7,8 @@ use kube::core::{Expression, Selector, SelectorExt as _};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What an object is labelled with.
-pub type Labels = BTreeMap<String, String>;
+/// The labels of an object.
+pub(crate) type Labels = BTreeMap<String, String>;
 
 /// Equality (`k=v`, `k==v`, `k!=v`), sets (`k in (v,w)`, `k notin (v,w)`) and presence (`k`, `!k`),
 /// joined by commas. All must hold; the empty one selects everything.
@@ -22,8 +22,8 @@ pub struct LabelSelector(Selector);
 pub struct SelectorError(String);
 
 impl LabelSelector {
-    /// As objects hold it: `matchLabels` and `matchExpressions`, all of which must hold. `None` for what
-    /// Kubernetes would not evaluate.
+    /// A selector in an object: `matchLabels` and `matchExpressions`, all of which must hold. `None` if Kubernetes would
+    /// not evaluate it.
     pub fn of_object(json: &serde_json::Value) -> Option<Self> {
         let selector: v1::LabelSelector = serde_json::from_value(json.clone()).ok()?;
         let sound = |one: &v1::LabelSelectorRequirement| {
@@ -57,7 +57,7 @@ impl FromStr for LabelSelector {
     }
 }
 
-/// Between the commas, but for those inside brackets.
+/// Splits at commas outside brackets.
 fn parts(text: &str) -> impl Iterator<Item = &str> {
     let mut inside = false;
     text.split(move |letter| {
@@ -95,14 +95,14 @@ fn expression(part: &str) -> Option<Expression> {
     }
 }
 
-/// Of a label, with or without a prefix.
+/// A label's key, with or without a prefix.
 fn name(text: &str) -> Option<String> {
     let text = text.trim();
     let label = text.rsplit_once('/').map_or(text, |(_, label)| label);
     (!label.is_empty()).then(|| value(text))?
 }
 
-/// May be empty.
+/// A label's value, which may be empty.
 fn value(text: &str) -> Option<String> {
     let text = text.trim();
     let fits = |letter: u8| letter.is_ascii_alphanumeric() || b"-_./".contains(&letter);

@@ -1,4 +1,4 @@
-//! Which stores need time before their readers read the new value: `refresh.settle`.
+//! Stores whose readers get the new value late: `refresh.settle`.
 
 use eso_relay::event::{Pattern, Settle, StoreKind};
 use schemars::JsonSchema;
@@ -6,22 +6,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::matching::index::StoreRef;
 
-/// Stores that call before their own replicas and caches have the new value: what reads through one
-/// of them is refreshed once more, so long after the first time.
+/// Stores that send an event before their own replicas and caches have the new value. Objects that read through them
+/// are refreshed a second time, so long after the first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StoreSettle {
     /// Default: both kinds.
     #[serde(default)]
     pub kind: Option<StoreKind>,
-    /// The stores' name; `*` stands for any run of characters.
+    /// The stores' name; `*` matches any characters.
     pub name: Pattern,
     /// At most 10 min.
     pub after: Settle,
 }
 
-/// The longest that any of the stores needs.
-pub fn longest<'a>(
+/// The longest settle of the stores.
+pub(crate) fn longest<'a>(
     settles: &[StoreSettle],
     stores: impl IntoIterator<Item = &'a StoreRef>,
 ) -> Option<Settle> {

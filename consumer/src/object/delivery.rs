@@ -1,25 +1,25 @@
-//! What is known of a message by all that handle it.
+//! The types of a message that all parts share.
 
 use eso_relay::stream::Reason;
 
 /// A message's sequence in the events stream: the same for each of its deliveries.
 pub type Sequence = u64;
 
-/// Who keeps a message until its last word, so that a crash does not lose it.
+/// What brings a message back after a crash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kept {
-    /// The stream: it delivers the message again, if need be much later.
+    /// The stream redelivers it.
     Stream,
-    /// The position of the cluster: a gap is found again.
+    /// The gap is found again in the position of the cluster.
     Position,
-    /// Its last word was said before: it is held for what was learned since.
+    /// Nothing: it was acked or terminated before, and is held for a late match.
     Nowhere,
 }
 
 /// An event that becomes a dead letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
-    /// Its place in the message; `None` for the whole message.
+    /// Its index in the message; `None` for the whole message.
     pub index: Option<usize>,
     pub reason: Reason,
     pub error: String,

@@ -1,24 +1,21 @@
-//! What is known of one object, and of the message that means it: the words that all rooms share.
+//! The types that all parts of the consumer share: of one object, and of the message that matched it.
 
 mod annotation;
 mod delivery;
-mod kind;
 mod object_ref;
 mod outcome;
-mod refresh_mark;
-mod steps;
 mod sync;
 mod uid;
 mod unrefreshable;
 
 pub use self::{
-    annotation::{FORCE_ANNOTATION, FORCE_SYNC_ANNOTATION, IGNORE_ANNOTATION, REFRESH_ANNOTATION},
+    annotation::{
+        FORCE_ANNOTATION, FORCE_SYNC_ANNOTATION, IGNORE_ANNOTATION, REFRESH_ANNOTATION,
+        RefreshMark, Stage,
+    },
     delivery::{Kept, Rejection, Sequence},
-    kind::ListKind,
-    object_ref::{ObjectKind, ObjectRef},
-    outcome::{Fault, Outcome},
-    refresh_mark::{RefreshMark, Stage},
-    steps::{Reset, Steps},
+    object_ref::{ListKind, ObjectKind, ObjectRef},
+    outcome::{Fault, Outcome, Reset, Steps},
     sync::{Hashed, SyncState, SyncVersion},
     uid::{InvalidUid, Uid},
     unrefreshable::{Refreshable, Unrefreshable},

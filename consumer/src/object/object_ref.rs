@@ -1,4 +1,4 @@
-//! What a refresh is done to.
+//! The objects that are watched and refreshed.
 
 use std::{fmt, sync::Arc};
 
@@ -15,10 +15,10 @@ struct Named {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ObjectKind {
-    /// In no namespace; for all that it owns.
+    /// Has no namespace; refreshes every ExternalSecret that it owns.
     ClusterExternalSecret,
     ExternalSecret,
-    /// ESO writes it to its stores again.
+    /// ESO pushes it to its stores again.
     PushSecret,
 }
 
@@ -78,4 +78,16 @@ impl fmt::Debug for ObjectRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+/// The kinds of object that are watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ListKind {
+    ExternalSecrets,
+    ClusterExternalSecrets,
+    SecretStores,
+    ClusterSecretStores,
+    /// Only their labels are read.
+    Namespaces,
+    PushSecrets,
 }

@@ -1,36 +1,36 @@
-//! How a request to the API ended.
+//! The result of a refresh.
 
 use std::time::Duration;
 
-/// What became of one patch.
+/// The result of one patch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The object carries the value.
+    /// The object carries the mark.
     Done,
-    /// There is no such object: it needs nothing.
+    /// The object does not exist.
     Gone,
-    /// Not now. Uses up no attempt of the event: it is not the event's fault.
+    /// Retry later. It does not count as an attempt of the message, whose fault it is not.
     Retry {
         fault: Fault,
         after: Option<Duration>,
         error: String,
     },
-    /// Refused for good: the event becomes a dead letter.
+    /// Refused: the event becomes a dead letter.
     Refused { error: String },
 }
 
 /// Whose fault a failed patch is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fault {
-    /// The API as a whole: away, overloaded, timing out. So it seems: a webhook that hangs for one
-    /// namespace gives the same answers. [`crate::kubernetes::refresh::Refresher::probe`] tells.
+    /// Probably the API as a whole: unavailable, overloaded, timing out. A webhook that hangs for one namespace
+    /// gives the same errors, so [`crate::kubernetes::refresh::Refresher::probe`] decides.
     Cluster,
-    /// This object, what admits it, or the permission to patch it.
+    /// This object, its admission webhook, or the permission to patch it.
     Object,
 }
 
 impl Outcome {
-    /// Of a probe: whether the API as a whole has answered it.
+    /// For a probe: whether the API as a whole has answered.
     pub fn is_answer(&self) -> bool {
         !matches!(
             self,
@@ -39,5 +39,39 @@ impl Outcome {
                 ..
             }
         )
+    }
+}
+
+/// How an object is refreshed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Steps {
+    /// Patch the annotation.
+    One,
+    /// Reset the status, then patch the annotation.
+    Two,
+}
+
+/// The result of the first of two steps, when the second was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reset {
+    NotAsked,
+    Done,
+    /// Mostly for a missing permission. ESO may skip the object.
+    Refused {
+        error: String,
+    },
+}
+
+impl Reset {
+    pub const ALL: [&str; 2] = ["done", "refused"];
+
+    /// A stable name; `None` if no reset was asked for.
+    pub fn as_str(&self) -> Option<&'static str> {
+        let [done, refused] = Self::ALL;
+        match self {
+            Self::NotAsked => None,
+            Self::Done => Some(done),
+            Self::Refused { .. } => Some(refused),
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Whether ESO has synced an object as it is now, as its status says.
+//! Whether ESO has synced an object since its last change, read from its status.
 
 use std::{hash::Hasher as _, num::NonZeroU32};
 
@@ -6,39 +6,38 @@ use md5::Md5;
 use serde_json::Value;
 use sha3::{Digest, Sha3_224};
 
-/// What an object's status says about its present metadata.
+/// What an object's status says about its current metadata.
 ///
 /// No clocks are compared: after a sync ESO writes `status.syncedResourceVersion`, a hash over generation,
-/// annotations and labels (`pkg/controllers/util/util.go`, `GetResourceVersion`), which we can compute as well.
+/// annotations and labels (`pkg/controllers/util/util.go`, `GetResourceVersion`), which is computed here too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SyncState {
-    /// Synced since its metadata changed last.
+    /// Synced since the last change of its metadata.
     Synced,
-    /// Not yet, or ESO passes it over.
+    /// Not synced yet, or ESO skips it.
     #[default]
     Waiting,
-    /// Not yet, and the last attempt of ESO failed (`Ready` is `False`). That attempt may have been
-    /// before the change: a repeated failure leaves no trace in the status.
+    /// Not synced yet, and the last attempt of ESO failed (`Ready` is `False`). That attempt may have been
+    /// before the change: a repeated failure does not change the status.
     Failed,
-    /// Not since its metadata changed last, although they are again those of the last sync: a change was
-    /// taken back before ESO looked, so ESO sees nothing to do.
+    /// The metadata changed and changed back before ESO looked, so ESO has nothing to do and will not sync.
     Returned,
-    /// A form of hash that we do not know, of an ESO to come: it is synced anew when this changes.
+    /// An unknown form of hash, from a later version of ESO: the object is synced again when it changes.
     Unknown { hash: u64 },
 }
 
-/// Which sync of an object the status tells of: another one for each, and for a status that was reset.
-/// The same text gives the same version in every process.
+/// Identifies the sync that a status describes: it differs for each sync, and for a status that was reset. It
+/// is the same in every process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SyncVersion(NonZeroU32);
 
 impl SyncVersion {
-    /// `refreshTime` tells two syncs of the same metadata apart.
+    /// `refreshTime` distinguishes two syncs of the same metadata.
     pub fn of(status: &Value) -> Self {
         let text = |field: &str| status[field].as_str().unwrap_or_default();
         let (synced, time) = (text("syncedResourceVersion"), text("refreshTime"));
         let hash = short(&format!("{synced} {time}"));
-        // Two that are alike by chance cost one refresh more.
+        // A collision costs one refresh more.
         let half = u32::try_from(hash >> 32).ok().and_then(NonZeroU32::new);
         Self(half.unwrap_or(NonZeroU32::MIN))
     }
@@ -59,7 +58,7 @@ impl SyncState {
             return Self::unsynced(ready);
         };
         let (generation, hash) = synced.rsplit_once('-').unwrap_or_default();
-        // Of the whole listing of a cluster, hashing takes the greatest part: only what counts is hashed.
+        // Hashing takes most of the time of a list, so only the form that is needed is computed.
         let is_current = match hash.len() {
             // Since ESO 0.16.2.
             56 => Hashed::is::<Sha3_224>,
@@ -86,11 +85,11 @@ impl SyncState {
         }
     }
 
-    /// What this state means, that of `version`, where the watch has shown `before` so far.
+    /// The state after the watch has shown `before` and then this one with `version`.
     ///
-    /// ESO writes the status with the resourceVersion that it has read, so a new version of the status
-    /// is of a sync after every change that was shown before it. Without one, a state that looks synced
-    /// again after a change is none.
+    /// ESO writes the status with the resourceVersion that it has read, so a new version of the status belongs
+    /// to a sync after every change that was shown before. Without a new version, an object that looks synced
+    /// again after a change is not.
     #[must_use]
     pub fn after(
         self,
@@ -107,7 +106,7 @@ impl SyncState {
 }
 
 impl Hashed<'_> {
-    /// Whether `generation-hash` is of this metadata: the hash is over what Go's `%+v` prints of a struct
+    /// Whether `generation-hash` belongs to this metadata: the hash is over what Go's `%+v` prints for a struct
     /// of two maps (ESO `runtime/esutils/utils.go`, `ObjectHash`).
     fn is<D: Digest>(&self, generation: &str, hash: &str) -> bool {
         if generation != self.generation.to_string() {
@@ -127,7 +126,7 @@ impl Hashed<'_> {
     }
 }
 
-/// Keys are in the order of their bytes, as in Go.
+/// Sorts the keys by bytes, as Go does.
 fn go_map(map: &Value, put: &mut impl FnMut(&str)) {
     let pairs = map.as_object().into_iter().flatten();
     let mut pairs: Vec<_> = pairs
@@ -144,7 +143,7 @@ fn go_map(map: &Value, put: &mut impl FnMut(&str)) {
     put("]");
 }
 
-/// Of the condition `Ready`, if there is one.
+/// The condition `Ready`, if there is one.
 fn ready(status: &Value) -> Option<bool> {
     let conditions = status["conditions"].as_array()?;
     let ready = conditions.iter().find(|it| it["type"] == "Ready")?;
@@ -163,7 +162,7 @@ mod tests {
 
     use super::*;
 
-    /// Of metadata without annotations and labels: seen in the documentation of a real cluster.
+    /// The hash of metadata without annotations and labels, from a real cluster.
     const EMPTY: &str = "1-f47fe3c0b255b6dd8047cdffa772587bb829efe7a1cb70febeda2eb2";
     /// The same text, hashed as ESO did before 0.16.2.
     const EMPTY_MD5: &str = "1-2f2c636d06132f67992c15a1daeb0a5f";

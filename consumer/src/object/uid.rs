@@ -1,4 +1,4 @@
-//! The identity of an object, which its name alone is not.
+//! The uid of an object: two objects may have the same name one after the other.
 
 use std::{fmt, str::FromStr};
 
@@ -6,7 +6,7 @@ use std::{fmt, str::FromStr};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Uid([u8; 16]);
 
-/// It is no UUID as Kubernetes writes them.
+/// Not a UUID in the form that Kubernetes writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not of the form 01234567-89ab-cdef-0123-456789abcdef")]
 pub struct InvalidUid;

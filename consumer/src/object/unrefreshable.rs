@@ -1,19 +1,19 @@
-//! Which ExternalSecrets a change of their annotation does not refresh, and what would mend that.
+//! Why an object is skipped, and what to change so that it is refreshed.
 
 use std::fmt;
 
-/// Why an ExternalSecret that an event means is left alone. A closed set, for metrics and logs.
+/// Why an object that an event matched is skipped. A closed set, for metrics and logs.
 ///
-/// Ordered: where several hold, the first is told. What the object itself says comes before what its
-/// stores say, and that before what depends on the event.
+/// Ordered: where several hold, the first is reported. The object's own settings come before those of its
+/// stores, and these before what depends on the event.
 ///
-/// An event that is skipped is not lost. What makes an object refreshable again is an edit of its
-/// spec, its labels or its annotations, after any of which ESO reads every value anew (it compares
-/// generation, labels and annotations with those of the last refresh: `shouldRefresh`). Where a store has
-/// kept it out, the newest event means it again as soon as it is let in.
+/// An event that skips an object is not lost: an object becomes refreshable by an edit of its spec, labels or
+/// annotations, and after any of these ESO reads every value again (it compares generation, labels and
+/// annotations with those of the last refresh: `shouldRefresh`). Where a store denied the object, the newest
+/// event is matched again when the store allows it.
 ///
-/// No policy keeps ESO from an object that it has never synced, or whose Secret is not there: those are
-/// refreshed like any other.
+/// No policy makes ESO skip an object that it has never synced, or whose Secret is missing: these are refreshed
+/// like any other.
 ///
 /// Paths are of ESO 2.9: `externalsecret` is `pkg/controllers/externalsecret/externalsecret_controller.go`,
 /// `client_manager` is `pkg/controllers/secretstore/client_manager.go`.
@@ -21,49 +21,48 @@ use std::fmt;
 pub enum Unrefreshable {
     /// It is being deleted.
     Deleting,
-    /// Its owner has opted out: [`crate::object::IGNORE_ANNOTATION`] is `true`.
+    /// It is excluded: [`crate::object::IGNORE_ANNOTATION`] is `true`.
     Ignored,
-    /// It is not among those of `refresh.selector`.
+    /// `refresh.selector` does not select it.
     NotSelected,
     /// `refreshPolicy: CreatedOnce` (`externalsecret`, `shouldRefresh`), and it is not forced.
     CreatedOnce,
-    /// `refreshInterval` is 0 or less and the policy is not `OnChange`; this is looked at before any
-    /// change (`externalsecret`, `shouldRefreshPeriodic`). And it is not forced.
+    /// `refreshInterval` is 0 or less and the policy is not `OnChange`, which ESO checks before any change
+    /// (`externalsecret`, `shouldRefreshPeriodic`); and it is not forced.
     IntervalZero,
-    /// `target.immutable`, and the Secret is there: it is marked as synced and stays as it is
-    /// (`externalsecret`, `Reconcile`). What `target.manifest` makes is written all the same.
+    /// `target.immutable`, and the Secret exists: ESO marks the object as synced and does not write the Secret
+    /// (`externalsecret`, `Reconcile`). It does write what `target.manifest` creates.
     Immutable,
-    /// It has a generator, which would give out a new credential, and `refresh.generators` of
-    /// eso-relay is against it: whatever the event, or because it means no key of the object, but
-    /// what a `find` of it may find (`externalsecret`, `handleGenerateSecrets`).
+    /// It has a generator, which would issue a new credential, and `refresh.generators` excludes it: always, or
+    /// because the event matched only a `find` of the object and no key (`externalsecret`,
+    /// `handleGenerateSecrets`).
     Generator,
-    /// A store of its names another controller class: ESO passes the whole object over
-    /// (`externalsecret`, `shouldSkipUnmanagedStore`).
+    /// One of its stores has another controller class: ESO skips the whole object (`externalsecret`,
+    /// `shouldSkipUnmanagedStore`).
     ForeignController,
-    /// The `conditions` of a ClusterSecretStore of its leave its namespace out: ESO reads nothing
-    /// for it (`client_manager`, `shouldProcessSecret`).
+    /// The `conditions` of one of its cluster stores exclude its namespace: ESO reads nothing for it
+    /// (`client_manager`, `shouldProcessSecret`).
     StoreDeniesNamespace,
-    /// All that it reads of the secret are versions that stay as they are.
+    /// It reads only fixed versions of the secret.
     PinnedVersion,
-    /// A PushSecret that ESO has just pushed, or is about to: what the event tells of is overwritten, or
-    /// is that push.
+    /// A PushSecret that ESO has just pushed or is about to push: the push causes the event, or overwrites the
+    /// change.
     PushEcho,
 }
 
-/// Whether to refresh an object, by what it says itself.
+/// Whether an object may be refreshed, by its own settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Refreshable {
-    /// Also when that cannot be told.
+    /// Or unknown.
     #[default]
     Yes,
-    /// For an event that means a key of it, and not on account of a `find` alone
-    /// ([`Unrefreshable::Generator`]).
+    /// Only for an event that matches one of its keys, not for a `find` alone ([`Unrefreshable::Generator`]).
     ByKey,
     No(Unrefreshable),
 }
 
 impl Refreshable {
-    /// Why not, whatever the event.
+    /// Why not, for every event.
     pub fn refusal(self) -> Option<Unrefreshable> {
         match self {
             Self::Yes | Self::ByKey => None,
@@ -157,7 +156,7 @@ mod tests {
         );
         assert!(
             Unrefreshable::ALL.is_sorted(),
-            "the order is that of telling"
+            "the order is that of the reports"
         );
     }
 }

@@ -1,8 +1,8 @@
-//! What people are told: metrics, receipts, Kubernetes Events, the log.
+//! Reports what the consumer did: log, metrics, receipts, Kubernetes Events.
 
-pub mod kube_events;
-pub mod metrics;
-pub mod receipts;
+pub(crate) mod kube_events;
+pub(crate) mod metrics;
+pub(crate) mod receipts;
 mod reporter;
 
-pub use self::reporter::Reporter;
+pub(crate) use self::reporter::Reporter;

@@ -1,5 +1,5 @@
-//! Says what the worker did: in the log, in metrics, in receipts and on the objects. Each fact has one
-//! function here, and is said nowhere else. Nothing waits for any of it.
+//! Reports what the worker did: to the log, the metrics, the receipts and the objects. Each fact has one
+//! function here and is reported nowhere else. Nothing waits for a report.
 
 use std::time::Duration;
 
@@ -13,37 +13,37 @@ use tokio::sync::mpsc;
 use tracing::{debug, error, info, warn};
 
 use super::{
-    kube_events::{Note, Told, What},
-    metrics::{End, Metrics},
+    kube_events::{EventResult, Fact, Note},
+    metrics::{DeliveryOutcome, Metrics},
     receipts::{self, Ledger},
 };
 use crate::{
     engine::{Engine, Step},
     matching::{
-        Found, Seen,
+        MatchResult, MatchedEvent,
         index::{Index, Skipped},
     },
     object::{ObjectRef, Outcome, RefreshMark, Rejection, Reset, Sequence, Stage, Steps},
-    stream::Received,
+    stream::Message,
 };
 
-pub struct Reporter {
+pub(crate) struct Reporter {
     metrics: Metrics,
     ledger: Ledger,
     /// Where receipts go.
     receipts: mpsc::Sender<Receipt>,
-    /// Where notes for the objects go; `None`: they are switched off.
+    /// Notes for the objects; `None`: disabled.
     notes: Option<mpsc::Sender<Note>>,
-    /// Whether the last status that was to be reset was not.
+    /// Whether the last reset of a status was refused.
     resets_are_refused: bool,
 }
 
 #[expect(
     clippy::unused_self,
-    reason = "where a fact is said is the reporter's affair, also if it is the log alone"
+    reason = "callers need not know which facts are only logged"
 )]
 impl Reporter {
-    pub fn new(
+    pub(crate) fn new(
         cluster: Slug,
         metrics: Metrics,
         receipts: mpsc::Sender<Receipt>,
@@ -58,11 +58,11 @@ impl Reporter {
         }
     }
 
-    /// A message was matched. A redelivery has its receipt already.
+    /// A message was matched. Only one that is new starts receipts.
     pub(crate) fn accepted(
         &mut self,
-        message: &Received,
-        events: &[Seen],
+        message: &Message,
+        events: &[MatchedEvent],
         skipped: &[(usize, Skipped)],
         is_new: bool,
         index: &Index,
@@ -72,7 +72,7 @@ impl Reporter {
             let of_event = skipped.iter().filter(|(at, _)| *at == event.index);
             let of_event = of_event.map(|(_, skipped)| skipped);
             if is_new {
-                self.ledger.taken(now(), message, event, of_event.clone());
+                self.ledger.start(now(), message, event, of_event.clone());
             }
             for skipped in of_event {
                 self.skipped(event, skipped, message.sequence, index);
@@ -80,60 +80,60 @@ impl Reporter {
         }
     }
 
-    fn matched(&self, seen: &Seen, message: &Received) {
-        self.metrics.event(seen.found);
+    fn matched(&self, matched: &MatchedEvent, message: &Message) {
+        self.metrics.event(matched.found);
         let (sequence, attempt) = (message.sequence, message.attempt);
-        let Seen {
+        let MatchedEvent {
             value: event,
             source,
             trace_id,
             targets,
             skipped,
             ..
-        } = seen;
-        if seen.found == Found::matched {
+        } = matched;
+        if matched.found == MatchResult::matched {
             info!(%source, %event, sequence, attempt, targets, skipped, trace_id, "event matched");
         } else {
-            debug!(%source, %event, sequence, attempt, found = ?seen.found, skipped, trace_id, "event without targets");
+            debug!(%source, %event, sequence, attempt, found = ?matched.found, skipped, trace_id, "event without targets");
         }
     }
 
-    fn skipped(&self, event: &Seen, skipped: &Skipped, sequence: Sequence, index: &Index) {
+    fn skipped(&self, event: &MatchedEvent, skipped: &Skipped, sequence: Sequence, index: &Index) {
         let Skipped { target, reason } = skipped;
         self.metrics.skipped(*reason);
         debug!(object = %target, %reason, advice = reason.advice(), sequence, "skipped");
-        if let Some(what) = What::of_skipped(*reason) {
-            self.note(target, event.value, Some(event.source.clone()), what, index);
+        if let Some(fact) = Fact::of_skipped(*reason) {
+            self.note(target, event.value, Some(event.source.clone()), fact, index);
         }
     }
 
-    /// Events of a message that cannot be read.
+    /// Events of a message could not be decoded.
     pub(crate) fn undecodable(&self, events: usize) {
         for _ in 0..events {
-            self.metrics.event(Found::undecodable);
+            self.metrics.event(MatchResult::undecodable);
         }
     }
 
     pub(crate) fn panicked(&self, sequence: Sequence, attempt: u64) {
-        error!(sequence, attempt, "reading a message panicked");
+        error!(sequence, attempt, "decoding or matching a message panicked");
     }
 
-    /// What has appeared since reads what the event means too.
-    pub(crate) fn matched_late(&mut self, message: &Received, event: &Seen) {
+    /// A recent event matched objects that have appeared since.
+    pub(crate) fn matched_late(&mut self, message: &Message, event: &MatchedEvent) {
         let sequence = message.sequence;
-        info!(source = %event.source, event = %event.value, sequence, targets = event.targets, trace_id = event.trace_id, "event of a moment ago matched what has appeared since");
+        info!(source = %event.source, event = %event.value, sequence, targets = event.targets, trace_id = event.trace_id, "recent event matched objects that have appeared since");
         self.ledger.late(now(), message, event);
     }
 
-    /// The receipt has it already.
-    pub(crate) fn written_again(&self, message: &Received, event: &Seen) {
-        info!(source = %event.source, event = %event.value, sequence = message.sequence, trace_id = event.trace_id, "the annotation was taken away before ESO looked; writing it again");
+    /// The receipt has the target already.
+    pub(crate) fn rewritten(&self, message: &Message, event: &MatchedEvent) {
+        info!(source = %event.source, event = %event.value, sequence = message.sequence, trace_id = event.trace_id, "the annotation was removed before ESO looked; writing it again");
     }
 
-    pub(crate) fn opened(&self, namespaces: &[String]) {
+    pub(crate) fn access_restored(&self, namespaces: &[String]) {
         warn!(
             ?namespaces,
-            "these could not be seen for a while: refreshing everything there once"
+            "access to these namespaces is restored: refreshing everything there once"
         );
     }
 
@@ -141,12 +141,12 @@ impl Reporter {
         info!(index = ?index.stats(), "the index is complete; pulling");
     }
 
-    /// A patch has ended; `event` is the one that it was for.
+    /// A patch has a result; `event` is the one that it was for.
     pub(crate) fn patched(
         &self,
         target: &ObjectRef,
         value: RefreshMark,
-        event: Option<&Seen>,
+        event: Option<&MatchedEvent>,
         outcome: &Outcome,
         took: Duration,
     ) {
@@ -154,7 +154,7 @@ impl Reporter {
         let trace_id = event.and_then(|event| event.trace_id.as_deref());
         match outcome {
             Outcome::Done | Outcome::Gone => {
-                // A second value is as late as it is meant to be.
+                // The second mark waits for the settle, so its age says nothing.
                 if let (Some(event), Stage::First) = (event, value.stage) {
                     let age = now().duration_since(event.received_at);
                     let age = age.as_secs_f64().max(0.0);
@@ -163,28 +163,28 @@ impl Reporter {
                 info!(object = %target, event = %value.event, stage = ?value.stage, trace_id, ?took, "patched");
             }
             Outcome::Retry { fault, error, .. } => {
-                warn!(object = %target, event = %value.event, stage = ?value.stage, trace_id, ?fault, error, "not patched; trying again");
+                warn!(object = %target, event = %value.event, stage = ?value.stage, trace_id, ?fault, error, "patch failed; retrying");
             }
             Outcome::Refused { error } => {
-                error!(object = %target, event = %value.event, stage = ?value.stage, trace_id, error, "the API refused a patch for good");
+                error!(object = %target, event = %value.event, stage = ?value.stage, trace_id, error, "the API refused the patch; not retrying");
             }
         }
     }
 
-    /// Logged once for each change.
+    /// The status of an object was reset, or could not be. Each change is logged once.
     pub(crate) fn reset(&mut self, reset: &Reset) {
         self.metrics.reset(reset);
         match reset {
             Reset::Done if self.resets_are_refused => {
-                info!("the status of an ExternalSecret was reset again");
+                info!("resets of ExternalSecret statuses work again");
                 self.resets_are_refused = false;
             }
             Reset::Refused { error } if !self.resets_are_refused => {
                 warn!(
                     error,
-                    "the status of an ExternalSecret cannot be reset, so its annotation alone is patched: \
-                     ESO may pass over what a ClusterExternalSecret owns and what is forced; grant \
-                     `patch` on `externalsecrets/status`"
+                    "cannot reset the status of an ExternalSecret, so only its annotation is patched: ESO may not \
+                     refresh objects that a ClusterExternalSecret owns or that are forced; grant `patch` on \
+                     `externalsecrets/status`"
                 );
                 self.resets_are_refused = true;
             }
@@ -192,12 +192,12 @@ impl Reporter {
         }
     }
 
-    /// Whether the last status that was to be reset was not.
+    /// Whether the last reset of a status was refused.
     pub(crate) fn resets_are_refused(&self) -> bool {
         self.resets_are_refused
     }
 
-    /// A probe of the API has ended.
+    /// A probe of the API has a result.
     pub(crate) fn probed(&self, outcome: &Outcome) {
         if let Outcome::Retry { error, .. } = outcome {
             let answered = outcome.is_answer();
@@ -208,13 +208,13 @@ impl Reporter {
     pub(crate) fn api_is_away(&self, is_away: bool) {
         self.metrics.away(is_away);
         if is_away {
-            warn!("the Kubernetes API does not answer; nothing is patched or pulled until it does");
+            warn!("the Kubernetes API does not answer; pausing patches and pulls until it does");
         } else {
             info!("the Kubernetes API answers again");
         }
     }
 
-    /// What became of an event at one of its objects.
+    /// An event has reached the next step at one of its objects.
     pub(crate) fn step(
         &mut self,
         event: Fingerprint,
@@ -224,10 +224,10 @@ impl Reporter {
         index: &Index,
     ) {
         self.metrics.step(step, after);
-        // Before the ledger is done with the event.
-        if let Some(what) = self.what_of_step(target, step, after, index) {
+        // Before the ledger removes the event.
+        if let Some(fact) = self.fact_of_step(target, step, after, index) {
             let source = self.ledger.source(event).cloned();
-            self.note(target, event, source, what, index);
+            self.note(target, event, source, fact, index);
         }
         self.ledger.step(now(), event, target, step);
         match step {
@@ -244,37 +244,37 @@ impl Reporter {
         }
     }
 
-    fn what_of_step(
+    fn fact_of_step(
         &self,
         target: &ObjectRef,
         step: Step,
         after: Duration,
         index: &Index,
-    ) -> Option<What> {
-        let what = What::of_step(step, after)?;
-        let passed_over = matches!(what, What::Silent { .. })
+    ) -> Option<Fact> {
+        let fact = Fact::of_step(step, after)?;
+        let passed_over = matches!(fact, Fact::Silent { .. })
             && self.resets_are_refused
             && index.steps(target) == Steps::Two;
         Some(if passed_over {
-            What::PassedOver { after }
+            Fact::PassedOver { after }
         } else {
-            what
+            fact
         })
     }
 
-    /// On the object itself, if there is room.
+    /// Writes a note on the object itself, if there is room.
     fn note(
         &self,
         target: &ObjectRef,
         event: Fingerprint,
         source: Option<Slug>,
-        what: What,
+        fact: Fact,
         index: &Index,
     ) {
         let Some(notes) = &self.notes else {
             return;
         };
-        // What is gone has none, and no person could look at it.
+        // An object that is gone has no uid, and cannot be described.
         let Some(uid) = index.uid(target) else {
             return;
         };
@@ -284,20 +284,20 @@ impl Reporter {
             uid,
             event,
             source,
-            what,
+            fact,
         };
         if notes.try_send(note).is_err() {
-            self.metrics.noted(Told::limited);
+            self.metrics.kube_event(EventResult::limited);
         }
     }
 
-    /// A dead letter is about to be stored; `event` is its event, if one can be named.
+    /// A dead letter is about to be stored; `event` is its event, unless it is for a whole message.
     pub(crate) fn gives_up(
         &self,
         sequence: Sequence,
         attempt: u64,
         rejection: &Rejection,
-        event: Option<&Seen>,
+        event: Option<&MatchedEvent>,
     ) {
         warn!(
             sequence,
@@ -311,7 +311,7 @@ impl Reporter {
         );
     }
 
-    /// Dead letters are stored, for these reasons, or could not be.
+    /// Dead letters are stored for these reasons, or could not be stored.
     pub(crate) fn dead_lettered(&self, sequence: Sequence, result: anyhow::Result<Vec<Reason>>) {
         match result {
             Ok(reasons) => {
@@ -329,10 +329,15 @@ impl Reporter {
         }
     }
 
-    /// The last word on a message that held these events.
-    pub(crate) fn done_with(&self, sequence: Sequence, events: &[Seen], end: End) {
+    /// A message with these events is concluded.
+    pub(crate) fn concluded(
+        &self,
+        sequence: Sequence,
+        events: &[MatchedEvent],
+        end: DeliveryOutcome,
+    ) {
         for event in events {
-            debug!(source = %event.source, event = %event.value, sequence, trace_id = event.trace_id, ?end, "done with");
+            debug!(source = %event.source, event = %event.value, sequence, trace_id = event.trace_id, ?end, "concluded");
         }
     }
 
@@ -340,51 +345,54 @@ impl Reporter {
         debug!(
             sequence,
             ?delay,
-            "parked: only objects that fail are left of it"
+            "parked: the message waits only for objects that fail"
         );
     }
 
-    /// A delivery that the stream made has ended.
-    pub(crate) fn ended(&self, end: End) {
+    /// A delivery of the stream has ended.
+    pub(crate) fn ended(&self, end: DeliveryOutcome) {
         self.metrics.ended(end);
     }
 
     pub(crate) fn stopping(&self, held: usize) {
-        info!(held, "finishing what was started");
+        info!(held, "stopping: finishing what was started");
     }
 
     pub(crate) fn acks_arrived(&self, arrived: bool) {
         if arrived {
-            info!("every ack has arrived");
+            info!("the server has received every ack");
         } else {
-            warn!("the last acks may be lost; their messages will be delivered again");
+            warn!("the last acks may be lost; their messages will be redelivered");
         }
     }
 
-    /// Brings the gauges up to date.
+    /// Updates the gauges.
     pub(crate) fn gauges(&self, held: usize, parked: usize, engine: &Engine, index: &Index) {
         self.metrics.at_work(held, parked);
         self.metrics.pacing(engine.window(), engine.outstanding());
         self.metrics.index(index.stats());
     }
 
-    /// Receipts that find no room are left out, and counted.
-    pub(crate) fn hand_in_receipts(&mut self) {
+    /// Receipts that find no room are dropped and counted.
+    pub(crate) fn send_receipts(&mut self) {
         for receipt in self.ledger.ready() {
-            if !receipts::hand_in(&self.receipts, receipt) {
+            if !receipts::send(&self.receipts, receipt) {
                 self.metrics.lost_receipts.inc();
             }
         }
     }
 
-    /// The process ends: receipts are handed in as they stand.
+    /// The process ends: open receipts are sent as they are.
     pub(crate) fn end(&mut self) {
         self.ledger.end();
-        self.hand_in_receipts();
+        self.send_receipts();
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "people are told when it was")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "receipts and notes hold the time"
+)]
 fn now() -> Timestamp {
     Timestamp::now()
 }

@@ -1,5 +1,5 @@
-//! How far behind this cluster is, from the server; and whether `init` has something to bring up to
-//! date.
+//! Observes the durable: how far behind this cluster is, whether messages are close to removal, and whether
+//! `init` has a configuration to update.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -21,37 +21,37 @@ use crate::report::metrics::Metrics;
 
 const EVERY: Duration = Duration::from_secs(10);
 
-pub struct Backlog {
+pub(crate) struct Backlog {
     pub jetstream: Context,
     pub cluster: Slug,
     pub metrics: Metrics,
-    /// The pull loop's: only its warning is ours.
+    /// The pull loop's condition; only its warning is set here.
     pub condition: Condition,
 }
 
-/// What was logged last: each change is logged once.
+/// What was logged last, so that each change is logged once.
 #[derive(Default)]
-struct Said {
+struct Logged {
     outdated: Vec<Problem>,
     near_removal: bool,
 }
 
 impl Backlog {
-    /// Keeps gauges and warning up to date, for ever.
-    pub async fn observe(self) -> Infallible {
+    /// Updates the gauges and the warning, for ever.
+    pub(crate) async fn observe(self) -> Infallible {
         let mut every = interval(EVERY);
-        let mut said = Said::default();
+        let mut logged = Logged::default();
         loop {
             every.tick().await;
             // A request without a connection would only time out.
             if self.jetstream.client().connection_state() == State::Connected {
-                self.look(&mut said).await;
+                self.check(&mut logged).await;
             }
         }
     }
 
-    /// What is not there or cannot be used is the pull loop's to report.
-    async fn look(&self, said: &mut Said) {
+    /// A durable that is missing or unusable is reported by the pull loop.
+    async fn check(&self, logged: &mut Logged) {
         let Ok(durable) = verify::durable(&self.jetstream, &self.cluster).await else {
             return;
         };
@@ -66,7 +66,7 @@ impl Backlog {
             .into_iter()
             .flatten()
             .collect();
-        for problem in outdated.iter().filter(|it| !said.outdated.contains(it)) {
+        for problem in outdated.iter().filter(|it| !logged.outdated.contains(it)) {
             warn!(%problem, "not as this version declares it");
         }
 
@@ -77,13 +77,13 @@ impl Backlog {
         });
         let exposure = exposure.unwrap_or_default();
         self.metrics.expiry.set(exposure);
-        let near_removal = is_near_removal(exposure, said.near_removal);
-        if near_removal && !said.near_removal {
+        let near_removal = is_near_removal(exposure, logged.near_removal);
+        if near_removal && !logged.near_removal {
             warn!(
                 exposure,
                 "about to miss events: the first message that is not acked will soon be removed from the stream"
             );
-        } else if said.near_removal && !near_removal {
+        } else if logged.near_removal && !near_removal {
             info!("no longer about to miss events");
         }
 
@@ -92,7 +92,7 @@ impl Backlog {
         let warnings: Vec<_> = warnings.collect();
         let warning = (!warnings.is_empty()).then(|| warnings.join("; "));
         self.condition.warn(warning);
-        *said = Said {
+        *logged = Logged {
             outdated,
             near_removal,
         };
@@ -101,7 +101,7 @@ impl Backlog {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "the age of the oldest message is told to people"
+    reason = "the age of the oldest message is measured from now"
 )]
 fn now() -> Timestamp {
     Timestamp::now()

@@ -1,4 +1,4 @@
-//! Dead letters: stored before the delivery is terminated, never the other way round.
+//! Dead letters: stored before the message is terminated, never after.
 
 use anyhow::Context as _;
 use async_nats::jetstream::{Context, context::PublishAckFuture, message::PublishMessage};
@@ -11,22 +11,22 @@ use serde_json::value::RawValue;
 
 use crate::{
     object::Rejection,
-    stream::{Received, Reply},
+    stream::{Message, Reply},
 };
 
-/// In a dead letter's subject, if the message's own subject does not name its source.
+/// The source in a dead letter's subject if the message's own subject names none.
 const UNKNOWN_SOURCE: &str = "unknown";
 
-/// Publishes what was rejected of a message; `Ok` means that the stream holds all of it.
-pub async fn publish(
+/// Publishes a dead letter for each rejection; `Ok` means that the stream has stored all of them.
+pub(crate) async fn publish(
     jetstream: &Context,
     cluster: &Slug,
-    message: &Received,
+    message: &Message,
     attempts: u64,
     rejections: &[Rejection],
 ) -> anyhow::Result<()> {
-    // A stream with another retention acknowledges what it does not keep. One that cannot be looked at
-    // is believed: older users may not ask.
+    // A stream with another retention acknowledges messages that it does not keep. Without the permission
+    // to read its configuration, which older users lack, it is trusted.
     if let Err(problem) = verify::dead_letters(jetstream).await
         && problem.is_known()
     {
@@ -62,7 +62,7 @@ fn failed() -> String {
 
 fn letter(
     cluster: &Slug,
-    message: &Received,
+    message: &Message,
     attempts: u64,
     rejection: &Rejection,
 ) -> anyhow::Result<DeadLetter> {
@@ -79,7 +79,7 @@ fn letter(
         stream_sequence: message.sequence,
         gap: match &message.reply {
             Reply::Gap(gap) => Some(gap.found_at),
-            Reply::Ack(_) | Reply::Said => None,
+            Reply::Ack(_) | Reply::None => None,
         },
         index: rejection.index,
         subject: message.subject.clone(),
@@ -90,7 +90,7 @@ fn letter(
     })
 }
 
-/// One event of a batch, byte by byte as it stands there.
+/// The bytes of one event of a batch, unchanged.
 fn element(batch: &[u8], index: usize) -> Option<Bytes> {
     let elements: Vec<&RawValue> = serde_json::from_slice(batch).ok()?;
     let element = elements.get(index)?;
@@ -105,7 +105,7 @@ mod tests {
     use crate::{stream::gap, tests::received};
 
     fn rejected(index: Option<usize>, subject: &str, body: &'static str) -> DeadLetter {
-        let message = Received {
+        let message = Message {
             attempt: 2,
             subject: subject.into(),
             body: Bytes::from_static(body.as_bytes()),

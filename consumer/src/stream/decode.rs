@@ -1,21 +1,21 @@
-//! Message → events. What cannot be read is rejected, one by one.
+//! Decodes the events of a message. Each event that cannot be decoded is rejected alone.
 
 use eso_relay::{Event, event::decode_batch, stream};
 
-use super::Received;
+use super::Message;
 use crate::object::Rejection;
 
-/// The events of one message that can be read, in its order, and those that cannot.
+/// The events of one message in order, and the rejections of those that cannot be decoded.
 #[derive(Debug, Default)]
-pub struct Decoded {
+pub(crate) struct Decoded {
     /// Each with its place in the message.
     pub events: Vec<(usize, Event)>,
     pub rejected: Vec<Rejection>,
 }
 
-/// Never fails: a message that is no batch of ours is one rejection.
-pub fn decode(message: &Received) -> Decoded {
-    // The subject comes first: how another major version writes its body is unknown.
+/// Never fails: a message that is no batch of events is one rejection.
+pub(crate) fn decode(message: &Message) -> Decoded {
+    // The subject first: the body of another major version may have any format.
     if let Err(error) = message.subject.parse::<stream::Subject>() {
         return Decoded::rejected(error.to_string());
     }
@@ -60,8 +60,8 @@ mod tests {
     use super::*;
     use crate::tests::{event, received};
 
-    fn message(subject: &str, body: impl Into<Bytes>) -> Received {
-        Received {
+    fn message(subject: &str, body: impl Into<Bytes>) -> Message {
+        Message {
             subject: subject.into(),
             body: body.into(),
             ..received(7)

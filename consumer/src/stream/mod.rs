@@ -1,9 +1,9 @@
-//! From the stream to events: pulled, then decoded.
+//! JetStream: pulls messages, decodes them, stores dead letters, detects gaps.
 
-pub mod backlog;
-pub mod dead_letter;
+pub(crate) mod backlog;
+pub(crate) mod dead_letter;
 mod decode;
-pub mod gap;
+pub(crate) mod gap;
 mod pull;
 
 use std::time::Duration;
@@ -18,19 +18,19 @@ use eso_relay::{
 };
 use jiff::Timestamp;
 
-pub use self::{
-    decode::{Decoded, decode},
+pub(crate) use self::{
+    decode::decode,
     pull::{Credit, Pull, Pulled},
 };
 use crate::object::{Kept, Sequence};
 
 /// One message of the events stream, as it was delivered.
 ///
-/// It keeps its body until it is acked: a dead letter holds the event as it stood. Reading it from
-/// the stream again would need a further permission, and would fail just when the stream is ill;
-/// the worker bounds the price.
+/// It keeps its body until it is acked, because a dead letter holds the event's own bytes. Reading it from
+/// the stream again would need another permission, and would fail just when the stream has a problem. The
+/// worker bounds the memory that this takes.
 #[derive(Debug, Clone)]
-pub struct Received {
+pub(crate) struct Message {
     pub sequence: Sequence,
     /// How often the server has delivered it, this time included: 1 or more.
     pub attempt: u64,
@@ -43,24 +43,24 @@ pub struct Received {
     pub body: Bytes,
 }
 
-/// Where the last word on a message goes.
+/// Where the ack or nak of a message goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reply {
+pub(crate) enum Reply {
     /// Each delivery of a message has its own ack subject.
     Ack(Subject),
-    /// It was said: only what the message means beyond that is still to be done.
-    Said,
-    /// Nobody delivered it: it stands for messages that are gone.
+    /// Nowhere: it was acked or terminated before, or is no message of the stream.
+    None,
+    /// To the gap watcher: the message stands for messages that were removed.
     Gap(Gap),
 }
 
 /// A message that no JetStream consumer delivered: its reply subject is not an ack subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a delivery of a JetStream consumer")]
-pub struct NotADelivery;
+pub(crate) struct NotADelivery;
 
-impl Received {
-    /// Copies what it keeps: a part of the connection's read buffer would hold all of that buffer.
+impl Message {
+    /// Copies the body: a slice of the connection's read buffer would keep the whole buffer alive.
     fn new(message: &jetstream::Message) -> Result<Self, NotADelivery> {
         let info = message.info().map_err(|_| NotADelivery)?;
         let (sequence, delivered, pending) = (info.stream_sequence, info.delivered, info.pending);
@@ -76,9 +76,9 @@ impl Received {
         })
     }
 
-    /// An event of the consumer's own. It stands before all messages of the stream: whatever comes
-    /// takes its place at a target.
-    pub fn own(event: &Event, reply: Reply) -> Self {
+    /// A message with an event of the consumer itself. Its sequence is 0, before every message of the stream,
+    /// so any of them supersedes it.
+    pub(crate) fn synthetic(event: &Event, reply: Reply) -> Self {
         Self {
             sequence: 0,
             attempt: 1,
@@ -90,24 +90,27 @@ impl Received {
         }
     }
 
-    /// Who keeps it until its last word.
-    pub fn kept(&self) -> Kept {
+    /// What brings it back after a crash.
+    pub(crate) fn kept(&self) -> Kept {
         match self.reply {
             Reply::Ack(_) => Kept::Stream,
             Reply::Gap(_) => Kept::Position,
-            Reply::Said => Kept::Nowhere,
+            Reply::None => Kept::Nowhere,
         }
     }
 
     /// The source that the subject names, if it is one of ours.
-    pub fn source(&self) -> Option<eso_relay::Slug> {
+    pub(crate) fn source(&self) -> Option<eso_relay::Slug> {
         let subject: stream::Subject = self.subject.parse().ok()?;
         Some(subject.source)
     }
 }
 
-/// By the server's clock and ours: what is of the future has no age.
-#[expect(clippy::disallowed_methods, reason = "a message has an age")]
+/// Compares two clocks: a message from the future has age zero.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a message's age is measured from now"
+)]
 fn age(published: Timestamp) -> Duration {
     let age = Timestamp::now().duration_since(published);
     age.try_into().unwrap_or_default()

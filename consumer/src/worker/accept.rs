@@ -1,4 +1,4 @@
-//! Messages and changes of the cluster come in, and are matched.
+//! Accepts messages and changes of the cluster: matches events with objects, and tells the engine.
 
 use std::{
     collections::BTreeSet,
@@ -8,46 +8,42 @@ use std::{
 
 use eso_relay::{Event, stream::position::Gap};
 
-use super::{Phase, Worker, recent::Taken};
+use super::{Phase, Worker, recent::RecentMessage};
 use crate::{
     engine::Input,
     matching::{
-        Resolved, Seen,
+        MatchedEvent, Resolved,
         index::{Among, Change, Observation},
         resolve, resolve_among,
     },
     object::ObjectRef,
-    stream::{Pulled, Received, Reply, gap},
+    stream::{Message, Pulled, Reply, gap},
 };
 
 impl Worker {
-    pub(super) fn pulled(&mut self, pulled: Pulled) {
-        match pulled {
-            Pulled::Message(message) => self.take(message),
-            Pulled::CaughtUp => self.handle(Input::CaughtUp),
+    pub(super) fn receive(&mut self, pulled: Pulled) {
+        let message = match pulled {
+            Pulled::Message(message) => message,
+            Pulled::CaughtUp => return self.handle(Input::CaughtUp),
+        };
+        self.received += 1;
+        match &mut self.phase {
+            Phase::Stopping(naks) => naks.push((message.reply, None)),
+            Phase::Running | Phase::Finishing => self.accept(message),
         }
     }
 
-    /// A message has come.
-    fn take(&mut self, message: Received) {
-        self.taken += 1;
-        if let Phase::Stopping(returning) = &mut self.phase {
-            returning.push((message.reply, None));
-            return;
-        }
-        self.accept(message);
-    }
-
-    /// Events were missed: everything counts as changed.
+    /// Events were missed: every object is refreshed.
     pub(super) fn refresh_everything(&mut self, gap: Gap) {
         self.accept(gap::message(gap, &self.context.cluster));
     }
 
-    pub(super) fn accept(&mut self, message: Received) {
+    /// Matches a message with the objects, and gives the engine the delivery.
+    pub(super) fn accept(&mut self, message: Message) {
         let (sequence, attempt) = (message.sequence, message.attempt);
         let context = &self.context;
         let resolve = || resolve(&message, &self.index, &context.cluster, &context.stores);
-        // OK to go on after a panic: resolving only reads.
+        // OK to continue after a panic: resolving only reads.
         let Ok((resolved, events)) = catch_unwind(AssertUnwindSafe(resolve)) else {
             self.report.panicked(sequence, attempt);
             self.held.insert(message, Vec::new());
@@ -56,27 +52,27 @@ impl Worker {
         };
         let Resolved {
             delivery,
-            events: seen,
+            events: matched,
             skipped,
         } = resolved;
         self.denied.note(&message, &events, &skipped);
-        // What is held already goes on as it is, and so does its receipt.
+        // The redelivery of a held message changes neither its work nor its receipt.
         let is_new = !self.held.knows(sequence);
         if let (Reply::Ack(_), true) = (&message.reply, is_new) {
             let now = self.started.elapsed();
             self.recent.push(now, message.clone(), events);
         }
         self.report
-            .accepted(&message, &seen, &skipped, is_new, &self.index);
+            .accepted(&message, &matched, &skipped, is_new, &self.index);
         self.report.undecodable(delivery.rejected.len());
-        self.held.insert(message, seen);
+        self.held.insert(message, matched);
         self.handle(Input::Delivery(delivery));
     }
 
-    /// The cluster has changed.
+    /// Applies a change of the cluster to the index, and tells the engine what it must know.
     pub(super) fn apply(&mut self, change: Change) {
-        if let Change::Opened(listing) = &change {
-            self.opened(listing.clone());
+        if let Change::AccessRestored(listing) = &change {
+            self.note_restored(listing.clone());
         }
         let was_synced = self.index.is_synced();
         for observation in self.index.apply(change) {
@@ -94,9 +90,11 @@ impl Worker {
                 Observation::Reads(target) => {
                     self.appeared.insert(target);
                 }
-                // The same once more would be lost as well.
-                Observation::Lost { .. } if self.report.resets_are_refused() => {}
-                Observation::Lost { target, value } => self.lost.push((target, value)),
+                // A second mark would be removed as well.
+                Observation::MarkRemoved { .. } if self.report.resets_are_refused() => {}
+                Observation::MarkRemoved { target, value } => {
+                    self.removed_marks.push((target, value));
+                }
             }
         }
         if !was_synced && self.index.is_synced() {
@@ -105,60 +103,61 @@ impl Worker {
         }
     }
 
-    /// Whether events of a moment ago mean what the watch has shown since.
+    /// Matches recent events with what the watch has shown since.
     pub(super) fn match_recent(&mut self) {
-        let (appeared, lost) = (mem::take(&mut self.appeared), mem::take(&mut self.lost));
-        if (appeared.is_empty() && lost.is_empty()) || self.phase != Phase::Running {
+        let appeared = mem::take(&mut self.appeared);
+        let removed_marks = mem::take(&mut self.removed_marks);
+        if (appeared.is_empty() && removed_marks.is_empty()) || self.phase != Phase::Running {
             return;
         }
         let now = self.started.elapsed();
         let mut late = Vec::new();
         let among = self.index.among(&appeared);
-        for Taken {
+        for RecentMessage {
             message, events, ..
         } in self.recent.since(now)
         {
             late.extend(self.resolve_late(message, events, &among));
         }
         let mut again = Vec::new();
-        for (target, value) in lost {
+        for (target, value) in removed_marks {
             if !self.engine.expects(&target, value) {
                 continue;
             }
             let among = self.index.among(&[target].into());
-            for Taken {
+            for RecentMessage {
                 message, events, ..
             } in self.recent.since(now)
             {
-                // With the others of its message, which may settle longer.
-                let mut prints = events.iter().map(|(_, event)| event.fingerprint());
-                if prints.any(|event| event == value.event) {
+                // With the other events of its message, which may settle longer.
+                let mut fingerprints = events.iter().map(|(_, event)| event.fingerprint());
+                if fingerprints.any(|event| event == value.event) {
                     again.extend(self.resolve_late(message, events, &among));
                 }
             }
         }
         late.extend(self.admitted(&appeared, &late));
         for (message, resolved) in late {
-            if self.engine.is_storing(message.sequence) {
-                // Once more when that has ended; what is done by then costs nothing.
+            if self.engine.is_dead_lettering(message.sequence) {
+                // Again once the dead letters are stored; what is done by then costs nothing.
                 self.appeared.extend(appeared.iter().cloned());
             } else {
-                self.take_late(message, resolved);
+                self.accept_late(message, resolved);
             }
         }
         for (message, resolved) in again {
-            if !self.engine.is_storing(message.sequence) {
-                self.write_again(message, resolved);
+            if !self.engine.is_dead_lettering(message.sequence) {
+                self.rewrite(message, resolved);
             }
         }
     }
 
-    /// What was kept for objects that a store has let in, but for what comes `late` anyway.
+    /// Matches the events that were kept for objects which a store denied and now allows, unless `late` has them.
     fn admitted(
         &mut self,
         appeared: &BTreeSet<ObjectRef>,
-        late: &[(Received, Resolved)],
-    ) -> Vec<(Received, Resolved)> {
+        late: &[(Message, Resolved)],
+    ) -> Vec<(Message, Resolved)> {
         let mut admitted = Vec::new();
         for (message, events, targets) in self.denied.of(appeared) {
             let among = self.index.among(&targets);
@@ -169,8 +168,8 @@ impl Worker {
                 let mut skipped = resolved.skipped.iter();
                 skipped.any(|(_, skipped)| skipped.target == *target)
             };
-            let let_in = targets.iter().filter(|target| !still(target));
-            let_in.for_each(|target| self.denied.forget(target));
+            let allowed = targets.iter().filter(|target| !still(target));
+            allowed.for_each(|target| self.denied.forget(target));
             if late
                 .iter()
                 .all(|(other, _)| other.sequence != message.sequence)
@@ -181,29 +180,29 @@ impl Worker {
         admitted
     }
 
-    /// What the events of a message that was taken mean among these, if anything.
+    /// Matches an accepted message again, only with `among`; `None` if it matches none of them.
     fn resolve_late(
         &self,
-        message: &Received,
+        message: &Message,
         events: &[(usize, Event)],
         among: &Among,
-    ) -> Option<(Received, Resolved)> {
+    ) -> Option<(Message, Resolved)> {
         let (cluster, policy) = (&self.context.cluster, &self.context.stores);
         let resolve = || resolve_among(message, events, &self.index, cluster, policy, among);
-        // OK to go on after a panic: resolving only reads.
+        // OK to continue after a panic: resolving only reads.
         let resolved = catch_unwind(AssertUnwindSafe(resolve)).ok()?;
         let any = !resolved.delivery.refreshes.is_empty();
         any.then(|| (message.clone(), resolved))
     }
 
-    fn take_late(&mut self, message: Received, resolved: Resolved) {
+    fn accept_late(&mut self, message: Message, resolved: Resolved) {
         let Resolved {
             mut delivery,
             mut events,
             ..
         } = resolved;
         let sequence = message.sequence;
-        // What it waits for is in its receipt already.
+        // Targets that the delivery waits for are in its receipt already.
         let is_new = |target: &ObjectRef| !self.engine.waits(sequence, target);
         delivery.refreshes.retain(|it| is_new(&it.target));
         for event in &mut events {
@@ -221,22 +220,22 @@ impl Worker {
         self.handle(Input::Late(delivery));
     }
 
-    /// A value was lost before ESO looked. The receipt has it already.
-    fn write_again(&mut self, message: Received, resolved: Resolved) {
+    /// Writes a mark again that was removed before ESO looked. The receipt has the target already.
+    fn rewrite(&mut self, message: Message, resolved: Resolved) {
         let Resolved {
             delivery, events, ..
         } = resolved;
         for event in &events {
-            self.report.written_again(&message, event);
+            self.report.rewritten(&message, event);
         }
         self.hold_late(message, events);
-        self.handle(Input::Lost(delivery));
+        self.handle(Input::Rewrite(delivery));
     }
 
-    fn hold_late(&mut self, message: Received, events: Vec<Seen>) {
+    fn hold_late(&mut self, message: Message, events: Vec<MatchedEvent>) {
         if !self.held.knows(message.sequence) {
-            let reply = Reply::Said;
-            self.held.insert(Received { reply, ..message }, events);
+            let reply = Reply::None;
+            self.held.insert(Message { reply, ..message }, events);
         }
     }
 }

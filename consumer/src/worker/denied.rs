@@ -1,8 +1,8 @@
-//! Events that mean objects which a store keeps out, until it lets them in.
+//! Events that matched objects which a store denies, until the store allows them.
 //!
-//! ESO reads nothing for such an object, and once it is let in ESO may have no reason to: by its policy, or
-//! because its interval has not elapsed. So the newest event that meant it is kept, and matched again
-//! then. In memory: a process that ends forgets it.
+//! ESO reads nothing for such an object. When the store allows it, ESO may still have no reason to read:
+//! because of its policy, or because its interval has not elapsed. So the newest event that matched the
+//! object is kept in memory, and matched again then.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -14,33 +14,33 @@ use eso_relay::Event;
 use crate::{
     matching::index::Skipped,
     object::{ObjectRef, Sequence, Unrefreshable},
-    stream::Received,
+    stream::Message,
 };
 
-/// The most events that are kept, some 1 KiB each; beyond them the oldest are left out.
-const MOST: usize = 4096;
+/// The most events that are kept, some 1 KiB each; then the oldest are dropped.
+const MAX_EVENTS: usize = 4096;
 
 type Events = Vec<(usize, Event)>;
 
 #[derive(Default)]
 pub(super) struct Denied {
-    messages: BTreeMap<Sequence, Message>,
-    /// By object, the newest message that meant it.
+    messages: BTreeMap<Sequence, DeniedMessage>,
+    /// By object, the newest message that matched it.
     of: HashMap<ObjectRef, Sequence>,
     events: usize,
 }
 
-struct Message {
-    received: Received,
+struct DeniedMessage {
+    received: Message,
     events: Arc<Events>,
     targets: BTreeSet<ObjectRef>,
 }
 
 impl Denied {
-    /// Keeps what of a message means objects that are kept out.
+    /// Keeps the events of a message that matched denied objects.
     pub(super) fn note(
         &mut self,
-        message: &Received,
+        message: &Message,
         events: &[(usize, Event)],
         skipped: &[(usize, Skipped)],
     ) {
@@ -72,7 +72,7 @@ impl Denied {
         let of_them = events.iter().filter(|(place, _)| places.contains(place));
         let events: Events = of_them.cloned().collect();
         self.events += events.len();
-        let message = Message {
+        let message = DeniedMessage {
             received: message.clone(),
             events: Arc::new(events),
             targets,
@@ -80,18 +80,18 @@ impl Denied {
         if let Some(before) = self.messages.insert(message.received.sequence, message) {
             self.drop_message(&before);
         }
-        while self.events > MOST
+        while self.events > MAX_EVENTS
             && let Some((_, oldest)) = self.messages.pop_first()
         {
             self.drop_message(&oldest);
         }
     }
 
-    /// What is kept for these objects: each message with those of them that it means.
+    /// The messages kept for these objects, each with those that it matched.
     pub(super) fn of(
         &self,
         targets: &BTreeSet<ObjectRef>,
-    ) -> Vec<(Received, Arc<Events>, BTreeSet<ObjectRef>)> {
+    ) -> Vec<(Message, Arc<Events>, BTreeSet<ObjectRef>)> {
         let mut kept = BTreeMap::<Sequence, BTreeSet<ObjectRef>>::new();
         for target in targets {
             if let Some(sequence) = self.of.get(target) {
@@ -108,7 +108,7 @@ impl Denied {
         messages
     }
 
-    /// Nothing is kept for it any more.
+    /// Drops what is kept for the object.
     pub(super) fn forget(&mut self, target: &ObjectRef) {
         let Some(sequence) = self.of.remove(target) else {
             return;
@@ -122,8 +122,8 @@ impl Denied {
         }
     }
 
-    /// A message that is not among the kept ones any more.
-    fn drop_message(&mut self, message: &Message) {
+    /// Drops the references to a message that was removed.
+    fn drop_message(&mut self, message: &DeniedMessage) {
         self.events -= message.events.len();
         for target in &message.targets {
             if self.of.get(target) == Some(&message.received.sequence) {
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_event_that_meant_an_object_is_kept_until_it_is_let_in() {
+    fn the_newest_denied_event_is_kept() {
         use Unrefreshable::{CreatedOnce, StoreDeniesNamespace};
         let mut denied = Denied::default();
         note(&mut denied, 1, &["a", "b"], StoreDeniesNamespace);
@@ -175,12 +175,12 @@ mod tests {
     #[test]
     fn no_more_is_kept_than_its_bound() {
         let mut denied = Denied::default();
-        for sequence in 0..MOST as u64 + 10 {
+        for sequence in 0..MAX_EVENTS as u64 + 10 {
             let name = sequence.to_string();
             let reason = Unrefreshable::StoreDeniesNamespace;
             note(&mut denied, sequence, &[&name], reason);
         }
-        assert_eq!((denied.events, denied.of.len()), (MOST, MOST));
+        assert_eq!((denied.events, denied.of.len()), (MAX_EVENTS, MAX_EVENTS));
         assert!(kept(&denied, &["9"]).is_empty() && !kept(&denied, &["10"]).is_empty());
     }
 }

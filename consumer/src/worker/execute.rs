@@ -1,4 +1,4 @@
-//! Executes the engine's outputs, and tells it how they ended.
+//! Executes the engine's outputs, and tells the engine their results.
 
 use std::{
     future::Future,
@@ -18,39 +18,42 @@ use tracing::{Instrument as _, debug, info_span};
 use super::{Phase, Worker, now};
 use crate::{
     engine::{Input, Output},
-    kubernetes::failure::RefreshError,
-    matching::Seen,
+    kubernetes::outcome::RefreshError,
+    matching::MatchedEvent,
     object::{Fault, ObjectRef, Outcome, RefreshMark, Rejection, Reset, Sequence},
-    report::metrics::End,
-    stream::{Reply, dead_letter, gap::Ended},
+    report::metrics::DeliveryOutcome,
+    stream::{Reply, dead_letter, gap::GapOutcome},
 };
 
-/// A patch that has ended.
+/// The result of a patch.
 pub(super) struct Patched {
     pub(super) target: ObjectRef,
     pub(super) value: RefreshMark,
-    /// Kept beside the patch: the watch can show it, and so end the delivery, before its answer.
-    pub(super) event: Option<Seen>,
+    /// Kept with the patch: the watch may show the patch, and so complete the delivery, before its response.
+    pub(super) event: Option<MatchedEvent>,
     pub(super) outcome: Outcome,
-    /// Of an object that was refreshed in two steps, and of a patch that is done.
+    /// What became of the reset, if the object was refreshed in two steps.
     pub(super) reset: Reset,
     pub(super) took: Duration,
 }
 
-/// Why the dead letters of a message were written, once they are stored.
+/// The result of storing the dead letters of a message: their reasons.
 pub(super) struct Stored {
     pub(super) sequence: Sequence,
     pub(super) result: anyhow::Result<Vec<Reason>>,
 }
 
 impl Worker {
-    /// Everything that the engine wants now.
+    /// Executes every output that the engine has now.
     pub(super) async fn execute(&mut self) {
         while let Some(output) = self.engine.next_output() {
             match output {
                 Output::Patch { target, value } => self.patch(target, value),
                 Output::Probe => self.probe(),
-                Output::Ack(sequence) => self.end(sequence, End::acked, AckKind::Ack.into()).await,
+                Output::Ack(sequence) => {
+                    self.end(sequence, DeliveryOutcome::acked, AckKind::Ack.into())
+                        .await;
+                }
                 Output::Nak { sequence, delay } => self.nak(sequence, delay).await,
                 Output::Park { sequence, delay } => self.park(sequence, delay).await,
                 Output::Recall(sequence) => self.recall(sequence).await,
@@ -60,7 +63,8 @@ impl Worker {
                     rejections,
                 } => self.dead_letter(sequence, attempt, rejections),
                 Output::Term { sequence, reason } => {
-                    self.end(sequence, End::dead_lettered, term(reason)).await;
+                    self.end(sequence, DeliveryOutcome::dead_lettered, term(reason))
+                        .await;
                 }
                 Output::Progress(sequence) => self.progress(sequence).await,
                 Output::Step {
@@ -112,12 +116,12 @@ impl Worker {
             return;
         };
         for rejection in &rejections {
-            let seen = rejection.index;
-            let seen = seen.and_then(|index| self.held.event_at(sequence, index));
-            self.report.gives_up(sequence, attempt, rejection, seen);
+            let event = rejection.index;
+            let event = event.and_then(|index| self.held.event_at(sequence, index));
+            self.report.gives_up(sequence, attempt, rejection, event);
         }
         let (jetstream, cluster) = (self.context.jetstream.clone(), self.context.cluster.clone());
-        self.letters.spawn(async move {
+        self.dead_letters.spawn(async move {
             let publish =
                 dead_letter::publish(&jetstream, &cluster, &message, attempt, &rejections);
             let result = guarded(publish).await.flatten();
@@ -129,32 +133,36 @@ impl Worker {
         });
     }
 
-    /// The last word on a message.
-    async fn end(&mut self, sequence: Sequence, end: End, word: Bytes) {
+    /// Concludes a message with an ack, a nak or a term.
+    async fn end(&mut self, sequence: Sequence, end: DeliveryOutcome, payload: Bytes) {
         let Some((reply, events)) = self.held.remove(sequence) else {
             return;
         };
-        self.report.done_with(sequence, &events, end);
-        if end == End::nacked {
+        self.report.concluded(sequence, &events, end);
+        if end == DeliveryOutcome::nacked {
             self.recent.forget(sequence);
         }
-        self.answer(reply, end, word).await;
+        self.answer(reply, end, payload).await;
     }
 
-    async fn answer(&self, reply: Reply, end: End, word: Bytes) {
+    async fn answer(&self, reply: Reply, end: DeliveryOutcome, payload: Bytes) {
         match reply {
             Reply::Ack(subject) => {
                 self.report.ended(end);
-                self.send(subject, word).await;
+                self.send(subject, payload).await;
             }
-            Reply::Said => {}
+            Reply::None => {}
             Reply::Gap(gap) => {
-                let ended = match end {
-                    End::acked | End::dead_lettered => Ended::Closed(gap),
-                    End::nacked | End::parked | End::handed_back => Ended::Again,
+                let outcome = match end {
+                    DeliveryOutcome::acked | DeliveryOutcome::dead_lettered => {
+                        GapOutcome::Closed(gap)
+                    }
+                    DeliveryOutcome::nacked
+                    | DeliveryOutcome::parked
+                    | DeliveryOutcome::handed_back => GapOutcome::Retry,
                 };
                 // OK to lose it: the gap stays open, and the next start finds it.
-                self.context.gaps.try_send(ended).ok();
+                self.context.gap_outcomes.try_send(outcome).ok();
             }
         }
     }
@@ -162,38 +170,47 @@ impl Worker {
     async fn nak(&mut self, sequence: Sequence, delay: Option<Duration>) {
         if let Some(delay) = delay {
             let until = now().checked_add(delay).unwrap_or(Timestamp::MAX);
-            self.held.put_off(sequence, until);
+            self.held.delay(sequence, until);
         }
-        if let Phase::Stopping(returning) = &mut self.phase {
+        if let Phase::Stopping(naks) = &mut self.phase {
             if let Some((reply, _)) = self.held.remove(sequence) {
-                returning.push((reply, delay));
+                naks.push((reply, delay));
             }
             return;
         }
-        self.end(sequence, End::nacked, AckKind::Nak(delay).into())
-            .await;
+        self.end(
+            sequence,
+            DeliveryOutcome::nacked,
+            AckKind::Nak(delay).into(),
+        )
+        .await;
     }
 
-    /// The server takes an ack of a message that it is to deliver later.
+    /// A nak with a delay. The server still accepts an ack of the message until then.
     async fn park(&mut self, sequence: Sequence, delay: Duration) {
         let until = now().checked_add(delay).unwrap_or(Timestamp::MAX);
         let Some(reply) = self.held.park(sequence, until) else {
             return;
         };
         self.report.parked(sequence, delay);
-        self.answer(reply, End::parked, AckKind::Nak(Some(delay)).into())
-            .await;
+        self.answer(
+            reply,
+            DeliveryOutcome::parked,
+            AckKind::Nak(Some(delay)).into(),
+        )
+        .await;
     }
 
     async fn recall(&self, sequence: Sequence) {
         if let Some(reply) = self.held.parked_reply(sequence) {
-            let word = AckKind::Nak(None).into();
-            self.answer(reply.clone(), End::nacked, word).await;
+            let payload = AckKind::Nak(None).into();
+            self.answer(reply.clone(), DeliveryOutcome::nacked, payload)
+                .await;
         }
     }
 
     async fn progress(&self, sequence: Sequence) {
-        // Without a connection it would only fill the client's queue.
+        // Without a connection it would only fill the client's buffer.
         if self.context.client.connection_state() != State::Connected {
             return;
         }
@@ -203,18 +220,22 @@ impl Worker {
         }
     }
 
-    /// Nothing is pulled any more: what was not started goes to whoever pulls next, at once.
+    /// The pull loop has ended: naks what was not started, so that the next replica gets it at once.
     pub(super) async fn hand_back(&mut self) {
         let phase = std::mem::replace(&mut self.phase, Phase::Finishing);
-        if let Phase::Stopping(returning) = phase {
-            for (reply, delay) in returning {
-                self.answer(reply, End::handed_back, AckKind::Nak(delay).into())
-                    .await;
+        if let Phase::Stopping(naks) = phase {
+            for (reply, delay) in naks {
+                self.answer(
+                    reply,
+                    DeliveryOutcome::handed_back,
+                    AckKind::Nak(delay).into(),
+                )
+                .await;
             }
         }
     }
 
-    /// A patch has ended.
+    /// A patch has a result.
     pub(super) fn patched(&mut self, patched: Patched) {
         let Patched {
             target,
@@ -234,14 +255,14 @@ impl Worker {
         });
     }
 
-    /// A probe of the API has ended.
+    /// A probe of the API has a result.
     pub(super) fn probed(&mut self, outcome: &Outcome) {
         self.report.probed(outcome);
         let answered = outcome.is_answer();
         self.handle(Input::Probed { answered });
     }
 
-    /// Dead letters are stored, or could not be.
+    /// The dead letters of a message are stored, or could not be stored.
     pub(super) fn stored(&mut self, stored: Stored) {
         let Stored { sequence, result } = stored;
         let stored = result.is_ok();
@@ -249,19 +270,19 @@ impl Worker {
         self.handle(Input::DeadLettered { sequence, stored });
     }
 
-    async fn send(&self, reply: Subject, word: Bytes) {
-        if let Err(error) = self.context.client.publish(reply, word).await {
-            debug!(%error, "an ack was not sent; the message will be delivered again");
+    async fn send(&self, reply: Subject, payload: Bytes) {
+        if let Err(error) = self.context.client.publish(reply, payload).await {
+            debug!(%error, "cannot send an ack; the message will be redelivered");
         }
     }
 }
 
-/// The reason shows in the server's advisory (nats-server 2.10.4), for people who look there.
+/// The server's advisory contains the reason (nats-server 2.10.4).
 fn term(reason: Reason) -> Bytes {
     format!("+TERM {}", reason.as_str()).into()
 }
 
-/// What the API answers, or what follows from its not doing so.
+/// Waits for the API's response; an error or a panic becomes an outcome.
 async fn answer<T>(request: impl Future<Output = Result<T, RefreshError>>) -> Result<T, Outcome> {
     match guarded(request).await {
         Ok(Ok(answer)) => Ok(answer),
@@ -274,7 +295,7 @@ async fn answer<T>(request: impl Future<Output = Result<T, RefreshError>>) -> Re
     }
 }
 
-/// A panic becomes an error: no answer at all would hold its message for ever.
+/// Turns a panic into an error: without a result, its message would be held for ever.
 async fn guarded<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
     let result = AssertUnwindSafe(work).catch_unwind().await;
     result.map_err(|_| anyhow!("it panicked"))

@@ -1,5 +1,5 @@
-//! The messages at work: where their acks go, and what is said about their events. Of one that is
-//! parked, only the first is kept.
+//! The messages in progress: their reply subjects, and what the log says about their events. Of a parked
+//! message only the reply is kept.
 
 use std::collections::{BTreeMap, HashMap, hash_map::Entry};
 
@@ -7,50 +7,50 @@ use eso_relay::event::Fingerprint;
 use jiff::Timestamp;
 
 use crate::{
-    matching::Seen,
+    matching::MatchedEvent,
     object::Sequence,
-    stream::{Received, Reply, gap::Holding},
+    stream::{Message, Reply, gap::Holding},
 };
 
-/// Bounded by the engine's capacity; what is parked, by the targets.
+/// The messages are bounded by the engine's capacity, those that are parked by the number of targets.
 #[derive(Default)]
 pub(super) struct Held {
-    messages: HashMap<Sequence, Message>,
+    messages: HashMap<Sequence, HeldMessage>,
     parked: HashMap<Sequence, Reply>,
-    /// Each event with how many of the messages hold it: a replay can hold one twice.
-    events: HashMap<Fingerprint, (Seen, usize)>,
+    /// Each event with the number of messages that contain it: a replay may publish one again.
+    events: HashMap<Fingerprint, (MatchedEvent, usize)>,
     bytes: usize,
-    /// Given back with a delay: the server delivers them again by then, and no replica holds them.
-    put_off: BTreeMap<Sequence, Timestamp>,
+    /// Nak'ed with a delay: the server redelivers them by then, and no replica holds them.
+    delayed: BTreeMap<Sequence, Timestamp>,
 }
 
-struct Message {
-    received: Received,
+struct HeldMessage {
+    received: Message,
     events: Vec<Fingerprint>,
 }
 
 impl Held {
-    /// A redelivery takes the place of the delivery before it: acks go to the newest.
-    pub(super) fn insert(&mut self, received: Received, events: Vec<Seen>) {
+    /// A redelivery replaces the delivery before it: acks go to the newest.
+    pub(super) fn insert(&mut self, received: Message, events: Vec<MatchedEvent>) {
         self.remove(received.sequence);
-        self.put_off.remove(&received.sequence);
+        self.delayed.remove(&received.sequence);
         let values = events.iter().map(|event| event.value).collect();
         for event in events {
             let known = self.events.entry(event.value);
             known.or_insert((event, 0)).1 += 1;
         }
         self.bytes += received.body.len();
-        let message = Message {
+        let message = HeldMessage {
             received,
             events: values,
         };
         self.messages.insert(message.received.sequence, message);
     }
 
-    /// Where its ack goes, and its events. Both are forgotten.
-    pub(super) fn remove(&mut self, sequence: Sequence) -> Option<(Reply, Vec<Seen>)> {
+    /// Removes the message; returns where its ack goes, and its events.
+    pub(super) fn remove(&mut self, sequence: Sequence) -> Option<(Reply, Vec<MatchedEvent>)> {
         if let Some(reply) = self.parked.remove(&sequence) {
-            self.put_off.remove(&sequence);
+            self.delayed.remove(&sequence);
             return Some((reply, Vec::new()));
         }
         let message = self.messages.remove(&sequence)?;
@@ -67,11 +67,11 @@ impl Held {
         Some((message.received.reply, events))
     }
 
-    /// Only where its ack goes is still needed. It comes again by `until`.
+    /// Keeps only the reply of the message, which is redelivered by `until`.
     pub(super) fn park(&mut self, sequence: Sequence, until: Timestamp) -> Option<Reply> {
         let (reply, _) = self.remove(sequence)?;
         self.parked.insert(sequence, reply.clone());
-        self.put_off(sequence, until);
+        self.delay(sequence, until);
         Some(reply)
     }
 
@@ -83,44 +83,44 @@ impl Held {
         self.messages.contains_key(&sequence) || self.parked.contains_key(&sequence)
     }
 
-    pub(super) fn message(&self, sequence: Sequence) -> Option<&Received> {
+    pub(super) fn message(&self, sequence: Sequence) -> Option<&Message> {
         Some(&self.messages.get(&sequence)?.received)
     }
 
-    pub(super) fn event(&self, value: Fingerprint) -> Option<&Seen> {
+    pub(super) fn event(&self, value: Fingerprint) -> Option<&MatchedEvent> {
         Some(&self.events.get(&value)?.0)
     }
 
-    /// The event at this place of a message, if it could be read.
-    pub(super) fn event_at(&self, sequence: Sequence, index: usize) -> Option<&Seen> {
+    /// The event at this index of a message, if it could be decoded.
+    pub(super) fn event_at(&self, sequence: Sequence, index: usize) -> Option<&MatchedEvent> {
         let values = &self.messages.get(&sequence)?.events;
         let mut events = values.iter().filter_map(|value| self.event(*value));
         events.find(|event| event.index == index)
     }
 
-    /// The message is given back, and comes again then.
-    pub(super) fn put_off(&mut self, sequence: Sequence, until: Timestamp) {
-        self.put_off.insert(sequence, until);
+    /// The message is nak'ed, and redelivered by `until`.
+    pub(super) fn delay(&mut self, sequence: Sequence, until: Timestamp) {
+        self.delayed.insert(sequence, until);
     }
 
-    /// What the server waits for an ack of, as far as this replica knows.
+    /// The un-acked messages that this replica knows of.
     pub(super) fn holding(&mut self, now: Timestamp) -> Holding {
-        self.put_off.retain(|_, until| now < *until);
+        self.delayed.retain(|_, until| now < *until);
         let held = || {
             let messages = self.messages.iter();
             let unacked = messages.filter(|(_, it)| matches!(it.received.reply, Reply::Ack(_)));
             unacked.map(|(sequence, _)| *sequence)
         };
-        let put_off = self.put_off.keys().copied();
+        let delayed = self.delayed.keys().copied();
         Holding {
             refreshes: false,
-            held: held().count() + self.put_off.len(),
-            lowest: held().chain(put_off).min(),
-            until: self.put_off.values().max().copied(),
+            held: held().count() + self.delayed.len(),
+            lowest: held().chain(delayed).min(),
+            until: self.delayed.values().max().copied(),
         }
     }
 
-    /// Of the bodies of all messages.
+    /// The size of all bodies.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -140,23 +140,23 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::{matching::Found, tests::received};
+    use crate::{matching::MatchResult, tests::received};
 
-    fn message(sequence: Sequence, reply: &str) -> Received {
-        Received {
+    fn message(sequence: Sequence, reply: &str) -> Message {
+        Message {
             reply: Reply::Ack(reply.into()),
             ..received(sequence)
         }
     }
 
-    fn seen(value: &str) -> Seen {
-        Seen {
+    fn seen(value: &str) -> MatchedEvent {
+        MatchedEvent {
             index: 0,
             value: value.parse().unwrap(),
             source: "prod".parse().unwrap(),
             trace_id: None,
             received_at: Timestamp::UNIX_EPOCH,
-            found: Found::matched,
+            found: MatchResult::matched,
             targets: 1,
             skipped: 0,
         }
@@ -179,7 +179,7 @@ mod tests {
     fn of_a_parked_message_only_the_way_of_its_ack_is_kept() {
         let mut held = Held::default();
         let body = Bytes::from_static(b"[]");
-        let received = Received {
+        let received = Message {
             body,
             ..message(7, "first")
         };

@@ -1,11 +1,17 @@
-//! The one task that owns engine and index: it feeds the engine and does what the engine says.
+//! The task that owns the engine and the index. It reads downwards:
+//!
+//! - [`Worker::run`] waits for the next message, change of the cluster, or finished request;
+//! - `accept.rs` matches a message, and gives the engine the delivery;
+//! - `execute.rs` executes the engine's outputs: patches, acks, naks, dead letters; and takes their results.
+//!
+//! The [`Reporter`] logs and counts what happened.
 
 mod accept;
 mod denied;
 mod execute;
 mod held;
-mod opened;
 mod recent;
+mod restored;
 
 use std::{
     collections::BTreeSet,
@@ -44,81 +50,81 @@ use crate::{
     report::Reporter,
     stream::{
         Credit, Pulled, Reply,
-        gap::{Ended, Holding},
+        gap::{GapOutcome, Holding},
     },
 };
 
-/// How often gauges are brought up to date.
+/// How often the gauges are updated.
 const GAUGES: Duration = Duration::from_secs(10);
-/// How many messages or changes are taken at once, before the engine's wishes are carried out.
-const TAKE: usize = 64;
-/// Nothing more is pulled while the bodies of the held messages take so many bytes; what is on its
-/// way then, 256 messages at most, still comes.
+/// The most messages or changes that are received at once, before the engine's outputs are executed.
+const RECEIVE: usize = 64;
+/// Nothing more is pulled while the bodies of the held messages take more bytes. At most 256 messages
+/// that were requested before still arrive.
 const HELD_BYTES: usize = 8 * 1024 * 1024;
-/// How long the last acks may take to leave.
-const LAST_ACKS: Duration = Duration::from_secs(2);
+/// How long the server may take to receive the last acks.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Where the worker's work comes from.
-pub struct Inputs {
+/// What the worker receives.
+pub(crate) struct Inputs {
     pub messages: mpsc::Receiver<Pulled>,
-    /// Tells the pull loop how much may come.
+    /// How many messages the pull loop may request.
     pub credit: watch::Sender<Credit>,
     pub changes: mpsc::Receiver<Change>,
     pub gaps: mpsc::Receiver<Gap>,
     pub stop: CancellationToken,
-    /// Unmet from the moment of stopping.
+    /// Unmet once the worker is stopping.
     pub running: Condition,
 }
 
-/// What the worker works with.
-pub struct Context {
+/// What the worker calls and sends to.
+pub(crate) struct Context {
     pub cluster: Slug,
     pub client: Client,
     pub jetstream: jetstream::Context,
     pub refresher: Arc<Refresher>,
     pub stores: StorePolicy,
-    /// Where it is said how the refresh for a gap ended.
-    pub gaps: mpsc::Sender<Ended>,
-    /// What is held, for the other replicas.
+    /// How the refresh for a gap ended.
+    pub gap_outcomes: mpsc::Sender<GapOutcome>,
+    /// Which messages this replica holds, for the position that the replicas share.
     pub holding: watch::Sender<Holding>,
 }
 
-pub struct Worker {
+pub(crate) struct Worker {
     context: Context,
     engine: Engine,
     index: Index,
     held: Held,
     recent: Recent,
-    /// What the watch has shown since, and events have not been compared with.
+    /// Objects that the watch has shown since recent events were matched.
     appeared: BTreeSet<ObjectRef>,
-    /// Values that were taken away before ESO looked.
-    lost: Vec<(ObjectRef, RefreshMark)>,
+    /// Marks that another controller removed before ESO looked.
+    removed_marks: Vec<(ObjectRef, RefreshMark)>,
     denied: Denied,
-    /// Namespaces that can be seen again, and have not been refreshed since.
-    opened: BTreeSet<String>,
+    /// Namespaces whose access was restored, and that have not been refreshed since.
+    restored: BTreeSet<String>,
     report: Reporter,
     patches: JoinSet<Patched>,
     probes: JoinSet<Outcome>,
-    letters: JoinSet<Stored>,
+    dead_letters: JoinSet<Stored>,
     /// The engine's clock starts here.
     started: Instant,
-    taken: Credit,
+    received: Credit,
     phase: Phase,
 }
 
-/// The order of a shutdown.
+/// The stages of a shutdown.
 #[derive(Debug, PartialEq, Eq)]
 enum Phase {
     Running,
-    /// Nothing is started any more. What goes back to the server waits in the list until nothing is
-    /// pulled: a live pull request of ours would only fetch it again.
+    /// Nothing new is started. Naks wait in the list until the pull loop has ended: an open pull request
+    /// would fetch the messages again.
     Stopping(Vec<(Reply, Option<Duration>)>),
-    /// Only what was started is left.
+    /// Only what was started before is left.
     Finishing,
 }
 
 impl Worker {
-    pub fn new(engine: Engine, context: Context, report: Reporter) -> Self {
+    pub(crate) fn new(engine: Engine, context: Context, report: Reporter) -> Self {
         Self {
             report,
             context,
@@ -127,20 +133,20 @@ impl Worker {
             held: Held::default(),
             recent: Recent::default(),
             appeared: BTreeSet::new(),
-            lost: Vec::new(),
+            removed_marks: Vec::new(),
             denied: Denied::default(),
-            opened: BTreeSet::new(),
+            restored: BTreeSet::new(),
             patches: JoinSet::new(),
             probes: JoinSet::new(),
-            letters: JoinSet::new(),
+            dead_letters: JoinSet::new(),
             started: Instant::now(),
-            taken: 0,
+            received: 0,
             phase: Phase::Running,
         }
     }
 
-    /// Until `stop`, and then until everything that was started is finished and acked.
-    pub async fn run(mut self, mut inputs: Inputs) -> anyhow::Result<()> {
+    /// Runs until `stop`, and then until everything that was started is finished and acked.
+    pub(crate) async fn run(mut self, mut inputs: Inputs) -> anyhow::Result<()> {
         inputs.running.met();
         let mut gauges = interval(GAUGES);
         let (mut messages, mut changes) = (Vec::new(), Vec::new());
@@ -149,9 +155,9 @@ impl Worker {
             self.grant(&inputs.credit);
             let wake = self.engine.wake_at().map(|at| self.started + at);
             tokio::select! {
-                count = inputs.messages.recv_many(&mut messages, TAKE), if self.phase != Phase::Finishing => {
+                count = inputs.messages.recv_many(&mut messages, RECEIVE), if self.phase != Phase::Finishing => {
                     self.accept_gap(&mut inputs.gaps);
-                    messages.drain(..).for_each(|pulled| self.pulled(pulled));
+                    messages.drain(..).for_each(|pulled| self.receive(pulled));
                     if count == 0 {
                         inputs.running.unmet("stopping");
                         self.stop();
@@ -159,14 +165,16 @@ impl Worker {
                         self.hand_back().await;
                     }
                 }
-                count = inputs.changes.recv_many(&mut changes, TAKE), if watching => {
+                count = inputs.changes.recv_many(&mut changes, RECEIVE), if watching => {
                     changes.drain(..).for_each(|change| self.apply(change));
                     watching = count > 0;
                 }
-                Some(gap) = inputs.gaps.recv(), if self.can_refresh_everything() => self.refresh_everything(gap),
+                Some(gap) = inputs.gaps.recv(), if self.may_refresh_everything() => {
+                    self.refresh_everything(gap);
+                }
                 Some(patched) = self.patches.join_next() => self.patched(patched?),
                 Some(probe) = self.probes.join_next() => self.probed(&probe?),
-                Some(stored) = self.letters.join_next() => self.stored(stored?),
+                Some(stored) = self.dead_letters.join_next() => self.stored(stored?),
                 () = inputs.stop.cancelled(), if self.phase == Phase::Running => {
                     inputs.running.unmet("stopping");
                     self.stop();
@@ -175,11 +183,11 @@ impl Worker {
                 _ = gauges.tick() => self.gauges(),
             }
             self.match_recent();
-            self.refresh_opened();
+            self.refresh_restored();
             self.execute().await;
-            self.report.hand_in_receipts();
+            self.report.send_receipts();
         }
-        self.tell_holding();
+        self.publish_holding();
         self.report.end();
         self.flush_acks().await;
         Ok(())
@@ -194,24 +202,20 @@ impl Worker {
         }
     }
 
-    /// Nothing is pulled before the index knows every object: an event would miss some.
+    /// Nothing is pulled before the index is complete: an event would miss objects.
     fn grant(&self, credit: &watch::Sender<Credit>) {
         let open = self.phase == Phase::Running
             && self.index.is_synced()
             && self.held.bytes() < HELD_BYTES;
         let room = if open { self.engine.capacity() } else { 0 };
-        let granted = self.taken + room as Credit;
+        let granted = self.received + room as Credit;
         credit.send_if_modified(|credit| std::mem::replace(credit, granted) != granted);
-    }
-
-    fn can_refresh_everything(&self) -> bool {
-        self.phase == Phase::Running && self.index.is_synced() && !self.is_catching_up()
     }
 
     /// A gap is found before anything is pulled on its connection, and is accepted first: else its older
     /// value would overwrite that of a message which is already done.
     fn accept_gap(&mut self, gaps: &mut mpsc::Receiver<Gap>) {
-        if self.can_refresh_everything()
+        if self.may_refresh_everything()
             && let Ok(gap) = gaps.try_recv()
         {
             self.refresh_everything(gap);
@@ -225,17 +229,18 @@ impl Worker {
         self.report.stopping(self.held.len());
         self.phase = Phase::Stopping(Vec::new());
         self.handle(Input::Stop);
-        self.tell_holding();
+        self.publish_holding();
     }
 
     fn gauges(&mut self) {
         let (held, parked) = (self.held.len(), self.held.parked());
         self.report.gauges(held, parked, &self.engine, &self.index);
-        self.tell_holding();
+        self.publish_holding();
     }
 
-    /// By this the replicas know together which messages none of them holds.
-    fn tell_holding(&mut self) {
+    /// Publishes which messages this replica holds. From all of these the replicas find stuck messages, which
+    /// none of them holds.
+    fn publish_holding(&mut self) {
         let refreshes = self.phase == Phase::Running && self.index.is_synced();
         let holding = Holding {
             refreshes,
@@ -244,11 +249,11 @@ impl Worker {
         self.context.holding.send_replace(holding);
     }
 
-    /// An answer says that the server has read every ack before it. Flushing would only say that
-    /// they have left, and a socket closed too early can still lose them.
+    /// A reply proves that the server has read every ack before the request. A flush only proves that they
+    /// were sent, and closing the socket too early can still lose them.
     async fn flush_acks(&self) {
         let last = verify::durable(&self.context.jetstream, &self.context.cluster);
-        let arrived = matches!(timeout(LAST_ACKS, last).await, Ok(Ok(_)));
+        let arrived = matches!(timeout(FLUSH_TIMEOUT, last).await, Ok(Ok(_)));
         self.report.acks_arrived(arrived);
     }
 }

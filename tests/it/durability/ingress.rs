@@ -16,7 +16,7 @@ use super::{SENDERS, jetstream, nothing_is_missing, start};
 use crate::{senders::Senders, stored};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn kill_9_of_the_ingress_under_load_leaves_no_answer_without_its_event() {
+async fn a_202_survives_kill_9_of_the_ingress() {
     let hub = Hub::start().await.unwrap();
     hub.init(&[]).await.unwrap();
     let (mut ingress, webhooks) = start(hub.ingress()).await;
@@ -36,7 +36,7 @@ async fn kill_9_of_the_ingress_under_load_leaves_no_answer_without_its_event() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_ingress_that_is_told_to_stop_answers_every_request_that_has_begun() {
+async fn a_stopping_ingress_answers_open_requests() {
     let hub = Hub::start().await.unwrap();
     hub.init(&[]).await.unwrap();
     let (mut ingress, webhooks) = start(hub.ingress()).await;

@@ -16,7 +16,7 @@ use crate::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_accepted_survives_kill_9_of_nats_right_after_the_answer() {
+async fn a_202_survives_kill_9_of_nats() {
     let mut hub = Hub::start().await.unwrap();
     hub.init(&[]).await.unwrap();
     let (_ingress, webhooks) = start(hub.ingress()).await;
@@ -53,7 +53,7 @@ async fn what_was_accepted_survives_kill_9_of_nats_under_load() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_nats_is_away_senders_are_told_when_to_come_again_and_then_all_is_well() {
+async fn a_nats_outage_answers_503() {
     let mut hub = Hub::start().await.unwrap();
     hub.init(&[]).await.unwrap();
     let (mut ingress, webhooks) = start(hub.ingress()).await;
@@ -80,7 +80,7 @@ async fn while_nats_is_away_senders_are_told_when_to_come_again_and_then_all_is_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_nats_hangs_senders_are_told_when_to_come_again_and_then_all_is_well() {
+async fn a_hanging_nats_answers_503() {
     let mut hub = Hub::start().await.unwrap();
     hub.init(&[]).await.unwrap();
     let impatient = "publish: { attempt_timeout: 200ms, deadline: 600ms }";
@@ -105,7 +105,7 @@ async fn while_nats_hangs_senders_are_told_when_to_come_again_and_then_all_is_we
 
 /// An API destination waits for 5 s (`EventBridge` User Guide, "API destinations").
 #[tokio::test(flavor = "multi_thread")]
-async fn while_nats_hangs_eventbridge_is_answered_before_it_gives_up() {
+async fn a_hanging_nats_answers_eventbridge_in_time() {
     let mut hub = Hub::start().await.unwrap();
     hub.init(&[]).await.unwrap();
     let aws = "- { name: aws, format: aws-eventbridge, auth: none }";

@@ -17,7 +17,7 @@ use crate::{
 type Change = fn(&mut Config);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_of_a_version_before_is_full_at_its_limit_until_init_has_run() {
+async fn init_upgrades_the_stream_limits() {
     let hub = Hub::start().await.unwrap();
     hub.init_with(&["--max-bytes", "1MiB"], &[]).await.unwrap();
     let jetstream = jetstream(&hub).await;
@@ -70,7 +70,7 @@ fn large() -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_202_from_a_stream_that_does_not_keep_what_it_acknowledges() {
+async fn an_unsafe_stream_gets_no_202() {
     let wrong: [(&str, Change); 4] = [
         ("retention Interest", |stream| {
             stream.retention = RetentionPolicy::Interest;
@@ -114,7 +114,7 @@ async fn no_202_from_a_stream_that_does_not_keep_what_it_acknowledges() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_that_is_made_useless_gets_no_202_once_it_is_said_and_works_after_init() {
+async fn init_repairs_an_unsafe_stream() {
     let hub = Hub::start().await.unwrap();
     hub.init(&[]).await.unwrap();
     let (ingress, webhooks) = start(hub.ingress()).await;

@@ -96,7 +96,7 @@ fn unseen(place: &str, text: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_format_reaches_who_reads_the_secret_and_no_other_tenant() {
+async fn every_format_reaches_its_tenant_only() {
     let cases = cases();
     let cluster = Cluster::start("east").await.unwrap();
     let client = cluster.client();

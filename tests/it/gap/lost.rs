@@ -19,7 +19,7 @@ async fn refreshed(relay: &Consuming, name: &str, before: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cluster_cut_off_for_longer_than_max_age_finds_one_gap_while_its_consumer_runs() {
+async fn a_long_disconnect_is_one_gap() {
     let cluster = Cluster::stand_in("east").await.unwrap();
     let relay = Consuming::on(cluster, &["db", "mail"]).await;
     let link = Link::to(&relay.hub.nats.url()).await;
@@ -80,7 +80,7 @@ async fn a_flood_of_receipts_does_not_push_the_position_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_durable_that_was_lost_and_made_again_has_not_seen_is_a_gap() {
+async fn a_recreated_durable_has_a_gap() {
     let cluster = Cluster::stand_in("east").await.unwrap();
     let relay = Consuming::on(cluster, &["db"]).await;
     let consumer = relay.consumer("").await;

@@ -66,7 +66,7 @@ async fn noted(relay: &Consuming, floor: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cluster_whose_events_were_purged_while_it_was_away_refreshes_everything_once() {
+async fn purged_events_are_a_gap() {
     let cluster = Cluster::start("east").await.unwrap();
     let relay = Consuming::on(cluster, &["db", "mail"]).await;
     // As left by a consumer that has seen nothing yet.
@@ -108,12 +108,11 @@ async fn a_cluster_whose_events_were_purged_while_it_was_away_refreshes_everythi
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_that_expired_while_a_cluster_was_away_refresh_everything_and_what_is_left_follows()
-{
+async fn expired_events_are_a_gap() {
     let cluster = Cluster::stand_in("east").await.unwrap();
     let relay = Consuming::on(cluster, &["db", "mail"]).await;
     relay.publish(&["/prod/db"]).await;
-    // Nobody has consumed yet, so nobody has written a position: the ack floor tells.
+    // No consumer has stored a position yet: the ack floor decides.
     expire(&relay, Stream::Events).await;
     let values = relay.publish(&["/prod/mail"]).await;
     let consumer = relay.consumer("").await;
@@ -124,8 +123,7 @@ async fn events_that_expired_while_a_cluster_was_away_refresh_everything_and_wha
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_full_of_history_takes_new_events_and_a_cluster_that_was_away_refreshes_everything()
- {
+async fn a_full_stream_drops_the_oldest() {
     let cluster = Cluster::stand_in("east").await.unwrap();
     let relay = Consuming::on(cluster, &["db", "mail"]).await;
     let smallest = ["--max-bytes", "1MiB"];
@@ -201,7 +199,7 @@ async fn a_position_that_cannot_be_read_is_written_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refresh_of_everything_that_a_crash_interrupts_is_finished_by_the_next_start() {
+async fn an_interrupted_gap_is_resumed() {
     let cluster = Cluster::stand_in("east").await.unwrap();
     let relay = Consuming::on(cluster, &["db", "mail"]).await;
     open_gap(&relay).await;
@@ -233,7 +231,7 @@ async fn open_gap(relay: &Consuming) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cluster_that_joins_starts_at_its_joining_or_where_it_is_told_to() {
+async fn a_new_cluster_starts_now_or_as_configured() {
     let cluster = Cluster::stand_in("east").await.unwrap();
     let relay = Consuming::on(cluster, &["db", "mail"]).await;
     relay.publish(&["/prod/db", "/prod/mail"]).await;
@@ -257,7 +255,7 @@ async fn a_cluster_that_joins_starts_at_its_joining_or_where_it_is_told_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_resync_by_hand_refreshes_what_it_names_in_the_cluster_that_it_names() {
+async fn a_resync_reaches_its_targets_only() {
     let cluster = Cluster::stand_in("east").await.unwrap();
     let relay = Consuming::on(cluster, &["db", "mail"]).await;
     let _consumer = relay.consumer("").await;

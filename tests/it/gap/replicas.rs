@@ -42,7 +42,7 @@ async fn by_work(one: Daemon, other: Daemon) -> (Daemon, Daemon) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_replica_goes_on_when_the_first_is_killed_or_stopped() {
+async fn another_replica_continues_the_gap() {
     let cluster = Cluster::stand_in("east").await.unwrap();
     let names = names("db", 60);
     let relay = Consuming::on(cluster, &strs(&names)).await;

@@ -16,7 +16,7 @@ use crate::consuming::{Consuming, TEAM};
 /// A client that holds it and sends progress looks from outside like a server that has lost it: it is
 /// pending, no replica has it, and it does not come again.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_that_does_not_come_again_refreshes_everything_once() {
+async fn a_stuck_message_refreshes_everything() {
     let cluster = Cluster::stand_in("east").await.unwrap();
     let relay = Consuming::on(cluster, &["db", "mail"]).await;
     let events = relay.jetstream.get_stream(Stream::Events.name()).await;
@@ -45,7 +45,7 @@ async fn a_message_that_does_not_come_again_refreshes_everything_once() {
     }
     closed(&relay).await;
     let log = consumer.logs();
-    assert!(log.contains("does not deliver messages again"), "{log}");
+    assert!(log.contains("does not redeliver messages"), "{log}");
     let metric = "eso_relay_consumer_stuck_messages";
     assert_eq!(consumer.count(metric, &[]).await.unwrap(), 1);
     let status = relay.hub.cli(&["status"]).await.unwrap();

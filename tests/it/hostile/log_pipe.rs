@@ -117,7 +117,7 @@ async fn get(url: &str) -> reqwest::Result<(StatusCode, String)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_nothing_reads_stops_nobody_and_is_told_of_when_it_is_read_again() {
+async fn a_blocked_log_delays_nothing() {
     let hub = Hub::start().await.unwrap();
     hub.init(&[]).await.unwrap();
     let piped = Piped::start(&hub).await;

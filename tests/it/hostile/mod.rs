@@ -76,7 +76,7 @@ impl Front {
         self.ingress.count(&name, labels).await.unwrap()
     }
 
-    /// Waits until no more than so many connections are open.
+    /// Waits until no more connections than these are open.
     pub(crate) async fn has_ended_all_but(&self, connections: u64) {
         let open = async || {
             let open = self.count("connections", &[]).await;

@@ -5,7 +5,7 @@ use super::{Front, exchange};
 const REQUEST: &str = "POST /v1/hooks/akeyless HTTP/1.1\r\nHost: ingress\r\nContent-Length: 0\r\n";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stranger_is_named_by_its_address_and_cannot_fill_the_log() {
+async fn unauthenticated_requests_are_logged_sparsely() {
     let front = Front::start("trusted_proxies: [127.0.0.2]").await;
     let mut proxy = front.connect_from([127, 0, 0, 2]).await;
     let mut stranger = front.connect_from([127, 0, 0, 3]).await;

@@ -63,7 +63,7 @@ async fn an_owner_that_eso_does_not_copy_from_is_told_as_silent() {
 /// Their owner is not the consumer's to patch, which sees a list of namespaces alone; and its
 /// controller takes away what it finds on a child.
 #[tokio::test(flavor = "multi_thread")]
-async fn children_that_are_refreshed_one_by_one_all_get_the_new_value() {
+async fn children_refreshed_alone_get_the_new_value() {
     if !operator::is_asked_for() {
         return;
     }

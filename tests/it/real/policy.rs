@@ -5,7 +5,7 @@ use eso_relay_lab::{cluster::secret_value, operator};
 use super::{Options, TEAM, VALUE, reading, with_documents};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_eso_would_not_refresh_is_told_as_skipped_and_the_rest_is_new() {
+async fn skipped_objects_are_reported() {
     if !operator::is_asked_for() {
         return;
     }

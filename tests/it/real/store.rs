@@ -30,7 +30,7 @@ async fn one_webhook_brings_the_new_value_into_two_clusters() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_fails_is_told_as_failed_until_it_answers_again() {
+async fn a_failing_store_is_reported_failed() {
     if !operator::is_asked_for() {
         return;
     }

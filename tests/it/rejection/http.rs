@@ -179,7 +179,7 @@ async fn a_body_that_is_too_long_too_slow_or_broken_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_follows_a_request_on_the_connection_is_a_request_of_its_own() {
+async fn pipelined_requests_are_separate() {
     let tested = Tested::start("header_timeout: 500ms").await;
     let stranger = "POST /v1/hooks/akeyless HTTP/1.1\r\nHost: ingress\r\n";
     let length = BODY.len();
@@ -190,7 +190,7 @@ async fn what_follows_a_request_on_the_connection_is_a_request_of_its_own() {
     // The body of a refused request is not read as the next one.
     let inner = format!("{}Content-Length: {length}\r\n\r\n{BODY}", tested.head());
     let wrapped = format!("{stranger}Content-Length: {}\r\n\r\n{inner}", inner.len());
-    // Both lengths at once: whoever believes the other one would see a request in the body.
+    // Both lengths at once: a proxy that uses the other one would see a request in the body.
     let both = format!(
         "{stranger}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{inner}\r\n0\r\n\r\n",
         inner.len()

@@ -1,4 +1,4 @@
-//! Events from a file: as they stand in the stream, or as our own commands print them.
+//! Reads events from a file: a batch as in the stream, or the output of `explain` and `dead show`.
 
 use std::path::Path;
 
@@ -11,9 +11,9 @@ use eso_relay::{
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// What stands around the events.
+/// The output of a command that contains events.
 #[derive(Default, Deserialize)]
-struct Around<'a> {
+struct Envelope<'a> {
     /// Of `explain`.
     #[serde(borrow)]
     events: Option<&'a RawValue>,
@@ -27,11 +27,11 @@ pub(super) fn events(file: &Path) -> Result<Vec<Event>, Failure> {
     Ok(parse(&text).with_context(|| format!("{} holds no events", file.display()))?)
 }
 
-/// One event, a batch, or one of ours around a batch.
+/// Parses one event, a batch, or the output of a command.
 fn parse(text: &[u8]) -> anyhow::Result<Vec<Event>> {
     let batch = if text.trim_ascii_start().starts_with(b"{") {
-        let around: Around<'_> = serde_json::from_slice(text).unwrap_or_default();
-        match around.events.or(around.body) {
+        let envelope: Envelope<'_> = serde_json::from_slice(text).unwrap_or_default();
+        match envelope.events.or(envelope.body) {
             Some(batch) => batch.get().as_bytes().to_vec(),
             None => [b"[", text, b"]"].concat(),
         }
@@ -52,7 +52,7 @@ mod tests {
     use crate::tests::event;
 
     #[test]
-    fn events_are_read_alone_in_a_batch_and_from_what_our_commands_print() {
+    fn events_are_parsed_in_every_form() {
         let events = [event("one"), event("two")];
         let batch = String::from_utf8(encode_batch(&events).into()).unwrap();
         let alone = encode_batch(&events[..1]);

@@ -1,4 +1,4 @@
-//! `matches`: what an event would refresh, by the cluster's own objects.
+//! `matches`: shows which objects of a cluster an event would refresh.
 
 mod input;
 mod report;
@@ -25,9 +25,8 @@ use crate::{
 
 /// Show which ExternalSecrets of a cluster an event would refresh, and why not another
 ///
-/// Lists the cluster's objects once and changes nothing; needs no stream. The event is one by hand, as
-/// `eso-relay send` takes it, or a file. --scope goes with --key and --prefix too: the secret in that
-/// place.
+/// Lists the cluster's objects once and changes nothing; needs no stream. The event is given by flags, as for
+/// `eso-relay send`, or as a file. --scope may be combined with --key and --prefix: the secret in that place.
 #[derive(clap::Args)]
 #[command(
     group(ArgGroup::new("what").args(["keys", "prefix", "all", "template", "event"])),
@@ -51,7 +50,7 @@ pub struct Args {
         conflicts_with_all = ["scope", "provider", "stores", "namespaces", "clusters"]
     )]
     event: Option<PathBuf>,
-    /// Say of this ExternalSecret why it is meant or not (repeat it for more)
+    /// Explain why this ExternalSecret matches or not (repeat it for more)
     #[arg(long = "object", value_name = "NAMESPACE/NAME", value_parser = target)]
     objects: Vec<ObjectRef>,
     /// For people or for scripts
@@ -61,7 +60,7 @@ pub struct Args {
     place: Place,
 }
 
-/// Each goes before the setting of --config.
+/// Each overrides the setting of --config.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Cluster")]
 struct Place {
@@ -71,12 +70,12 @@ struct Place {
     /// [default: $KUBECONFIG, else ~/.kube/config]
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
-    /// Look only into this namespace (repeat it for more); a Role in each is enough then
+    /// List only this namespace (repeat it for more); a Role in each is enough then
     #[arg(long = "in", value_name = "NAMESPACE")]
     within: Vec<String>,
 }
 
-/// What of `consumer.yaml` bears on matching.
+/// The settings of `consumer.yaml` that affect matching.
 #[derive(Deserialize)]
 struct Settings {
     cluster: Option<Slug>,

@@ -1,4 +1,4 @@
-//! Whom each event means, and of those asked about why not.
+//! The report: which objects each event matches, and why the ones asked for do not.
 
 use std::collections::BTreeSet;
 
@@ -15,30 +15,30 @@ use crate::{
 
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
-    /// `None` when nobody told.
+    /// `None` when it is not configured.
     pub(super) cluster: Option<Slug>,
-    /// How many were looked at.
+    /// How many were listed.
     pub(super) external_secrets: usize,
     pub(super) stores: usize,
     pub(super) without_cluster_stores: bool,
     pub(super) without_namespaces: bool,
-    /// Namespaces that were to be looked into, and may not be seen.
+    /// Namespaces that may not be listed.
     pub(super) closed: Vec<String>,
     pub(super) without_finds: bool,
     pub(super) events: Vec<Answer>,
 }
 
-/// What one event means.
+/// The answer for one event.
 #[derive(Debug, Serialize)]
 pub(super) struct Answer {
-    /// As it stands in the stream.
+    /// As in the stream.
     pub(super) event: Value,
     pub(super) reaches_cluster: bool,
-    /// Who would be refreshed, with the references that make it so.
+    /// The objects that would be refreshed, each with the references that match.
     pub(super) matches: Vec<Object>,
-    /// Who is meant, and would not be refreshed whatever is done to it.
+    /// The objects that match but are skipped.
     pub(super) skipped: Vec<Left>,
-    /// Those that were asked about.
+    /// The objects asked for.
     pub(super) objects: Vec<Asked>,
     #[serde(skip)]
     pub(super) title: String,
@@ -50,7 +50,7 @@ pub(super) struct Answer {
 pub(super) struct Object {
     pub(super) namespace: String,
     pub(super) name: String,
-    /// Whether it has `spec.syncWindows`, for which a refresh by an event does not wait.
+    /// Whether it has `spec.syncWindows`, which do not delay a refresh by an event.
     pub(super) sync_windows: bool,
     pub(super) references: Vec<Reference>,
 }
@@ -68,7 +68,7 @@ pub(super) struct Asked {
     #[serde(flatten)]
     pub(super) object: Object,
     pub(super) state: State,
-    /// What of it cannot be read.
+    /// Its malformed fields.
     pub(super) problems: Vec<String>,
 }
 
@@ -76,11 +76,11 @@ pub(super) struct Asked {
 #[serde(rename_all = "snake_case")]
 pub(super) enum State {
     Matches,
-    /// Meant, and among the answer's `skipped`.
+    /// It matches, and is among the answer's `skipped`.
     Skipped,
     Differs,
     NotFound,
-    /// Its namespace is none of those that were looked into.
+    /// Its namespace was not listed.
     NotLookedAt,
 }
 
@@ -97,7 +97,7 @@ pub(super) struct Reference {
 pub(super) struct Store {
     pub(super) kind: event::StoreKind,
     pub(super) name: String,
-    /// `None` when it is not there, or may not be seen.
+    /// `None` when the store is missing, or may not be listed.
     pub(super) provider: Option<String>,
 }
 
@@ -114,7 +114,7 @@ pub(super) enum Reads {
 }
 
 impl Report {
-    /// `namespaces`: those that were looked into; none means all.
+    /// `namespaces`: those that were listed; empty: all.
     pub(super) fn of(
         events: &[Event],
         cluster: Option<Slug>,
@@ -142,25 +142,25 @@ impl Report {
         })
     }
 
-    /// What is not part of the answer, and must be known to read it.
+    /// Notes that are needed to interpret the answer.
     pub(super) fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         let of_clusters = |answer: &Answer| answer.event["data"]["target"]["clusters"].is_array();
         if self.cluster.is_none() && self.events.iter().any(of_clusters) {
-            notes.push("The event is for some clusters only, and the name of this one is not known: give its consumer's file as --config.".to_owned());
+            notes.push("The event is for some clusters only, and the name of this one is unknown: pass its consumer's file as --config.".to_owned());
         }
         if self.without_cluster_stores {
-            notes.push("No permission to list clustersecretstores: what reads through one is compared by its key alone.".to_owned());
+            notes.push("No permission to list clustersecretstores: objects that read through one are compared by their keys alone.".to_owned());
         }
         if self.without_namespaces {
-            notes.push("No permission to list namespaces: a namespaceSelector of a store lets everybody in.".to_owned());
+            notes.push("No permission to list namespaces: a namespaceSelector of a store allows every namespace.".to_owned());
         }
         if !self.closed.is_empty() {
             let closed = self.closed.join(", ");
-            notes.push(format!("No permission to list externalsecrets or secretstores in {closed}: what is there is not part of this."));
+            notes.push(format!("No permission to list externalsecrets or secretstores in {closed}: their objects are not part of this."));
         }
         if self.without_finds {
-            notes.push("Every dataFrom[].find is left out (setting `refresh.find`).".to_owned());
+            notes.push("Every dataFrom[].find is ignored (setting `refresh.find`).".to_owned());
         }
         let matches = self.events.iter().flat_map(|answer| &answer.matches);
         let windows: BTreeSet<_> = matches
@@ -170,14 +170,14 @@ impl Report {
             .collect();
         if !windows.is_empty() {
             let windows = Vec::from_iter(windows).join(", ");
-            notes.push(format!("The spec.syncWindows of {windows} hold back what refreshInterval brings; a refresh by an event does not wait for them."));
+            notes.push(format!("The spec.syncWindows of {windows} delay refreshes by refreshInterval, but not a refresh by an event."));
         }
         if self.events.iter().all(|answer| answer.matches.is_empty()) {
             let asked = self.events.iter().any(|answer| !answer.objects.is_empty());
             let hint = if asked {
                 ""
             } else {
-                "; --object NAMESPACE/NAME tells why one does not"
+                "; --object NAMESPACE/NAME explains why one does not"
             };
             let all = self.external_secrets;
             notes.push(format!("None of {all} ExternalSecrets matches{hint}."));
@@ -265,7 +265,7 @@ impl Object {
     fn of(target: &ObjectRef, references: Vec<Compared>) -> Self {
         Self {
             namespace: target.namespace().to_owned(),
-            // Of what kind it is, unless it is what most are.
+            // With its kind, unless it is an ExternalSecret.
             name: match target.kind() {
                 ObjectKind::ExternalSecret => target.name().to_owned(),
                 ObjectKind::ClusterExternalSecret => target.to_string(),
@@ -307,7 +307,7 @@ impl Store {
         }
     }
 
-    /// Whether it may be any provider's.
+    /// Whether its provider is unknown.
     pub(super) fn is_unknown(&self) -> bool {
         self.provider.is_none()
     }

@@ -140,7 +140,7 @@ fn the_command_line_goes_before_the_file() {
 }
 
 #[test]
-fn whom_an_event_means_is_a_table_with_the_references_that_make_it_so() {
+fn matches_are_a_table_of_references() {
     let report = report(&[event("one")], &[], &[]);
     assert_eq!(
         report.to_string(),
@@ -195,11 +195,11 @@ team-a     ignored  ignored  remove the annotation eso-relay.dev/ignore
 
 team-a/ignored matches, and is skipped for the reason above.
 STORE                 PROVIDER  READS     BECAUSE
-SecretStore/akeyless  akeyless  /app/own  the event means it
+SecretStore/akeyless  akeyless  /app/own  the event matches
 
 team-a/owned matches.
 STORE                 PROVIDER  READS     BECAUSE
-SecretStore/akeyless  akeyless  /app/own  the event means it
+SecretStore/akeyless  akeyless  /app/own  the event matches
 "
     );
 }
@@ -220,10 +220,10 @@ STORE                 PROVIDER  READS     BECAUSE
 SecretStore/akeyless  akeyless  /app/web  the event is about another secret
 SecretStore/aws       aws-sm    /app/db   the event is about akeyless
 
-team-a/broken names no secret of a store.
-It cannot be read in full: data[0] names no store.
+team-a/broken references no secret of a store.
+A part of it is malformed: data[0] names no store.
 
-team-b/web is not there, or is being deleted.
+team-b/web does not exist, or is being deleted.
 "
     );
     assert_eq!(report.notes(), ["None of 4 ExternalSecrets matches."]);
@@ -255,7 +255,7 @@ fn a_store_that_is_not_there_is_said_to_be_unknown() {
     let report = Report::of(&[event("one")], None, &asked, &[], &listed).unwrap();
     let text = report.to_string();
     assert!(
-        text.contains("unknown   /app/db   the event may mean it: its store is not known"),
+        text.contains("unknown   /app/db   the event may match: its store is unknown"),
         "{text}"
     );
     assert!(text.contains("team-a/web matches."), "{text}");
@@ -281,12 +281,12 @@ fn what_lies_outside_is_told_from_what_differs() {
         "{text}"
     );
     assert!(
-        text.contains("team-a/db is in a cluster that the event leaves out."),
+        text.contains("team-a/db is in a cluster that the event does not reach."),
         "{text}"
     );
     let only = ["team-b".to_owned()];
     let text = report(&[event("one")], &["team-a/db"], &only).to_string();
-    assert!(text.contains("was not looked into"), "{text}");
+    assert!(text.contains("was not listed"), "{text}");
 }
 
 #[test]
@@ -331,7 +331,7 @@ fn sync_windows_that_an_event_does_not_wait_for_are_said() {
         panic!("{:?}", report.notes())
     };
     assert!(
-        note.contains("spec.syncWindows of team-a/nightly hold"),
+        note.contains("spec.syncWindows of team-a/nightly delay"),
         "{note}"
     );
 }

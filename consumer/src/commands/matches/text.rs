@@ -1,4 +1,4 @@
-//! The report, for people.
+//! Prints the report as text.
 
 use std::fmt;
 
@@ -125,15 +125,17 @@ impl Answer {
         let found = match asked.state {
             State::Matches => "matches",
             State::Skipped => "matches, and is skipped for the reason above",
-            State::Differs if !self.reaches_cluster => "is in a cluster that the event leaves out",
-            State::Differs if references.is_empty() => "names no secret of a store",
+            State::Differs if !self.reaches_cluster => {
+                "is in a cluster that the event does not reach"
+            }
+            State::Differs if references.is_empty() => "references no secret of a store",
             State::Differs => "does not match",
-            State::NotFound => "is not there, or is being deleted",
-            State::NotLookedAt => "is in a namespace that was not looked into",
+            State::NotFound => "does not exist, or is being deleted",
+            State::NotLookedAt => "is in a namespace that was not listed",
         };
         writeln!(f, "{namespace}/{name} {found}.")?;
         for problem in &asked.problems {
-            writeln!(f, "It cannot be read in full: {problem}.")?;
+            writeln!(f, "A part of it is malformed: {problem}.")?;
         }
         if references.is_empty() {
             return Ok(());
@@ -152,12 +154,12 @@ impl Answer {
             Differs::Kind if reference.store.is_none() => {
                 "the event is about secrets of stores".to_owned()
             }
-            Differs::Kind => "the event is about what templates take".to_owned(),
-            Differs::Namespace => "the event's target leaves its namespace out".to_owned(),
+            Differs::Kind => "the event is about sources of templates".to_owned(),
+            Differs::Namespace => "the event's target excludes its namespace".to_owned(),
             Differs::Store if reference.store.is_none() => {
-                "the event's target leaves out every store of its".to_owned()
+                "the event's target excludes all of its stores".to_owned()
             }
-            Differs::Store => "the event's target leaves this store out".to_owned(),
+            Differs::Store => "the event's target excludes this store".to_owned(),
             Differs::Provider => format!("the event is about {}", self.provider),
             Differs::Secret if reference.store.is_none() => {
                 "the event is about another source of templates".to_owned()
@@ -175,8 +177,8 @@ impl Answer {
         let store_is_unknown = reference.store.as_ref().is_some_and(Store::is_unknown);
         let unknown = store_is_unknown && self.provider.as_str() != GENERIC;
         match reasons.is_empty() {
-            true if unknown => "the event may mean it: its store is not known".to_owned(),
-            true => "the event means it".to_owned(),
+            true if unknown => "the event may match: its store is unknown".to_owned(),
+            true => "the event matches".to_owned(),
             false => reasons.join("; "),
         }
     }

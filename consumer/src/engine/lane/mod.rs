@@ -1,17 +1,17 @@
-//! Which target is patched next.
+//! Chooses the target that is patched next.
 //!
-//! Two lanes. *Exact*: what few objects wait for goes at once. *Mass*: what is meant for many flows
-//! through a [`Window`], so that ESO has room for what is urgent; its sources take turns. Besides there
-//! may be ceilings: patches at once, patches per second, over all and for each store.
+//! There are two lanes. *Exact*: events that match few objects are patched at once. *Mass*: the rest passes
+//! through a [`Window`], so that ESO has room for urgent work; the sources take turns. Optional limits: patches
+//! in flight, patches per second, overall and for each store.
 //!
-//! [`Suspects`] share a quarter of the slots, of the window and of the rate: while they fail or hang,
-//! the others go on.
+//! [`Suspects`], targets that are likely to fail, share a quarter of the slots, of the window and of the rate, so
+//! that they do not delay the others.
 
-mod pace;
 mod queue;
 mod suspects;
 #[cfg(test)]
 mod tests;
+mod token_bucket;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -22,20 +22,20 @@ use std::{
 
 use eso_relay::Slug;
 
-use self::{pace::Pace, queue::Queue, suspects::Suspects};
+use self::{queue::Queue, suspects::Suspects, token_bucket::TokenBucket};
 use super::{Settings, window::Window};
 use crate::object::ObjectRef;
 
-/// How soon a refresh is wanted. The greater the more urgent.
+/// How urgent a refresh is. The greater the more urgent.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Urgency {
-    /// One of many, by events of this source.
+pub(crate) enum Urgency {
+    /// One of many objects that an event of this source matched.
     Mass(Slug),
     Exact,
 }
 
-/// A store, for a ceiling of its own.
-pub type StoreId = u64;
+/// Identifies a store, for its rate limit.
+pub(crate) type StoreId = u64;
 
 /// A place in the queue: the lower the earlier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -58,18 +58,18 @@ pub(super) struct Lanes {
     entries: HashMap<Ticket, Entry>,
     exact: Queue,
     mass: BTreeMap<Slug, Queue>,
-    /// Whose turn it was last.
+    /// The source that was served last.
     served: Option<Slug>,
-    /// Neither yet: for jitter, or for the ceiling of a store.
-    later: BTreeSet<(Duration, Ticket)>,
-    later_at: HashMap<Ticket, Duration>,
+    /// Not in a lane yet, because of the jitter or the rate limit of a store.
+    deferred: BTreeSet<(Duration, Ticket)>,
+    deferred_until: HashMap<Ticket, Duration>,
     issued: u64,
     in_flight: HashMap<ObjectRef, InFlight>,
     limit: usize,
     suspects: Suspects,
-    pace: Option<Pace>,
+    bucket: Option<TokenBucket>,
     store_rate: Option<f64>,
-    stores: HashMap<StoreId, Pace>,
+    stores: HashMap<StoreId, TokenBucket>,
     window: Window,
 }
 
@@ -88,20 +88,20 @@ impl Lanes {
             exact: Queue::default(),
             mass: BTreeMap::new(),
             served: None,
-            later: BTreeSet::new(),
-            later_at: HashMap::new(),
+            deferred: BTreeSet::new(),
+            deferred_until: HashMap::new(),
             issued: 0,
             in_flight: HashMap::new(),
             limit: settings.patches_in_flight.max(1),
             suspects: Suspects::new(settings.patches_per_second),
-            pace: settings.patches_per_second.and_then(Pace::new),
+            bucket: settings.patches_per_second.and_then(TokenBucket::new),
             store_rate: settings.patches_per_second_and_store,
             stores: HashMap::new(),
             window: Window::new(settings.window.min, settings.window.max),
         }
     }
 
-    /// To the end of its queue, which it joins at `from`.
+    /// Appends the entry to its queue, which it joins at `from`.
     pub(super) fn push(&mut self, entry: Entry, from: Duration) -> Ticket {
         let ticket = Ticket(self.issued);
         self.issued += 1;
@@ -109,31 +109,31 @@ impl Lanes {
         if from.is_zero() {
             self.join(ticket);
         } else {
-            self.put_off(ticket, from);
+            self.defer(ticket, from);
         }
         ticket
     }
 
     pub(super) fn remove(&mut self, ticket: Ticket) {
-        if let Some(at) = self.later_at.remove(&ticket) {
-            self.later.remove(&(at, ticket));
+        if let Some(at) = self.deferred_until.remove(&ticket) {
+            self.deferred.remove(&(at, ticket));
         } else {
             self.leave(ticket);
         }
         self.entries.remove(&ticket);
     }
 
-    /// The next target whose patch may start now.
+    /// Takes the next target whose patch may start now.
     pub(super) fn start(&mut self, now: Duration) -> Option<ObjectRef> {
         while self.wake_at().is_some_and(|at| at <= now) {
-            self.let_join(now);
+            self.admit_due(now);
             self.window.expire(now);
             let Some(ticket) = self.next(now) else {
                 continue;
             };
             self.leave(ticket);
-            if let Some(at) = self.store_may_at(ticket).filter(|at| *at > now) {
-                self.put_off(ticket, at);
+            if let Some(at) = self.stores_allow_at(ticket).filter(|at| *at > now) {
+                self.defer(ticket, at);
                 continue;
             }
             let entry = self.entries.remove(&ticket)?;
@@ -148,12 +148,12 @@ impl Lanes {
             mass: entry.urgency != Urgency::Exact,
             stores: entry.stores,
         };
-        if let Some(pace) = &mut self.pace {
-            pace.take(now);
+        if let Some(bucket) = &mut self.bucket {
+            bucket.take(now);
         }
         for store in patch.stores.iter() {
-            if let Some(pace) = self.stores.get_mut(store) {
-                pace.take(now);
+            if let Some(bucket) = self.stores.get_mut(store) {
+                bucket.take(now);
             }
         }
         if patch.mass {
@@ -167,7 +167,7 @@ impl Lanes {
         entry.target
     }
 
-    /// A patch has ended, and has written nothing if not `written`.
+    /// A patch has a result. `written`: whether it changed the object.
     pub(super) fn ended(&mut self, target: &ObjectRef, written: bool) {
         let Some(patch) = self.in_flight.remove(target) else {
             return;
@@ -177,46 +177,46 @@ impl Lanes {
         }
         if !written {
             self.window.leave(target);
-            // ESO reads nothing for it.
+            // ESO does not read the store for it.
             for store in patch.stores.iter() {
-                if let Some(pace) = self.stores.get_mut(store) {
-                    pace.give_back();
+                if let Some(bucket) = self.stores.get_mut(store) {
+                    bucket.refund();
                 }
             }
         }
     }
 
-    /// Its patch failed, and so may the others of its namespace.
+    /// Its patch failed: its namespace becomes suspect.
     pub(super) fn failed(&mut self, target: &ObjectRef) {
         if self.suspects.add(target) {
-            self.regard(target.namespace(), true);
+            self.mark_namespace(target.namespace(), true);
         }
     }
 
-    /// Its patch got an answer, if only a refusal.
+    /// Its patch got a response, even a refusal: its namespace is not suspect any more.
     pub(super) fn answered(&mut self, target: &ObjectRef) {
         if self.suspects.clear(target.namespace()) {
-            self.regard(target.namespace(), false);
+            self.mark_namespace(target.namespace(), false);
         }
     }
 
-    /// Nothing is wanted of it any more.
+    /// No delivery waits for it any more.
     pub(super) fn forget(&mut self, target: &ObjectRef) {
         if self.suspects.forget(target) {
-            self.regard(target.namespace(), false);
+            self.mark_namespace(target.namespace(), false);
         }
     }
 
-    /// The faults so far were of the API as a whole.
+    /// The faults so far were those of the API as a whole.
     pub(super) fn clear_suspects(&mut self) {
         for namespace in self.suspects.take_namespaces() {
-            self.regard(&namespace, false);
+            self.mark_namespace(&namespace, false);
         }
     }
 
-    fn regard(&mut self, namespace: &str, suspect: bool) {
+    fn mark_namespace(&mut self, namespace: &str, suspect: bool) {
         for queue in self.mass.values_mut().chain([&mut self.exact]) {
-            queue.regard(namespace, suspect);
+            queue.mark_namespace(namespace, suspect);
         }
     }
 
@@ -224,7 +224,7 @@ impl Lanes {
         &mut self.window
     }
 
-    /// When the next patch may start, if only time is wanting.
+    /// When the next patch may start; `None` until another input.
     pub(super) fn wake_at(&self) -> Option<Duration> {
         if self.in_flight.len() >= self.limit {
             return None;
@@ -232,11 +232,14 @@ impl Lanes {
         let sound = self.is_ready(false).then_some(Duration::ZERO);
         let suspects = self.suspects.next(self.limit);
         let suspects = suspects.filter(|_| self.is_ready(true));
-        let later = self.later.first().map(|(at, _)| *at);
+        let later = self.deferred.first().map(|(at, _)| *at);
         let window = (!self.mass.is_empty()).then(|| self.window.opens_at());
-        let pace = self.pace.as_ref().map_or(Duration::ZERO, Pace::next);
+        let bucket = self
+            .bucket
+            .as_ref()
+            .map_or(Duration::ZERO, TokenBucket::next);
         let next = sound.into_iter().chain(suspects).chain(later);
-        Some(next.chain(window.flatten()).min()?.max(pace))
+        Some(next.chain(window.flatten()).min()?.max(bucket))
     }
 
     #[cfg(test)]
@@ -244,7 +247,7 @@ impl Lanes {
         self.window.outstanding()
     }
 
-    /// How many there may be.
+    /// The size of the window.
     pub(super) fn window_size(&self) -> usize {
         self.window.size()
     }
@@ -270,7 +273,7 @@ impl Lanes {
         }
     }
 
-    /// Out of its queue.
+    /// Removes the ticket from its queue.
     fn leave(&mut self, ticket: Ticket) {
         let Some(entry) = self.entries.get(&ticket) else {
             return;
@@ -286,23 +289,23 @@ impl Lanes {
         }
     }
 
-    fn put_off(&mut self, ticket: Ticket, at: Duration) {
-        self.later_at.insert(ticket, at);
-        self.later.insert((at, ticket));
+    fn defer(&mut self, ticket: Ticket, at: Duration) {
+        self.deferred_until.insert(ticket, at);
+        self.deferred.insert((at, ticket));
     }
 
-    fn let_join(&mut self, now: Duration) {
-        while let Some((at, ticket)) = self.later.first().copied() {
+    fn admit_due(&mut self, now: Duration) {
+        while let Some((at, ticket)) = self.deferred.first().copied() {
             if at > now {
                 return;
             }
-            self.later.pop_first();
-            self.later_at.remove(&ticket);
+            self.deferred.pop_first();
+            self.deferred_until.remove(&ticket);
             self.join(ticket);
         }
     }
 
-    /// Whether anything could start, if suspects may too or not.
+    /// Whether a patch could start, with or without suspects.
     fn is_ready(&self, suspects: bool) -> bool {
         self.exact.first(suspects).is_some() || self.sources(suspects).next().is_some()
     }
@@ -317,7 +320,7 @@ impl Lanes {
         Some(first)
     }
 
-    /// The sources of mass work that has room, from the one whose turn it is, each with its first.
+    /// The sources with mass work, if the window is open, from the one whose turn it is; each with its first ticket.
     fn sources(&self, suspects: bool) -> impl Iterator<Item = (&Slug, Ticket)> {
         let suspects = suspects && self.suspects.has_mass_room(self.window.size());
         let after = self.served.as_ref();
@@ -329,15 +332,15 @@ impl Lanes {
             .filter_map(move |(source, queue)| Some((source, queue.first(suspects)?)))
     }
 
-    /// When the ceiling of its stores lets it through.
-    fn store_may_at(&mut self, ticket: Ticket) -> Option<Duration> {
+    /// When the rate limits of its stores allow it.
+    fn stores_allow_at(&mut self, ticket: Ticket) -> Option<Duration> {
         let rate = self.store_rate?;
         let mut latest = None;
         for store in self.entries.get(&ticket)?.stores.iter() {
             if !self.stores.contains_key(store) {
-                self.stores.insert(*store, Pace::new(rate)?);
+                self.stores.insert(*store, TokenBucket::new(rate)?);
             }
-            latest = latest.max(self.stores.get(store).map(Pace::next));
+            latest = latest.max(self.stores.get(store).map(TokenBucket::next));
         }
         latest
     }

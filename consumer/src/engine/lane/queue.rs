@@ -1,4 +1,4 @@
-//! First come, first served, with what is likely to fail kept apart.
+//! A queue in order of arrival, with separate suspects.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -7,14 +7,14 @@ use std::{
 
 use super::{Entry, Ticket};
 
-/// A namespace moves between the sound and the suspect as a whole, whatever waits in it.
+/// A namespace with all its tickets is either sound or suspect.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     namespaces: HashMap<Arc<str>, Waiting>,
     /// The first ticket of each namespace.
     sound: BTreeMap<Ticket, Arc<str>>,
     suspect: BTreeMap<Ticket, Arc<str>>,
-    /// Those whose own last patch failed, whatever their namespace.
+    /// Targets whose own last patch failed, whatever their namespace.
     failing: BTreeSet<Ticket>,
 }
 
@@ -25,7 +25,7 @@ struct Waiting {
 }
 
 impl Queue {
-    /// `suspect`: whether its namespace is.
+    /// `suspect`: whether its namespace is suspect.
     pub(super) fn insert(&mut self, ticket: Ticket, entry: &Entry, suspect: bool) {
         if entry.failing {
             self.failing.insert(ticket);
@@ -50,7 +50,7 @@ impl Queue {
         }
     }
 
-    pub(super) fn regard(&mut self, namespace: &str, suspect: bool) {
+    pub(super) fn mark_namespace(&mut self, namespace: &str, suspect: bool) {
         self.change(namespace, |waiting| waiting.suspect = suspect);
     }
 

@@ -57,7 +57,7 @@ fn no_more_are_in_flight_than_the_limit() {
 }
 
 #[test]
-fn the_rate_lets_a_burst_of_one_second_through_and_then_one_at_a_time() {
+fn the_rate_allows_a_burst_of_one_second() {
     let mut lanes = exact(99, Some(4.0), 20);
     assert_eq!(started(&mut lanes, SECOND).len(), 4);
     let next = lanes.wake_at().unwrap();
@@ -81,7 +81,7 @@ fn a_rate_that_is_none_limits_nothing_and_stops_nothing() {
 }
 
 #[test]
-fn mass_work_keeps_to_the_window_until_it_is_synced_and_exact_work_does_not() {
+fn only_mass_work_waits_for_the_window() {
     let mut lanes = lanes(99, None, 2);
     for name in ["m1", "m2", "m3", "m4"] {
         lanes.push(entry(name, mass("a")), Duration::ZERO);
@@ -92,7 +92,7 @@ fn mass_work_keeps_to_the_window_until_it_is_synced_and_exact_work_does_not() {
     assert_eq!(
         lanes.wake_at(),
         Some(SECOND * 3),
-        "patched is not yet synced, but it will not be waited for for ever"
+        "patched but not synced: it leaves the window after a while"
     );
     lanes.push(entry("urgent", Urgency::Exact), Duration::ZERO);
     assert_eq!(names(&started(&mut lanes, SECOND)), ["urgent"]);
@@ -121,7 +121,7 @@ fn sources_take_turns_however_much_each_has() {
 }
 
 #[test]
-fn what_is_put_off_joins_in_its_time_and_can_be_taken_out_before() {
+fn a_deferred_entry_joins_later_or_is_removed() {
     let mut lanes = lanes(99, None, 99);
     lanes.push(entry("later", mass("a")), SECOND * 5);
     let never = lanes.push(entry("never", mass("a")), SECOND * 4);
@@ -166,7 +166,7 @@ fn in_namespace(namespace: &str, name: &str, urgency: Urgency) -> Entry {
     }
 }
 
-/// Of so many slots: all that would start at once of a namespace where a patch failed.
+/// How many start at once in a namespace where a patch failed.
 fn started_of_suspects(slots: usize) -> usize {
     let mut lanes = lanes(slots, None, 99);
     lanes.failed(&ObjectRef::new("broken", "first"));
@@ -178,7 +178,7 @@ fn started_of_suspects(slots: usize) -> usize {
 }
 
 #[test]
-fn a_namespace_that_fails_has_a_quarter_of_the_slots_and_one_at_least() {
+fn a_failing_namespace_has_a_quarter_of_the_slots() {
     for (slots, expected) in [(32, 8), (9, 2), (3, 1), (1, 1)] {
         assert_eq!(started_of_suspects(slots), expected, "{slots} slots");
     }
@@ -205,7 +205,7 @@ fn others_overtake_a_namespace_that_hangs() {
 }
 
 #[test]
-fn an_answer_clears_a_namespace_but_not_those_that_failed_themselves() {
+fn a_response_clears_the_namespace_only() {
     let mut lanes = lanes(4, None, 99);
     let first = ObjectRef::new("broken", "first");
     lanes.failed(&first);

@@ -1,11 +1,10 @@
-//! The API answers patches, and the watch shows what they did.
+//! The API answers patches and probes, and the watch shows the changes.
 
 use std::time::Duration;
 
 use super::{
     super::Input,
-    cluster::{Patch, Seen, object, order, target},
-    health::Stuck,
+    cluster::{Patch, Seen, Stuck, object, order, target},
     plan::Strips,
     replica::Replica,
     world::World,
@@ -61,6 +60,17 @@ impl World {
         self.tell(patch.process, input);
     }
 
+    pub(super) fn answer_a_probe(&mut self) {
+        let Some(process) = self.cluster.probes.pop() else {
+            return;
+        };
+        let answered = !self.cluster.is_away && self.rng.f64() >= self.plan.cluster_faults;
+        if let Some(replica) = self.replicas.iter_mut().find(|it| it.process == process) {
+            replica.health.probed(self.now, answered);
+            self.tell(process, Input::Probed { answered });
+        }
+    }
+
     fn outcome(&mut self, patch: Patch) -> Outcome {
         let retry = |fault, after| Outcome::Retry {
             fault,
@@ -109,7 +119,7 @@ impl World {
         self.cluster.apply(self.now, patch);
         self.show(patch.object);
         if self.strips(patch.object) && self.rng.bool() {
-            self.take_away(patch.object);
+            self.remove_mark(patch.object);
         }
     }
 
@@ -127,15 +137,15 @@ impl World {
         self.plan.strips[object] != Strips::None
     }
 
-    /// One annotation is taken away.
+    /// Removes one annotation.
     pub(super) fn strip(&mut self) {
         let object = self.rng.usize(..self.plan.objects);
         if self.strips(object) {
-            self.take_away(object);
+            self.remove_mark(object);
         }
     }
 
-    pub(super) fn take_away(&mut self, object: usize) {
+    pub(super) fn remove_mark(&mut self, object: usize) {
         self.cluster.strip(object);
         self.show(object);
     }
@@ -146,7 +156,7 @@ impl World {
         }
     }
 
-    /// ESO comes to an object.
+    /// ESO reconciles an object.
     pub(super) fn look(&mut self) {
         let object = self.rng.usize(..self.plan.objects);
         let (interval, fails) = (self.rng.u8(..8) == 0, self.rng.u8(..4) == 0);
@@ -155,11 +165,11 @@ impl World {
         }
     }
 
-    /// All annotations that somebody takes away go, and then ESO looks at what has changed.
+    /// Removes every annotation that another controller removes, and then ESO reconciles what has changed.
     pub(super) fn look_at_all(&mut self) {
         for object in 0..self.plan.objects {
             if self.strips(object) && self.cluster.objects[object].annotation.is_some() {
-                self.take_away(object);
+                self.remove_mark(object);
             }
             if self.cluster.look(object, false, false) {
                 self.show(object);
@@ -209,12 +219,12 @@ impl World {
                 }
             };
             self.tell(process, input);
-            self.look_back(process);
+            self.match_recent(process);
         }
     }
 
-    /// Whether messages that were taken mean what has appeared since.
-    pub(super) fn look_back(&mut self, process: u64) {
+    /// Matches accepted messages with the objects that have appeared since.
+    pub(super) fn match_recent(&mut self, process: u64) {
         let alive = |it: &&mut Replica| it.process == process && !it.stopping;
         let Some(replica) = self.replicas.iter_mut().find(alive) else {
             return;
@@ -244,10 +254,10 @@ impl World {
                     && lost.any(|(at, order)| (*at, order.0) == (object, sequence))
             });
             if !late.refreshes.is_empty() {
-                if replica.engine.is_storing(sequence) {
+                if replica.engine.is_dead_lettering(sequence) {
                     replica.appeared.extend(&appeared);
                 } else {
-                    replica.expect_told(&late);
+                    replica.expect_report(&late);
                     replica.hold_late(self.now, &late);
                     self.tell(process, Input::Late(late));
                 }
@@ -255,9 +265,9 @@ impl World {
             let Some(replica) = self.replicas.iter_mut().find(alive) else {
                 return;
             };
-            if !again.refreshes.is_empty() && !replica.engine.is_storing(sequence) {
+            if !again.refreshes.is_empty() && !replica.engine.is_dead_lettering(sequence) {
                 replica.hold_late(self.now, &again);
-                self.tell(process, Input::Lost(again));
+                self.tell(process, Input::Rewrite(again));
             }
         }
     }

@@ -1,21 +1,21 @@
-//! The Kubernetes API: objects with one annotation each, and what ESO makes of them.
+//! The Kubernetes API: objects with one annotation each, and their syncs by ESO.
 
 use std::{mem, time::Duration};
 
 use eso_relay::event::Fingerprint;
 use serde_json::json;
 
-use super::{
-    Order,
-    health::{PATCH_TIMEOUT, Stuck},
-};
+use super::Order;
 use crate::object::{ObjectRef, RefreshMark, Stage, Steps, SyncState, SyncVersion};
+
+/// How long a patch may take before its sender gives it up.
+pub(super) const PATCH_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) struct Cluster {
     pub(super) objects: Vec<Object>,
     /// Sent and not answered yet.
     pub(super) patches: Vec<Patch>,
-    /// Given up by the sender, yet still on their way.
+    /// Timed out at the sender, but still to be applied.
     pub(super) late: Vec<Patch>,
     /// The processes whose probes are not answered yet.
     pub(super) probes: Vec<u64>,
@@ -30,27 +30,38 @@ pub(super) struct Cluster {
 pub(super) struct Object {
     pub(super) exists: bool,
     pub(super) annotation: Option<RefreshMark>,
-    /// The newest value that it ever carried.
+    /// The newest mark that it ever carried.
     pub(super) newest: Option<Order>,
-    /// The value that was written last, also after somebody took it away.
+    /// The mark that was written last, even if it was removed since.
     pub(super) written: Option<RefreshMark>,
     status: Status,
-    /// Its metadata have changed, and ESO has not looked since.
+    /// Its metadata have changed since ESO reconciled it.
     queued: bool,
-    /// The newest value that it had ever carried when ESO synced it last.
+    /// The newest mark that it had carried when ESO synced it last.
     pub(super) synced: Option<Order>,
-    /// Every change of its annotation, in turn.
+    /// Every change of its annotation, in order.
     pub(super) writes: Vec<Write>,
     /// When it was last seen to be gone.
     gone: Option<Duration>,
-    /// An admission webhook refuses its changes for good.
+    /// An admission webhook refuses its changes.
     pub(super) refuses: bool,
-    /// Nothing may change it until a person permits it.
+    /// The permission to patch it is missing.
     pub(super) forbidden: bool,
     /// The newest value that was refused.
     pub(super) refused: Option<Order>,
-    /// Until the very end.
+    /// Until the end of the schedule.
     pub(super) stuck: Option<Stuck>,
+}
+
+/// An object whose patches always fail, whatever the API as a whole does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stuck {
+    /// 500, as when its admission webhook is away.
+    Error,
+    /// No answer before the timeout.
+    Hangs,
+    /// 403, by a missing role.
+    Forbidden,
 }
 
 /// All that ESO hashes of an object.
@@ -60,8 +71,7 @@ struct Metadata(Option<RefreshMark>);
 /// What ESO writes.
 #[derive(Debug, Clone, Copy, Default)]
 struct Status {
-    /// `syncedResourceVersion`, which says what the annotation was at the last sync; `None` when it is
-    /// empty.
+    /// `syncedResourceVersion`, which contains the annotation at the last sync; `None` when it is empty.
     of: Option<Metadata>,
     /// `refreshTime`.
     time: u64,
@@ -140,12 +150,12 @@ impl Cluster {
         }
     }
 
-    /// The first of two steps. A change of the status alone does not make ESO look.
+    /// The first of two steps. A change of the status alone does not make ESO reconcile.
     pub(super) fn reset(&mut self, object: usize) {
         self.objects[object].status.of = None;
     }
 
-    /// Somebody takes the annotation away.
+    /// Another controller removes the annotation.
     pub(super) fn strip(&mut self, object: usize) {
         let object = &mut self.objects[object];
         object.queued |= object.annotation.take().is_some();
@@ -162,13 +172,13 @@ impl Cluster {
         object.gone = Some(now);
     }
 
-    /// ESO looks at an object, if it has a reason to: its interval, or a change of its metadata. Then it
-    /// reads the values, or fails to. Whether it did either.
+    /// ESO reconciles an object, if its interval elapsed or its metadata changed; `fails`: whether the read fails.
+    /// Returns whether it did.
     pub(super) fn look(&mut self, object: usize, interval: bool, fails: bool) -> bool {
         let object = &mut self.objects[object];
         let changed =
             mem::take(&mut object.queued) && object.status.of != Some(Metadata(object.annotation));
-        // After a failure ESO tries again by itself.
+        // After a failure ESO retries by itself.
         if !object.exists || !(interval || changed || object.status.failed) {
             return false;
         }
@@ -176,13 +186,13 @@ impl Cluster {
         if !fails {
             object.status.of = Some(Metadata(object.annotation));
             object.synced = object.newest;
-            // Of a second's precision.
+            // It has a precision of a second.
             object.status.time += u64::from(interval);
         }
         true
     }
 
-    /// What the watch shows of it.
+    /// The object as the watch shows it.
     pub(super) fn shows(&self, object: usize) -> Seen {
         let object = &self.objects[object];
         if !object.exists {
@@ -204,13 +214,13 @@ impl Cluster {
         Seen::Carries(object.annotation, sync, version)
     }
 
-    /// Whether the object carried the value or a newer one, or was gone after it was published.
+    /// Whether the object has carried the mark or a newer one, or was gone after the event was published.
     pub(super) fn is_done(&self, object: usize, order: Order, published: Duration) -> bool {
         let object = &self.objects[object];
         !object.exists || object.newest >= Some(order) || object.gone >= Some(published)
     }
 
-    /// [`Self::is_done`], and so long after the first value it carried a second one.
+    /// [`Self::is_done`], and so long after the first mark it carried a second one.
     pub(super) fn is_settled(
         &self,
         object: usize,
@@ -255,7 +265,7 @@ impl Patch {
     }
 }
 
-/// The value of an event, which says its order.
+/// A fingerprint that encodes the order of the event.
 pub(super) fn fingerprint((sequence, index): Order) -> Fingerprint {
     format!("{sequence:018x}{index:02x}").parse().unwrap()
 }

@@ -1,4 +1,4 @@
-//! All faults end, time goes on, and everything must come to its end.
+//! All faults end, and then everything must complete.
 
 use std::time::Duration;
 
@@ -12,6 +12,10 @@ use crate::object::Stage;
 
 /// Enough for twenty deliveries of a poisonous message, five minutes apart.
 const PATIENCE: Duration = Duration::from_secs(2 * 3600);
+/// Once all other faults have ended, everything that is not stuck completes within this time.
+const SOON: Duration = Duration::from_secs(5 * 60);
+/// And within this time the API is known to answer.
+const LONGEST_PROBE: Duration = Duration::from_secs(6);
 
 impl World {
     pub(super) fn finish(&mut self) {
@@ -26,10 +30,10 @@ impl World {
             if self.is_done() {
                 return self.judge();
             }
-            let next = self.next_event().expect("nothing will ever happen again");
+            let next = self.next_event().expect("nothing is scheduled any more");
             self.advance_to(next);
         }
-        panic!("it never comes to an end");
+        panic!("it never completes");
     }
 
     /// When something may happen; a message that is due and finds no room waits for a later wake-up.
@@ -41,7 +45,7 @@ impl World {
         Some(next.max(self.now) + Duration::from_millis(500))
     }
 
-    /// All but those of the stuck.
+    /// Ends all faults except the stuck objects.
     fn end_faults(&mut self) {
         self.plan.cluster_faults = 0.0;
         self.plan.target_faults = 0.0;
@@ -57,7 +61,7 @@ impl World {
         self.relist();
     }
 
-    /// Everything that can happen now.
+    /// Does everything that can happen now.
     pub(super) fn work(&mut self) {
         loop {
             while let Some(first) = self.cluster.answerable(self.now).first() {
@@ -66,7 +70,7 @@ impl World {
             while !self.cluster.probes.is_empty() {
                 self.answer_a_probe();
             }
-            self.answer_letters();
+            self.store_dead_letters();
             while self.replicas.iter().any(|it| !it.watch.is_empty()) {
                 self.watch();
             }
@@ -83,6 +87,34 @@ impl World {
             }
         }
         self.look_at_all();
+    }
+
+    /// An object that always fails delays no other.
+    fn go_on_beside_the_stuck(&mut self) {
+        let is_stuck = |object: usize| self.cluster.objects[object].stuck.is_some();
+        if !(0..self.plan.objects).any(is_stuck) {
+            return;
+        }
+        let (back, deadline) = (self.now + LONGEST_PROBE, self.now + SOON * 2);
+        while self.now < deadline {
+            self.work();
+            let mut running = self.replicas.iter().filter(|it| !it.stopping);
+            let away = self.now > back && running.any(|it| it.engine.is_away());
+            assert!(!away, "an object alone stops the pulling");
+            self.advance_to(self.next_event().unwrap_or(deadline).min(deadline));
+        }
+        self.work();
+        for replica in &self.replicas {
+            for (sequence, holding) in &replica.held {
+                let delayed = self.lost(holding).find(|(object, order)| {
+                    let object = &self.cluster.objects[*object];
+                    object.stuck.is_none() && object.refused < Some(*order)
+                });
+                let recent = holding.since + SOON > self.now;
+                let waits = delayed.filter(|_| !recent && !holding.panicked);
+                assert_eq!(waits, None, "{sequence} waits for another object");
+            }
+        }
     }
 
     fn is_done(&self) -> bool {
@@ -112,12 +144,12 @@ impl World {
                 for &object in event.objects.iter().filter(|_| !event.undecodable) {
                     let order = (sequence, index);
                     let done = self.is_over(object, order);
-                    // An object that came and went may not have been seen when it was matched, and
-                    // the process may have ended before the watch showed it.
+                    // An object that was created meanwhile may have been unknown when the event was matched, and the
+                    // process may have ended before the watch showed it.
                     let missed = sequence == GAP || message.is_removed();
                     let unseen = self.cluster.was_ever_gone(object) && (self.ended || missed);
                     assert!(done || unseen, "{order:?} never reached {}", target(object));
-                    // Its status was reset, so ESO reads it although its annotation is taken away.
+                    // Its status was reset, so ESO reads it although its annotation is removed.
                     let owned = self.plan.strips[object] == Strips::Owner;
                     let reset = owned && !self.plan.resets_refused;
                     let read = self.cluster.objects[object].synced >= Some(order);
@@ -137,8 +169,8 @@ impl World {
         }
         if self.plan.calm {
             for replica in &self.replicas {
-                let untold = replica.untold.iter().find(|(_, count)| **count != 0);
-                assert_eq!(untold, None, "it is not told once what became of it");
+                let unreported = replica.unreported.iter().find(|(_, count)| **count != 0);
+                assert_eq!(unreported, None, "an event is not reported once");
             }
             for (object, newest) in newest.into_iter().enumerate() {
                 let carried = self.cluster.objects[object].written;
@@ -147,7 +179,7 @@ impl World {
                 assert_eq!(event, expected, "the newest value does not win");
                 let settles = newest.is_some_and(|it| self.promise(object, it.0).is_some());
                 let stage = carried.map(|value| value.stage);
-                // What was taken away before ESO looked is written again from its first value.
+                // A mark that was removed before ESO looked is written again from its first stage.
                 let kept = self.plan.strips[object] == Strips::None;
                 assert!(
                     !settles || !kept || stage == Some(Stage::Settled),

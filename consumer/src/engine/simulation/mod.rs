@@ -1,6 +1,6 @@
-//! The engine in a model world: a stream, a Kubernetes API, replicas, and everything that goes wrong.
+//! Simulates the engine with a stream, a Kubernetes API, several replicas, and random faults.
 //!
-//! `ESO_RELAY_SCHEDULES=1000000` runs more of them, `ESO_RELAY_SEED=7` one of them, step by step.
+//! `ESO_RELAY_SCHEDULES=1000000` runs more schedules, `ESO_RELAY_SEED=7` runs one and prints its steps.
 
 mod answers;
 mod cluster;
@@ -17,11 +17,11 @@ use std::{env, thread};
 
 use self::world::World;
 
-/// A value's place in the order of the stream: sequence, then place in the message.
+/// The order of an event in the stream: sequence, then index in the message.
 type Order = (u64, usize);
 
 #[test]
-fn every_promise_holds_in_ten_thousand_random_schedules() {
+fn every_promise_holds() {
     if let Some(seed) = setting("ESO_RELAY_SEED") {
         return run(seed, true);
     }
@@ -53,7 +53,7 @@ fn run(seed: u64, verbose: bool) {
     world.finish();
 }
 
-/// Says how to see a failure again.
+/// Prints how to replay a failure.
 struct Replay(u64);
 
 impl Drop for Replay {

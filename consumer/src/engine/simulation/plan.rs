@@ -1,4 +1,4 @@
-//! What kind of schedule a seed stands for.
+//! The parameters of a schedule, from its seed.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use fastrand::Rng;
 
 use super::{
     super::{Settings, Urgency, WindowBounds},
-    health::Stuck,
+    cluster::Stuck,
 };
 
 pub(super) struct Plan {
@@ -15,16 +15,16 @@ pub(super) struct Plan {
     pub(super) objects: usize,
     pub(super) messages: usize,
     pub(super) settings: Settings,
-    /// One replica, deliveries in order, nothing lost: then the newest value must win.
+    /// One replica, deliveries in order, nothing lost: then the newest mark must win.
     pub(super) calm: bool,
-    /// Of each answer of the API.
+    /// The probability of a fault, for each response of the API.
     pub(super) cluster_faults: f64,
     pub(super) target_faults: f64,
     /// Which objects always fail.
     pub(super) stuck: Vec<Option<Stuck>>,
-    /// Of each change that the watch should show.
+    /// The probability that the watch does not show a change.
     pub(super) watch_losses: f64,
-    /// Who takes the annotation of each object away.
+    /// Who removes the annotation of each object.
     pub(super) strips: Vec<Strips>,
     /// Whether messages may be removed before they are delivered.
     pub(super) misses: bool,
@@ -32,19 +32,19 @@ pub(super) struct Plan {
     pub(super) resets_refused: bool,
     /// How long the store of each object settles.
     pub(super) stores: Vec<Option<Duration>>,
-    /// Of each event, to settle in its own right.
+    /// The probability that an event settles.
     pub(super) settles: f64,
-    /// Of each input, that the process does not outlive it.
+    /// The probability that the process crashes after an input.
     pub(super) crashes: f64,
 }
 
-/// Who takes the annotation of an object away.
+/// Who removes the annotation of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Strips {
     None,
-    /// A ClusterExternalSecret that it says it is owned by.
+    /// The ClusterExternalSecret that owns it.
     Owner,
-    /// Somebody who is not known before it happens.
+    /// A controller that is unknown before.
     Somebody,
 }
 
@@ -104,7 +104,7 @@ fn strips(rng: &mut Rng) -> Strips {
     }
 }
 
-/// In every second schedule a part of the objects.
+/// Some objects, in every second schedule.
 fn stuck(rng: &mut Rng, objects: usize) -> Vec<Option<Stuck>> {
     let part = [0.0, 0.4][rng.usize(..2)];
     let kinds = [Stuck::Error, Stuck::Hangs, Stuck::Forbidden];
@@ -112,7 +112,7 @@ fn stuck(rng: &mut Rng, objects: usize) -> Vec<Option<Stuck>> {
     (0..objects).map(|_| one()).collect()
 }
 
-/// How long something settles, if it does.
+/// How long an event or a store settles, if it does.
 pub(super) fn settle(rng: &mut Rng, probability: f64) -> Option<Duration> {
     let seconds = [0.2, 2.0, 8.0, 100.0][rng.usize(..4)];
     (rng.f64() < probability).then(|| Duration::from_secs_f64(seconds))

@@ -1,4 +1,4 @@
-//! What the engine promises, checked on every output and after every input.
+//! Checks the engine's promises on every output and after every input.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use super::{
     super::{Output, Step, held::Place},
     Order,
     cluster::{object, order, target},
-    replica::{Holding, Letters, Replica},
+    replica::{DeadLetters, Holding, Replica},
     world::World,
 };
 use crate::object::{Kept, Rejection};
@@ -30,7 +30,7 @@ impl World {
             Output::Park { sequence, .. } => Self::check_park(replica, *sequence, held(sequence)),
             Output::Nak { sequence, delay } => {
                 let holding = held(sequence);
-                let failed = holding.panicked || matches!(holding.letters, Letters::Lost);
+                let failed = holding.panicked || matches!(holding.dead_letters, DeadLetters::Lost);
                 assert!(
                     replica.stopping
                         || (failed && delay.is_some())
@@ -43,7 +43,7 @@ impl World {
                 attempt,
                 rejections,
             } => {
-                self.check_letters(*sequence, *attempt, held(sequence), rejections);
+                self.check_dead_letters(*sequence, *attempt, held(sequence), rejections);
             }
             Output::Term { sequence, reason } => {
                 self.check_term(*sequence, *reason, held(sequence));
@@ -62,7 +62,7 @@ impl World {
         }
     }
 
-    /// Nothing is told that is not so.
+    /// Every reported step is true.
     fn check_step(&self, at: usize, event: Order, step: Step) {
         let object = &self.cluster.objects[at];
         let right = match step {
@@ -121,8 +121,8 @@ impl World {
             }
         }
         let target = super::cluster::target(object);
-        let working = replica.engine.working.iter();
-        let open = working.filter(|(_, delivery)| delivery.open.contains_key(&target));
+        let in_progress = replica.engine.in_progress.iter();
+        let open = in_progress.filter(|(_, delivery)| delivery.open.contains_key(&target));
         let mut wants = open.flat_map(|(sequence, _)| &replica.held[sequence].wants);
         assert!(
             wants.all(|(other, newer)| *other != object || *newer <= patched),
@@ -130,7 +130,7 @@ impl World {
         );
     }
 
-    /// The targets of the delivery, with the event, to which too little was done.
+    /// The targets and events of the delivery that are not done.
     pub(super) fn undone(&self, holding: &Holding) -> impl Iterator<Item = (usize, Order)> {
         let wants = holding.wants.iter().copied();
         wants.filter(|(object, order)| {
@@ -138,22 +138,22 @@ impl World {
         })
     }
 
-    /// Of these, those that no newer event answers for either.
+    /// Those of them that no newer event answers for.
     pub(super) fn lost(&self, holding: &Holding) -> impl Iterator<Item = (usize, Order)> {
         let undone = self.undone(holding);
         undone.filter(|pair| !self.answers.contains_key(pair))
     }
 
-    /// What a delivery waits for no longer, a newer event may answer for: then that one must be done.
+    /// If a delivery does not wait for a target any more, a newer event may answer for it, which then must be done.
     pub(super) fn note_answers(&mut self, at: usize) {
         let replica = &self.replicas[at];
-        let working = &replica.engine.working;
+        let in_progress = &replica.engine.in_progress;
         let mut answers = Vec::new();
         for (sequence, holding) in &replica.held {
-            let open = working.get(sequence).map(|delivery| &delivery.open);
+            let open = in_progress.get(sequence).map(|delivery| &delivery.open);
             for (object, order) in self.lost(holding) {
                 let target = super::cluster::target(object);
-                let newer = self.answering(replica, !holding.said, object, order);
+                let newer = self.answering(replica, !holding.acked, object, order);
                 if let (false, Some(newer)) =
                     (open.is_some_and(|it| it.contains_key(&target)), newer)
                 {
@@ -164,15 +164,15 @@ impl World {
         self.answers.extend(answers);
     }
 
-    /// Only where nothing is left but objects that fail on their own account.
+    /// A message is parked only if it waits only for objects that keep failing.
     fn check_park(replica: &Replica, sequence: u64, holding: &Holding) {
-        assert!(!replica.stopping && !holding.said && !holding.parked);
+        assert!(!replica.stopping && !holding.acked && !holding.parked);
         let stuck = |target: &_| {
             let failing = replica.failing.get(&object(target));
             failing.is_some_and(|(_, count, slow)| *count >= 3 || *slow)
         };
-        // What the objects carry already may have ended it since.
-        let delivery = replica.engine.working.get(&sequence);
+        // A mark that the objects carry already may have completed it since.
+        let delivery = replica.engine.in_progress.get(&sequence);
         assert!(
             delivery.is_none_or(|it| it.open.keys().all(stuck)),
             "needless park"
@@ -188,20 +188,26 @@ impl World {
             events.all(|(at, event)| !event.undecodable || message.dead.contains(&Some(at))),
             "a rejected event is acked away"
         );
-        assert!(!holding.panicked && matches!(holding.letters, Letters::None));
+        assert!(!holding.panicked && matches!(holding.dead_letters, DeadLetters::None));
     }
 
-    fn check_letters(&self, sequence: u64, attempt: u64, holding: &Holding, letters: &[Rejection]) {
+    fn check_dead_letters(
+        &self,
+        sequence: u64,
+        attempt: u64,
+        holding: &Holding,
+        dead_letters: &[Rejection],
+    ) {
         assert_eq!(attempt, holding.attempt);
-        let indices: BTreeSet<_> = letters.iter().map(|letter| letter.index).collect();
+        let indices: BTreeSet<_> = dead_letters.iter().map(|letter| letter.index).collect();
         assert_eq!(
             indices.len(),
-            letters.len(),
+            dead_letters.len(),
             "two dead letters of one event"
         );
         let settings = &self.plan.settings;
         let message = self.server.message(sequence);
-        for Rejection { index, reason, .. } in letters {
+        for Rejection { index, reason, .. } in dead_letters {
             let wants = holding
                 .wants
                 .iter()
@@ -222,10 +228,10 @@ impl World {
     }
 
     fn check_term(&self, sequence: u64, reason: Reason, holding: &Holding) {
-        let Letters::Stored(letters) = &holding.letters else {
+        let DeadLetters::Stored(dead_letters) = &holding.dead_letters else {
             panic!("message {sequence} is terminated before its dead letters are stored");
         };
-        assert!(letters.iter().any(|letter| letter.reason == reason));
+        assert!(dead_letters.iter().any(|letter| letter.reason == reason));
         let dead = &self.server.message(sequence).dead;
         for (object, (_, index)) in self.lost(holding) {
             assert!(
@@ -245,7 +251,11 @@ impl World {
         replica.failing.retain(|object, _| is_known(object));
         assert!(engine.lanes.suspects() <= engine.targets.len());
 
-        let held: Vec<_> = engine.working.keys().chain(engine.storing.keys()).collect();
+        let held: Vec<_> = engine
+            .in_progress
+            .keys()
+            .chain(engine.dead_lettering.keys())
+            .collect();
         assert_eq!(held.len(), replica.held.len(), "deliveries are forgotten");
         assert!(
             held.iter()
@@ -266,7 +276,7 @@ impl World {
                 .collect::<BTreeSet<_>>()
         };
         let waiting: usize = engine.targets.values().map(|work| work.waiting.len()).sum();
-        let open: usize = engine.working.values().map(|it| it.open.len()).sum();
+        let open: usize = engine.in_progress.values().map(|it| it.open.len()).sum();
         assert_eq!(waiting, open, "a target and its deliveries disagree");
         let mut answered = 0;
         for work in engine.targets.values() {
@@ -280,20 +290,23 @@ impl World {
             }
         }
         assert_eq!(engine.answered, answered);
-        assert!(answered <= settings.max_events, "too much is kept in mind");
-        // What the API as a whole has to do with it may change without a word to each.
+        assert!(
+            answered <= settings.max_events,
+            "too many events are tracked"
+        );
+        // The state of the API as a whole may change without an input for each target.
         let fails = |target| {
             engine
                 .targets
                 .get(target)
                 .is_some_and(|it| it.is_stuck(true))
         };
-        let stuck = engine.working.values().filter(|it| {
+        let stuck = engine.in_progress.values().filter(|it| {
             it.kept == Kept::Stream && it.place == Place::Here && it.open.keys().all(fails)
         });
         assert!(
             replica.stopping || stuck.count() == 0,
-            "an object that fails on its own account holds a message"
+            "an object that keeps failing holds a message"
         );
         let parked = replica.held.values().filter(|it| it.parked).count();
         assert_eq!(engine.parked(), parked);
@@ -316,7 +329,7 @@ impl World {
 
         assert!(
             engine.wake_at().is_none_or(|at| at > now),
-            "it wants to be woken for ever"
+            "a timer fires for ever"
         );
         let may_take = !replica.stopping && !replica.health.away;
         let capacity = if may_take {
@@ -325,7 +338,7 @@ impl World {
             0
         };
         assert_eq!(engine.capacity(), capacity);
-        let at_rest = replica.in_flight.is_empty() && replica.letters().is_empty();
+        let at_rest = replica.in_flight.is_empty() && replica.dead_letters().is_empty();
         if replica.stopping && at_rest {
             assert!(engine.is_idle(), "something is kept after the stop");
         }

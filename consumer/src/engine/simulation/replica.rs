@@ -1,4 +1,4 @@
-//! One process: an engine, and what its worker knows.
+//! One process: an engine, and the state of its worker.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -21,11 +21,11 @@ use crate::{
 };
 
 pub(super) struct Replica {
-    /// No two processes have the same, restarts included.
+    /// Unique, also after a restart.
     pub(super) process: u64,
     pub(super) engine: Engine,
     pub(super) stopping: bool,
-    /// What the watch has shown so far, and what it is going to show.
+    /// What the watch has shown, and what it will show.
     pub(super) cache: Vec<Option<Shown>>,
     pub(super) watch: VecDeque<(usize, Seen)>,
     pub(super) held: BTreeMap<u64, Holding>,
@@ -35,19 +35,19 @@ pub(super) struct Replica {
     pub(super) health: Health,
     /// Objects whose last patch failed, and that are patched again now.
     pub(super) suspects: BTreeSet<usize>,
-    /// Until when the API asked to be left alone about an object.
+    /// Until when the API asked not to be sent a patch of an object.
     pub(super) not_before: BTreeMap<usize, Duration>,
-    /// The faults of each object in a row, and whether the last asked for a long rest.
+    /// The faults of each object in a row, and whether the last asked for a long delay.
     pub(super) failing: BTreeMap<usize, (Fault, u32, bool)>,
-    /// Of each event at each object, how often it came and was not told of since.
-    pub(super) untold: BTreeMap<(usize, Order), i32>,
-    /// Each message that was read, with the attempt.
+    /// For each event at each object, how often it came and was not reported.
+    pub(super) unreported: BTreeMap<(usize, Order), i32>,
+    /// Each accepted message, with the attempt.
     pub(super) taken: BTreeMap<u64, u64>,
-    /// What the watch has shown to be there since, and messages have not been compared with.
+    /// Objects that the watch has shown since messages were matched.
     pub(super) appeared: BTreeSet<usize>,
-    /// Values that were taken away before ESO looked.
+    /// Marks that were removed before ESO looked.
     pub(super) lost: Vec<(usize, RefreshMark)>,
-    /// Objects that the API did not find, with the messages held then that wanted them.
+    /// Objects that the API did not find, with the messages that waited for them.
     pub(super) gone: BTreeSet<(usize, u64)>,
 }
 
@@ -55,19 +55,19 @@ pub(super) struct Replica {
 pub(super) struct Holding {
     pub(super) attempt: u64,
     pub(super) since: Duration,
-    /// When the server last heard of it.
+    /// The last delivery or progress ack.
     pub(super) heard: Duration,
-    /// What it was matched to.
+    /// The targets and events that it matched.
     pub(super) wants: BTreeSet<(usize, Order)>,
     pub(super) panicked: bool,
-    /// The last word on the message was said before.
-    pub(super) said: bool,
-    /// It is back in the stream for a while.
+    /// The message was acked before.
+    pub(super) acked: bool,
+    /// It is nak'ed with a delay.
     pub(super) parked: bool,
-    pub(super) letters: Letters,
+    pub(super) dead_letters: DeadLetters,
 }
 
-pub(super) enum Letters {
+pub(super) enum DeadLetters {
     None,
     Sent(Vec<Rejection>),
     Stored(Vec<Rejection>),
@@ -91,7 +91,7 @@ impl Replica {
             suspects: BTreeSet::new(),
             not_before: BTreeMap::new(),
             failing: BTreeMap::new(),
-            untold: BTreeMap::new(),
+            unreported: BTreeMap::new(),
             taken: BTreeMap::new(),
             appeared: BTreeSet::new(),
             lost: Vec::new(),
@@ -178,26 +178,26 @@ impl Replica {
                 .flat_map(|delivery| wants(delivery))
                 .collect(),
             panicked: matched.is_none(),
-            said: false,
+            acked: false,
             parked: false,
-            letters: Letters::None,
+            dead_letters: DeadLetters::None,
         });
-        holding.said = false;
+        holding.acked = false;
         holding.parked = false;
         holding.attempt = attempt;
         holding.heard = now;
     }
 
-    /// What becomes of its events is to be told; of what it waits for, it is anyway.
-    pub(super) fn expect_told(&mut self, delivery: &Delivery) {
+    /// Its events must be reported, except at targets that it waits for already.
+    pub(super) fn expect_report(&mut self, delivery: &Delivery) {
         for pair in wants(delivery) {
             if !self.engine.waits(delivery.sequence, &target(pair.0)) {
-                *self.untold.entry(pair).or_default() += 1;
+                *self.unreported.entry(pair).or_default() += 1;
             }
         }
     }
 
-    /// Remembers that a message means more than was known.
+    /// Adds the targets of a late match.
     pub(super) fn hold_late(&mut self, now: Duration, delivery: &Delivery) {
         let sequence = delivery.sequence;
         for (object, _) in wants(delivery) {
@@ -208,18 +208,18 @@ impl Replica {
         } else {
             self.hold(now, sequence, delivery.attempt, Some(delivery));
             if let Some(holding) = self.held.get_mut(&sequence) {
-                holding.said = true;
+                holding.acked = true;
             }
         }
     }
 
-    /// The engine has answered a delivery.
+    /// The engine has concluded a delivery.
     pub(super) fn forget(&mut self, sequence: u64) {
         self.held.remove(&sequence);
         self.gone.retain(|(_, held)| *held != sequence);
     }
 
-    /// A patch of the object has ended.
+    /// A patch of the object has a result.
     pub(super) fn answered(&mut self, object: usize, outcome: &Outcome) {
         let Outcome::Retry { fault, after, .. } = outcome else {
             self.failing.remove(&object);
@@ -233,22 +233,22 @@ impl Replica {
         self.failing.insert(object, (*fault, count, slow));
     }
 
-    /// It was told what became of an event.
-    pub(super) fn told(&mut self, object: usize, event: Order, step: Step) {
+    /// A step of an event was reported.
+    pub(super) fn reported(&mut self, object: usize, event: Order, step: Step) {
         if !matches!(step, Step::Synced | Step::Failed | Step::Silent) {
-            *self.untold.entry((object, event)).or_default() -= 1;
+            *self.unreported.entry((object, event)).or_default() -= 1;
         }
     }
 
-    /// How many deliveries take room.
+    /// How many deliveries count for the capacity.
     pub(super) fn at_work(&self) -> usize {
         let held = self.held.values();
         held.filter(|holding| !holding.parked).count()
     }
 
     /// The sequences whose dead letters wait to be stored.
-    pub(super) fn letters(&self) -> Vec<u64> {
-        let sent = |holding: &Holding| matches!(holding.letters, Letters::Sent(_));
+    pub(super) fn dead_letters(&self) -> Vec<u64> {
+        let sent = |holding: &Holding| matches!(holding.dead_letters, DeadLetters::Sent(_));
         let held = self.held.iter();
         held.filter(|(_, holding)| sent(holding))
             .map(|(sequence, _)| *sequence)

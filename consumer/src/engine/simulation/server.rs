@@ -21,11 +21,11 @@ pub(super) struct Server {
 pub(super) struct Message {
     pub(super) published: Duration,
     pub(super) events: Vec<Event>,
-    /// Whoever decodes it panics.
+    /// Decoding it panics.
     pub(super) poisonous: bool,
     pub(super) state: State,
     pub(super) deliveries: u64,
-    /// What is in the dead-letter stream of it; `None` is the whole message.
+    /// Its dead letters, by index; `None` is for the whole message.
     pub(super) dead: BTreeSet<Option<usize>>,
 }
 
@@ -63,7 +63,7 @@ impl Server {
         self.messages.len()
     }
 
-    /// What was never delivered is removed, and `everything` is to be refreshed instead: once.
+    /// Removes what was never delivered; `everything` must be refreshed once instead.
     pub(super) fn remove(&mut self, now: Duration, everything: Event) {
         let fresh = |message: &&mut Message| message.deliveries == 0 && message.due().is_some();
         let mut last = None;
@@ -72,7 +72,7 @@ impl Server {
             last = last.max(Some(message.published));
         }
         if let (Some(published), None) = (last, &self.gap) {
-            // A refresh after the last of them was published reads what it was about.
+            // A refresh after the last of them was published reads the new values.
             self.gap = Some(Message {
                 published,
                 ..Message::new(now, vec![everything])
@@ -129,7 +129,7 @@ impl Server {
             until: now + ACK_WAIT,
         };
         message.deliveries += 1;
-        // A gap is found again, and has no count.
+        // A gap is found again, without a count.
         if sequence == GAP {
             1
         } else {
@@ -155,7 +155,7 @@ impl Server {
         }
     }
 
-    /// The server takes an answer from whoever has had a delivery of the message.
+    /// The server accepts an ack from any replica that had a delivery of the message.
     fn settle(&mut self, sequence: u64, state: State) {
         let message = self.message_mut(sequence);
         if !message.is_settled() {

@@ -1,4 +1,4 @@
-//! Second values: what is promised of them, and who may rely on whose.
+//! Second marks: when they are due, and which newer event may answer for them.
 
 use std::time::Duration;
 
@@ -20,24 +20,23 @@ impl World {
         settles.max().flatten()
     }
 
-    /// Whether all was done for the event at the object: its value or a newer one, and a second one
-    /// when it had settled.
+    /// Whether the event is done at the object: it carried its mark or a newer one, and a second one after the settle.
     pub(super) fn is_settled(&self, object: usize, order: Order) -> bool {
         let published = self.server.message(order.0).published;
         let settle = self.settle(object, order);
         self.cluster.is_settled(object, order, published, settle)
     }
 
-    /// Whether the object has carried a newer event that settles at least as long in its own right:
-    /// that event's delivery answers for the second value then.
+    /// Whether the object has carried a newer event that settles at least as long: then that event's delivery answers
+    /// for the second mark.
     pub(super) fn is_taken_over(&self, object: usize, order: Order) -> bool {
         let settle = self.settle(object, order);
         let mut writes = self.cluster.objects[object].writes.iter();
         writes.any(|write| write.order > order && self.promise(object, write.order.0) >= settle)
     }
 
-    /// A newer event that the replica holds, settles as long there, and comes again after a crash if
-    /// this one would.
+    /// A newer event that the replica holds, that settles as long, and that is redelivered after a crash if this one
+    /// would be.
     pub(super) fn answering(
         &self,
         replica: &Replica,
@@ -47,7 +46,7 @@ impl World {
     ) -> Option<Order> {
         let settle = self.settle(object, order);
         let held = replica.held.values();
-        let held = held.filter(|holding| !holding.said || !durable);
+        let held = held.filter(|holding| !holding.acked || !durable);
         let wants = held.flat_map(|holding| holding.wants.iter().copied());
         wants
             .filter(|(at, newer)| *at == object && *newer > order)
@@ -56,8 +55,7 @@ impl World {
             .max()
     }
 
-    /// Whether all was done for the event at the object, by itself or by a newer one, or a dead letter
-    /// stands for it.
+    /// Whether the event is done at the object, by its own or a newer mark, or by a dead letter.
     pub(super) fn is_over(&self, object: usize, order: Order) -> bool {
         if self.server.message(order.0).is_removed() {
             return self.is_over(object, (GAP, 0));

@@ -12,7 +12,7 @@ use super::{
     Order,
     cluster::{Cluster, Patch, object, order},
     plan::{Plan, settle, urgency},
-    replica::{Letters, Replica},
+    replica::{DeadLetters, Replica},
     server::{Event, GAP, Server},
 };
 
@@ -61,7 +61,7 @@ impl World {
                 15..40 => self.deliver(),
                 40..62 => self.answer_a_patch(),
                 62..72 => self.watch(),
-                72..74 => self.answer_letters(),
+                72..74 => self.store_dead_letters(),
                 74..76 => self.answer_a_probe(),
                 76..79 => self.look(),
                 79..81 => self.strip(),
@@ -96,7 +96,7 @@ impl World {
         self.server.publish(self.now, events, poisonous);
     }
 
-    /// The cluster has been away for too long.
+    /// The cluster was down for too long: messages are removed.
     fn miss(&mut self) {
         if !self.server.has_gap() {
             let everything = Event {
@@ -119,7 +119,7 @@ impl World {
             let process = replica.process;
             return self.tell(process, Input::CaughtUp);
         }
-        // A pull that was under way when the capacity went away still brings deliveries.
+        // An open pull request still brings deliveries when there is no capacity any more.
         let pulled_before =
             self.rng.u8(..8) == 0 && replica.at_work() < self.plan.settings.max_deliveries;
         if replica.engine.capacity() > 0 || pulled_before {
@@ -150,10 +150,10 @@ impl World {
                 &self.plan.stores,
             );
             if !replica.held.contains_key(&sequence) {
-                replica.expect_told(&delivery);
+                replica.expect_report(&delivery);
             }
             replica.hold(self.now, sequence, attempt, Some(&delivery));
-            // What appears after a gap was found needs no refresh for it.
+            // An object that appears after a gap was found needs no refresh for it.
             if sequence != GAP {
                 replica.taken.insert(sequence, attempt);
             }
@@ -162,13 +162,13 @@ impl World {
         self.tell(process, input);
     }
 
-    pub(super) fn answer_letters(&mut self) {
+    pub(super) fn store_dead_letters(&mut self) {
         let stored = self.server.takes_dead_letters;
         let waiting: Vec<_> = self
             .replicas
             .iter()
             .flat_map(|it| {
-                it.letters()
+                it.dead_letters()
                     .into_iter()
                     .map(|sequence| (it.process, sequence))
             })
@@ -178,16 +178,16 @@ impl World {
                 continue;
             };
             if let Some(holding) = replica.held.get_mut(&sequence)
-                && let Letters::Sent(letters) =
-                    std::mem::replace(&mut holding.letters, Letters::Lost)
+                && let DeadLetters::Sent(dead_letters) =
+                    std::mem::replace(&mut holding.dead_letters, DeadLetters::Lost)
                 && stored
             {
-                let indices = letters.iter().map(|letter| letter.index);
+                let indices = dead_letters.iter().map(|letter| letter.index);
                 self.server.message_mut(sequence).dead.extend(indices);
-                holding.letters = Letters::Stored(letters);
+                holding.dead_letters = DeadLetters::Stored(dead_letters);
             }
             self.tell(process, Input::DeadLettered { sequence, stored });
-            self.look_back(process);
+            self.match_recent(process);
         }
     }
 
@@ -196,7 +196,7 @@ impl World {
         self.advance_to(self.now + Duration::from_secs_f64(seconds));
     }
 
-    /// Wakes every engine when it wants to be woken.
+    /// Advances the time, with a tick for each engine when it is due.
     pub(super) fn advance_to(&mut self, then: Duration) {
         loop {
             let wakes = self
@@ -221,7 +221,7 @@ impl World {
         }
     }
 
-    /// What the process knew of messages that are done with is lost.
+    /// The process ends, and its state is lost.
     fn end(&mut self, at: usize) {
         self.replicas.swap_remove(at);
         self.ended = true;
@@ -243,7 +243,7 @@ impl World {
             0 => self.server.takes_dead_letters ^= true,
             1 => self.cluster.objects[any].refuses ^= true,
             _ => {
-                // One that was deleted may be made anew before anybody sees it.
+                // A deleted object may be created again before the watch shows it.
                 for _ in 0..self.rng.u8(1..=2) {
                     self.cluster.toggle(self.now, any);
                     self.show(any);
@@ -252,7 +252,7 @@ impl World {
         }
     }
 
-    /// Takes the permission to change an object away, or gives it back.
+    /// Revokes or grants the permission to patch an object.
     fn permit(&mut self) {
         let any = self.rng.usize(..self.plan.objects);
         self.cluster.objects[any].forbidden ^= true;
@@ -270,7 +270,7 @@ impl World {
         self.replicas.iter().map(|it| it.process).collect()
     }
 
-    /// Tells an engine something, does what it says, and checks its promises.
+    /// Gives an engine an input, executes its outputs, and checks its promises.
     pub(super) fn tell(&mut self, process: u64, input: Input) {
         let Some(at) = self.replicas.iter().position(|it| it.process == process) else {
             return;
@@ -285,7 +285,7 @@ impl World {
                 eprintln!("{:?} {process}   -> {output:?}", self.now);
             }
             self.check_output(at, &output);
-            self.obey(at, output);
+            self.execute(at, output);
         }
         self.check(at);
         let replica = &self.replicas[at];
@@ -297,14 +297,14 @@ impl World {
         }
     }
 
-    fn obey(&mut self, at: usize, output: Output) {
+    fn execute(&mut self, at: usize, output: Output) {
         let lost = !self.plan.calm && self.rng.u8(..30) == 0;
         let replica = &mut self.replicas[at];
-        let said = |sequence| replica.held.get(sequence).is_some_and(|it| it.said);
+        let acked = |sequence| replica.held.get(sequence).is_some_and(|it| it.acked);
         let lost = match &output {
-            Output::Ack(sequence) | Output::Term { sequence, .. } => lost || said(sequence),
+            Output::Ack(sequence) | Output::Term { sequence, .. } => lost || acked(sequence),
             Output::Nak { sequence, .. } => {
-                let lost = lost || said(sequence);
+                let lost = lost || acked(sequence);
                 replica.taken.remove(sequence);
                 lost
             }
@@ -367,14 +367,14 @@ impl World {
                 ..
             } => {
                 if let Some(holding) = replica.held.get_mut(&sequence) {
-                    holding.letters = Letters::Sent(rejections);
+                    holding.dead_letters = DeadLetters::Sent(rejections);
                 }
             }
             Output::Progress(sequence) => {
                 if let Some(holding) = replica.held.get_mut(&sequence) {
                     holding.heard = self.now;
                 }
-                if !replica.held.get(&sequence).is_some_and(|it| it.said) {
+                if !replica.held.get(&sequence).is_some_and(|it| it.acked) {
                     self.server.progress(self.now, sequence);
                 }
             }
@@ -387,7 +387,7 @@ impl World {
                 target,
                 step,
                 ..
-            } => replica.told(object(&target), order(event), step),
+            } => replica.reported(object(&target), order(event), step),
         }
     }
 }

@@ -17,7 +17,7 @@ fn steps(outputs: Vec<Output>) -> Vec<(Fingerprint, Step)> {
     outputs.into_iter().filter_map(step).collect()
 }
 
-/// With room for so many events beside those of the held deliveries.
+/// An engine that tracks at most `max_events` events.
 fn keeping(max_events: usize) -> Engine {
     let settings = Settings {
         max_events,
@@ -36,15 +36,19 @@ fn what_is_held_follows_the_targets() {
         message.pending = 1;
         take(&mut engine, message);
     }
-    let pairs: usize = engine.working.values().map(|held| held.open.len()).sum();
-    assert_eq!((engine.working.len(), pairs), (1, 80));
+    let pairs: usize = engine
+        .in_progress
+        .values()
+        .map(|held| held.open.len())
+        .sum();
+    assert_eq!((engine.in_progress.len(), pairs), (1, 80));
     assert!(engine.answered <= MAX_EVENTS && engine.timers.len() <= 2);
     let max = Settings::default().max_deliveries;
     assert_eq!(engine.capacity(), max - 1);
 }
 
 #[test]
-fn a_delivery_waits_until_each_of_its_targets_is_answered_for() {
+fn an_answered_delivery_is_acked() {
     let mut engine = engine();
     take(&mut engine, delivery(1, &[("a", 0), ("b", 0)]));
     assert_eq!(take(&mut engine, delivery(2, &[("a", 0)])), []);
@@ -73,7 +77,7 @@ fn an_older_event_that_settles_longer_stays() {
 }
 
 #[test]
-fn what_a_crash_would_not_bring_back_answers_for_nothing_that_it_would() {
+fn a_volatile_delivery_answers_for_no_durable_one() {
     let mut engine = engine();
     take(&mut engine, delivery(1, &[("a", 0)]));
     let late = Input::Late(delivery(2, &[("a", 0)]));
@@ -138,7 +142,7 @@ fn each_event_is_told_what_became_of_the_newer_one() {
 }
 
 #[test]
-fn beyond_the_bound_it_is_told_at_once_that_a_newer_one_answers() {
+fn untracked_events_are_reported_superseded() {
     let mut engine = keeping(1);
     take(&mut engine, delivery(1, &[("a", 0)]));
     let step = |engine: &mut Engine, sequence| {

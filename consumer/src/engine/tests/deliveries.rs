@@ -28,7 +28,7 @@ fn only_the_newest_event_of_a_message_is_patched() {
 }
 
 #[test]
-fn what_arrives_during_a_patch_waits_and_goes_out_as_its_newest_value() {
+fn events_during_a_patch_are_coalesced() {
     let mut engine = engine();
     take(&mut engine, delivery(1, &[("a", 0)]));
     for (sequence, older) in [(3, 1), (4, 3), (2, 2)] {
@@ -42,7 +42,7 @@ fn what_arrives_during_a_patch_waits_and_goes_out_as_its_newest_value() {
 }
 
 #[test]
-fn a_backlog_is_pulled_to_its_end_and_each_target_patched_for_its_newest_event() {
+fn a_backlog_is_coalesced_per_target() {
     let mut engine = engine();
     for sequence in 1..10 {
         let mut behind = delivery(sequence, &[("a", 0)]);
@@ -57,7 +57,7 @@ fn a_backlog_is_pulled_to_its_end_and_each_target_patched_for_its_newest_event()
 }
 
 #[test]
-fn a_backlog_without_an_end_does_not_hold_patches_back_for_ever() {
+fn an_endless_backlog_does_not_block_patches() {
     let mut engine = engine();
     let mut behind = delivery(1, &[("a", 0)]);
     behind.pending = 1_000_000;
@@ -77,7 +77,7 @@ fn an_older_delivery_is_not_held_beside_a_newer_one() {
 }
 
 #[test]
-fn a_redelivery_of_a_held_message_starts_nothing_and_counts_the_attempt() {
+fn a_redelivery_only_counts_the_attempt() {
     let mut engine = engine();
     take(&mut engine, delivery(1, &[("a", 0)]));
     let mut again = delivery(1, &[("a", 0)]);
@@ -119,7 +119,7 @@ fn only_the_very_value_on_the_object_saves_the_patch() {
 }
 
 #[test]
-fn an_observed_value_releases_what_waits_for_it_or_for_an_older_one() {
+fn an_observed_mark_releases_older_waiters() {
     let mut engine = engine();
     take(&mut engine, delivery(1, &[("a", 0)]));
     take(&mut engine, delivery(2, &[("a", 0)]));
@@ -206,7 +206,7 @@ fn a_redelivery_puts_the_next_progress_off() {
 }
 
 #[test]
-fn unreadable_events_are_dead_lettered_after_the_rest_is_done() {
+fn undecodable_events_are_dead_lettered_last() {
     let mut engine = engine();
     let mut message = delivery(1, &[("a", 1)]);
     message.rejected = vec![rejection(0), rejection(2)];
@@ -220,7 +220,7 @@ fn unreadable_events_are_dead_lettered_after_the_rest_is_done() {
 }
 
 #[test]
-fn a_message_is_terminated_only_when_its_dead_letters_are_stored() {
+fn term_follows_the_stored_dead_letters() {
     for stored in [true, false] {
         let mut engine = engine();
         let mut message = delivery(1, &[]);
@@ -264,7 +264,7 @@ fn a_backlog_that_another_replica_took_holds_no_patch_back() {
 
 /// Found by the simulation: the stream would not bring the message back.
 #[test]
-fn a_late_match_that_is_refused_is_dead_lettered_however_often_that_fails() {
+fn a_refused_late_match_retries_its_dead_letter() {
     let mut engine = engine();
     let late = delivery(1, &[("a", 0)]);
     tell(&mut engine, START, Input::Late(late));

@@ -27,7 +27,7 @@ fn away() -> Engine {
 }
 
 #[test]
-fn while_the_api_is_away_nothing_is_patched_and_one_probe_after_the_other_asks() {
+fn an_unavailable_api_is_only_probed() {
     let mut engine = away();
     assert_eq!(take(&mut engine, delivery(2, &[("d", 0)])), []);
     for _ in 0..9 {
@@ -95,7 +95,7 @@ fn an_object_that_always_fails_delays_no_other() {
 
 /// As for 24 hours on a real cluster: the only object that events mean is the one that fails.
 #[test]
-fn an_object_that_always_fails_is_tried_ever_later_and_stops_no_pulling() {
+fn a_failing_object_backs_off_alone() {
     let mut engine = engine();
     take(&mut engine, delivery(1, &[("bad", 0)]));
     let (mut now, mut waits) = (START, Vec::new());
@@ -114,7 +114,7 @@ fn an_object_that_always_fails_is_tried_ever_later_and_stops_no_pulling() {
 }
 
 #[test]
-fn a_namespace_of_a_thousand_objects_that_hang_delays_no_other() {
+fn a_hanging_namespace_delays_no_other() {
     let mut engine = engine();
     let names: Vec<_> = (0..1_000).map(|at| at.to_string()).collect();
     let refreshes: Vec<_> = names.iter().map(|name| (name.as_str(), 0)).collect();
@@ -191,7 +191,7 @@ fn the_api_is_not_asked_again_before_it_wants_to_be() {
 }
 
 #[test]
-fn a_fault_of_one_target_delays_no_other_and_grows_to_a_minute() {
+fn a_target_fault_backs_off_to_a_minute() {
     let mut engine = engine();
     take(&mut engine, delivery(1, &[("a", 0)]));
     let mut now = START;
@@ -228,7 +228,7 @@ fn a_deleted_target_is_done_as_soon_as_the_api_says_so() {
 }
 
 #[test]
-fn a_refusal_becomes_one_dead_letter_for_each_event_when_the_other_targets_are_done() {
+fn a_refusal_is_one_dead_letter_per_event() {
     let mut engine = engine();
     take(
         &mut engine,
@@ -242,7 +242,7 @@ fn a_refusal_becomes_one_dead_letter_for_each_event_when_the_other_targets_are_d
 }
 
 #[test]
-fn a_message_that_came_often_without_a_panic_is_taken_as_any_other() {
+fn many_attempts_without_panic_are_accepted() {
     let mut engine = engine();
     let mut message = delivery(1, &[("a", 0)]);
     message.attempt = 1_000;
@@ -283,7 +283,7 @@ fn a_panic_is_tried_again_ever_later_until_it_was_too_often() {
 }
 
 #[test]
-fn what_the_cluster_cannot_take_for_a_day_becomes_a_dead_letter() {
+fn an_event_is_given_up_after_a_day() {
     let mut engine = engine();
     take(&mut engine, delivery(1, &[("a", 0), ("b", 1)]));
     tell(&mut engine, START, patched("b", 1, 1, Outcome::Done));

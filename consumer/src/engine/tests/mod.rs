@@ -90,7 +90,7 @@ fn refused() -> Outcome {
     }
 }
 
-/// All that is to be done.
+/// The outputs, without the reported steps.
 fn tell(engine: &mut Engine, now: Duration, input: Input) -> Vec<Output> {
     let mut outputs = tell_all(engine, now, input);
     outputs.retain(|output| !matches!(output, Output::Step { .. }));
@@ -106,7 +106,7 @@ fn take(engine: &mut Engine, delivery: Delivery) -> Vec<Output> {
     tell(engine, START, Input::Delivery(delivery))
 }
 
-/// Wakes it when it wants to be woken, until it says something other than progress.
+/// Ticks when a timer is due, until there is an output other than progress.
 fn next(engine: &mut Engine) -> (Duration, Vec<Output>) {
     loop {
         let now = engine.wake_at().unwrap();
@@ -118,7 +118,7 @@ fn next(engine: &mut Engine) -> (Duration, Vec<Output>) {
     }
 }
 
-/// The reason of each dead letter, by the event's place.
+/// The reason of each dead letter, by the event's index.
 fn letters(outputs: &[Output]) -> Vec<(Option<usize>, Reason)> {
     let [Output::DeadLetter { rejections, .. }] = outputs else {
         panic!("not one dead letter: {outputs:?}");

@@ -35,7 +35,7 @@ struct Model {
     idle: usize,
     /// Of mass work.
     synced: Vec<ObjectRef>,
-    /// ESO passes over so many of the mass.
+    /// How many of the mass ESO skips.
     silent: usize,
     urgent_since: Option<Duration>,
     urgent_took: Vec<Duration>,
@@ -105,7 +105,7 @@ impl Model {
         }
     }
 
-    /// Until so many of the mass are synced.
+    /// Runs until `mass` objects are synced.
     fn run(&mut self, mass: usize) -> Duration {
         while self.synced.len() < mass {
             self.step();
@@ -173,7 +173,7 @@ fn adaptive() -> WindowBounds {
 }
 
 #[test]
-fn an_urgent_refresh_amid_five_thousand_is_soon_through_and_costs_them_a_tenth_at_most() {
+fn an_urgent_refresh_overtakes_mass_work() {
     let lone = PATCH + SYNC;
     for workers in [1, 10] {
         let all = WindowBounds {
@@ -209,7 +209,7 @@ fn an_urgent_refresh_amid_five_thousand_is_soon_through_and_costs_them_a_tenth_a
 
 /// As many as the smallest window, and more.
 #[test]
-fn silent_objects_delay_the_mass_by_seconds_and_leave_the_window_small() {
+fn silent_objects_keep_the_window_small() {
     for silent in [4, 6] {
         let mut model = Model::new(1, adaptive());
         model.silent = silent;
@@ -249,7 +249,7 @@ fn a_small_source_does_not_wait_for_a_large_one() {
 }
 
 #[test]
-fn an_eso_that_never_speaks_does_not_hold_up_mass_work_for_ever() {
+fn a_silent_eso_does_not_block_mass_work() {
     let mut model = Model::new(0, adaptive());
     model.mass("a", 1_000);
     while !model.engine.is_idle() {

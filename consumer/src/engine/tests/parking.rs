@@ -38,7 +38,7 @@ fn parked() -> Engine {
 }
 
 #[test]
-fn a_parked_message_takes_no_room_and_is_acked_when_its_object_is_done() {
+fn a_parked_message_is_acked_when_done() {
     let mut engine = parked();
     assert_eq!(engine.capacity(), Settings::default().max_deliveries);
     assert_eq!((engine.parked(), engine.timers.len()), (1, 2));
@@ -88,7 +88,7 @@ fn a_newer_event_takes_the_place_of_a_parked_one() {
 /// Found by the simulation: the message that ended was the last to wait for `b`, whose faults were forgotten
 /// with it, while the newer one was still coming to it.
 #[test]
-fn an_object_goes_on_resting_when_a_newer_message_takes_the_place_of_its_last() {
+fn a_newer_message_keeps_the_back_off() {
     let mut engine = engine();
     let overdue = Delivery {
         age: Settings::default().give_up_after,
@@ -101,7 +101,7 @@ fn an_object_goes_on_resting_when_a_newer_message_takes_the_place_of_its_last() 
 }
 
 #[test]
-fn fifty_thousand_events_for_one_object_that_fails_hold_one_message() {
+fn a_failing_object_holds_one_message() {
     let mut engine = parked();
     for sequence in 2..=50_000 {
         take(&mut engine, delivery(sequence, &[("a", 0), ("b", 0)]));
@@ -118,13 +118,13 @@ fn fifty_thousand_events_for_one_object_that_fails_hold_one_message() {
         };
         tell(&mut engine, START, shown);
     }
-    assert_eq!((engine.working.len(), engine.targets.len()), (1, 1));
+    assert_eq!((engine.in_progress.len(), engine.targets.len()), (1, 1));
     assert_eq!((engine.answered, engine.outstanding.len()), (0, 0));
     assert_eq!(engine.capacity(), Settings::default().max_deliveries);
 }
 
 #[test]
-fn events_that_a_failing_object_waits_for_take_the_room_of_no_others() {
+fn a_failing_object_tracks_no_events() {
     let mut engine = engine();
     take(&mut engine, delivery(1, &[("a", 0)]));
     take(&mut engine, delivery(2, &[("a", 0)]));
@@ -136,7 +136,7 @@ fn events_that_a_failing_object_waits_for_take_the_room_of_no_others() {
 }
 
 #[test]
-fn a_parked_message_that_comes_again_is_parked_again_for_longer() {
+fn a_redelivered_message_is_parked_longer() {
     let mut engine = parked();
     for attempt in 2..=9 {
         let mut again = delivery(1, &[("a", 0)]);
@@ -146,11 +146,11 @@ fn a_parked_message_that_comes_again_is_parked_again_for_longer() {
         assert!(delay >= least.min(SECOND * 300), "{delay:?}");
         assert!(delay <= SECOND * 600);
     }
-    assert_eq!((engine.working.len(), engine.parked()), (1, 1));
+    assert_eq!((engine.in_progress.len(), engine.parked()), (1, 1));
 }
 
 #[test]
-fn what_is_refused_while_it_is_parked_is_recalled_for_its_dead_letter() {
+fn a_refusal_recalls_the_parked_message() {
     let mut engine = parked();
     let (now, _) = next(&mut engine);
     let recalled = tell(&mut engine, now, patched("a", 1, 0, refused()));
@@ -162,7 +162,7 @@ fn what_is_refused_while_it_is_parked_is_recalled_for_its_dead_letter() {
 }
 
 #[test]
-fn what_was_recalled_and_went_to_another_replica_is_forgotten() {
+fn a_recall_that_went_elsewhere_is_dropped() {
     let mut engine = parked();
     let (now, _) = next(&mut engine);
     tell(&mut engine, now, patched("a", 1, 0, refused()));
@@ -206,7 +206,7 @@ fn a_parked_message_is_recalled_when_it_is_old_enough() {
 }
 
 #[test]
-fn an_event_that_is_old_when_it_comes_has_an_hour_before_an_api_that_is_away() {
+fn an_old_event_gets_an_hour_of_grace() {
     let hour = SECOND * 3600;
     let day = Settings::default().give_up_after;
     for (age, rest) in [(day * 2, hour), (hour * 47 / 2, hour), (hour, hour * 23)] {

@@ -1,6 +1,6 @@
 use super::*;
 
-/// One event for `a`, which settles so many seconds.
+/// One event for `a`, which settles for `seconds`.
 fn settling(sequence: u64, seconds: u32) -> Delivery {
     let mut delivery = delivery(sequence, &[("a", 0)]);
     for refresh in &mut delivery.refreshes {
@@ -56,7 +56,7 @@ fn waiting() -> Engine {
 }
 
 #[test]
-fn the_ack_waits_for_a_second_and_different_value_after_the_settle() {
+fn the_ack_waits_for_the_second_mark() {
     let mut engine = waiting();
     assert_eq!(tell(&mut engine, START + SECOND, Input::Tick), []);
     let (now, outputs) = next(&mut engine);
@@ -95,7 +95,7 @@ fn a_newer_event_takes_the_settle_of_an_older_one_over() {
 }
 
 #[test]
-fn a_newer_event_that_settles_less_long_lends_the_older_one_its_value() {
+fn a_shorter_settle_lends_its_second_mark() {
     for seconds in [0, 1] {
         let mut engine = waiting();
         tell(
@@ -113,7 +113,7 @@ fn a_newer_event_that_settles_less_long_lends_the_older_one_its_value() {
 }
 
 #[test]
-fn an_event_of_a_message_lends_its_settle_to_the_newest_of_the_message() {
+fn a_message_settles_as_its_longest_event() {
     let mut engine = engine();
     let mut message = delivery(1, &[("a", 0), ("a", 1)]);
     message.refreshes[0].settle = Some(SECOND);
@@ -124,7 +124,7 @@ fn an_event_of_a_message_lends_its_settle_to_the_newest_of_the_message() {
 }
 
 #[test]
-fn an_older_event_that_settles_longer_gets_a_second_value_of_its_own() {
+fn a_longer_settle_gets_its_own_second_mark() {
     let mut engine = engine();
     take(&mut engine, settling(5, 2));
     tell(&mut engine, START, patched("a", 5, 0, Outcome::Done));
@@ -183,7 +183,7 @@ fn an_object_that_is_gone_gets_no_second_value() {
 }
 
 #[test]
-fn a_deletion_that_the_watch_shows_is_left_to_the_api_when_the_settle_is_over() {
+fn a_deletion_waits_for_the_second_patch() {
     let mut engine = waiting();
     assert_eq!(tell(&mut engine, START, Input::Deleted(target("a"))), []);
     let (now, outputs) = next(&mut engine);
@@ -213,7 +213,7 @@ fn a_stop_hands_back_what_waits_for_its_second_value() {
 
 /// It may carry that value already, and then a second patch of it changes nothing.
 #[test]
-fn what_another_replica_may_have_written_lends_no_second_value() {
+fn a_redelivery_lends_no_second_mark() {
     let mut engine = waiting();
     let mut newer = settling(2, 1);
     newer.attempt = 2;

@@ -31,7 +31,7 @@ fn what_was_not_started_is_handed_back_at_once() {
 }
 
 #[test]
-fn what_was_started_in_part_is_handed_back_when_its_patches_have_ended() {
+fn a_partly_started_delivery_is_handed_back() {
     let mut engine = narrow();
     take(&mut engine, delivery(1, &[("a", 0), ("b", 0)]));
     assert_eq!(tell(&mut engine, START, Input::Stop), []);
@@ -51,7 +51,7 @@ fn a_patch_that_fails_during_the_stop_is_not_repeated() {
 }
 
 #[test]
-fn an_older_delivery_that_settles_longer_waits_for_the_newer_patch_in_flight() {
+fn an_older_longer_settle_waits_for_the_patch() {
     let mut engine = narrow();
     take(&mut engine, delivery(5, &[("a", 0)]));
     let mut older = delivery(3, &[("a", 0)]);

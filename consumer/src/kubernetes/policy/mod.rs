@@ -1,11 +1,10 @@
-//! What an ExternalSecret and a store say themselves about being refreshed. Sources:
-//! [`Unrefreshable`].
+//! Decides by configuration and the objects' own settings what may be refreshed. Sources: [`Unrefreshable`].
 
 use serde_json::Value;
 
 use super::{
     KubernetesConfig,
-    object::{Object, Wish},
+    object::{Directive, Object},
 };
 use crate::{
     config::{FindPolicy, ForcePolicy, GeneratorPolicy, RefreshConfig},
@@ -16,23 +15,23 @@ use crate::{
     object::{Refreshable, Unrefreshable},
 };
 
-/// Which objects are ours to refresh, by configuration. By default all.
+/// Which objects the configuration selects. By default all.
 #[derive(Debug, Clone, Default)]
-pub struct Selection {
+pub(crate) struct Selection {
     /// Of ExternalSecrets, by their labels.
     pub labels: LabelSelector,
     /// Values of `spec.controller` of a store; empty for any.
     pub controller_classes: Vec<String>,
     pub find: FindPolicy,
     pub generators: GeneratorPolicy,
-    /// Policies that do not keep an object from being refreshed.
+    /// Policies that are overridden.
     pub force: Vec<ForcePolicy>,
-    /// Whether PushSecrets are ours at all.
+    /// Whether PushSecrets are refreshed.
     pub push_secrets: bool,
 }
 
 impl Selection {
-    pub fn of(kubernetes: &KubernetesConfig, refresh: &RefreshConfig) -> Self {
+    pub(crate) fn of(kubernetes: &KubernetesConfig, refresh: &RefreshConfig) -> Self {
         Self {
             labels: refresh.selector.clone().unwrap_or_default(),
             controller_classes: kubernetes.controller_classes.clone(),
@@ -57,7 +56,7 @@ pub(super) fn refreshable(object: &Object, selection: &Selection) -> Refreshable
     }
 }
 
-/// Of a PushSecret: no policy and no interval of its keeps a change of the metadata from being pushed (ESO
+/// For a PushSecret: a change of the metadata is pushed whatever its policy and interval (ESO
 /// `pushsecret_controller.go`, `shouldRefresh`).
 pub(super) fn pushable(object: &Object, selection: &Selection) -> Refreshable {
     let mints = object.spec["selector"]["generatorRef"].is_object();
@@ -70,11 +69,11 @@ pub(super) fn pushable(object: &Object, selection: &Selection) -> Refreshable {
     }
 }
 
-/// What keeps an object of either kind from being touched.
+/// Why an object of either kind is excluded.
 fn left_out(object: &Object, selection: &Selection) -> Option<Unrefreshable> {
     if object.deleting {
         Some(Unrefreshable::Deleting)
-    } else if object.wish == Wish::Ignored {
+    } else if object.directive == Directive::Ignored {
         Some(Unrefreshable::Ignored)
     } else if !selected(&object.labels, &selection.labels) {
         Some(Unrefreshable::NotSelected)
@@ -83,7 +82,7 @@ fn left_out(object: &Object, selection: &Selection) -> Option<Unrefreshable> {
     }
 }
 
-/// `None` when a change of its annotation refreshes it, and when that cannot be told.
+/// `None` when a change of its annotation refreshes it, or when that is unknown.
 fn unrefreshable(object: &Object, selection: &Selection) -> Option<Unrefreshable> {
     let policy = || policy(object).filter(|policy| !forces(object, selection, *policy));
     left_out(object, selection)
@@ -91,25 +90,25 @@ fn unrefreshable(object: &Object, selection: &Selection) -> Option<Unrefreshable
         .or_else(|| is_immutable(object).then_some(Unrefreshable::Immutable))
 }
 
-/// Whether ESO passes it over by its policy, and it is to be refreshed all the same.
+/// Whether its policy makes ESO skip it, and that is overridden.
 pub(super) fn is_forced(object: &Object, selection: &Selection) -> bool {
     policy(object).is_some_and(|policy| forces(object, selection, policy))
 }
 
 fn forces(object: &Object, selection: &Selection, policy: ForcePolicy) -> bool {
-    object.wish == Wish::Forced || selection.force.contains(&policy)
+    object.directive == Directive::Forced || selection.force.contains(&policy)
 }
 
-/// The policy by which ESO reads its values no more, however its metadata change. While what it writes
-/// to is not there, ESO reads them whatever the policy, and before the first sync too.
+/// The policy by which ESO does not read its values again when the metadata change. Before the first sync, and
+/// while the target is missing, ESO reads them whatever the policy.
 fn policy(object: &Object) -> Option<ForcePolicy> {
-    let Object { spec, owed, .. } = object;
+    let Object { spec, pending, .. } = object;
     let policy = spec["refreshPolicy"].as_str();
     let interval = spec["refreshInterval"].as_str();
-    if owed.first_sync || owed.target {
+    if pending.first_sync || pending.target {
         None
     } else if policy == Some("CreatedOnce") {
-        (!owed.first_read).then_some(ForcePolicy::CreatedOnce)
+        (!pending.first_read).then_some(ForcePolicy::CreatedOnce)
     } else if policy != Some("OnChange") && interval.is_some_and(never_elapses) {
         Some(ForcePolicy::IntervalZero)
     } else {
@@ -117,14 +116,17 @@ fn policy(object: &Object) -> Option<ForcePolicy> {
     }
 }
 
-/// What is no Secret is written whatever it says (ESO `reconcileGenericTarget`).
+/// A target that is no Secret is written anyway (ESO `reconcileGenericTarget`).
 fn is_immutable(object: &Object) -> bool {
     let target = &object.spec["target"];
     let is_secret = !target["manifest"].is_object();
-    target["immutable"] == Value::Bool(true) && is_secret && object.written && !object.owed.target
+    target["immutable"] == Value::Bool(true)
+        && is_secret
+        && object.written
+        && !object.pending.target
 }
 
-/// That of `data[]` is in the definition and is not run (ESO `apis/externalsecrets/v1`).
+/// Only in `dataFrom[]`: the API defines one in `data[]`, which ESO does not run (ESO `apis/externalsecrets/v1`).
 fn has_generator(spec: &Value) -> bool {
     let entries = spec["dataFrom"].as_array();
     let generator = |entry: &Value| entry["sourceRef"]["generatorRef"].is_object();
@@ -145,8 +147,8 @@ pub(super) fn labels(labels: &Value) -> Labels {
     labels.filter_map(label).collect()
 }
 
-/// What a store says of it. What cannot be read lets everybody in. Conditions of a SecretStore are
-/// not read, by ESO neither.
+/// Whose objects a store admits. Malformed conditions admit every namespace. The conditions of a SecretStore are
+/// not read, as in ESO.
 pub(super) fn admits(object: &Object, is_cluster_store: bool, selection: &Selection) -> Admits {
     let classes = &selection.controller_classes;
     let class = object.spec["controller"].as_str().unwrap_or_default();
@@ -175,7 +177,7 @@ fn namespaces(conditions: &Value) -> Option<Admitted> {
     Some(all)
 }
 
-/// `None` when it is anything but a list of texts, or nothing.
+/// `None` when it is neither a list of texts nor null.
 fn texts(value: &Value) -> Option<Vec<String>> {
     match value {
         Value::Null => Some(Vec::new()),
@@ -187,7 +189,7 @@ fn texts(value: &Value) -> Option<Vec<String>> {
     }
 }
 
-/// Whether this is a duration of Go's (`time.ParseDuration`) of 0 or less. What is none is not.
+/// Whether this is a Go duration (`time.ParseDuration`) of 0 or less.
 fn never_elapses(text: &str) -> bool {
     let (negative, mut rest) = match text.strip_prefix(['-', '+']) {
         Some(rest) => (text.starts_with('-'), rest),
@@ -219,7 +221,7 @@ const UNITS: [(&str, f64); 8] = [
     ("h", 3600e9),
 ];
 
-/// One number with its unit, and what follows.
+/// One number with its unit, and the rest.
 fn part(text: &str) -> Option<(f64, &str)> {
     let digits = |c: char| !c.is_ascii_digit() && c != '.';
     let (number, rest) = text.split_at(text.find(digits)?);

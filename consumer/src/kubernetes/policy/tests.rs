@@ -97,7 +97,7 @@ fn status(reason: &str) -> Value {
 }
 
 #[test]
-fn no_policy_keeps_eso_from_what_it_has_not_synced_or_what_is_not_there() {
+fn a_first_sync_ignores_policies() {
     use Unrefreshable::{CreatedOnce, Immutable, IntervalZero};
     let policies = [
         (json!({ "refreshPolicy": "CreatedOnce" }), CreatedOnce),
@@ -191,7 +191,7 @@ fn an_owner_opts_out_by_an_annotation() {
 }
 
 #[test]
-fn what_is_being_deleted_is_not_refreshed_whatever_else_it_says() {
+fn a_deleting_object_is_skipped() {
     let json = json!({
         "metadata": { "deletionTimestamp": "2026-01-01T00:00:00Z" },
         "spec": { "refreshPolicy": "CreatedOnce" },
@@ -233,7 +233,7 @@ fn what_has_a_generator_is_refreshed_as_the_policy_says() {
         (&with, Keys, Refreshable::ByKey),
         (&with, Always, Refreshable::Yes),
         (&with, Never, no),
-        // What holds whatever the settings are is told first.
+        // A reason that holds for every setting is reported first.
         (&once, Never, Refreshable::No(Unrefreshable::CreatedOnce)),
         (&json!({ "dataFrom": [find] }), Never, Refreshable::Yes),
         // ESO does not run that one.
@@ -253,7 +253,7 @@ fn what_has_a_generator_is_refreshed_as_the_policy_says() {
 }
 
 #[test]
-fn a_store_of_another_class_is_foreign_where_classes_are_told() {
+fn a_store_of_another_class_is_foreign() {
     for (ours, class, foreign) in [
         (&[][..], json!("other"), false),
         (&["default"], json!("other"), true),
@@ -275,7 +275,7 @@ fn a_store_of_another_class_is_foreign_where_classes_are_told() {
 }
 
 #[test]
-fn conditions_are_names_expressions_and_labels_and_whatever_else_lets_everybody_in() {
+fn malformed_conditions_admit_all() {
     let read = |conditions: &Value, is_cluster_store| {
         let json = json!({ "metadata": {}, "spec": { "conditions": conditions } });
         let object = serde_json::from_value(json).unwrap();

@@ -1,5 +1,4 @@
-//! What an object says, as far as it can be understood. Field by field: what is malformed is
-//! reported, and the rest counts.
+//! Converts objects of the API into changes of the index. A malformed field is reported, and the rest counts.
 
 use eso_relay::event::{TemplateKind, TemplateSource};
 use kube::Resource as _;
@@ -20,7 +19,7 @@ use crate::{
     object::{ListKind, ObjectRef},
 };
 
-/// An object that is there. `None` if it has no name, which no API server serves.
+/// An object that exists. `None` if it has no name, which no API server serves.
 pub(super) fn applied(kind: ListKind, object: &Object, selection: &Selection) -> Option<Change> {
     match kind {
         ListKind::ExternalSecrets => external_secret(object, selection).map(Change::Applied),
@@ -47,7 +46,7 @@ pub(super) fn applied(kind: ListKind, object: &Object, selection: &Selection) ->
     }
 }
 
-/// An object that is there no more.
+/// An object that was deleted.
 pub(super) fn deleted(kind: ListKind, object: &Object) -> Option<Change> {
     match kind {
         ListKind::ExternalSecrets => target(object).map(Change::Deleted),
@@ -68,7 +67,7 @@ fn target(object: &Object) -> Option<ObjectRef> {
         warn!(
             ?namespace,
             ?name,
-            "an ExternalSecret without namespace or name is ignored"
+            "ignoring an ExternalSecret without namespace or name"
         );
     }
     target.map(|(namespace, name)| ObjectRef::new(namespace, name))
@@ -140,7 +139,7 @@ impl Reader<'_> {
         }
         let default = &spec["secretStoreRef"];
         for (place, entry) in self.list(spec, "data") {
-            // An entry without a key is not an error: the API server of an old CRD lets it pass.
+            // An entry without a key is no error: an old CRD allows it.
             self.key(&place, entry, default, &entry["remoteRef"]);
         }
         for (place, entry) in self.list(spec, "dataFrom") {
@@ -165,7 +164,7 @@ impl Reader<'_> {
         if let Some(name) = self.text(source, "name", place) {
             match TemplateSource::new(kind, &name) {
                 Ok(source) => self.templates.push(source),
-                Err(_) => self.problem(place, "has a name that is none"),
+                Err(_) => self.problem(place, "has an invalid name"),
             }
         }
     }
@@ -173,15 +172,14 @@ impl Reader<'_> {
     fn key(&mut self, place: &str, entry: &Value, default: &Value, remote: &Value) {
         if let Some(key) = self.text(remote, "key", place) {
             let version = self.text(remote, "version", place);
-            // Tags and labels are those of the secret, and change with any of its versions (ESO
-            // `GetSecret` of each provider).
+            // Tags and labels belong to the secret, not to one of its versions (ESO `GetSecret` of each provider).
             let metadata = remote["metadataPolicy"] == "Fetch";
             let version = version.filter(|version| !version.is_empty() && !metadata);
             self.reference(place, entry, default, Form::Key(key), version);
         }
     }
 
-    /// `sourceRef.storeRef` comes before `spec.secretStoreRef` (ESO `client_manager.go`).
+    /// `sourceRef.storeRef` takes precedence over `spec.secretStoreRef` (ESO `client_manager.go`).
     fn reference(
         &mut self,
         place: &str,

@@ -194,7 +194,7 @@ fn an_object_in_deletion_is_known_as_such() {
 }
 
 #[test]
-fn only_a_cluster_external_secret_that_controls_an_object_is_its_owner() {
+fn only_a_controller_is_an_owner() {
     let reference = |version: &str, kind: &str, controller: Value| {
         json!([
             { "apiVersion": "v1", "kind": "ConfigMap", "name": "other", "controller": true },

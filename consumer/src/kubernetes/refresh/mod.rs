@@ -1,16 +1,16 @@
-//! The patch that makes ESO refresh an ExternalSecret, or all that a ClusterExternalSecret owns, or push a
-//! PushSecret.
+//! Patches an object so that ESO refreshes the ExternalSecret, or everything that the ClusterExternalSecret owns,
+//! or pushes the PushSecret.
 //!
-//! An annotation is enough for most: ESO refreshes when the hash over the metadata is not that of
-//! `status.syncedResourceVersion`. Where somebody else takes the annotation away before ESO looks, or where
-//! the policy of an object keeps ESO from looking, two steps do it: `syncedResourceVersion` is emptied,
-//! which no controller takes back, and by which ESO refreshes whatever the policy (`externalsecret_controller.go`,
-//! `shouldRefresh`); then the annotation makes it look, for a change of the status alone does not
-//! (`shouldEnqueueExternalSecretUpdate`). An ESO that is in the middle of a sync gets a conflict when it
-//! writes its status, and reads again.
+//! For most objects the annotation is enough: ESO refreshes when the hash over the metadata differs from
+//! `status.syncedResourceVersion`. Where another controller removes the annotation before ESO looks, or where the
+//! policy of an object prevents a refresh, two steps are needed. First `syncedResourceVersion` is emptied, which
+//! no controller reverts, and which makes ESO refresh whatever the policy (`externalsecret_controller.go`,
+//! `shouldRefresh`). Then the annotation makes ESO look, because a change of the status alone does not
+//! (`shouldEnqueueExternalSecretUpdate`). An ESO in the middle of a sync gets a conflict when it writes its
+//! status, and reads again.
 //!
-//! Not for all: it is two calls where one does, and needs a permission more, and the hash proves the sync of
-//! the others as well. ESO's own pace hides the second call (`cargo load --only steps`).
+//! Two steps need two calls and one more permission, so they are used only where one is not enough. ESO's own
+//! speed hides the second call (`cargo load --only steps`).
 
 use std::time::Duration;
 
@@ -25,34 +25,33 @@ use serde_json::json;
 
 use super::{
     Object, Served,
-    failure::{PROBE_TIMEOUT, RefreshError, retry_after},
-    outcome,
+    outcome::{self, PROBE_TIMEOUT, RefreshError, retry_after},
 };
 use crate::object::{
     FORCE_SYNC_ANNOTATION, ListKind, ObjectKind, ObjectRef, REFRESH_ANNOTATION, RefreshMark, Reset,
     Steps,
 };
 
-/// Only metadata in the answer, as [`Request::patch_metadata`] asks for.
+/// Asks for only the metadata in the response, as [`Request::patch_metadata`] does.
 const METADATA: HeaderValue =
     HeaderValue::from_static("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
-/// Who owns the annotation, in `metadata.managedFields`.
+/// The owner of the annotation in `metadata.managedFields`.
 const FIELD_MANAGER: &str = "eso-relay";
-/// The most of an answer's text that is kept when it is not a Kubernetes `Status`.
+/// The longest text of a response that is kept when it is not a Kubernetes `Status`.
 const MAX_TEXT: usize = 200;
 
-/// Writes annotations. Cheap to clone.
+/// Patches objects. Cheap to clone.
 #[derive(Clone)]
-pub struct Refresher {
+pub(crate) struct Refresher {
     served: Served,
     timeout: Duration,
-    /// Where a probe looks; `None`: everywhere.
+    /// The namespace that a probe lists; `None`: all.
     probed: Option<String>,
 }
 
 impl Refresher {
-    /// `timeout` holds for a patch from connecting to the end of the answer.
-    pub fn new(served: Served, timeout: Duration) -> Self {
+    /// `timeout` is for a patch, from connecting to the end of the response.
+    pub(crate) fn new(served: Served, timeout: Duration) -> Self {
         Self {
             served,
             timeout,
@@ -60,16 +59,15 @@ impl Refresher {
         }
     }
 
-    /// For a consumer that sees these namespaces only.
+    /// For a consumer that is restricted to these namespaces.
     #[must_use]
-    pub fn within(self, namespaces: &[String]) -> Self {
+    pub(crate) fn within(self, namespaces: &[String]) -> Self {
         let probed = namespaces.first().cloned();
         Self { probed, ..self }
     }
 
-    /// Asks the API for something that depends on no object: one ExternalSecret, whichever. Fails as
-    /// a patch does.
-    pub async fn probe(&self) -> Result<(), RefreshError> {
+    /// Sends a request that depends on no object: it lists any one ExternalSecret. Fails as a patch does.
+    pub(crate) async fn probe(&self) -> Result<(), RefreshError> {
         let resource = self.served.version().resource(ListKind::ExternalSecrets);
         let url = Object::url_path(&resource, self.probed.as_deref());
         let one = ListParams::default().limit(1);
@@ -78,9 +76,9 @@ impl Refresher {
         answer.unwrap_or(Err(RefreshError::Unanswered))
     }
 
-    /// Once. Writing a value that the object carries already changes nothing and is a success. The
-    /// second step is done even where the first is refused: ESO may be in time.
-    pub async fn refresh(
+    /// Refreshes once. Writing a mark that the object carries already changes nothing and succeeds. The second step
+    /// is done even if the first is refused, because ESO may look in time.
+    pub(crate) async fn refresh(
         &self,
         target: &ObjectRef,
         value: RefreshMark,
@@ -88,19 +86,19 @@ impl Refresher {
     ) -> Result<Reset, RefreshError> {
         let reset = match steps {
             Steps::One => Reset::NotAsked,
-            Steps::Two => match self.in_time(self.reset(target)).await {
+            Steps::Two => match self.with_timeout(self.reset(target)).await {
                 Ok(()) => Reset::Done,
-                Err(error) if outcome::needs_no_reset(&error) => Reset::Refused {
+                Err(error) if outcome::may_skip_reset(&error) => Reset::Refused {
                     error: error.to_string(),
                 },
                 Err(error) => return Err(error),
             },
         };
-        self.in_time(self.patch(target, value)).await?;
+        self.with_timeout(self.patch(target, value)).await?;
         Ok(reset)
     }
 
-    async fn in_time(
+    async fn with_timeout(
         &self,
         patch: impl Future<Output = Result<(), RefreshError>>,
     ) -> Result<(), RefreshError> {
@@ -120,8 +118,8 @@ impl Refresher {
         self.send(request).await
     }
 
-    /// A merge patch of one annotation without resourceVersion conflicts with nobody. The answer
-    /// is asked for as metadata, which is small, and is not looked at.
+    /// A merge patch of one annotation without resourceVersion never conflicts. The response is requested as
+    /// metadata, which is small, and not read.
     async fn patch(&self, target: &ObjectRef, value: RefreshMark) -> Result<(), RefreshError> {
         let (kind, annotation) = match target.kind() {
             ObjectKind::ClusterExternalSecret => {
@@ -148,7 +146,7 @@ impl Refresher {
     async fn send(&self, request: http::Request<Vec<u8>>) -> Result<(), RefreshError> {
         let response = self.served.client().send(request.map(Body::from)).await?;
         let (head, body) = response.into_parts();
-        // Read to its end, so that the connection can be used again.
+        // Read to the end, so that the connection can be reused.
         let body = body.collect_bytes().await?;
         if head.status.is_success() {
             return Ok(());
@@ -170,7 +168,7 @@ fn params() -> PatchParams {
     }
 }
 
-/// A proxy, or the API server when it has too much to do, answers in plain text.
+/// A proxy or an overloaded API server answers in plain text.
 fn plain(body: &[u8]) -> Status {
     let text = String::from_utf8_lossy(body);
     Status {

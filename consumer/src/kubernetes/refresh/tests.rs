@@ -88,7 +88,7 @@ async fn in_two(answers: Vec<String>) -> (Result<Reset, RefreshError>, Vec<Strin
 }
 
 #[tokio::test]
-async fn a_refresh_in_two_steps_resets_the_status_and_then_annotates() {
+async fn two_steps_reset_and_then_annotate() {
     let done = || answer("200 OK", "", "{}");
     let (refreshed, requests) = in_two(vec![done(), done()]).await;
     assert_eq!(refreshed.unwrap(), Reset::Done);
@@ -111,7 +111,7 @@ async fn a_refresh_in_two_steps_resets_the_status_and_then_annotates() {
 }
 
 #[tokio::test]
-async fn without_permission_on_the_status_the_annotation_is_written_alone() {
+async fn a_forbidden_reset_still_annotates() {
     let forbidden = r#"{"kind":"Status","reason":"Forbidden","message":"cannot patch externalsecrets/status","code":403}"#;
     for refused in [
         answer("403 Forbidden", "", forbidden),
@@ -124,7 +124,7 @@ async fn without_permission_on_the_status_the_annotation_is_written_alone() {
 }
 
 #[tokio::test]
-async fn a_reset_that_fails_for_now_is_tried_again_before_the_annotation_is_written() {
+async fn a_failed_reset_is_retried_first() {
     let gone = r#"{"kind":"Status","details":{"name":"db"},"code":404}"#;
     for (answered, outcome) in [
         (answer("404 Not Found", "", gone), "Gone"),
@@ -143,7 +143,7 @@ async fn outcome(answer: String) -> Outcome {
     in_one(&refresher, &ObjectRef::new("team", "db")).await
 }
 
-/// The outcome of a patch that failed by the fault of the cluster, to be tried after so many
+/// The outcome of a patch that failed by a fault of the cluster, to be retried after these
 /// seconds or whenever it suits.
 fn assert_cluster(outcome: &Outcome, seconds: Option<u64>) {
     match outcome {
@@ -210,7 +210,7 @@ async fn a_push_secret_has_a_version_of_its_own() {
 }
 
 #[tokio::test]
-async fn an_object_that_is_gone_needs_nothing_but_an_api_that_is_gone_is_waited_for() {
+async fn a_missing_kind_is_retried_a_missing_object_not() {
     let gone = r#"{"kind":"Status","reason":"NotFound","details":{"name":"db","kind":"externalsecrets"},"code":404}"#;
     assert_eq!(
         outcome(answer("404 Not Found", "", gone)).await,
@@ -277,7 +277,7 @@ async fn a_probe_asks_for_one_object_where_the_consumer_may_look() {
 }
 
 #[tokio::test]
-async fn a_probe_is_answered_by_a_refusal_and_not_by_what_is_no_api() {
+async fn a_refusal_answers_a_probe() {
     for (status, answered) in [
         ("200 OK", true),
         ("401 Unauthorized", true),

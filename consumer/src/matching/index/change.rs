@@ -1,4 +1,4 @@
-//! What the watch says, and what the engine must know of it.
+//! The input of the index, and the observations for the engine.
 
 use eso_relay::event::{StoreKind, TemplateSource};
 use jiff::Timestamp;
@@ -13,14 +13,14 @@ use crate::{
     },
 };
 
-/// What the watch says.
+/// A change of the cluster, from the watch.
 #[derive(Debug, Clone)]
 pub enum Change {
     Applied(ExternalSecret),
     Deleted(ObjectRef),
     StoreApplied(Store),
     StoreDeleted(StoreRef),
-    /// A ClusterExternalSecret, with what its annotation holds.
+    /// A ClusterExternalSecret, with its mark.
     OwnerApplied {
         owner: ObjectRef,
         value: Option<RefreshMark>,
@@ -32,72 +32,70 @@ pub enum Change {
         labels: Labels,
     },
     NamespaceDeleted(String),
-    /// What follows, up to the end of the same listing, is everything there is.
+    /// A list begins: what follows, up to its end, is complete.
     ListBegins(Listing),
-    /// What has not been applied since the beginning is gone.
+    /// A list ends: what has not been applied since its beginning is gone.
     ListEnds(Listing),
-    /// It may not be seen, or not any more.
+    /// It may not be listed, or not any more.
     ListDenied(Listing),
-    /// It may be seen again, and has been listed. What changed meanwhile was not seen, and events that
-    /// meant it were not known to.
-    Opened(Listing),
+    /// It may be listed again, and has been listed. Events of the time between may have missed objects there.
+    AccessRestored(Listing),
     /// Everything has been listed once.
     Synced,
 }
 
-/// What the engine must know of a change.
+/// The consequence of a change for the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Observation {
-    /// What the object's annotation holds; `None` when it holds nothing of ours.
+    /// The object's mark; `None` when its annotation holds none.
     Carries {
         target: ObjectRef,
         value: Option<RefreshMark>,
-        /// Whether ESO has synced it since; for an owner, all that it owns.
+        /// Whether ESO has synced it since; for an owner, everything that it owns.
         sync: SyncState,
     },
-    /// It is not there, or cannot be refreshed, and so needs nothing.
+    /// It does not exist or cannot be refreshed.
     Gone(ObjectRef),
-    /// It reads something that it was not known to read, or what kept it from being refreshed is gone: an
-    /// event of a moment ago may mean it.
+    /// It reads something new, or is not denied any more: a recent event may match it.
     Reads(ObjectRef),
-    /// Its value was taken away before ESO looked at it, so ESO will not: the event means it again.
-    Lost {
+    /// Its mark was removed before ESO looked, so ESO will not refresh it: the mark must be written again.
+    MarkRemoved {
         target: ObjectRef,
         value: RefreshMark,
     },
 }
 
-/// All of an ExternalSecret that matters here; or of a PushSecret, which names secrets of stores as well.
+/// An ExternalSecret, reduced to what is needed here; or a PushSecret, which references secrets of stores as well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExternalSecret {
     pub target: ObjectRef,
-    /// The refresh annotation.
+    /// The mark in its refresh annotation.
     pub value: Option<RefreshMark>,
-    /// What ESO has copied of its owner's annotation.
+    /// The mark that ESO has copied from its owner's annotation.
     pub mirrored: Option<RefreshMark>,
     pub sync: SyncState,
-    /// Which sync that is; `None` when it is not known.
+    /// The version of that sync; `None` when unknown.
     pub version: Option<SyncVersion>,
     pub uid: Option<Uid>,
-    /// The ClusterExternalSecret that it belongs to, whether that is known or not.
+    /// The ClusterExternalSecret that owns it, listed or not.
     pub owner: Option<ObjectRef>,
     pub refreshable: Refreshable,
-    /// Whether its policy keeps ESO from refreshing it, and it is to be refreshed all the same.
+    /// Whether its policy makes ESO skip it, and that is overridden.
     pub forced: bool,
-    /// Whether `spec.syncWindows` says when it may be synced. ESO asks them before a refresh that its
-    /// interval brings, and not before one that a change of the metadata brings.
+    /// Whether it has `spec.syncWindows`. ESO respects them for a refresh by the interval, not for one by a change
+    /// of the metadata.
     pub sync_windows: bool,
     pub references: Vec<Reference>,
-    /// What its template takes from its namespace.
+    /// The ConfigMaps and Secrets that its template uses.
     pub templates: Vec<TemplateSource>,
-    /// Of a PushSecret, when ESO pushed it last.
+    /// For a PushSecret: when ESO pushed it last.
     pub pushed: Option<Timestamp>,
-    /// What of it could not be read. The rest of it counts all the same.
+    /// Its malformed fields. The others count.
     pub problems: Vec<String>,
 }
 
 impl ExternalSecret {
-    /// With nothing said of it but what it reads.
+    /// With these references and defaults otherwise.
     pub fn new(target: ObjectRef, references: Vec<Reference>) -> Self {
         Self {
             target,
@@ -118,12 +116,12 @@ impl ExternalSecret {
     }
 }
 
-/// One place in an ExternalSecret that names secrets of a store.
+/// One entry of an ExternalSecret that names secrets of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference {
     pub store: StoreRef,
     pub form: Form,
-    /// `remoteRef.version`, if it asks for one. What it means is up to the provider.
+    /// `remoteRef.version`, whose meaning depends on the provider.
     pub version: Option<String>,
 }
 
@@ -136,13 +134,12 @@ pub enum Form {
     Find(FindSpec),
 }
 
-/// `dataFrom[].find`: both conditions hold when both are there. Without either (`tags`, or nothing)
-/// an event cannot tell, so it may mean every secret.
+/// `dataFrom[].find`: both conditions must hold. Without either (only `tags`, or nothing) it may find every secret.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct FindSpec {
     pub path: Option<String>,
     pub regexp: Option<String>,
-    /// Whether it asks for tags, whatever they are.
+    /// Whether it selects by tags.
     pub tags: bool,
 }
 
@@ -156,7 +153,7 @@ pub enum StoreRef {
     Cluster {
         name: String,
     },
-    /// Chosen by labels, in this namespace if the kind is in one: any that is there may be it.
+    /// Selected by labels, in this namespace if the kind has one: it may be any store there.
     Any {
         kind: StoreKind,
         namespace: String,
@@ -175,7 +172,7 @@ impl StoreRef {
     pub fn name(&self) -> &str {
         match self {
             Self::Namespaced { name, .. } | Self::Cluster { name } => name,
-            // No store is called so.
+            // No store has this name.
             Self::Any { .. } => "*",
         }
     }
@@ -185,26 +182,26 @@ impl StoreRef {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Store {
     pub name: StoreRef,
-    /// `None` when its spec does not say.
+    /// `None` when its spec names none.
     pub backend: Option<Backend>,
     pub admits: Admits,
 }
 
-/// For whom ESO reads through a store; by default for everybody.
+/// Which objects ESO serves through a store; by default all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Admits {
-    /// Its `controller` is a class that is not ours.
+    /// Its `controller` is a class that is not served.
     pub foreign: bool,
-    /// Of a ClusterSecretStore, the namespaces of its `conditions`; `None` for all.
+    /// For a ClusterSecretStore: the namespaces of its `conditions`; `None` for all.
     pub namespaces: Option<Admitted>,
 }
 
-/// Namespaces by any of these.
+/// A namespace is admitted by any of these.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Admitted {
     pub names: Vec<String>,
     pub regexes: Vec<String>,
-    /// By their labels. Where these are not known, every selector lets in.
+    /// By labels. While the labels are unknown, every selector admits.
     pub selectors: Vec<LabelSelector>,
 }
 
@@ -230,10 +227,9 @@ impl Listing {
         self.kind == ListKind::ClusterExternalSecrets
     }
 
-    /// Whether, when it may not be seen any more, nothing is better than what was seen last: old labels
-    /// would keep somebody out, and what may not be listed is not to be pushed. Old stores and owners
-    /// still tell more than none.
-    pub(super) fn is_as_good_as_empty(&self) -> bool {
+    /// Whether its objects are dropped when it may not be listed any more: stale labels could deny objects, and
+    /// PushSecrets must not be pushed without permission. Stale stores and owners are better than none.
+    pub(super) fn is_dropped_when_denied(&self) -> bool {
         matches!(self.kind, ListKind::Namespaces | ListKind::PushSecrets)
     }
 

@@ -1,4 +1,4 @@
-//! `dataFrom[].find`: compiled once for each distinct pattern, however many objects use it.
+//! The patterns of `dataFrom[].find`: each distinct one is compiled once.
 
 use std::{
     collections::HashMap,
@@ -60,7 +60,7 @@ impl Finds {
         let regexp = spec.regexp.as_deref().map(|source| {
             let (regexp, problem) = Regexp::new(source);
             if let Some(problem) = problem {
-                warn!(object = %target, regexp = source, problem, "a find.name.regexp will match every secret");
+                warn!(object = %target, regexp = source, problem, "a find.name.regexp matches every secret, as it cannot be evaluated");
             }
             regexp
         });
@@ -72,9 +72,9 @@ impl Finds {
         find
     }
 
-    /// Forgets the pattern if nobody else uses it.
+    /// Drops the pattern if no other reference uses it.
     pub(super) fn release(&mut self, find: &Arc<Find>) {
-        // Two: the caller's and our own.
+        // The caller's and the one in the map.
         if Arc::strong_count(find) <= 2 {
             self.0.remove(&find.spec);
         }

@@ -1,9 +1,12 @@
-//! Whom a store keeps out (ESO `pkg/controllers/secretstore/client_manager.go`,
-//! `validateNamespaceConditions`).
+//! Which namespaces a store denies (ESO `pkg/controllers/secretstore/client_manager.go`,
+//! `validateNamespaceConditions`), and which objects become allowed when that changes.
 
-use tracing::warn;
+use std::collections::{BTreeSet, HashMap};
 
-use super::change::{Admits, Admitted, StoreRef};
+use super::{
+    Index, Observation,
+    change::{Admits, Admitted, StoreRef},
+};
 use crate::{
     matching::{
         provider::Regexp,
@@ -11,8 +14,9 @@ use crate::{
     },
     object::Unrefreshable,
 };
+use tracing::warn;
 
-/// [`Admits`], compiled. By default open.
+/// [`Admits`], compiled. By default it admits all.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
     admits: Admits,
@@ -42,7 +46,7 @@ impl Gate {
                     store,
                     regex = source,
                     problem,
-                    "an entry of conditions.namespaceRegexes will match every namespace"
+                    "an entry of conditions.namespaceRegexes matches every namespace, as it cannot be evaluated"
                 );
             }
             regex
@@ -58,7 +62,7 @@ impl Gate {
         }
     }
 
-    /// Whether it lets every namespace in.
+    /// Whether it admits every namespace.
     pub(super) fn is_open(&self) -> bool {
         self.admits == Admits::default()
     }
@@ -69,8 +73,8 @@ impl Gate {
         only.is_some_and(|only| !only.selectors.is_empty())
     }
 
-    /// Why objects of the namespace are not synced, if they read anything through the store.
-    /// `labels`: the namespace's, as far as they are known.
+    /// Why ESO does not sync objects of the namespace that read through the store. `labels`: those of the namespace,
+    /// if known.
     pub(super) fn refuses(
         &self,
         namespace: &str,
@@ -88,6 +92,78 @@ impl Gate {
                     .any(|selector| labels.is_none_or(|labels| selector.selects(labels)))
         });
         (!admitted).then_some(Unrefreshable::StoreDeniesNamespace)
+    }
+}
+
+/// The labels of the known Namespaces. Unknown labels deny nothing.
+#[derive(Debug, Default)]
+pub(super) struct Namespaces(HashMap<String, Namespace>);
+
+#[derive(Debug)]
+struct Namespace {
+    labels: Labels,
+    /// The generation of the list that it was last part of.
+    seen: u64,
+}
+
+impl Namespaces {
+    pub(super) fn appear(&mut self, name: String, labels: Labels, seen: u64) {
+        self.0.insert(name, Namespace { labels, seen });
+    }
+
+    pub(super) fn vanish(&mut self, name: &str) {
+        self.0.remove(name);
+    }
+
+    /// Removes those that were not listed since.
+    pub(super) fn sweep(&mut self, since: u64) {
+        self.0.retain(|_, namespace| namespace.seen >= since);
+    }
+
+    pub(super) fn labels(&self, name: &str) -> Option<&Labels> {
+        Some(&self.0.get(name)?.labels)
+    }
+}
+
+impl Index {
+    /// The denied objects that read through this store, if its gate is about to change.
+    pub(super) fn denied_by(&self, store: u32, next: &Gate) -> BTreeSet<u32> {
+        let store = self.stores.get(store);
+        let store = store.filter(|store| !store.gate.is_open() && store.gate != *next);
+        let users = store.into_iter().flat_map(|store| &store.users);
+        users
+            .copied()
+            .filter(|user| self.is_denied(*user))
+            .collect()
+    }
+
+    /// Those of them that no store denies any more.
+    pub(super) fn admitted(&self, denied: BTreeSet<u32>) -> Vec<Observation> {
+        let now = denied.into_iter().filter(|user| !self.is_denied(*user));
+        let objects = now.filter_map(|user| self.objects.get(user));
+        objects
+            .map(|object| Observation::Reads(object.target.clone()))
+            .collect()
+    }
+
+    pub(super) fn label_namespace(&mut self, name: String, labels: Labels) -> Vec<Observation> {
+        let changed = self.namespaces.labels(&name) != Some(&labels);
+        let asking = self.stores.iter().filter(|_| changed);
+        let asking = asking.filter(|(_, store)| store.gate.asks_for_labels());
+        let users = asking.flat_map(|(_, store)| &store.users);
+        let within = |user: &u32| {
+            let object = self.objects.get(*user);
+            object.is_some_and(|object| object.target.namespace() == name)
+        };
+        let denied = users.copied().filter(within);
+        let denied: BTreeSet<u32> = denied.filter(|user| self.is_denied(*user)).collect();
+        self.namespaces.appear(name, labels, self.generation);
+        self.admitted(denied)
+    }
+
+    fn is_denied(&self, object: u32) -> bool {
+        let object = self.objects.get(object);
+        object.is_some_and(|object| self.refused(object).is_some())
     }
 }
 
@@ -129,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_namespace_is_let_in_by_its_labels_and_while_they_are_not_known() {
+    fn labels_admit_a_namespace_also_while_unknown() {
         let labels = |text: &str| {
             let pairs = text.split(',').filter_map(|pair| pair.split_once('='));
             pairs
@@ -142,7 +218,7 @@ mod tests {
             (&["env=prod"], Some(""), true),
             (&["env=prod", "team in (a,b)"], Some("team=b"), false),
             (&["!env"], Some("team=b"), false),
-            // It selects whatever there is.
+            // It selects everything.
             (&[""], Some(""), false),
             (&["env=prod"], None, false),
             // No selector: the labels make no difference.

@@ -1,4 +1,6 @@
-//! What an object reads, tied to stores and to the lookup, and untied again.
+//! Links the references of an object with the stores and the lookup, and unlinks them.
+
+use std::collections::HashMap;
 
 use super::{
     Entry, Index,
@@ -76,10 +78,10 @@ impl Index {
         }
     }
 
-    /// Reads the keys of all who use the store anew.
+    /// Changes a store, and indexes the keys of all its users again.
     pub(super) fn reread(&mut self, store: u32, view: View, gate: Gate) -> Vec<Observation> {
         let mut reads = Vec::new();
-        let kept_out = self.kept_out_by(store, &gate);
+        let denied = self.denied_by(store, &gate);
         let Some(entry) = self.stores.get(store) else {
             return reads;
         };
@@ -92,7 +94,7 @@ impl Index {
                 }
                 let references = object.into_iter().flat_map(|object| &object.references);
                 let through = references.filter(|reference| reference.store == store);
-                // All are removed before the first is added: one may take the name of another.
+                // All are removed before the first is added: a new name may equal an old one.
                 for reference in through.clone() {
                     let posting = reference.posting(*user);
                     if any.is_some() {
@@ -110,7 +112,7 @@ impl Index {
             }
         }
         self.stores.set(store, view, gate);
-        reads.extend(self.admitted(kept_out));
+        reads.extend(self.admitted(denied));
         reads
     }
 }
@@ -121,5 +123,47 @@ impl Entry {
             object,
             store: self.store,
         }
+    }
+}
+
+/// The versions that references ask for, by object and in the order of its references. Few objects have any: one
+/// without takes no memory here.
+#[derive(Debug, Default)]
+pub(super) struct Versions(HashMap<u32, Box<[Option<Box<str>>]>>);
+
+impl Versions {
+    pub(super) fn put<'v>(
+        &mut self,
+        object: u32,
+        versions: impl Iterator<Item = &'v Option<String>> + Clone,
+    ) {
+        if versions.clone().any(Option::is_some) {
+            let versions = versions.map(|version| version.as_deref().map(Into::into));
+            self.0.insert(object, versions.collect());
+        }
+    }
+
+    pub(super) fn remove(&mut self, object: u32) {
+        self.0.remove(&object);
+    }
+
+    /// The version of the object's reference at this index.
+    pub(super) fn get(&self, object: u32, place: usize) -> Option<&str> {
+        self.0.get(&object)?.get(place)?.as_deref()
+    }
+
+    /// Whether the object's references ask for these versions.
+    pub(super) fn are<'v>(
+        &self,
+        object: u32,
+        versions: impl Iterator<Item = &'v Option<String>>,
+    ) -> bool {
+        let mut versions = (0..).zip(versions);
+        versions.all(|(place, version)| self.get(object, place) == version.as_deref())
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }

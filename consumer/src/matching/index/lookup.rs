@@ -1,4 +1,4 @@
-//! From an event's key to those who read it.
+//! Looks up the objects that read a key.
 
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
@@ -9,27 +9,26 @@ use std::{
 use eso_relay::event::Settle;
 
 use super::find::Find;
-use crate::matching::provider::{self, Backend, Provider, Reading, Rules, Sought};
+use crate::matching::provider::{self, Backend, Provider, Query, Reading, Rules};
 
-/// An object that reads something through a store. Tenancy is a matter of both.
+/// An object and a store that it reads through. Both decide whether an event may reach it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Posting {
     pub(super) object: u32,
     pub(super) store: u32,
 }
 
-/// Which references a key is compared with.
+/// The references that a key is compared with.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Family {
-    /// Those of every store: for events that name no provider.
+    /// Those of every store, for events that name no provider.
     Any,
-    /// Those of stores whose provider is not known, be it that the store is missing or that we may
-    /// not see it.
+    /// Those of stores whose provider is unknown, because the store is missing or may not be listed.
     Unknown,
     Of(Provider),
 }
 
-/// By which rules references through a store are read.
+/// The rules for references through a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct View {
     pub(super) family: Family,
@@ -37,7 +36,7 @@ pub(super) struct View {
 }
 
 impl View {
-    /// `None` for a store that is not known.
+    /// `None` for an unknown store.
     pub(super) fn of_store(backend: Option<Backend>) -> Self {
         let of = |backend: &Backend| Family::Of(backend.provider());
         Self {
@@ -46,8 +45,8 @@ impl View {
         }
     }
 
-    /// How an event that names no provider sees the same references: by the keys alone. Of providers
-    /// that take keys so themselves, it is known what they find.
+    /// The rules for an event that names no provider: it compares keys as they are written. Providers without rules
+    /// of their own keep those for `find`.
     pub(super) fn of_any_provider(&self) -> Self {
         let generic = |backend: &&Arc<Backend>| matches!(***backend, Backend::Other(_));
         Self {
@@ -65,7 +64,7 @@ impl View {
     }
 }
 
-/// What a reference names, as the index keeps it.
+/// What a reference names, as it is stored in the index.
 #[derive(Debug)]
 pub(super) enum Form {
     Key(Box<str>),
@@ -87,27 +86,26 @@ enum Postings {
     One(Posting),
     #[expect(
         clippy::box_collection,
-        reason = "a third of the size, and there is one for every key"
+        reason = "a third of the size, and there is one for each key"
     )]
     Many(Box<HashSet<Posting>>),
 }
 
-/// The key of `keys` is a keyed hash of the canonical name, not the name: whatever shares a hash is
-/// compared in full before it counts. A family that nobody belongs to, as a rule [`Family::Unknown`],
-/// costs an event nothing.
+/// `keys` is indexed by a keyed hash of the canonical name: every candidate is then compared in full. An empty
+/// family, mostly [`Family::Unknown`], costs an event nothing.
 ///
-/// Patterns are kept by the settings of the store, so that stores with equal settings share the work.
+/// Patterns are stored by the settings of the store, so that stores with equal settings share the work.
 #[derive(Debug, Default)]
 pub(super) struct Lookup {
     hasher: RandomState,
-    /// As many as there are kinds of provider in use: a handful, looked through faster than hashed.
+    /// One for each provider in use: so few that a linear search is the fastest.
     keys: Vec<(Family, Keys)>,
     finds: HashMap<Family, HashMap<Search, HashSet<Posting>>>,
 }
 
 type Keys = HashMap<u64, Postings, BuildHasherDefault<Hashed>>;
 
-/// What is a keyed hash already need not be hashed again.
+/// Passes a hash through.
 #[derive(Default)]
 struct Hashed(u64);
 
@@ -116,7 +114,7 @@ impl Hasher for Hashed {
         self.0 = hash;
     }
 
-    /// For any key but a hash, of which there is none here: poor, but not wrong.
+    /// Only for keys that are no hash, which do not occur.
     fn write(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
@@ -128,7 +126,7 @@ impl Hasher for Hashed {
     }
 }
 
-/// A pattern as one store reads it.
+/// A pattern with the settings of a store.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Search {
     backend: Option<Arc<Backend>>,
@@ -147,7 +145,7 @@ impl Search {
 impl Lookup {
     #[expect(
         clippy::mutable_key_type,
-        reason = "a pattern is equal to another, and hashed, by what was written"
+        reason = "patterns are compared and hashed by their source"
     )]
     pub(super) fn add(&mut self, view: &View, form: &Form, posting: Posting) {
         let Self {
@@ -217,17 +215,17 @@ impl Lookup {
         self.keys.is_empty() && self.finds.is_empty()
     }
 
-    /// Everyone in the family with a key that may be meant, possibly more than once.
+    /// The candidates of the family for a key, possibly more than once.
     pub(super) fn candidates(
         &self,
         family: &Family,
-        sought: &Sought<'_>,
+        query: &Query<'_>,
         mut found: impl FnMut(Posting),
     ) {
         let Some((_, keys)) = self.keys.iter().find(|(other, _)| other == family) else {
             return;
         };
-        for name in &sought.names {
+        for name in &query.names {
             match keys.get(&self.hasher.hash_one(&**name)) {
                 None => {}
                 Some(Postings::One(posting)) => found(*posting),
@@ -236,11 +234,11 @@ impl Lookup {
         }
     }
 
-    /// Everyone in the family with a pattern that may find what is sought.
+    /// The objects of the family with a pattern that may find the secret.
     pub(super) fn finders(
         &self,
         family: &Family,
-        sought: &Sought<'_>,
+        query: &Query<'_>,
         mut found: impl FnMut(Posting),
     ) {
         for (search, postings) in self.finds.get(family).into_iter().flatten() {
@@ -248,7 +246,7 @@ impl Lookup {
                 provider::rules(search.backend.as_deref()),
                 search.find.pattern(),
             );
-            if rules.reaches(&Reading::Find(pattern), sought) && rules.finds(&pattern, sought) {
+            if rules.reaches(&Reading::Find(pattern), query) && rules.finds(&pattern, query) {
                 postings.iter().copied().for_each(&mut found);
             }
         }
@@ -266,7 +264,7 @@ impl Postings {
         }
     }
 
-    /// Whether nothing is left.
+    /// Returns whether none is left.
     fn remove(&mut self, posting: Posting) -> bool {
         match self {
             Self::One(only) => *only == posting,

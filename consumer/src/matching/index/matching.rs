@@ -1,5 +1,5 @@
-//! The four ways in which an event means references, each within what its source may reach, and who of
-//! those that it means is to be refreshed. Templates: [`super::templates`].
+//! Matches an event with references, in one of four ways, within the event's reach; and decides which of the
+//! matched objects are refreshed and which skipped. Templates: [`super::templates`].
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -11,16 +11,16 @@ use super::{
     stores::StoreEntry,
 };
 use crate::{
-    matching::provider::{Provider, Reading, Rules, Sought},
+    matching::provider::{Provider, Query, Reading, Rules},
     object::{ObjectKind, ObjectRef, Refreshable, Unrefreshable},
 };
 
-/// Whom an event means, each once.
+/// The objects that an event matches, each once.
 #[derive(Debug, Default)]
 pub struct Matched {
-    /// Who is to be refreshed.
+    /// To be refreshed.
     pub targets: Vec<ObjectRef>,
-    /// Who would not be, whatever is done to it.
+    /// Skipped, with the reason.
     pub skipped: Vec<Skipped>,
 }
 
@@ -30,50 +30,45 @@ pub struct Skipped {
     pub reason: Unrefreshable,
 }
 
-/// Some objects.
+/// A set of objects.
 #[derive(Debug)]
 pub struct Among(HashSet<u32>);
 
 impl Index {
-    /// Everyone whom the event means. What an exact event costs depends on how many that are and on
-    /// the distinct `find` patterns, not on how many objects there are.
+    /// The objects that the event matches. The cost of an exact event depends on how many these are and on the
+    /// number of distinct `find` patterns, not on the number of objects.
     pub fn matching(&self, event: &Event) -> Matched {
-        Found::new(self, event, None).find()
+        Matcher::new(self, event, None).find()
     }
 
-    /// For [`Self::matching_among`], until the next change.
+    /// A set for [`Self::matching_among`], valid until the next change.
     pub fn among(&self, targets: &BTreeSet<ObjectRef>) -> Among {
         let ids = targets.iter().filter_map(|target| self.ids.get(target));
         Among(ids.copied().collect())
     }
 
-    /// Whom of these the event means.
+    /// The objects of the set that the event matches.
     pub fn matching_among(&self, event: &Event, among: &Among) -> Matched {
-        Found::new(self, event, Some(among)).find()
+        Matcher::new(self, event, Some(among)).find()
     }
 }
 
-/// What the event is about, as references of each family see it. `generic` compares keys through
-/// every store. A provider's event means its own stores, and those of which we do not know what
-/// they are.
-pub(super) fn readings(event: &Event) -> Vec<(Family, Sought<'_>)> {
+/// The queries of an event, by family. A `generic` event compares keys through every store; a provider's event
+/// matches through its own stores and through unknown ones.
+pub(super) fn readings(event: &Event) -> Vec<(Family, Query<'_>)> {
     let providers = match Provider::of_event(&event.provider) {
         Some(providers) if event.matches != Match::All => providers,
-        _ => return vec![(Family::Any, Provider::sought_anywhere(&[], event))],
+        _ => return vec![(Family::Any, Provider::query_anywhere(&[], event))],
     };
-    let unknown = (
-        Family::Unknown,
-        Provider::sought_anywhere(&providers, event),
-    );
+    let unknown = (Family::Unknown, Provider::query_anywhere(&providers, event));
     let known = providers.into_iter().map(|provider| {
-        let sought = provider.sought(event);
-        (Family::Of(provider), sought)
+        let query = provider.query(event);
+        (Family::Of(provider), query)
     });
     known.chain([unknown]).collect()
 }
 
-/// By which rules an event for the family reads references through the store; `None` when it does
-/// not mean the store.
+/// The rules of the store for events of the family; `None` when the store does not belong to it.
 pub(super) fn view<'v>(family: &Family, store: &'v StoreEntry) -> Option<&'v View> {
     match family {
         Family::Any => Some(&store.any),
@@ -81,24 +76,23 @@ pub(super) fn view<'v>(family: &Family, store: &'v StoreEntry) -> Option<&'v Vie
     }
 }
 
-struct Found<'a> {
+struct Matcher<'a> {
     index: &'a Index,
     event: &'a Event,
-    /// Objects, each as often as a reference of theirs is meant, with what keeps that one from being a
-    /// reason to refresh.
-    meant: Vec<(u32, Option<Unrefreshable>)>,
-    /// Whether the event may reach all that an owner owns.
+    /// An object for each of its references that match, with the reason why that one does not count.
+    matches: Vec<(u32, Option<Unrefreshable>)>,
+    /// Whether the event may reach everything that an owner owns.
     within: HashMap<&'a ObjectRef, bool>,
-    /// Nobody else counts.
+    /// Only these count.
     among: Option<&'a Among>,
 }
 
-impl<'a> Found<'a> {
+impl<'a> Matcher<'a> {
     fn new(index: &'a Index, event: &'a Event, among: Option<&'a Among>) -> Self {
         Self {
             index,
             event,
-            meant: Vec::new(),
+            matches: Vec::new(),
             within: HashMap::new(),
             among,
         }
@@ -108,24 +102,24 @@ impl<'a> Found<'a> {
         let (index, event) = (self.index, self.event);
         if event.kind == Kind::TemplateChanged {
             let readers = index.template_readers(event).filter(|id| self.counts(*id));
-            self.meant = readers.map(|id| (id, None)).collect();
+            self.matches = readers.map(|id| (id, None)).collect();
             return self.into_matched();
         }
-        for (family, sought) in &readings(event) {
+        for (family, query) in &readings(event) {
             match &event.matches {
                 Match::Exact(_) => {
-                    index.lookup.candidates(family, sought, |posting| {
-                        self.verify(posting, family, sought);
+                    index.lookup.candidates(family, query, |posting| {
+                        self.verify(posting, family, query);
                     });
                     index
                         .lookup
-                        .finders(family, sought, |posting| self.add_finder(posting));
+                        .finders(family, query, |posting| self.add_finder(posting));
                 }
                 Match::Prefix(_) => self.add_references(family, |rules, reading| {
-                    rules.reaches(reading, sought) && rules.is_below(reading, sought)
+                    rules.reaches(reading, query) && rules.is_below(reading, query)
                 }),
                 Match::Scope => {
-                    self.add_references(family, |rules, reading| rules.reaches(reading, sought));
+                    self.add_references(family, |rules, reading| rules.reaches(reading, query));
                 }
                 Match::All => self.add_references(family, |_, _| true),
             }
@@ -138,7 +132,7 @@ impl<'a> Found<'a> {
             .is_none_or(|Among(objects)| objects.contains(&object))
     }
 
-    /// Tenancy is checked here, for each reference and not for the object as a whole.
+    /// Checks the event's reach, for each reference and not for the object as a whole.
     fn allows(&self, posting: Posting) -> bool {
         match &self.event.target {
             _ if !self.counts(posting.object) => false,
@@ -153,8 +147,8 @@ impl<'a> Found<'a> {
         }
     }
 
-    /// Whether it allows anybody who reads through the store. A SecretStore is read through in its own
-    /// namespace only, so what is out of reach is passed over without a look at each object.
+    /// Whether the event may reach any object that reads through the store. A SecretStore is used in its own namespace
+    /// only, so one that is out of reach is skipped as a whole.
     fn may_reach(&self, store: &StoreEntry) -> bool {
         self.event.target.as_ref().is_none_or(|reach| {
             self.index.stores.is_within(&store.name, reach)
@@ -167,19 +161,19 @@ impl<'a> Found<'a> {
 
     fn add(&mut self, posting: Posting, against: Option<Unrefreshable>) {
         if self.allows(posting) {
-            self.meant.push((posting.object, against));
+            self.matches.push((posting.object, against));
         }
     }
 
-    /// What is meant by a `find` and by no key, as far as is known.
+    /// Adds an object that matches by a `find` and not by a key.
     fn add_finder(&mut self, posting: Posting) {
         let object = self.index.objects.get(posting.object);
         let by_key = object.is_some_and(|object| object.refreshable == Refreshable::ByKey);
         self.add(posting, by_key.then_some(Unrefreshable::Generator));
     }
 
-    /// Takes a candidate if one of its keys is meant indeed.
-    fn verify(&mut self, posting: Posting, family: &Family, sought: &Sought<'_>) {
+    /// Adds a candidate if one of its keys matches in full.
+    fn verify(&mut self, posting: Posting, family: &Family, query: &Query<'_>) {
         let store = self.index.stores.get(posting.store);
         let Some((store, view)) = store.and_then(|store| Some((store, view(family, store)?)))
         else {
@@ -187,7 +181,7 @@ impl<'a> Found<'a> {
         };
         let rules = view.rules();
         let reads = |reference: &Entry| match &reference.form {
-            Form::Key(key) => rules.reads(key, sought) && rules.reaches(&Reading::Key(key), sought),
+            Form::Key(key) => rules.reads(key, query) && rules.reaches(&Reading::Key(key), query),
             Form::Find(_) => false,
         };
         let own_rules = store.view.rules();
@@ -228,13 +222,15 @@ impl<'a> Found<'a> {
                     store: id,
                 };
                 let references = self.index.references(posting);
-                let mut meant = references
+                let mut matching = references
                     .map(|(_, reference)| reference.form.reading())
                     .filter(|reading| wanted(rules, reading));
-                match meant.next() {
+                match matching.next() {
                     None => {}
                     Some(Reading::Key(_)) => self.add(posting, None),
-                    Some(Reading::Find(_)) if meant.any(|one| matches!(one, Reading::Key(_))) => {
+                    Some(Reading::Find(_))
+                        if matching.any(|one| matches!(one, Reading::Key(_))) =>
+                    {
                         self.add(posting, None);
                     }
                     Some(Reading::Find(_)) => self.add_finder(posting),
@@ -245,11 +241,11 @@ impl<'a> Found<'a> {
 
     fn into_matched(mut self) -> Matched {
         let mut matched = Matched::default();
-        let mut meant = std::mem::take(&mut self.meant);
-        meant.sort_unstable();
-        // One reference with nothing against it is enough, and comes first.
-        meant.dedup_by_key(|(id, _)| *id);
-        for (id, against) in meant {
+        let mut found = std::mem::take(&mut self.matches);
+        found.sort_unstable();
+        // One reference without a reason against it is enough, and sorts first.
+        found.dedup_by_key(|(id, _)| *id);
+        for (id, against) in found {
             self.judge(id, against, &mut matched);
         }
         let mut owners = HashSet::new();
@@ -258,14 +254,14 @@ impl<'a> Found<'a> {
         matched
     }
 
-    /// `against`: why it is skipped although neither itself nor a store of its is against it.
+    /// `against`: a reason that depends on the event.
     fn judge(&mut self, id: u32, against: Option<Unrefreshable>, matched: &mut Matched) {
         let Some(object) = self.index.objects.get(id) else {
             return;
         };
         let (target, own) = (object.target.clone(), object.refreshable.refusal());
         let is_push = target.kind() == ObjectKind::PushSecret;
-        // Only who names a secret makes ESO write it.
+        // Only an event that names a secret makes ESO push it.
         if is_push && !matches!(self.event.matches, Match::Exact(_)) {
             return;
         }
@@ -278,14 +274,14 @@ impl<'a> Found<'a> {
         if let Some(reason) = own.or_else(other) {
             matched.skipped.push(Skipped { target, reason });
         } else {
-            // No annotation, its owner's neither, makes ESO look at one that is forced.
+            // A forced object needs its own status reset: its owner's annotation does not refresh it.
             let owner = self.owner(id).filter(|_| !object.forced).cloned();
             matched.targets.push(owner.unwrap_or(target));
         }
     }
 
-    /// Whose annotation refreshes the object, if not its own. An owner refreshes all that it owns, so
-    /// it is left alone where the event may not reach one of these.
+    /// The owner whose annotation refreshes the object. An owner refreshes everything that it owns, so it is not
+    /// used where the event may not reach all of these.
     fn owner(&mut self, id: u32) -> Option<&'a ObjectRef> {
         let index = self.index;
         let owner = index.owners.of(id)?;
@@ -306,8 +302,8 @@ impl<'a> Found<'a> {
     }
 }
 
-/// Whether the event leaves a version alone that a reference asks for. What is not a new value, and
-/// what somebody asked for by hand, may mean any of them.
+/// Whether the event does not change the version that a reference asks for. An event that is no new value, or that
+/// was sent by hand, may concern any version.
 fn stays_as_it_is(rules: &dyn Rules, version: &str, event: &Event) -> bool {
     let changed = event.version.as_ref();
     let new = matches!(event.operation, Operation::Created | Operation::Updated);
@@ -317,7 +313,7 @@ fn stays_as_it_is(rules: &dyn Rules, version: &str, event: &Event) -> bool {
 }
 
 impl Index {
-    /// One store that keeps it out keeps ESO from syncing the object at all.
+    /// Why a store denies the object: then ESO does not sync it at all.
     pub(super) fn refused(&self, object: &Object) -> Option<Unrefreshable> {
         let namespace = object.target.namespace();
         let stores = object.references.iter().map(|reference| reference.store);
@@ -326,7 +322,7 @@ impl Index {
         stores.filter_map(refuses).min()
     }
 
-    /// Those of the object through the store, each with its place among all.
+    /// The object's references through the store, each with its index among all.
     fn references(&self, posting: Posting) -> impl Iterator<Item = (usize, &Entry)> {
         let object = self.objects.get(posting.object);
         let references = object.into_iter().flat_map(|object| &object.references);

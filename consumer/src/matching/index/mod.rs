@@ -1,23 +1,20 @@
-//! Which ExternalSecrets an event means, without asking the API and without looking at each.
+//! The index of all objects by the keys that they read.
 //!
-//! One task owns the index: the watch's [`Change`]s go in, [`Index::matching`] comes out.
+//! One task owns it. It applies each [`Change`] of the cluster, and [`Index::matching`] finds the objects that an
+//! event matches, without a request to the API and without a scan.
 
-mod admission;
 mod change;
 mod find;
 mod gate;
 mod linking;
 mod lookup;
 mod matching;
-mod namespaces;
 mod owners;
 mod pushes;
-mod reading;
 mod shown;
 mod slab;
 mod stores;
 mod templates;
-mod versions;
 mod why;
 
 use std::collections::{HashMap, HashSet};
@@ -35,15 +32,14 @@ pub use self::{
 };
 use self::{
     find::Finds,
-    gate::Gate,
+    gate::{Gate, Namespaces},
+    linking::Versions,
     lookup::{Lookup, View},
-    namespaces::Namespaces,
     owners::{Owner, Owners},
     pushes::Pushes,
     slab::Slab,
     stores::Stores,
     templates::Templates,
-    versions::Versions,
 };
 use crate::object::{ObjectKind, ObjectRef, RefreshMark, Refreshable, Steps, SyncState, Uid};
 
@@ -55,9 +51,9 @@ pub struct Index {
     stores: Stores,
     finds: Finds,
     lookup: Lookup,
-    /// Counts the beginnings of listings; an object keeps the number at which it was last seen.
+    /// Counts the lists; an object keeps the number of the list in which it was last seen.
     generation: u64,
-    /// Listings that have begun, each with the generation of its beginning.
+    /// The lists in progress, each with its generation.
     open: HashMap<Listing, u64>,
     versions: Versions,
     templates: Templates,
@@ -66,7 +62,7 @@ pub struct Index {
     namespaces: Namespaces,
     /// Those with `spec.syncWindows`.
     sync_windows: HashSet<u32>,
-    /// What could not be read of whom: said once, not at every status update.
+    /// Malformed fields that were logged, by object: once, not at every status update.
     problems: HashMap<ObjectRef, Vec<String>>,
     references: usize,
     synced: bool,
@@ -81,7 +77,7 @@ struct Object {
     refreshable: Refreshable,
     forced: bool,
     seen: u64,
-    /// Keys are kept once, in full: a store that changes reads them anew.
+    /// The keys in full, because a change of a store indexes them again.
     references: Box<[Entry]>,
 }
 
@@ -91,18 +87,18 @@ struct Entry {
     form: lookup::Form,
 }
 
-/// How much there is.
+/// The size of the index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stats {
     /// ExternalSecrets.
     pub objects: usize,
-    /// Places in them that name secrets.
+    /// Their references.
     pub references: usize,
     /// Distinct `dataFrom[].find`.
     pub patterns: usize,
-    /// Of either kind.
+    /// Of both kinds.
     pub stores: usize,
-    /// ExternalSecrets of which something could not be read.
+    /// ExternalSecrets with malformed fields.
     pub malformed: usize,
 }
 
@@ -134,7 +130,7 @@ impl Index {
         }
     }
 
-    /// Takes in what the watch says; returns what the engine must know of it.
+    /// Applies a change; returns what the engine must know.
     pub fn apply(&mut self, change: Change) -> Vec<Observation> {
         match change {
             Change::Applied(object) => self.put(object),
@@ -165,11 +161,11 @@ impl Index {
                 Vec::new()
             }
             Change::ListEnds(listing) => self.sweep(&listing),
-            Change::ListDenied(listing) if listing.is_as_good_as_empty() => {
+            Change::ListDenied(listing) if listing.is_dropped_when_denied() => {
                 self.begin(listing.clone());
                 self.sweep(&listing)
             }
-            Change::ListDenied(_) | Change::Opened(_) => Vec::new(),
+            Change::ListDenied(_) | Change::AccessRestored(_) => Vec::new(),
             Change::Synced => {
                 self.synced = true;
                 Vec::new()
@@ -177,7 +173,7 @@ impl Index {
         }
     }
 
-    /// What of the object's annotation counts, and whether ESO has synced it since, as the watch last said.
+    /// The object's mark and sync state, as the watch has shown them last.
     pub fn carried(&self, target: &ObjectRef) -> (Option<RefreshMark>, SyncState) {
         if target.is_owner() {
             let value = self.owners.get(target).and_then(|owner| owner.value);
@@ -189,9 +185,8 @@ impl Index {
         })
     }
 
-    /// How the object is refreshed. In one step costs one call less, and most objects need no more; in two
-    /// where somebody else may take the annotation away before ESO looks, or where ESO would not look
-    /// on account of it.
+    /// Whether the object is refreshed in one step, which is enough for most; or in two, where another controller may
+    /// remove the annotation before ESO looks, or where the annotation alone does not make ESO read.
     pub fn steps(&self, target: &ObjectRef) -> Steps {
         let id = self.ids.get(target);
         let object = id.and_then(|id| Some((*id, self.objects.get(*id)?)));
@@ -212,12 +207,12 @@ impl Index {
         self.objects.get(*self.ids.get(target)?)?.uid
     }
 
-    /// What of the object could not be read.
+    /// The object's malformed fields.
     pub fn problems_of(&self, target: &ObjectRef) -> &[String] {
         self.problems.get(target).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether everything has been listed once; before that, matching misses what is not there yet.
+    /// Whether everything has been listed once. Before that, events would miss objects.
     pub fn is_synced(&self) -> bool {
         self.synced
     }
@@ -273,7 +268,7 @@ impl Index {
             return Vec::new();
         };
         if object.uid != uid {
-            // Another object of the same name.
+            // Another object with the same name.
             object.shown = Shown::default();
         }
         let lost = object.shown.show(value, sync, version);
@@ -289,9 +284,9 @@ impl Index {
         let lost = lost.filter(|_| !refused);
         let lost = lost.map(|value| {
             let target = target.clone();
-            Observation::Lost { target, value }
+            Observation::MarkRemoved { target, value }
         });
-        // A sync may be what makes it one that ESO does not refresh again.
+        // The sync may be the last one, after which the object cannot be refreshed.
         let carries = (!refused || was_refreshable).then_some(Observation::Carries {
             target,
             value,
@@ -341,7 +336,7 @@ impl Index {
         self.open.insert(listing, self.generation);
     }
 
-    /// Removes what a listing that has ended did not mention.
+    /// Removes what was not in a list that has ended.
     fn sweep(&mut self, listing: &Listing) -> Vec<Observation> {
         let Some(since) = self.open.remove(listing) else {
             return Vec::new();
@@ -375,7 +370,7 @@ impl Index {
         if problems.is_empty() {
             self.problems.remove(target);
         } else if self.problems.get(target) != Some(&problems) {
-            warn!(object = %target, ?problems, "a part of this ExternalSecret cannot be read and is ignored");
+            warn!(object = %target, ?problems, "ignoring malformed fields of this ExternalSecret");
             self.problems.insert(target.clone(), problems);
         }
     }

@@ -1,9 +1,9 @@
-//! ClusterExternalSecrets and what they own.
+//! ClusterExternalSecrets and the objects that they own.
 //!
-//! An annotation of a child's own is taken away again, perhaps before ESO looks; so the owner's is
-//! changed, once for all its children (ESO `clusterexternalsecret_controller.go`). Children whose owner
-//! is not known, for want of permission, and those of an owner whose other children the event may not
-//! reach, are refreshed themselves, in two steps ([`crate::kubernetes::refresh`]).
+//! The controller removes an annotation of a child, perhaps before ESO looks. So the owner's annotation is changed,
+//! once for all its children (ESO `clusterexternalsecret_controller.go`). If the owner may not be listed, or if the
+//! event may not reach all of its children, they are refreshed themselves, in two steps
+//! ([`crate::kubernetes::refresh`]).
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -13,7 +13,7 @@ use crate::object::{ObjectRef, RefreshMark, SyncState, Uid};
 #[derive(Debug, Default)]
 pub(super) struct Owners {
     present: HashMap<ObjectRef, Owner>,
-    /// By child. Few have one.
+    /// By child; few objects have an owner.
     of: HashMap<u32, ObjectRef>,
     children: HashMap<ObjectRef, BTreeSet<u32>>,
 }
@@ -22,22 +22,22 @@ pub(super) struct Owners {
 pub(super) struct Owner {
     pub(super) value: Option<RefreshMark>,
     pub(super) uid: Option<Uid>,
-    /// The listing that it was last part of.
+    /// The generation of the list that it was last part of.
     pub(super) seen: u64,
 }
 
 impl Owners {
-    /// Notes that the owner is there.
+    /// Adds or updates an owner.
     pub(super) fn appear(&mut self, target: ObjectRef, owner: Owner) {
         self.present.insert(target, owner);
     }
 
-    /// Notes that it is not there any more; whether it was.
+    /// Removes an owner; returns whether it existed.
     pub(super) fn vanish(&mut self, owner: &ObjectRef) -> bool {
         self.present.remove(owner).is_some()
     }
 
-    /// Those that were not seen since.
+    /// Those that were not listed since.
     pub(super) fn missed(&self, since: u64) -> Vec<ObjectRef> {
         let missed = self.present.iter().filter(|(_, owner)| owner.seen < since);
         missed.map(|(target, _)| target.clone()).collect()
@@ -76,7 +76,7 @@ impl Owners {
         children.into_iter().flatten().copied()
     }
 
-    /// Whether it is a child, be its owner known or not.
+    /// Whether it has an owner, listed or not.
     pub(super) fn owns(&self, child: u32) -> bool {
         self.of.contains_key(&child)
     }
@@ -85,7 +85,7 @@ impl Owners {
         self.children.get(owner).map_or(0, BTreeSet::len)
     }
 
-    /// Whose annotation refreshes the child, if not its own.
+    /// The child's owner, if it is listed.
     pub(super) fn of(&self, child: u32) -> Option<&ObjectRef> {
         let owner = self.of.get(&child)?;
         self.present.contains_key(owner).then_some(owner)
@@ -102,7 +102,7 @@ impl Index {
         })
     }
 
-    /// Synced when all that it owns carries its value and is synced.
+    /// Synced when everything that it owns carries its mark and is synced.
     pub(super) fn sync_of_owned(&self, owner: &ObjectRef) -> SyncState {
         let value = self.owners.get(owner).and_then(|owner| owner.value);
         let mut all = SyncState::Synced;
@@ -135,7 +135,7 @@ impl Index {
         }
     }
 
-    /// Those that an owner refreshes.
+    /// The objects that an owner refreshes.
     pub fn owned(&self, owner: &ObjectRef) -> impl Iterator<Item = &ObjectRef> {
         let children = self.owners.children(owner);
         children.filter_map(|child| Some(&self.objects.get(child)?.target))

@@ -1,32 +1,31 @@
-//! What the watch has shown of one object, one change after the other: its annotation, and its syncs by ESO.
+//! The state of one object, as the watch has shown it: its mark, and its syncs by ESO.
 //!
-//! Somebody else may own the metadata: the controller of a ClusterExternalSecret takes our annotation
-//! away from what it owns at once. If ESO had no time to look, the object is as it was before, and ESO
-//! never looks; if its status was reset first, ESO looks all the same (two-step refresh,
-//! [`crate::kubernetes::refresh`]).
+//! Another controller may own the metadata: that of a ClusterExternalSecret removes the refresh annotation from its
+//! objects at once. If that was before ESO looked, the object is as before, and ESO does not refresh it; if its status
+//! was reset first, ESO does (two-step refresh, [`crate::kubernetes::refresh`]).
 
 use crate::object::{RefreshMark, SyncState, SyncVersion};
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Shown {
-    /// What the annotation holds now.
+    /// The mark in the annotation.
     pub(crate) value: Option<RefreshMark>,
     pub(crate) sync: SyncState,
     version: Option<SyncVersion>,
-    /// Of the few from which one was ever taken away.
-    taken: Option<Box<Taken>>,
+    /// Only for the few objects from which a mark was ever removed.
+    removed: Option<Box<Removed>>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Taken {
-    /// The last value that was taken away when ESO had a reason to look.
+struct Removed {
+    /// The last mark that was removed after ESO had a reason to look.
     kept: Option<RefreshMark>,
-    /// The last value that was taken away before that.
+    /// The last mark that was removed before that.
     lost: Option<RefreshMark>,
 }
 
 impl Shown {
-    /// Takes in the next change. Returns a value that was taken away before ESO looked: once for each.
+    /// Applies the next change. Returns a mark that was removed before ESO looked: once for each.
     pub(crate) fn show(
         &mut self,
         value: Option<RefreshMark>,
@@ -37,35 +36,34 @@ impl Shown {
         let untouched = version.is_some() && version == self.version;
         let unseen = match sync {
             SyncState::Returned => true,
-            // Whether ESO will look cannot be told; another value of ours makes it look.
+            // Unknown whether ESO will look; a new mark would make it look.
             SyncState::Unknown { .. } => untouched && value.is_none(),
             SyncState::Synced | SyncState::Waiting | SyncState::Failed => false,
         };
         let before = self.carried().filter(|before| Some(*before) != value);
         let mut again = None;
         if before.is_some() && (unseen || value.is_none()) {
-            let taken = self.taken.get_or_insert_default();
-            taken.kept = before.filter(|_| !unseen);
+            let removed = self.removed.get_or_insert_default();
+            removed.kept = before.filter(|_| !unseen);
             if unseen {
-                again = before.filter(|_| before != taken.lost);
-                taken.lost = before;
+                again = before.filter(|_| before != removed.lost);
+                removed.lost = before;
             }
         }
         (self.value, self.sync, self.version) = (value, sync, version);
         again
     }
 
-    /// The value for which nothing needs to be done any more: the object carries it, or has carried it
-    /// until ESO had a reason to look.
+    /// The mark that is done: the object carries it, or carried it until ESO had a reason to look.
     pub(crate) fn carried(&self) -> Option<RefreshMark> {
-        self.value.or_else(|| self.taken.as_ref()?.kept)
+        self.value.or_else(|| self.removed.as_ref()?.kept)
     }
 
-    /// Whether a value was ever taken away before ESO looked.
+    /// Whether a mark was ever removed before ESO looked.
     pub(crate) fn loses_values(&self) -> bool {
-        self.taken
+        self.removed
             .as_ref()
-            .is_some_and(|taken| taken.lost.is_some())
+            .is_some_and(|removed| removed.lost.is_some())
     }
 }
 

@@ -1,6 +1,6 @@
-//! Values under small numbers, so that a posting takes four bytes for an object and not a pointer.
+//! Values with small ids, so that a posting takes four bytes for an object instead of a pointer.
 
-/// Numbers of removed values are given out again.
+/// The ids of removed values are used again.
 #[derive(Debug)]
 pub(super) struct Slab<T> {
     slots: Vec<Option<T>>,

@@ -1,15 +1,17 @@
-//! Stores, whether they exist or are only spoken of, and who reads through each.
+//! Stores, whether they exist or are only referenced, and the objects that read through each.
 
 use std::collections::{HashMap, HashSet};
 
-use eso_relay::event::Reach;
+use eso_relay::event::{Reach, Settle};
 
 use super::{
+    Index,
     change::{Listing, StoreRef},
     gate::Gate,
     lookup::View,
     slab::Slab,
 };
+use crate::object::ObjectRef;
 
 #[derive(Debug)]
 pub(super) struct StoreEntry {
@@ -20,7 +22,7 @@ pub(super) struct StoreEntry {
     pub(super) gate: Gate,
     /// Objects with a reference through it.
     pub(super) users: HashSet<u32>,
-    /// The listing that it was last part of; `None` when the store is not there.
+    /// The generation of the list that it was last part of; `None` when the store does not exist.
     seen: Option<u64>,
 }
 
@@ -46,13 +48,13 @@ impl Stores {
         self.entries.iter()
     }
 
-    /// How many are there, as opposed to spoken of.
+    /// How many exist.
     pub(super) fn present(&self) -> usize {
         let present = |(_, store): &(u32, &StoreEntry)| store.seen.is_some();
         self.entries.iter().filter(present).count()
     }
 
-    /// Whether an event with this target may mean what goes through the store.
+    /// Whether an event with this reach may match through the store.
     pub(super) fn is_within(&self, name: &StoreRef, reach: &Reach) -> bool {
         let StoreRef::Any { kind, namespace } = name else {
             return reach.allows_store(name.kind(), name.name());
@@ -69,7 +71,7 @@ impl Stores {
             })
     }
 
-    /// Notes that the object reads through the store.
+    /// Adds an object that reads through the store.
     pub(super) fn use_by(&mut self, name: StoreRef, object: u32) -> u32 {
         let id = self.id(name);
         if let Some(store) = self.entries.get_mut(id) {
@@ -85,7 +87,7 @@ impl Stores {
         self.forget_if_unused(id);
     }
 
-    /// Notes that the store is there.
+    /// The store exists.
     pub(super) fn appear(&mut self, name: StoreRef, generation: u64) -> u32 {
         let id = self.id(name);
         if let Some(store) = self.entries.get_mut(id) {
@@ -94,7 +96,7 @@ impl Stores {
         id
     }
 
-    /// Notes that the store is not there any more; its number, if anyone knew it.
+    /// The store does not exist any more; returns its id if it was known.
     pub(super) fn vanish(&mut self, name: &StoreRef) -> Option<u32> {
         let id = *self.ids.get(name)?;
         self.entries.get_mut(id)?.seen = None;
@@ -109,7 +111,7 @@ impl Stores {
         self.forget_if_unused(id);
     }
 
-    /// Those of the listing that were not seen since it began.
+    /// The stores of the list that were not in it.
     pub(super) fn missed(&self, listing: &Listing, since: u64) -> Vec<StoreRef> {
         self.entries
             .iter()
@@ -142,6 +144,42 @@ impl Stores {
             && let Some(store) = self.entries.remove(id)
         {
             self.ids.remove(&store.name);
+        }
+    }
+}
+
+impl Index {
+    /// The stores that the object, or everything that an owner owns, reads through; possibly more than once.
+    pub fn stores_of(&self, target: &ObjectRef) -> impl Iterator<Item = &StoreRef> {
+        self.read_through(target).map(|store| &store.name)
+    }
+
+    /// How long the object's stores may still return an old value, by their own settings.
+    pub fn settle_of(&self, target: &ObjectRef) -> Option<Settle> {
+        self.read_through(target)
+            .filter_map(|store| store.view.settle())
+            .max()
+    }
+
+    /// Whether the object, or any that an owner owns, has `spec.syncWindows`.
+    pub fn has_sync_windows(&self, target: &ObjectRef) -> bool {
+        let mut ids = self.ids_of(target).into_iter();
+        ids.any(|id| self.sync_windows.contains(&id))
+    }
+
+    fn read_through(&self, target: &ObjectRef) -> impl Iterator<Item = &StoreEntry> {
+        let ids = self.ids_of(target).into_iter();
+        let objects = ids.filter_map(|id| self.objects.get(id));
+        let references = objects.flat_map(|object| &object.references);
+        references.filter_map(|entry| self.stores.get(entry.store))
+    }
+
+    /// The object, or everything that an owner owns.
+    fn ids_of(&self, target: &ObjectRef) -> Vec<u32> {
+        if target.is_owner() {
+            self.owners.children(target).collect()
+        } else {
+            Vec::from_iter(self.ids.get(target).copied())
         }
     }
 }

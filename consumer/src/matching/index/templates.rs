@@ -1,4 +1,4 @@
-//! ConfigMaps and Secrets that templates take, and who takes them.
+//! ConfigMaps and Secrets that templates use, and the objects that use them.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -6,7 +6,7 @@ use eso_relay::event::{Event, Match, Reach, TemplateSource};
 
 use super::{Index, Object};
 
-/// Few objects have any: one without takes no room here.
+/// Few objects have any: one without takes no memory here.
 #[derive(Debug, Default)]
 pub(super) struct Templates {
     readers: HashMap<TemplateSource, BTreeSet<u32>>,
@@ -14,7 +14,7 @@ pub(super) struct Templates {
 }
 
 impl Templates {
-    /// Whether they are others than before.
+    /// Sets the sources; returns whether they have changed.
     pub(super) fn put(&mut self, object: u32, sources: Vec<TemplateSource>) -> bool {
         if *self.of(object) == *sources {
             return false;
@@ -41,7 +41,7 @@ impl Templates {
         }
     }
 
-    /// Of the object, in the order of its template.
+    /// The object's sources, in the order of its template.
     pub(super) fn of(&self, object: u32) -> &[TemplateSource] {
         self.of.get(&object).map_or(&[], AsRef::as_ref)
     }
@@ -61,14 +61,14 @@ pub(super) fn sources(event: &Event) -> impl Iterator<Item = TemplateSource> {
     keys.iter().filter_map(|key| key.parse().ok())
 }
 
-/// Where the event's source is, as far as it says so.
+/// Whether the object is in the namespace that the event names, if it names one.
 pub(super) fn is_there(object: &Object, event: &Event) -> bool {
     let namespace = event.scope.get("namespace");
     namespace.is_none_or(|namespace| namespace == object.target.namespace())
 }
 
 impl Index {
-    /// Everyone whose template takes what the event names, wherever its target lets the event reach.
+    /// The objects whose template uses a source that the event names, within the event's reach.
     pub(super) fn template_readers(&self, event: &Event) -> impl Iterator<Item = u32> {
         let readers = sources(event).filter_map(|source| self.templates.readers.get(&source));
         readers.flatten().copied().filter(|id| {
@@ -77,8 +77,7 @@ impl Index {
         })
     }
 
-    /// Whether the event's target allows the object's namespace and a store of its: a template has none
-    /// of its own.
+    /// Whether the event may reach the object's namespace and one of its stores: a template has no store.
     fn lies_within(&self, object: &Object, event: &Event) -> bool {
         event.target.as_ref().is_none_or(|reach| {
             reach.allows_namespace(object.target.namespace())
@@ -86,7 +85,7 @@ impl Index {
         })
     }
 
-    /// Whether the object reads through a store that may be reached.
+    /// Whether the object reads through a store that the event may reach.
     pub(super) fn reads_through_one_of(&self, object: &Object, reach: &Reach) -> bool {
         let stores = object.references.iter().map(|reference| reference.store);
         let mut stores = stores.filter_map(|id| self.stores.get(id));

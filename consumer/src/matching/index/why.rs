@@ -1,5 +1,4 @@
-//! Why an event means an object or not, reference by reference. For people: nothing on the way of an
-//! event asks for it.
+//! Explains why an event matches an object or not, reference by reference. Only for the command `matches`.
 
 use std::collections::BTreeMap;
 
@@ -20,15 +19,15 @@ use crate::{
     object::ObjectRef,
 };
 
-/// One reference beside an event.
+/// The comparison of one reference with an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Compared {
-    /// `None` for a template's.
+    /// `None` for a template.
     pub store: Option<StoreRef>,
-    /// `None` when the store is not there, or may not be seen.
+    /// `None` when the store is missing, or may not be listed.
     pub provider: Option<Provider>,
     pub reads: Reads,
-    /// What keeps the event from meaning it: nothing, if it does.
+    /// Why the event does not match it; empty if it does.
     pub differs: Vec<Differs>,
 }
 
@@ -40,35 +39,34 @@ pub enum Reads {
     Template(TemplateSource),
 }
 
-/// What keeps an event from meaning a reference.
+/// Why an event does not match a reference.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum Differs {
     /// The event is about sources of templates and this is a key of a store, or the other way round.
     Kind,
-    /// The event's target leaves out the namespace.
+    /// The event's reach excludes the namespace.
     Namespace,
-    /// The event's target leaves out the store; of a template, all that the object reads through.
+    /// The event's reach excludes the store; for a template, every store of the object.
     Store,
     /// The store is another provider's.
     Provider,
     /// It names another secret.
     Secret,
-    /// It reads in another place than these attributes of the event's scope say; without any, than
-    /// the event's keys say.
+    /// It reads in another place than these attributes of the event's scope; if empty, than the event's keys.
     Place { scope: BTreeMap<String, String> },
 }
 
 impl Compared {
-    /// Whether the event means the reference.
+    /// Whether the event matches the reference.
     pub fn is_meant(&self) -> bool {
         self.differs.is_empty()
     }
 }
 
 impl Index {
-    /// All references of the object, those of its template last; `None` when it is not there. [`Index::matching`]
-    /// has the object if any of them differs in nothing; a PushSecret only for an exact event.
+    /// Compares all references of the object, those of its template last; `None` when it does not exist.
+    /// [`Index::matching`] returns the object if any of them matches; a PushSecret only for an exact event.
     pub fn compare(&self, target: &ObjectRef, event: &Event) -> Option<Vec<Compared>> {
         let id = *self.ids.get(target)?;
         let object = self.objects.get(id)?;
@@ -118,19 +116,19 @@ impl Index {
         }
         let readings = readings(event);
         let mut seen = readings.iter();
-        let Some((view, sought)) = seen.find_map(|(family, sought)| {
+        let Some((view, query)) = seen.find_map(|(family, query)| {
             let view = view(family, store)?;
-            let is_of_kind = view.rules().is_of_kind(reading, sought);
-            is_of_kind.then_some((view, sought))
+            let is_of_kind = view.rules().is_of_kind(reading, query);
+            is_of_kind.then_some((view, query))
         }) else {
             differs.push(Differs::Provider);
             return differs;
         };
         let rules = view.rules();
         let same_secret = match (&event.matches, reading) {
-            (Match::Exact(_), Reading::Key(key)) => rules.reads(key, sought),
-            (Match::Exact(_), Reading::Find(pattern)) => rules.finds(pattern, sought),
-            (Match::Prefix(_), _) => rules.is_below(reading, sought),
+            (Match::Exact(_), Reading::Key(key)) => rules.reads(key, query),
+            (Match::Exact(_), Reading::Find(pattern)) => rules.finds(pattern, query),
+            (Match::Prefix(_), _) => rules.is_below(reading, query),
             (Match::Scope | Match::All, _) => true,
         };
         if !same_secret {
@@ -173,17 +171,17 @@ impl Index {
     }
 }
 
-/// Whether the reference reads in the event's place, as far as both know it.
+/// Whether the reference reads in the event's place, as far as both are known.
 fn reaches(store: &StoreEntry, reading: &Reading<'_>, event: &Event) -> bool {
     event.matches == Match::All
-        || readings(event).iter().all(|(family, sought)| {
-            view(family, store).is_none_or(|view| view.rules().reaches(reading, sought))
+        || readings(event).iter().all(|(family, query)| {
+            view(family, store).is_none_or(|view| view.rules().reaches(reading, query))
         })
 }
 
-/// Of the event's scope what leads elsewhere by itself; else all of it, if it does so together.
+/// The attributes of the event's scope that exclude the reference, each alone; or the whole scope, if only together.
 fn elsewhere(store: &StoreEntry, reading: &Reading<'_>, event: &Event) -> BTreeMap<String, String> {
-    // By itself, and beside the event's keys: these may take its meaning away.
+    // Alone, and together with the event's keys, which may override it.
     let leads = |scope: &BTreeMap<String, String>| {
         [Match::Scope, event.matches.clone()]
             .into_iter()

@@ -1,15 +1,15 @@
 //! Akeyless: a key is an item's full path (ESO `providers/v1/akeyless/akeyless.go`).
 
-use super::rules::{Pattern, Rules, Sought};
+use super::rules::{Pattern, Query, Rules};
 
 pub(super) struct Akeyless;
 
-/// Akeyless finds an item with or without its leading slash.
+/// Akeyless accepts an item with or without its leading slash.
 pub(super) fn canonical(key: &str) -> &str {
     key.trim_start_matches('/')
 }
 
-/// ESO puts a slash at either end of the path, so it means a folder (ESO `akeyless.go`,
+/// ESO adds a slash at both ends of the path, so it is a folder (ESO `akeyless.go`,
 /// `GetAllSecrets`).
 fn is_in(path: &str, key: &str) -> bool {
     let folder = path.trim_matches('/');
@@ -22,9 +22,9 @@ impl Rules for Akeyless {
         name(canonical(key));
     }
 
-    fn finds(&self, pattern: &Pattern<'_>, sought: &Sought<'_>) -> bool {
+    fn finds(&self, pattern: &Pattern<'_>, query: &Query<'_>) -> bool {
         let path = pattern.path.unwrap_or_default();
-        let mut names = sought.names.iter();
+        let mut names = query.names.iter();
         names.any(|name| is_in(path, name) && pattern.fits_slashed(name))
     }
 }

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use eso_relay::event::Version;
 use serde_json::Value;
 
-use super::rules::{Pattern, Reading, Rules, Scope, Sought, agree, host, is_other, setting};
+use super::rules::{Pattern, Query, Reading, Rules, Scope, agree, host, is_other, setting};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Azure {
@@ -21,7 +21,7 @@ impl Azure {
     }
 }
 
-/// Below what the vaults of Microsoft's clouds stand: public, US government, China, the former Germany, France (Bleu),
+/// The suffixes of vaults in Microsoft's clouds: public, US government, China, the former Germany, France (Bleu),
 /// Germany (Delos), and the two of the US government that are cut off. `vaultcore` is a name of the same
 /// (<https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates#dns-suffixes-for-object-identifiers>,
 /// <https://learn.microsoft.com/azure/private-link/private-endpoint-dns>).
@@ -39,15 +39,15 @@ const VAULTS: [&str; 11] = [
     ".vault.eaglex.ic.gov",
 ];
 
-/// What tells a vault apart: its name, where the host is one of a vault. An event that names its vault alone
-/// does not tell the cloud, and two vaults of a name in two clouds cost a refresh.
+/// The name of a vault, if the host is one of a vault. An event may name the vault without its cloud; two vaults with
+/// one name in two clouds cost a refresh.
 fn vault_name(host: &str) -> &str {
     let mut names = VAULTS.iter().filter_map(|end| host.strip_suffix(end));
     let name = names.find(|name| !name.is_empty() && !name.contains('.'));
     name.unwrap_or(host)
 }
 
-/// `type/name` in small letters. What follows the second slash is not read.
+/// `type/name` in lower case. The rest after the second slash is ignored.
 fn canonical(key: &str) -> String {
     let mut parts = key.split('/');
     let first = parts.next().unwrap_or_default();
@@ -55,11 +55,11 @@ fn canonical(key: &str) -> String {
     format!("{kind}/{name}").to_ascii_lowercase()
 }
 
-pub(super) fn sought<'e>(key: &'e str, _: Scope<'_>, names: &mut Vec<Cow<'e, str>>) {
+pub(super) fn query_names<'e>(key: &'e str, _: Scope<'_>, names: &mut Vec<Cow<'e, str>>) {
     names.push(Cow::Owned(canonical(key)));
 }
 
-/// What a store that we cannot see may call a secret.
+/// The name of a secret in an unknown store.
 pub(super) fn bare(key: &str) -> Option<&str> {
     key.strip_prefix("secret/")
 }
@@ -69,22 +69,22 @@ impl Rules for Azure {
         name(&canonical(key));
     }
 
-    fn reaches(&self, _: &Reading<'_>, sought: &Sought<'_>) -> bool {
-        let vault = sought.scope.get("vault").and_then(host);
+    fn reaches(&self, _: &Reading<'_>, query: &Query<'_>) -> bool {
+        let vault = query.scope.get("vault").and_then(host);
         agree(
             self.vault.as_deref().map(vault_name),
             vault.as_deref().map(vault_name),
         )
     }
 
-    /// Of secrets only, by name; `path` is not read (`GetAllSecrets`). The vault keeps the case in
-    /// which a name was written, an event does not.
-    fn finds(&self, pattern: &Pattern<'_>, sought: &Sought<'_>) -> bool {
-        let minds_case = pattern
+    /// Only secrets, by name; `path` is ignored (`GetAllSecrets`). The vault keeps the case of a name, an event does
+    /// not.
+    fn finds(&self, pattern: &Pattern<'_>, query: &Query<'_>) -> bool {
+        let is_case_sensitive = pattern
             .regexp
-            .is_some_and(super::regexp::Regexp::minds_case);
-        let mut names = sought.names.iter().filter_map(|name| bare(name));
-        names.any(|name| minds_case || pattern.fits(name))
+            .is_some_and(super::regexp::Regexp::is_case_sensitive);
+        let mut names = query.names.iter().filter_map(|name| bare(name));
+        names.any(|name| is_case_sensitive || pattern.fits(name))
     }
 
     /// An identifier of 32 hexadecimal digits. There are no names for versions.

@@ -2,14 +2,14 @@
 
 use serde_json::Value;
 
-use super::rules::{Pattern, Reading, Rules, Sought, agree, setting};
+use super::rules::{Pattern, Query, Reading, Rules, agree, setting};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Doppler {
     /// `None` when a service token implies it.
     project: Option<String>,
     config: Option<String>,
-    /// What `find` sees are names as Doppler transformed them, or one file with everything.
+    /// Whether `find` sees transformed names, or one file with everything.
     transformed: bool,
 }
 
@@ -30,14 +30,14 @@ impl Rules for Doppler {
         name(key);
     }
 
-    fn reaches(&self, _: &Reading<'_>, sought: &Sought<'_>) -> bool {
-        agree(self.project.as_deref(), sought.scope.get("project"))
-            && agree(self.config.as_deref(), sought.scope.get("config"))
+    fn reaches(&self, _: &Reading<'_>, query: &Query<'_>) -> bool {
+        agree(self.project.as_deref(), query.scope.get("project"))
+            && agree(self.config.as_deref(), query.scope.get("config"))
     }
 
     /// `path` is a prefix of the name (`GetAllSecrets`).
-    fn finds(&self, pattern: &Pattern<'_>, sought: &Sought<'_>) -> bool {
-        let mut names = sought.names.iter();
+    fn finds(&self, pattern: &Pattern<'_>, query: &Query<'_>) -> bool {
+        let mut names = query.names.iter();
         self.transformed || names.any(|name| pattern.starts(name) && pattern.fits(name))
     }
 
@@ -63,7 +63,7 @@ mod tests {
             (r#""project": "shop", "config": "prd""#, "db_url", false),
             (r#""project": "shop", "config": "dev""#, "DB_URL", false),
             (r#""project": "blog", "config": "prd""#, "DB_URL", false),
-            // A service token tells Doppler, and not us.
+            // A service token implies them, which is unknown here.
             ("", "DB_URL", true),
         ] {
             let spec = format!(r#"{{"doppler": {{{settings}}}}}"#);

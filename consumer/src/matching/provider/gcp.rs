@@ -6,11 +6,11 @@ use std::borrow::Cow;
 use eso_relay::event::Version;
 use serde_json::Value;
 
-use super::rules::{self, Pattern, Reading, Rules, Scope, Sought, agree, is_other, setting};
+use super::rules::{self, Pattern, Query, Reading, Rules, Scope, agree, is_other, setting};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Gcp {
-    /// As a person writes it: mostly the id; GCP takes the number too.
+    /// The id or the number.
     project: Option<String>,
     /// Empty for a global secret, which has none.
     location: String,
@@ -36,7 +36,7 @@ impl<'a> FullName<'a> {
     }
 }
 
-pub(super) fn sought<'e>(key: &'e str, _: Scope<'_>, names: &mut Vec<Cow<'e, str>>) {
+pub(super) fn query_names<'e>(key: &'e str, _: Scope<'_>, names: &mut Vec<Cow<'e, str>>) {
     names.push(FullName::of(key).map_or(key, |full| full.name).into());
 }
 
@@ -59,11 +59,11 @@ impl Rules for Gcp {
         name(key);
     }
 
-    /// GCP answers with the project's number where people write its id: only like is compared
-    /// with like. A full name without a location is known to be global.
-    fn reaches(&self, _: &Reading<'_>, sought: &Sought<'_>) -> bool {
-        let full = sought.keys.iter().find_map(|key| FullName::of(key));
-        let (scope, named) = (sought.scope, full.as_ref().map(|full| full.project));
+    /// GCP's events contain the project's number where users write its id: ids are compared with ids and numbers with
+    /// numbers. A full name without a location is global.
+    fn reaches(&self, _: &Reading<'_>, query: &Query<'_>) -> bool {
+        let full = query.keys.iter().find_map(|key| FullName::of(key));
+        let (scope, named) = (query.scope, full.as_ref().map(|full| full.project));
         let agrees = |mine: &str| {
             let number = is_number(mine);
             let attribute = if number { "project_number" } else { "project" };
@@ -77,12 +77,12 @@ impl Rules for Gcp {
     }
 
     /// On the short name; `path` is a prefix of it (`findByName`).
-    fn finds(&self, pattern: &Pattern<'_>, sought: &Sought<'_>) -> bool {
-        let mut names = sought.names.iter();
+    fn finds(&self, pattern: &Pattern<'_>, query: &Query<'_>) -> bool {
+        let mut names = query.names.iter();
         names.any(|name| pattern.starts(name) && pattern.fits(name))
     }
 
-    /// A number; or `latest` or an alias, both of which move (`GetSecret`).
+    /// A number is fixed; `latest` and an alias may move (`GetSecret`).
     fn is_other_version(&self, version: &str, changed: Option<&Version>) -> bool {
         rules::is_number(version) && is_other(version, changed)
     }

@@ -1,44 +1,44 @@
-//! A provider without a file of its own, or none that we know: keys are compared as they are
+//! The rules for a provider without a file of its own, and for an unknown one: keys are compared as they are
 //! written.
 //!
-//! These are also the rules of the first release's `/webhook`: `/a/b` is `a/b`, `a/b/` is another
-//! key, and a key does not stand for what begins with it.
+//! These are also the rules of the first release's `/webhook`: `/a/b` equals `a/b`, `a/b/` is another key, and a key
+//! is no prefix.
 
-use super::rules::{Finding, Pattern, Rules, Sought};
+use super::rules::{FindBy, Pattern, Query, Rules};
 
-/// By what ESO's provider finds secrets; `None` for a store that is unknown, where the event has to tell.
-pub(super) struct Generic(Option<Finding>);
+/// What ESO's provider evaluates of a `find`; `None` for an unknown store, where the query decides.
+pub(super) struct Generic(Option<FindBy>);
 
-/// For stores that are not known, or do not matter.
+/// For unknown stores.
 pub(super) const UNKNOWN: Generic = Generic(None);
 
-/// Of a provider without a file of its own, by its `plain` name.
+/// For a provider without a file of its own, by its `plain` name.
 pub(super) fn of(provider: &str) -> &'static Generic {
     match finding(provider) {
-        Finding::PathAndName => &Generic(Some(Finding::PathAndName)),
-        Finding::NameOrTags => &Generic(Some(Finding::NameOrTags)),
-        Finding::Name => &Generic(Some(Finding::Name)),
-        Finding::Untold => &Generic(Some(Finding::Untold)),
+        FindBy::PathAndName => &Generic(Some(FindBy::PathAndName)),
+        FindBy::NameOrTags => &Generic(Some(FindBy::NameOrTags)),
+        FindBy::Name => &Generic(Some(FindBy::Name)),
+        FindBy::Unknown => &Generic(Some(FindBy::Unknown)),
     }
 }
 
-/// What each provider makes of a `find` (ESO `providers/v1`, `GetAllSecrets`). Of one that is not known,
-/// as of those that look at both, a path is taken for a plain prefix: the widest reading.
-pub(super) fn finding(provider: &str) -> Finding {
+/// What each provider evaluates of a `find` (ESO `providers/v1`, `GetAllSecrets`). For an unknown provider, and for
+/// those that evaluate both, a path is a plain prefix, which excludes the least.
+pub(super) fn finding(provider: &str) -> FindBy {
     match provider {
-        // Everything in the organization, whatever is asked for.
+        // Everything in the organization.
         "bitwardensecretsmanager"
         // By names or titles, while keys are ids.
         | "barbican" | "passbolt" | "keepersecurity" | "cloudru"
         // By names in a folder, while keys are paths of several forms.
-        | "scaleway" | "beyondtrustworkloadcredentials" => Finding::Untold,
-        "kubernetes" => Finding::NameOrTags,
-        "conjur" | "fake" | "oracle" | "crd" => Finding::Name,
-        _ => Finding::PathAndName,
+        | "scaleway" | "beyondtrustworkloadcredentials" => FindBy::Unknown,
+        "kubernetes" => FindBy::NameOrTags,
+        "conjur" | "fake" | "oracle" | "crd" => FindBy::Name,
+        _ => FindBy::PathAndName,
     }
 }
 
-/// Leading slashes say nothing. All else does.
+/// Leading slashes are ignored.
 pub(super) fn canonical(key: &str) -> &str {
     key.trim_start_matches('/')
 }
@@ -48,20 +48,20 @@ impl Rules for Generic {
         name(canonical(key));
     }
 
-    fn finds(&self, pattern: &Pattern<'_>, sought: &Sought<'_>) -> bool {
-        let path = match self.0.unwrap_or(sought.finding) {
-            Finding::Untold => return true,
-            Finding::NameOrTags if pattern.tags => return true,
-            Finding::NameOrTags | Finding::Name => "",
-            Finding::PathAndName => canonical(pattern.path.unwrap_or_default()),
+    fn finds(&self, pattern: &Pattern<'_>, query: &Query<'_>) -> bool {
+        let path = match self.0.unwrap_or(query.finding) {
+            FindBy::Unknown => return true,
+            FindBy::NameOrTags if pattern.tags => return true,
+            FindBy::NameOrTags | FindBy::Name => "",
+            FindBy::PathAndName => canonical(pattern.path.unwrap_or_default()),
         };
-        let mut names = sought.names.iter();
+        let mut names = query.names.iter();
         names.any(|name| name.starts_with(path) && pattern.fits_slashed(name))
     }
 
     fn root<'p>(&self, pattern: &Pattern<'p>) -> Option<&'p str> {
         match self.0 {
-            None | Some(Finding::PathAndName) => Some(pattern.path.unwrap_or_default()),
+            None | Some(FindBy::PathAndName) => Some(pattern.path.unwrap_or_default()),
             Some(_) => None,
         }
     }
@@ -113,7 +113,7 @@ mod tests {
             let hit = finds(&spec, path, regexp, event);
             assert_eq!(hit, found, "{provider} {path:?} {regexp:?}");
         }
-        // All below a path, which no path of theirs can contradict.
+        // A prefix event, which no path of a `find` excludes.
         for (provider, below) in [("conjur", true), ("onboardbase", false)] {
             let spec = format!(r#"{{"{provider}": {{}}}}"#);
             assert_eq!(finds_below(&spec, other, (provider, "team")), below);

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::rules::{Pattern, Rules, Scope, Sought};
+use super::rules::{Pattern, Query, Rules, Scope};
 
 pub(super) struct Gitlab;
 
@@ -11,7 +11,7 @@ fn canonical(key: &str) -> String {
     key.replace('-', "_")
 }
 
-pub(super) fn sought<'e>(key: &'e str, _: Scope<'_>, names: &mut Vec<Cow<'e, str>>) {
+pub(super) fn query_names<'e>(key: &'e str, _: Scope<'_>, names: &mut Vec<Cow<'e, str>>) {
     names.push(Cow::Owned(canonical(key)));
 }
 
@@ -20,9 +20,9 @@ impl Rules for Gitlab {
         name(&canonical(key));
     }
 
-    /// `path` is an error there, which an event cannot mend.
-    fn finds(&self, pattern: &Pattern<'_>, sought: &Sought<'_>) -> bool {
-        sought.names.iter().any(|name| pattern.fits(name))
+    /// `path` is an error there, so it is ignored.
+    fn finds(&self, pattern: &Pattern<'_>, query: &Query<'_>) -> bool {
+        query.names.iter().any(|name| pattern.fits(name))
     }
 }
 

@@ -5,11 +5,11 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::rules::{Reading, Rules, Scope, Sought, agree, host, setting};
+use super::rules::{Query, Reading, Rules, Scope, agree, host, setting};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Ibm {
-    /// The instance's id, which the host of its endpoint begins with.
+    /// The instance's id, the first label of its endpoint's host.
     instance: Option<String>,
 }
 
@@ -23,7 +23,7 @@ impl Ibm {
     }
 }
 
-/// `01234567-89ab-cdef-0123-456789abcdef`; another host is somebody's proxy.
+/// `01234567-89ab-cdef-0123-456789abcdef`; another host is a proxy.
 fn is_guid(text: &str) -> bool {
     text.len() == 36
         && text
@@ -42,7 +42,7 @@ fn parse(key: &str) -> (Option<&str>, &str) {
     }
 }
 
-pub(super) fn sought<'e>(key: &'e str, _: Scope<'_>, names: &mut Vec<Cow<'e, str>>) {
+pub(super) fn query_names<'e>(key: &'e str, _: Scope<'_>, names: &mut Vec<Cow<'e, str>>) {
     names.push(Cow::Borrowed(parse(key).1));
 }
 
@@ -51,18 +51,18 @@ impl Rules for Ibm {
         name(parse(key).1);
     }
 
-    fn reaches(&self, _: &Reading<'_>, sought: &Sought<'_>) -> bool {
-        let theirs = sought.scope.get("instance").map(str::to_ascii_lowercase);
+    fn reaches(&self, _: &Reading<'_>, query: &Query<'_>) -> bool {
+        let theirs = query.scope.get("instance").map(str::to_ascii_lowercase);
         agree(self.instance.as_deref(), theirs.as_deref())
     }
 
-    /// A reference's type is `arbitrary` by default; an event may not tell its own.
-    fn reads(&self, key: &str, sought: &Sought<'_>) -> bool {
+    /// A reference's type is `arbitrary` by default; an event may have none.
+    fn reads(&self, key: &str, query: &Query<'_>) -> bool {
         let (kind, name) = parse(key);
         let kind = kind.unwrap_or("arbitrary");
-        let mut kinds = sought.keys.iter().filter_map(|key| parse(key).0).peekable();
+        let mut kinds = query.keys.iter().filter_map(|key| parse(key).0).peekable();
         let of_the_kind = kinds.peek().is_none() || kinds.any(|other| other == kind);
-        of_the_kind && sought.names.iter().any(|other| other == name)
+        of_the_kind && query.names.iter().any(|other| other == name)
     }
 }
 

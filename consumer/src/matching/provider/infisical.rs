@@ -1,15 +1,14 @@
 //! Infisical: a key is a secret's name in a folder of an environment of a project (ESO
 //! `providers/v1/infisical/client.go`, `getSecretAddress`).
 //!
-//! Its events tell the folder, mostly not the name. A secret that a folder imports from another is
-//! not known to be there.
+//! Its events contain the folder, mostly not the name. Imports between folders are unknown.
 
 use std::borrow::Cow;
 
 use serde_json::Value;
 
 use super::rules::{
-    Pattern, Reading, Rules, Scope, Sought, agree, clean, is_below, overlaps, setting,
+    Pattern, Query, Reading, Rules, Scope, agree, clean, is_below, overlaps, setting,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -32,8 +31,8 @@ impl Infisical {
         }
     }
 
-    /// Where a key leads: `K` into the store's folder, `/a/b/K` from the root, `sub/K` from the
-    /// store's folder on.
+    /// The folder of a key: `K` is in the store's folder, `/a/b/K` is relative to the root, `sub/K` to the store's
+    /// folder.
     fn folder(&self, key: &str) -> String {
         match key.rsplit_once('/') {
             None => self.folder.clone(),
@@ -54,7 +53,7 @@ fn name(key: &str) -> &str {
     key.rsplit_once('/').map_or(key, |(_, name)| name)
 }
 
-pub(super) fn sought<'e>(key: &'e str, _: Scope<'_>, names: &mut Vec<Cow<'e, str>>) {
+pub(super) fn query_names<'e>(key: &'e str, _: Scope<'_>, names: &mut Vec<Cow<'e, str>>) {
     names.push(Cow::Borrowed(name(key)));
 }
 
@@ -63,22 +62,22 @@ impl Rules for Infisical {
         each(name(key));
     }
 
-    fn reaches(&self, reading: &Reading<'_>, sought: &Sought<'_>) -> bool {
-        let path = sought.scope.get("path").map(clean);
-        agree(self.project.as_deref(), sought.scope.get("project"))
-            && agree(self.environment.as_deref(), sought.scope.get("environment"))
+    fn reaches(&self, reading: &Reading<'_>, query: &Query<'_>) -> bool {
+        let path = query.scope.get("path").map(clean);
+        agree(self.project.as_deref(), query.scope.get("project"))
+            && agree(self.environment.as_deref(), query.scope.get("environment"))
             && path.is_none_or(|path| match reading {
                 Reading::Key(key) => self.folder(key) == path,
                 Reading::Find(pattern) => self.lists(pattern, &path),
             })
     }
 
-    fn finds(&self, pattern: &Pattern<'_>, sought: &Sought<'_>) -> bool {
-        sought.names.iter().any(|name| pattern.fits(name))
+    fn finds(&self, pattern: &Pattern<'_>, query: &Query<'_>) -> bool {
+        query.names.iter().any(|name| pattern.fits(name))
     }
 
-    fn is_below(&self, reading: &Reading<'_>, sought: &Sought<'_>) -> bool {
-        let mut prefixes = sought.keys.iter().map(|key| clean(key));
+    fn is_below(&self, reading: &Reading<'_>, query: &Query<'_>) -> bool {
+        let mut prefixes = query.keys.iter().map(|key| clean(key));
         prefixes.any(|prefix| match reading {
             Reading::Key(key) => is_below(&prefix, &format!("{}/{}", self.folder(key), name(key))),
             Reading::Find(_) => overlaps(&self.folder, &prefix),
@@ -155,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_find_lists_the_folder_and_what_is_below_if_it_is_recursive() {
+    fn find_lists_subfolders_if_recursive() {
         for (recursive, find_path, path, found) in [
             (false, None, "/scope", true),
             (false, None, "/scope/sub", false),

@@ -1,5 +1,4 @@
-//! How each provider reads the keys that its references name: one file for each that has rules of
-//! its own.
+//! How ESO's providers read keys: one file for each provider with rules of its own.
 
 mod akeyless;
 mod aws;
@@ -24,13 +23,13 @@ use eso_relay::{
 };
 use serde_json::Value;
 
-use self::rules::{Finding, Scope};
+use self::rules::{FindBy, Scope};
 pub(crate) use self::{
     regexp::Regexp,
-    rules::{Pattern, Reading, Rules, Sought},
+    rules::{Pattern, Query, Reading, Rules},
 };
 
-/// Whose keys these are: an event's, and those of references through its stores.
+/// A provider: of an event, and of a store.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Provider {
     Akeyless,
@@ -52,8 +51,8 @@ pub enum Provider {
     Other(Arc<str>),
 }
 
-/// What stands behind a store: the one key of `spec.provider` (ESO `secretstore_types.go`), with
-/// those of its settings that say which secrets a key means.
+/// The provider of a store, the one key of `spec.provider` (ESO `secretstore_types.go`), with the settings that decide
+/// which secrets a key names.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Backend {
     Akeyless,
@@ -71,12 +70,12 @@ pub enum Backend {
     Other(Arc<str>),
 }
 
-/// As events call them, in the form of [`plain`].
+/// The names in events, in the form of [`plain`].
 const SECRETS_MANAGER: &str = "awssm";
 const PARAMETER_STORE: &str = "awsps";
 
 impl Provider {
-    /// Whose stores an event means; `None` for `generic`, which means every store.
+    /// The providers whose stores an event concerns; `None` for `generic`, which concerns every store.
     pub(crate) fn of_event(provider: &Slug) -> Option<Vec<Self>> {
         if provider.as_str() == GENERIC {
             return None;
@@ -84,7 +83,7 @@ impl Provider {
         let name = plain(provider.as_str());
         Some(match name.as_str() {
             "akeyless" => vec![Self::Akeyless],
-            // Parameter Store hands its secrets on.
+            // Parameter Store gives access to its secrets.
             SECRETS_MANAGER => vec![Self::SecretsManager, Self::ParameterStore],
             PARAMETER_STORE => vec![Self::ParameterStore],
             "aws" => vec![
@@ -105,23 +104,22 @@ impl Provider {
         })
     }
 
-    /// What an event is about, to references through stores of this provider.
-    pub(crate) fn sought<'e>(&self, event: &'e Event) -> Sought<'e> {
+    /// The query of an event for stores of this provider.
+    pub(crate) fn query<'e>(&self, event: &'e Event) -> Query<'e> {
         let said = plain(event.provider.as_str());
-        Sought {
-            handed_on: *self == Self::ParameterStore && said == SECRETS_MANAGER,
-            ..sought(event, |key, scope, names| {
+        Query {
+            proxied: *self == Self::ParameterStore && said == SECRETS_MANAGER,
+            ..query(event, |key, scope, names| {
                 self.names(&said, key, scope, names);
             })
         }
     }
 
-    /// As [`Provider::sought`], to references through stores that are not known: whatever such a
-    /// store may call it.
-    pub(crate) fn sought_anywhere<'e>(providers: &[Self], event: &'e Event) -> Sought<'e> {
+    /// The query of an event for unknown stores: every name that such a store may use.
+    pub(crate) fn query_anywhere<'e>(providers: &[Self], event: &'e Event) -> Query<'e> {
         let said = plain(event.provider.as_str());
         let finding = providers.iter().map(Self::finding).max();
-        let sought = sought(event, |key, scope, names| {
+        let query = query(event, |key, scope, names| {
             names.push(generic::canonical(key).into());
             for provider in providers {
                 provider.names(&said, key, scope, names);
@@ -134,26 +132,26 @@ impl Provider {
                 }
             }
         });
-        Sought {
+        Query {
             finding: finding.unwrap_or_default(),
-            ..sought
+            ..query
         }
     }
 
-    /// What of a `find` tells something about an event of this provider, where its store is not known.
-    fn finding(&self) -> Finding {
+    /// What of a `find` can be compared with an event of this provider, where its store is unknown.
+    fn finding(&self) -> FindBy {
         match self {
-            // Events have other names, or none, or no case.
-            Self::OnePassword | Self::Infisical | Self::Azure => Finding::Untold,
-            // A path may be negated, is not read, or an error.
-            Self::SecretsManager | Self::Gitlab => Finding::Name,
+            // Events contain other names, or none, or another case.
+            Self::OnePassword | Self::Infisical | Self::Azure => FindBy::Unknown,
+            // A path may be negated, ignored, or an error.
+            Self::SecretsManager | Self::Gitlab => FindBy::Name,
             Self::Other(name) => generic::finding(name),
-            _ => Finding::PathAndName,
+            _ => FindBy::PathAndName,
         }
     }
 
-    /// The canonical names of a key in an event of a provider, which is `said` to be this one or one that
-    /// it hands on. Those of a name are the name itself.
+    /// The canonical names of a key in an event. `said`: the event's provider, this one or one that it gives access
+    /// to.
     fn names<'e>(&self, said: &str, key: &'e str, scope: Scope<'_>, names: &mut Vec<Cow<'e, str>>) {
         match self {
             Self::Akeyless => names.push(akeyless::canonical(key).into()),
@@ -163,23 +161,23 @@ impl Provider {
                     aws::parameter(key, scope, names);
                 }
                 if said != PARAMETER_STORE {
-                    aws::handed_on(key, names);
+                    aws::proxied(key, names);
                 }
             }
-            Self::Vault => vault::sought(key, scope, names),
-            Self::Gcp => gcp::sought(key, scope, names),
-            Self::Azure => azure::sought(key, scope, names),
-            Self::Infisical => infisical::sought(key, scope, names),
-            Self::OnePassword => onepassword::sought(key, scope, names),
-            Self::Gitlab => gitlab::sought(key, scope, names),
-            Self::Ibm => ibm::sought(key, scope, names),
+            Self::Vault => vault::query_names(key, scope, names),
+            Self::Gcp => gcp::query_names(key, scope, names),
+            Self::Azure => azure::query_names(key, scope, names),
+            Self::Infisical => infisical::query_names(key, scope, names),
+            Self::OnePassword => onepassword::query_names(key, scope, names),
+            Self::Gitlab => gitlab::query_names(key, scope, names),
+            Self::Ibm => ibm::query_names(key, scope, names),
             Self::Doppler | Self::Pulumi => names.push(key.into()),
             Self::Other(_) => names.push(generic::canonical(key).into()),
         }
     }
 }
 
-/// As events spell it.
+/// In the spelling of events.
 impl fmt::Display for Provider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -200,10 +198,10 @@ impl fmt::Display for Provider {
     }
 }
 
-fn sought<'e>(
+fn query<'e>(
     event: &'e Event,
     read: impl Fn(&'e str, Scope<'e>, &mut Vec<Cow<'e, str>>),
-) -> Sought<'e> {
+) -> Query<'e> {
     let (keys, scope) = (event.matches.keys(), Scope(&event.scope));
     let mut names = Vec::with_capacity(keys.len());
     for key in keys {
@@ -211,12 +209,12 @@ fn sought<'e>(
     }
     names.sort_unstable();
     names.dedup();
-    Sought {
+    Query {
         names,
         keys,
         scope,
-        handed_on: false,
-        finding: Finding::default(),
+        proxied: false,
+        finding: FindBy::default(),
     }
 }
 
@@ -250,7 +248,7 @@ impl Backend {
         })
     }
 
-    /// Whose events mean references through the store.
+    /// The provider whose events concern the store.
     pub fn provider(&self) -> Provider {
         match self {
             Self::Akeyless => Provider::Akeyless,
@@ -269,8 +267,7 @@ impl Backend {
         }
     }
 
-    /// How long after a change ESO may still read the old value through the store, by the store's own
-    /// settings.
+    /// How long after a change ESO may still read the old value, by the store's own settings.
     pub(crate) fn settle(&self) -> Option<Settle> {
         match self {
             Self::OnePassword(store) => store.cache(),
@@ -297,7 +294,7 @@ impl Backend {
     }
 }
 
-/// The rules of a store, or those for a store that is unknown or does not matter.
+/// The rules of a store, or those for an unknown one.
 pub(crate) fn rules(backend: Option<&Backend>) -> &dyn Rules {
     backend.map_or(&generic::UNKNOWN, Backend::rules)
 }

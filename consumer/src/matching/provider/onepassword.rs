@@ -9,14 +9,14 @@ use std::{borrow::Cow, time::Duration};
 use eso_relay::event::{InvalidSettle, Settle};
 use serde_json::Value;
 
-use super::rules::{Pattern, Rules, Scope, Sought, setting};
+use super::rules::{Pattern, Query, Rules, Scope, setting};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct OnePassword {
     sdk: bool,
-    /// The SDK reads an Environment's variables, which an event about items does not tell.
+    /// Whether the SDK reads an Environment's variables, which events about items do not contain.
     environment: bool,
-    /// How long the SDK's client may hand out what it has read before.
+    /// How long the SDK's client may return a cached value.
     cache: Option<Settle>,
 }
 
@@ -42,9 +42,8 @@ impl OnePassword {
     }
 }
 
-/// ESO keeps one only where the store asks for it, for 5 min unless it says how long
-/// (`onepasswordsdk/provider.go`, `NewClient`). One that is kept for longer than a settle may take is not
-/// waited for.
+/// ESO caches only if the store enables it, for 5 min by default (`onepasswordsdk/provider.go`, `NewClient`). A TTL
+/// longer than the longest settle is ignored.
 fn cache(spec: &Value) -> Option<Settle> {
     let ttl = spec["cache"]
         .as_object()?
@@ -63,11 +62,11 @@ fn canonical(key: &str) -> String {
     key.trim_start_matches('/').to_lowercase()
 }
 
-pub(super) fn sought<'e>(key: &'e str, _: Scope<'_>, names: &mut Vec<Cow<'e, str>>) {
+pub(super) fn query_names<'e>(key: &'e str, _: Scope<'_>, names: &mut Vec<Cow<'e, str>>) {
     names.push(Cow::Owned(canonical(key)));
 }
 
-/// 26 small letters and digits (Connect `spec.yaml`): then it says nothing of the title.
+/// An id has 26 lower-case letters and digits (Connect `spec.yaml`), and says nothing about the title.
 fn is_id(name: &str) -> bool {
     let of_an_id = |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit();
     name.len() == 26 && name.bytes().all(of_an_id)
@@ -84,15 +83,15 @@ impl Rules for OnePassword {
         name(&key);
     }
 
-    /// `path` is a title, which tags take the place of; the expression is for labels of fields and files,
-    /// which no event tells (`GetAllSecrets`).
-    fn finds(&self, pattern: &Pattern<'_>, sought: &Sought<'_>) -> bool {
+    /// `path` is a title, which tags override; the expression is for labels of fields and files, which no event
+    /// contains (`GetAllSecrets`).
+    fn finds(&self, pattern: &Pattern<'_>, query: &Query<'_>) -> bool {
         let title = pattern.path.map(canonical);
         self.environment
             || pattern.tags
             || title.is_none_or(|title| {
-                let untold = sought.names.iter().all(|name| is_id(name));
-                untold || sought.names.iter().any(|name| *name == title)
+                let untold = query.names.iter().all(|name| is_id(name));
+                untold || query.names.iter().any(|name| *name == title)
             })
     }
 

@@ -1,9 +1,9 @@
 //! Pulumi ESC: a key is the path of a property of an environment (ESO
-//! `providers/v1/pulumi/provider.go`). Its events tell the environment, not the property.
+//! `providers/v1/pulumi/provider.go`). Its events contain the environment, not the property.
 
 use serde_json::Value;
 
-use super::rules::{Reading, Rules, Sought, agree, setting};
+use super::rules::{Query, Reading, Rules, agree, setting};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Pulumi {
@@ -27,8 +27,8 @@ impl Rules for Pulumi {
         name(key);
     }
 
-    fn reaches(&self, _: &Reading<'_>, sought: &Sought<'_>) -> bool {
-        let scope = sought.scope;
+    fn reaches(&self, _: &Reading<'_>, query: &Query<'_>) -> bool {
+        let scope = query.scope;
         agree(self.organization.as_deref(), scope.get("organization"))
             && agree(self.project.as_deref(), scope.get("project"))
             && agree(self.environment.as_deref(), scope.get("environment"))

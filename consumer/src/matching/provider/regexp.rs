@@ -1,23 +1,23 @@
-//! Go's regular expressions (RE2, as ESO evaluates them in `runtime/find/find.go`) by means of
-//! Rust's. Where the two could differ the expression matches: a refresh too many costs little.
+//! Evaluates Go's regular expressions (RE2, as ESO does in `runtime/find/find.go`) with Rust's. Where the two could
+//! differ, the expression matches: an unneeded refresh costs little.
 
 use regex::bytes::{Regex, RegexBuilder};
 
-/// Bytes of a compiled expression. A user's expression must not take the consumer's memory.
+/// The size of a compiled expression, to bound the memory that a user's expression takes.
 const SIZE_LIMIT: usize = 256 * 1024;
 
-/// An expression as somebody wrote it; `None` when only Go knows what it means.
+/// A user's expression; `None` when it cannot be evaluated here.
 #[derive(Debug)]
 pub(crate) struct Regexp(Option<Regex>);
 
 impl Regexp {
-    /// The error says why the expression will match everything.
+    /// The error is the reason why the expression matches everything.
     pub(crate) fn new(source: &str) -> (Self, Option<String>) {
         if reads_differently(source) {
-            let why = "Rust reads it differently from Go";
+            let why = "Rust evaluates it differently from Go";
             return (Self(None), Some(why.to_owned()));
         }
-        // Go's \d, \w, \s and \b are ASCII. `str` expressions cannot be that, `bytes` ones can.
+        // Go's \d, \w, \s and \b are ASCII, which only `bytes` expressions support.
         let built = RegexBuilder::new(source)
             .unicode(false)
             .size_limit(SIZE_LIMIT)
@@ -32,14 +32,14 @@ impl Regexp {
     /// Unanchored, as Go's `MatchString`.
     pub(crate) fn may_match(&self, name: &str) -> bool {
         match &self.0 {
-            // In bytes, `.` is a part of a letter that is not ASCII; in Go it is the whole.
+            // In bytes, `.` matches one byte of a non-ASCII letter; in Go the whole letter.
             Some(regex) => !name.is_ascii() || regex.is_match(name.as_bytes()),
             None => true,
         }
     }
 
-    /// Whether it may fit a name and not the same in small letters.
-    pub(super) fn minds_case(&self) -> bool {
+    /// Whether it may match a name and not the same in lower case.
+    pub(super) fn is_case_sensitive(&self) -> bool {
         let minds = |source: &str| {
             source.contains("[^") || source.bytes().any(|letter| letter.is_ascii_uppercase())
         };
@@ -47,7 +47,7 @@ impl Regexp {
     }
 }
 
-/// What both languages take and understand differently: sets in a class (`[a&&b]`, `[a--b]`,
+/// Syntax that both languages accept with different meanings: sets in a class (`[a&&b]`, `[a--b]`,
 /// `[a~~b]`, `[[a]]`) and word boundaries (`\<`, `\>`, `\b{start}`).
 fn reads_differently(source: &str) -> bool {
     let bytes = source.as_bytes();
@@ -64,8 +64,8 @@ fn reads_differently(source: &str) -> bool {
                 class_start = Some(at + 1);
             }
             (Some(_), [b'[', next, ..]) if *next != b':' => return true,
-            // A bracket that comes first in a class is one of its letters, and the bracket of
-            // `[:alpha:]` ends that name and not the class.
+            // A bracket at the start of a class is one of its letters, and the bracket of `[:alpha:]` ends that
+            // name and not the class.
             (Some(start), [b']', ..]) if at != start && bytes[at - 1] != b':' => {
                 class_start = None;
             }

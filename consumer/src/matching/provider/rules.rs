@@ -1,4 +1,4 @@
-//! What a provider has to say about its keys, and what of an event bears on that.
+//! The rules of a provider for its keys, and the query of an event.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -8,37 +8,37 @@ use super::regexp::Regexp;
 
 /// How references through a store with certain settings name secrets.
 ///
-/// Looking up is in two steps, so that it does not depend on how many references there are: equal
-/// names make a candidate, and [`Rules::reaches`] with [`Rules::reads`] decide on it.
+/// A lookup has two steps, so that its cost does not depend on the number of references: equal names make a
+/// candidate, and [`Rules::reaches`] with [`Rules::reads`] decide on it.
 pub(crate) trait Rules {
-    /// Whether the reference could read secrets of the event's kind at all.
-    fn is_of_kind(&self, _: &Reading<'_>, _: &Sought<'_>) -> bool {
+    /// Whether the reference can read secrets of the event's kind.
+    fn is_of_kind(&self, _: &Reading<'_>, _: &Query<'_>) -> bool {
         true
     }
 
-    /// The names under which a reference is looked up, in the form of [`Sought::names`]: every
-    /// event about the secret that it reads has one of them.
+    /// The names of a reference for the lookup, in the form of [`Query::names`]: every event about its secret has one
+    /// of them.
     fn names(&self, key: &str, name: &mut dyn FnMut(&str));
 
-    /// Whether the reference reads in the place (account, project, mount, …) that the event is
-    /// about. What one side does not know does not exclude.
-    fn reaches(&self, _: &Reading<'_>, _: &Sought<'_>) -> bool {
+    /// Whether the reference reads in the event's place (account, project, mount, …). What one side does not know
+    /// excludes nothing.
+    fn reaches(&self, _: &Reading<'_>, _: &Query<'_>) -> bool {
         true
     }
 
-    /// Whether a reference that reaches the place reads the event's secret.
-    fn reads(&self, key: &str, sought: &Sought<'_>) -> bool {
-        self.any_name(key, &|name| sought.names.iter().any(|other| other == name))
+    /// Whether a reference in the event's place reads its secret.
+    fn reads(&self, key: &str, query: &Query<'_>) -> bool {
+        self.any_name(key, &|name| query.names.iter().any(|other| other == name))
     }
 
-    /// Whether a `find` that reaches the place may find the event's secret.
-    fn finds(&self, _: &Pattern<'_>, _: &Sought<'_>) -> bool {
+    /// Whether a `find` in the event's place may find its secret.
+    fn finds(&self, _: &Pattern<'_>, _: &Query<'_>) -> bool {
         true
     }
 
-    /// Whether what the reference reads may lie below the path of a prefix event.
-    fn is_below(&self, reading: &Reading<'_>, sought: &Sought<'_>) -> bool {
-        let mut prefixes = sought.names.iter();
+    /// Whether the reference may read below the path of a prefix event.
+    fn is_below(&self, reading: &Reading<'_>, query: &Query<'_>) -> bool {
+        let mut prefixes = query.names.iter();
         prefixes.any(|prefix| match reading {
             Reading::Key(key) if self.has_folders() => {
                 self.any_name(key, &|name| is_below(prefix, name))
@@ -48,18 +48,18 @@ pub(crate) trait Rules {
         })
     }
 
-    /// Where names have none, a prefix is the beginning of a name and no folder.
+    /// Whether names have folders; without them a prefix is the beginning of a name.
     fn has_folders(&self) -> bool {
         true
     }
 
-    /// What the names of all that a `find` finds begin with; `None` when that cannot be told.
+    /// The common prefix of all names that a `find` finds; `None` when unknown.
     fn root<'p>(&self, pattern: &Pattern<'p>) -> Option<&'p str> {
         Some(pattern.path.unwrap_or_default())
     }
 
-    /// Whether a reference that asks for this version keeps its value although the secret has changed,
-    /// in the version that is told if one is. Where that is in doubt, it does not.
+    /// Whether a reference to this version keeps its value although the secret changed, in `changed` if the event
+    /// names a version. False when in doubt.
     fn is_other_version(&self, _: &str, _: Option<&Version>) -> bool {
         false
     }
@@ -78,17 +78,17 @@ pub(crate) enum Reading<'r> {
     Find(Pattern<'r>),
 }
 
-/// `dataFrom[].find`. Tags are not known of an event's secret, so they may fit.
+/// `dataFrom[].find`. The tags of an event's secret are unknown, so they always match.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Pattern<'r> {
     pub(crate) path: Option<&'r str>,
     pub(crate) regexp: Option<&'r Regexp>,
-    /// Whether there are any.
+    /// Whether it selects by tags.
     pub(crate) tags: bool,
 }
 
 impl Pattern<'_> {
-    /// Whether the regular expression, if there is one, fits this name.
+    /// Whether the regular expression, if any, matches this name.
     pub(super) fn fits(&self, name: &str) -> bool {
         self.regexp.is_none_or(|regexp| regexp.may_match(name))
     }
@@ -106,77 +106,77 @@ impl Pattern<'_> {
     }
 }
 
-/// What an event is about, as one provider reads it.
+/// What an event concerns, in the terms of one provider.
 #[derive(Debug)]
-pub(crate) struct Sought<'e> {
+pub(crate) struct Query<'e> {
     /// Every canonical name of its keys.
     pub(crate) names: Vec<Cow<'e, str>>,
-    /// As they were sent: aliases of one secret, the path of a prefix, or none.
+    /// As in the event: aliases of one secret, the path of a prefix, or none.
     pub(super) keys: &'e [String],
     pub(super) scope: Scope<'e>,
-    /// Whether it is about secrets of Secrets Manager, seen from Parameter Store, which hands them on.
-    pub(super) handed_on: bool,
-    /// What of a `find` tells something about these names, in a store that is not known.
-    pub(super) finding: Finding,
+    /// Whether it concerns secrets of Secrets Manager, seen from Parameter Store, which gives access to them.
+    pub(super) proxied: bool,
+    /// What of a `find` can be compared with these names, in an unknown store.
+    pub(super) finding: FindBy,
 }
 
-/// What of a `find` ESO's provider looks at, and can be compared with the names that events have.
+/// What of a `find` ESO's provider evaluates and can be compared with the names in events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(crate) enum Finding {
-    /// A path, taken for a plain prefix, and the regular expression.
+pub(crate) enum FindBy {
+    /// A path, as a plain prefix, and the regular expression.
     #[default]
     PathAndName,
-    /// The regular expression, unless there are tags.
+    /// The regular expression, unless it selects by tags.
     NameOrTags,
     /// The regular expression.
     Name,
     /// Nothing: every secret may be found.
-    Untold,
+    Unknown,
 }
 
-/// Attributes of the place that changed.
+/// The scope of an event: attributes of the place.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scope<'e>(pub(super) &'e BTreeMap<String, String>);
 
 impl<'e> Scope<'e> {
-    /// `None` when the event does not tell.
+    /// `None` when the event has no such attribute.
     pub(super) fn get(self, attribute: &str) -> Option<&'e str> {
         let value = self.0.get(attribute)?.as_str();
         (!value.is_empty()).then_some(value)
     }
 }
 
-/// Equal, or not known to both sides.
+/// Equal, or unknown on one side.
 pub(super) fn agree(one: Option<&str>, other: Option<&str>) -> bool {
     one.is_none() || other.is_none() || one == other
 }
 
-/// Of versions that stay as they are: any change but one of its own leaves it alone.
+/// For fixed versions: whether the event changed another version.
 pub(super) fn is_other(version: &str, changed: Option<&Version>) -> bool {
     let changed = changed.and_then(|changed| changed.id.as_deref());
     changed.is_none_or(|changed| !changed.eq_ignore_ascii_case(version))
 }
 
-/// A version by its number, which never means another. 0 may be the newest.
+/// Whether the version is a number, which is fixed. 0 may be the newest.
 pub(super) fn is_number(version: &str) -> bool {
     version.bytes().all(|digit| digit.is_ascii_digit())
         && version.bytes().any(|digit| digit != b'0')
 }
 
-/// Below the path, or what has the path for its name.
+/// Whether the name is below the path, or equal.
 pub(super) fn is_below(path: &str, name: &str) -> bool {
     let folder = path.trim_matches('/');
     let rest = name.trim_start_matches('/').strip_prefix(folder);
     rest.is_some_and(|rest| folder.is_empty() || rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Whether something may lie below both: one holds the other.
+/// Whether a name may be below both: one contains the other.
 pub(super) fn overlaps(path: &str, prefix: &str) -> bool {
     let (path, prefix) = (path.trim_matches('/'), prefix.trim_matches('/'));
     path.starts_with(prefix) || prefix.starts_with(path)
 }
 
-/// As Go's `path.Join` makes it, but for slashes at the ends, which say nothing here.
+/// Like Go's `path.Join`, without slashes at the ends.
 pub(super) fn clean(path: &str) -> String {
     let mut parts = Vec::new();
     for part in path.split('/') {
@@ -189,7 +189,7 @@ pub(super) fn clean(path: &str) -> String {
     parts.join("/")
 }
 
-/// The host of a URL, or of what is only a host, in small letters and without its port.
+/// The host of a URL or of a bare host, in lower case and without its port.
 pub(super) fn host(url: &str) -> Option<String> {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -201,7 +201,7 @@ pub(super) fn host(url: &str) -> Option<String> {
     (!host.is_empty()).then(|| host.to_ascii_lowercase())
 }
 
-/// A setting of a store; `None` when it is not there, or empty, as Go's zero value.
+/// A setting of a store; `None` when it is missing or empty, as Go's zero value.
 pub(super) fn setting(spec: &serde_json::Value, field: &str) -> Option<String> {
     let text = spec[field].as_str()?;
     (!text.is_empty()).then(|| text.to_owned())

@@ -1,20 +1,24 @@
-//! A note as an object of the API.
+//! Converts a note into an Event of the API.
 
 use k8s_openapi::{
     api::{core::v1::ObjectReference, events::v1::Event},
     apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
 };
 
-use super::{Note, What};
+use super::{Fact, Note};
 use crate::{
     kubernetes::ApiVersion,
-    object::{ListKind, ObjectKind},
+    object::{ListKind, ObjectKind, Unrefreshable},
 };
 
-/// Who says it; below `From`.
+/// The reporting controller: the column `From` of `kubectl describe`.
 const CONTROLLER: &str = "eso-relay";
-/// Where Events on objects without a namespace are (`apis/core/validation/events.go`).
+/// The namespace of Events on objects without one (`apis/core/validation/events.go`).
 const NO_NAMESPACE: &str = "default";
+
+/// The API accepts no longer text (`apis/core/validation/events.go`, `NoteLengthLimit`).
+#[cfg(test)]
+pub(super) const MAX_TEXT: usize = 1024;
 
 impl Note {
     /// The namespace of its Event.
@@ -26,22 +30,22 @@ impl Note {
         }
     }
 
-    /// That of its Event. Being skipped is a fact about the object; the others are facts about an
-    /// event, too.
+    /// The name of its Event. That an object is skipped is a fact about the object alone; the other facts are
+    /// about an event, too.
     pub(super) fn name(&self) -> String {
-        let (uid, what) = (self.uid, self.what.name().replace('_', "-"));
-        match self.what {
-            What::NotRefreshable(_) => format!("eso-relay.{uid}.{what}"),
-            What::Refreshed { .. }
-            | What::Failed { .. }
-            | What::Silent { .. }
-            | What::PassedOver { .. } => {
-                format!("eso-relay.{uid}.{what}.{}", self.event)
+        let (uid, fact) = (self.uid, self.fact.name().replace('_', "-"));
+        match self.fact {
+            Fact::NotRefreshable(_) => format!("eso-relay.{uid}.{fact}"),
+            Fact::Refreshed { .. }
+            | Fact::Failed { .. }
+            | Fact::Silent { .. }
+            | Fact::PassedOver { .. } => {
+                format!("eso-relay.{uid}.{fact}.{}", self.event)
             }
         }
     }
 
-    /// `instance`: which replica says it.
+    /// `instance`: the replica that reports it.
     pub(super) fn to_event(&self, version: ApiVersion, instance: &str) -> Event {
         let owner = self.target.is_owner();
         let resource = version.resource(match self.target.kind() {
@@ -52,7 +56,7 @@ impl Note {
         let regarding = ObjectReference {
             api_version: Some(resource.api_version),
             kind: Some(resource.kind),
-            // kubectl asks for Events that name none here.
+            // kubectl asks for Events without a namespace here.
             namespace: (!owner).then(|| self.target.namespace().to_owned()),
             name: Some(self.target.name().to_owned()),
             uid: Some(self.uid.to_string()),
@@ -78,6 +82,59 @@ impl Note {
             reporting_controller: Some(CONTROLLER.to_owned()),
             reporting_instance: Some(instance.to_owned()),
             ..Event::default()
+        }
+    }
+
+    /// One word: the column `Reason`.
+    pub(super) fn reason(&self) -> &'static str {
+        match self.fact {
+            Fact::Refreshed { .. } => "Refreshed",
+            Fact::Failed { .. } => "RefreshFailed",
+            Fact::Silent { .. } | Fact::PassedOver { .. } => "RefreshSilent",
+            Fact::NotRefreshable(_) => "NotRefreshable",
+        }
+    }
+
+    /// Whether the object may not be as its spec wants it. A secret that is read once, or in one version, may
+    /// be intended.
+    pub(super) fn is_warning(&self) -> bool {
+        match self.fact {
+            Fact::Refreshed { .. } => false,
+            Fact::Failed { .. } | Fact::Silent { .. } | Fact::PassedOver { .. } => true,
+            Fact::NotRefreshable(reason) => reason == Unrefreshable::StoreDeniesNamespace,
+        }
+    }
+
+    /// What happened, what it means, and what to do about it.
+    pub(super) fn text(&self) -> String {
+        let event = self.event;
+        let event = match &self.source {
+            Some(source) => format!("event {event} of source {source}"),
+            None => format!("event {event}"),
+        };
+        match self.fact {
+            Fact::Refreshed { after } => {
+                format!("Refreshed for {event}: ESO has synced it {after:.1?} after the patch")
+            }
+            Fact::Failed { after } => format!(
+                "ESO has failed to sync it, {after:.1?} after the patch for {event}: see the condition \
+                 Ready. The old value may still be in use; ESO retries by itself"
+            ),
+            Fact::Silent { after } => format!(
+                "ESO has not updated the status for {after:.1?} since the patch for {event}: it is not \
+                 running, is overloaded, or skips this object (its store is not ready, or has another \
+                 controller class). The old value may still be in use"
+            ),
+            Fact::PassedOver { after } => format!(
+                "ESO has not updated the status for {after:.1?} since the patch for {event}: its owner has \
+                 removed the annotation, or its policy keeps ESO from reading again. The old value may \
+                 still be in use. To have it refreshed, grant eso-relay `patch` on `externalsecrets/status`"
+            ),
+            Fact::NotRefreshable(reason) => format!(
+                "Not refreshed for {event} ({reason}): ESO would not read the secret again. To have it \
+                 refreshed, {}",
+                reason.advice()
+            ),
         }
     }
 }

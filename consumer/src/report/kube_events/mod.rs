@@ -1,22 +1,21 @@
-//! Kubernetes Events on the objects themselves, for whoever asks `kubectl describe`. Best effort: no
-//! ack, no patch and no watch waits for one.
+//! Kubernetes Events on the objects, which `kubectl describe` shows. Best effort: no ack, no patch and no
+//! watch waits for one.
 //!
-//! An event is a change in a store everywhere else here; so what goes onto an object is a *note*.
+//! Everywhere else an event is a change in a store; so what becomes a Kubernetes Event is a *note* here.
 //!
 //! ```text
-//! worker ─try_send─▶ [`Note`] ─▶ [`Notebook`]: is it worth an Event now? ─▶ [`write`]: create
+//! worker ─try_send─▶ [`Note`] ─▶ [`NoteLimiter`]: is it due? ─▶ [`write`]: create
 //! ```
 //!
-//! They are of `events.k8s.io/v1`, the API that new Events are meant for; `v1` shows the same objects,
-//! and so does `kubectl describe`, which asks for those with the object's uid. Only `create` is needed:
-//! one Event is one fact, and is never counted up, which would need `patch`. Its name says of what
-//! object and what fact it is, so a second one, by another replica or after a restart, is there already.
+//! They are written through `events.k8s.io/v1`; `v1` serves the same objects, and `kubectl describe` selects
+//! them by the object's uid. They need the verb `create` only: one Event is one fact, whose count is never
+//! raised, which would need `patch`. The name of an Event is made of the object and the fact, so that another
+//! replica, or the same one after a restart, finds that it exists.
 
 mod event;
-mod notebook;
+mod limiter;
 #[cfg(test)]
 mod tests;
-mod wording;
 mod write;
 
 use std::time::Duration;
@@ -25,8 +24,8 @@ use eso_relay::{Slug, event::Fingerprint};
 use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelValue;
 
-pub use self::{
-    notebook::Notebook,
+pub(crate) use self::{
+    limiter::NoteLimiter,
     write::{CAPACITY, write},
 };
 use crate::{
@@ -34,38 +33,37 @@ use crate::{
     object::{ObjectRef, Uid, Unrefreshable},
 };
 
-/// Something that happened to an object, for people. It holds names only.
+/// A fact about an object, to be shown to people. It holds names only.
 #[derive(Debug, Clone)]
-pub struct Note {
+pub(crate) struct Note {
     pub at: Timestamp,
     pub target: ObjectRef,
-    /// That of the target.
+    /// The uid of the target.
     pub uid: Uid,
-    /// What made it happen.
+    /// Fact made it happen.
     pub event: Fingerprint,
-    /// Whose event that was; `None` when it is not known any more.
+    /// The source of the event; `None` when it is not known any more.
     pub source: Option<Slug>,
-    pub what: What,
+    pub fact: Fact,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum What {
-    /// ESO has synced the object; so long after the patch.
+pub(crate) enum Fact {
+    /// ESO has synced the object, so long after the patch.
     Refreshed { after: Duration },
-    /// ESO says that it failed; so long after the patch.
+    /// ESO has failed to sync it, so long after the patch.
     Failed { after: Duration },
-    /// ESO has said nothing for so long.
+    /// ESO has not updated the status since the patch.
     Silent { after: Duration },
-    /// The same, of an object whose status could not be reset: what it needs to be refreshed for certain.
+    /// The same, for an object that needs a reset of its status, which was refused.
     PassedOver { after: Duration },
-    /// The event means it, and it was left alone.
+    /// The event matched it, and it was skipped.
     NotRefreshable(Unrefreshable),
 }
 
-impl What {
-    /// What is worth a note of what became of an event at a target; `after` is the time since the
-    /// patch.
-    pub fn of_step(step: Step, after: Duration) -> Option<Self> {
+impl Fact {
+    /// The steps that are noted on the object; `after` is the time since the patch.
+    pub(crate) fn of_step(step: Step, after: Duration) -> Option<Self> {
         match step {
             Step::Synced => Some(Self::Refreshed { after }),
             Step::Failed => Some(Self::Failed { after }),
@@ -79,9 +77,9 @@ impl What {
         }
     }
 
-    /// Nobody is told what he chose in words meant for us: that it is to be left alone, by us or by
-    /// the ESO that we work for. Nor that a push has its echo.
-    pub fn of_skipped(reason: Unrefreshable) -> Option<Self> {
+    /// No note for a state that the user configured for eso-relay or for the controller class, nor for the
+    /// echo of a push.
+    pub(crate) fn of_skipped(reason: Unrefreshable) -> Option<Self> {
         match reason {
             Unrefreshable::Deleting
             | Unrefreshable::Ignored
@@ -97,7 +95,7 @@ impl What {
         }
     }
 
-    /// Which facts about one object are the same: a stable name for each.
+    /// A stable name: facts of one name are the same fact.
     fn name(self) -> &'static str {
         match self {
             Self::Refreshed { .. } => "refreshed",
@@ -109,24 +107,24 @@ impl What {
     }
 }
 
-/// What became of a note.
+/// The result of a note.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[expect(non_camel_case_types, reason = "the names are the label's values")]
-pub enum Told {
+pub(crate) enum EventResult {
     written,
-    /// By another replica, or before a restart.
+    /// Written by another replica, or before a restart.
     already_there,
-    /// Left out: the same was told of the object a little while ago.
+    /// Dropped: the same fact about the object was written recently.
     repeated,
-    /// Left out: there were too many at once.
+    /// Dropped: too many at once.
     limited,
-    /// Refused with 403, for want of the permission above all; or not tried again yet after that.
+    /// Refused with 403, mostly for a missing permission; or dropped for a while after that.
     denied,
-    /// The API was away or slow, or refused it in another way.
+    /// The API was unavailable or slow, or refused it with another status.
     failed,
 }
 
-impl Told {
+impl EventResult {
     pub(crate) const ALL: [Self; 6] = [
         Self::written,
         Self::already_there,

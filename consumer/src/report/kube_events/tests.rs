@@ -1,17 +1,17 @@
 use super::{
-    notebook::{AGAIN, BURST, DENIED, HOLDS, MAX_DENIED, MAX_TOLD},
-    wording::MAX_TEXT,
+    event::MAX_TEXT,
+    limiter::{AGAIN, BURST, DENIED, HOLDS, MAX_DENIED, MAX_WRITTEN},
     *,
 };
 use crate::kubernetes::ApiVersion;
 
 const SECOND: Duration = Duration::from_secs(1);
 const AFTER: Duration = Duration::from_millis(412);
-const REFRESHED: What = What::Refreshed { after: AFTER };
-const FAILED: What = What::Failed { after: AFTER };
-const ONCE: What = What::NotRefreshable(Unrefreshable::CreatedOnce);
+const REFRESHED: Fact = Fact::Refreshed { after: AFTER };
+const FAILED: Fact = Fact::Failed { after: AFTER };
+const ONCE: Fact = Fact::NotRefreshable(Unrefreshable::CreatedOnce);
 
-fn note(number: u32, what: What) -> Note {
+fn note(number: u32, fact: Fact) -> Note {
     Note {
         at: Timestamp::UNIX_EPOCH,
         target: ObjectRef::new("apps", &format!("object-{number}")),
@@ -20,30 +20,30 @@ fn note(number: u32, what: What) -> Note {
             .unwrap(),
         event: "00112233445566778899".parse().unwrap(),
         source: Some("prod".parse().unwrap()),
-        what,
+        fact,
     }
 }
 
-fn all() -> Vec<What> {
-    let mut all = vec![REFRESHED, FAILED, What::Silent { after: AFTER }];
+fn all() -> Vec<Fact> {
+    let mut all = vec![REFRESHED, FAILED, Fact::Silent { after: AFTER }];
     let skipped = Unrefreshable::ALL.into_iter();
-    all.extend(skipped.filter_map(What::of_skipped));
+    all.extend(skipped.filter_map(Fact::of_skipped));
     all
 }
 
 /// Admitted and written, or not.
-fn told(notebook: &mut Notebook, now: Duration, note: &Note) -> Told {
-    match notebook.admit(now, note) {
+fn told(limiter: &mut NoteLimiter, now: Duration, note: &Note) -> EventResult {
+    match limiter.admit(now, note) {
         Ok(()) => {
-            notebook.ended(now, note, Told::written);
-            Told::written
+            limiter.ended(now, note, EventResult::written);
+            EventResult::written
         }
         Err(told) => told,
     }
 }
 
 #[test]
-fn a_refresh_is_told_with_its_event_its_source_and_how_long_eso_took() {
+fn a_refresh_names_event_source_and_duration() {
     let note = note(1, REFRESHED);
     assert_eq!((note.reason(), note.is_warning()), ("Refreshed", false));
     assert_eq!(
@@ -53,16 +53,16 @@ fn a_refresh_is_told_with_its_event_its_source_and_how_long_eso_took() {
 }
 
 #[test]
-fn a_failure_and_a_silence_are_warnings_that_say_what_they_mean() {
-    for (what, reason, meaning) in [
-        (FAILED, "RefreshFailed", "the condition Ready says why"),
+fn failures_and_silences_are_warnings() {
+    for (fact, reason, meaning) in [
+        (FAILED, "RefreshFailed", "see the condition Ready"),
         (
-            What::Silent { after: 30 * SECOND },
+            Fact::Silent { after: 30 * SECOND },
             "RefreshSilent",
-            "has said nothing for 30.0s",
+            "has not updated the status for 30.0s",
         ),
     ] {
-        let note = note(1, what);
+        let note = note(1, fact);
         assert_eq!((note.reason(), note.is_warning()), (reason, true));
         let text = note.text();
         assert!(text.contains(meaning), "{text}");
@@ -89,7 +89,7 @@ fn what_is_not_refreshed_is_told_with_what_to_change() {
 fn whoever_chose_to_be_left_alone_is_not_told_so() {
     use Unrefreshable::{Deleting, ForeignController, Ignored, NotSelected, PushEcho};
     for reason in [Deleting, Ignored, NotSelected, ForeignController, PushEcho] {
-        assert_eq!(What::of_skipped(reason), None);
+        assert_eq!(Fact::of_skipped(reason), None);
     }
     assert_eq!(all().len(), 3 + Unrefreshable::ALL.len() - 5);
 }
@@ -97,8 +97,8 @@ fn whoever_chose_to_be_left_alone_is_not_told_so() {
 #[test]
 fn every_event_is_one_that_the_api_takes() {
     let mut names = std::collections::BTreeSet::new();
-    for what in all() {
-        let mut note = note(1, what);
+    for fact in all() {
+        let mut note = note(1, fact);
         note.source = Some("s".repeat(63).parse().unwrap());
         let event = note.to_event(ApiVersion::V1, "pod");
         assert!(event.note.unwrap().len() <= MAX_TEXT);
@@ -144,57 +144,61 @@ fn the_same_fact_has_the_same_name_whoever_tells_it() {
     assert_eq!(once.name(), other(once.clone()).name());
     let refreshed = note(1, REFRESHED);
     assert_ne!(refreshed.name(), other(refreshed.clone()).name());
-    let later = What::Refreshed { after: SECOND };
+    let later = Fact::Refreshed { after: SECOND };
     assert_eq!(refreshed.name(), note(1, later).name());
 }
 
 #[test]
-fn what_holds_is_told_once_for_each_object_and_reason_while_its_event_is_there() {
-    let mut notebook = Notebook::default();
-    let pinned = What::NotRefreshable(Unrefreshable::PinnedVersion);
+fn lasting_facts_are_written_once_an_hour() {
+    let mut limiter = NoteLimiter::default();
+    let pinned = Fact::NotRefreshable(Unrefreshable::PinnedVersion);
     for first in [note(1, ONCE), note(2, ONCE), note(1, pinned)] {
-        assert_eq!(told(&mut notebook, SECOND, &first), Told::written);
+        assert_eq!(told(&mut limiter, SECOND, &first), EventResult::written);
     }
     for _ in 0..3 {
         assert_eq!(
-            told(&mut notebook, HOLDS, &note(1, ONCE)),
-            Told::repeated,
+            told(&mut limiter, HOLDS, &note(1, ONCE)),
+            EventResult::repeated,
             "it is there still"
         );
     }
     let gone = HOLDS + SECOND;
-    assert_eq!(told(&mut notebook, gone, &note(1, ONCE)), Told::written);
+    assert_eq!(
+        told(&mut limiter, gone, &note(1, ONCE)),
+        EventResult::written
+    );
 }
 
 #[test]
 fn what_happens_often_is_told_every_few_minutes() {
-    let mut notebook = Notebook::default();
+    let mut limiter = NoteLimiter::default();
     let seconds = 0..3600_u32;
     let written = seconds.filter(|second| {
-        let told = told(&mut notebook, SECOND * *second, &note(1, REFRESHED));
-        told == Told::written
+        let told = told(&mut limiter, SECOND * *second, &note(1, REFRESHED));
+        told == EventResult::written
     });
     assert_eq!(written.count(), 12);
-    // What happens to it in between is another fact.
+    // Another fact in between.
     assert_eq!(
-        told(&mut notebook, SECOND * 3599, &note(1, FAILED)),
-        Told::written
+        told(&mut limiter, SECOND * 3599, &note(1, FAILED)),
+        EventResult::written
     );
     assert_eq!(AGAIN, SECOND * 300);
 }
 
 #[test]
-fn of_many_at_once_a_few_are_told_and_warnings_have_room_left() {
-    let mut notebook = Notebook::default();
-    let mut written = |now, what, numbers: std::ops::Range<u32>| {
-        let told = numbers.map(|number| told(&mut notebook, now, &note(number, what)));
-        let (written, left): (Vec<_>, Vec<_>) = told.partition(|told| *told == Told::written);
-        assert!(left.iter().all(|told| *told == Told::limited));
+fn a_burst_leaves_room_for_warnings() {
+    let mut limiter = NoteLimiter::default();
+    let mut written = |now, fact, numbers: std::ops::Range<u32>| {
+        let told = numbers.map(|number| told(&mut limiter, now, &note(number, fact)));
+        let (written, left): (Vec<_>, Vec<_>) =
+            told.partition(|told| *told == EventResult::written);
+        assert!(left.iter().all(|told| *told == EventResult::limited));
         written.len()
     };
     assert_eq!(written(SECOND, REFRESHED, 0..1_000), 50);
     assert_eq!(written(SECOND, FAILED, 0..1_000), 50);
-    // What was left out was not told, so it may be; five a second come in.
+    // Fact was left out was not told, so it may be; five a second come in.
     assert_eq!(written(SECOND * 2, FAILED, 500..1_000), 5);
     let full = SECOND * BURST;
     assert_eq!(written(full, REFRESHED, 100..1_000), 50);
@@ -202,50 +206,50 @@ fn of_many_at_once_a_few_are_told_and_warnings_have_room_left() {
 
 #[test]
 fn a_denial_quiets_its_namespace_for_minutes_and_no_other() {
-    let mut notebook = Notebook::default();
+    let mut limiter = NoteLimiter::default();
     let (first, second) = (note(1, ONCE), note(2, FAILED));
-    notebook.admit(SECOND, &first).unwrap();
-    notebook.ended(SECOND, &first, Told::denied);
-    assert_eq!(notebook.admit(SECOND * 2, &first), Err(Told::denied));
-    assert_eq!(notebook.admit(SECOND * 2, &second), Err(Told::denied));
+    limiter.admit(SECOND, &first).unwrap();
+    limiter.ended(SECOND, &first, EventResult::denied);
+    assert_eq!(limiter.admit(SECOND * 2, &first), Err(EventResult::denied));
+    assert_eq!(limiter.admit(SECOND * 2, &second), Err(EventResult::denied));
     let elsewhere = Note {
         target: ObjectRef::new("other", "object"),
         ..note(3, ONCE)
     };
-    notebook.admit(SECOND * 2, &elsewhere).unwrap();
+    limiter.admit(SECOND * 2, &elsewhere).unwrap();
     // It was not told yet.
-    notebook.admit(SECOND + DENIED, &first).unwrap();
+    limiter.admit(SECOND + DENIED, &first).unwrap();
 }
 
 #[test]
 fn what_could_not_be_written_is_told_the_next_time() {
-    let mut notebook = Notebook::default();
+    let mut limiter = NoteLimiter::default();
     let note = note(1, ONCE);
-    notebook.admit(SECOND, &note).unwrap();
-    notebook.ended(SECOND, &note, Told::failed);
-    notebook.admit(SECOND, &note).unwrap();
-    notebook.ended(SECOND, &note, Told::already_there);
-    assert_eq!(notebook.admit(SECOND, &note), Err(Told::repeated));
+    limiter.admit(SECOND, &note).unwrap();
+    limiter.ended(SECOND, &note, EventResult::failed);
+    limiter.admit(SECOND, &note).unwrap();
+    limiter.ended(SECOND, &note, EventResult::already_there);
+    assert_eq!(limiter.admit(SECOND, &note), Err(EventResult::repeated));
 }
 
 #[test]
 fn memory_is_bounded_however_many_objects_there_are() {
-    let mut notebook = Notebook::default();
+    let mut limiter = NoteLimiter::default();
     let mut most = 0;
     for number in 0..200_000 {
         let now = SECOND / 5 * number;
         let note = note(number, ONCE);
-        assert_eq!(told(&mut notebook, now, &note), Told::written);
-        most = most.max(notebook.remembered()[0]);
+        assert_eq!(told(&mut limiter, now, &note), EventResult::written);
+        most = most.max(limiter.remembered()[0]);
     }
-    assert!(most <= MAX_TOLD, "{most}");
+    assert!(most <= MAX_WRITTEN, "{most}");
     for number in 0..=2 * u32::try_from(MAX_DENIED).unwrap() {
         let target = ObjectRef::new(&format!("team-{number}"), "db");
         let note = Note {
             target,
             ..note(number, ONCE)
         };
-        notebook.ended(SECOND, &note, Told::denied);
+        limiter.ended(SECOND, &note, EventResult::denied);
     }
-    assert!(notebook.remembered()[1] <= MAX_DENIED);
+    assert!(limiter.remembered()[1] <= MAX_DENIED);
 }

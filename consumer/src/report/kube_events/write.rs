@@ -1,4 +1,4 @@
-//! Notes become Events, one after the other, in a task of their own.
+//! The task that writes notes as Events, one after the other.
 
 use std::time::Duration;
 
@@ -11,45 +11,45 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::{Note, Notebook, Told};
+use super::{EventResult, Note, NoteLimiter};
 use crate::{
     kubernetes::{Served, chain},
     report::metrics::Metrics,
 };
 
-/// The most notes on their way to [`write`](fn@write).
-pub const CAPACITY: usize = 1024;
+/// The capacity of the channel to [`write`](fn@write).
+pub(crate) const CAPACITY: usize = 1024;
 
-/// For one Event to be created.
+/// For one request.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// For what is still on its way at the end.
-const FAREWELL: Duration = Duration::from_secs(2);
+/// How long the last notes may take once the worker has ended.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Until nobody makes notes any more, or a little after `over`.
-pub async fn write(
+/// Runs until the worker has ended, and a little after `over`.
+pub(crate) async fn write(
     served: Served,
     metrics: Metrics,
     mut notes: mpsc::Receiver<Note>,
     over: CancellationToken,
 ) {
     let mut writer = Writer::new(served);
-    let (mut notebook, started) = (Notebook::default(), Instant::now());
+    let (mut limiter, started) = (NoteLimiter::default(), Instant::now());
     let all = async {
         while let Some(note) = notes.recv().await {
-            let told = match notebook.admit(started.elapsed(), &note) {
+            let result = match limiter.admit(started.elapsed(), &note) {
                 Ok(()) => {
-                    let told = writer.create(&note).await;
-                    notebook.ended(started.elapsed(), &note, told);
-                    told
+                    let result = writer.create(&note).await;
+                    limiter.ended(started.elapsed(), &note, result);
+                    result
                 }
-                Err(left_out) => left_out,
+                Err(dropped) => dropped,
             };
-            metrics.noted(told);
+            metrics.kube_event(result);
         }
     };
     let late = async {
         over.cancelled().await;
-        sleep(FAREWELL).await;
+        sleep(FLUSH_TIMEOUT).await;
     };
     select! {
         () = all => {}
@@ -60,58 +60,58 @@ pub async fn write(
 struct Writer {
     served: Served,
     instance: String,
-    /// Whether the missing permission has been named: whoever does not want to give it has read it.
-    complained: bool,
+    /// Whether the missing permission was logged: once is enough.
+    permission_logged: bool,
 }
 
 impl Writer {
     fn new(served: Served) -> Self {
-        // In a pod that is the pod's name.
+        // In a pod this is the pod's name.
         let instance = std::env::var("HOSTNAME").ok();
         let instance = instance.filter(|name| (1..=128).contains(&name.len()));
         Self {
             served,
             instance: instance.unwrap_or_else(|| "eso-relay-consumer".to_owned()),
-            complained: false,
+            permission_logged: false,
         }
     }
 
-    async fn create(&mut self, note: &Note) -> Told {
+    async fn create(&mut self, note: &Note) -> EventResult {
         let event = note.to_event(self.served.version(), &self.instance);
         let api = Api::namespaced(self.served.client().clone(), note.namespace());
         let params = PostParams::default();
         let error = match timeout(TIMEOUT, api.create(&params, &event)).await {
-            Ok(Ok(_)) => return Told::written,
+            Ok(Ok(_)) => return EventResult::written,
             Ok(Err(Error::Api(status))) if status.is_already_exists() => {
-                return Told::already_there;
+                return EventResult::already_there;
             }
             Ok(Err(error)) => error,
             Err(_) => {
                 debug!(object = %note.target, "no Event was written within {TIMEOUT:?}");
-                return Told::failed;
+                return EventResult::failed;
             }
         };
         let denied = matches!(&error, Error::Api(status) if status.code == 403);
         let error = chain(&error);
         debug!(object = %note.target, reason = note.reason(), error, "no Event was written");
         if !denied {
-            return Told::failed;
+            return EventResult::failed;
         }
-        if is_missing_permission(&error) && !std::mem::replace(&mut self.complained, true) {
+        if is_missing_permission(&error) && !std::mem::replace(&mut self.permission_logged, true) {
             warn!(
                 namespace = note.namespace(),
                 error,
-                "no permission to create events in events.k8s.io: objects do not show what became of \
-                 their refreshes; allow it, or set kubernetes.events to false"
+                "no permission to create events in events.k8s.io, so `kubectl describe` does not show \
+                 refreshes; grant it, or set kubernetes.events to false"
             );
         }
-        Told::denied
+        EventResult::denied
     }
 }
 
-/// Other refusals have its code, too: of a namespace that is being deleted, of a quota, of an
-/// admission webhook. This text is the same whoever decides on permissions (apiserver
-/// `endpoints/handlers/responsewriters/errors.go`, `forbiddenMessage`).
+/// Other refusals have this code, too: a namespace that is being deleted, a quota, an admission webhook. This
+/// text is the same for every authorizer (apiserver `endpoints/handlers/responsewriters/errors.go`,
+/// `forbiddenMessage`).
 fn is_missing_permission(error: &str) -> bool {
     error.contains(" cannot create resource ")
 }

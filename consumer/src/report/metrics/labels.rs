@@ -4,20 +4,20 @@ use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 
 use crate::{
     engine::Step,
-    matching::Found,
+    matching::MatchResult,
     object::{Fault, Outcome},
-    report::kube_events::Told,
+    report::kube_events::EventResult,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Ended {
-    pub outcome: End,
+pub(crate) struct DeliveryLabels {
+    pub outcome: DeliveryOutcome,
 }
 
 /// How a delivery ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[expect(non_camel_case_types, reason = "the names are the label's values")]
-pub enum End {
+pub(crate) enum DeliveryOutcome {
     acked,
     nacked,
     /// Put back until the objects that fail are done, and acked then; or delivered again before.
@@ -27,7 +27,7 @@ pub enum End {
     handed_back,
 }
 
-impl End {
+impl DeliveryOutcome {
     pub(super) const ALL: [Self; 5] = [
         Self::acked,
         Self::nacked,
@@ -38,31 +38,31 @@ impl End {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Taken {
-    pub result: Found,
+pub(crate) struct EventLabels {
+    pub result: MatchResult,
 }
 
 /// [`Unrefreshable`](crate::object::Unrefreshable) as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Left {
+pub(crate) struct SkippedLabels {
     pub reason: &'static str,
 }
 
 /// [`Reason`](eso_relay::stream::Reason) as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct GivenUp {
+pub(crate) struct DeadLetterLabels {
     pub reason: &'static str,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Patched {
-    pub result: Patch,
+pub(crate) struct PatchLabels {
+    pub result: PatchResult,
 }
 
 /// How a patch ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[expect(non_camel_case_types, reason = "the names are the label's values")]
-pub enum Patch {
+pub(crate) enum PatchResult {
     done,
     /// The API was away, overloaded or slow.
     cluster_fault,
@@ -71,7 +71,7 @@ pub enum Patch {
     refused,
 }
 
-impl Patch {
+impl PatchResult {
     pub(super) const ALL: [Self; 4] = [
         Self::done,
         Self::cluster_fault,
@@ -81,25 +81,25 @@ impl Patch {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(super) struct Resets {
+pub(super) struct ResetLabels {
     pub(super) result: &'static str,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Synced {
-    pub result: Sync,
+pub(crate) struct SyncLabels {
+    pub result: SyncResult,
 }
 
 /// What ESO did after a patch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[expect(non_camel_case_types, reason = "the names are the label's values")]
-pub enum Sync {
+pub(crate) enum SyncResult {
     synced,
     failed,
     silent,
 }
 
-impl Sync {
+impl SyncResult {
     pub(super) const ALL: [Self; 3] = [Self::synced, Self::failed, Self::silent];
 
     pub(super) fn of(step: Step) -> Option<Self> {
@@ -118,11 +118,11 @@ impl Sync {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Noted {
-    pub result: Told,
+pub(crate) struct KubeEventLabels {
+    pub result: EventResult,
 }
 
-impl From<&Outcome> for Patch {
+impl From<&Outcome> for PatchResult {
     fn from(outcome: &Outcome) -> Self {
         match outcome {
             Outcome::Done | Outcome::Gone => Self::done,

@@ -1,6 +1,5 @@
 //! What `/metrics` says. Labels come from closed sets only.
 
-mod index;
 mod labels;
 
 use std::{
@@ -14,22 +13,25 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use self::labels::Resets;
-pub use self::labels::{End, Ended, GivenUp, Left, Noted, Patch, Patched, Sync, Synced, Taken};
+use self::labels::ResetLabels;
+pub(crate) use self::labels::{
+    DeadLetterLabels, DeliveryLabels, DeliveryOutcome, EventLabels, KubeEventLabels, PatchLabels,
+    PatchResult, SkippedLabels, SyncLabels, SyncResult,
+};
 use crate::{
     engine::Step,
-    matching::{Found, index::Stats},
+    matching::{MatchResult, index::Stats},
     object::{Outcome, Reset, Unrefreshable},
-    report::kube_events::Told,
+    report::kube_events::EventResult,
 };
 
 /// The metrics of one consumer, `eso_relay_consumer_…`. Cheap to clone.
 #[derive(Clone)]
-pub struct Metrics {
-    pub deliveries: Family<Ended, Counter>,
-    pub events: Family<Taken, Counter>,
-    pub skipped: Family<Left, Counter>,
-    pub dead_letters: Family<GivenUp, Counter>,
+pub(crate) struct Metrics {
+    pub deliveries: Family<DeliveryLabels, Counter>,
+    pub events: Family<EventLabels, Counter>,
+    pub skipped: Family<SkippedLabels, Counter>,
+    pub dead_letters: Family<DeadLetterLabels, Counter>,
     /// Pull requests that were lost and made again.
     pub lost_pulls: Counter,
     /// Times that events had been removed before this cluster had seen them.
@@ -37,11 +39,11 @@ pub struct Metrics {
     pub stuck: Gauge,
     /// Receipts that found no room on their way to the stream.
     pub lost_receipts: Counter,
-    kubernetes_events: Family<Noted, Counter>,
-    pub patches: Family<Patched, Counter>,
+    kubernetes_events: Family<KubeEventLabels, Counter>,
+    pub patches: Family<PatchLabels, Counter>,
     pub patch_duration: Histogram,
-    resets: Family<Resets, Counter>,
-    pub syncs: Family<Synced, Counter>,
+    resets: Family<ResetLabels, Counter>,
+    pub syncs: Family<SyncLabels, Counter>,
     pub sync_duration: Histogram,
     /// From the webhook to the patch: what the users of a secret wait for.
     pub event_age: Histogram,
@@ -54,11 +56,11 @@ pub struct Metrics {
     pub ack_pending: Gauge<u64, AtomicU64>,
     /// How near the first message that is not acked is to its removal; 1 is removed.
     pub expiry: Gauge<f64, AtomicU64>,
-    index: index::Size,
+    index: IndexGauges,
 }
 
 impl Metrics {
-    pub fn register(registry: &mut Registry) -> Self {
+    pub(crate) fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
             deliveries: Family::default(),
             events: Family::default(),
@@ -90,7 +92,7 @@ impl Metrics {
             backlog: Gauge::default(),
             ack_pending: Gauge::default(),
             expiry: Gauge::default(),
-            index: index::Size::default(),
+            index: IndexGauges::default(),
         };
         metrics.start_at_zero();
         let ours = registry.sub_registry_with_prefix("eso_relay_consumer");
@@ -163,100 +165,151 @@ impl Metrics {
 
     /// A series that appears with its first event has no rate over it, and an alert would miss it.
     fn start_at_zero(&self) {
-        for outcome in End::ALL {
-            self.deliveries.get_or_create(&Ended { outcome }).inc_by(0);
+        for outcome in DeliveryOutcome::ALL {
+            self.deliveries
+                .get_or_create(&DeliveryLabels { outcome })
+                .inc_by(0);
         }
-        for result in Found::ALL {
-            self.events.get_or_create(&Taken { result }).inc_by(0);
+        for result in MatchResult::ALL {
+            self.events.get_or_create(&EventLabels { result }).inc_by(0);
         }
-        for result in Patch::ALL {
-            self.patches.get_or_create(&Patched { result }).inc_by(0);
+        for result in PatchResult::ALL {
+            self.patches
+                .get_or_create(&PatchLabels { result })
+                .inc_by(0);
         }
         for result in Reset::ALL {
-            self.resets.get_or_create(&Resets { result }).inc_by(0);
+            self.resets.get_or_create(&ResetLabels { result }).inc_by(0);
         }
-        for result in Sync::ALL {
-            self.syncs.get_or_create(&Synced { result }).inc_by(0);
+        for result in SyncResult::ALL {
+            self.syncs.get_or_create(&SyncLabels { result }).inc_by(0);
         }
-        for result in Told::ALL {
-            let noted = self.kubernetes_events.get_or_create(&Noted { result });
+        for result in EventResult::ALL {
+            let noted = self
+                .kubernetes_events
+                .get_or_create(&KubeEventLabels { result });
             noted.inc_by(0);
         }
         for reason in Unrefreshable::ALL.map(Unrefreshable::as_str) {
-            self.skipped.get_or_create(&Left { reason }).inc_by(0);
+            self.skipped
+                .get_or_create(&SkippedLabels { reason })
+                .inc_by(0);
         }
         for reason in Reason::ALL.map(Reason::as_str) {
             self.dead_letters
-                .get_or_create(&GivenUp { reason })
+                .get_or_create(&DeadLetterLabels { reason })
                 .inc_by(0);
         }
     }
 
-    pub fn ended(&self, outcome: End) {
-        self.deliveries.get_or_create(&Ended { outcome }).inc();
+    pub(crate) fn ended(&self, outcome: DeliveryOutcome) {
+        self.deliveries
+            .get_or_create(&DeliveryLabels { outcome })
+            .inc();
     }
 
-    pub fn event(&self, result: Found) {
-        self.events.get_or_create(&Taken { result }).inc();
+    pub(crate) fn event(&self, result: MatchResult) {
+        self.events.get_or_create(&EventLabels { result }).inc();
     }
 
-    pub fn skipped(&self, reason: Unrefreshable) {
+    pub(crate) fn skipped(&self, reason: Unrefreshable) {
         let reason = reason.as_str();
-        self.skipped.get_or_create(&Left { reason }).inc();
+        self.skipped.get_or_create(&SkippedLabels { reason }).inc();
     }
 
-    pub fn dead_letter(&self, reason: Reason) {
+    pub(crate) fn dead_letter(&self, reason: Reason) {
         let reason = reason.as_str();
-        self.dead_letters.get_or_create(&GivenUp { reason }).inc();
+        self.dead_letters
+            .get_or_create(&DeadLetterLabels { reason })
+            .inc();
     }
 
-    pub fn patched(&self, outcome: &Outcome, took: Duration) {
-        let result = Patch::from(outcome);
-        self.patches.get_or_create(&Patched { result }).inc();
+    pub(crate) fn patched(&self, outcome: &Outcome, took: Duration) {
+        let result = PatchResult::from(outcome);
+        self.patches.get_or_create(&PatchLabels { result }).inc();
         self.patch_duration.observe(took.as_secs_f64());
     }
 
-    pub fn reset(&self, reset: &Reset) {
+    pub(crate) fn reset(&self, reset: &Reset) {
         let Some(result) = reset.as_str() else { return };
-        self.resets.get_or_create(&Resets { result }).inc();
+        self.resets.get_or_create(&ResetLabels { result }).inc();
     }
 
-    pub fn step(&self, step: Step, after: Duration) {
-        if let Some(result) = Sync::of(step) {
-            self.syncs.get_or_create(&Synced { result }).inc();
+    pub(crate) fn step(&self, step: Step, after: Duration) {
+        if let Some(result) = SyncResult::of(step) {
+            self.syncs.get_or_create(&SyncLabels { result }).inc();
         }
         if step == Step::Synced {
             self.sync_duration.observe(after.as_secs_f64());
         }
     }
 
-    pub fn noted(&self, result: Told) {
+    pub(crate) fn kube_event(&self, result: EventResult) {
         self.kubernetes_events
-            .get_or_create(&Noted { result })
+            .get_or_create(&KubeEventLabels { result })
             .inc();
     }
 
-    pub fn away(&self, away: bool) {
+    pub(crate) fn away(&self, away: bool) {
         self.away.set(away.into());
     }
 
-    pub fn at_work(&self, held: usize, parked: usize) {
+    pub(crate) fn at_work(&self, held: usize, parked: usize) {
         self.held.set(count(held));
         self.parked.set(count(parked));
     }
 
-    pub fn pacing(&self, window: usize, outstanding: usize) {
+    pub(crate) fn pacing(&self, window: usize, outstanding: usize) {
         self.window.set(count(window));
         self.outstanding.set(count(outstanding));
     }
 
-    pub fn index(&self, stats: Stats) {
+    pub(crate) fn index(&self, stats: Stats) {
         self.index.set(stats);
     }
 }
 
 fn count(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[derive(Clone, Default)]
+struct IndexGauges {
+    objects: Gauge<i64, AtomicI64>,
+    references: Gauge<i64, AtomicI64>,
+    patterns: Gauge<i64, AtomicI64>,
+    stores: Gauge<i64, AtomicI64>,
+    malformed: Gauge<i64, AtomicI64>,
+}
+
+impl IndexGauges {
+    fn register(&self, ours: &mut Registry) {
+        for (name, help, gauge) in [
+            ("objects", "ExternalSecrets in the index", &self.objects),
+            ("references", "Keys that they refer to", &self.references),
+            (
+                "patterns",
+                "Searches by name or path in the index",
+                &self.patterns,
+            ),
+            ("stores", "Stores in the index", &self.stores),
+            (
+                "malformed_objects",
+                "ExternalSecrets of which something could not be read",
+                &self.malformed,
+            ),
+        ] {
+            ours.register(format!("index_{name}"), help, gauge.clone());
+        }
+    }
+
+    fn set(&self, stats: Stats) {
+        self.objects.set(count(stats.objects));
+        self.references.set(count(stats.references));
+        self.patterns.set(count(stats.patterns));
+        self.stores.set(count(stats.stores));
+        self.malformed.set(count(stats.malformed));
+    }
 }
 
 #[cfg(test)]

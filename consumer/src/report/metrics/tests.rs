@@ -6,7 +6,7 @@ use super::*;
 fn names_follow_the_conventions() {
     let mut registry = Registry::default();
     let metrics = Metrics::register(&mut registry);
-    metrics.ended(End::dead_lettered);
+    metrics.ended(DeliveryOutcome::dead_lettered);
     metrics.patched(&Outcome::Done, Duration::from_millis(3));
     let mut text = String::new();
     encode(&mut text, &registry).unwrap();

@@ -1,4 +1,4 @@
-//! What becomes of each event in this cluster, for `eso-relay trace`. Best effort: no ack waits for it.
+//! Receipts: the progress of each event in this cluster, for `eso-relay trace`. Best effort: no ack waits for one.
 
 mod publish;
 #[cfg(test)]
@@ -19,37 +19,35 @@ use eso_relay::{
 };
 use jiff::Timestamp;
 
-pub use self::publish::{CAPACITY, hand_in, publish};
+pub(crate) use self::publish::{CAPACITY, publish, send};
 use crate::{
     engine::Step,
-    matching::{Found, Seen, index::Skipped},
+    matching::{MatchResult, MatchedEvent, index::Skipped},
     object::ObjectRef,
-    stream::Received,
+    stream::Message,
 };
 
-/// The most events whose end is awaited, some half KiB each; what comes beyond ends the oldest of them as
-/// it stands.
+/// The most open receipts, some half KiB each; beyond that the oldest is published as it is.
 const MAX_OPEN: usize = 16_384;
-/// The most receipts that a late match finds as they ended: as many as events that it is looked for in
-/// (`worker/recent.rs`).
+/// The most ended receipts that are kept for late matches: as many as recent events (`worker/recent.rs`).
 const MAX_ENDED: usize = 4096;
 
-/// The receipts that are being written. No I/O, no clock.
+/// Collects the receipts. No I/O, no clock.
 #[derive(Debug)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     cluster: Slug,
     open: HashMap<Fingerprint, Receipt>,
-    /// Oldest first; an event that has ended stays until it is the oldest.
+    /// Oldest first; an ended event stays until it is the oldest.
     order: VecDeque<Fingerprint>,
-    /// The last receipts, for what is matched late.
+    /// The last receipts, for late matches.
     ended: HashMap<Fingerprint, Receipt>,
-    /// Oldest first; an event that goes on stays until it is the oldest.
+    /// Oldest first; an event that is open again stays until it is the oldest.
     ended_order: VecDeque<Fingerprint>,
     ready: Vec<Receipt>,
 }
 
 impl Ledger {
-    pub fn new(cluster: Slug) -> Self {
+    pub(crate) fn new(cluster: Slug) -> Self {
         Self {
             cluster,
             open: HashMap::new(),
@@ -60,15 +58,15 @@ impl Ledger {
         }
     }
 
-    /// An event has come, with those of its objects that a refresh would not reach.
-    pub fn taken<'a>(
+    /// Starts the receipt of an event, with the objects that are skipped.
+    pub(crate) fn start<'a>(
         &mut self,
         now: Timestamp,
-        message: &Received,
-        event: &Seen,
+        message: &Message,
+        event: &MatchedEvent,
         skipped: impl Iterator<Item = &'a Skipped>,
     ) {
-        if event.found == Found::elsewhere {
+        if event.found == MatchResult::elsewhere {
             return;
         }
         let mut receipt = Receipt {
@@ -100,8 +98,8 @@ impl Ledger {
         }
     }
 
-    /// An event that has come before means more objects.
-    pub fn late(&mut self, now: Timestamp, message: &Received, event: &Seen) {
+    /// Adds the objects of a late match.
+    pub(crate) fn late(&mut self, now: Timestamp, message: &Message, event: &MatchedEvent) {
         if let Some(receipt) = self.open.get_mut(&event.value) {
             receipt.matched += event.targets;
         } else if let Some(mut receipt) = self.ended.remove(&event.value) {
@@ -109,18 +107,24 @@ impl Ledger {
             receipt.last = false;
             self.open(receipt);
         } else {
-            self.taken(now, message, event, iter::empty());
+            self.start(now, message, event, iter::empty());
         }
     }
 
-    /// What became of an event at one of its targets.
-    pub fn step(&mut self, now: Timestamp, event: Fingerprint, target: &ObjectRef, step: Step) {
+    /// Adds a step of the event at one of its targets.
+    pub(crate) fn step(
+        &mut self,
+        now: Timestamp,
+        event: Fingerprint,
+        target: &ObjectRef,
+        step: Step,
+    ) {
         let Some(receipt) = self.open.get_mut(&event) else {
             return;
         };
         let was_patched = is_patched(receipt);
         let count = counted(&mut receipt.counts, step);
-        // A message that was delivered twice can be told of twice.
+        // The steps of a message that was delivered twice may come twice.
         *count = (*count + 1).min(receipt.matched);
         match step {
             Step::Patched
@@ -149,8 +153,9 @@ impl Ledger {
         }
     }
 
-    /// Nobody will look any more. What is not patched everywhere goes on elsewhere, and is told there.
-    pub fn end(&mut self) {
+    /// Ends the open receipts. An event that is not patched everywhere continues in another replica, which
+    /// publishes its own receipt.
+    pub(crate) fn end(&mut self) {
         for event in mem::take(&mut self.order) {
             let patched = self.open.remove(&event).filter(is_patched);
             self.ready
@@ -158,13 +163,13 @@ impl Ledger {
         }
     }
 
-    /// Whose event it is, as long as its end is awaited.
-    pub fn source(&self, event: Fingerprint) -> Option<&Slug> {
+    /// The source of an open event.
+    pub(crate) fn source(&self, event: Fingerprint) -> Option<&Slug> {
         Some(&self.open.get(&event)?.source)
     }
 
-    /// What is to be published.
-    pub fn ready(&mut self) -> Vec<Receipt> {
+    /// Takes the receipts to publish.
+    pub(crate) fn ready(&mut self) -> Vec<Receipt> {
         mem::take(&mut self.ready)
     }
 
@@ -194,7 +199,7 @@ impl Ledger {
 
     fn forget_the_ended(&mut self) {
         while let Some(oldest) = self.order.front() {
-            // Few at the front hold up many that have ended behind: bounded by twice as many.
+            // A few open ones at the front may keep many ended ones: at most twice the bound.
             if self.open.contains_key(oldest) && self.order.len() < 2 * MAX_OPEN {
                 return;
             }

@@ -1,4 +1,4 @@
-//! Receipts go out, a little later and together, so that they hold up nothing.
+//! The task that publishes receipts, batched, so that they delay nothing.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -10,18 +10,17 @@ use tokio::{
 };
 use tracing::debug;
 
-/// The most receipts on their way to [`publish`].
-pub const CAPACITY: usize = 4096;
+/// The capacity of the channel to [`publish`].
+pub(crate) const CAPACITY: usize = 4096;
 
-/// How long a receipt waits for a later one of the same event, which takes its place.
-const GATHER: Duration = Duration::from_millis(200);
-/// The most in that time, so a thousand a second: a server that syncs each message to its disk has
-/// events to store as well.
-const AT_ONCE: usize = 200;
+/// How long a receipt waits for a later one of the same event, which replaces it.
+const BATCH_DELAY: Duration = Duration::from_millis(200);
+/// The most in a batch, so a thousand a second: a server that syncs each message to its disk has events to
+/// store as well.
+const BATCH: usize = 200;
 
-/// Where many events mean nothing here, their receipts leave room for those that tell more. Whether
-/// it was handed in.
-pub fn hand_in(receipts: &mpsc::Sender<Receipt>, receipt: Receipt) -> bool {
+/// Returns whether there was room. Receipts of events that match nothing leave half of it to the others.
+pub(crate) fn send(receipts: &mpsc::Sender<Receipt>, receipt: Receipt) -> bool {
     let reserved = if receipt.matched == 0 {
         CAPACITY / 2
     } else {
@@ -30,17 +29,17 @@ pub fn hand_in(receipts: &mpsc::Sender<Receipt>, receipt: Receipt) -> bool {
     receipts.capacity() > reserved && receipts.try_send(receipt).is_ok()
 }
 
-/// Until nobody writes receipts any more; what is there then still goes out.
-pub async fn publish(client: Client, mut receipts: mpsc::Receiver<Receipt>) {
+/// Runs until the worker has ended and every receipt is published.
+pub(crate) async fn publish(client: Client, mut receipts: mpsc::Receiver<Receipt>) {
     while let Some(first) = receipts.recv().await {
         let mut latest = HashMap::from([(first.fingerprint, first)]);
-        let until = Instant::now() + GATHER;
-        while latest.len() < AT_ONCE
+        let until = Instant::now() + BATCH_DELAY;
+        while latest.len() < BATCH
             && let Ok(Some(receipt)) = timeout_at(until, receipts.recv()).await
         {
             latest.insert(receipt.fingerprint, receipt);
         }
-        send(&client, latest).await;
+        publish_all(&client, latest).await;
         if !receipts.is_closed() {
             sleep_until(until).await;
         }
@@ -50,18 +49,18 @@ pub async fn publish(client: Client, mut receipts: mpsc::Receiver<Receipt>) {
     }
 }
 
-async fn send(client: &Client, receipts: HashMap<Fingerprint, Receipt>) {
-    // Without a connection they would only fill the client's queue.
+async fn publish_all(client: &Client, receipts: HashMap<Fingerprint, Receipt>) {
+    // Without a connection they would only fill the client's buffer.
     if client.connection_state() != State::Connected {
         return;
     }
     for receipt in receipts.into_values() {
-        // OK to leave out what cannot be written: its fields are numbers and names.
+        // OK to drop one that cannot be encoded: its fields are numbers and names.
         let Ok(body) = serde_json::to_vec(&receipt) else {
             continue;
         };
         if let Err(error) = client.publish(receipt.subject(), body.into()).await {
-            debug!(%error, "a receipt was not sent");
+            debug!(%error, "cannot send a receipt");
         }
     }
 }

@@ -17,19 +17,30 @@ fn target(number: usize) -> ObjectRef {
     ObjectRef::new("apps", &number.to_string())
 }
 
-fn take(ledger: &mut Ledger, number: usize, targets: usize, found: Found, skipped: &[Skipped]) {
+fn take(
+    ledger: &mut Ledger,
+    number: usize,
+    targets: usize,
+    found: MatchResult,
+    skipped: &[Skipped],
+) {
     let (message, event) = taken(number, targets, found, skipped.len());
-    ledger.taken(START, &message, &event, skipped.iter());
+    ledger.start(START, &message, &event, skipped.iter());
 }
 
 fn late(ledger: &mut Ledger, number: usize, targets: usize) {
-    let (message, event) = taken(number, targets, Found::matched, 0);
+    let (message, event) = taken(number, targets, MatchResult::matched, 0);
     ledger.late(START, &message, &event);
 }
 
-fn taken(number: usize, targets: usize, found: Found, skipped: usize) -> (Received, Seen) {
+fn taken(
+    number: usize,
+    targets: usize,
+    found: MatchResult,
+    skipped: usize,
+) -> (Message, MatchedEvent) {
     let message = received(number as u64);
-    let event = Seen {
+    let event = MatchedEvent {
         index: 0,
         value: fingerprint(number),
         source: "prod".parse().unwrap(),
@@ -48,9 +59,9 @@ fn step(ledger: &mut Ledger, number: usize, object: usize, step: Step) -> Vec<Re
 }
 
 #[test]
-fn one_receipt_comes_when_all_is_patched_and_the_last_when_all_is_synced() {
+fn receipts_follow_patches_and_syncs() {
     let mut ledger = ledger();
-    take(&mut ledger, 1, 2, Found::matched, &[]);
+    take(&mut ledger, 1, 2, MatchResult::matched, &[]);
     assert_eq!(step(&mut ledger, 1, 0, Step::Patched), []);
     assert_eq!(step(&mut ledger, 1, 0, Step::Synced), []);
     let patched = step(&mut ledger, 1, 1, Step::Carried);
@@ -65,15 +76,15 @@ fn one_receipt_comes_when_all_is_patched_and_the_last_when_all_is_synced() {
 }
 
 #[test]
-fn what_means_nobody_here_has_its_last_receipt_at_once_and_what_is_for_others_none() {
+fn an_unmatched_event_has_one_receipt() {
     let mut ledger = ledger();
     let skipped = [Skipped {
         target: target(7),
         reason: Unrefreshable::CreatedOnce,
     }];
-    take(&mut ledger, 1, 0, Found::unmatched, &[]);
-    take(&mut ledger, 2, 0, Found::skipped, &skipped);
-    take(&mut ledger, 3, 0, Found::elsewhere, &[]);
+    take(&mut ledger, 1, 0, MatchResult::unmatched, &[]);
+    take(&mut ledger, 2, 0, MatchResult::skipped, &skipped);
+    take(&mut ledger, 3, 0, MatchResult::elsewhere, &[]);
     let receipts = ledger.ready();
     assert_eq!(receipts.len(), 2);
     assert!(receipts.iter().all(Receipt::is_well));
@@ -84,7 +95,7 @@ fn what_means_nobody_here_has_its_last_receipt_at_once_and_what_is_for_others_no
 #[test]
 fn many_objects_are_counted_and_few_named() {
     let mut ledger = ledger();
-    take(&mut ledger, 1, 1_000, Found::matched, &[]);
+    take(&mut ledger, 1, 1_000, MatchResult::matched, &[]);
     let mut last = Vec::new();
     for object in 0..1_000 {
         last = step(&mut ledger, 1, object, Step::Refused);
@@ -101,7 +112,7 @@ fn what_is_matched_late_adds_to_the_receipt_that_has_ended() {
         target: target(7),
         reason: Unrefreshable::CreatedOnce,
     }];
-    take(&mut ledger, 1, 1, Found::matched, &skipped);
+    take(&mut ledger, 1, 1, MatchResult::matched, &skipped);
     step(&mut ledger, 1, 0, Step::Patched);
     assert!(step(&mut ledger, 1, 0, Step::Synced)[0].last);
     late(&mut ledger, 1, 2);
@@ -116,9 +127,9 @@ fn what_is_matched_late_adds_to_the_receipt_that_has_ended() {
 }
 
 #[test]
-fn an_event_that_found_nothing_has_one_receipt_with_what_is_matched_late() {
+fn a_late_match_continues_the_receipt() {
     let mut ledger = ledger();
-    take(&mut ledger, 1, 0, Found::unmatched, &[]);
+    take(&mut ledger, 1, 0, MatchResult::unmatched, &[]);
     assert!(ledger.ready()[0].last);
     late(&mut ledger, 1, 1);
     step(&mut ledger, 1, 0, Step::Patched);
@@ -133,7 +144,7 @@ fn an_event_that_found_nothing_has_one_receipt_with_what_is_matched_late() {
 fn of_many_that_have_ended_the_oldest_are_forgotten() {
     let mut ledger = ledger();
     for number in 0..=MAX_ENDED {
-        take(&mut ledger, number, 0, Found::unmatched, &[]);
+        take(&mut ledger, number, 0, MatchResult::unmatched, &[]);
     }
     assert_eq!(
         (ledger.ended.len(), ledger.ended_order.len()),
@@ -144,7 +155,7 @@ fn of_many_that_have_ended_the_oldest_are_forgotten() {
 #[test]
 fn a_step_that_is_told_twice_counts_no_object_twice() {
     let mut ledger = ledger();
-    take(&mut ledger, 1, 1, Found::matched, &[]);
+    take(&mut ledger, 1, 1, MatchResult::matched, &[]);
     step(&mut ledger, 1, 0, Step::Patched);
     step(&mut ledger, 1, 0, Step::Patched);
     let last = step(&mut ledger, 1, 0, Step::Synced).remove(0);
@@ -155,7 +166,7 @@ fn a_step_that_is_told_twice_counts_no_object_twice() {
 fn memory_is_bounded_and_the_oldest_is_told_as_it_stands() {
     let mut ledger = ledger();
     for number in 0..=MAX_OPEN {
-        take(&mut ledger, number, 1, Found::matched, &[]);
+        take(&mut ledger, number, 1, MatchResult::matched, &[]);
     }
     let told = ledger.ready();
     assert_eq!((told.len(), told[0].fingerprint), (1, fingerprint(0)));
@@ -164,10 +175,10 @@ fn memory_is_bounded_and_the_oldest_is_told_as_it_stands() {
 }
 
 #[test]
-fn a_stop_ends_what_is_patched_and_says_that_nobody_saw_its_sync() {
+fn a_stop_publishes_unsynced_receipts() {
     let mut ledger = ledger();
-    take(&mut ledger, 1, 2, Found::matched, &[]);
-    take(&mut ledger, 2, 1, Found::matched, &[]);
+    take(&mut ledger, 1, 2, MatchResult::matched, &[]);
+    take(&mut ledger, 2, 1, MatchResult::matched, &[]);
     step(&mut ledger, 1, 0, Step::Patched);
     step(&mut ledger, 1, 1, Step::Patched);
     step(&mut ledger, 1, 1, Step::Synced);
@@ -184,7 +195,7 @@ proptest! {
         ways in prop::collection::vec(0..8_usize, 1..40),
     ) {
         let mut ledger = ledger();
-        take(&mut ledger, 1, ways.len(), Found::matched, &[]);
+        take(&mut ledger, 1, ways.len(), MatchResult::matched, &[]);
         let mut told = Vec::new();
         for (object, way) in ways.iter().enumerate() {
             let steps: &[Step] = match way {

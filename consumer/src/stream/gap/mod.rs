@@ -1,10 +1,10 @@
-//! Events that this cluster has missed: then everything is refreshed once.
+//! Detects events that this cluster has missed (a *gap*), and has everything refreshed once.
 //!
-//! The position is written down (see [`Position`]) together with the gap, and the gap is taken out when
-//! everything has been refreshed, by the one replica that has claimed it. Until then every replica finds
-//! it at each look, and goes on when the claim is old: what carries the gap's value already needs no patch.
+//! The gap is stored with the cluster's [`Position`]. One replica claims it, refreshes everything, and then
+//! removes it. Until then every replica finds it at each check, and takes over when the claim is old: an
+//! object that carries the gap's mark already is not patched again.
 
-mod book;
+mod store;
 mod stuck;
 
 use std::time::Duration;
@@ -13,6 +13,7 @@ use anyhow::Context as _;
 use async_nats::{Client, jetstream::Context};
 use eso_relay::{
     Event, Slug,
+    admin::ProblemLog,
     event::{Pattern, Reach},
     nats,
     stream::{
@@ -27,117 +28,119 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 
-use self::{book::Book, stuck::Looks};
+use self::{store::PositionStore, stuck::StuckDetector};
 use crate::{
     object::Sequence,
     report::metrics::Metrics,
-    stream::{Received, Reply},
+    stream::{Message, Reply},
 };
 
-/// How often the server is asked, and how soon again when it has not answered on this connection.
+/// Between two checks, and before the next try when the first check on a connection failed.
 const EVERY: Duration = Duration::from_secs(10);
-const AGAIN: Duration = Duration::from_millis(500);
-/// How often a new connection is looked for.
+const RETRY: Duration = Duration::from_millis(500);
+/// How often the client is asked for a new connection.
 const POLL: Duration = Duration::from_millis(100);
-/// How long a look waits for a connection that has just been lost.
-const WAIT: Duration = Duration::from_secs(2);
-/// How long the last word of a replica that stops may take.
-const LEAVE: Duration = Duration::from_secs(2);
-/// Whose events these are, in logs and receipts.
+/// How long a check waits for a connection that has just been lost.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a stopping replica may take to remove itself from the position.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
+/// The source of gap events, in logs and receipts.
 const SOURCE: &str = "gap";
 
-/// Looks, hands gaps to the worker, and writes down when they are closed.
-pub struct Gaps {
+/// Checks for gaps, sends them to the worker, and stores the position.
+pub(crate) struct GapWatcher {
     client: Client,
-    book: Book,
+    store: PositionStore,
     metrics: Metrics,
-    /// What the other replicas know this one by.
+    /// The random name of this replica in the position.
     replica: String,
     holding: watch::Receiver<Holding>,
     /// To the worker, one at a time.
     found: mpsc::Sender<Gap>,
-    ended: mpsc::Receiver<Ended>,
-    at_work: bool,
-    looked: watch::Sender<Looked>,
-    looks: Looks,
+    outcomes: mpsc::Receiver<GapOutcome>,
+    /// Whether the worker has a gap.
+    in_progress: bool,
+    checked: watch::Sender<GapCheck>,
+    stuck_detector: StuckDetector,
 }
 
-/// Where others learn of [`Gaps`], and tell it.
-pub struct Ends {
-    pub found: mpsc::Receiver<Gap>,
-    pub ended: mpsc::Sender<Ended>,
-    pub looked: watch::Receiver<Looked>,
-    pub holding: watch::Sender<Holding>,
+/// The channels between [`GapWatcher`], the worker and the pull loop.
+pub(crate) struct GapChannels {
+    pub(crate) found: mpsc::Receiver<Gap>,
+    pub(crate) outcomes: mpsc::Sender<GapOutcome>,
+    pub(crate) checked: watch::Receiver<GapCheck>,
+    pub(crate) holding: watch::Sender<Holding>,
 }
 
-/// Nothing may be pulled before the first look on each connection: an ack moves what it looks at.
+/// The state of the first check on a connection. Nothing is pulled before it is done: an ack moves the
+/// floor that it reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Looked {
-    NotYet,
-    /// Tried, and tried again soon; or there is something to be done first.
+pub(crate) enum GapCheck {
+    Pending,
+    /// It will be retried soon; or the gap must be refreshed first.
     Failed {
-        why: String,
+        reason: String,
     },
     /// On this connection of the client: see [`nats::connection`].
-    On(u64),
+    Done(u64),
 }
 
-/// What this replica holds of the messages that the server waits for an ack of.
+/// The un-acked messages that this replica holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Holding {
-    /// Whether it can refresh everything: its index is complete, and it does not stop.
-    pub refreshes: bool,
-    pub held: usize,
-    pub lowest: Option<Sequence>,
-    /// By when all of them that were given back with a delay are delivered again.
-    pub until: Option<Timestamp>,
+pub(crate) struct Holding {
+    /// Whether it can refresh everything: its index is complete, and it is not stopping.
+    pub(crate) refreshes: bool,
+    pub(crate) held: usize,
+    pub(crate) lowest: Option<Sequence>,
+    /// By when the server redelivers all that were nak'ed with a delay.
+    pub(crate) until: Option<Timestamp>,
 }
 
 /// How the refresh of everything ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ended {
-    /// Nothing is left to do for it.
+pub(crate) enum GapOutcome {
+    /// Everything is refreshed.
     Closed(Gap),
-    /// It has to begin again, here or in another replica.
-    Again,
+    /// It has to start again, here or in another replica.
+    Retry,
 }
 
-impl Gaps {
-    pub fn new(
+impl GapWatcher {
+    pub(crate) fn new(
         client: Client,
         jetstream: Context,
         cluster: Slug,
         metrics: Metrics,
-    ) -> (Self, Ends) {
+    ) -> (Self, GapChannels) {
         let (found, gaps) = mpsc::channel(1);
-        let (ends, ended) = mpsc::channel(8);
-        let (looked, may_pull) = watch::channel(Looked::NotYet);
+        let (ended, outcomes) = mpsc::channel(8);
+        let (checked, may_pull) = watch::channel(GapCheck::Pending);
         let (holds, holding) = watch::channel(Holding::default());
-        let gaps = Ends {
+        let channels = GapChannels {
             found: gaps,
-            ended: ends,
-            looked: may_pull,
+            outcomes: ended,
+            checked: may_pull,
             holding: holds,
         };
-        let looking = Self {
+        let watcher = Self {
             client,
-            book: Book { jetstream, cluster },
+            store: PositionStore { jetstream, cluster },
             metrics,
             replica: format!("{:016x}", fastrand::u64(..)),
             holding,
             found,
-            ended,
-            at_work: false,
-            looked,
-            looks: Looks::default(),
+            outcomes,
+            in_progress: false,
+            checked,
+            stuck_detector: StuckDetector::default(),
         };
-        (looking, gaps)
+        (watcher, channels)
     }
 
-    /// Until the worker has ended.
-    pub async fn watch(mut self) {
-        let mut said = None;
-        let mut next = Next {
+    /// Runs until the worker has ended.
+    pub(crate) async fn run(mut self) {
+        let mut log = ProblemLog::default();
+        let mut next = NextCheck {
             at: Instant::now(),
             connection: nats::connection(&self.client),
             worker: None,
@@ -145,18 +148,18 @@ impl Gaps {
         loop {
             tokio::select! {
                 () = next.is_due(&self.client) => {
-                    let problem = self.look(&mut next).await.err();
-                    let problem = problem.map(|problem| format!("{problem:#}"));
-                    if let Some(problem) = &problem {
-                        self.failed(problem, &mut next);
-                        if said.as_ref() != Some(problem) {
-                            warn!(problem, "cannot see whether events were missed; trying again");
+                    if let Err(problem) = self.check(&mut next).await {
+                        let problem = format!("{problem:#}");
+                        self.failed(&problem, &mut next);
+                        if log.is_new(&problem) {
+                            warn!(problem, "cannot check for missed events; retrying");
                         }
+                    } else {
+                        log.clear();
                     }
-                    said = problem;
                 }
-                ended = self.ended.recv() => match ended {
-                    Some(ended) => self.ended(ended).await,
+                outcome = self.outcomes.recv() => match outcome {
+                    Some(outcome) => self.ended(outcome).await,
                     None => break,
                 },
             }
@@ -164,19 +167,19 @@ impl Gaps {
         self.leave().await;
     }
 
-    /// Brings the position up to date, and hands a gap to the worker if this replica takes it.
-    async fn look(&mut self, next: &mut Next) -> anyhow::Result<()> {
-        let connected = timeout(WAIT, nats::connected(&self.client)).await;
+    /// Updates the position, and sends a gap to the worker if this replica has claimed it.
+    async fn check(&mut self, next: &mut NextCheck) -> anyhow::Result<()> {
+        let connected = timeout(CONNECT_TIMEOUT, nats::connected(&self.client)).await;
         connected.context("not connected to NATS")??;
         let connection = nats::connection(&self.client);
         next.connection = connection;
         let holding = *self.holding.borrow();
-        let (name, looks) = (&self.replica, &mut self.looks);
-        let decide = |last: Option<&Position>, server: &book::Server| {
+        let (name, detector) = (&self.replica, &mut self.stuck_detector);
+        let decide = |last: Option<&Position>, server: &store::ServerState| {
             let now = now();
-            let position =
-                Position::after(last, &server.seen, now).with_replica(name, holding.told(now));
-            let stuck = looks.stuck(Instant::now(), connection, server, &position);
+            let position = Position::after(last, &server.seen, now)
+                .with_replica(name, holding.as_replica(now));
+            let stuck = detector.observe(Instant::now(), connection, server, &position);
             let position = position.with_stuck(stuck, &server.seen, now);
             if holding.refreshes {
                 position.claimed(name, now)
@@ -184,21 +187,21 @@ impl Gaps {
                 position
             }
         };
-        let (last, position) = self.book.look(decide).await?;
-        self.stuck(last.as_ref(), &position);
+        let (last, position) = self.store.update(decide).await?;
+        self.report_stuck(last.as_ref(), &position);
         let waits = position.gap.is_some() && !holding.refreshes;
         let is_first = waits && position.taken.is_none();
         if position.is_taken_by(&self.replica) {
-            self.hand_on(position);
+            self.send_gap(position);
         }
-        // Whatever is pulled takes the gap's place at its targets, so the gap comes first.
-        self.looked.send_replace(if is_first {
-            let why = "events were missed: everything is refreshed first".to_owned();
-            Looked::Failed { why }
+        // A message that is pulled supersedes the gap at its objects, so the gap comes first.
+        self.checked.send_replace(if is_first {
+            let reason = "events were missed: everything is refreshed first".to_owned();
+            GapCheck::Failed { reason }
         } else {
-            Looked::On(connection)
+            GapCheck::Done(connection)
         });
-        *next = Next {
+        *next = NextCheck {
             at: Instant::now() + EVERY,
             connection,
             worker: waits.then(|| self.holding.clone()),
@@ -206,23 +209,23 @@ impl Gaps {
         Ok(())
     }
 
-    /// The look has failed, because of this. When to look again.
-    fn failed(&self, why: &str, next: &mut Next) {
-        let on = Looked::On(nats::connection(&self.client));
-        let waits = self.looked.send_if_modified(|looked| {
-            let waits = *looked != on;
-            if waits {
-                let why = why.to_owned();
-                *looked = Looked::Failed { why };
+    /// Schedules the next check after one that failed.
+    fn failed(&self, reason: &str, next: &mut NextCheck) {
+        let done = GapCheck::Done(nats::connection(&self.client));
+        let is_first = self.checked.send_if_modified(|checked| {
+            let is_first = *checked != done;
+            if is_first {
+                let reason = reason.to_owned();
+                *checked = GapCheck::Failed { reason };
             }
-            waits
+            is_first
         });
-        next.at = Instant::now() + if waits { AGAIN } else { EVERY };
+        next.at = Instant::now() + if is_first { RETRY } else { EVERY };
     }
 
     /// The worker takes one gap at a time.
-    fn hand_on(&mut self, position: Position) {
-        let Some(gap) = position.gap.filter(|_| !self.at_work) else {
+    fn send_gap(&mut self, position: Position) {
+        let Some(gap) = position.gap.filter(|_| !self.in_progress) else {
             return;
         };
         let Gap { found_at, missed } = &gap;
@@ -232,11 +235,11 @@ impl Gaps {
             "this cluster has missed events: refreshing everything once"
         );
         self.metrics.gaps.inc();
-        self.at_work = self.found.try_send(gap).is_ok();
+        self.in_progress = self.found.try_send(gap).is_ok();
     }
 
-    /// Tells of messages that are stuck, once.
-    fn stuck(&self, last: Option<&Position>, position: &Position) {
+    /// Reports stuck messages, once.
+    fn report_stuck(&self, last: Option<&Position>, position: &Position) {
         let count = |position: &Position| position.stuck.map_or(0, |stuck| stuck.count);
         let (known, stuck) = (last.map_or(0, count), count(position));
         self.metrics
@@ -247,48 +250,48 @@ impl Gaps {
             error!(
                 stuck,
                 floor,
-                "the server does not deliver messages again that no replica holds: they count as missed; look for storage errors in its log"
+                "the server does not redeliver messages that no replica holds: they count as missed; look for storage errors in its log"
             );
         }
     }
 
-    async fn ended(&mut self, ended: Ended) {
-        self.at_work = false;
-        match ended {
-            Ended::Closed(gap) => match self.book.change(|last| last.closed(&gap)).await {
+    async fn ended(&mut self, outcome: GapOutcome) {
+        self.in_progress = false;
+        match outcome {
+            GapOutcome::Closed(gap) => match self.store.change(|last| last.closed(&gap)).await {
                 Ok(()) => info!(found_at = %gap.found_at, "everything has been refreshed"),
-                // The next look finds it again; what carries its value is not patched again.
+                // The next check finds the gap again; objects that carry its mark are not patched.
                 Err(error) => warn!(
                     error = format!("{error:#}"),
-                    "cannot note that everything has been refreshed"
+                    "cannot store that everything has been refreshed"
                 ),
             },
-            Ended::Again => {
-                // OK if it fails: the claim grows old.
+            GapOutcome::Retry => {
+                // OK if it fails: the claim expires.
                 let replica = &self.replica;
-                self.book.change(|last| last.released(replica)).await.ok();
+                self.store.change(|last| last.released(replica)).await.ok();
             }
         }
     }
 
-    /// So that the other replicas need not wait until this one counts as gone.
+    /// Removes this replica from the position, so that the others need not wait until its entry expires.
     async fn leave(&self) {
         let holding = *self.holding.borrow();
-        let left = |last: Position| last.without_replica(&self.replica, holding.told(now()));
-        timeout(LEAVE, self.book.change(left)).await.ok();
+        let left = |last: Position| last.without_replica(&self.replica, holding.as_replica(now()));
+        timeout(LEAVE_TIMEOUT, self.store.change(left)).await.ok();
     }
 }
 
-/// When the next look is due.
-struct Next {
+/// What the next check waits for: the earliest of these.
+struct NextCheck {
     at: Instant,
-    /// That of the last look: another one is looked at once.
+    /// The connection of the last check: a new one is checked at once.
     connection: u64,
     /// A gap waits until this replica can refresh everything.
     worker: Option<watch::Receiver<Holding>>,
 }
 
-impl Next {
+impl NextCheck {
     async fn is_due(&self, client: &Client) {
         let reconnected = async {
             while nats::connection(client) == self.connection {
@@ -309,13 +312,13 @@ impl Next {
             () = reconnected => {}
             () = ready => {}
         }
-        // A server that is too old is the look's to refuse.
+        // The check itself refuses a server that is too old.
         nats::connected(client).await.ok();
     }
 }
 
 impl Holding {
-    fn told(self, at: Timestamp) -> Replica {
+    fn as_replica(self, at: Timestamp) -> Replica {
         Replica {
             at,
             held: self.held as u64,
@@ -325,8 +328,8 @@ impl Holding {
     }
 }
 
-/// The gap as a message of one event.
-pub fn message(gap: Gap, cluster: &Slug) -> Received {
+/// A message with the one event that refreshes everything.
+pub(crate) fn message(gap: Gap, cluster: &Slug) -> Message {
     let id = format!("{cluster}/{}", gap.found_at);
     let target = Reach {
         clusters: vec![Pattern::new(cluster.as_str())],
@@ -335,12 +338,12 @@ pub fn message(gap: Gap, cluster: &Slug) -> Received {
     // OK because it is a slug.
     let source = SOURCE.parse().expect("a slug");
     let event = Event::refresh_everything(source, id, target, gap.found_at);
-    Received::own(&event, Reply::Gap(gap))
+    Message::synthetic(&event, Reply::Gap(gap))
 }
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "the time of finding is told to people"
+    reason = "the position holds the time of the check"
 )]
 fn now() -> Timestamp {
     Timestamp::now()

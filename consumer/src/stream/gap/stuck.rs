@@ -1,9 +1,9 @@
-//! Messages that were delivered, that no replica holds, and that the server does not deliver again: a
-//! damaged block of its store, or a fault of its own.
+//! Detects stuck messages: delivered before, held by no replica, and not redelivered, because of a damaged
+//! block in the server's store or a bug of the server.
 //!
-//! It would deliver each of them again within `ack_wait`, to any replica that asks. So they are stuck when
-//! that has not happened for three of them, while the ack floor stood still, a request was waiting at
-//! every look, and no replica held the message above the floor.
+//! The server redelivers a message within `ack_wait` to any replica that pulls. So messages are stuck when
+//! three times `ack_wait` have passed without that, while the ack floor did not move, a pull request was
+//! waiting at every check, and no replica held the message above the floor.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -11,34 +11,34 @@ use eso_relay::stream::{Position, position::Replica};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::book::Server;
+use super::store::ServerState;
 
-/// Two looks that lie further apart say nothing of the time between.
-const APART: Duration = Duration::from_secs(30);
+/// Two checks that lie further apart say nothing about the time between them.
+const MAX_INTERVAL: Duration = Duration::from_secs(30);
 
-/// What stays the same while messages are stuck.
+/// What does not change while messages are stuck.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Place {
     durable: Timestamp,
     floor: u64,
-    /// Of this replica: behind a lost one the others are not seen.
+    /// Of this replica: while it was disconnected it did not see the others.
     connection: u64,
 }
 
-/// The looks at one place, the latest last: when, and how many messages no replica held.
+/// The checks at one place, latest last: the time, and how many messages no replica held.
 #[derive(Debug, Default)]
-pub(super) struct Looks {
+pub(super) struct StuckDetector {
     place: Option<Place>,
-    looks: VecDeque<(Instant, u64)>,
+    checks: VecDeque<(Instant, u64)>,
 }
 
-impl Looks {
-    /// How many messages are stuck, with this look as the latest.
-    pub(super) fn stuck(
+impl StuckDetector {
+    /// Adds a check; returns how many messages are stuck.
+    pub(super) fn observe(
         &mut self,
         now: Instant,
         connection: u64,
-        server: &Server,
+        server: &ServerState,
         position: &Position,
     ) -> u64 {
         let place = Place {
@@ -47,24 +47,24 @@ impl Looks {
             connection,
         };
         let unheld = unheld(server, position);
-        let latest = self.looks.back().map(|(at, _)| *at);
-        let goes_on = latest.is_some_and(|at| now.duration_since(at) <= APART);
+        let latest = self.checks.back().map(|(at, _)| *at);
+        let goes_on = latest.is_some_and(|at| now.duration_since(at) <= MAX_INTERVAL);
         if self.place != Some(place) || unheld == 0 || !goes_on {
             self.place = Some(place);
-            self.looks.clear();
+            self.checks.clear();
         }
         if unheld == 0 {
             return 0;
         }
-        self.looks.push_back((now, unheld));
+        self.checks.push_back((now, unheld));
         let whole = server.ack_wait.saturating_mul(3);
         let is_over = |(at, _): &(Instant, u64)| now.duration_since(*at) >= whole;
-        // One look before the beginning of that time says what it began with.
-        while self.looks.get(1).is_some_and(is_over) {
-            self.looks.pop_front();
+        // One check before that time is kept: it says how the time began.
+        while self.checks.get(1).is_some_and(is_over) {
+            self.checks.pop_front();
         }
-        if self.looks.front().is_some_and(is_over) {
-            let fewest = self.looks.iter().map(|(_, unheld)| *unheld).min();
+        if self.checks.front().is_some_and(is_over) {
+            let fewest = self.checks.iter().map(|(_, unheld)| *unheld).min();
             fewest.unwrap_or(0)
         } else {
             0
@@ -72,11 +72,11 @@ impl Looks {
     }
 }
 
-/// How many messages that wait for an ack no replica holds, if they should have come again.
-fn unheld(server: &Server, position: &Position) -> u64 {
+/// How many un-acked messages no replica holds, although the server would redeliver them.
+fn unheld(server: &ServerState, position: &Position) -> u64 {
     let seen = &server.seen;
     let replicas = || position.replicas.values();
-    // Between a floor and the first message nothing is left.
+    // The messages between the floor and the first one are removed.
     let next = seen.ack_floor.max(seen.first.saturating_sub(1)) + 1;
     let next_is_held = replicas().any(|Replica { lowest, .. }| lowest.is_some_and(|it| it <= next));
     if !server.delivers || next_is_held {
@@ -96,7 +96,7 @@ mod tests {
 
     const ACK_WAIT: Duration = Duration::from_secs(15);
 
-    fn server(ack_floor: u64, pending: u64) -> Server {
+    fn server(ack_floor: u64, pending: u64) -> ServerState {
         let seen = Seen {
             stream: Timestamp::UNIX_EPOCH,
             first: 1,
@@ -107,14 +107,14 @@ mod tests {
             delivered: 100,
             pending,
         };
-        Server {
+        ServerState {
             seen,
             ack_wait: ACK_WAIT,
             delivers: true,
         }
     }
 
-    /// As the replicas say: how many they hold, and the lowest.
+    /// From what each replica holds: how many messages, and the lowest.
     fn position(replicas: &[(u64, Option<u64>)]) -> Position {
         let replica = |(name, (held, lowest)): (usize, &(u64, Option<u64>))| {
             let replica = Replica {
@@ -141,86 +141,88 @@ mod tests {
         }
     }
 
-    /// A look every ten seconds, all on one connection: what each says.
-    fn looks<'a>(looks: impl IntoIterator<Item = (Server, &'a [(u64, Option<u64>)])>) -> Vec<u64> {
-        let (mut watched, start) = (Looks::default(), Instant::now());
+    /// The result of a check every ten seconds on one connection.
+    fn results<'a>(
+        checks: impl IntoIterator<Item = (ServerState, &'a [(u64, Option<u64>)])>,
+    ) -> Vec<u64> {
+        let (mut watched, start) = (StuckDetector::default(), Instant::now());
         let seconds = (0..).step_by(10);
-        let looks = seconds.zip(looks).map(|(at, (server, replicas))| {
+        let results = seconds.zip(checks).map(|(at, (server, replicas))| {
             let now = start + Duration::from_secs(at);
-            watched.stuck(now, 1, &server, &position(replicas))
+            watched.observe(now, 1, &server, &position(replicas))
         });
-        looks.collect()
+        results.collect()
     }
 
     #[test]
     fn what_does_not_come_again_for_three_ack_waits_is_stuck() {
         let stuck = (0..7).map(|_| (server(59, 14), &[(0, None), (0, None)][..]));
-        assert_eq!(looks(stuck), [0, 0, 0, 0, 0, 14, 14]);
+        assert_eq!(results(stuck), [0, 0, 0, 0, 0, 14, 14]);
         let one_held = (0..7).map(|_| (server(59, 14), &[(4, Some(61)), (0, None)][..]));
-        assert_eq!(looks(one_held), [0, 0, 0, 0, 0, 10, 10]);
+        assert_eq!(results(one_held), [0, 0, 0, 0, 0, 10, 10]);
     }
 
     #[test]
     fn the_fewest_of_that_time_are_stuck() {
         let counts = [14, 13, 14, 14, 14, 16, 16, 16, 16, 16, 16, 16];
         let looked = counts.map(|count| (server(59, count), &[][..]));
-        assert_eq!(looks(looked)[5..], [13, 13, 14, 14, 14, 16, 16]);
+        assert_eq!(results(looked)[5..], [13, 13, 14, 14, 14, 16, 16]);
     }
 
     #[test]
     fn what_moves_or_is_held_is_not_stuck() {
-        type Case = fn(u64) -> (Server, &'static [(u64, Option<u64>)]);
+        type Case = fn(u64) -> (ServerState, &'static [(u64, Option<u64>)]);
         let cases: [Case; 7] = [
             // The floor moves.
-            |look| (server(59 + look, 14), &[]),
+            |check| (server(59 + check, 14), &[]),
             // A replica works on the message above the floor.
             |_| (server(59, 14), &[(0, None), (1, Some(60))]),
             // Everything is held.
             |_| (server(59, 2), &[(2, Some(61))]),
             // No request waits, or nothing may be delivered.
-            |look| {
-                let delivers = look != 3;
-                let server = Server {
+            |check| {
+                let delivers = check != 3;
+                let server = ServerState {
                     delivers,
                     ..server(59, 14)
                 };
                 (server, &[])
             },
             // It came again.
-            |look| (server(59, if look == 3 { 0 } else { 14 }), &[]),
+            |check| (server(59, if check == 3 { 0 } else { 14 }), &[]),
             // An operator has the server wait longer.
             |_| {
-                let server = Server {
+                let server = ServerState {
                     ack_wait: ACK_WAIT * 10,
                     ..server(59, 14)
                 };
                 (server, &[])
             },
             // Another durable.
-            |look| {
+            |check| {
                 let mut server = server(59, 14);
-                if look > 2 {
+                if check > 2 {
                     server.seen.durable = Timestamp::MAX;
                 }
                 (server, &[])
             },
         ];
         for (at, case) in cases.into_iter().enumerate() {
-            assert_eq!(looks((0..7).map(case)), [0; 7], "case {at}");
+            assert_eq!(results((0..7).map(case)), [0; 7], "case {at}");
         }
     }
 
     #[test]
-    fn after_a_lost_connection_it_is_looked_at_from_the_beginning() {
-        let (mut watched, start) = (Looks::default(), Instant::now());
-        let mut look = |at: u64, connection: u64| {
+    fn a_lost_connection_restarts_the_checks() {
+        let (mut watched, start) = (StuckDetector::default(), Instant::now());
+        let mut check = |at: u64, connection: u64| {
             let now = start + Duration::from_secs(at);
-            watched.stuck(now, connection, &server(59, 14), &position(&[]))
+            watched.observe(now, connection, &server(59, 14), &position(&[]))
         };
-        assert_eq!([0, 10, 20, 30].map(|at| look(at, 1)), [0; 4]);
-        assert_eq!([40, 50, 60, 70, 80].map(|at| look(at, 2)), [0; 5]);
-        assert_eq!(look(90, 2), 14);
-        // Too long without a look.
-        assert_eq!(look(130, 2), 0);
+        assert_eq!([0, 10, 20, 30].map(|at| check(at, 1)), [0; 4]);
+        assert_eq!([40, 50, 60, 70, 80].map(|at| check(at, 2)), [0; 5]);
+        assert_eq!(check(90, 2), 14);
+        // Too long without a check.
+        assert_eq!(check(130, 2), 0);
     }
 }

@@ -1,10 +1,10 @@
-//! The pull loop: asks the durable for as many messages as there is room for, and hands them on.
+//! The pull loop: requests as many messages from the durable as the worker has room for.
 //!
-//! It is our own, over a plain subscription, because the client's streams stall with small batches,
-//! lose deliveries after idle heartbeats, and do not ask again after a server's restart.
+//! It uses a plain subscription, because the client's own streams stall with small batches, lose
+//! deliveries after idle heartbeats, and send no new request after a restart of the server.
 
 use std::{
-    mem,
+    iter, mem,
     time::{Duration, Instant},
 };
 
@@ -26,78 +26,76 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::Received;
-use crate::stream::gap::Looked;
+use super::Message;
+use crate::stream::gap::GapCheck;
 
-/// The most messages of one request, and about the most bytes: they come at once, whether there is
-/// room or not.
+/// The most messages of one request, and about the most bytes: all of them are sent at once.
 const BATCH: usize = 256;
 const BATCH_BYTES: usize = 1024 * 1024;
-/// How long the server keeps a request that it cannot fill. Short, because a stop waits for it.
+/// How long the server keeps a request that it cannot fill. Short, because a shutdown waits for it.
 const EXPIRES: Duration = Duration::from_secs(2);
-/// A waiting request gives a sign of life this often; the server wants at most half of [`EXPIRES`].
-/// It is also how soon a replica notices that another one took the rest of a backlog.
+/// The idle heartbeat of a waiting request; the server allows at most half of [`EXPIRES`]. It is also how
+/// soon a replica notices that another one took the rest of a backlog.
 const HEARTBEAT: Duration = Duration::from_millis(250);
-/// Without a word for so long, the request is lost.
+/// A request is lost when the server sends nothing for so long.
 const SILENCE: Duration = Duration::from_secs(2);
-/// How often a lost connection, which the client mends by itself, is looked for.
-const LOOK: Duration = Duration::from_millis(100);
-/// How long a look may take before it is said that it is waited for.
-const LOOKED: Duration = Duration::from_secs(5);
-/// How often a durable that is not there is looked for, and how often that is said.
+/// How often a reconnect by the client is checked for.
+const POLL: Duration = Duration::from_millis(100);
+/// How long the gap check may take before it is reported as pending.
+const GAP_CHECK: Duration = Duration::from_secs(5);
+/// Between two tries to find the durable.
 const VERIFY: Duration = Duration::from_millis(500);
-const REMIND: Duration = Duration::from_secs(10);
 
-/// How many messages the worker has taken so far, plus how many more it has room for. As a sum, it
-/// stays right whatever is on its way between the two tasks.
-pub type Credit = u64;
+/// How many messages the worker has received so far, plus how many more it has room for. The sum does not
+/// depend on how many messages are in the channel between the two tasks.
+pub(crate) type Credit = u64;
 
-/// What the pull loop hands on, in this order.
+/// What the pull loop sends to the worker.
 #[derive(Debug)]
-pub enum Pulled {
-    Message(Received),
-    /// More waited behind the last message, and now nothing does, for this replica: another one took it.
+pub(crate) enum Pulled {
+    Message(Message),
+    /// More messages waited behind the last one, and another replica took them.
     CaughtUp,
 }
 
-/// Pulls from the durable of one cluster until `stop`. Everything that the server has delivered is
-/// handed on, so that the worker can hand back what it does not start.
-pub struct Pull {
+/// Pulls from the durable of one cluster until `stop`. Sends everything that the server has delivered to
+/// the worker, so that the worker can nak what it does not start.
+pub(crate) struct Pull {
     pub client: Client,
     pub jetstream: Context,
     pub cluster: Slug,
-    /// Met while the durable is there and as it must be.
+    /// Met while the durable exists and is configured as required.
     pub condition: Condition,
     pub credit: watch::Receiver<Credit>,
     pub messages: mpsc::Sender<Pulled>,
     pub lost: Counter,
-    /// Whether anything may be pulled yet.
-    pub looked: watch::Receiver<Looked>,
+    /// Nothing is pulled on a connection before its gap check is done.
+    pub gap_check: watch::Receiver<GapCheck>,
     pub stop: CancellationToken,
 }
 
-/// What has come so far.
+/// What the loop knows of the messages so far.
 struct Tally {
-    handed_on: Credit,
-    /// More waited behind the last message.
+    sent: Credit,
+    /// Whether more messages waited behind the last one.
     behind: bool,
-    /// Bytes of a message, as they have been lately.
+    /// The moving average of a message's bytes.
     size: usize,
 }
 
 impl Default for Tally {
     fn default() -> Self {
         Self {
-            handed_on: 0,
+            sent: 0,
             behind: false,
-            // Large until they have shown what they are.
+            // Assume large messages at first.
             size: BATCH_BYTES / 64,
         }
     }
 }
 
 impl Tally {
-    fn saw(&mut self, bytes: usize) {
+    fn add(&mut self, bytes: usize) {
         self.size = (7 * self.size + bytes) / 8;
     }
 
@@ -107,12 +105,12 @@ impl Tally {
     }
 }
 
-/// Why a request's outcome is not known; the next one goes to an inbox of its own.
+/// Why a request is lost; the next one uses a new inbox.
 #[derive(Debug, thiserror::Error)]
-enum Broken {
+enum Lost {
     #[error("reconnected")]
     Reconnected,
-    #[error("no word from the server for {SILENCE:?}")]
+    #[error("the server sent nothing for {SILENCE:?}")]
     Silent,
     #[error("the server answered {status} {description}")]
     Refused { status: u16, description: String },
@@ -121,14 +119,14 @@ enum Broken {
 }
 
 impl Pull {
-    /// Ends when `stop` is cancelled or nobody takes the messages any more.
-    pub async fn run(self) -> anyhow::Result<()> {
+    /// Runs until `stop` is cancelled or the worker ends.
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
         let stop = self.stop.clone();
         let mut tally = Tally::default();
         while let Some((durable, connection)) = stop.run_until_cancelled(self.durable()).await {
             match self.pull(&durable, connection, &mut tally).await {
                 Ok(()) => break,
-                Err(Broken::Reconnected) => {
+                Err(Lost::Reconnected) => {
                     self.lost.inc();
                     info!("reconnected; pulling again");
                 }
@@ -143,74 +141,57 @@ impl Pull {
         Ok(())
     }
 
-    /// Waits until there is a durable to pull from, and it is known what was missed before this
-    /// connection.
+    /// Waits until the durable exists and the gap check of this connection is done.
     async fn durable(&self) -> (PullConsumer, u64) {
-        let mut reminded: Option<Instant> = None;
-        loop {
-            let found = match nats::connected(&self.client).await {
-                Ok(()) => verify::durable(&self.jetstream, &self.cluster)
-                    .await
-                    .map_err(anyhow::Error::from),
-                Err(error) => Err(error),
-            };
-            let connection = self.connection();
-            let found = match found {
-                Ok(durable) => self.looked(connection).await.map(|()| durable),
-                Err(problem) => Err(problem),
-            };
-            match found {
-                Ok(durable) => {
-                    self.condition.met();
-                    return (durable, connection);
-                }
-                Err(problem) => {
-                    if reminded.is_none_or(|reminded| reminded.elapsed() >= REMIND) {
-                        warn!(problem = format!("{problem:#}"), "cannot pull yet; waiting");
-                        reminded = Some(Instant::now());
-                    }
-                    self.condition.unmet(problem.to_string());
-                }
-            }
-            sleep(VERIFY).await;
-        }
+        let message = "cannot pull yet; retrying";
+        let found = self
+            .condition
+            .retry(message, iter::repeat(VERIFY), || async {
+                nats::connected(&self.client).await?;
+                let durable = verify::durable(&self.jetstream, &self.cluster).await?;
+                let connection = self.connection();
+                self.gaps_checked(connection).await?;
+                Ok((durable, connection))
+            })
+            .await;
+        self.condition.met();
+        found
     }
 
-    /// Whether it is known what was missed before this connection. A look takes a moment, and nothing
-    /// is wrong until it has failed.
-    async fn looked(&self, connection: u64) -> anyhow::Result<()> {
-        let mut looked = self.looked.clone();
-        let known = looked.wait_for(|looked| match looked {
-            Looked::NotYet => false,
-            Looked::Failed { .. } => true,
-            // A later one shows before the first request.
-            Looked::On(on) => *on >= connection,
+    /// Waits for the gap check of this connection. It takes a moment, which is no problem to report.
+    async fn gaps_checked(&self, connection: u64) -> anyhow::Result<()> {
+        let mut check = self.gap_check.clone();
+        let known = check.wait_for(|check| match check {
+            GapCheck::Pending => false,
+            GapCheck::Failed { .. } => true,
+            // A later connection is noticed before the first request.
+            GapCheck::Done(on) => *on >= connection,
         });
-        match timeout(LOOKED, known).await {
-            Ok(Ok(looked)) => match &*looked {
-                Looked::Failed { why } => Err(anyhow!("{why}")),
-                Looked::NotYet | Looked::On(_) => Ok(()),
+        match timeout(GAP_CHECK, known).await {
+            Ok(Ok(check)) => match &*check {
+                GapCheck::Failed { reason } => Err(anyhow!("{reason}")),
+                GapCheck::Pending | GapCheck::Done(_) => Ok(()),
             },
             Ok(Err(_)) | Err(_) => Err(anyhow!("not known yet whether events were missed")),
         }
     }
 
-    /// One request after the other, on one inbox, for as long as all is well.
+    /// Sends one request after the other, with one inbox, until a request is lost.
     async fn pull(
         &self,
         durable: &PullConsumer,
         connection: u64,
         tally: &mut Tally,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), Lost> {
         let inbox = self.client.new_inbox();
         let subscription = self.client.subscribe(inbox.clone()).await;
-        let mut subscription = subscription.map_err(|_| Broken::Closed)?;
+        let mut subscription = subscription.map_err(|_| Lost::Closed)?;
         let end = loop {
-            let Some(room) = self.room(tally.handed_on).await else {
+            let Some(room) = self.room(tally.sent).await else {
                 break Ok(());
             };
             if self.connection() != connection {
-                break Err(Broken::Reconnected);
+                break Err(Lost::Reconnected);
             }
             let request = request(durable, room.min(tally.batch()));
             let batch = request.batch;
@@ -219,65 +200,65 @@ impl Pull {
                 .await
                 .is_err()
             {
-                break Err(Broken::Closed);
+                break Err(Lost::Closed);
             }
-            // Also when stopping: the client forgets a subscription before the server does, so
-            // the only way to lose nothing is to read on until the request has ended.
+            // Also while stopping: the client drops a subscription before the server does, so a
+            // message is lost unless the loop reads until the request has ended.
             let received = self.receive(&mut subscription, batch, connection, tally);
-            if let Err(broken) = received.await {
-                break Err(broken);
+            if let Err(lost) = received.await {
+                break Err(lost);
             }
         };
         self.read_the_rest(subscription, tally).await;
         end
     }
 
-    /// Waits for room; `None` when it is time to stop.
-    async fn room(&self, handed_on: Credit) -> Option<usize> {
+    /// Waits for room; `None` while stopping.
+    async fn room(&self, sent: Credit) -> Option<usize> {
         let mut credit = self.credit.clone();
-        let room = credit.wait_for(|credit| *credit > handed_on);
+        let room = credit.wait_for(|credit| *credit > sent);
         let room = self.stop.run_until_cancelled(room).await?;
         // An error means that the worker has ended.
-        let room = room.ok()?.saturating_sub(handed_on);
+        let room = room.ok()?.saturating_sub(sent);
         (!self.stop.is_cancelled()).then(|| usize::try_from(room).unwrap_or(usize::MAX))
     }
 
-    /// Until the request has ended, by its last message or by a status.
+    /// Reads until the request has ended, with its last message or with a status.
     async fn receive(
         &self,
         subscription: &mut Subscriber,
         batch: usize,
         connection: u64,
         tally: &mut Tally,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), Lost> {
         let mut missing = batch;
-        let mut last_word = Instant::now();
-        let mut look = interval(LOOK);
+        let mut last_read = Instant::now();
+        let mut poll = interval(POLL);
         while missing > 0 {
             let message = tokio::select! {
-                message = subscription.next() => message.ok_or(Broken::Closed)?,
-                _ = look.tick() => {
+                message = subscription.next() => message.ok_or(Lost::Closed)?,
+                _ = poll.tick() => {
                     if self.connection() != connection {
-                        return Err(Broken::Reconnected);
+                        return Err(Lost::Reconnected);
                     }
-                    if last_word.elapsed() > SILENCE {
-                        return Err(Broken::Silent);
+                    if last_read.elapsed() > SILENCE {
+                        return Err(Lost::Silent);
                     }
                     continue;
                 }
             };
-            last_word = Instant::now();
+            last_read = Instant::now();
             match message.status.map(|status| status.as_u16()) {
                 None => {
                     missing -= 1;
-                    self.hand_on(message, tally).await?;
+                    self.send(message, tally).await?;
                 }
                 // An idle heartbeat.
                 Some(100) => self.caught_up(tally).await?,
-                // No messages, or none for the rest of the request's time.
+                // No messages, or the request has expired.
                 Some(404 | 408) => return self.caught_up(tally).await,
                 Some(status) => {
-                    return Err(Broken::Refused {
+                    return Err(Lost::Refused {
                         status,
                         description: message.description.unwrap_or_default(),
                     });
@@ -287,40 +268,40 @@ impl Pull {
         Ok(())
     }
 
-    /// What had arrived before the inbox was given up.
+    /// Reads what had arrived before the inbox was dropped.
     async fn read_the_rest(&self, mut subscription: Subscriber, tally: &mut Tally) {
         subscription.drain().await.ok();
-        while let Ok(Some(message)) = timeout(LOOK, subscription.next()).await {
-            if message.status.is_none() && self.hand_on(message, tally).await.is_err() {
+        while let Ok(Some(message)) = timeout(POLL, subscription.next()).await {
+            if message.status.is_none() && self.send(message, tally).await.is_err() {
                 return;
             }
         }
     }
 
-    async fn hand_on(&self, message: async_nats::Message, tally: &mut Tally) -> Result<(), Broken> {
-        tally.saw(message.payload.len());
+    async fn send(&self, message: async_nats::Message, tally: &mut Tally) -> Result<(), Lost> {
+        tally.add(message.payload.len());
         let context = self.jetstream.clone();
-        match Received::new(&jetstream::Message { message, context }) {
+        match Message::new(&jetstream::Message { message, context }) {
             Ok(received) => {
                 tally.behind = received.pending > 0;
-                let taken = self.messages.send(Pulled::Message(received)).await;
-                tally.handed_on += 1;
-                taken.map_err(|_| Broken::Closed)
+                let sent = self.messages.send(Pulled::Message(received)).await;
+                tally.sent += 1;
+                sent.map_err(|_| Lost::Closed)
             }
             Err(error) => {
-                debug!(%error, "ignored a message");
+                debug!(%error, "ignoring a message that is no delivery");
                 Ok(())
             }
         }
     }
 
-    /// The server has nothing for an open request.
-    async fn caught_up(&self, tally: &mut Tally) -> Result<(), Broken> {
+    /// The server has no message for an open request.
+    async fn caught_up(&self, tally: &mut Tally) -> Result<(), Lost> {
         if !mem::take(&mut tally.behind) {
             return Ok(());
         }
-        let taken = self.messages.send(Pulled::CaughtUp).await;
-        taken.map_err(|_| Broken::Closed)
+        let sent = self.messages.send(Pulled::CaughtUp).await;
+        sent.map_err(|_| Lost::Closed)
     }
 
     fn connection(&self) -> u64 {
@@ -328,7 +309,7 @@ impl Pull {
     }
 }
 
-/// An operator may have limited the durable's requests.
+/// Respects the limits for requests that an operator may have set on the durable.
 fn request(durable: &PullConsumer, batch: usize) -> BatchConfig {
     let config = &durable.cached_info().config;
     let most = usize::try_from(config.max_batch)

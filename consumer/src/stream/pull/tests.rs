@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     stream::Reply,
     tests::{
-        NatsServer, PATIENCE, SUBJECT, cluster, condition, connect, create_durable, looked,
+        NatsServer, PATIENCE, SUBJECT, cluster, condition, connect, create_durable, gap_check,
         pending, provision, publish, until,
     },
 };
@@ -29,13 +29,13 @@ struct Pulling {
 impl Pulling {
     async fn start(server: &NatsServer, capacity: Credit) -> Self {
         let (client, jetstream) = connect(server).await;
-        let looked = looked(&client);
-        Self::looking((client, jetstream), looked, capacity)
+        let gap_check = gap_check(&client);
+        Self::checked((client, jetstream), gap_check, capacity)
     }
 
-    fn looking(
+    fn checked(
         (client, jetstream): (Client, Context),
-        looked: watch::Receiver<Looked>,
+        gap_check: watch::Receiver<GapCheck>,
         capacity: Credit,
     ) -> Self {
         let (readiness, condition) = condition("stream");
@@ -51,7 +51,7 @@ impl Pulling {
             credit: granted,
             messages: sender,
             lost: lost.clone(),
-            looked,
+            gap_check,
             stop: stop.clone(),
         };
         let task = tokio::spawn(pull.run());
@@ -68,7 +68,7 @@ impl Pulling {
         }
     }
 
-    async fn next(&mut self) -> Received {
+    async fn next(&mut self) -> Message {
         loop {
             if let Pulled::Message(message) = self.pulled().await {
                 return message;
@@ -83,17 +83,17 @@ impl Pulling {
     }
 
     /// Acks it and makes room for one more.
-    async fn done(&mut self, message: Received) {
-        let word: bytes::Bytes = AckKind::Ack.into();
+    async fn done(&mut self, message: Message) {
+        let ack: bytes::Bytes = AckKind::Ack.into();
         let Reply::Ack(subject) = message.reply else {
             panic!("not from the stream")
         };
-        self.client.publish(subject, word).await.unwrap();
+        self.client.publish(subject, ack).await.unwrap();
         self.taken += 1;
         self.credit.send_replace(self.taken + self.capacity);
     }
 
-    /// Takes and acks until each of so many messages has come.
+    /// Receives and acks until `count` messages have come.
     async fn take(&mut self, count: usize, seen: &mut HashSet<u64>) {
         while seen.len() < count {
             let message = self.next().await;
@@ -168,7 +168,7 @@ async fn a_message_that_comes_later_is_pulled_too() {
 fn large_messages_are_asked_for_in_small_numbers() {
     let mut tally = Tally::default();
     let mut batch_after = |size: usize| {
-        (0..100).for_each(|_| tally.saw(size));
+        (0..100).for_each(|_| tally.add(size));
         tally.batch()
     };
     assert_eq!(batch_after(0), BATCH);
@@ -214,7 +214,7 @@ async fn pulling_goes_on_when_the_server_is_killed_and_comes_back() {
 }
 
 #[tokio::test]
-async fn pulling_goes_on_when_the_durable_is_deleted_and_declared_again() {
+async fn pulling_survives_a_recreated_durable() {
     let server = NatsServer::start().await.unwrap();
     let (_, jetstream) = connect(&server).await;
     provision(&jetstream, &[Stream::Events]).await;
@@ -244,8 +244,8 @@ async fn nothing_is_pulled_on_a_connection_before_the_look() {
     let server = NatsServer::start().await.unwrap();
     let (client, jetstream) = connect(&server).await;
     provision(&jetstream, &[Stream::Events]).await;
-    let (looks, looked) = watch::channel(Looked::On(nats::connection(&client)));
-    let mut pulling = Pulling::looking((client.clone(), jetstream.clone()), looked, 10);
+    let (checks, gap_check) = watch::channel(GapCheck::Done(nats::connection(&client)));
+    let mut pulling = Pulling::checked((client.clone(), jetstream.clone()), gap_check, 10);
     publish(&jetstream, SUBJECT, bodies(1)).await;
     let first = pulling.next().await;
     pulling.done(first).await;
@@ -264,12 +264,12 @@ async fn nothing_is_pulled_on_a_connection_before_the_look() {
     publish(&other, SUBJECT, bodies(1)).await;
     sleep(VERIFY * 2).await;
     assert_eq!(pending(&other).await, (0, 1));
-    looks.send_replace(Looked::On(nats::connection(&client)));
+    checks.send_replace(GapCheck::Done(nats::connection(&client)));
     assert_eq!(pulling.next().await.sequence, 2);
 }
 
 #[tokio::test]
-async fn a_replica_is_told_that_another_one_took_the_rest_of_a_backlog() {
+async fn a_backlog_taken_elsewhere_is_noticed() {
     let server = NatsServer::start().await.unwrap();
     let (_, jetstream) = connect(&server).await;
     provision(&jetstream, &[Stream::Events]).await;

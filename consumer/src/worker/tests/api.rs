@@ -1,4 +1,4 @@
-//! A Kubernetes API that takes patches, and answers them when it is let to.
+//! A Kubernetes API that accepts patches, and answers them when the test allows it.
 
 use std::sync::{
     Arc,

@@ -16,14 +16,14 @@ use crate::{
     engine::Settings,
     kubernetes::{ApiVersion, Served},
     matching::{
-        Found,
+        MatchResult,
         index::{ExternalSecret, Form, Reference, StoreRef},
     },
     object::{ObjectRef, Refreshable, Unrefreshable},
-    report::metrics::{End, Ended, Left, Metrics, Taken},
+    report::metrics::{DeliveryLabels, DeliveryOutcome, EventLabels, Metrics, SkippedLabels},
     stream::Pull,
     tests::{
-        NatsServer, PATIENCE, SUBJECT, cluster, condition, connect, event, looked, pending,
+        NatsServer, PATIENCE, SUBJECT, cluster, condition, connect, event, gap_check, pending,
         provision, publish, until,
     },
 };
@@ -56,7 +56,7 @@ impl Consumer {
             credit,
             messages,
             lost: metrics.lost_pulls.clone(),
-            looked: looked(&client),
+            gap_check: gap_check(&client),
             stop: stop.clone(),
         };
         tokio::spawn(pull.run());
@@ -113,13 +113,13 @@ impl Consumer {
         self
     }
 
-    fn ended(&self, outcome: End) -> u64 {
+    fn ended(&self, outcome: DeliveryOutcome) -> u64 {
         ended(&self.metrics, outcome)
     }
 
     async fn settled(&self) {
         let settled = || async { pending(&self.jetstream).await == (0, 0) };
-        until("every message to be done with", settled).await;
+        until("every message to be acked or terminated", settled).await;
     }
 }
 
@@ -133,13 +133,16 @@ fn context(client: Client, jetstream: &jetstream::Context, api: &Api) -> Context
             PATIENCE,
         )),
         stores: StorePolicy::default(),
-        gaps: mpsc::channel(1).0,
+        gap_outcomes: mpsc::channel(1).0,
         holding: watch::channel(Holding::default()).0,
     }
 }
 
-fn ended(metrics: &Metrics, outcome: End) -> u64 {
-    metrics.deliveries.get_or_create(&Ended { outcome }).get()
+fn ended(metrics: &Metrics, outcome: DeliveryOutcome) -> u64 {
+    metrics
+        .deliveries
+        .get_or_create(&DeliveryLabels { outcome })
+        .get()
 }
 
 /// An event that means no object here.
@@ -165,30 +168,33 @@ async fn an_event_that_matches_nothing_is_acked() {
     publish(&jetstream, SUBJECT, vec![good("one"), good("two")]).await;
     let consumer = Consumer::start(&server).await.synced().await;
     consumer.settled().await;
-    assert_eq!(consumer.ended(End::acked), 2);
+    assert_eq!(consumer.ended(DeliveryOutcome::acked), 2);
     assert_eq!(dead(&jetstream).await.cached_info().state.messages, 0);
 }
 
 #[tokio::test]
-async fn an_event_of_which_nothing_can_be_refreshed_is_acked_and_counted_by_its_reason() {
+async fn a_skipped_event_is_acked_and_counted() {
     let server = NatsServer::start().await.unwrap();
     let (_, jetstream) = connect(&server).await;
     provision(&jetstream, &Stream::ALL).await;
     publish(&jetstream, SUBJECT, vec![about("/app/seed", "one")]).await;
     let consumer = Consumer::start(&server).await.synced().await;
     consumer.settled().await;
-    assert_eq!((consumer.ended(End::acked), consumer.api.asked()), (1, 0));
+    assert_eq!(
+        (consumer.ended(DeliveryOutcome::acked), consumer.api.asked()),
+        (1, 0)
+    );
     let Metrics {
         events, skipped, ..
     } = &consumer.metrics;
-    let result = Found::skipped;
-    assert_eq!(events.get_or_create(&Taken { result }).get(), 1);
+    let result = MatchResult::skipped;
+    assert_eq!(events.get_or_create(&EventLabels { result }).get(), 1);
     let reason = "created_once";
-    assert_eq!(skipped.get_or_create(&Left { reason }).get(), 1);
+    assert_eq!(skipped.get_or_create(&SkippedLabels { reason }).get(), 1);
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_becomes_a_dead_letter_and_the_next_message_goes_on() {
+async fn an_undecodable_message_is_dead_lettered() {
     let server = NatsServer::start().await.unwrap();
     let (_, jetstream) = connect(&server).await;
     provision(&jetstream, &Stream::ALL).await;
@@ -198,8 +204,8 @@ async fn what_cannot_be_read_becomes_a_dead_letter_and_the_next_message_goes_on(
     let other_major = "eso-relay.events.v2.akeyless.prod";
     publish(&jetstream, other_major, vec![good("from the future")]).await;
     consumer.settled().await;
-    assert_eq!(consumer.ended(End::acked), 1);
-    assert_eq!(consumer.ended(End::dead_lettered), 2);
+    assert_eq!(consumer.ended(DeliveryOutcome::acked), 1);
+    assert_eq!(consumer.ended(DeliveryOutcome::dead_lettered), 2);
 
     let dead = dead(&jetstream).await;
     assert_eq!(dead.cached_info().state.messages, 2);
@@ -221,15 +227,15 @@ async fn without_a_place_for_dead_letters_nothing_is_terminated() {
     publish(&jetstream, SUBJECT, vec!["poison".into()]).await;
     let consumer = Consumer::start(&server).await.synced().await;
     until("the message to be given back", || async {
-        consumer.ended(End::nacked) > 0
+        consumer.ended(DeliveryOutcome::nacked) > 0
     })
     .await;
-    assert_eq!(consumer.ended(End::dead_lettered), 0);
+    assert_eq!(consumer.ended(DeliveryOutcome::dead_lettered), 0);
 
     let config = Stream::Dead.config(&Limits::default());
     jetstream.create_stream(config).await.unwrap();
     consumer.settled().await;
-    assert_eq!(consumer.ended(End::dead_lettered), 1);
+    assert_eq!(consumer.ended(DeliveryOutcome::dead_lettered), 1);
     assert_eq!(dead(&jetstream).await.cached_info().state.messages, 1);
 }
 
@@ -249,7 +255,7 @@ async fn nothing_is_pulled_before_the_index_is_complete() {
 }
 
 #[tokio::test]
-async fn an_event_is_acked_when_its_object_is_patched_and_not_before() {
+async fn the_ack_waits_for_the_patch() {
     let server = NatsServer::start().await.unwrap();
     let (_, jetstream) = connect(&server).await;
     provision(&jetstream, &Stream::ALL).await;
@@ -260,12 +266,12 @@ async fn an_event_is_acked_when_its_object_is_patched_and_not_before() {
     assert_eq!(pending(&jetstream).await, (1, 0));
     consumer.api.answer(true);
     consumer.settled().await;
-    assert_eq!(consumer.ended(End::acked), 1);
+    assert_eq!(consumer.ended(DeliveryOutcome::acked), 1);
     assert_eq!(consumer.api.asked(), 1);
 }
 
 #[tokio::test]
-async fn a_stop_finishes_the_patch_in_flight_and_hands_back_what_was_not_started() {
+async fn a_stop_finishes_patches_and_hands_back() {
     let server = NatsServer::start().await.unwrap();
     let (_, jetstream) = connect(&server).await;
     provision(&jetstream, &Stream::ALL).await;
@@ -278,19 +284,19 @@ async fn a_stop_finishes_the_patch_in_flight_and_hands_back_what_was_not_started
     })
     .await;
     consumer.stop.cancel();
-    until("the second to be given up", || async {
-        consumer.ended(End::handed_back) == 1
+    until("the second to be handed back", || async {
+        consumer.ended(DeliveryOutcome::handed_back) == 1
     })
     .await;
     consumer.api.answer(true);
     let metrics = consumer.metrics.clone();
     consumer.worker.await.unwrap().unwrap();
-    assert_eq!(ended(&metrics, End::acked), 1);
+    assert_eq!(ended(&metrics, DeliveryOutcome::acked), 1);
 
     let next = Consumer::start(&server).await.synced().await;
     next.settled().await;
     assert_eq!(next.api.asked(), 1);
-    assert_eq!(next.ended(End::acked), 1);
+    assert_eq!(next.ended(DeliveryOutcome::acked), 1);
 }
 
 #[tokio::test]
@@ -301,7 +307,10 @@ async fn after_a_stop_no_message_is_left_behind_unacked() {
     let bodies = (0..5000).map(|id| good(&id.to_string())).collect();
     publish(&jetstream, SUBJECT, bodies).await;
     let consumer = Consumer::start(&server).await.synced().await;
-    until("work to begin", || async { consumer.ended(End::acked) > 0 }).await;
+    until("work to begin", || async {
+        consumer.ended(DeliveryOutcome::acked) > 0
+    })
+    .await;
     consumer.stop.cancel();
     until("the stop to show", || async {
         !consumer.readiness.is_ready()
@@ -309,9 +318,12 @@ async fn after_a_stop_no_message_is_left_behind_unacked() {
     .await;
     let metrics = consumer.metrics.clone();
     consumer.worker.await.unwrap().unwrap();
-    // What was handed back still waits for an ack, until somebody pulls it.
+    // What was handed back is un-acked until a replica pulls it.
     let (unacked, _) = pending(&jetstream).await;
-    assert_eq!(unacked as u64, ended(&metrics, End::handed_back));
+    assert_eq!(
+        unacked as u64,
+        ended(&metrics, DeliveryOutcome::handed_back)
+    );
 
     let next = Consumer::start(&server).await.synced().await;
     next.settled().await;
@@ -335,8 +347,8 @@ async fn a_gap_is_accepted_before_what_was_pulled_after_it() {
     found.try_send(gap).unwrap();
 
     worker.accept_gap(&mut gaps);
-    assert!(!worker.is_catching_up(), "the index is not complete");
+    assert_eq!(worker.held.len(), 0, "the index is not complete");
     worker.apply(Change::Synced);
     worker.accept_gap(&mut gaps);
-    assert!(worker.is_catching_up());
+    assert_eq!(worker.held.len(), 1);
 }

@@ -176,7 +176,7 @@ fn a_path_that_hides_a_source_and_a_host_that_nobody_asks_for_are_refused() {
 }
 
 #[test]
-fn a_time_of_nothing_is_refused_where_nothing_could_work_with_it() {
+fn zero_durations_are_refused() {
     let one = |more| json!({ "sources": [source("a", &more)] });
     let auth = |auth: serde_json::Value| one(json!({ "auth": auth }));
     for settings in [

@@ -136,7 +136,7 @@ proptest! {
         }
     }
 
-    /// An event made from a reference always means it, and nothing of a history stays behind.
+    /// An event made from a reference always matches it, and removed objects leave nothing behind.
     #[test]
     fn no_history_makes_the_index_miss_a_reference(
         history in proptest::collection::vec(change(), 0..12),

@@ -147,7 +147,7 @@ fn the_index_is_the_inverse_of_what_objects_read() {
 }
 
 #[test]
-fn an_event_means_the_stores_of_its_provider_and_the_unknown_ones() {
+fn an_event_matches_its_provider_and_unknown_stores() {
     let (a, v, missing) = (store("n", "a"), store("n", "v"), store("n", "missing"));
     let index = index([
         provided(&a, "akeyless"),
@@ -166,7 +166,7 @@ fn an_event_means_the_stores_of_its_provider_and_the_unknown_ones() {
 }
 
 #[test]
-fn a_store_may_come_after_its_readers_change_its_provider_and_go() {
+fn a_store_may_appear_late_change_and_vanish() {
     let s = cluster_store("s");
     let mut index = index([
         applied("n/x", vec![key(&s, "k"), find(&s, None, Some("^f"))]),
@@ -220,7 +220,7 @@ fn tenancy_holds_for_each_reference_and_not_for_the_object() {
 }
 
 #[test]
-fn a_find_is_compared_by_what_its_provider_looks_at_whatever_the_event_names() {
+fn a_find_is_compared_by_its_providers_rules() {
     let (b, k, gone) = (store("n", "b"), store("n", "k"), store("n", "gone"));
     let other = |store: &StoreRef| find(store, Some("other"), Some("^db$"));
     let tagged = |store: &StoreRef| {
@@ -315,7 +315,7 @@ fn a_prefix_means_what_lies_below_it() {
 }
 
 #[test]
-fn an_invalid_pattern_stops_nothing_and_equal_patterns_are_compiled_once() {
+fn patterns_compile_once_and_may_be_invalid() {
     let s = store("n", "s");
     let mut index = index([
         applied("n/a", vec![find(&s, None, Some("(")), key(&s, "k")]),
@@ -334,7 +334,7 @@ fn an_invalid_pattern_stops_nothing_and_equal_patterns_are_compiled_once() {
 }
 
 #[test]
-fn a_listing_removes_what_it_does_not_mention_and_nothing_else() {
+fn a_list_removes_only_what_it_lacks() {
     let listing = |kind, namespace: &str| Listing {
         kind,
         namespace: Some(namespace.to_owned()),
@@ -349,7 +349,7 @@ fn a_listing_removes_what_it_does_not_mention_and_nothing_else() {
         applied("n/vanished", vec![key(&t, "k")]),
         applied("elsewhere/x", vec![key(&store("elsewhere", "s"), "k")]),
         Change::ListBegins(secrets.clone()),
-        // Another listing in between, and one that breaks off and begins anew.
+        // Another list in between, and one that is interrupted and restarted.
         Change::ListBegins(stores.clone()),
         applied("n/stays", vec![key(&s, "k")]),
         Change::ListBegins(secrets.clone()),

@@ -18,7 +18,7 @@ fn owner(name: &str, value: Option<RefreshMark>) -> Change {
 }
 
 #[test]
-fn an_owner_is_refreshed_once_for_all_its_children_and_they_are_not() {
+fn an_owner_is_refreshed_instead_of_its_children() {
     let event = exact("generic", "k");
     let mut index = index([
         Change::Applied(owned("a/x", "db")),
@@ -26,7 +26,11 @@ fn an_owner_is_refreshed_once_for_all_its_children_and_they_are_not() {
         applied("c/x", vec![key(&cluster_store("s"), "k")]),
     ]);
     let each = ["a/x", "b/x", "c/x"];
-    assert_eq!(matching(&index, &event), each, "nobody may see the owner");
+    assert_eq!(
+        matching(&index, &event),
+        each,
+        "the owner may not be listed"
+    );
     let value = RefreshMark {
         event: event.fingerprint(),
         stage: Stage::Settled,
@@ -62,7 +66,7 @@ fn an_owner_weighs_as_many_as_it_owns() {
 }
 
 #[test]
-fn an_owner_is_left_alone_where_the_event_may_not_reach_all_that_it_owns() {
+fn an_owner_out_of_reach_is_not_refreshed() {
     let index = index([
         Change::Applied(owned("team-a/x", "db")),
         Change::Applied(owned("team-b/x", "db")),
@@ -92,7 +96,7 @@ fn the_stores_of_an_owner_are_those_of_all_that_it_owns() {
 }
 
 #[test]
-fn a_child_that_cannot_be_refreshed_asks_nothing_of_its_owner() {
+fn an_unrefreshable_child_skips_its_owner() {
     let mut child = owned("a/x", "db");
     child.refreshable = Refreshable::No(Unrefreshable::CreatedOnce);
     let mut index = index([owner("db", None), Change::Applied(child.clone())]);
@@ -126,7 +130,7 @@ fn an_owner_that_a_listing_does_not_mention_is_gone() {
 }
 
 #[test]
-fn an_owner_is_synced_when_all_that_it_owns_carries_its_value_and_is() {
+fn an_owner_is_synced_with_all_its_children() {
     let value = value("0123456789abcdef0123");
     let child = |name: &str, mirrored, sync| {
         let child = owned(name, "db");
@@ -224,14 +228,14 @@ fn shows(name: &str, carries: Option<RefreshMark>, sync: SyncState, version: &st
 }
 
 #[test]
-fn a_value_that_is_taken_away_before_eso_looked_is_no_sync_and_is_written_again_in_two_steps() {
+fn a_removed_mark_is_written_again_in_two_steps() {
     use SyncState::{Returned, Synced, Waiting};
     let (target, ours) = (ObjectRef::new("a", "x"), value("0123456789abcdef0123"));
     let mut index = index([shows("a/x", None, Synced, "old")]);
     index.apply(shows("a/x", Some(ours), Waiting, "old"));
     assert_eq!(index.steps(&target), Steps::One);
     assert_eq!(index.carried(&target), (Some(ours), Waiting));
-    let lost = Observation::Lost {
+    let lost = Observation::MarkRemoved {
         target: target.clone(),
         value: ours,
     };

@@ -22,13 +22,13 @@ fn cluster(stores: &[(&str, Value)], objects: &[(&str, &str, &str)]) -> Index {
     let objects = objects
         .iter()
         .map(|(name, of, read)| applied(&format!("n/{name}"), vec![key(&cluster_store(of), read)]));
-    // The stores come last: what was read without them is read anew.
+    // The stores come last: references are indexed again with them.
     let changes: Vec<Change> = objects.chain(stores).collect();
     index(changes)
 }
 
 #[test]
-fn a_secret_of_aws_refreshes_who_reads_it_in_its_region_by_whatever_name() {
+fn an_aws_secret_matches_by_name_arn_and_region() {
     let arn = "arn:aws:secretsmanager:eu-west-1:012345678901:secret:prod/db-a1b2c3";
     let index = cluster(
         &[
@@ -88,7 +88,7 @@ fn a_secret_of_aws_refreshes_who_reads_it_in_its_region_by_whatever_name() {
 }
 
 #[test]
-fn a_secret_of_vault_refreshes_who_reads_it_with_or_without_its_mount() {
+fn a_vault_secret_matches_with_or_without_mount() {
     let index = cluster(
         &[
             (

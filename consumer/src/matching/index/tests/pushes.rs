@@ -54,7 +54,7 @@ fn only_an_event_that_names_its_key_pushes_a_push_secret() {
 }
 
 #[test]
-fn what_a_push_has_overwritten_is_skipped_unless_a_person_asks_for_it() {
+fn an_overwritten_push_is_skipped_unless_by_hand() {
     let s = store("n", "s");
     let mut object = push("db", vec![key(&s, "k")]);
     let mut index = index([provided(&s, "akeyless"), Change::Applied(object.clone())]);
@@ -87,7 +87,7 @@ fn what_a_push_has_overwritten_is_skipped_unless_a_person_asks_for_it() {
 }
 
 #[test]
-fn a_store_by_labels_may_be_any_of_its_kind_that_may_be_reached() {
+fn a_store_selected_by_labels_may_be_any() {
     let (own, foreign, shared) = (
         store("n", "own"),
         store("m", "foreign"),

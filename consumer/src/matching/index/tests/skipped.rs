@@ -24,7 +24,7 @@ fn what_cannot_be_refreshed_is_found_and_given_apart() {
 }
 
 #[test]
-fn one_store_that_keeps_an_object_out_keeps_it_from_being_refreshed() {
+fn one_denying_store_skips_the_object() {
     let (open, closed) = (cluster_store("open"), cluster_store("closed"));
     let only_team = Admits {
         foreign: false,
@@ -113,7 +113,7 @@ fn the_labels_of_a_namespace_count_as_they_are_at_the_moment() {
         (Change::ListBegins(listing.clone()), 0),
         (labelled("b"), 0),
         (Change::ListEnds(listing.clone()), 0),
-        // Old labels keep nobody out.
+        // Stale labels deny nothing.
         (Change::ListDenied(listing), 1),
     ] {
         index.apply(change.clone());
@@ -181,7 +181,7 @@ fn what_a_store_lets_in_is_told_once() {
 }
 
 #[test]
-fn who_reads_only_versions_that_stay_is_not_refreshed_by_a_new_one() {
+fn a_reader_of_fixed_versions_is_skipped() {
     let s = cluster_store("s");
     let pinned = |name: &str, version: &str| Reference {
         version: Some(version.to_owned()),
@@ -210,10 +210,10 @@ fn who_reads_only_versions_that_stay_is_not_refreshed_by_a_new_one() {
         ..updated.clone()
     };
     let old = "n/old pinned_version";
-    let nobody: [&str; 0] = [];
+    let none: [&str; 0] = [];
     assert_eq!(matching(&index, &to("2")), ["n/both", "n/current", "n/new"]);
     assert_eq!(skipped(&to("2")), [old]);
-    assert_eq!(skipped(&to("1")), nobody);
+    assert_eq!(skipped(&to("1")), none);
     assert_eq!(skipped(&updated), [old, "n/new pinned_version"]);
     // A provider that is not told knows the store all the same.
     assert_eq!(skipped(&exact("generic", "k")).len(), 2);
@@ -229,7 +229,7 @@ fn who_reads_only_versions_that_stay_is_not_refreshed_by_a_new_one() {
             kind,
             ..updated.clone()
         };
-        assert_eq!(skipped(&event), nobody, "{operation:?} {kind:?}");
+        assert_eq!(skipped(&event), none, "{operation:?} {kind:?}");
         assert_eq!(matching(&index, &event).len(), 4);
     }
 }

@@ -70,7 +70,7 @@ fn a_source_means_the_templates_that_take_it() {
 }
 
 #[test]
-fn templates_and_keys_of_stores_are_never_taken_for_each_other() {
+fn template_events_and_keys_never_match() {
     let s = cluster_store("s");
     let name = "ConfigMap/app";
     let index = index([
@@ -153,7 +153,7 @@ fn a_template_event_stays_where_it_may_reach() {
 }
 
 #[test]
-fn a_template_event_counts_as_one_for_a_key_and_skips_what_cannot_be_refreshed() {
+fn a_template_event_matches_exactly_and_skips() {
     let sources = &["Secret/app"];
     let mut minting = taking("n/minting", Vec::new(), sources);
     minting.refreshable = Refreshable::ByKey;

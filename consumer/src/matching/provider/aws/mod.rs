@@ -6,13 +6,13 @@ use std::borrow::Cow;
 use eso_relay::event::Version;
 use serde_json::Value;
 
-use super::rules::{Pattern, Reading, Rules, Scope, Sought, agree, is_number, is_other, setting};
+use super::rules::{Pattern, Query, Reading, Rules, Scope, agree, is_number, is_other, setting};
 
 /// What both services have in common.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Place {
     region: Option<String>,
-    /// The spec does not name it, but a role is assumed in its own account.
+    /// The account of the role; the spec does not name it otherwise.
     account: Option<String>,
     /// Put before every key.
     prefix: String,
@@ -66,33 +66,33 @@ impl Place {
         }
     }
 
-    /// An ARN in a reference has a place of its own; so has one in an event that has no scope.
-    fn reaches(&self, reading: &Reading<'_>, sought: &Sought<'_>) -> bool {
+    /// An ARN in a reference has its own place; so has one in an event without a scope.
+    fn reaches(&self, reading: &Reading<'_>, query: &Query<'_>) -> bool {
         let mine = self.arn_region(reading);
-        let theirs = || sought.keys.iter().find_map(|key| Arn::of(key)?.region);
+        let theirs = || query.keys.iter().find_map(|key| Arn::of(key)?.region);
         agree(
             mine.as_deref().or(self.region.as_deref()),
-            sought.scope.get("region").or_else(theirs),
-        ) && self.is_account(reading, sought)
+            query.scope.get("region").or_else(theirs),
+        ) && self.is_account(reading, query)
     }
 
-    /// As [`Self::reaches`], of secrets. A secret may have replicas of its name in any region, and only
-    /// the first of them tells of a change, so a region excludes nothing but what is in none.
-    fn reaches_secrets(&self, reading: &Reading<'_>, sought: &Sought<'_>) -> bool {
-        if sought.keys.is_empty() {
-            self.reaches(reading, sought)
+    /// As [`Self::reaches`], for secrets. A secret may have replicas in any region, and only the primary one sends
+    /// events, so the region of an event excludes no secret that it names.
+    fn reaches_secrets(&self, reading: &Reading<'_>, query: &Query<'_>) -> bool {
+        if query.keys.is_empty() {
+            self.reaches(reading, query)
         } else {
-            self.is_account(reading, sought)
+            self.is_account(reading, query)
         }
     }
 
-    fn is_account(&self, reading: &Reading<'_>, sought: &Sought<'_>) -> bool {
+    fn is_account(&self, reading: &Reading<'_>, query: &Query<'_>) -> bool {
         let full = self.key(reading);
         let mine = Arn::of(&full).and_then(|arn| arn.account);
-        let theirs = || sought.keys.iter().find_map(|key| Arn::of(key)?.account);
+        let theirs = || query.keys.iter().find_map(|key| Arn::of(key)?.account);
         agree(
             mine.or(self.account.as_deref()),
-            sought.scope.get("account").or_else(theirs),
+            query.scope.get("account").or_else(theirs),
         )
     }
 
@@ -115,8 +115,8 @@ impl SecretsManager {
     }
 }
 
-/// A name; or of an ARN its name, with and without the tail of six that Secrets Manager appends.
-/// A partial ARN has no tail, and a name may end like one, so both readings count.
+/// A name; or the name in an ARN, with and without the suffix of six characters that Secrets Manager appends. A
+/// partial ARN has no suffix, and a name may end like one, so both count.
 fn secret_names(key: &str) -> [Option<&str>; 2] {
     let Some(name) = Arn::of(key).and_then(|arn| arn.resource.strip_prefix("secret:")) else {
         return [Some(key), None];
@@ -139,19 +139,18 @@ impl Rules for SecretsManager {
         }
     }
 
-    fn reaches(&self, reading: &Reading<'_>, sought: &Sought<'_>) -> bool {
-        self.0.reaches_secrets(reading, sought)
+    fn reaches(&self, reading: &Reading<'_>, query: &Query<'_>) -> bool {
+        self.0.reaches_secrets(reading, query)
     }
 
-    /// `path` is a `name` filter: a prefix that takes case into account, or with `!` what has it
-    /// not (AWS `API_Filter`). Where ESO reads what it listed it puts the store's prefix before
-    /// the name once more (`fetchAndSet`).
-    fn finds(&self, pattern: &Pattern<'_>, sought: &Sought<'_>) -> bool {
+    /// `path` is a `name` filter: a case-sensitive prefix, negated by `!` (AWS `API_Filter`). When ESO reads what it
+    /// listed, it prepends the store's prefix again (`fetchAndSet`).
+    fn finds(&self, pattern: &Pattern<'_>, query: &Query<'_>) -> bool {
         let listed = |name: &str| {
             let negated = pattern.path.is_some_and(|path| path.starts_with('!'));
             (negated || pattern.starts(name)) && pattern.fits(name)
         };
-        let mut names = sought.names.iter();
+        let mut names = query.names.iter();
         names.any(|name| listed(name) || name.strip_prefix(&self.0.prefix).is_some_and(listed))
     }
 
@@ -160,8 +159,8 @@ impl Rules for SecretsManager {
         (self.0.prefix.is_empty() && !path.starts_with('!')).then_some(path)
     }
 
-    /// `uuid/<id>`, or a staging label (`constructSecretValue`). AWS moves its own labels along with
-    /// `AWSCURRENT`; any other stays where it is until somebody moves it.
+    /// `uuid/<id>`, or a staging label (`constructSecretValue`). AWS moves its own labels together with
+    /// `AWSCURRENT`; any other label is moved by hand.
     fn is_other_version(&self, version: &str, changed: Option<&Version>) -> bool {
         if let Some(id) = version.strip_prefix("uuid/") {
             return is_other(id, changed);
@@ -180,7 +179,7 @@ impl ParameterStore {
     }
 }
 
-/// Without leading slash, which an ARN does not tell, and without `:version` or `:label`.
+/// Without the leading slash, which an ARN does not contain, and without `:version` or `:label`.
 fn parameter_name(key: &str) -> &str {
     let name = Arn::of(key).and_then(|arn| arn.resource.strip_prefix("parameter"));
     let name = name.unwrap_or(key);
@@ -192,14 +191,14 @@ pub(super) fn parameter<'e>(key: &'e str, _: Scope<'_>, names: &mut Vec<Cow<'e, 
     names.push(Cow::Borrowed(parameter_name(key)));
 }
 
-/// Below this Parameter Store hands on the secrets of Secrets Manager
+/// Below this path Parameter Store gives access to the secrets of Secrets Manager
 /// (<https://docs.aws.amazon.com/systems-manager/latest/userguide/integration-ps-secretsmanager.html>).
-const HANDED_ON: &str = "aws/reference/secretsmanager/";
+const PROXY_PREFIX: &str = "aws/reference/secretsmanager/";
 
-/// As [`secret`], as parameters.
-pub(super) fn handed_on(key: &str, names: &mut Vec<Cow<'_, str>>) {
+/// The parameters of a secret: see [`secret`].
+pub(super) fn proxied(key: &str, names: &mut Vec<Cow<'_, str>>) {
     let secrets = secret_names(key).into_iter().flatten();
-    names.extend(secrets.map(|name| Cow::Owned(format!("{HANDED_ON}{name}"))));
+    names.extend(secrets.map(|name| Cow::Owned(format!("{PROXY_PREFIX}{name}"))));
 }
 
 impl Rules for ParameterStore {
@@ -207,22 +206,22 @@ impl Rules for ParameterStore {
         name(parameter_name(&self.0.full(key)));
     }
 
-    /// Nothing that is handed on is listed, so no `find` finds it.
-    fn is_of_kind(&self, reading: &Reading<'_>, sought: &Sought<'_>) -> bool {
+    /// Secrets of Secrets Manager are not listed, so no `find` finds them.
+    fn is_of_kind(&self, reading: &Reading<'_>, query: &Query<'_>) -> bool {
         let full = self.0.key(reading);
-        !sought.handed_on || parameter_name(&full).starts_with(HANDED_ON)
+        !query.proxied || parameter_name(&full).starts_with(PROXY_PREFIX)
     }
 
-    fn reaches(&self, reading: &Reading<'_>, sought: &Sought<'_>) -> bool {
-        if parameter_name(&self.0.key(reading)).starts_with(HANDED_ON) {
-            self.0.reaches_secrets(reading, sought)
+    fn reaches(&self, reading: &Reading<'_>, query: &Query<'_>) -> bool {
+        if parameter_name(&self.0.key(reading)).starts_with(PROXY_PREFIX) {
+            self.0.reaches_secrets(reading, query)
         } else {
-            !sought.handed_on && self.0.reaches(reading, sought)
+            !query.proxied && self.0.reaches(reading, query)
         }
     }
 
-    /// `path` is a folder, `/` if none is given, with all that is below it (`findByName`).
-    fn finds(&self, pattern: &Pattern<'_>, sought: &Sought<'_>) -> bool {
+    /// `path` is a folder with everything below it, `/` by default (`findByName`).
+    fn finds(&self, pattern: &Pattern<'_>, query: &Query<'_>) -> bool {
         let path = pattern.path.unwrap_or_default().trim_matches('/');
         let below = |name: &str| {
             path.is_empty()
@@ -230,11 +229,11 @@ impl Rules for ParameterStore {
                     .strip_prefix(path)
                     .is_some_and(|rest| rest.starts_with('/'))
         };
-        let mut names = sought.names.iter();
+        let mut names = query.names.iter();
         names.any(|name| below(name) && pattern.fits_slashed(name))
     }
 
-    /// A number, or a label, which moves (`parameterNameWithVersion`).
+    /// A number is fixed; a label may move (`parameterNameWithVersion`).
     fn is_other_version(&self, version: &str, changed: Option<&Version>) -> bool {
         is_number(version) && is_other(version, changed)
     }

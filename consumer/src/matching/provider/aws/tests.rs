@@ -153,11 +153,11 @@ fn a_secret_is_read_through_parameter_store_too() {
         }
         // Everything in the region, of Secrets Manager alone.
         let scope = ("aws-sm", &[][..], &SCOPE[..]);
-        let handed_on = key.contains("reference") || more.contains("reference");
+        let proxied = key.contains("reference") || more.contains("reference");
         let region = !more.contains("region");
         assert_eq!(
             in_scope(&of(more), key, scope),
-            handed_on && region,
+            proxied && region,
             "{more} {key}"
         );
     }

@@ -24,20 +24,20 @@ pub(super) fn event((provider, keys, scope): Said<'_>) -> Event {
 }
 
 /// Whether any provider of the event is the store's, and the rules then say so.
-fn means(spec: &str, event: &Event, test: impl Fn(&dyn Rules, &Sought<'_>) -> bool) -> bool {
+fn means(spec: &str, event: &Event, test: impl Fn(&dyn Rules, &Query<'_>) -> bool) -> bool {
     let spec: Value = serde_json::from_str(spec).unwrap();
     let backend = Backend::of_store(&spec).unwrap();
     let providers = Provider::of_event(&event.provider).unwrap();
     let own = providers.iter().find(|own| **own == backend.provider());
-    own.is_some_and(|own| test(backend.rules(), &own.sought(event)))
+    own.is_some_and(|own| test(backend.rules(), &own.query(event)))
 }
 
 /// Whether a reference with this key through a store with this `spec.provider` reads what the
 /// event is about. What it reads it must also be found by.
 pub(super) fn reads(spec: &str, key: &str, said: Said<'_>) -> bool {
-    means(spec, &event(said), |rules, sought| {
-        let reads = rules.reaches(&Reading::Key(key), sought) && rules.reads(key, sought);
-        let found = rules.any_name(key, &|name| sought.names.iter().any(|other| other == name));
+    means(spec, &event(said), |rules, query| {
+        let reads = rules.reaches(&Reading::Key(key), query) && rules.reads(key, query);
+        let found = rules.any_name(key, &|name| query.names.iter().any(|other| other == name));
         assert!(found || !reads, "{key} of {spec} is not found for {said:?}");
         reads
     })
@@ -45,8 +45,8 @@ pub(super) fn reads(spec: &str, key: &str, said: Said<'_>) -> bool {
 
 /// As [`reads`], of everything in a scope.
 pub(super) fn in_scope(spec: &str, key: &str, said: Said<'_>) -> bool {
-    means(spec, &event(said), |rules, sought| {
-        rules.reaches(&Reading::Key(key), sought)
+    means(spec, &event(said), |rules, query| {
+        rules.reaches(&Reading::Key(key), query)
     })
 }
 
@@ -58,8 +58,8 @@ pub(super) fn finds(spec: &str, path: Option<&str>, regexp: Option<&str>, said: 
         regexp: regexp.as_ref(),
         ..Pattern::default()
     };
-    means(spec, &event(said), |rules, sought| {
-        rules.reaches(&Reading::Find(pattern), sought) && rules.finds(&pattern, sought)
+    means(spec, &event(said), |rules, query| {
+        rules.reaches(&Reading::Find(pattern), query) && rules.finds(&pattern, query)
     })
 }
 
@@ -69,8 +69,8 @@ pub(super) fn finds_in_scope(spec: &str, path: Option<&str>, said: Said<'_>) -> 
         path,
         ..Pattern::default()
     };
-    means(spec, &event(said), |rules, sought| {
-        rules.reaches(&Reading::Find(pattern), sought)
+    means(spec, &event(said), |rules, query| {
+        rules.reaches(&Reading::Find(pattern), query)
     })
 }
 
@@ -88,9 +88,9 @@ pub(super) fn finds_below(
         matches: Match::Prefix(prefix.to_owned()),
         ..event((provider, &[], &[]))
     };
-    means(spec, &event, |rules, sought| {
+    means(spec, &event, |rules, query| {
         let reading = Reading::Find(pattern);
-        rules.reaches(&reading, sought) && rules.is_below(&reading, sought)
+        rules.reaches(&reading, query) && rules.is_below(&reading, query)
     })
 }
 
@@ -149,7 +149,7 @@ fn a_provider_is_called_as_an_event_for_it_would_call_it() {
 }
 
 #[test]
-fn an_event_and_a_store_mean_the_same_provider_however_it_is_spelt() {
+fn provider_spellings_are_equal() {
     for (event, eso) in [
         ("akeyless", json!({"akeyless": {}})),
         ("azure-kv", json!({"azurekv": {}})),

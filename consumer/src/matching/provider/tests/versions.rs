@@ -5,7 +5,7 @@ use eso_relay::event::Version;
 use super::*;
 
 #[test]
-fn a_concrete_version_stays_as_it_is_and_whatever_moves_may_have_moved() {
+fn fixed_versions_stay_and_others_may_move() {
     let id = |id: &str| Version {
         id: Some(id.to_owned()),
         labels: Vec::new(),

@@ -10,7 +10,7 @@ use eso_relay::event::Version;
 use serde_json::Value;
 
 use super::rules::{
-    Pattern, Reading, Rules, Scope, Sought, agree, clean, host, is_below, is_number, is_other,
+    Pattern, Query, Reading, Rules, Scope, agree, clean, host, is_below, is_number, is_other,
     overlaps, setting,
 };
 
@@ -18,9 +18,9 @@ use super::rules::{
 pub struct Vault {
     openbao: bool,
     host: Option<String>,
-    /// `None` is not the root: Vault's client may take one from its environment.
+    /// `None` is not the root: Vault's client may read one from its environment.
     namespace: Option<String>,
-    /// As it is written: how a key that repeats it is read depends on every slash.
+    /// As written, because for a key that repeats it every slash counts.
     mount: Option<String>,
     version1: bool,
 }
@@ -46,8 +46,7 @@ impl Vault {
         }
     }
 
-    /// Where ESO reads this key: its `buildPath`, quirks included, and then Vault's own client, which
-    /// cleans the path.
+    /// The path that ESO reads for this key: its `buildPath` with all its quirks, cleaned by Vault's client.
     fn address(&self, key: &str) -> String {
         let Some(mount) = self.mount.as_deref() else {
             return match key.split_once('/') {
@@ -67,9 +66,9 @@ impl Vault {
         clean(&format!("{mount}/{}/{relative}", self.data()))
     }
 
-    /// The folders of a `find`: where ESO reads what it has found, and where it lists. They differ where
-    /// `path` repeats the mount, which ESO takes from a key and not from what it lists
-    /// (`buildMetadataPath`). Without a mount, `secret/data` is the root of a mount.
+    /// The folders of a `find`: where ESO reads and where it lists. They differ if `path` repeats the mount, which ESO
+    /// strips from a key but not from a listed path (`buildMetadataPath`). Without a mount, `secret/data` is the root
+    /// of a mount.
     fn folders(&self, path: &str) -> [String; 2] {
         let read = self.address(&format!("{path}/"));
         let listed = match self.mount.as_deref() {
@@ -83,7 +82,7 @@ impl Vault {
         if self.version1 { "" } else { "data" }
     }
 
-    /// The path of a key, or the folders of a `find`; none when only ESO's failure could tell.
+    /// The path of a key, or the folders of a `find`; none where ESO would fail.
     fn begins(&self, reading: &Reading<'_>) -> Vec<String> {
         match reading {
             Reading::Key(key) => vec![self.address(key)],
@@ -92,8 +91,8 @@ impl Vault {
         }
     }
 
-    /// Compares a path of ours with the event's, each seen from the same namespace. One may stand in
-    /// a path just as well as in the setting.
+    /// Compares a reference's path with the event's, both relative to one namespace, which may be part of a path or
+    /// set in the store.
     fn meets(&self, path: &str, theirs: &str, scope: Scope<'_>, test: Test<'_>) -> bool {
         match (&self.namespace, scope.get("namespace").map(namespace)) {
             (Some(mine), Some(space)) => test(
@@ -104,17 +103,16 @@ impl Vault {
         }
     }
 
-    fn meets_any(&self, path: &str, sought: &Sought<'_>, test: Test<'_>) -> bool {
-        let mut theirs = sought.keys.iter().flat_map(|key| forms(key, sought.scope));
-        theirs.any(|theirs| self.meets(path, &theirs, sought.scope, test))
+    fn meets_any(&self, path: &str, query: &Query<'_>, test: Test<'_>) -> bool {
+        let mut theirs = query.keys.iter().flat_map(|key| forms(key, query.scope));
+        theirs.any(|theirs| self.meets(path, &theirs, query.scope, test))
     }
 }
 
-/// The most parts of a mount or a namespace that are tried: a sender's key must not take the
-/// consumer's time and memory.
+/// The most parts of a mount or a namespace that are tried, to bound the time and memory that a sender's key takes.
 const DEEPEST: usize = 8;
 
-/// Of a path of ours and one of the event's.
+/// Compares a reference's path with one of the event's.
 type Test<'t> = &'t dyn Fn(&str, &str) -> bool;
 
 fn namespace(name: &str) -> &str {
@@ -124,7 +122,7 @@ fn namespace(name: &str) -> &str {
     }
 }
 
-/// The path as it is called in the event's namespace, and in each one above it.
+/// The path relative to the event's namespace, and to each one above it.
 fn seen_from_above(path: &str, scope: Scope<'_>) -> impl Iterator<Item = String> {
     let space = scope.get("namespace").map_or("", namespace);
     let starts = space.rmatch_indices('/').map(|(at, _)| at + 1);
@@ -141,14 +139,14 @@ fn seen_from_above(path: &str, scope: Scope<'_>) -> impl Iterator<Item = String>
     })
 }
 
-pub(super) fn sought<'e>(key: &'e str, scope: Scope<'_>, names: &mut Vec<Cow<'e, str>>) {
+pub(super) fn query_names<'e>(key: &'e str, scope: Scope<'_>, names: &mut Vec<Cow<'e, str>>) {
     for form in forms(key, scope) {
         names.extend(seen_from_above(&form, scope).map(Cow::Owned));
     }
 }
 
-/// What an event's key may be a path of: as it is, and with the `data` that people leave out, behind
-/// whatever may be the mount.
+/// The paths that an event's key may stand for: as written, and with the `data` that users omit, after each possible
+/// mount.
 fn forms(key: &str, scope: Scope<'_>) -> Vec<String> {
     let (key, mount) = (clean(key), scope.get("mount").map(clean));
     let mut forms = Vec::new();
@@ -164,8 +162,8 @@ fn forms(key: &str, scope: Scope<'_>) -> Vec<String> {
     forms
 }
 
-/// A path as mount and rest, without the `data` between them. Without either, the mount is taken for
-/// one part; `None` for what has but one.
+/// Splits a path into mount and rest, without the `data` between them. Without `data`, the mount is the first part;
+/// `None` for a path of one part.
 fn parts(key: &str, scope: Scope<'_>) -> Option<(String, String)> {
     let key = clean(key);
     let Some(mount) = scope.get("mount").map(clean) else {
@@ -177,7 +175,7 @@ fn parts(key: &str, scope: Scope<'_>) -> Option<(String, String)> {
     Some((mount, rest))
 }
 
-/// What references through a store that we cannot see may call a secret: with or without mount.
+/// The names of a secret in an unknown store: with or without the mount.
 pub(super) fn spellings(key: &str, scope: Scope<'_>) -> Vec<String> {
     let both = |(mount, rest)| vec![format!("{mount}/{rest}"), rest];
     parts(key, scope).map_or_else(Vec::new, both)
@@ -188,13 +186,13 @@ impl Rules for Vault {
         name(&self.address(key));
     }
 
-    fn reaches(&self, reading: &Reading<'_>, sought: &Sought<'_>) -> bool {
-        let scope = sought.scope;
+    fn reaches(&self, reading: &Reading<'_>, query: &Query<'_>) -> bool {
+        let scope = query.scope;
         let server = scope.get("host").and_then(host);
-        // Where a `find` has two folders, they are in one mount.
+        // The two folders of a `find` are in one mount.
         let address = self.begins(reading).into_iter().next();
         let space = scope.get("namespace").map(namespace);
-        // A path may lead down into a namespace below the store's, never up.
+        // A path may lead into a namespace below the store's, never above it.
         let in_namespace = |(mine, theirs): (&String, &str)| match &address {
             Some(address) => is_below(theirs, &clean(&format!("{mine}/{address}"))),
             None => is_below(mine, theirs),
@@ -209,14 +207,14 @@ impl Rules for Vault {
             && scope.get("mount").is_none_or(in_mount)
     }
 
-    fn reads(&self, key: &str, sought: &Sought<'_>) -> bool {
-        self.meets_any(&self.address(key), sought, &|mine, theirs| mine == theirs)
+    fn reads(&self, key: &str, query: &Query<'_>) -> bool {
+        self.meets_any(&self.address(key), query, &|mine, theirs| mine == theirs)
     }
 
     /// Vault's secrets are listed with all folders and named from the mount on, with `path` before
     /// them as it is written; `OpenBao`'s in one folder, by bare name, and then read from the mount's
     /// root whatever the folder.
-    fn finds(&self, pattern: &Pattern<'_>, sought: &Sought<'_>) -> bool {
+    fn finds(&self, pattern: &Pattern<'_>, query: &Query<'_>) -> bool {
         if self.mount.is_none() && pattern.path.is_none() {
             return true;
         }
@@ -233,19 +231,19 @@ impl Rules for Vault {
                 rest.is_some_and(fits)
             };
             let folders = self.folders(folder);
-            (folders.iter()).any(|address| self.meets_any(address, sought, &test))
+            (folders.iter()).any(|address| self.meets_any(address, query, &test))
         };
         listed(pattern.path.unwrap_or_default()) || self.openbao && listed("")
     }
 
-    fn is_below(&self, reading: &Reading<'_>, sought: &Sought<'_>) -> bool {
+    fn is_below(&self, reading: &Reading<'_>, query: &Query<'_>) -> bool {
         let addresses = self.begins(reading);
         let test = |mine: &str, theirs: &str| match reading {
             Reading::Key(_) => is_below(theirs, mine),
             Reading::Find(_) => overlaps(mine, theirs),
         };
         let mut any = addresses.iter();
-        addresses.is_empty() || any.any(|address| self.meets_any(address, sought, &test))
+        addresses.is_empty() || any.any(|address| self.meets_any(address, query, &test))
     }
 
     /// A number of the engine's version 2 (`readSecret`). Version 1 keeps only the newest, whatever

@@ -72,7 +72,7 @@ fn a_key_leads_where_eso_reads_it() {
 }
 
 #[test]
-fn a_secret_is_told_from_one_of_another_mount_namespace_or_server() {
+fn mount_namespace_and_server_distinguish_secrets() {
     let keys = &["secret/data/app/db"][..];
     let place = |namespace| {
         [
@@ -176,7 +176,7 @@ fn a_find_goes_by_the_path_from_the_mount_on() {
         (r#""path": "secret""#, Some("other"), Some("db"), false),
         (r#""path": "kv""#, None, Some("db"), false),
         ("", Some("secret/data/team"), Some("app/db$"), true),
-        ("", None, Some("nobody can tell"), true),
+        ("", None, Some("unknown"), true),
     ] {
         let spec = format!(r#"{{"vault": {{{settings}}}}}"#);
         assert_eq!(
@@ -231,7 +231,7 @@ fn a_find_without_a_mount_may_begin_at_the_root_of_one() {
 }
 
 #[test]
-fn a_find_that_repeats_the_mount_lists_in_one_folder_and_reads_in_another() {
+fn find_that_repeats_the_mount_has_two_folders() {
     let spec = r#"{"vault": {"path": "team"}}"#;
     for (key, found) in [
         ("team/data/team/db", true),
@@ -288,7 +288,7 @@ fn no_key_has_more_names_than_it_has_use_for() {
     let deep = "a/".repeat(1000);
     let scope = [("namespace".to_owned(), deep.clone())].into();
     let mut names = Vec::new();
-    sought(&deep, Scope(&scope), &mut names);
+    query_names(&deep, Scope(&scope), &mut names);
     assert!(
         names.len() <= (DEEPEST + 1) * (DEEPEST + 2),
         "{}",

@@ -11,19 +11,19 @@ use super::*;
 pub(super) struct Case {
     pub(super) spec: Value,
     pub(super) key: String,
-    pub(super) said: Told,
+    pub(super) said: Published,
     /// Of other secrets.
-    pub(super) elsewhere: Vec<Told>,
+    pub(super) elsewhere: Vec<Published>,
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Told {
+pub(super) struct Published {
     provider: &'static str,
     keys: Vec<String>,
     scope: Vec<(&'static str, String)>,
 }
 
-impl Told {
+impl Published {
     fn new(provider: &'static str, keys: &[&str], scope: &[(&'static str, &str)]) -> Self {
         Self {
             provider,
@@ -86,8 +86,8 @@ fn secrets_manager() -> impl Strategy<Value = Case> {
         let is_arn = matches!(form, 1 | 2);
         let scope = [("account", "012345678901"), ("region", "eu-west-1")];
         let with_tail = format!("{name}-{tail}");
-        let said = Told::new("aws-sm", &[&name, &arn, &with_tail], &scope);
-        let mut elsewhere = vec![Told::new("aws-sm", &[&format!("{name}!")], &scope)];
+        let said = Published::new("aws-sm", &[&name, &arn, &with_tail], &scope);
+        let mut elsewhere = vec![Published::new("aws-sm", &[&format!("{name}!")], &scope)];
         if is_arn || role.is_some() {
             elsewhere.push(said.but("account", "999999999999"));
         }
@@ -113,8 +113,8 @@ fn parameter_store() -> impl Strategy<Value = Case> {
             _ => (prefix, rest.to_owned()),
         };
         let scope = [("account", "012345678901"), ("region", "eu-west-1")];
-        let said = Told::new("aws-ps", &[&name, &arn], &scope);
-        let mut elsewhere = vec![Told::new("aws-ps", &[&format!("{name}!")], &scope)];
+        let said = Published::new("aws-ps", &[&name, &arn], &scope);
+        let mut elsewhere = vec![Published::new("aws-ps", &[&format!("{name}!")], &scope)];
         if form == 2 || region.is_some() {
             elsewhere.push(said.but("region", "us-east-1"));
         }
@@ -139,11 +139,11 @@ fn gcp() -> impl Strategy<Value = Case> {
             };
             let here = regional.unwrap_or_default();
             let scope = [("project", "acme"), ("project_number", "4711")];
-            let said = Told::new("gcp-sm", &[&name, &full(said_as, &here, &name)], &scope);
+            let said = Published::new("gcp-sm", &[&name, &full(said_as, &here, &name)], &scope);
             let there = full(said_as, "/locations/mars-north1", &name);
             let mut elsewhere = vec![
-                Told::new("gcp-sm", &[&name, &there], &scope),
-                Told::new("gcp-sm", &[&full(said_as, &here, "other!")], &scope),
+                Published::new("gcp-sm", &[&name, &there], &scope),
+                Published::new("gcp-sm", &[&full(said_as, &here, "other!")], &scope),
             ];
             match project {
                 Some("acme") => elsewhere.push(said.but("project", "other")),
@@ -174,8 +174,8 @@ fn azure() -> impl Strategy<Value = Case> {
         let own = [format!("{kind}/{plain}")];
         let own: Vec<&str> = own.iter().map(String::as_str).collect();
         let keys = if kind == "cert" { aliases } else { own };
-        let said = Told::new("azure-kv", &keys, &[("vault", "sample.vault.azure.net")]);
-        let mut elsewhere = vec![Told::new("azure-kv", &["secret/_", "key/_"], &[])];
+        let said = Published::new("azure-kv", &keys, &[("vault", "sample.vault.azure.net")]);
+        let mut elsewhere = vec![Published::new("azure-kv", &["secret/_", "key/_"], &[])];
         elsewhere.extend(
             url.iter()
                 .map(|_| said.but("vault", "other.vault.azure.net")),
@@ -195,8 +195,8 @@ fn akeyless() -> impl Strategy<Value = Case> {
         let item = format!("{}{bare}", if slash { "/" } else { "" });
         Case {
             spec: json!({ "akeyless": {} }),
-            said: Told::new("akeyless", &[&item], &[]),
-            elsewhere: vec![Told::new("akeyless", &[&format!("{item}/x")], &[])],
+            said: Published::new("akeyless", &[&item], &[]),
+            elsewhere: vec![Published::new("akeyless", &[&format!("{item}/x")], &[])],
             key,
         }
     })
@@ -205,8 +205,8 @@ fn akeyless() -> impl Strategy<Value = Case> {
 fn doppler() -> impl Strategy<Value = Case> {
     ("[A-Z_]{1,8}", maybe("shop"), maybe("prd")).prop_map(|(key, project, config)| {
         let scope = [("project", "shop"), ("config", "prd")];
-        let said = Told::new("doppler", &[&key], &scope);
-        let mut elsewhere = vec![Told::new("doppler", &["other"], &scope)];
+        let said = Published::new("doppler", &[&key], &scope);
+        let mut elsewhere = vec![Published::new("doppler", &["other"], &scope)];
         elsewhere.extend(project.iter().map(|_| said.but("project", "blog")));
         elsewhere.extend(config.iter().map(|_| said.but("config", "dev")));
         Case {
@@ -228,7 +228,7 @@ fn infisical() -> impl Strategy<Value = Case> {
             };
             let scope = [("project", "shop"), ("environment", "prod"), ("path", &*path)];
             let keys: &[&str] = if named { &[&name] } else { &[] };
-            let said = Told::new("infisical", keys, &scope);
+            let said = Published::new("infisical", keys, &scope);
             let settings = json!({
                 "projectSlug": "shop", "environmentSlug": "prod", "secretsPath": format!("/{store}"),
             });
@@ -257,8 +257,8 @@ fn onepassword() -> impl Strategy<Value = Case> {
         Case {
             spec: json!({ kind: {} }),
             key,
-            said: Told::new("onepassword", &[&title, &id], &[]),
-            elsewhere: vec![Told::new("onepassword", &["other!"], &[])],
+            said: Published::new("onepassword", &[&title, &id], &[]),
+            elsewhere: vec![Published::new("onepassword", &["other!"], &[])],
         }
     })
 }
@@ -266,8 +266,8 @@ fn onepassword() -> impl Strategy<Value = Case> {
 fn gitlab() -> impl Strategy<Value = Case> {
     "[A-Z_-]{1,8}".prop_map(|key| Case {
         spec: json!({ "gitlab": {} }),
-        said: Told::new("gitlab", &[&key.replace('-', "_")], &[]),
-        elsewhere: vec![Told::new("gitlab", &["other"], &[])],
+        said: Published::new("gitlab", &[&key.replace('-', "_")], &[]),
+        elsewhere: vec![Published::new("gitlab", &["other"], &[])],
         key,
     })
 }
@@ -287,8 +287,8 @@ fn ibm() -> impl Strategy<Value = Case> {
             _ => format!("{kind}/{name}"),
         };
         let scope = [("instance", GUID)];
-        let said = Told::new("ibm", &[&format!("{kind}/{name}"), &name, id], &scope);
-        let other = Told::new("ibm", &[&format!("other/{name}"), &name, id], &scope);
+        let said = Published::new("ibm", &[&format!("{kind}/{name}"), &name, id], &scope);
+        let other = Published::new("ibm", &[&format!("other/{name}"), &name, id], &scope);
         let mut elsewhere = vec![other];
         elsewhere.extend(url.iter().map(|_| said.but("instance", id)));
         Case {
@@ -307,7 +307,7 @@ fn pulumi() -> impl Strategy<Value = Case> {
             ("project", "shop"),
             ("environment", "prod"),
         ];
-        let said = Told::new("pulumi", &[], &scope);
+        let said = Published::new("pulumi", &[], &scope);
         Case {
             spec: json!({ "pulumi": {
                 "organization": "acme", "project": "shop", "environment": "prod",

@@ -34,7 +34,7 @@ pub(super) fn vault() -> impl Strategy<Value = Case> {
                 namespace
             };
             let scope = [("namespace", namespace), ("mount", mount), ("host", host)];
-            Told::new(event, &[&format!("{mount}/{data}{path}")], &scope)
+            Published::new(event, &[&format!("{mount}/{data}{path}")], &scope)
         };
         let space = space.trim_end_matches('/');
         let mut elsewhere = vec![said(space, "zz", "vault.example.com")];
@@ -70,7 +70,7 @@ pub(super) fn openbao() -> impl Strategy<Value = Case> {
             };
             let said = |mount: &str| {
                 let key = format!("{mount}/{data}{path}");
-                Told::new(
+                Published::new(
                     "openbao",
                     &[&key],
                     &[("namespace", "root"), ("mount", mount)],

@@ -1,18 +1,18 @@
-//! So many a second.
+//! Rate limiter.
 
 use std::time::Duration;
 
-/// A token bucket that holds one second's worth, as the time at which it is full again: whole
-/// nanoseconds, so that a wake-up is never a rounding error too early.
+/// A token bucket with the tokens of one second. It stores the time at which it is full again (GCRA), in whole
+/// nanoseconds, so that a wake-up is never too early by a rounding error.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct TokenBucket {
     interval: Duration,
-    /// How far ahead of the rate a burst may run.
+    /// How far ahead of the rate a burst may be.
     burst: Duration,
     full_at: Duration,
 }
 
-impl Pace {
+impl TokenBucket {
     pub(super) fn new(per_second: f64) -> Option<Self> {
         let interval = Duration::try_from_secs_f64(per_second.recip()).ok()?;
         Some(Self {
@@ -30,8 +30,8 @@ impl Pace {
         self.full_at = self.full_at.max(now).saturating_add(self.interval);
     }
 
-    /// What was taken was not used.
-    pub(super) fn give_back(&mut self) {
+    /// Returns a token that was not used.
+    pub(super) fn refund(&mut self) {
         self.full_at = self.full_at.saturating_sub(self.interval);
     }
 }

@@ -1,4 +1,4 @@
-//! Where the position is written, and what the server says about the durable.
+//! Reads and writes the cluster's position, and asks the server for the state of the durable.
 
 use std::time::Duration;
 
@@ -21,85 +21,85 @@ use eso_relay::{
 use jiff::Timestamp;
 use tokio::time::sleep;
 
-/// How often a position is read again because another replica has written meanwhile.
+/// How often a write is retried when another replica has written in between.
 const ATTEMPTS: usize = 8;
 
-pub(super) struct Book {
+pub(super) struct PositionStore {
     pub(super) jetstream: Context,
     pub(super) cluster: Slug,
 }
 
-/// The last position, and where it stands: at 0 if nowhere.
-pub(super) struct Page {
+/// The last position and its stream sequence, 0 if there is none.
+pub(super) struct StoredPosition {
     pub(super) position: Option<Position>,
     sequence: u64,
 }
 
-/// What the server says of stream and durable.
-pub(super) struct Server {
+/// The state of the stream and the durable.
+pub(super) struct ServerState {
     pub(super) seen: Seen,
     pub(super) ack_wait: Duration,
-    /// It would deliver everything that it has: a request waits, and nothing is left out or put off.
+    /// Whether it would deliver every message: a pull request waits, the durable is not paused and has no filter.
     pub(super) delivers: bool,
 }
 
-impl Book {
-    /// Writes what `change` makes of the last position, if there is one.
+impl PositionStore {
+    /// Applies `change` to the last position, if there is one.
     pub(super) async fn change(&self, change: impl Fn(Position) -> Position) -> anyhow::Result<()> {
         for _ in 0..ATTEMPTS {
-            let page = self.read().await?;
-            let Some(position) = page.position.clone().map(&change) else {
+            let stored = self.read().await?;
+            let Some(position) = stored.position.clone().map(&change) else {
                 return Ok(());
             };
-            if self.write(&page, &position).await? {
+            if self.write(&stored, &position).await? {
                 return Ok(());
             }
         }
         bail!(busy())
     }
 
-    /// Writes what `decide` makes of the last position and of what the server says after it.
-    pub(super) async fn look(
+    /// Writes what `decide` returns for the last position and the server's state. Returns both positions.
+    pub(super) async fn update(
         &self,
-        mut decide: impl FnMut(Option<&Position>, &Server) -> Position,
+        mut decide: impl FnMut(Option<&Position>, &ServerState) -> Position,
     ) -> anyhow::Result<(Option<Position>, Position)> {
         for _ in 0..ATTEMPTS {
-            let page = self.read().await?;
+            let stored = self.read().await?;
             let server = self.ask().await?;
-            let position = decide(page.position.as_ref(), &server);
-            if self.write(&page, &position).await? {
-                return Ok((page.position, position));
+            let position = decide(stored.position.as_ref(), &server);
+            if self.write(&stored, &position).await? {
+                return Ok((stored.position, position));
             }
         }
         bail!(busy())
     }
 
-    async fn ask(&self) -> anyhow::Result<Server> {
+    async fn ask(&self) -> anyhow::Result<ServerState> {
         let name = Stream::Events.name();
         let stream = self.jetstream.get_stream(name).await.with_context(|| {
-            format!("cannot look at stream {name} (may this user publish to `$JS.API.STREAM.INFO.{name}`?)")
+            format!("cannot read the state of stream {name} (may this user publish to `$JS.API.STREAM.INFO.{name}`?)")
         })?;
         let stream = stream.cached_info();
         let durable = verify::durable(&self.jetstream, &self.cluster).await?;
         let durable = durable.cached_info();
         let filtered = is_filtered(&durable.config);
         let seen = Seen::of(stream, durable);
-        Ok(Server {
+        Ok(ServerState {
             seen,
             ack_wait: durable.config.ack_wait,
             delivers: durable.num_waiting > 0 && !durable.paused && !filtered,
         })
     }
 
-    /// One that cannot be read counts as none. An older version's is read where there is no newer one.
-    async fn read(&self) -> anyhow::Result<Page> {
+    /// One that cannot be parsed counts as none. Falls back to the subject that older versions used.
+    async fn read(&self) -> anyhow::Result<StoredPosition> {
         let subject = Position::subject(&self.cluster);
         if let Some((position, sequence)) = self.last(Stream::Positions, &subject).await? {
-            return Ok(Page { position, sequence });
+            return Ok(StoredPosition { position, sequence });
         }
         let subject = Position::old_subject(&self.cluster);
         let old = self.last(Stream::Receipts, &subject).await?;
-        Ok(Page {
+        Ok(StoredPosition {
             position: old.and_then(|(position, _)| position),
             sequence: 0,
         })
@@ -131,8 +131,8 @@ impl Book {
         }
     }
 
-    /// Whether it is written: not if another replica has written since.
-    async fn write(&self, after: &Page, position: &Position) -> anyhow::Result<bool> {
+    /// Returns false if another replica has written in between.
+    async fn write(&self, after: &StoredPosition, position: &Position) -> anyhow::Result<bool> {
         let name = Stream::Positions.name();
         let subject = Position::subject(&self.cluster);
         let message = PublishMessage::build()
@@ -154,10 +154,10 @@ impl Book {
 
 fn busy() -> String {
     let name = Stream::Positions.name();
-    format!("cannot write to {name}: other replicas wrote each time")
+    format!("cannot write to {name}: another replica wrote at each attempt")
 }
 
-/// An older version does not write the time down.
+/// An older version does not store the time in the position.
 fn dated(position: Position, written: Timestamp) -> Position {
     let at = match position.durable {
         Some(_) => position.at,

@@ -3,8 +3,6 @@
 mod report;
 mod select;
 
-use std::io::IsTerminal as _;
-
 use anyhow::Context as _;
 use async_nats::{
     datetime::from_nanos,
@@ -22,6 +20,7 @@ use jiff::Timestamp;
 use self::{report::Report, select::Selection};
 use super::{
     Failure, Output, Session,
+    confirm::{can_ask, confirm},
     output::timestamp,
     parse::{self, Since},
     progress::Progress,
@@ -69,9 +68,8 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
     let since = args.since.before(now).ok_or_else(|| {
         Failure::Usage("--since lies in the future, or before all time".to_owned())
     })?;
-    let may_ask = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-    if !args.yes && !args.dry_run && !may_ask {
-        let message = "without a terminal to ask on: add --yes, or --dry-run to look first";
+    if !args.yes && !args.dry_run && !can_ask() {
+        let message = "there is no terminal to ask on: add --yes, or --dry-run to look first";
         return Err(Failure::Usage(message.to_owned()));
     }
     let jetstream = session.jetstream().await?;
@@ -88,8 +86,9 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
     if session.output() == Output::Text {
         session.print(&report)?;
     }
-    if !args.yes && !confirmed(events.len(), &args.cluster)? {
-        return Err(anyhow::anyhow!("not confirmed; nothing was published").into());
+    if !args.yes {
+        let (events, cluster) = (events.len(), &args.cluster);
+        confirm(&format!("Publish {events} events for cluster {cluster}?"))?;
     }
     report.published = publish_all(&jetstream, &events).await?;
     match session.output() {
@@ -133,13 +132,6 @@ fn renamed(selection: Selection, now: Timestamp) -> Vec<Event> {
         event.origin.replayed_at = Some(now);
     }
     events
-}
-
-fn confirmed(events: usize, cluster: &Slug) -> std::io::Result<bool> {
-    eprint!("Publish {events} events for cluster {cluster}? [y/N] ");
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 async fn publish_all(jetstream: &Context, events: &[Event]) -> anyhow::Result<usize> {

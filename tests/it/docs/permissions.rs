@@ -97,6 +97,8 @@ async fn the_documented_permissions_are_enough() {
         &["replay", "--cluster", "east", "--since", "1h", "--yes"],
     )
     .await;
+    operator(&server, &["init", "--max-age", "1h", "--yes"]).await;
+    operator(&server, &["init", "--remove-cluster", "west", "--yes"]).await;
     for daemon in [&mut ingress, &mut consumer] {
         daemon.terminate().unwrap();
         let status = daemon.wait_exit(READY).await.unwrap();

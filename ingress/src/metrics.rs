@@ -191,6 +191,20 @@ impl Metrics {
         metrics
     }
 
+    /// Shows a source of the configuration at 0: an increase from nothing to 1 is none to Prometheus.
+    pub fn expect(&self, source: &Slug) {
+        let name = || source.to_string();
+        for result in ["accepted", "unauthorized", "malformed", "not_json"] {
+            let source = name();
+            self.webhooks
+                .get_or_create(&Result { source, result })
+                .inc_by(0);
+        }
+        for family in [&self.events, &self.credentials, &self.lost] {
+            family.get_or_create(&Source { source: name() }).inc_by(0);
+        }
+    }
+
     /// `source`: of the configuration; `None` for a path that belongs to none.
     pub fn answered(&self, source: Option<&Slug>, result: &'static str) {
         let source = source.map_or(NO_SOURCE, Slug::as_str).to_owned();

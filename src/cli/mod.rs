@@ -1,5 +1,6 @@
 //! What an operator can ask for, and how the answer leaves the process.
 
+mod clusters;
 mod confirm;
 mod dead;
 mod handover;

@@ -46,6 +46,11 @@ pub struct ByHand {
 }
 
 impl ByHand {
+    /// Names and patterns of `--cluster`.
+    pub fn clusters(&self) -> &[String] {
+        &self.clusters
+    }
+
     /// A new event, under this source.
     pub fn event(self, source: Slug, trace: TraceParent, now: Timestamp) -> Result<Event, Failure> {
         if self.scope.len() > MAX_SCOPE {

@@ -34,8 +34,9 @@ const IN_FLIGHT: usize = 64;
 /// Publish what changed since a moment again, for one cluster alone
 ///
 /// Of the events that mean the same only the newest is published again, under an id of its own, so
-/// that the refresh really happens again, and with its times as they were. Other clusters ignore it. A cluster that was merely away
-/// needs no replay: its durable goes on where it stopped.
+/// that the refresh really happens again, and with its times as they were. Other clusters ignore it.
+/// Refreshes of everything (`resync`, `send --all`) are left out unless --source names their source.
+/// A cluster that was away needs no replay: its durable goes on where it stopped.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -73,7 +74,7 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
         return Err(Failure::Usage(message.to_owned()));
     }
     let jetstream = session.jetstream().await?;
-    // A misspelt cluster would be a replay for nobody.
+    // A misspelt cluster would refresh nothing.
     verify::durable(&jetstream, &args.cluster).await?;
 
     let selection = select(&jetstream, &args, since).await?;
@@ -99,7 +100,9 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
 }
 
 async fn select(jetstream: &Context, args: &Args, since: Timestamp) -> anyhow::Result<Selection> {
-    let mut selection = Selection::new(args.cluster.clone(), args.keys.clone());
+    // Who names the source of a resync asks for it.
+    let resyncs = args.source.is_some();
+    let mut selection = Selection::new(args.cluster.clone(), args.keys.clone(), resyncs);
     let start_time = from_nanos(since.as_nanosecond())
         .map_err(|error| anyhow::anyhow!(error))
         .context("--since")?;

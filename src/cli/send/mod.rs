@@ -6,7 +6,7 @@ use clap::ArgGroup;
 use eso_relay::{Slug, command::ByHand, traceparent::TraceParent};
 
 use super::{
-    Failure, Session,
+    Failure, Session, clusters,
     publish::{Published, publish},
 };
 
@@ -53,7 +53,10 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
         return post::run(session, &args.post).await;
     }
     let trace = TraceParent::random();
+    let names = args.by_hand.clusters().to_vec();
     let event = args.by_hand.event(args.source, trace, session.now())?;
-    let sequence = publish(&session.jetstream().await?, &event).await?;
+    let jetstream = session.jetstream().await?;
+    clusters::must_exist(&jetstream, &names).await?;
+    let sequence = publish(&jetstream, &event).await?;
     Ok(session.print(&Published::new(event, sequence))?)
 }

@@ -4,7 +4,7 @@ mod collect;
 mod receipts;
 mod report;
 
-use std::time::Duration;
+use std::{io::IsTerminal as _, time::Duration};
 
 use self::{collect::collect, report::Report};
 use super::{Failure, Output, Session};
@@ -33,9 +33,9 @@ pub(super) async fn run(session: &Session, args: &Args) -> Result<(), Failure> {
     let jetstream = session.jetstream().await?;
     loop {
         let report: Report = collect(&jetstream, session.now()).await?;
-        if args.watch && session.output() == Output::Text {
+        if args.watch && session.output() == Output::Text && std::io::stdout().is_terminal() {
             // Clears the screen (ECMA-48), as `watch` does.
-            eprint!("\x1b[H\x1b[2J");
+            print!("\x1b[H\x1b[2J");
         }
         session.print(&report)?;
         if !args.watch {

@@ -6,6 +6,7 @@ mod matches;
 mod replay;
 mod send;
 mod status;
+mod trace;
 
 use std::process::Output;
 

@@ -137,6 +137,30 @@ async fn a_cluster_can_neither_read_anothers_events_nor_publish_any() {
     }
 }
 
+#[tokio::test]
+async fn a_wrong_password_is_named_where_one_looks() {
+    let server = server().await;
+    let ingress = Daemon::ingress()
+        .config(nats(&server, "ingress"))
+        .env("ESO_RELAY__NATS__PASSWORD", "wrong")
+        .env("BASIC_AUTH_USER", BASIC_USER)
+        .env("BASIC_AUTH_PASSWORD", BASIC_PASSWORD);
+    let ingress = ingress.start().await.unwrap();
+    let said = wait::until("the reason in /readyz", READY, || async {
+        let (_, said) = ingress.readyz().await.ok()?;
+        said.contains("authorization violation").then_some(said)
+    });
+    let said = said.await.unwrap();
+    let address = server.url();
+    assert!(
+        said.contains(&format!("[-]nats cannot connect to {address}")),
+        "{said}"
+    );
+    let logs = ingress.logs();
+    assert!(logs.contains("authorization violation"), "{logs}");
+    assert!(!logs.contains("wrong"), "{logs}");
+}
+
 /// A client, and what the server reproaches it with.
 async fn connect(
     server: &NatsServer,

@@ -260,6 +260,8 @@ async fn a_cluster_that_joins_starts_at_its_joining_or_where_it_is_told_to() {
 async fn a_resync_by_hand_refreshes_what_it_names_in_the_cluster_that_it_names() {
     let cluster = Cluster::stand_in("east").await.unwrap();
     let relay = Consuming::on(cluster, &["db", "mail"]).await;
+    let west = relay.hub.cli(&["init", "--cluster", "west"]).await.unwrap();
+    assert_eq!(west.code, 0, "{west:?}");
     let _consumer = relay.consumer("").await;
     let resync = async |options: &[&str]| {
         let args = [&["resync", "-o", "json"], options].concat();

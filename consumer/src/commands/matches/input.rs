@@ -27,16 +27,16 @@ pub(super) fn events(file: &Path) -> Result<Vec<Event>, Failure> {
     Ok(parse(&text).with_context(|| format!("{} holds no events", file.display()))?)
 }
 
-/// One event, a batch, or one of ours around a batch.
+/// One event or a batch, alone or within the output of our own commands.
 fn parse(text: &[u8]) -> anyhow::Result<Vec<Event>> {
-    let batch = if text.trim_ascii_start().starts_with(b"{") {
-        let around: Around<'_> = serde_json::from_slice(text).unwrap_or_default();
-        match around.events.or(around.body) {
-            Some(batch) => batch.get().as_bytes().to_vec(),
-            None => [b"[", text, b"]"].concat(),
-        }
+    let around: Around<'_> = serde_json::from_slice(text).unwrap_or_default();
+    let within = around.events.or(around.body);
+    let events = within.map_or(text, |events| events.get().as_bytes());
+    // A dead letter is mostly one event.
+    let batch = if events.trim_ascii_start().starts_with(b"{") {
+        [b"[", events, b"]"].concat()
     } else {
-        text.to_vec()
+        events.to_vec()
     };
     let events = decode_batch(&batch)?.into_iter().enumerate();
     events
@@ -52,14 +52,17 @@ mod tests {
     use crate::tests::event;
 
     #[test]
-    fn events_are_read_alone_in_a_batch_and_from_what_our_commands_print() {
+    fn events_are_read_alone_and_as_our_commands_print_them() {
         let events = [event("one"), event("two")];
         let batch = String::from_utf8(encode_batch(&events).into()).unwrap();
         let alone = encode_batch(&events[..1]);
         let alone = std::str::from_utf8(&alone)
             .unwrap()
             .trim_matches(['[', ']']);
-        assert_eq!(parse(alone.as_bytes()).unwrap(), events[..1]);
+        let dead = format!(r#"{{"sequence": 1, "reason": "gone", "body": {alone}}}"#);
+        for text in [alone, &dead] {
+            assert_eq!(parse(text.as_bytes()).unwrap(), events[..1], "{text}");
+        }
         for text in [
             batch.clone(),
             format!(r#"{{"authenticated": false, "events": {batch}, "ignored": []}}"#),

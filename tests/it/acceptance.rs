@@ -177,7 +177,7 @@ async fn case_e_a_key_of_one_service_is_none_of_another() {
     let _consumer = relay.consumer("").await;
     let all = objects.each_ref().map(|(name, _)| *name);
     refreshes(&relay, &about("aws-sm", KEY), &["es-1", "es-css-1"], &all).await;
-    // No match is a success, and patches nobody.
+    // No match is a success, and patches nothing.
     refreshes(&relay, &about("aws-sm", "/nobody/reads/this"), &[], &all).await;
     assert_eq!(relay.dead_letters().await.len(), 0);
 }

@@ -63,7 +63,7 @@ async fn a_namespace_is_let_in_by_its_labels_from_the_moment_that_it_has_them() 
 
     label(&relay, None).await;
     let before = denied(&consumer).await;
-    wait::until("nobody to be let in", READY, || async {
+    wait::until("no namespace to be let in", READY, || async {
         relay.publish(&["/prod/db"]).await;
         (denied(&consumer).await > before).then_some(())
     })

@@ -1,4 +1,4 @@
-//! What the Kubernetes API may answer, and what comes of it: `consumer/src/outcome.rs`, for real.
+//! What the consumer does with each answer of the Kubernetes API (`consumer/src/kubernetes/outcome.rs`).
 
 use eso_relay_lab::{
     cluster::{Kind, delete, external_secret},

@@ -105,7 +105,7 @@ async fn what_is_created_later_is_found_and_what_is_deleted_is_not() {
     let client = relay.cluster.client();
     let consumer = relay.consumer("").await;
     delete(client, TEAM, "db").await.unwrap();
-    // Its store comes last: until then nobody knows what its key means.
+    // Its store comes last: until then its key has no provider.
     let late = external_secret("late")
         .in_namespace(TEAM)
         .cluster_store("late");

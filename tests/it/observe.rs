@@ -84,7 +84,7 @@ async fn an_event_is_traced_from_its_receipt_to_the_sync_in_every_cluster() {
     for step in ["matched 1", "patched 1", "synced by ESO 1"] {
         assert!(east.stdout.contains(step), "{step}: {east:?}");
     }
-    // By fingerprint, for a script; nobody consumes in the other cluster.
+    // By fingerprint, for a script; the other cluster has no consumer.
     let both = trace(&relay, &fingerprint(&event), "--wait --timeout 1s -o json").await;
     assert_eq!(both.code, 1, "{both:?}");
     assert!(both.stderr.contains("in west"), "{both:?}");
@@ -99,9 +99,9 @@ async fn an_event_is_traced_from_its_receipt_to_the_sync_in_every_cluster() {
     let told = &status["receipts"]["east"];
     assert_eq!((&told["events"], &told["synced"]), (&1.into(), &1.into()));
 
-    let nobody = trace(&relay, "nobody-sent-this", "").await;
-    assert_eq!(nobody.code, 1);
-    assert!(nobody.stderr.contains("no event `nobody-sent-this`"));
+    let unknown = trace(&relay, "never-sent", "").await;
+    assert_eq!(unknown.code, 1);
+    assert!(unknown.stderr.contains("no event `never-sent`"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

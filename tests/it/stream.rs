@@ -81,7 +81,7 @@ async fn what_would_lose_events_is_found() {
         "{problem}"
     );
 
-    // And what can be mended, init mends.
+    // And init sets what can be changed.
     let wanted = provision::Wanted::default();
     provision::streams(&jetstream, &wanted, Timestamp::UNIX_EPOCH)
         .await

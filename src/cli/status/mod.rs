@@ -33,9 +33,10 @@ pub(super) async fn run(session: &Session, args: &Args) -> Result<(), Failure> {
     let jetstream = session.jetstream().await?;
     loop {
         let report: Report = collect(&jetstream, session.now()).await?;
-        if args.watch && session.output() == Output::Text && std::io::stdout().is_terminal() {
+        let on_screen = std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
+        if args.watch && session.output() == Output::Text && on_screen {
             // Clears the screen (ECMA-48), as `watch` does.
-            print!("\x1b[H\x1b[2J");
+            eprint!("\x1b[H\x1b[2J");
         }
         session.print(&report)?;
         if !args.watch {

@@ -69,7 +69,7 @@ pub fn duration(duration: Duration) -> String {
     } else if seconds > 4 * DAY && seconds.is_multiple_of(DAY) {
         format!("{}d", seconds / DAY)
     } else if seconds >= DAY {
-        let rest = duration - Duration::from_secs(seconds / HOUR * HOUR);
+        let rest = Duration::new(seconds % HOUR, duration.subsec_nanos());
         let hours = format!("{}h", seconds / HOUR);
         if rest.is_zero() {
             hours

@@ -113,7 +113,7 @@ async fn events_that_expired_while_a_cluster_was_away_refresh_everything_and_wha
     let cluster = Cluster::stand_in("east").await.unwrap();
     let relay = Consuming::on(cluster, &["db", "mail"]).await;
     relay.publish(&["/prod/db"]).await;
-    // Nobody has consumed yet, so nobody has written a position: the ack floor tells.
+    // No consumer has run yet, so there is no position: the ack floor counts.
     expire(&relay, Stream::Events).await;
     let values = relay.publish(&["/prod/mail"]).await;
     let consumer = relay.consumer("").await;

@@ -190,7 +190,7 @@ async fn what_follows_a_request_on_the_connection_is_a_request_of_its_own() {
     // The body of a refused request is not read as the next one.
     let inner = format!("{}Content-Length: {length}\r\n\r\n{BODY}", tested.head());
     let wrapped = format!("{stranger}Content-Length: {}\r\n\r\n{inner}", inner.len());
-    // Both lengths at once: whoever believes the other one would see a request in the body.
+    // Both lengths at once: a parser that takes the other one would see a request in the body.
     let both = format!(
         "{stranger}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{inner}\r\n0\r\n\r\n",
         inner.len()

@@ -152,7 +152,7 @@ impl Secrets {
         }
     }
 
-    /// Sends it with more of what nobody needs to know, and looks at the answer.
+    /// Sends it with more fields that no event needs, and looks at the answer.
     async fn send(&mut self, payload: &Payload, proof: Proof) -> Answer {
         let path = format!("{}?token=marker-query", payload.path);
         let request = self.webhooks.post(&path).headers(payload.headers());

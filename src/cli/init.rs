@@ -179,7 +179,7 @@ async fn remove(session: &Session, args: &Args) -> Result<Report, Failure> {
     }
     if !args.yes && members.iter().any(Member::exists) {
         let each = members.iter().filter(|member| member.exists());
-        let each = each.map(|it| format!("{} ({} messages not acked)", it.cluster, it.unacked()));
+        let each = each.map(|it| format!("{} (messages not acked: {})", it.cluster, it.unacked()));
         let each: Vec<_> = each.collect();
         confirm(&format!("Remove {}?", each.join(", ")))?;
     }

@@ -13,9 +13,9 @@ use super::{
 
 /// Refresh every ExternalSecret of a cluster once
 ///
-/// What a consumer does by itself when events were removed before its cluster had seen them, by hand:
-/// after a restore of ESO's cluster, or of a store. It flows at the pace of ESO; urgent refreshes
-/// overtake it.
+/// A consumer does this by itself when events were removed before its cluster had seen them. By hand
+/// it is for the time after a restore of the cluster, or of a store. It goes at ESO's pace; urgent
+/// refreshes overtake it.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -31,7 +31,7 @@ use super::{
 /// How many messages wait for their PubAck at a time.
 const IN_FLIGHT: usize = 64;
 
-/// Publish what changed since a moment again, for one cluster alone
+/// Publish again what changed since a moment, for one cluster only
 ///
 /// Of the events that mean the same only the newest is published again, under an id of its own, so
 /// that the refresh really happens again, and with its times as they were. Other clusters ignore it.

@@ -12,9 +12,9 @@ use super::{
 
 /// Publish an event by hand, or POST a payload to an ingress
 ///
-/// Without --to the event goes straight into the stream, and every consumer that it reaches
-/// refreshes what it means. With --to it takes the way of a webhook. --sample tries a source of the
-/// ingress: the sample that its sender documents, signed with the source's own secret.
+/// Without --to the event goes straight into the stream, and the consumers refresh the objects that
+/// it matches. With --to the payload goes to an ingress, as a webhook does. --sample tries a source
+/// of the ingress: it sends the sample that the sender documents, signed with the source's own secret.
 #[derive(clap::Args)]
 #[command(
     group(ArgGroup::new("what").required(true).args(["keys", "prefix", "scope", "all", "template", "data", "sample"])),

@@ -161,6 +161,24 @@ async fn a_wrong_password_is_named_where_one_looks() {
     assert!(!logs.contains("wrong"), "{logs}");
 }
 
+#[tokio::test]
+async fn a_command_of_another_user_says_whose_it_needs() {
+    let server = server().await;
+    let output = tokio::process::Command::new(Binary::Cli.path().await.unwrap())
+        .arg("status")
+        .env("ESO_RELAY__NATS__URL", server.url())
+        .env("ESO_RELAY__NATS__USER", "ingress")
+        .env("ESO_RELAY__NATS__PASSWORD", "change-me")
+        .env("ESO_RELAY__NATS__INBOX_PREFIX", "_INBOX_ingress")
+        .output()
+        .await
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("need the operator's user"), "{said}");
+    assert!(!said.contains("timed out"), "{said}");
+}
+
 /// A client, and what the server reproaches it with.
 async fn connect(
     server: &NatsServer,

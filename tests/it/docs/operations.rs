@@ -76,3 +76,20 @@ async fn every_metric_and_every_condition_is_in_the_documents() {
         }
     }
 }
+
+#[test]
+fn the_alert_rules_are_those_of_the_documents() {
+    let rules: serde_json::Value =
+        serde_saphyr::from_str(&read("deploy/prometheus/alerts.yaml")).unwrap();
+    let rules = rules["groups"][0]["rules"].as_array().unwrap();
+    let rules: Vec<_> = rules
+        .iter()
+        .map(|rule| rule["expr"].as_str().unwrap())
+        .collect();
+    let listed = rows(&read(OPERATIONS), "## Alerts");
+    let listed: Vec<_> = listed
+        .iter()
+        .map(|row| code(&row[1])[0].replace("\\|", "|"))
+        .collect();
+    assert_eq!(rules, listed);
+}

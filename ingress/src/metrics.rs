@@ -283,3 +283,27 @@ impl Drop for Counted {
         self.0.dec();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::encoding::text::encode;
+
+    use super::*;
+
+    #[test]
+    fn a_configured_source_is_there_from_the_start() {
+        let mut registry = Registry::default();
+        let metrics = Metrics::register(&mut registry);
+        metrics.expect(&"prod".parse().unwrap());
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        for line in [
+            r#"webhooks_total{source="prod",result="malformed"} 0"#,
+            r#"events_total{source="prod"} 0"#,
+            r#"credential_failures_total{source="prod"} 0"#,
+            r#"lost_total{source="prod"} 0"#,
+        ] {
+            assert!(text.contains(line), "{line}: {text}");
+        }
+    }
+}

@@ -29,11 +29,16 @@ pub(super) fn events(file: &Path) -> Result<Vec<Event>, Failure> {
 
 /// One event or a batch, alone or within the output of our own commands.
 fn parse(text: &[u8]) -> anyhow::Result<Vec<Event>> {
-    let around: Around<'_> = serde_json::from_slice(text).unwrap_or_default();
+    let is_object = |text: &[u8]| text.trim_ascii_start().starts_with(b"{");
+    let around: Around<'_> = if is_object(text) {
+        serde_json::from_slice(text).unwrap_or_default()
+    } else {
+        Around::default()
+    };
     let within = around.events.or(around.body);
     let events = within.map_or(text, |events| events.get().as_bytes());
     // A dead letter is mostly one event.
-    let batch = if events.trim_ascii_start().starts_with(b"{") {
+    let batch = if is_object(events) {
         [b"[", events, b"]"].concat()
     } else {
         events.to_vec()

@@ -191,6 +191,20 @@ impl Metrics {
         metrics
     }
 
+    /// Shows a source of the configuration at 0: an increase from nothing to 1 is none to Prometheus.
+    pub fn expect(&self, source: &Slug) {
+        let name = || source.to_string();
+        for result in ["accepted", "unauthorized", "malformed", "not_json"] {
+            let source = name();
+            self.webhooks
+                .get_or_create(&Result { source, result })
+                .inc_by(0);
+        }
+        for family in [&self.events, &self.credentials, &self.lost] {
+            family.get_or_create(&Source { source: name() }).inc_by(0);
+        }
+    }
+
     /// `source`: of the configuration; `None` for a path that belongs to none.
     pub fn answered(&self, source: Option<&Slug>, result: &'static str) {
         let source = source.map_or(NO_SOURCE, Slug::as_str).to_owned();
@@ -267,5 +281,29 @@ impl Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::encoding::text::encode;
+
+    use super::*;
+
+    #[test]
+    fn a_configured_source_is_there_from_the_start() {
+        let mut registry = Registry::default();
+        let metrics = Metrics::register(&mut registry);
+        metrics.expect(&"prod".parse().unwrap());
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        for line in [
+            r#"webhooks_total{source="prod",result="malformed"} 0"#,
+            r#"events_total{source="prod"} 0"#,
+            r#"credential_failures_total{source="prod"} 0"#,
+            r#"lost_total{source="prod"} 0"#,
+        ] {
+            assert!(text.contains(line), "{line}: {text}");
+        }
     }
 }

@@ -7,7 +7,7 @@ use eso_relay::{
     command::Table,
     stream::{
         Start,
-        provision::{self, Action, Change, ProvisionError, Wanted},
+        provision::{self, Action, Change, Left, Member, ProvisionError, Wanted},
     },
 };
 use jiff::Timestamp;
@@ -15,20 +15,28 @@ use serde::Serialize;
 
 use super::{
     Failure, Session,
+    confirm::{ADD_YES, can_ask, confirm},
     parse::{self, Since},
 };
 
 /// Declare the streams, and a durable for each cluster
 ///
 /// Run it again whenever you like: what is right stays as it is, what was not named keeps its
-/// value, nothing is ever deleted, and a change that would lose stored messages is refused (exit
-/// code 3).
+/// value, and a change that would lose events that a cluster has not acked is refused (exit code 3).
+///
+/// A shorter --max-age removes older events. If every cluster has acked them, it asks first, or
+/// takes --yes; they cannot be replayed then.
+///
+/// --remove-cluster removes a cluster's durable and its position, after its consumers have stopped.
+/// Its dead letters and receipts stay until they expire.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
   eso-relay init --cluster east                                  a laptop
   eso-relay init --cluster east --replicas 3 --max-bytes 10GiB   production
-  eso-relay init --cluster west                                  one more cluster, all else kept")]
+  eso-relay init --cluster west                                  one more cluster, all else kept
+  eso-relay init --max-age 24h --yes                             keep less
+  eso-relay init --remove-cluster west --yes                     one cluster less, all else kept")]
 pub(super) struct Args {
     /// A cluster that has consumers (repeat it for more)
     #[arg(long = "cluster", value_name = "CLUSTER")]
@@ -45,6 +53,16 @@ pub(super) struct Args {
     /// The size of the events stream: the oldest events go when it is full [default: as it is, else 1GiB]
     #[arg(long, value_name = "SIZE", value_parser = parse::bytes)]
     max_bytes: Option<i64>,
+    /// A cluster to remove, whose consumers have been stopped (repeat it for more)
+    #[arg(
+        long = "remove-cluster",
+        value_name = "CLUSTER",
+        conflicts_with_all = ["clusters", "replicas", "max_age", "max_bytes"]
+    )]
+    remove: Vec<Slug>,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
 }
 
 /// Where to start, as it is written.
@@ -82,39 +100,63 @@ impl Begin {
 #[derive(Serialize)]
 struct Report {
     changes: Vec<Change>,
-    /// What is left to do by hand.
-    notes: Vec<&'static str>,
+    /// Of removed clusters.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    left: Vec<Left>,
+    /// What is left to do or to know.
+    notes: Vec<String>,
 }
 
 /// A running server goes on with what it began with (nats-server 2.15.2), and says otherwise.
 const STILL_COMPRESSES: &str = "each nats-server goes on compressing until it is restarted: restart them, one after the other; what is compressed already stays so until --max-age";
 
 impl Report {
-    fn new(changes: Vec<Change>) -> Self {
+    fn declared(changes: Vec<Change>) -> Self {
         let compressed = changes.iter().any(|change| match &change.action {
             Action::Updated(differences) => {
                 differences.iter().any(|it| it.setting == "compression")
             }
-            Action::Created | Action::Unchanged => false,
+            _ => false,
         });
         Self {
             changes,
-            notes: compressed.then_some(STILL_COMPRESSES).into_iter().collect(),
+            left: Vec::new(),
+            notes: compressed
+                .then(|| STILL_COMPRESSES.to_owned())
+                .into_iter()
+                .collect(),
         }
     }
 }
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
+    let report = if args.remove.is_empty() {
+        declare(session, &args).await?
+    } else {
+        remove(session, &args).await?
+    };
+    Ok(session.print(&report)?)
+}
+
+async fn declare(session: &Session, args: &Args) -> Result<Report, Failure> {
     let start = args.start.at(session.now())?;
     let jetstream = session.jetstream().await?;
-    let wanted = Wanted {
+    let mut wanted = Wanted {
         replicas: args.replicas.map(usize::from),
         max_age: args.max_age,
         max_bytes: args.max_bytes,
+        forget: args.yes,
     };
-    let mut changes = provision::streams(&jetstream, &wanted, session.now())
-        .await
-        .map_err(failure)?;
+    let mut changes = provision::streams(&jetstream, &wanted, session.now()).await;
+    if let Err(error @ ProvisionError::WouldForget { .. }) = &changes {
+        if !can_ask() {
+            return Err(Failure::Refused(format!("refused: {error}; {ADD_YES}")));
+        }
+        confirm(&format!("{error}. Remove it?"))?;
+        wanted.forget = true;
+        changes = provision::streams(&jetstream, &wanted, session.now()).await;
+    }
+    let mut changes = changes.map_err(failure)?;
     for cluster in &args.clusters {
         changes.push(
             provision::durable(&jetstream, cluster, start)
@@ -122,14 +164,50 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
                 .map_err(failure)?,
         );
     }
-    Ok(session.print(&Report::new(changes))?)
+    Ok(Report::declared(changes))
+}
+
+async fn remove(session: &Session, args: &Args) -> Result<Report, Failure> {
+    if !args.yes && !can_ask() {
+        return Err(Failure::Usage(ADD_YES.to_owned()));
+    }
+    let jetstream = session.jetstream().await?;
+    let mut members = Vec::new();
+    for cluster in &args.remove {
+        let member = Member::find(&jetstream, cluster).await.map_err(failure)?;
+        members.push(member);
+    }
+    if !args.yes && members.iter().any(Member::exists) {
+        let each = members.iter().filter(|member| member.exists());
+        let each = each.map(|it| format!("{} (messages not acked: {})", it.cluster, it.unacked()));
+        let each: Vec<_> = each.collect();
+        confirm(&format!("Remove {}?", each.join(", ")))?;
+    }
+    let mut report = Report {
+        changes: Vec::new(),
+        left: Vec::new(),
+        notes: Vec::new(),
+    };
+    for member in members {
+        let (changes, left) = member.remove(&jetstream).await.map_err(failure)?;
+        if changes.iter().all(|change| change.action == Action::Absent) {
+            report.notes.push(format!(
+                "there is no cluster {} (`eso-relay status` lists the clusters)",
+                left.cluster
+            ));
+        }
+        report.changes.extend(changes);
+        report.left.push(left);
+    }
+    Ok(report)
 }
 
 fn failure(error: ProvisionError) -> Failure {
     match error {
-        ProvisionError::WouldLose { .. } | ProvisionError::CannotChange { .. } => {
-            Failure::Refused(error.to_string())
-        }
+        ProvisionError::WouldLose { .. }
+        | ProvisionError::WouldForget { .. }
+        | ProvisionError::InUse(_)
+        | ProvisionError::CannotChange { .. } => Failure::Refused(error.to_string()),
         ProvisionError::NoStream | ProvisionError::Server { .. } => Failure::Failed(error.into()),
     }
 }
@@ -141,6 +219,8 @@ impl fmt::Display for Report {
             let (result, settings) = match action {
                 Action::Created => ("created", String::new()),
                 Action::Unchanged => ("unchanged", String::new()),
+                Action::Removed => ("removed", String::new()),
+                Action::Absent => ("not there", String::new()),
                 Action::Updated(differences) => {
                     let settings = differences
                         .iter()
@@ -152,6 +232,17 @@ impl fmt::Display for Report {
             table.row(vec![item.to_string(), result.to_owned(), settings]);
         }
         table.fmt(f)?;
+        for left in &self.left {
+            let Left {
+                cluster,
+                dead_letters,
+                receipts,
+            } = left;
+            writeln!(
+                f,
+                "left of {cluster}: {dead_letters} dead letters (`eso-relay dead list --cluster {cluster}`) and {receipts} receipts, until they expire"
+            )?;
+        }
         for note in &self.notes {
             writeln!(f, "note: {note}")?;
         }

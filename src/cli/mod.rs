@@ -1,5 +1,7 @@
 //! What an operator can ask for, and how the answer leaves the process.
 
+mod clusters;
+mod confirm;
 mod dead;
 mod handover;
 mod init;
@@ -70,7 +72,7 @@ struct Global {
         help = "NATS servers, separated by commas [default: nats://localhost:4222]"
     )]
     nats: Option<String>,
-    /// A YAML file with a `nats:` section; a daemon's own file will do
+    /// A YAML file with a `nats:` section, such as a daemon's; the user must be allowed to ask
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// For people or for scripts
@@ -89,7 +91,7 @@ enum Command {
     Dead(dead::Args),
     /// List the formats and schemes of the ingress, or explain one with a configuration for it
     Sources(handover::Args),
-    /// Show which events a captured payload would become, and why the rest is none
+    /// Show the events that a captured payload would become, and why other elements are ignored
     Explain(handover::Args),
     /// Show which ExternalSecrets of a cluster an event would refresh, and why not another
     Matches(handover::Args),
@@ -99,7 +101,25 @@ enum Command {
 pub(crate) async fn main() -> ExitCode {
     // Prints its own messages and exits with 2 when the command line is wrong.
     let cli = Cli::parse();
-    exit_code(run(cli, clock).await)
+    exit_code(run(cli, clock).await.map_err(unanswered))
+}
+
+/// NATS does not answer a request that the user may not make: what to think of then.
+fn unanswered(failure: Failure) -> Failure {
+    match failure {
+        Failure::Failed(error) => {
+            let said = format!("{error:#}");
+            let timed_out = said.contains("timed out") && !said.contains("allowed to");
+            Failure::Failed(if timed_out {
+                anyhow::anyhow!(
+                    "{error}: the server did not answer. Is this user allowed to ask? Commands need the operator's user, and nats-server logs a `Publish Violation` for any other. Else JetStream has no leader"
+                )
+            } else {
+                error
+            })
+        }
+        other => other,
+    }
 }
 
 async fn run(cli: Cli, clock: fn() -> Timestamp) -> Result<(), Failure> {

@@ -1,7 +1,5 @@
 //! Times and sizes for people.
 
-use std::time::Duration;
-
 use async_nats::jetstream::stream::State;
 pub(super) use eso_relay::nats::timestamp;
 use jiff::Timestamp;
@@ -12,9 +10,13 @@ pub(super) fn ago(now: Timestamp, then: Option<Timestamp>) -> String {
         return "-".to_owned();
     };
     let seconds = u64::try_from(now.duration_since(then).as_secs()).unwrap_or(0);
-    let age = humantime::format_duration(Duration::from_secs(seconds)).to_string();
-    let units: Vec<&str> = age.split(' ').take(2).collect();
-    format!("{} ago", units.join(" "))
+    let age = match (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, minutes) => format!("{minutes}m {}s", seconds % 60),
+        (0, hours, minutes) => format!("{hours}h {minutes}m"),
+        (days, hours, _) => format!("{days}d {hours}h"),
+    };
+    format!("{age} ago")
 }
 
 /// `1.5 MiB`
@@ -45,6 +47,8 @@ pub(super) fn first_and_last(state: &State) -> Option<(Timestamp, Timestamp)> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -56,7 +60,12 @@ mod tests {
         );
         let now: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
         let then = "2026-01-01T00:00:00Z".parse().unwrap();
-        assert_eq!(ago(now, Some(then)), "1day 3h ago");
+        assert_eq!(ago(now, Some(then)), "1d 3h ago");
+        let of = |seconds: u64| ago(then + Duration::from_secs(seconds), Some(then));
+        assert_eq!(
+            [59, 61, 3600].map(of),
+            ["59s ago", "1m 1s ago", "1h 0m ago"]
+        );
         assert_eq!(ago(then, Some(now)), "0s ago");
         assert_eq!(ago(now, None), "-");
     }

@@ -7,15 +7,15 @@ use eso_relay::{
 };
 
 use super::{
-    Failure, Session,
+    Failure, Session, clusters,
     publish::{Published, publish},
 };
 
 /// Refresh every ExternalSecret of a cluster once
 ///
-/// What a consumer does by itself when events were removed before its cluster had seen them, by hand:
-/// after a restore of ESO's cluster, or of a store. It flows at the pace of ESO; urgent refreshes
-/// overtake it.
+/// A consumer does this by itself when events were removed before its cluster had seen them. By hand
+/// it is for the time after a restore of the cluster, or of a store. It goes at ESO's pace; urgent
+/// refreshes overtake it.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -39,18 +39,18 @@ pub(super) struct Args {
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
     let trace = TraceParent::random();
-    let clusters = args.clusters.iter();
+    let names: Vec<_> = args.clusters.iter().map(Slug::to_string).collect();
     let target = Reach {
         stores: args.stores,
         namespaces: args.namespaces.into_iter().map(Pattern::new).collect(),
-        clusters: clusters
-            .map(|cluster| Pattern::new(cluster.as_str()))
-            .collect(),
+        clusters: names.iter().map(Pattern::new).collect(),
     };
     let event = Event {
         traceparent: Some(trace),
         ..Event::refresh_everything(args.source, trace.trace_id(), target, session.now())
     };
-    let sequence = publish(&session.jetstream().await?, &event).await?;
+    let jetstream = session.jetstream().await?;
+    clusters::must_exist(&jetstream, &names).await?;
+    let sequence = publish(&jetstream, &event).await?;
     Ok(session.print(&Published::new(event, sequence))?)
 }

@@ -25,13 +25,13 @@ pub struct ByHand {
     /// Everything that --store, --namespace and --cluster allow
     #[arg(long)]
     all: bool,
-    /// What takes this ConfigMap or Secret of the cluster into its template
+    /// Objects whose template uses this ConfigMap or Secret of the cluster
     #[arg(long, value_name = "KIND/NAME", conflicts_with = "provider")]
     template: Option<TemplateSource>,
     /// Everything in this place, such as project=backend or mount=secret; repeat it for more attributes
     #[arg(long, value_name = "NAME=VALUE", value_parser = attribute, conflicts_with = "all")]
     scope: Vec<(String, String)>,
-    /// Whose keys these are; `generic` compares them whatever provider a store has
+    /// The provider of the keys; `generic` matches them whatever provider a store has
     #[arg(long, value_name = "PROVIDER", default_value = "generic")]
     provider: Slug,
     /// Only these stores, as KIND/NAME or NAME; `*` stands for any characters
@@ -46,6 +46,11 @@ pub struct ByHand {
 }
 
 impl ByHand {
+    /// Names and patterns of `--cluster`.
+    pub fn clusters(&self) -> &[String] {
+        &self.clusters
+    }
+
     /// A new event, under this source.
     pub fn event(self, source: Slug, trace: TraceParent, now: Timestamp) -> Result<Event, Failure> {
         if self.scope.len() > MAX_SCOPE {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 pub enum Failure {
     /// 1
     Failed(anyhow::Error),
-    /// 2: only the person can mend it, on the command line.
+    /// 2: the command line is wrong.
     Usage(String),
     /// 3: it would lose messages, or a check failed.
     Refused(String),

@@ -8,11 +8,14 @@ use std::{sync::atomic::Ordering, time::Duration};
 use anyhow::{Context as _, bail};
 use async_nats::{Client, ConnectOptions, Event, connection::State};
 use jiff::Timestamp;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 use tracing::{error, info, warn};
 
 pub use self::config::{NatsConfig, TlsConfig};
 use crate::{admin::Condition, config::in_time};
+
+/// How often a reason that stays the same is said again.
+const REMIND: Duration = Duration::from_secs(10);
 
 /// The lowest server that knows `sync_interval` and `+TERM <reason>` (2.10.4).
 const LOWEST_SERVER: (i64, i64, i64) = (2, 10, 4);
@@ -48,7 +51,8 @@ pub async fn connect(
                 config.shown_url()
             )
         })?;
-    tokio::spawn(watch(client.clone(), receiver, condition));
+    let url = config.shown_url();
+    tokio::spawn(watch(client.clone(), url, receiver, condition));
     Ok(client)
 }
 
@@ -79,14 +83,9 @@ async fn options(config: &NatsConfig) -> anyhow::Result<(Vec<String>, ConnectOpt
 
 /// Waits until the client is connected. An error when the server is too old.
 pub async fn connected(client: &Client) -> anyhow::Result<()> {
-    let mut waited = Duration::ZERO;
+    // Why it takes long is told where the connection is made.
     while client.connection_state() != State::Connected {
-        const STEP: Duration = Duration::from_millis(50);
-        tokio::time::sleep(STEP).await;
-        waited += STEP;
-        if waited.as_millis().is_multiple_of(10_000) {
-            warn!(?waited, "still waiting for NATS (setting `nats.url`)");
-        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     refuse_old_server(client)
 }
@@ -115,9 +114,14 @@ fn refuse_old_server(client: &Client) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn watch(client: Client, mut events: mpsc::UnboundedReceiver<Event>, condition: Condition) {
-    // Each failed attempt to reconnect is an event: the same reason is said once.
-    let mut said = String::new();
+async fn watch(
+    client: Client,
+    url: String,
+    mut events: mpsc::UnboundedReceiver<Event>,
+    condition: Condition,
+) {
+    // Each failed attempt to connect is an event: the same reason is said now and then.
+    let mut said: Option<(String, Instant)> = None;
     while let Some(event) = events.recv().await {
         match event {
             Event::Connected => match refuse_old_server(&client) {
@@ -129,7 +133,7 @@ async fn watch(client: Client, mut events: mpsc::UnboundedReceiver<Event>, condi
                         "connected to NATS"
                     );
                     condition.met();
-                    said.clear();
+                    said = None;
                 }
                 Err(refusal) => {
                     error!(%refusal, "this NATS server cannot be used");
@@ -149,9 +153,14 @@ async fn watch(client: Client, mut events: mpsc::UnboundedReceiver<Event>, condi
             Event::ServerError(error) => warn!(%error, "NATS server error"),
             Event::ClientError(error) => {
                 let error = error.to_string();
-                if error != said {
-                    warn!(error, "NATS client error");
-                    said = error;
+                if client.connection_state() != State::Connected {
+                    condition.unmet(format!("cannot connect to {url}: {error}"));
+                }
+                let is_known =
+                    |(known, at): &(String, Instant)| *known == error && at.elapsed() < REMIND;
+                if !said.as_ref().is_some_and(is_known) {
+                    warn!(url, error, "NATS client error (setting `nats`)");
+                    said = Some((error, Instant::now()));
                 }
             }
             Event::SlowConsumer(_) => {

@@ -184,7 +184,7 @@ mod tests {
     fn a_fill_says_how_far_back_the_stream_reaches() {
         let text = history(900, 31 * HOUR).to_string();
         let expected =
-            "stream ESO_RELAY is 87 % full and reaches back 1day 7h of 3days; once it is full, ";
+            "stream ESO_RELAY is 87 % full and reaches back 31h of 72h; once it is full, ";
         assert!(text.starts_with(expected), "{text}");
     }
 

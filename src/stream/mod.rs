@@ -20,6 +20,7 @@ pub use self::{
     message::{EVENTS_HEADER, message},
     position::Position,
     receipt::Receipt,
+    rule::duration,
     spec::{ACK_WAIT, Limits, Start, Stream, durable},
     subject::{InvalidSubject, Subject},
 };

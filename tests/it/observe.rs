@@ -99,9 +99,9 @@ async fn a_trace_spans_all_clusters() {
     let told = &status["receipts"]["east"];
     assert_eq!((&told["events"], &told["synced"]), (&1.into(), &1.into()));
 
-    let nobody = trace(&relay, "nobody-sent-this", "").await;
-    assert_eq!(nobody.code, 1);
-    assert!(nobody.stderr.contains("no event `nobody-sent-this`"));
+    let unknown = trace(&relay, "never-sent", "").await;
+    assert_eq!(unknown.code, 1);
+    assert!(unknown.stderr.contains("no event `never-sent`"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -51,7 +51,7 @@ fn payloads() -> Vec<Value> {
         json!([with(updated("nested"), "payload", nested)]),
         json!([event("created", "static-secret-created")]),
         json!([event("failed", "rotated-secret-failure")]),
-        json!([event("unheard-of", "what-nobody-knows")]),
+        json!([event("unheard-of", "no-such-item")]),
         json!([{ "item_name": "/seed/no-type" }]),
         json!([updated("first-of-two"), updated("second-of-two")]),
     ]

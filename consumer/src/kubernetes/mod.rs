@@ -104,19 +104,28 @@ async fn load(config: &KubernetesConfig) -> anyhow::Result<Config> {
     {
         return Ok(in_cluster);
     }
-    Config::from_kubeconfig(&options).await.context(
-        "neither in a pod nor with a kubeconfig: set `kubernetes.kubeconfig` and `kubernetes.context`",
-    )
+    let found = Config::from_kubeconfig(&options).await;
+    found.with_context(|| match &config.context {
+        Some(context) => format!(
+            "cannot use context `{context}` of the kubeconfig ($KUBECONFIG, else ~/.kube/config; setting `kubernetes.context`)"
+        ),
+        None => "neither in a pod nor with a kubeconfig: set `kubernetes.kubeconfig` and `kubernetes.context`".to_owned(),
+    })
 }
 
 /// An error and its causes in one line; the outermost message of kube's errors says little.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
-    let mut cause = error.source();
+    let mut cause = Some(error);
     while let Some(error) = cause {
         let message = error.to_string();
         if !text.contains(&message) {
             text = format!("{text}: {message}");
+        }
+        if let Some(kube::Error::Api(status)) = error.downcast_ref() {
+            // kube shows the status three times, once as Rust prints it.
+            let said = format!("{} {}: {}", status.code, status.reason, status.message);
+            return text.replace(&message, &said);
         }
         cause = error.source();
     }
@@ -137,6 +146,18 @@ mod tests {
         assert!(
             format!("{error:#}").contains("setting `kubernetes.kubeconfig` (/nowhere/kubeconfig)")
         );
+    }
+
+    #[test]
+    fn what_the_api_refuses_is_said_once() {
+        let message = r#"externalsecrets is forbidden: User "east" cannot list"#;
+        let status = kube::core::Status::failure(message, "Forbidden").with_code(403);
+        let error = kube::Error::Api(Box::new(status));
+        assert_eq!(chain(&error), format!("403 Forbidden: {message}"));
+        let error = kube::runtime::watcher::Error::InitialListFailed(error);
+        let said = chain(&error);
+        assert_eq!(said.matches("is forbidden").count(), 1, "{said}");
+        assert!(!said.contains("Status {"), "{said}");
     }
 
     #[test]

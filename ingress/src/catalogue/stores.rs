@@ -14,7 +14,7 @@ pub(super) const AKEYLESS: Format = Format {
 sources:
   - name: akeyless-prod
     format: akeyless
-    auth: { basic: { username: eso, password_file: /etc/eso-relay/akeyless } }
+    auth: { basic: { username: eso, password_file: /etc/eso-relay/akeyless/password } }
     target: { stores: [{ kind: ClusterSecretStore, name: "akeyless*" }] }
 "#,
     sample: json(include_str!("../source/fixtures/akeyless-array.json")),

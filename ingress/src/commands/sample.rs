@@ -22,7 +22,7 @@ pub struct Args {
     /// The source, of --config
     #[arg(long, value_name = "NAME")]
     source: Slug,
-    /// The ingress, without the path
+    /// The ingress; with or without the path of the source
     #[arg(long, value_name = "URL", default_value = "http://localhost:8080")]
     to: String,
     #[command(flatten)]
@@ -32,7 +32,9 @@ pub struct Args {
 pub(super) async fn run(args: &Args, config: Option<&Path>, now: Timestamp) -> Result<(), Failure> {
     let (source, outgoing) = super::source(config, &args.source)?;
     let request = signed(&source, &Outgoing::new(&outgoing)?, now)?;
-    let mut url = format!("{}/v1/hooks/{}", args.to.trim_end_matches('/'), source.name);
+    let path = format!("/v1/hooks/{}", source.name);
+    let base = args.to.trim_end_matches('/');
+    let mut url = format!("{}{path}", base.strip_suffix(&path).unwrap_or(base));
     // Without the query: it may hold a secret.
     let shown = url.clone();
     if let Some(query) = &request.query {

@@ -113,13 +113,13 @@ impl fmt::Display for Report {
             )?;
             writeln!(f, "{}", format.stanza.trim())?;
         }
-        if !self.formats.is_empty() && !self.schemes.is_empty() {
-            writeln!(f, "---")?;
-        }
         for scheme in &self.schemes {
             let about = [("Proof", scheme.proof), ("For", scheme.use_for)];
             explain(f, &format!("Scheme {}.", scheme.name), &about)?;
-            writeln!(f, "{}", scheme.stanza.trim())?;
+            // One document: the configuration of the format of this name shows the scheme too.
+            if self.formats.is_empty() {
+                writeln!(f, "{}", scheme.stanza.trim())?;
+            }
         }
         Ok(())
     }
@@ -194,9 +194,8 @@ mod tests {
         assert!(comments.clone().count() > 8, "{text}");
         assert!(comments.clone().all(|line| line.len() <= WIDTH), "{text}");
         // A name that is both a format's and a scheme's.
-        assert_eq!(
-            shown("standard-webhooks").matches("\nsources:\n").count(),
-            2
-        );
+        let both = shown("standard-webhooks");
+        assert_eq!(both.matches("\nsources:\n").count(), 1, "{both}");
+        assert!(!both.contains("---"), "{both}");
     }
 }

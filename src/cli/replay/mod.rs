@@ -3,8 +3,6 @@
 mod report;
 mod select;
 
-use std::io::IsTerminal as _;
-
 use anyhow::Context as _;
 use async_nats::{
     datetime::from_nanos,
@@ -22,6 +20,7 @@ use jiff::Timestamp;
 use self::{report::Report, select::Selection};
 use super::{
     Failure, Output, Session,
+    confirm::{can_ask, confirm},
     output::timestamp,
     parse::{self, Since},
     progress::Progress,
@@ -32,11 +31,12 @@ use super::{
 /// How many messages wait for their PubAck at a time.
 const IN_FLIGHT: usize = 64;
 
-/// Publish what changed since a moment again, for one cluster alone
+/// Publish again what changed since a moment, for one cluster only
 ///
 /// Of the events that mean the same only the newest is published again, under an id of its own, so
-/// that the refresh really happens again, and with its times as they were. Other clusters ignore it. A cluster that was merely away
-/// needs no replay: its durable goes on where it stopped.
+/// that the refresh really happens again, and with its times as they were. Other clusters ignore it.
+/// Refreshes of everything (`resync`, `send --all`) are left out unless --source names their source.
+/// A cluster that was away needs no replay: its durable goes on where it stopped.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -69,13 +69,12 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
     let since = args.since.before(now).ok_or_else(|| {
         Failure::Usage("--since lies in the future, or before all time".to_owned())
     })?;
-    let may_ask = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-    if !args.yes && !args.dry_run && !may_ask {
-        let message = "without a terminal to ask on: add --yes, or --dry-run to look first";
+    if !args.yes && !args.dry_run && !can_ask() {
+        let message = "there is no terminal to ask on: add --yes, or --dry-run to look first";
         return Err(Failure::Usage(message.to_owned()));
     }
     let jetstream = session.jetstream().await?;
-    // A misspelt cluster would be a replay for nobody.
+    // A misspelt cluster would refresh nothing.
     verify::durable(&jetstream, &args.cluster).await?;
 
     let selection = select(&jetstream, &args, since).await?;
@@ -88,8 +87,9 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
     if session.output() == Output::Text {
         session.print(&report)?;
     }
-    if !args.yes && !confirmed(events.len(), &args.cluster)? {
-        return Err(anyhow::anyhow!("not confirmed; nothing was published").into());
+    if !args.yes {
+        let (events, cluster) = (events.len(), &args.cluster);
+        confirm(&format!("Publish {events} events for cluster {cluster}?"))?;
     }
     report.published = publish_all(&jetstream, &events).await?;
     match session.output() {
@@ -100,7 +100,9 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
 }
 
 async fn select(jetstream: &Context, args: &Args, since: Timestamp) -> anyhow::Result<Selection> {
-    let mut selection = Selection::new(args.cluster.clone(), args.keys.clone());
+    // Who names the source of a resync asks for it.
+    let resyncs = args.source.is_some();
+    let mut selection = Selection::new(args.cluster.clone(), args.keys.clone(), resyncs);
     let start_time = from_nanos(since.as_nanosecond())
         .map_err(|error| anyhow::anyhow!(error))
         .context("--since")?;
@@ -133,13 +135,6 @@ fn renamed(selection: Selection, now: Timestamp) -> Vec<Event> {
         event.origin.replayed_at = Some(now);
     }
     events
-}
-
-fn confirmed(events: usize, cluster: &Slug) -> std::io::Result<bool> {
-    eprint!("Publish {events} events for cluster {cluster}? [y/N] ");
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 async fn publish_all(jetstream: &Context, events: &[Event]) -> anyhow::Result<usize> {

@@ -68,6 +68,7 @@ impl fmt::Display for Report {
             elsewhere,
             other_keys,
             superseded,
+            resyncs,
         } = self.read;
         match (self.first, self.last) {
             (Some(first), Some(last)) => {
@@ -83,6 +84,10 @@ impl fmt::Display for Report {
             (elsewhere, "not for this cluster"),
             (other_keys, "of other keys"),
             (unreadable, "not readable"),
+            (
+                resyncs,
+                "refreshes of everything, by hand (--source includes them)",
+            ),
         ];
         for (count, why) in left_out.into_iter().filter(|(count, _)| *count > 0) {
             writeln!(f, "left out   {count} {why}")?;

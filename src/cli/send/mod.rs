@@ -6,15 +6,15 @@ use clap::ArgGroup;
 use eso_relay::{Slug, command::ByHand, traceparent::TraceParent};
 
 use super::{
-    Failure, Session,
+    Failure, Session, clusters,
     publish::{Published, publish},
 };
 
 /// Publish an event by hand, or POST a payload to an ingress
 ///
-/// Without --to the event goes straight into the stream, and every consumer that it reaches
-/// refreshes what it means. With --to it takes the way of a webhook. --sample tries a source of the
-/// ingress: the sample that its sender documents, signed with the source's own secret.
+/// Without --to the event goes straight into the stream, and the consumers refresh the objects that
+/// it matches. With --to the payload goes to an ingress, as a webhook does. --sample tries a source
+/// of the ingress: it sends the sample that the sender documents, signed with the source's own secret.
 #[derive(clap::Args)]
 #[command(
     group(ArgGroup::new("what").required(true).args(["keys", "prefix", "scope", "all", "template", "data", "sample"])),
@@ -53,7 +53,10 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
         return post::run(session, &args.post).await;
     }
     let trace = TraceParent::random();
+    let names = args.by_hand.clusters().to_vec();
     let event = args.by_hand.event(args.source, trace, session.now())?;
-    let sequence = publish(&session.jetstream().await?, &event).await?;
+    let jetstream = session.jetstream().await?;
+    clusters::must_exist(&jetstream, &names).await?;
+    let sequence = publish(&jetstream, &event).await?;
     Ok(session.print(&Published::new(event, sequence))?)
 }

@@ -19,7 +19,7 @@ use crate::cli::handover::{self, Binary};
 #[derive(clap::Args)]
 #[command(next_help_heading = "Through an ingress")]
 pub(super) struct Post {
-    /// POST to this webhook of an ingress instead; with --sample the ingress, without the path
+    /// POST to this webhook of an ingress instead; with --sample the path may be left out
     #[arg(
         long,
         value_name = "URL",
@@ -67,6 +67,12 @@ pub(super) async fn run(session: &Session, args: &Post) -> Result<(), Failure> {
     let (Some(url), Some(data)) = (&args.to, &args.data) else {
         return Err(Failure::Usage("--to needs --data".to_owned()));
     };
+    if is_without_path(url) {
+        return Err(Failure::Usage(format!(
+            "--to {url} has no path: name the webhook, such as {}/v1/hooks/SOURCE or {0}/webhook",
+            url.trim_end_matches('/')
+        )));
+    }
     let request = request(&command::client()?, url, args, command::read(data)?)?;
     command::send(request, url, session.output()).await
 }
@@ -100,6 +106,11 @@ fn request(
         );
     }
     Ok(request.body(body))
+}
+
+fn is_without_path(url: &str) -> bool {
+    let parsed = reqwest::Url::parse(url);
+    parsed.is_ok_and(|url| matches!(url.path(), "" | "/") && url.query().is_none())
 }
 
 fn sign(secret: &Secret, body: &[u8]) -> String {

@@ -4,7 +4,7 @@ mod collect;
 mod receipts;
 mod report;
 
-use std::time::Duration;
+use std::{io::IsTerminal as _, time::Duration};
 
 use self::{collect::collect, report::Report};
 use super::{Failure, Output, Session};
@@ -13,15 +13,16 @@ const EVERY: Duration = Duration::from_secs(2);
 
 /// Show the streams, and how far each cluster is
 ///
-/// BACKLOG messages wait, IN FLIGHT ones are with a consumer, REDELIVERED ones were delivered more
-/// than once. PULLS 0 means that no consumer of the cluster is asking. MISSED messages were removed
-/// before the cluster saw them, and its consumers have not yet refreshed everything for that: they
-/// do when they come back. Messages that the server does not deliver again are named below.
+/// BACKLOG: messages that wait. IN FLIGHT: messages that a consumer has. REDELIVERED: those of them
+/// that were delivered more than once. PULLS: requests of the cluster's consumers; 0 means that none
+/// is running. MISSED: messages that were removed before the cluster saw them; its consumers refresh
+/// everything for them when they come back. Messages that the server does not deliver again are named
+/// below the table.
 ///
 /// A stream or durable that is missing or not as this version declares it is exit code 3. A stream that
 /// fills up and a cluster that is about to miss events, from 80 % on, are warnings.
 ///
-/// LAST HOUR counts what the receipts say: events, and the objects that they mean.
+/// LAST HOUR counts the receipts: events, and the objects that they matched.
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// Again every two seconds, until Ctrl-C
@@ -33,7 +34,8 @@ pub(super) async fn run(session: &Session, args: &Args) -> Result<(), Failure> {
     let jetstream = session.jetstream().await?;
     loop {
         let report: Report = collect(&jetstream, session.now()).await?;
-        if args.watch && session.output() == Output::Text {
+        let on_screen = std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
+        if args.watch && session.output() == Output::Text && on_screen {
             // Clears the screen (ECMA-48), as `watch` does.
             eprint!("\x1b[H\x1b[2J");
         }

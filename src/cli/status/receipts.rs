@@ -19,7 +19,7 @@ const LATEST: SignedDuration = SignedDuration::from_hours(1);
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Told {
     pub(super) events: usize,
-    /// Events that mean nobody there.
+    /// Events that match nothing there.
     pub(super) unmatched: usize,
     /// Objects that can be refreshed.
     pub(super) matched: usize,

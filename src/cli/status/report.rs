@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use eso_relay::{
     command::Table,
     stream::{
-        History,
+        History, duration,
         history::{Fill, is_near_removal},
         position::Gap,
         verify::Problem,
@@ -165,7 +165,7 @@ impl Report {
                 stream.max_bytes.map_or_else(unlimited, |max| {
                     format!("{} ({:.0} %)", bytes(max), (100.0 * stream.fill).floor())
                 }),
-                keeps.map_or_else(unlimited, |age| humantime::format_duration(age).to_string()),
+                keeps.map_or_else(unlimited, duration),
                 stream.replicas.to_string(),
                 match stream.messages {
                     0 => "-".to_owned(),

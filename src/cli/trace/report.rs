@@ -84,8 +84,14 @@ impl Report {
         let progress = |it: &Cluster| match &it.answer {
             Answer::Waiting { .. } | Answer::InFlight => Progress::Open,
             Answer::Receipt(receipt) if !receipt.last => Progress::Open,
+            // A dead letter is written first, and the receipt of its event follows.
+            Answer::DeadLettered { receipt, .. } => match receipt {
+                Some(receipt) if receipt.last => Progress::Over,
+                Some(_) => Progress::Open,
+                None => Progress::Unknown,
+            },
             Answer::Unknown => Progress::Unknown,
-            Answer::Receipt(_) | Answer::Elsewhere | Answer::DeadLettered { .. } => Progress::Over,
+            Answer::Receipt(_) | Answer::Elsewhere => Progress::Over,
         };
         let least = self.clusters.iter().map(progress).min();
         least.unwrap_or(Progress::Over)

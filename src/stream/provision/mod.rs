@@ -1,12 +1,15 @@
 //! `eso-relay init`: declares the streams and durables.
 //!
 //! Idempotent, and never at the price of a message: nothing is deleted or recreated, and a change
-//! that would lose stored messages is refused before anything is changed.
+//! that would lose stored messages is refused before anything is changed. What every cluster has acked
+//! may go when the operator agrees, and so may a cluster that is [named](Member).
 
 pub(super) mod durable;
 pub(super) mod plan;
+mod remove;
 #[cfg(test)]
 mod tests;
+mod unacked;
 
 use std::{fmt, time::Duration};
 
@@ -20,6 +23,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use self::plan::Plan;
+pub use self::remove::{Left, Member};
 use super::{
     Start, Stream,
     rule::{self, Rule},
@@ -34,6 +38,9 @@ pub struct Wanted {
     pub max_age: Option<Duration>,
     /// Of the events stream.
     pub max_bytes: Option<i64>,
+    /// Whether a shorter `max_age` may remove events that every cluster has acked: they cannot be
+    /// replayed then.
+    pub forget: bool,
 }
 
 /// What became of one stream or durable.
@@ -51,6 +58,7 @@ pub enum Item {
     #[serde(serialize_with = "stream_name")]
     Stream(Stream),
     Durable(Slug),
+    Position(Slug),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -59,6 +67,9 @@ pub enum Action {
     Created,
     Updated(Vec<Difference>),
     Unchanged,
+    Removed,
+    /// There was nothing to remove.
+    Absent,
 }
 
 /// One setting, before and after, as people write it.
@@ -74,6 +85,12 @@ pub enum ProvisionError {
     /// Stored messages would go. Nothing was changed.
     #[error("refused: {item} would lose messages: {why}")]
     WouldLose { item: Item, why: String },
+    /// Every cluster has acked what would go, and [`Wanted::forget`] is not set. Nothing was changed.
+    #[error("{why}; every cluster has acked what would go, and it could not be replayed any more")]
+    WouldForget { why: String },
+    /// Nothing was changed.
+    #[error("refused: the consumers of cluster {0} are running: stop them first")]
+    InUse(Slug),
     /// The server cannot change it. Nothing was changed.
     #[error("refused: {item} {what}, which the server cannot change: {advice}")]
     CannotChange {
@@ -107,10 +124,16 @@ pub async fn streams(
     }
     let events = found[0].1.as_ref().map(|info| &info.config);
     let limits = plan::limits(events, wanted);
+    let unacked = if events.is_some() && wanted.max_age.is_some() {
+        unacked::unacked(jetstream).await?
+    } else {
+        Vec::new()
+    };
     let plans = found
         .iter()
         .map(|(stream, info)| {
-            plan::stream(*stream, info.as_ref(), &limits, wanted, now).map(|plan| (*stream, plan))
+            plan::stream(*stream, info.as_ref(), &limits, wanted, &unacked, now)
+                .map(|plan| (*stream, plan))
         })
         .collect::<Result<Vec<_>, _>>()?;
     let mut changes = Vec::new();
@@ -270,6 +293,7 @@ impl fmt::Display for Item {
         match self {
             Self::Stream(stream) => write!(f, "stream {}", stream.name()),
             Self::Durable(cluster) => write!(f, "durable {cluster}"),
+            Self::Position(cluster) => write!(f, "position {cluster}"),
         }
     }
 }

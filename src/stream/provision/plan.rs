@@ -5,12 +5,15 @@ use std::time::Duration;
 use async_nats::jetstream::stream::{Config, Info, State};
 use jiff::Timestamp;
 
-use super::{Difference, Item, ProvisionError, Wanted};
-use crate::stream::{
-    Limits, Stream,
-    rule::{
-        bytes, duration,
-        stream::{RULES, fixed},
+use super::{Difference, Item, ProvisionError, Wanted, unacked::Unacked};
+use crate::{
+    nats::timestamp,
+    stream::{
+        Limits, Stream,
+        rule::{
+            bytes, duration,
+            stream::{RULES, fixed},
+        },
     },
 };
 
@@ -40,6 +43,7 @@ pub(super) fn stream(
     found: Option<&Info>,
     limits: &Limits,
     wanted: &Wanted,
+    unacked: &[Unacked],
     now: Timestamp,
 ) -> Result<Plan, ProvisionError> {
     let Some(found) = found else {
@@ -47,7 +51,10 @@ pub(super) fn stream(
     };
     refuse_the_unchangeable(stream, &found.config)?;
     let config = target(stream, &found.config, wanted);
-    refuse_loss(stream, &found.state, &found.config, &config, now)?;
+    if stream == Stream::Events {
+        refuse_a_smaller_size(&found.state, &found.config, &config)?;
+        refuse_a_shorter_age(&found.state, &found.config, &config, unacked, wanted, now)?;
+    }
     let differences = super::differences(&RULES, &found.config, &config);
     Ok(if differences.is_empty() {
         Plan::Keep
@@ -95,38 +102,71 @@ fn refuse_the_unchangeable(stream: Stream, found: &Config) -> Result<(), Provisi
     }
 }
 
-fn refuse_loss(
-    stream: Stream,
+fn would_lose(why: String) -> ProvisionError {
+    ProvisionError::WouldLose {
+        item: Item::Stream(Stream::Events),
+        why,
+    }
+}
+
+fn refuse_a_smaller_size(
     state: &State,
     found: &Config,
     config: &Config,
-    now: Timestamp,
 ) -> Result<(), ProvisionError> {
-    let refuse = |why| {
-        Err(ProvisionError::WouldLose {
-            item: Item::Stream(stream),
-            why,
-        })
-    };
     let limited = config.max_bytes > 0 && config.max_bytes != found.max_bytes;
     if limited && config.max_bytes.unsigned_abs() < state.bytes {
-        return refuse(format!(
+        return Err(would_lose(format!(
             "it holds {}, more than --max-bytes {}; name at least that",
             bytes(i64::try_from(state.bytes).unwrap_or(i64::MAX)),
             bytes(config.max_bytes)
-        ));
-    }
-    let limited = !config.max_age.is_zero() && config.max_age != found.max_age;
-    if limited && state.messages > 0 {
-        let age = now.as_nanosecond() - state.first_timestamp.unix_timestamp_nanos();
-        let age = Duration::from_nanos(u64::try_from(age).unwrap_or(0));
-        if age >= config.max_age {
-            return refuse(format!(
-                "its oldest message is {} old, older than --max-age {}; name more than that",
-                duration(Duration::from_secs(age.as_secs())),
-                duration(config.max_age)
-            ));
-        }
+        )));
     }
     Ok(())
+}
+
+fn refuse_a_shorter_age(
+    state: &State,
+    found: &Config,
+    config: &Config,
+    unacked: &[Unacked],
+    wanted: &Wanted,
+    now: Timestamp,
+) -> Result<(), ProvisionError> {
+    let max_age = config.max_age;
+    if max_age.is_zero() || max_age == found.max_age || state.messages == 0 {
+        return Ok(());
+    }
+    let age = |then: Timestamp| Duration::try_from(now.duration_since(then)).unwrap_or_default();
+    let shown = |age: Duration| duration(Duration::from_secs(age.as_secs()));
+    let oldest = age(timestamp(state.first_timestamp));
+    if oldest < max_age {
+        return Ok(());
+    }
+    let behind: Vec<_> = unacked
+        .iter()
+        .filter(|it| age(it.since) >= max_age)
+        .collect();
+    if let Some(first) = behind.first() {
+        let each = behind
+            .iter()
+            .map(|it| format!("{} (for {})", it.cluster, shown(age(it.since))));
+        let each: Vec<_> = each.collect();
+        return Err(would_lose(format!(
+            "events older than --max-age {} are not acked by {}: start its consumers and wait until `eso-relay status` shows no backlog, or remove a cluster that is gone with `eso-relay init --remove-cluster {}`",
+            duration(max_age),
+            each.join(", "),
+            first.cluster,
+        )));
+    }
+    if wanted.forget {
+        return Ok(());
+    }
+    Err(ProvisionError::WouldForget {
+        why: format!(
+            "the oldest event is {} old, older than --max-age {}",
+            shown(oldest),
+            duration(max_age)
+        ),
+    })
 }

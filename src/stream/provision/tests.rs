@@ -34,7 +34,14 @@ fn declared(stream: Stream) -> Config {
 
 fn plan_for(stream: Stream, found: &Info, wanted: &Wanted) -> Result<Plan, ProvisionError> {
     let limits = plan::limits(Some(&found.config), wanted);
-    plan::stream(stream, Some(found), &limits, wanted, NOW.parse().unwrap())
+    plan::stream(
+        stream,
+        Some(found),
+        &limits,
+        wanted,
+        &[],
+        NOW.parse().unwrap(),
+    )
 }
 
 fn updated(plan: Result<Plan, ProvisionError>) -> (Config, Vec<String>) {
@@ -82,7 +89,7 @@ fn a_setting_that_is_not_named_keeps_its_value() {
         ..Wanted::default()
     };
     let (config, differences) = updated(plan_for(Stream::Events, &info(&found, 5), &wanted));
-    assert_eq!(differences, ["max_age: 3days → 4days"]);
+    assert_eq!(differences, ["max_age: 72h → 96h"]);
     assert_eq!((config.num_replicas, config.max_bytes), (3, 10 << 30));
 }
 
@@ -96,43 +103,70 @@ fn a_new_stream_is_as_large_and_as_safe_as_the_events_stream() {
         None,
         &limits,
         &Wanted::default(),
+        &[],
         NOW.parse().unwrap(),
     );
     assert!(matches!(plan, Ok(Plan::Create(config)) if config.num_replicas == 3));
 }
 
 #[test]
-fn limits_below_what_is_stored_are_refused_and_just_above_are_taken() {
+fn a_smaller_size_keeps_what_is_stored() {
     let found = info(&declared(Stream::Events), 5);
-    for (wanted, why) in [
-        (
-            wanted("3h", 4 << 20),
-            "it holds 5MiB, more than --max-bytes 4MiB",
-        ),
-        (
-            wanted("2h", 6 << 20),
-            "oldest message is 2h old, older than --max-age 2h",
-        ),
-    ] {
-        let error = plan_for(Stream::Events, &found, &wanted).unwrap_err();
-        assert!(
-            matches!(error, ProvisionError::WouldLose { .. }),
-            "{error:?}"
-        );
-        assert!(error.to_string().contains(why), "{error}");
-    }
-    let (_, differences) = updated(plan_for(Stream::Events, &found, &wanted("3h", 5 << 20)));
-    assert_eq!(
-        differences,
-        ["max_age: 3days → 3h", "max_bytes: 1GiB → 5MiB"]
+    let error = plan_for(Stream::Events, &found, &wanted("3h", 4 << 20)).unwrap_err();
+    assert!(
+        matches!(error, ProvisionError::WouldLose { .. }),
+        "{error:?}"
     );
+    let why = "it holds 5MiB, more than --max-bytes 4MiB";
+    assert!(error.to_string().contains(why), "{error}");
+    let (_, differences) = updated(plan_for(Stream::Events, &found, &wanted("3h", 5 << 20)));
+    assert_eq!(differences, ["max_age: 72h → 3h", "max_bytes: 1GiB → 5MiB"]);
     // An empty stream has nothing to lose.
     let empty = info(&declared(Stream::Events), 0);
     updated(plan_for(Stream::Events, &empty, &wanted("1m", 1 << 20)));
 }
 
 #[test]
-fn what_the_operator_may_not_choose_is_mended_and_what_he_may_is_left() {
+fn a_shorter_age_takes_what_was_acked_and_agreed_to() {
+    let found = info(&declared(Stream::Events), 5);
+    let since = |cluster: &str, since: &str| unacked::Unacked {
+        cluster: cluster.to_owned(),
+        since: since.parse().unwrap(),
+    };
+    let plan = |unacked: &[unacked::Unacked], forget| {
+        let wanted = Wanted {
+            max_age: Some(Duration::from_secs(2 * 3600)),
+            forget,
+            ..Wanted::default()
+        };
+        let limits = plan::limits(Some(&found.config), &wanted);
+        let now = NOW.parse().unwrap();
+        plan::stream(Stream::Events, Some(&found), &limits, &wanted, unacked, now)
+    };
+    let east = since("east", "2026-01-31T08:00:00Z");
+    let west = since("west", "2026-01-31T08:30:00Z");
+    let error = plan(&[west.clone(), east], true).unwrap_err().to_string();
+    for said in ["not acked by east (for 2h):", "--remove-cluster east"] {
+        assert!(error.contains(said), "{error}");
+    }
+    let error = plan(std::slice::from_ref(&west), false).unwrap_err();
+    assert!(
+        matches!(error, ProvisionError::WouldForget { .. }),
+        "{error:?}"
+    );
+    let (_, differences) = updated(plan(&[west], true));
+    assert_eq!(differences, ["max_age: 72h → 2h"]);
+}
+
+#[test]
+fn old_receipts_do_not_keep_the_age_long() {
+    let found = info(&declared(Stream::Receipts), 5);
+    let (_, differences) = updated(plan_for(Stream::Receipts, &found, &wanted("1h", 1 << 30)));
+    assert_eq!(differences, ["max_age: 72h → 1h"]);
+}
+
+#[test]
+fn what_eso_relay_needs_is_set_and_the_rest_is_kept() {
     let mut found = declared(Stream::Events);
     found.discard = DiscardPolicy::New;
     found.max_messages_per_subject = 1;

@@ -59,9 +59,23 @@ impl Broken {
     }
 }
 
-pub(super) fn duration(duration: Duration) -> String {
+/// As the options and the documents write it: `72h` and not `3days`.
+pub fn duration(duration: Duration) -> String {
+    const HOUR: u64 = 3600;
+    const DAY: u64 = 24 * HOUR;
+    let seconds = duration.as_secs();
     if duration.is_zero() {
         "unlimited".to_owned()
+    } else if seconds > 4 * DAY && seconds.is_multiple_of(DAY) {
+        format!("{}d", seconds / DAY)
+    } else if seconds >= DAY {
+        let rest = Duration::new(seconds % HOUR, duration.subsec_nanos());
+        let hours = format!("{}h", seconds / HOUR);
+        if rest.is_zero() {
+            hours
+        } else {
+            format!("{hours} {}", humantime::format_duration(rest))
+        }
     } else {
         humantime::format_duration(duration).to_string()
     }
@@ -88,4 +102,17 @@ pub(super) fn bytes(limit: i64) -> String {
             || format!("{limit} bytes"),
             |(unit, name)| format!("{}{name}", limit / unit),
         )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_shown_as_they_are_written() {
+        for text in ["unlimited", "15s", "1m", "5h 10m", "72h", "31h 5m", "30d"] {
+            let parsed = humantime::parse_duration(text).unwrap_or_default();
+            assert_eq!(duration(parsed), text);
+        }
+    }
 }

@@ -65,7 +65,7 @@ async fn a_printed_configuration_is_one_that_the_ingress_accepts() {
     fs::write(&secret, "hunter2").unwrap();
     let yaml = run
         .stdout
-        .replace("/etc/eso-relay/akeyless", secret.to_str().unwrap());
+        .replace("/etc/eso-relay/akeyless/password", secret.to_str().unwrap());
     let file = directory.path().join("ingress.yaml");
     fs::write(&file, yaml).unwrap();
     let checked = tokio::process::Command::new(Binary::Ingress.path().await.unwrap())
@@ -143,6 +143,15 @@ async fn the_sample_of_a_source_is_signed_with_its_secret_and_stands_in_the_stre
     let events = events_from(&server.jetstream().await, 1).await;
     let ids: Vec<_> = events.iter().map(|event| json!(event.id)).collect();
     assert_eq!(ids, accepted);
+
+    // The path may be there already, as it is written for the sender.
+    let whole = format!(
+        "send --sample --source ci --config {} --to {}/v1/hooks/ci -o json",
+        file.display(),
+        ingress.url()
+    );
+    let answer = handed_over(&server, &whole).await.json();
+    assert_eq!(answer["status"], 202, "{answer}");
 
     let wrong = directory.path().join("wrong.yaml");
     fs::write(

@@ -241,3 +241,20 @@ async fn what_may_not_be_seen_is_said() {
         said.stdout
     );
 }
+
+#[tokio::test]
+async fn a_context_that_is_not_there_is_named() {
+    Binary::Consumer.path().await.unwrap();
+    let directory = TempDir::new().unwrap();
+    let kubeconfig = directory.path().join("config");
+    fs::write(&kubeconfig, "apiVersion: v1\nkind: Config\n").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_eso-relay"))
+        .args(["matches", "--key", "a", "--context", "esat"])
+        .env("KUBECONFIG", &kubeconfig)
+        .output()
+        .await
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("cannot use context `esat`"), "{said}");
+}

@@ -6,6 +6,7 @@ mod matches;
 mod replay;
 mod send;
 mod status;
+mod trace;
 
 use std::process::Output;
 
@@ -100,7 +101,7 @@ async fn events_from(jetstream: &Context, sequence: u64) -> Vec<Event> {
     events
 }
 
-fn slug(text: &str) -> Slug {
+pub(crate) fn slug(text: &str) -> Slug {
     text.parse().unwrap()
 }
 

@@ -146,3 +146,23 @@ async fn more_messages_than_one_pull_brings_are_read_to_the_last() {
         .collect();
     assert_eq!(ids.len(), 40);
 }
+
+#[tokio::test]
+async fn a_resync_is_replayed_only_by_its_name() {
+    let server = filled().await;
+    eso_relay(&server, "resync --cluster east").await;
+    eso_relay(&server, "send --all").await;
+    let report = eso_relay(
+        &server,
+        "replay --cluster east --since 1h --dry-run -o json",
+    )
+    .await
+    .json();
+    assert_eq!(
+        (&report["kept"], &report["read"]["resyncs"]),
+        (&2.into(), &2.into())
+    );
+    let named = "replay --cluster east --since 1h --source resync --dry-run -o json";
+    let report = eso_relay(&server, named).await.json();
+    assert_eq!(report["kept"], 1);
+}

@@ -8,7 +8,9 @@ use crate::nats::NatsServer;
 #[tokio::test]
 async fn an_event_by_hand_stands_in_the_stream_as_it_was_asked_for() {
     let server = NatsServer::start().await;
-    eso_relay(&server, "init -o json").await.json();
+    eso_relay(&server, "init --cluster east -o json")
+        .await
+        .json();
     let sent = eso_relay(
         &server,
         "send --provider akeyless --key /prod/db --key prod/db --store ClusterSecretStore/akeyless* --namespace team-a --cluster east -o json",
@@ -121,4 +123,38 @@ async fn a_payload_is_posted_and_signed_and_the_answer_is_shown() {
     assert_eq!(run.code, 1);
     assert!(run.stderr.contains("401"), "{}", run.stderr);
     std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[tokio::test]
+async fn a_misspelt_cluster_sends_nothing() {
+    let server = NatsServer::start().await;
+    eso_relay(&server, "init --cluster east --cluster west").await;
+    for command in [
+        "send --key a --cluster esat",
+        "send --key a --cluster east --cluster nort*",
+        "resync --cluster esat",
+    ] {
+        let run = eso_relay(&server, command).await;
+        assert_eq!((run.code, run.stdout.as_str()), (1, ""), "{command}");
+        for said in ["no cluster `", "there are east, west"] {
+            assert!(run.stderr.contains(said), "{command}: {}", run.stderr);
+        }
+    }
+    let status = eso_relay(&server, "status -o json").await.json();
+    assert_eq!(status["streams"][0]["messages"], 0);
+    for command in ["send --key a --cluster e*", "resync --cluster west"] {
+        let run = eso_relay(&server, command).await;
+        assert_eq!(run.code, 0, "{command}: {}", run.stderr);
+    }
+}
+
+#[tokio::test]
+async fn an_ingress_without_a_path_is_no_webhook() {
+    let server = NatsServer::start().await;
+    for url in ["http://127.0.0.1:1", "http://127.0.0.1:1/"] {
+        let run = eso_relay(&server, &format!("send --to {url} --data -")).await;
+        assert_eq!(run.code, 2, "{}", run.stderr);
+        let example = "such as http://127.0.0.1:1/v1/hooks/SOURCE or http://127.0.0.1:1/webhook";
+        assert!(run.stderr.contains(example), "{}", run.stderr);
+    }
 }

@@ -1,9 +1,10 @@
-use std::time::Duration;
+use std::{process::Stdio, time::Duration};
 
 use async_nats::jetstream::{consumer::PullConsumer, stream::Compression};
 use eso_relay::stream::{DeadLetter, Limits, Position, Reason, Start, Stream, position::Gap};
 use futures::StreamExt as _;
 use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use super::{eso_relay, event, publish, slug};
 use crate::nats::NatsServer;
@@ -236,4 +237,27 @@ async fn dead_letters_are_counted_listed_and_shown() {
     let run = eso_relay(&server, "dead show 2").await;
     assert_eq!(run.code, 1);
     assert!(run.stderr.contains("no dead letter 2"), "{}", run.stderr);
+}
+
+#[tokio::test]
+async fn a_watch_into_a_pipe_clears_no_screen() {
+    let server = NatsServer::start().await;
+    eso_relay(&server, "init --cluster east").await;
+    let mut watch = tokio::process::Command::new(env!("CARGO_BIN_EXE_eso-relay"))
+        .args(["--nats", &server.url(), "status", "--watch"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    let mut tables = 0;
+    while tables < 2 {
+        let line = lines.next_line().await.unwrap().unwrap();
+        assert!(!line.contains('\u{1b}'), "{line:?}");
+        tables += usize::from(line.starts_with("STREAM"));
+    }
+    watch.kill().await.unwrap();
+    let said = watch.wait_with_output().await.unwrap().stderr;
+    assert!(!said.contains(&0x1b), "{said:?}");
 }

@@ -210,7 +210,8 @@ tls: { cert_file: /etc/eso-relay/tls.crt, key_file: /etc/eso-relay/tls.key, clie
     let checked = json(&check_example(Binary::Ingress, ALL).await);
     let mut found = BTreeMap::new();
     settings(&checked["sources"], "sources", &mut found);
-    let listed = listed("### Sources");
+    let mut listed = listed("### Sources");
+    listed.extend(self::listed("#### Authentication"));
     for name in found.keys() {
         // An absent section shows as null.
         let section = |other: &String| other.starts_with(&format!("{name}."));
@@ -225,8 +226,8 @@ tls: { cert_file: /etc/eso-relay/tls.crt, key_file: /etc/eso-relay/tls.key, clie
 }
 
 #[tokio::test]
-async fn only_a_source_that_calls_somebody_minds_that_the_system_trusts_nobody() {
-    let nobody = [("SSL_CERT_FILE", "/dev/null"), ("SSL_CERT_DIR", "/nowhere")];
+async fn only_a_source_that_calls_somebody_needs_the_roots_of_the_system() {
+    let no_roots = [("SSL_CERT_FILE", "/dev/null"), ("SSL_CERT_DIR", "/nowhere")];
     let dir = tempfile::tempdir().unwrap();
     let (secret, file) = (dir.path().join("secret"), dir.path().join("ingress.yaml"));
     std::fs::write(&secret, SECRET).unwrap();
@@ -235,7 +236,7 @@ async fn only_a_source_that_calls_somebody_minds_that_the_system_trusts_nobody()
     for (auth, starts) in [(bearer, true), (google, false)] {
         let source = format!("{{ name: a, format: akeyless, auth: {{ {auth} }} }}");
         std::fs::write(&file, format!("sources: [{source}]")).unwrap();
-        let output = check(Binary::Ingress, Some(&file), &nobody).await;
+        let output = check(Binary::Ingress, Some(&file), &no_roots).await;
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.success(), starts, "{auth}: {said}");
         assert_eq!(said.contains("source `a`"), !starts, "{said}");

@@ -54,11 +54,11 @@ async fn every_metric_and_every_condition_is_in_the_documents() {
         .collect();
     let missing: Vec<_> = metrics.difference(&listed).collect();
     assert!(missing.is_empty(), "not in {OPERATIONS}: {missing:?}");
-    // A metric with labels shows up with its first event; until then the code has its name.
+    // Some show up with their first event; until then the code has their names.
     let sources = [
         "ingress/src/metrics.rs",
         "ingress/src/publish/metrics.rs",
-        "consumer/src/report/metrics.rs",
+        "consumer/src/report/metrics/mod.rs",
     ];
     let code: String = sources.iter().map(|file| read(file)).collect();
     for name in listed.difference(&metrics) {
@@ -75,4 +75,21 @@ async fn every_metric_and_every_condition_is_in_the_documents() {
             assert!(listed.contains(&name), "{file}: {name}");
         }
     }
+}
+
+#[test]
+fn the_alert_rules_are_those_of_the_documents() {
+    let rules: serde_json::Value =
+        serde_saphyr::from_str(&read("deploy/prometheus/alerts.yaml")).unwrap();
+    let rules = rules["groups"][0]["rules"].as_array().unwrap();
+    let rules: Vec<_> = rules
+        .iter()
+        .map(|rule| rule["expr"].as_str().unwrap())
+        .collect();
+    let listed = rows(&read(OPERATIONS), "## Alerts");
+    let listed: Vec<_> = listed
+        .iter()
+        .map(|row| code(&row[1])[0].replace("\\|", "|"))
+        .collect();
+    assert_eq!(rules, listed);
 }

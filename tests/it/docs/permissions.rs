@@ -97,6 +97,8 @@ async fn the_documented_permissions_are_enough() {
         &["replay", "--cluster", "east", "--since", "1h", "--yes"],
     )
     .await;
+    operator(&server, &["init", "--max-age", "1h", "--yes"]).await;
+    operator(&server, &["init", "--remove-cluster", "west", "--yes"]).await;
     for daemon in [&mut ingress, &mut consumer] {
         daemon.terminate().unwrap();
         let status = daemon.wait_exit(READY).await.unwrap();
@@ -133,6 +135,48 @@ async fn a_cluster_can_neither_read_anothers_events_nor_publish_any() {
         let violation = violation.unwrap().unwrap().to_lowercase();
         assert!(violation.contains("permissions violation"), "{violation}");
     }
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_named_where_one_looks() {
+    let server = server().await;
+    let ingress = Daemon::ingress()
+        .config(nats(&server, "ingress"))
+        .env("ESO_RELAY__NATS__PASSWORD", "wrong")
+        .env("BASIC_AUTH_USER", BASIC_USER)
+        .env("BASIC_AUTH_PASSWORD", BASIC_PASSWORD);
+    let ingress = ingress.start().await.unwrap();
+    let said = wait::until("the reason in /readyz", READY, || async {
+        let (_, said) = ingress.readyz().await.ok()?;
+        said.contains("authorization violation").then_some(said)
+    });
+    let said = said.await.unwrap();
+    let address = server.url();
+    assert!(
+        said.contains(&format!("[-]nats cannot connect to {address}")),
+        "{said}"
+    );
+    let logs = ingress.logs();
+    assert!(logs.contains("authorization violation"), "{logs}");
+    assert!(!logs.contains("wrong"), "{logs}");
+}
+
+#[tokio::test]
+async fn a_command_of_another_user_says_whose_it_needs() {
+    let server = server().await;
+    let output = tokio::process::Command::new(Binary::Cli.path().await.unwrap())
+        .arg("status")
+        .env("ESO_RELAY__NATS__URL", server.url())
+        .env("ESO_RELAY__NATS__USER", "ingress")
+        .env("ESO_RELAY__NATS__PASSWORD", "change-me")
+        .env("ESO_RELAY__NATS__INBOX_PREFIX", "_INBOX_ingress")
+        .output()
+        .await
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("need the operator's user"), "{said}");
+    assert!(!said.contains("timed out"), "{said}");
 }
 
 /// A client, and what the server reproaches it with.

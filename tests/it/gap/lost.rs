@@ -129,3 +129,16 @@ async fn a_position_of_an_older_version_is_taken_over() {
     closed(&relay).await;
     assert_eq!(gaps(&consumer).await, 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_stream_is_not_taken_for_a_permission() {
+    let cluster = Cluster::stand_in("east").await.unwrap();
+    let relay = Consuming::on(cluster, &["db"]).await;
+    let consumer = relay.consumer("").await;
+    let stream = Stream::Events.name();
+    relay.jetstream.delete_stream(stream).await.unwrap();
+    let failed = "cannot see whether events were missed";
+    let line = consumer.wait_log(failed, READY).await.unwrap();
+    assert!(line.contains("run `eso-relay init`"), "{line}");
+    assert!(!line.contains("may this user"), "{line}");
+}

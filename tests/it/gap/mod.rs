@@ -258,6 +258,8 @@ async fn a_new_cluster_starts_now_or_as_configured() {
 async fn a_resync_reaches_its_targets_only() {
     let cluster = Cluster::stand_in("east").await.unwrap();
     let relay = Consuming::on(cluster, &["db", "mail"]).await;
+    let west = relay.hub.cli(&["init", "--cluster", "west"]).await.unwrap();
+    assert_eq!(west.code, 0, "{west:?}");
     let _consumer = relay.consumer("").await;
     let resync = async |options: &[&str]| {
         let args = [&["resync", "-o", "json"], options].concat();

@@ -27,16 +27,21 @@ pub(super) fn events(file: &Path) -> Result<Vec<Event>, Failure> {
     Ok(parse(&text).with_context(|| format!("{} holds no events", file.display()))?)
 }
 
-/// Parses one event, a batch, or the output of a command.
+/// One event or a batch, alone or within the output of our own commands.
 fn parse(text: &[u8]) -> anyhow::Result<Vec<Event>> {
-    let batch = if text.trim_ascii_start().starts_with(b"{") {
-        let envelope: Envelope<'_> = serde_json::from_slice(text).unwrap_or_default();
-        match envelope.events.or(envelope.body) {
-            Some(batch) => batch.get().as_bytes().to_vec(),
-            None => [b"[", text, b"]"].concat(),
-        }
+    let is_object = |text: &[u8]| text.trim_ascii_start().starts_with(b"{");
+    let around: Envelope<'_> = if is_object(text) {
+        serde_json::from_slice(text).unwrap_or_default()
     } else {
-        text.to_vec()
+        Envelope::default()
+    };
+    let within = around.events.or(around.body);
+    let events = within.map_or(text, |events| events.get().as_bytes());
+    // A dead letter is mostly one event.
+    let batch = if is_object(events) {
+        [b"[", events, b"]"].concat()
+    } else {
+        events.to_vec()
     };
     let events = decode_batch(&batch)?.into_iter().enumerate();
     events
@@ -59,7 +64,10 @@ mod tests {
         let alone = std::str::from_utf8(&alone)
             .unwrap()
             .trim_matches(['[', ']']);
-        assert_eq!(parse(alone.as_bytes()).unwrap(), events[..1]);
+        let dead = format!(r#"{{"sequence": 1, "reason": "gone", "body": {alone}}}"#);
+        for text in [alone, &dead] {
+            assert_eq!(parse(text.as_bytes()).unwrap(), events[..1], "{text}");
+        }
         for text in [
             batch.clone(),
             format!(r#"{{"authenticated": false, "events": {batch}, "ignored": []}}"#),

@@ -6,7 +6,10 @@ use anyhow::{Context as _, bail};
 use async_nats::{
     StatusCode,
     jetstream::{
-        Context, context::PublishErrorKind, message::PublishMessage, stream::DirectGetErrorKind,
+        Context, ErrorCode,
+        context::{GetStreamError, GetStreamErrorKind, PublishErrorKind},
+        message::PublishMessage,
+        stream::DirectGetErrorKind,
     },
 };
 use eso_relay::{
@@ -76,9 +79,13 @@ impl PositionStore {
 
     async fn ask(&self) -> anyhow::Result<ServerState> {
         let name = Stream::Events.name();
-        let stream = self.jetstream.get_stream(name).await.with_context(|| {
-            format!("cannot read the state of stream {name} (may this user publish to `$JS.API.STREAM.INFO.{name}`?)")
-        })?;
+        let stream = match self.jetstream.get_stream(name).await {
+            Ok(stream) => stream,
+            Err(error) if is_missing(&error) => bail!(verify::Problem::NoStream(Stream::Events)),
+            Err(error) => Err(error).with_context(|| {
+                format!("cannot read the state of stream {name} (may this user publish to `$JS.API.STREAM.INFO.{name}`?)")
+            })?,
+        };
         let stream = stream.cached_info();
         let durable = verify::durable(&self.jetstream, &self.cluster).await?;
         let durable = durable.cached_info();
@@ -150,6 +157,11 @@ impl PositionStore {
             Err(error) => Err(error).with_context(failed),
         }
     }
+}
+
+fn is_missing(error: &GetStreamError) -> bool {
+    matches!(error.kind(), GetStreamErrorKind::JetStream(answer)
+        if answer.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 
 fn busy() -> String {

@@ -12,6 +12,8 @@ use jiff::Timestamp;
 pub(super) struct Selection {
     cluster: Slug,
     keys: Vec<String>,
+    /// Whether refreshes of everything by hand are among what was asked for.
+    resyncs: bool,
     pub(super) counts: Counts,
     pub(super) first: Option<Timestamp>,
     pub(super) last: Option<Timestamp>,
@@ -31,14 +33,17 @@ pub(super) struct Counts {
     pub(super) other_keys: u64,
     /// A newer event means the same.
     pub(super) superseded: u64,
+    /// Refreshes of everything, by hand: replayed with the rest they would refresh everything again.
+    pub(super) resyncs: u64,
 }
 
 impl Selection {
-    /// Without keys, all keys.
-    pub(super) fn new(cluster: Slug, keys: Vec<String>) -> Self {
+    /// Without keys, all keys. `resyncs`: with refreshes of everything by hand.
+    pub(super) fn new(cluster: Slug, keys: Vec<String>, resyncs: bool) -> Self {
         Self {
             cluster,
             keys,
+            resyncs,
             counts: Counts::default(),
             first: None,
             last: None,
@@ -73,6 +78,11 @@ impl Selection {
         }
         if !self.keys.is_empty() && !self.keys.iter().any(|key| names(&event.matches, key)) {
             self.counts.other_keys += 1;
+            return;
+        }
+        let is_resync = event.kind == Kind::RefreshRequested && event.matches == Match::All;
+        if is_resync && !self.resyncs {
+            self.counts.resyncs += 1;
             return;
         }
         let event = Event {

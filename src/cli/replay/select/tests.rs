@@ -32,7 +32,7 @@ fn only(clusters: &[&str]) -> Reach {
 
 fn select(keys: &[&str], events: Vec<Event>) -> Selection {
     let keys = keys.iter().map(|&key| key.to_owned()).collect();
-    let mut selection = Selection::new("east".parse().unwrap(), keys);
+    let mut selection = Selection::new("east".parse().unwrap(), keys, false);
     for event in events {
         selection.message(Timestamp::UNIX_EPOCH, Ok(vec![Ok(event)]));
     }

@@ -1,0 +1,41 @@
+//! The clusters that have a durable.
+
+use anyhow::{Context as _, bail};
+use async_nats::jetstream::{Context, consumer};
+use eso_relay::{event::Pattern, stream::Stream};
+use futures::TryStreamExt as _;
+
+/// An error for a name or a pattern that is none of them: a misspelt one would refresh nothing.
+pub(super) async fn must_exist(jetstream: &Context, wanted: &[String]) -> anyhow::Result<()> {
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let name = Stream::Events.name();
+    let events = jetstream
+        .get_stream(name)
+        .await
+        .with_context(|| format!("cannot look at stream {name} (`eso-relay init` declares it)"))?;
+    let durables: Vec<consumer::Info> = events
+        .consumers()
+        .try_collect()
+        .await
+        .context("cannot list the durables")?;
+    let mut clusters: Vec<_> = durables
+        .into_iter()
+        .filter_map(|durable| durable.config.durable_name)
+        .collect();
+    clusters.sort();
+    for wanted in wanted {
+        let pattern = Pattern::new(wanted);
+        if !clusters.iter().any(|cluster| pattern.matches(cluster)) {
+            let known = match clusters.as_slice() {
+                [] => "there is none".to_owned(),
+                clusters => format!("there are {}", clusters.join(", ")),
+            };
+            bail!(
+                "no cluster `{wanted}`: {known}; nothing was sent (`eso-relay init --cluster NAME` declares one)"
+            );
+        }
+    }
+    Ok(())
+}

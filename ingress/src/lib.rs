@@ -48,8 +48,8 @@ pub use self::{
     limit::LimitsConfig,
     outgoing::{Outgoing, OutgoingConfig},
     source::{
-        FormatName, MappingConfig, MatchConfig, MatchKind, OneOrMany, Pointer, Projects,
-        SourceConfig, StoreConfig, TargetConfig,
+        FormatName, MappingConfig, MatchConfig, MatchKind, Pointer, Projects, SourceConfig,
+        StoreConfig, TargetConfig,
     },
     tls::TlsConfig,
     verify::{

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use crate::{
     metrics::Metrics,
     source::Source,
-    tls::{self, Tls},
+    tls::{self, Expiry, Tls},
     verify::{Refresh, jwt::News},
 };
 
@@ -34,7 +34,7 @@ pub fn watch(
         })?;
     }
     if let Some(tls) = tls {
-        tls.report(metrics);
+        report_expiry(&tls, metrics);
         let metrics = metrics.clone();
         every_second("certificates".to_owned(), stop, move || {
             look_at_certificates(&tls, &metrics);
@@ -90,12 +90,21 @@ fn look_at_certificates(tls: &Tls, metrics: &Metrics) {
     match tls.refresh() {
         None => {}
         Some(tls::Refresh::Replaced) => {
-            tls.report(metrics);
+            report_expiry(tls, metrics);
             info!("the certificates of `tls` have changed; new connections get the new ones");
         }
         Some(tls::Refresh::Kept(error)) => {
             metrics.certificate_failed();
             warn!(%error, "cannot take the changed files of `tls`; the certificates that they held stay in use");
+        }
+    }
+}
+
+pub(crate) fn report_expiry(tls: &Tls, metrics: &Metrics) {
+    let Expiry { server, client_ca } = tls.expiry();
+    for (certificate, expiry) in [("server", server), ("client_ca", client_ca)] {
+        if let Some(at) = expiry {
+            metrics.certificate_expires(certificate, at);
         }
     }
 }

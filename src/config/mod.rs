@@ -5,6 +5,7 @@
 
 pub mod duration;
 mod numbers;
+mod one_or_many;
 mod secret;
 mod suggest;
 
@@ -14,7 +15,10 @@ use config::{Config, Environment, File, FileFormat};
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 
-pub use self::secret::{Secret, SecretFile, SecretFiles};
+pub use self::{
+    one_or_many::OneOrMany,
+    secret::{Secret, SecretFile, SecretFiles},
+};
 
 /// Before every variable that overrides a setting.
 pub const ENVIRONMENT_PREFIX: &str = "ESO_RELAY";

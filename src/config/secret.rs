@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::ConfigError;
+use super::{ConfigError, OneOrMany};
 
 /// A secret out of the environment. Prints as `[redacted]`.
 #[derive(Debug, Clone)]
@@ -81,18 +81,4 @@ impl SecretFile {
 
 /// One file or several: every secret in them is valid, so that one can be rotated in before
 /// another is rotated out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum SecretFiles {
-    One(SecretFile),
-    Many(Vec<SecretFile>),
-}
-
-impl SecretFiles {
-    pub fn as_slice(&self) -> &[SecretFile] {
-        match self {
-            Self::One(file) => std::slice::from_ref(file),
-            Self::Many(files) => files,
-        }
-    }
-}
+pub type SecretFiles = OneOrMany<SecretFile>;

@@ -8,9 +8,8 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
 use bytes::Bytes;
-use hyper::{server::conn::http1, service::service_fn};
+use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf},
@@ -21,16 +20,13 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tracing::debug;
 
 use super::{
-    Limits,
+    Port,
     io::Noted,
-    open::{Open, Place},
+    open::Place,
     request::Shared,
     state::{Connection, Order, Phase},
 };
-use crate::{
-    metrics::Metrics,
-    tls::{ClientCertificate, Session, Tls},
-};
+use crate::tls::{ClientCertificate, Session, Tls};
 
 /// What is read of a request before there is anything to read it with.
 const FIRST_BYTES: usize = 1024;
@@ -39,17 +35,6 @@ const LINGER_BYTES: usize = 8 * 1024 * 1024;
 const LINGER: Duration = Duration::from_secs(10);
 /// And how long it may be silent.
 const LINGER_SILENCE: Duration = Duration::from_secs(1);
-
-/// What every connection needs.
-pub(super) struct Port {
-    /// `None`: plain HTTP.
-    pub(super) tls: Option<Arc<Tls>>,
-    pub(super) http: http1::Builder,
-    pub(super) router: Router,
-    pub(super) limits: Limits,
-    pub(super) metrics: Metrics,
-    pub(super) open: Arc<Open>,
-}
 
 /// How a stretch of requests ended.
 enum Left<S> {

@@ -25,7 +25,6 @@ use tokio_util::{
 use tracing::{info, warn};
 
 use self::{
-    connection::Port,
     open::{Admission, Open, Place},
     state::Phase,
 };
@@ -58,6 +57,17 @@ pub struct Limits {
     pub requests: u32,
     /// Believed when they name the client that they speak for.
     pub trusted_proxies: Arc<[Network]>,
+}
+
+/// What every connection needs.
+struct Port {
+    /// `None`: plain HTTP.
+    tls: Option<Arc<Tls>>,
+    http: http1::Builder,
+    router: Router,
+    limits: Limits,
+    metrics: Metrics,
+    open: Arc<Open>,
 }
 
 /// Serves until `stop`, then finishes the requests that have begun. From `draining` on answers say

@@ -16,8 +16,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tower::ServiceExt as _;
 
 use super::{
-    READ_BUFFER_BYTES,
-    connection::Port,
+    Port, READ_BUFFER_BYTES,
     state::{Connection, Order, Phase},
 };
 use crate::tls::ClientCertificate;

@@ -11,8 +11,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ConfirmHost, Format, MappingConfig, Source, aws_sns::Topics, confirmation::Hosts, doppler,
-    element::MAX_ATTRIBUTES, slug,
+    ConfirmHost, Format, MappingConfig, Projects, Source, aws_sns::Topics, confirmation::Hosts,
+    doppler, element::MAX_ATTRIBUTES, slug,
 };
 use crate::{
     limit::{Limits, LimitsConfig},
@@ -76,9 +76,6 @@ pub struct SourceConfig {
     #[schemars(with = "Option<duration::Written>")]
     pub settle: Option<Settle>,
 }
-
-/// The sender's project → the project as the stores write it.
-pub type Projects = BTreeMap<String, String>;
 
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum,

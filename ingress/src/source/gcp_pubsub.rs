@@ -13,10 +13,11 @@ use serde_json::value::RawValue;
 
 use super::{
     Change, DecodeError, Decoded, Element, Irrelevant, checked_type,
-    config::Projects,
     generic::timestamp,
     json::{Scalar, fields, place, whole},
-    malformed, usable_id,
+    malformed,
+    scope::Projects,
+    usable_id,
 };
 
 /// The longest id of a project, a location or a secret.

@@ -7,12 +7,10 @@ use eso_relay::event::Operation;
 use serde::Deserialize;
 
 use super::{
-    Change, DecodeError, Decoded, Element, Irrelevant,
-    config::Projects,
-    generic,
+    Change, DecodeError, Decoded, Element, Irrelevant, generic,
     json::{Scalar, fields, part, whole},
     malformed,
-    scope::{attribute, scope},
+    scope::{Projects, attribute, scope},
 };
 
 #[derive(Default, Deserialize)]

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, str::FromStr};
 
 use eso_relay::{
-    config::ConfigError,
+    config::{ConfigError, OneOrMany},
     event::{Operation, TemplateKind},
 };
 use schemars::JsonSchema;
@@ -83,19 +83,18 @@ pub enum MatchKind {
     All,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum OneOrMany<T> {
-    One(T),
-    Many(Vec<T>),
+impl MappingConfig {
+    /// Where the keys stand; empty without `keys`.
+    fn names(&self) -> &[Pointer] {
+        self.keys.as_ref().map_or(&[], OneOrMany::as_slice)
+    }
 }
 
 impl SourceConfig {
     pub(super) fn generic(&self) -> Result<generic::Mapping, String> {
         let mapping = self.mapping.clone().unwrap_or_default();
         let refuse = |problem: &str| Err(format!("format {}: {problem}", self.format));
-        let keyless =
-            mapping.keys.as_ref().is_none_or(OneOrMany::is_empty) && mapping.each.is_none();
+        let keyless = mapping.names().is_empty() && mapping.each.is_none();
         let placeless = !self.is_placed() && mapping.scope.is_empty();
         let told = matches!(mapping.matches, Some(MatchConfig::Always(_))) || mapping.allow_all;
         if keyless && placeless && !told {
@@ -203,9 +202,8 @@ impl SourceConfig {
                 );
             }
         }
-        let keys = mapping.keys.clone();
         Ok(Meaning {
-            keys: keys.map_or_else(Vec::new, OneOrMany::into_vec),
+            keys: mapping.names().to_vec(),
             matches: mapping.matches.clone(),
             template: mapping.template.clone(),
             default,
@@ -289,22 +287,6 @@ impl MatchKind {
 impl std::fmt::Display for MatchKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-impl<T> OneOrMany<T> {
-    fn is_empty(&self) -> bool {
-        match self {
-            Self::One(_) => false,
-            Self::Many(many) => many.is_empty(),
-        }
-    }
-
-    pub(crate) fn into_vec(self) -> Vec<T> {
-        match self {
-            Self::One(one) => vec![one],
-            Self::Many(many) => many,
-        }
     }
 }
 

@@ -47,12 +47,13 @@ use jiff::Timestamp;
 
 use self::element::{Body, Change, Decoded, Element, checked_type, usable_id};
 pub use self::{
-    config::{FormatName, Projects, SourceConfig, StoreConfig, TargetConfig},
+    config::{FormatName, SourceConfig, StoreConfig, TargetConfig},
     confirmation::ConfirmHost,
     element::{Handshake, Irrelevant},
-    mapping::{MappingConfig, MatchConfig, MatchKind, OneOrMany, TemplateConfig},
+    mapping::{MappingConfig, MatchConfig, MatchKind, TemplateConfig},
     origins::Origins,
     pointer::Pointer,
+    scope::Projects,
 };
 use crate::{
     clouds::microsoft,
@@ -91,12 +92,12 @@ enum Format {
     AzureEventGrid,
     CloudEvents(cloudevents::Mapping),
     Doppler(doppler::Payload),
-    GcpPubsub(config::Projects),
+    GcpPubsub(Projects),
     Generic(generic::Mapping, confirmation::Hosts),
     Github(generic::Mapping),
     Gitlab(generic::Mapping),
     IbmSecretsManager,
-    Infisical(config::Projects),
+    Infisical(Projects),
     PulumiEsc,
     Seed,
     StandardWebhooks(generic::Mapping),

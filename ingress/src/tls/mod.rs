@@ -19,7 +19,7 @@ pub use self::{
     certificate::{ClientCertificate, Name},
     config::{Expiry, Files, TlsConfig},
 };
-use crate::{metrics::Metrics, stamp::Stamp};
+use crate::stamp::Stamp;
 
 /// The certificates in use.
 pub struct Tls {
@@ -100,14 +100,9 @@ impl Tls {
         }
     }
 
-    /// Says when the certificates in use expire.
-    pub fn report(&self, metrics: &Metrics) {
-        let Expiry { server, client_ca } = self.live().expiry;
-        for (certificate, expiry) in [("server", server), ("client_ca", client_ca)] {
-            if let Some(at) = expiry {
-                metrics.certificate_expires(certificate, at);
-            }
-        }
+    /// When the certificates in use expire.
+    pub fn expiry(&self) -> Expiry {
+        self.live().expiry
     }
 
     fn live(&self) -> RwLockReadGuard<'_, Live> {

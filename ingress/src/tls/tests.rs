@@ -384,7 +384,7 @@ async fn it_is_told_when_the_certificates_expire() {
     let tls = Tls::open(files).unwrap();
     let mut registry = prometheus_client::registry::Registry::default();
     let metrics = Metrics::register(&mut registry);
-    tls.report(&metrics);
+    crate::rotation::report_expiry(&tls, &metrics);
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
     // The default of rcgen: the first day of 4096.

@@ -1,16 +1,11 @@
 //! A client certificate, pinned by name: <https://www.rfc-editor.org/rfc/rfc5280#section-4.2.1.6>.
 
-use std::slice;
-
-use eso_relay::config::ConfigError;
+use eso_relay::config::{ConfigError, OneOrMany};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Unauthorized;
-use crate::{
-    source::OneOrMany,
-    tls::{ClientCertificate, Name},
-};
+use crate::tls::{ClientCertificate, Name};
 
 /// The handshake has shown that the client holds the certificate and that a CA of
 /// `tls.client_ca_file` signed it; here it is one of this source's own.
@@ -31,10 +26,7 @@ pub struct MtlsConfig {
 impl MtlsConfig {
     /// No name at all, or an empty one, is an error, never an open door.
     pub fn open(&self) -> Result<Mtls, ConfigError> {
-        let names = match &self.san {
-            OneOrMany::One(name) => slice::from_ref(name),
-            OneOrMany::Many(names) => names.as_slice(),
-        };
+        let names = self.san.as_slice();
         if names.is_empty()
             || names
                 .iter()

@@ -2,13 +2,12 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
-use eso_relay::config::{ConfigError, duration};
+use eso_relay::config::{ConfigError, OneOrMany, duration};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Expected, File, Issuer, Jwt, Rules, Source};
 use crate::{
-    OneOrMany,
     clouds::microsoft::Cloud,
     outgoing::{Https, Outgoing},
 };
@@ -182,9 +181,9 @@ impl JwtConfig {
 
 /// `None` also for an empty list or an empty text: both would be a mistake.
 fn filled(values: Option<&OneOrMany<String>>) -> Option<Vec<String>> {
-    let values = values?.clone().into_vec();
+    let values = values?.as_slice();
     let filled = !values.is_empty() && values.iter().all(|value| !value.is_empty());
-    filled.then_some(values)
+    filled.then(|| values.to_vec())
 }
 
 fn invalid(problem: &str) -> ConfigError {

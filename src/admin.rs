@@ -102,6 +102,18 @@ impl Condition {
         self.change(|state| state.unmet = Some(reason.into()));
     }
 
+    /// As [`Self::unmet`]; true if `reason` differs from the last one. A loop that tries again logs it then,
+    /// and not at every try.
+    pub fn report(&self, reason: impl Into<String>) -> bool {
+        let reason = Some(reason.into());
+        let mut is_new = false;
+        self.change(|state| {
+            is_new = state.unmet != reason;
+            state.unmet = reason;
+        });
+        is_new
+    }
+
     /// Shown while the condition is met; it changes nothing else. No credentials here either.
     pub fn warn(&self, warning: Option<String>) {
         self.change(|state| state.warning = warning);
@@ -175,6 +187,17 @@ mod tests {
         assert!(readiness.is_ready());
         nats.unmet("disconnected");
         assert!(!readiness.is_ready());
+    }
+
+    #[test]
+    fn a_repeated_reason_is_not_new() {
+        let readiness = Readiness::default();
+        let stream = readiness.condition("stream");
+        assert!(stream.report("missing") && !stream.report("missing"));
+        assert_eq!(readiness.report().1, "[-]stream missing\n");
+        assert!(stream.report("a mirror"));
+        stream.met();
+        assert!(stream.report("a mirror"));
     }
 
     #[test]

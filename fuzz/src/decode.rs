@@ -8,7 +8,7 @@ use eso_relay::{
     traceparent::TraceParent,
 };
 use eso_relay_ingress::{
-    WebhookConfig,
+    AkeylessTriggerConfig,
     source::{Content, Delivery, Handshake, Source},
     verify::Request,
 };
@@ -55,7 +55,7 @@ impl Decoder {
 
     /// The seed's `/webhook`, whose password every input knows.
     pub fn webhook() -> Self {
-        let config = WebhookConfig {
+        let config = AkeylessTriggerConfig {
             username: "eso".to_owned(),
             password: "hunter2".to_owned().into(),
             settle: None,

@@ -24,7 +24,7 @@ pub struct NoNetwork(String);
 
 /// The other end of a connection. In the extensions of every request, as an `Arc`.
 #[derive(Debug)]
-pub struct Client {
+pub(crate) struct Client {
     peer: IpAddr,
     /// Believed when they name somebody else, if `peer` is one of them.
     proxies: Arc<[Network]>,
@@ -33,7 +33,7 @@ pub struct Client {
 
 /// One that is counted as one: a network of IPv6 is given to a customer as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Peer(IpAddr);
+pub(crate) struct Peer(IpAddr);
 
 impl Network {
     fn contains(&self, address: IpAddr) -> bool {
@@ -65,7 +65,7 @@ impl From<Network> for String {
 }
 
 impl Client {
-    pub fn new(peer: IpAddr, proxies: Arc<[Network]>) -> Self {
+    pub(crate) fn new(peer: IpAddr, proxies: Arc<[Network]>) -> Self {
         let peer = peer.to_canonical();
         Self {
             peer,
@@ -75,19 +75,19 @@ impl Client {
     }
 
     /// Of the connection, not of a client behind it.
-    pub fn peer(&self) -> Peer {
+    pub(crate) fn peer(&self) -> Peer {
         Peer::of(self.peer)
     }
 
     /// The connection is one of a trusted proxy.
-    pub fn is_proxy(&self) -> bool {
+    pub(crate) fn is_proxy(&self) -> bool {
         self.is_proxy
     }
 
     /// The nearest address that is none of a trusted proxy: what stands to the left of it in the
     /// headers is what the client says of itself. Read from `X-Forwarded-For`, without that from
     /// `Forwarded` (RFC 7239).
-    pub fn address(&self, headers: &HeaderMap) -> IpAddr {
+    pub(crate) fn address(&self, headers: &HeaderMap) -> IpAddr {
         if !self.is_proxy {
             return self.peer;
         }
@@ -104,14 +104,14 @@ impl Client {
     }
 
     /// Of a request that came through [`crate::server`].
-    pub fn of(head: &request::Parts) -> Option<IpAddr> {
+    pub(crate) fn of(head: &request::Parts) -> Option<IpAddr> {
         let client = head.extensions.get::<Arc<Self>>()?;
         Some(client.address(&head.headers))
     }
 }
 
 impl Peer {
-    pub fn of(address: IpAddr) -> Self {
+    pub(crate) fn of(address: IpAddr) -> Self {
         Self(match address {
             IpAddr::V4(_) => address,
             IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),

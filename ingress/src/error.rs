@@ -21,7 +21,7 @@ use crate::{
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The same for an unknown path and an unknown source.
     #[error("there is nothing at this path")]
     NotFound,
@@ -83,14 +83,14 @@ fn published(error: PublishError) -> &'static str {
 }
 
 impl Error {
-    pub fn refused(scheme: &Scheme, refused: Refused) -> Self {
+    pub(crate) fn refused(scheme: &Scheme, refused: Refused) -> Self {
         match refused {
             Refused::Unauthorized(_) => Self::Unauthorized(scheme.challenge()),
             Refused::Unavailable => Self::Unverifiable,
         }
     }
 
-    pub fn status(&self) -> StatusCode {
+    pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
@@ -124,7 +124,7 @@ impl Error {
     }
 
     /// Stable; also the `result` in the metrics.
-    pub fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::NotFound => "not_found",
             Self::Method => "method_not_allowed",
@@ -184,7 +184,7 @@ impl IntoResponse for Error {
 }
 
 /// An answer in JSON.
-pub fn json(status: StatusCode, answer: &impl Serialize) -> Response {
+pub(crate) fn json(status: StatusCode, answer: &impl Serialize) -> Response {
     // OK because answers are structs of strings.
     let text = serde_json::to_vec(answer).expect("an answer is always JSON");
     let json = HeaderValue::from_static("application/json");

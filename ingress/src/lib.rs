@@ -4,30 +4,31 @@
 //! request ─verify─▶ Verified bytes ─source─▶ Vec<Event> ─publish─▶ PubAck ─▶ 202
 //! ```
 
-pub mod body;
+mod akeyless_trigger;
+mod body;
 pub mod catalogue;
-pub mod client;
-pub mod clouds;
+mod client;
+mod clouds;
 pub mod commands;
-pub mod config;
-pub mod error;
-pub mod handshake;
-pub mod limit;
-pub mod metrics;
+mod config;
+mod error;
+mod file_version;
+mod handshake;
+mod limit;
+mod metrics;
 pub mod outgoing;
-pub mod paths;
-pub mod preflight;
-pub mod publish;
-pub mod refusals;
-pub mod rotation;
-pub mod routes;
-pub mod server;
+mod paths;
+mod preflight;
+mod publish;
+mod refusals;
+mod rotation;
+mod routes;
+mod server;
 pub mod source;
-pub mod stamp;
 mod stream_check;
 pub mod tls;
+mod token_bucket;
 pub mod verify;
-pub mod webhook;
 
 use std::{sync::Arc, time::Duration};
 
@@ -44,6 +45,7 @@ use tracing::warn;
 use self::{source::Source, stream_check::StreamCheck};
 
 pub use self::{
+    akeyless_trigger::AkeylessTriggerConfig,
     config::{IngressConfig, ShutdownConfig},
     limit::LimitsConfig,
     outgoing::{Outgoing, OutgoingConfig},
@@ -56,7 +58,6 @@ pub use self::{
         Algorithm, AuthConfig, BasicConfig, BearerConfig, Encoding, HeaderConfig, HmacConfig,
         JwtConfig, MtlsConfig, Preset, SnsConfig, StandardWebhooksConfig,
     },
-    webhook::WebhookConfig,
 };
 
 /// Everything is answered by then; this only says goodbye.
@@ -108,7 +109,7 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
     };
     let ingress = routes::Ingress {
         sources: Arc::clone(&sources),
-        webhook: config.open_webhook().map(Arc::new),
+        akeyless_trigger: config.open_akeyless_trigger().map(Arc::new),
         publisher,
         budget: body::Budget::new(config.body_limits()),
         outgoing,
@@ -139,7 +140,7 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
             listener,
             tls,
             router,
-            config.server_limits(),
+            config.connection_limits(),
             metrics,
             lifecycle.stopping(),
             closing,

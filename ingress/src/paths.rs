@@ -20,7 +20,7 @@ pub struct UrlPath(String);
 
 /// Both settings together, as the router needs them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Paths {
+pub(crate) struct Paths {
     /// Before every path, where a proxy leaves it there. Empty or `/`: nothing.
     pub base: UrlPath,
     /// Of the health check. Empty: there is none.
@@ -88,7 +88,7 @@ impl UrlPath {
 impl Paths {
     /// # Errors
     /// Says which setting is in the way of the ingress's own paths, and what to write.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
         for (setting, path, such) in [
             ("base_path", &self.base, "/eso-relay"),
             ("health_path", &self.health, "/healthz"),

@@ -23,7 +23,11 @@ const ALLOWED_RATE: HeaderName = HeaderName::from_static("webhook-allowed-rate")
 /// # Errors
 /// [`Error::Method`], [`Error::Origin`], or what the source's authentication says. A signature of
 /// the body is one of the empty body; the body itself is not read.
-pub async fn permission(source: &Source, head: &Parts, now: Timestamp) -> Result<Response, Error> {
+pub(crate) async fn permission(
+    source: &Source,
+    head: &Parts,
+    now: Timestamp,
+) -> Result<Response, Error> {
     let origins = source.origins().ok_or(Error::Method)?;
     let presented = verify::Request::of(head, now);
     let refused = |refused| Error::refused(&source.scheme, refused);

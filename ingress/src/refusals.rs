@@ -21,7 +21,7 @@ const WINDOW: Duration = Duration::from_secs(60);
 
 /// Common to all sources: a client that knows one path can guess others.
 #[derive(Clone, Default)]
-pub struct Refusals(Arc<Mutex<Window>>);
+pub(crate) struct Refusals(Arc<Mutex<Window>>);
 
 #[derive(Default)]
 struct Window {
@@ -31,7 +31,7 @@ struct Window {
 
 impl Refusals {
     /// `source`: `None` where there is none at the path.
-    pub fn say(
+    pub(crate) fn say(
         &self,
         source: Option<&Slug>,
         trace: Option<&str>,

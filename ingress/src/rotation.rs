@@ -19,7 +19,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Begins to look, until `stop`, in a thread for each source and one for `tls`: a file system that does not answer
 /// keeps that thread alone, and ends no later than the process.
-pub fn watch(
+pub(crate) fn watch(
     sources: &Arc<BTreeMap<Slug, Source>>,
     tls: Option<Arc<Tls>>,
     metrics: &Metrics,

@@ -2,5 +2,5 @@
 //! of the vendor's own list.
 
 pub(crate) mod amazon;
-pub mod microsoft;
+pub(crate) mod microsoft;
 pub(crate) mod oracle;

@@ -13,16 +13,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    body,
+    akeyless_trigger::AkeylessTriggerConfig,
+    body::BodyLimits,
     client::Network,
     limit::LimitsConfig,
     outgoing::{Outgoing, OutgoingConfig},
     paths::{Paths, UrlPath},
     publish::PublishConfig,
-    server,
+    server::ConnectionLimits,
     source::{Source, SourceConfig},
     tls::{Tls, TlsConfig},
-    webhook::WebhookConfig,
 };
 
 /// The most elements of one body, of some 400 bytes each.
@@ -49,7 +49,7 @@ pub struct IngressConfig {
     /// From `BASIC_AUTH_USER` and `BASIC_AUTH_PASSWORD` in the environment only.
     #[serde(skip_deserializing)]
     #[schemars(skip)]
-    pub webhook: Option<WebhookConfig>,
+    pub webhook: Option<AkeylessTriggerConfig>,
     /// Default 4 MiB, in which 10,000 events of a forwarder fit, or less where another setting holds
     /// less: the largest body, in bytes.
     pub body_limit: Option<usize>,
@@ -157,7 +157,7 @@ impl IngressConfig {
     /// Reads the file, if there is one, and the environment over it.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
         let mut config: Self = config::load(file)?;
-        config.webhook = WebhookConfig::from(|name| std::env::var(name).ok())?;
+        config.webhook = AkeylessTriggerConfig::from(|name| std::env::var(name).ok())?;
         config.check()?;
         Ok(config)
     }
@@ -272,9 +272,9 @@ impl IngressConfig {
     }
 
     /// The drop-in, if it is on.
-    pub fn open_webhook(&self) -> Option<Source> {
-        self.webhook.as_ref().map(|webhook| {
-            let mut source = webhook.open();
+    pub fn open_akeyless_trigger(&self) -> Option<Source> {
+        self.webhook.as_ref().map(|trigger| {
+            let mut source = trigger.open();
             source.limits = LimitsConfig::default().open(&self.body_limits());
             source
         })
@@ -302,8 +302,8 @@ impl IngressConfig {
         })
     }
 
-    pub(crate) fn body_limits(&self) -> body::Limits {
-        body::Limits {
+    pub(crate) fn body_limits(&self) -> BodyLimits {
+        BodyLimits {
             body: self.body_limit(),
             total: self.max_buffered,
             unverified: self
@@ -313,8 +313,8 @@ impl IngressConfig {
         }
     }
 
-    pub(crate) fn server_limits(&self) -> server::Limits {
-        server::Limits {
+    pub(crate) fn connection_limits(&self) -> ConnectionLimits {
+        ConnectionLimits {
             connections: self.max_connections,
             per_peer: self
                 .max_connections_per_peer

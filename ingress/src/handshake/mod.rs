@@ -26,7 +26,7 @@ struct Validation {
 }
 
 /// The answer is 200 and no other success: senders of handshakes want it so.
-pub async fn answer(
+pub(crate) async fn answer(
     source: &Slug,
     handshake: Handshake,
     outgoing: &Outgoing,

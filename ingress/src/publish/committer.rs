@@ -24,7 +24,7 @@ const AT_ONCE: usize = 4096;
 const TICK: Duration = Duration::from_millis(100);
 
 /// The task that publishes.
-pub struct Committer {
+pub(crate) struct Committer {
     submissions: mpsc::UnboundedReceiver<Submission>,
     /// Empty between two messages; kept for its memory.
     arrived: Vec<Submission>,
@@ -59,7 +59,7 @@ impl Committer {
 
     /// Ends when every [`Publisher`](super::Publisher) is dropped and everything accepted is
     /// answered.
-    pub async fn run(mut self) -> anyhow::Result<()> {
+    pub(crate) async fn run(mut self) -> anyhow::Result<()> {
         let publishing = TaskTracker::new();
         loop {
             let permit = self.permit().await?;

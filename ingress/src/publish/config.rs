@@ -9,7 +9,7 @@ use eso_relay::config::duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::split::Limits;
+use super::split::MessageLimits;
 
 /// A consumer acks a message as a whole: a larger one would repeat more work after a crash.
 const MAX_MESSAGE_EVENTS: usize = 1000;
@@ -64,8 +64,8 @@ impl PublishConfig {
         Ok(())
     }
 
-    pub(super) fn limits(&self) -> Limits {
-        Limits {
+    pub(super) fn limits(&self) -> MessageLimits {
+        MessageLimits {
             events: MAX_MESSAGE_EVENTS,
             bytes: self.max_message_bytes,
         }

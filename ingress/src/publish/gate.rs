@@ -13,7 +13,7 @@ use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
     Metrics, PublishConfig, PublishError,
-    split::{HEADER_BYTES, Limits},
+    split::{HEADER_BYTES, MessageLimits},
 };
 
 /// For how long one "full" answer of the server speaks for all requests.
@@ -22,7 +22,7 @@ const FULL: Duration = Duration::from_secs(1);
 /// What is known of the events stream: whether it keeps what it acknowledges, and how large a message
 /// it takes. Until it has been looked at: no, and of any size.
 #[derive(Clone, Default)]
-pub struct Usable(Arc<Known>);
+pub(crate) struct Usable(Arc<Known>);
 
 struct Known {
     usable: AtomicBool,
@@ -40,12 +40,12 @@ impl Default for Known {
 }
 
 impl Usable {
-    pub fn set(&self, usable: bool) {
+    pub(crate) fn set(&self, usable: bool) {
         self.0.usable.store(usable, Ordering::Release);
     }
 
     /// The bytes of a message, headers included, that the stream takes. `None`: of any size.
-    pub fn set_largest(&self, bytes: Option<usize>) {
+    pub(crate) fn set_largest(&self, bytes: Option<usize>) {
         let bytes = bytes.unwrap_or(usize::MAX);
         self.0.largest.store(bytes, Ordering::Relaxed);
     }
@@ -64,7 +64,7 @@ pub(super) struct Gate {
     usable: Usable,
     full: FullMark,
     /// Of the configuration.
-    limits: Limits,
+    limits: MessageLimits,
     queue: u32,
     /// One for each event that may still wait.
     free: Semaphore,
@@ -95,9 +95,9 @@ impl Gate {
 
     /// What a message may hold now: what the configuration allows, and no more than the server of
     /// this moment and the stream take.
-    pub(super) fn limits(&self) -> Limits {
+    pub(super) fn limits(&self) -> MessageLimits {
         let takes = self.client.max_payload().min(self.usable.largest());
-        Limits {
+        MessageLimits {
             bytes: self.limits.bytes.min(takes.saturating_sub(HEADER_BYTES)),
             ..self.limits
         }

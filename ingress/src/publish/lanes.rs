@@ -8,7 +8,7 @@ use tokio::{sync::oneshot, time::Instant};
 
 use super::{
     PublishError,
-    split::{Limits, Part, Size},
+    split::{MessageLimits, Part, Size},
 };
 
 /// A part of a request, and who waits for it.
@@ -74,7 +74,7 @@ impl Lanes {
     }
 
     /// As much of the next lane as fits into a message: at least one submission, all of one subject.
-    pub(super) fn gather(&mut self, limits: Limits) -> Option<Vec<Submission>> {
+    pub(super) fn gather(&mut self, limits: MessageLimits) -> Option<Vec<Submission>> {
         let subject = self.turns.pop_front()?;
         let mut lane = self.lanes.remove(&subject)?;
         let count = fitting(&lane, limits);
@@ -88,7 +88,7 @@ impl Lanes {
 }
 
 /// At least the first one: a submission by itself always fits.
-fn fitting(lane: &VecDeque<Submission>, limits: Limits) -> usize {
+fn fitting(lane: &VecDeque<Submission>, limits: MessageLimits) -> usize {
     let mut size = Size::default();
     let fit = lane.iter().take_while(|submission| {
         size = size.plus(submission.part.size);
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
     use crate::publish::{split::split, tests::event};
 
-    const LIMITS: Limits = Limits {
+    const LIMITS: MessageLimits = MessageLimits {
         events: 3,
         bytes: 1 << 20,
     };

@@ -10,11 +10,21 @@ use std::{
 use async_nats::jetstream::{self, message::PublishMessage};
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use eso_relay::{event::join_batch, stream};
+use futures::future::BoxFuture;
 use ring::rand::{SecureRandom as _, SystemRandom};
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout_at},
+};
 use tracing::{error, warn};
 
-use super::{PublishError, fault::Fault, gate::Gate, lanes::Submission, metrics::MessageResult};
+use super::{
+    PublishError,
+    fault::Fault,
+    gate::Gate,
+    lanes::{Submission, Waiter},
+    metrics::MessageResult,
+};
 
 const PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
@@ -35,7 +45,7 @@ impl Sender {
         match self.store(&mut message).await {
             Err(Fault::TooLarge) if message.events > 1 => {
                 self.gate.metrics.count(MessageResult::split);
-                self.publish_apart(message).await;
+                self.publish_halves(message).await;
             }
             result => self.conclude(message, result),
         }
@@ -117,6 +127,58 @@ impl Sender {
         metrics.count(counted);
         for submission in message.waiting {
             submission.waiter.answer(answer);
+        }
+    }
+
+    /// One half after the other, so that events of a subject stay in order. Boxed, because a half may
+    /// be too large again.
+    fn publish_halves(&self, message: Message) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            // The halves of a message have the same ids whenever it is sent: the stream drops copies.
+            let ids = [format!("{}.1", message.id), format!("{}.2", message.id)];
+            let mut waiting = message.waiting;
+            let half = waiting.split_off(waiting.len() / 2);
+            match (waiting.is_empty(), half) {
+                (true, mut one) => {
+                    if let Some(one) = one.pop() {
+                        self.split_submission(one, ids).await;
+                    }
+                }
+                (false, half) => {
+                    let [first, second] = ids;
+                    self.publish(waiting, first).await;
+                    self.publish(half, second).await;
+                }
+            }
+        })
+    }
+
+    /// The events of one request: it is answered when both halves stand in the stream.
+    async fn split_submission(&self, mut submission: Submission, [first, second]: [String; 2]) {
+        let rest = submission.part.split_off();
+        let (done, stored) = oneshot::channel();
+        let Waiter {
+            accepted, deadline, ..
+        } = submission.waiter;
+        let waiter = std::mem::replace(
+            &mut submission.waiter,
+            Waiter {
+                accepted,
+                deadline,
+                done,
+            },
+        );
+        self.publish(vec![submission], first).await;
+        match stored.await.unwrap_or(Err(PublishError::NoAck)) {
+            Ok(()) => {
+                let rest = Submission {
+                    part: rest,
+                    places: 0,
+                    waiter,
+                };
+                self.publish(vec![rest], second).await;
+            }
+            Err(error) => waiter.answer(Err(error)),
         }
     }
 }

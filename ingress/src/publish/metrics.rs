@@ -16,7 +16,7 @@ use prometheus_client::{
 
 /// The metrics of one [`Publisher`](super::Publisher).
 #[derive(Clone)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     pub(super) latency: Histogram,
     pub(super) events: Histogram,
     pub(super) messages: Family<MessageLabels, Counter>,
@@ -48,7 +48,7 @@ pub(super) enum MessageResult {
 
 impl Metrics {
     /// Adds the metrics to the registry of the ingress, which puts `eso_relay_ingress_` before them.
-    pub fn register(registry: &mut Registry) -> Self {
+    pub(crate) fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
             // 0.5 ms to 16 s.
             latency: Histogram::new(exponential_buckets(0.000_5, 2.0, 16)),

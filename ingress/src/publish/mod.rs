@@ -5,7 +5,6 @@
 //! publish ─split─▶ submissions ─queue─▶ lanes, one per subject ─k in flight─▶ message ─PubAck─▶ answer
 //! ```
 
-mod apart;
 mod committer;
 mod config;
 mod fault;
@@ -23,7 +22,9 @@ use tokio::{
     time::Instant,
 };
 
-pub use self::{committer::Committer, config::PublishConfig, gate::Usable, metrics::Metrics};
+pub(crate) use self::{
+    committer::Committer, config::PublishConfig, gate::Usable, metrics::Metrics,
+};
 pub(crate) use self::{config::LEAST_MESSAGE_BYTES, split::HEADER_BYTES};
 use self::{
     gate::Gate,
@@ -34,7 +35,7 @@ use self::{
 /// Why not every event stands in the stream. All but [`PublishError::TooLarge`] pass without a change
 /// of the sender: it should come again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum PublishError {
+pub(crate) enum PublishError {
     /// More events wait than `publish.queue` allows.
     #[error("too many events wait to be published (setting `publish.queue`)")]
     QueueFull,
@@ -64,7 +65,7 @@ pub enum PublishError {
 
 /// Publishes events durably. Clones share one queue.
 #[derive(Clone)]
-pub struct Publisher {
+pub(crate) struct Publisher {
     gate: Arc<Gate>,
     queue: mpsc::UnboundedSender<Submission>,
     deadline: std::time::Duration,
@@ -76,7 +77,7 @@ type Answer = oneshot::Receiver<Result<(), PublishError>>;
 ///
 /// `jetstream` must belong to `client`; its own timeout should not be shorter than
 /// [`PublishConfig::attempt_timeout`]. While the stream is not `usable` everything is refused.
-pub fn publisher(
+pub(crate) fn publisher(
     client: async_nats::Client,
     jetstream: async_nats::jetstream::Context,
     usable: Usable,
@@ -103,7 +104,11 @@ impl Publisher {
     ///
     /// On an error some of the events may stand there nevertheless. Dropping the future does not
     /// take back what was accepted.
-    pub async fn publish(&self, events: &[Event], by: Option<Instant>) -> Result<(), PublishError> {
+    pub(crate) async fn publish(
+        &self,
+        events: &[Event],
+        by: Option<Instant>,
+    ) -> Result<(), PublishError> {
         for answer in self.submit(events, by)? {
             // A dropped answer means that the committer or its task is gone: the outcome is unknown.
             answer.await.unwrap_or(Err(PublishError::NoAck))?;

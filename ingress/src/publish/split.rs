@@ -10,7 +10,7 @@ pub(crate) const HEADER_BYTES: usize = 256;
 
 /// What one message may hold.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
+pub(super) struct MessageLimits {
     pub(super) events: usize,
     /// Of the body.
     pub(super) bytes: usize,
@@ -53,7 +53,7 @@ impl Size {
         }
     }
 
-    pub(super) fn fits(self, limits: Limits) -> bool {
+    pub(super) fn fits(self, limits: MessageLimits) -> bool {
         // One more byte for the closing bracket.
         self.events <= limits.events && self.bytes < limits.bytes
     }
@@ -63,7 +63,7 @@ impl Size {
 /// allows, of which server and stream may take fewer at the moment: `limits`.
 pub(super) fn split(
     events: &[Event],
-    limits: Limits,
+    limits: MessageLimits,
     most: usize,
 ) -> Result<Vec<Part>, PublishError> {
     let mut parts: Vec<Part> = Vec::with_capacity(1);
@@ -71,7 +71,7 @@ pub(super) fn split(
         let json = encode(event);
         let size = Size::of(&json);
         if !size.fits(limits) {
-            let ours = size.fits(Limits {
+            let ours = size.fits(MessageLimits {
                 bytes: most,
                 ..limits
             });
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
     use crate::publish::tests::event;
 
-    const MANY: Limits = Limits {
+    const MANY: MessageLimits = MessageLimits {
         events: 100,
         bytes: 1 << 20,
     };
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn a_part_holds_as_many_events_as_a_message_may() {
         let events = ["1", "2", "3", "4", "5"].map(|id| event("s", id));
-        let parts = split(&events, Limits { events: 2, ..MANY }, MANY.bytes).unwrap();
+        let parts = split(&events, MessageLimits { events: 2, ..MANY }, MANY.bytes).unwrap();
         assert_eq!(ids(&parts), [vec!["1", "2"], vec!["3", "4"], vec!["5"]]);
     }
 
@@ -164,7 +164,7 @@ mod tests {
         let events = [event("s", "1"), event("s", "2")];
         let body = encode_batch(&events);
         let at = |bytes| {
-            let parts = split(&events, Limits { bytes, ..MANY }, bytes).unwrap();
+            let parts = split(&events, MessageLimits { bytes, ..MANY }, bytes).unwrap();
             parts
                 .iter()
                 .map(|part| join_batch(&part.events).len())
@@ -181,7 +181,7 @@ mod tests {
         let one = encode_batch(&[event("s", "1")]).len();
         let bytes = one - 1;
         let refused = |most| {
-            let limits = Limits { bytes, ..MANY };
+            let limits = MessageLimits { bytes, ..MANY };
             split(&[event("s", "1")], limits, most).map(drop)
         };
         assert_eq!(refused(bytes), Err(PublishError::TooLarge));

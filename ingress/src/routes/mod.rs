@@ -37,7 +37,7 @@ use crate::{
 };
 
 /// Where events go. The stream, or in tests a list.
-pub trait Publish: Clone + Send + Sync + 'static {
+pub(crate) trait Publish: Clone + Send + Sync + 'static {
     /// Returns when every event is durable, or why not: at the moment `by` at the latest.
     fn publish(
         &self,
@@ -58,10 +58,10 @@ impl Publish for Publisher {
 
 /// What every request needs.
 #[derive(Clone)]
-pub struct Ingress<P> {
+pub(crate) struct Ingress<P> {
     pub sources: Arc<BTreeMap<Slug, Source>>,
-    /// The seed's `/webhook`, if it is on.
-    pub webhook: Option<Arc<Source>>,
+    /// The source of `POST /webhook`, if it is configured.
+    pub akeyless_trigger: Option<Arc<Source>>,
     pub publisher: P,
     pub budget: Budget,
     pub outgoing: Outgoing,
@@ -70,7 +70,7 @@ pub struct Ingress<P> {
 }
 
 /// What came of a request.
-enum Received {
+enum Outcome {
     /// The ids of the events; they are durable.
     Events(Vec<String>),
     /// The answer to a handshake.
@@ -84,7 +84,7 @@ struct Accepted {
 }
 
 /// `stopping`: load balancers are told so by the health check while it still serves.
-pub fn router<P: Publish>(
+pub(crate) fn router<P: Publish>(
     ingress: Ingress<P>,
     paths: &Paths,
     stopping: &CancellationToken,
@@ -94,9 +94,9 @@ pub fn router<P: Publish>(
         let hooks = post(hook::<P>).options(preflight::<P>);
         router = router.route(&format!("{path}/{{source}}"), hooks);
     }
-    if ingress.webhook.is_some() {
+    if ingress.akeyless_trigger.is_some() {
         for path in paths.of(WEBHOOK) {
-            router = router.route(&path, post(webhook::<P>));
+            router = router.route(&path, post(akeyless_trigger::<P>));
         }
     }
     for path in paths.of_health() {
@@ -172,11 +172,11 @@ async fn preflight<P: Publish>(
     }
 }
 
-async fn webhook<P: Publish>(
+async fn akeyless_trigger<P: Publish>(
     State(ingress): State<Ingress<P>>,
     request: Request<Body>,
 ) -> Response {
-    match &ingress.webhook {
+    match &ingress.akeyless_trigger {
         Some(source) => ingress.answer(source, request).await,
         None => ingress.refuse(Error::NotFound, request),
     }
@@ -232,13 +232,13 @@ impl<P: Publish> Ingress<P> {
         let by = source.deadline.map(|deadline| started + deadline);
         let received = self.receive(source, &head, body, traceparent, by);
         match received.await {
-            Ok(Received::Events(accepted)) => {
+            Ok(Outcome::Events(accepted)) => {
                 self.metrics
                     .accepted(&source.name, accepted.len(), started.elapsed());
                 info!(source = %source.name, trace, events = accepted.len(), "accepted");
                 json(StatusCode::ACCEPTED, &Accepted { accepted })
             }
-            Ok(Received::Handshake(answer)) => {
+            Ok(Outcome::Handshake(answer)) => {
                 self.metrics.answered(Some(&source.name), "handshake");
                 answer
             }
@@ -279,16 +279,16 @@ impl<P: Publish> Ingress<P> {
         body: Body,
         traceparent: TraceParent,
         by: Option<Instant>,
-    ) -> Result<Received, Failure> {
+    ) -> Result<Outcome, Failure> {
         let refused = |refused| Failure::stranger(Error::refused(&source.scheme, refused));
         let unverifiable = || Failure::stranger(Error::Unverifiable);
         let received_at = now();
         let presented = verify::Request::of(head, received_at);
         let admitted = in_time(by, source.scheme.admit(&presented)).await;
         let admitted = admitted.ok_or_else(unverifiable)?.map_err(refused)?;
-        let room = &source.limits.room;
-        let mut arrived = if admitted.is_verified() {
-            let read = in_time(by, self.budget.read(body, room)).await;
+        let quota = &source.limits.quota;
+        let mut body = if admitted.is_verified() {
+            let read = in_time(by, self.budget.read(body, quota)).await;
             read.unwrap_or(Err(Unread::TooSlow))?
         } else {
             let peer = Client::of(head).map(Peer::of);
@@ -296,15 +296,15 @@ impl<P: Publish> Ingress<P> {
             let read = read.unwrap_or(Err(Unread::TooSlow));
             read.map_err(|unread| Failure::stranger(unread.into()))?
         };
-        let verified = in_time(by, admitted.verify(arrived.bytes)).await;
+        let verified = in_time(by, admitted.verify(body.bytes)).await;
         let verified = verified.ok_or_else(unverifiable)?.map_err(refused)?;
-        arrived.share.verified(room)?;
-        let packed = verified.bytes().len();
+        body.permits.verified(quota)?;
+        let compressed = verified.bytes().len();
         let verified = verified.decoded(&head.headers, self.budget.largest_body())?;
-        let unpacked = verified.bytes().len().saturating_sub(packed);
-        arrived.share.unpacked(unpacked)?;
+        let more = verified.bytes().len().saturating_sub(compressed);
+        body.permits.decompressed(more)?;
         // Not before: a stranger uses up nothing of it.
-        if !source.limits.pass(Instant::now()) {
+        if !source.limits.allow(Instant::now()) {
             return Err(Error::RateLimited.into());
         }
         let delivery = Delivery {
@@ -323,7 +323,7 @@ impl<P: Publish> Ingress<P> {
             }
             Content::Handshake(handshake) => {
                 let answer = handshake::answer(&source.name, handshake, &self.outgoing);
-                return Ok(Received::Handshake(answer.await?));
+                return Ok(Outcome::Handshake(answer.await?));
             }
         };
         drop(verified);
@@ -335,9 +335,9 @@ impl<P: Publish> Ingress<P> {
         if !events.is_empty() {
             self.publisher.publish(&events, by).await?;
         }
-        drop(arrived.share);
+        drop(body.permits);
         let ids = events.into_iter().map(|event| event.id);
-        Ok(Received::Events(ids.collect()))
+        Ok(Outcome::Events(ids.collect()))
     }
 
     /// Counts and names the elements that could not be read, beside others that could.

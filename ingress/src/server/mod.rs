@@ -40,7 +40,7 @@ const READ_BUFFER_BYTES: usize = 16 * 1024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Clone)]
-pub struct Limits {
+pub(crate) struct ConnectionLimits {
     /// Of all clients together. At the bound the one that has been idle for the longest time makes
     /// room; more wait in the kernel's queue only while a request is being worked on on each.
     pub connections: usize,
@@ -65,7 +65,7 @@ struct Port {
     tls: Option<Arc<Tls>>,
     http: http1::Builder,
     router: Router,
-    limits: Limits,
+    limits: ConnectionLimits,
     metrics: Metrics,
     open: Arc<Open>,
 }
@@ -73,11 +73,11 @@ struct Port {
 /// Serves until `stop`, then finishes the requests that have begun. From `draining` on answers say
 /// that they are the last ones of their connections. All clones of `router` are dropped when this
 /// returns.
-pub async fn serve(
+pub(crate) async fn serve(
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
     router: Router,
-    limits: Limits,
+    limits: ConnectionLimits,
     metrics: Metrics,
     draining: CancellationToken,
     stop: CancellationToken,

@@ -12,7 +12,7 @@ use std::{
 use tokio::{sync::Notify, time::MissedTickBehavior};
 
 use super::{
-    Limits,
+    ConnectionLimits,
     state::{Clock, Connection, Order, Phase},
 };
 use crate::{
@@ -29,7 +29,7 @@ const SHORTEST_TICK: Duration = Duration::from_millis(5);
 /// All connections of a port.
 pub(super) struct Open {
     all: Mutex<All>,
-    limits: Limits,
+    limits: ConnectionLimits,
     clock: Arc<Clock>,
     /// One has closed.
     closed: Notify,
@@ -69,7 +69,7 @@ pub(super) enum Admission {
 }
 
 impl Open {
-    pub(super) fn new(limits: Limits, metrics: Metrics) -> Arc<Self> {
+    pub(super) fn new(limits: ConnectionLimits, metrics: Metrics) -> Arc<Self> {
         metrics.free(limits.connections);
         Arc::new(Self {
             all: Mutex::default(),

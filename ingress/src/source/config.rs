@@ -15,7 +15,7 @@ use super::{
     doppler, element::MAX_ATTRIBUTES, slug,
 };
 use crate::{
-    limit::{Limits, LimitsConfig},
+    limit::{LimitsConfig, SourceLimits},
     outgoing::Outgoing,
     verify::{AuthConfig, Scheme, written},
 };
@@ -142,7 +142,7 @@ impl SourceConfig {
             scheme,
             fail_open: self.fail_open,
             deadline: self.deadline.or(self.format.deadline()),
-            limits: Limits::default(),
+            limits: SourceLimits::default(),
             provider: self.provider.clone().or_else(provider),
             format: format.map_err(|problem| self.problem(&problem))?,
             target: self.target.as_ref().map(TargetConfig::target),

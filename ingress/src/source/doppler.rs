@@ -26,7 +26,7 @@ pub(super) enum Payload {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Delivery {
+struct Webhook {
     #[serde(rename = "type")]
     kind: Scalar,
 }
@@ -48,7 +48,7 @@ impl Payload {
         let config =
             part(body, "config").filter(|config| matches!(shape(config), Shape::Object(_)));
         let kind = match shape(body) {
-            Shape::Object(_) => fields::<Delivery>(body, "the body")?.kind,
+            Shape::Object(_) => fields::<Webhook>(body, "the body")?.kind,
             Shape::Array(_) | Shape::Scalar => Scalar::Missing,
         };
         match (self, kind, config) {

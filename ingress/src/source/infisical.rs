@@ -15,7 +15,7 @@ use super::{
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Delivery {
+struct Webhook {
     event: Scalar,
     timestamp: Scalar,
 }
@@ -33,7 +33,7 @@ struct Place {
 /// `projects`: the event's project → its slug, which is what stores name.
 pub(super) fn decode(projects: &Projects, body: &[u8]) -> Result<Decoded, DecodeError> {
     let body = whole(body)?;
-    let Delivery { event, timestamp } = fields(body, "the body")?;
+    let Webhook { event, timestamp } = fields(body, "the body")?;
     let kind = event.required("event")?;
     match kind.as_str() {
         "secrets.modified" => {}

@@ -29,7 +29,7 @@ pub(super) struct Meaning {
 }
 
 /// What one event says of all its changes: read once, however many these are.
-pub(super) struct Told {
+pub(super) struct EventMeaning {
     kind: MatchKind,
     template: Option<TemplateKind>,
     operation: Operation,
@@ -38,7 +38,11 @@ pub(super) struct Told {
 
 impl Meaning {
     /// `data`: where the pointers go.
-    pub(super) fn read(&self, data: Option<&RawValue>, place: &str) -> Result<Told, DecodeError> {
+    pub(super) fn read(
+        &self,
+        data: Option<&RawValue>,
+        place: &str,
+    ) -> Result<EventMeaning, DecodeError> {
         let scope = self.scope(data, place)?;
         let kind = self.kind(data, place)?;
         // Without any attribute it would be everything.
@@ -52,7 +56,7 @@ impl Meaning {
                 "{place}: match: `all` is not allowed here (setting `mapping.allow_all`)"
             )));
         }
-        Ok(Told {
+        Ok(EventMeaning {
             kind,
             template: self.template(data, place)?,
             operation: self.operation,
@@ -122,7 +126,7 @@ impl Meaning {
     }
 }
 
-impl Told {
+impl EventMeaning {
     /// `keys`: asked only where the match has keys.
     pub(super) fn change(
         &self,

@@ -5,6 +5,7 @@
 //! ```
 
 mod akeyless;
+mod akeyless_trigger;
 mod aws_eventbridge;
 mod aws_sns;
 mod azure_event_grid;
@@ -26,7 +27,6 @@ mod origins;
 mod pointer;
 mod pulumi_esc;
 mod scope;
-mod seed;
 mod standard_webhooks;
 mod vault;
 mod vault_audit;
@@ -57,7 +57,7 @@ pub use self::{
 };
 use crate::{
     clouds::microsoft,
-    limit::Limits,
+    limit::SourceLimits,
     verify::{Scheme, Verified},
 };
 
@@ -71,7 +71,7 @@ pub struct Source {
     pub fail_open: bool,
     /// From the end of the headers to the answer. `None`: only publishing has one.
     pub deadline: Option<Duration>,
-    pub limits: Limits,
+    pub(crate) limits: SourceLimits,
     format: Format,
     /// `None` takes the provider that an event of our own names.
     provider: Option<Slug>,
@@ -87,6 +87,7 @@ pub struct Source {
 /// What the body looks like. One file per format.
 enum Format {
     Akeyless,
+    AkeylessTrigger,
     AwsEventBridge,
     AwsSns(aws_sns::Topics),
     AzureEventGrid,
@@ -99,7 +100,6 @@ enum Format {
     IbmSecretsManager,
     Infisical(Projects),
     PulumiEsc,
-    Seed,
     StandardWebhooks(generic::Mapping),
     VaultAudit,
     VaultEvents,
@@ -138,15 +138,15 @@ pub enum DecodeError {
 }
 
 impl Source {
-    /// The seed's `/webhook`: its payload, matched by key whatever provider a store has.
-    pub fn seed(scheme: Scheme) -> Self {
+    /// The source of `POST /webhook`: the payload of akeyless-eso-webhook-trigger; its keys match any provider.
+    pub fn akeyless_trigger(scheme: Scheme) -> Self {
         Self {
             name: slug("webhook"),
             scheme,
             fail_open: false,
             deadline: None,
-            limits: Limits::default(),
-            format: Format::Seed,
+            limits: SourceLimits::default(),
+            format: Format::AkeylessTrigger,
             provider: None,
             target: None,
             scope: BTreeMap::new(),
@@ -195,8 +195,8 @@ impl Source {
         if let (true, Some((_, first))) = (events.is_empty(), malformed.first()) {
             return Err(DecodeError::Malformed(first.clone()));
         }
-        // The seed answered an empty array like any other.
-        let nothing_is_fine = matches!(self.format, Format::Seed);
+        // akeyless-eso-webhook-trigger accepts an empty array.
+        let nothing_is_fine = matches!(self.format, Format::AkeylessTrigger);
         if events.is_empty() && ignored.is_empty() && !nothing_is_fine {
             ignored.push((0, Irrelevant::Empty));
         }
@@ -250,6 +250,7 @@ impl Format {
             Self::AwsSns(topics) => return topics.decode(body),
             Self::AzureEventGrid => return azure_event_grid::decode(headers, body),
             Self::Akeyless => akeyless::decode(body)?,
+            Self::AkeylessTrigger => akeyless_trigger::decode(body)?,
             Self::AwsEventBridge => aws_eventbridge::decode(body)?,
             Self::CloudEvents(mapping) => mapping.decode(headers, body)?,
             Self::Doppler(payload) => payload.decode(body)?,
@@ -267,7 +268,6 @@ impl Format {
             Self::IbmSecretsManager => ibm_secrets_manager::decode(body)?,
             Self::Infisical(projects) => infisical::decode(projects, body)?,
             Self::PulumiEsc => pulumi_esc::decode(headers, body)?,
-            Self::Seed => seed::decode(body)?,
             Self::StandardWebhooks(mapping) => {
                 mapping.decode(&standard_webhooks::envelope(headers, body)?, body)?
             }

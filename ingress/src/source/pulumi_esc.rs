@@ -20,7 +20,7 @@ const KIND: &str = "Pulumi-Webhook-Kind";
 
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct Delivery {
+struct Webhook {
     project_name: Scalar,
     environment_name: Scalar,
 }
@@ -41,7 +41,7 @@ pub(super) fn decode(headers: &HeaderMap, body: &[u8]) -> Result<Decoded, Decode
     }
     let id = usable_id(Scalar::of_header(headers, ID));
     let body = whole(body)?;
-    let delivery: Delivery = fields(body, "the body")?;
+    let webhook: Webhook = fields(body, "the body")?;
     let organization: Organization = match part(body, "organization") {
         Some(organization) => fields(organization, "organization")?,
         None => Organization::default(),
@@ -53,11 +53,11 @@ pub(super) fn decode(headers: &HeaderMap, body: &[u8]) -> Result<Decoded, Decode
         Some(login) => Some(login),
         None => attribute(organization.name, "organization.name")?,
     };
-    let environment = attribute(delivery.environment_name, "environmentName")?;
+    let environment = attribute(webhook.environment_name, "environmentName")?;
     let environment = environment.ok_or_else(|| malformed("environmentName is missing"))?;
     let mut change = Change::in_scope(scope([
         ("organization", organization),
-        ("project", attribute(delivery.project_name, "projectName")?),
+        ("project", attribute(webhook.project_name, "projectName")?),
         ("environment", Some(environment)),
     ]))
     .identified(id);

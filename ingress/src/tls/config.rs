@@ -18,7 +18,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::certificate;
-use crate::stamp::Stamp;
+use crate::file_version::FileVersion;
 
 const CERT: &str = "tls.cert_file";
 const KEY: &str = "tls.key_file";
@@ -85,14 +85,14 @@ impl TlsConfig {
 
 impl Files {
     /// In an order that stays.
-    pub(super) fn stamps(&self) -> Result<Vec<Stamp>, ConfigError> {
+    pub(super) fn versions(&self) -> Result<Vec<FileVersion>, ConfigError> {
         let files = [(CERT, Some(&self.cert)), (KEY, Some(&self.key))];
         files
             .into_iter()
             .chain([(CLIENT_CA, self.client_ca.as_ref())])
             .filter_map(|(setting, file)| Some((setting, file?)))
             .map(|(setting, file)| {
-                Stamp::of(file).map_err(|error| unreadable(setting, file, &error))
+                FileVersion::of(file).map_err(|error| unreadable(setting, file, &error))
             })
             .collect()
     }

@@ -19,7 +19,7 @@ pub use self::{
     certificate::{ClientCertificate, Name},
     config::{Expiry, Files, TlsConfig},
 };
-use crate::stamp::Stamp;
+use crate::file_version::FileVersion;
 
 /// The certificates in use.
 pub struct Tls {
@@ -31,7 +31,7 @@ pub struct Tls {
 struct Live {
     acceptor: TlsAcceptor,
     expiry: Expiry,
-    stamps: Vec<Stamp>,
+    versions: Vec<FileVersion>,
     superseded: CancellationToken,
     /// Said once, not at every look.
     failing: bool,
@@ -82,8 +82,8 @@ impl Tls {
 
     /// Looks at the files; reads them if one has changed. Blocks on the file system.
     pub fn refresh(&self) -> Option<Refresh> {
-        let stamps = self.files.stamps();
-        if stamps.is_ok_and(|stamps| stamps == self.live().stamps) {
+        let versions = self.files.versions();
+        if versions.is_ok_and(|versions| versions == self.live().versions) {
             self.live_mut().failing = false;
             return None;
         }
@@ -117,12 +117,12 @@ impl Tls {
 impl Live {
     fn open(files: &Files) -> Result<Self, ConfigError> {
         // Looked at before they are read: a change in between is then seen at the next look.
-        let stamps = files.stamps()?;
+        let versions = files.versions()?;
         let Loaded { config, expiry } = files.read()?;
         Ok(Self {
             acceptor: Arc::new(config).into(),
             expiry,
-            stamps,
+            versions,
             superseded: CancellationToken::new(),
             failing: false,
         })

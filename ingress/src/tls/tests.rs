@@ -35,7 +35,7 @@ async fn start_with(mounted: &Mounted, connections: usize, header_timeout: Durat
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (metrics, stop) = (Metrics::default(), CancellationToken::new());
-    let limits = server::Limits {
+    let limits = server::ConnectionLimits {
         connections,
         per_peer: connections,
         header: header_timeout,

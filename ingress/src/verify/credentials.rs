@@ -9,7 +9,7 @@ use eso_relay::config::{ConfigError, Secret, SecretFile, SecretFiles};
 
 use super::jwt::News;
 
-use crate::stamp::Stamp;
+use crate::file_version::FileVersion;
 
 /// Every secret that is valid now, and the files that they come from.
 ///
@@ -23,8 +23,8 @@ pub struct Credentials {
 struct Slot {
     file: SecretFile,
     check: Check,
-    /// What the file held, and its stamp then; `None` while the file is gone.
-    held: Option<(Secret, Stamp)>,
+    /// What the file held, and its version then; `None` while the file is gone.
+    held: Option<(Secret, FileVersion)>,
     /// Said once, not at every look.
     failing: bool,
 }
@@ -56,16 +56,16 @@ impl Credentials {
     pub(super) fn open_if(files: &SecretFiles, check: Check) -> Result<Self, ConfigError> {
         let read = |file: &SecretFile| {
             // Looked at before it is read: a change in between is then seen at the next look.
-            let stamp = Stamp::of(file.path());
+            let version = FileVersion::of(file.path());
             let secret = checked(file, check)?;
-            let stamp = stamp.map_err(|source| ConfigError::Read {
+            let version = version.map_err(|source| ConfigError::Read {
                 path: file.path().to_owned(),
                 source,
             })?;
             Ok(Slot {
                 file: file.clone(),
                 check,
-                held: Some((secret, stamp)),
+                held: Some((secret, version)),
                 failing: false,
             })
         };
@@ -130,8 +130,13 @@ fn live(slots: &[Slot]) -> Vec<Secret> {
 impl Slot {
     /// `last`: no other secret is left, so this one is not given up.
     fn look(&mut self, last: bool) -> Option<Refresh> {
-        let stamp = match Stamp::of(self.file.path()) {
-            Ok(found) if self.held.as_ref().is_some_and(|(_, stamp)| *stamp == found) => {
+        let version = match FileVersion::of(self.file.path()) {
+            Ok(found)
+                if self
+                    .held
+                    .as_ref()
+                    .is_some_and(|(_, version)| *version == found) =>
+            {
                 return None;
             }
             Ok(found) => found,
@@ -145,7 +150,7 @@ impl Slot {
         match checked(&self.file, self.check) {
             Ok(secret) => {
                 self.failing = false;
-                self.held = Some((secret, stamp));
+                self.held = Some((secret, version));
                 Some(Refresh::Replaced(self.file.clone()))
             }
             Err(error) if !self.failing && self.held.is_some() => {

@@ -40,7 +40,7 @@ fn the_least_that_works_is_enough_and_is_shown_without_secrets() {
     );
     config.check().unwrap();
     assert_eq!(open(&config).unwrap().len(), 1);
-    config.webhook = WebhookConfig::from(|_| Some("hunter2-or-so".to_owned())).unwrap();
+    config.webhook = AkeylessTriggerConfig::from(|_| Some("hunter2-or-so".to_owned())).unwrap();
     let shown = config::effective(&config);
     assert!(
         shown.contains("[redacted]") && shown.contains("\"drain_delay\": \"5s\""),
@@ -219,7 +219,7 @@ fn a_time_of_nothing_is_refused_where_nothing_could_work_with_it() {
 fn a_source_has_another_name_than_the_drop_in() {
     let mut config = config(json!({ "sources": [source("webhook", &json!({}))] }));
     config.check().unwrap();
-    config.webhook = WebhookConfig::from(|_| Some("eso".to_owned())).unwrap();
+    config.webhook = AkeylessTriggerConfig::from(|_| Some("eso".to_owned())).unwrap();
     let error = config.check().unwrap_err().to_string();
     assert!(
         error.contains("source `webhook`") && error.contains("another `name`"),

@@ -20,7 +20,10 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::{Certificate, Refused, Unauthorized};
-use crate::outgoing::{Https, Outgoing};
+use crate::{
+    outgoing::{Https, Outgoing},
+    token_bucket::TokenBucket,
+};
 
 /// Bytes of a file; AWS's have about two thousand.
 const LARGEST: usize = 32 * 1024;
@@ -45,8 +48,8 @@ pub(super) struct Certificates {
 struct Known {
     /// By URL.
     fetches: BTreeMap<String, Begun>,
-    /// By region, of which there are as many as the topics have: when all [`MOST_FETCHES`] may begin again.
-    full_at: BTreeMap<String, Instant>,
+    /// By region, of which there are as many as the topics have: the fetches that may begin.
+    allowed: BTreeMap<String, TokenBucket>,
 }
 
 struct Begun {
@@ -106,7 +109,7 @@ impl Certificates {
         }
         // A name that AWS has had is no stranger's.
         if begun.is_none_or(|begun| begun.certificate().is_none()) {
-            known.count(url.sns_region()?)?;
+            known.allows_fetch(url.sns_region()?).then_some(())?;
         }
         known.make_room();
         let begun = Begun {
@@ -120,17 +123,11 @@ impl Certificates {
 }
 
 impl Known {
-    /// One more fetch in this region, if it may be: the generic cell rate algorithm, as in
-    /// [`crate::limit`].
-    fn count(&mut self, region: &str) -> Option<()> {
-        let now = Instant::now();
-        let full_at = self.full_at.get(region);
-        let next = full_at.map_or(now, |&full_at| full_at.max(now)) + INTERVAL;
-        if next > now + INTERVAL * MOST_FETCHES {
-            return None;
-        }
-        self.full_at.insert(region.to_owned(), next);
-        Some(())
+    /// Whether one more fetch may begin in this region; if so it counts.
+    fn allows_fetch(&mut self, region: &str) -> bool {
+        let full = || TokenBucket::new(INTERVAL, INTERVAL * MOST_FETCHES);
+        let bucket = self.allowed.entry(region.to_owned()).or_insert_with(full);
+        bucket.take(Instant::now())
     }
 
     /// The oldest of those that brought nothing goes, and only without one the oldest certificate.

@@ -23,7 +23,7 @@ const DEFAULT_WAIT: Duration = Duration::from_secs(2);
 
 /// HTTP Basic credentials and the cache buster, out of the environment.
 #[derive(Debug, Clone, Serialize)]
-pub struct WebhookConfig {
+pub struct AkeylessTriggerConfig {
     pub username: String,
     pub password: Secret,
     /// How long after the first refresh there is to be a second one.
@@ -33,7 +33,7 @@ pub struct WebhookConfig {
     pub wait_unreadable: bool,
 }
 
-impl WebhookConfig {
+impl AkeylessTriggerConfig {
     /// `None` when neither variable is set; an error when one is missing. Empty counts as missing.
     pub fn from(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, ConfigError> {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
@@ -77,7 +77,7 @@ impl WebhookConfig {
         }
         let passwords = Credentials::fixed(self.password.clone());
         let scheme = Scheme::Basic(Basic::new(self.username.clone(), passwords));
-        let mut source = Source::seed(scheme);
+        let mut source = Source::akeyless_trigger(scheme);
         source.settle = self.settle;
         source
     }
@@ -118,8 +118,11 @@ fn go_duration(text: &str) -> Option<Duration> {
 mod tests {
     use super::*;
 
-    fn from(user: Option<&str>, password: Option<&str>) -> Result<Option<WebhookConfig>, String> {
-        WebhookConfig::from(|name| match name {
+    fn from(
+        user: Option<&str>,
+        password: Option<&str>,
+    ) -> Result<Option<AkeylessTriggerConfig>, String> {
+        AkeylessTriggerConfig::from(|name| match name {
             USER => user.map(str::to_owned),
             PASSWORD => password.map(str::to_owned),
             _ => None,
@@ -139,7 +142,7 @@ mod tests {
     }
 
     fn settle_of(enabled: &str, wait: &str) -> Result<Option<Duration>, String> {
-        let webhook = WebhookConfig::from(|name| {
+        let webhook = AkeylessTriggerConfig::from(|name| {
             let value = match name {
                 CACHE_BUSTER => enabled,
                 WAIT_INTERVAL => wait,

@@ -2,17 +2,19 @@
 
 use std::time::Duration;
 
-mod sign;
-
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use eso_relay::config::{ConfigError, SecretFiles, duration};
 use http::HeaderName;
 use jiff::Timestamp;
-use ring::hmac::{self, Key, verify};
+use ring::hmac::{self, Key};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use super::{Credentials, Request, TOLERANCE, Unauthorized, recent, single};
+use super::{
+    Credentials, Request, TOLERANCE, Unauthorized, Unsignable, Unsigned, recent, sign, single,
+};
 
 pub struct Hmac {
     pub(super) secrets: Credentials,
@@ -197,7 +199,7 @@ impl Hmac {
         }
         let text = text.strip_prefix(&form.prefix).ok_or(Unauthorized)?;
         let tag = match form.encoding {
-            Encoding::Hex => hex(text),
+            Encoding::Hex => HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok(),
             Encoding::Base64 => STANDARD.decode(text).ok(),
         };
         Ok(Claim {
@@ -206,6 +208,28 @@ impl Hmac {
             sent,
         })
     }
+
+    /// Signs a sample as the sender would.
+    pub(super) fn sign(&self, request: &mut Unsigned, now: Timestamp) -> Result<(), Unsignable> {
+        let form = &self.form;
+        let mut value = String::new();
+        if form.timed.is_some() {
+            let time = now.as_millisecond();
+            value = format!("t={time};");
+            request.body = sent(time, &request.body)?;
+        }
+        let tag = self.secrets.first(|secret| {
+            let key = Key::new(form.algorithm.ring(), secret.as_bytes());
+            hmac::sign(&key, &request.body)
+        });
+        value.push_str(&form.prefix);
+        value.push_str(&match form.encoding {
+            Encoding::Hex => HEXLOWER.encode(tag.as_ref()),
+            Encoding::Base64 => STANDARD.encode(tag),
+        });
+        request.headers.insert(&form.header, sign::secret(&value)?);
+        Ok(())
+    }
 }
 
 impl Claim<'_> {
@@ -213,7 +237,7 @@ impl Claim<'_> {
         let Hmac { secrets, form } = self.hmac;
         let signed = secrets.any(|secret| {
             let key = Key::new(form.algorithm.ring(), secret.as_bytes());
-            verify(&key, body, &self.tag).is_ok()
+            hmac::verify(&key, body, &self.tag).is_ok()
         });
         // The MAC covers the body alone: the time in the header counts only if the body says it too.
         if signed && (self.sent.is_none() || self.sent == timestamp(body)) {
@@ -244,13 +268,10 @@ fn timestamp(body: &[u8]) -> Option<i64> {
     Some(body.timestamp)
 }
 
-fn hex(text: &str) -> Option<Vec<u8>> {
-    let nibble = |digit: u8| char::from(digit).to_digit(16);
-    let pairs = text.as_bytes().chunks(2);
-    pairs
-        .map(|pair| match pair {
-            [high, low] => u8::try_from(nibble(*high)? << 4 | nibble(*low)?).ok(),
-            _ => None,
-        })
-        .collect()
+/// The body with the time at which it was sent; the signature counts only if both tell the same.
+fn sent(time: i64, body: &[u8]) -> Result<Vec<u8>, Unsignable> {
+    let body: Option<Map<String, Value>> = serde_json::from_slice(body).ok();
+    let mut body = body.ok_or(sign::NO_TIME)?;
+    body.insert("timestamp".to_owned(), time.into());
+    Ok(Value::Object(body).to_string().into_bytes())
 }

@@ -44,11 +44,11 @@ pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, State>>>);
 struct State {
     /// `None`: met.
     unmet: Option<String>,
-    /// Worth a word although it is met.
+    /// Shown although the condition is met.
     warning: Option<String>,
 }
 
-/// One condition of a [`Readiness`]; unmet until told otherwise.
+/// One condition of a [`Readiness`]; unmet at first.
 #[derive(Clone)]
 pub struct Condition {
     name: &'static str,
@@ -97,7 +97,7 @@ impl Condition {
         self.change(|state| state.unmet = None);
     }
 
-    /// `reason` is shown to whoever asks `/readyz`: no credentials.
+    /// `reason` is shown at `/readyz`: no credentials.
     pub fn unmet(&self, reason: impl Into<String>) {
         self.change(|state| state.unmet = Some(reason.into()));
     }

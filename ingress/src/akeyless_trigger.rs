@@ -1,4 +1,5 @@
-//! The drop-in for akeyless-eso-webhook-trigger: `POST /webhook`, on when two variables are set.
+//! A drop-in replacement for akeyless-eso-webhook-trigger: `POST /webhook`, enabled by two environment
+//! variables.
 
 use std::time::Duration;
 
@@ -18,17 +19,17 @@ const USER: &str = "BASIC_AUTH_USER";
 const PASSWORD: &str = "BASIC_AUTH_PASSWORD";
 const CACHE_BUSTER: &str = "ENABLE_CACHE_BUSTER";
 const WAIT_INTERVAL: &str = "CACHE_BUSTER_WAIT_INTERVAL";
-/// The seed's.
+/// The default of akeyless-eso-webhook-trigger.
 const DEFAULT_WAIT: Duration = Duration::from_secs(2);
 
-/// HTTP Basic credentials and the cache buster, out of the environment.
+/// HTTP Basic credentials and the cache buster, from the environment.
 #[derive(Debug, Clone, Serialize)]
 pub struct AkeylessTriggerConfig {
     pub username: String,
     pub password: Secret,
-    /// How long after the first refresh there is to be a second one.
+    /// The delay from the first refresh to a second one.
     pub settle: Option<Settle>,
-    /// `CACHE_BUSTER_WAIT_INTERVAL` is set to what is no duration.
+    /// `CACHE_BUSTER_WAIT_INTERVAL` is not a duration.
     #[serde(skip)]
     pub wait_unreadable: bool,
 }
@@ -58,7 +59,7 @@ impl AkeylessTriggerConfig {
                     username,
                     password: password.into(),
                     settle: match set(CACHE_BUSTER).as_deref() {
-                        // The seed busts caches for `true` and for nothing else.
+                        // Only `true` enables it, as in akeyless-eso-webhook-trigger.
                         Some("true") => Some(settle(read.flatten().unwrap_or(DEFAULT_WAIT))?),
                         _ => None,
                     },
@@ -70,7 +71,7 @@ impl AkeylessTriggerConfig {
 
     pub fn open(&self) -> Source {
         if self.settle.is_some() && self.wait_unreadable {
-            // As the seed did it.
+            // As akeyless-eso-webhook-trigger does.
             warn!(
                 "{WAIT_INTERVAL} is not a duration such as 2s or 100ms: waiting {DEFAULT_WAIT:?}"
             );
@@ -91,7 +92,7 @@ fn settle(wait: Duration) -> Result<Settle, ConfigError> {
     })
 }
 
-/// What Go's `time.ParseDuration` reads, but for a sign: `2s`, `1.5s`, `1m30s`.
+/// Parses what Go's `time.ParseDuration` does, without a sign: `2s`, `1.5s`, `1m30s`.
 fn go_duration(text: &str) -> Option<Duration> {
     let is_number = |char: char| char.is_ascii_digit() || char == '.';
     let (mut total, mut rest) = (Duration::ZERO, text);
@@ -165,7 +166,7 @@ mod tests {
             ("1.5s", 1500),
             ("1m30s", 90_000),
             ("10m", 600_000),
-            // What cannot be read is as in the seed.
+            // An unreadable value means the default, as in akeyless-eso-webhook-trigger.
             ("soon", 2000),
             ("2", 2000),
             ("-2s", 2000),

@@ -1,4 +1,4 @@
-//! What the ingress counts. Labels come from the configuration and closed sets, never from a request.
+//! The metrics of the ingress. Label values come from the configuration and closed sets, never from a request.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use prometheus_client::{
 
 use crate::source::Irrelevant;
 
-/// The `source` of what belongs to none; not a slug, so no source is called so.
+/// The label `source` of requests without a source; not a slug, so no source has this name.
 const NO_SOURCE: &str = "-";
 
 #[derive(Clone)]
@@ -65,13 +65,13 @@ struct Certificate {
 pub(crate) enum Ended {
     /// The headers of a request took too long.
     HeaderTimeout,
-    /// No request came.
+    /// No request arrived.
     IdleTimeout,
-    /// The client took nothing of its answers.
+    /// The client did not read its answers.
     WriteTimeout,
-    /// A new one had no place without it.
+    /// It was closed to admit a new one.
     MadeRoom,
-    /// Its peer had as many as it may have.
+    /// Its peer was at its limit of connections.
     PeerBound,
 }
 
@@ -191,7 +191,7 @@ impl Metrics {
         metrics
     }
 
-    /// `source`: of the configuration; `None` for a path that belongs to none.
+    /// `source`: `None` for a path without a source.
     pub(crate) fn answered(&self, source: Option<&Slug>, result: &'static str) {
         let source = source.map_or(NO_SOURCE, Slug::as_str).to_owned();
         self.webhooks
@@ -230,7 +230,7 @@ impl Metrics {
         self.unreadable(NO_SOURCE);
     }
 
-    /// So many connections may still be opened.
+    /// Sets how many connections may still be opened.
     pub(crate) fn free(&self, connections: usize) {
         self.free
             .set(i64::try_from(connections).unwrap_or(i64::MAX));

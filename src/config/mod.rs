@@ -20,7 +20,7 @@ pub use self::{
     secret::{Secret, SecretFile, SecretFiles},
 };
 
-/// Before every variable that overrides a setting.
+/// The prefix of every variable that overrides a setting.
 pub const ENVIRONMENT_PREFIX: &str = "ESO_RELAY";
 
 /// Names of settings that hold a secret. In a file they are refused: `<name>_file` or the
@@ -52,7 +52,7 @@ pub fn load<T: DeserializeOwned>(file: Option<&Path>) -> Result<T, ConfigError> 
     let environment = Environment::with_prefix(ENVIRONMENT_PREFIX)
         .prefix_separator("__")
         .separator("__")
-        // A variable that a manifest sets to nothing is as good as none.
+        // A variable that a manifest sets to an empty text counts as unset.
         .ignore_empty(true);
     let mut builder = Config::builder();
     if let Some(path) = file {

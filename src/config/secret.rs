@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{ConfigError, OneOrMany};
 
-/// A secret out of the environment. Prints as `[redacted]`.
+/// A secret from the environment. Prints as `[redacted]`.
 #[derive(Debug, Clone)]
 pub struct Secret(SecretString);
 
@@ -53,16 +53,16 @@ impl SecretFile {
         &self.0
     }
 
-    /// An empty file is an error: an empty secret would be an open door. So is a pipe or a device.
+    /// An empty file is an error, because an empty secret would admit everyone. So is a pipe or a device.
     pub fn read(&self) -> Result<Secret, ConfigError> {
         let read = |source| ConfigError::Read {
             path: self.0.clone(),
             source,
         };
-        // A pipe would be waited for, perhaps for ever.
+        // Reading a pipe could block for ever.
         if !fs::metadata(&self.0).map_err(read)?.is_file() {
             return Err(ConfigError::Invalid(format!(
-                "the secret file {} is no regular file",
+                "the secret file {} is not a regular file",
                 self.0.display()
             )));
         }

@@ -29,7 +29,7 @@ impl Fingerprint {
     }
 }
 
-/// The text is not a [`Fingerprint`]: somebody else wrote it.
+/// The text is not a [`Fingerprint`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a fingerprint of 20 hexadecimal digits")]
 pub struct InvalidFingerprint;

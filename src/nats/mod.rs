@@ -1,4 +1,4 @@
-//! The connection to NATS: kept for ever, and its state told to `/readyz` and the log.
+//! The connection to NATS: reconnects for ever, and reports its state to `/readyz` and the log.
 
 mod config;
 mod servers;
@@ -85,12 +85,12 @@ pub async fn connected(client: &Client) -> anyhow::Result<()> {
     refuse_old_server(client)
 }
 
-/// How often the client has connected: another number is another connection.
+/// How often the client has connected, which identifies the connection.
 pub fn connection(client: &Client) -> u64 {
     client.statistics().connects.load(Ordering::Relaxed)
 }
 
-/// One TLS stack, chosen before the first connection: rustls does not choose by itself.
+/// Installs the TLS provider, which rustls does not choose by itself. Called before the first connection.
 pub fn install_crypto() {
     // An error means that it is installed already.
     rustls::crypto::ring::default_provider()
@@ -110,8 +110,8 @@ fn refuse_old_server(client: &Client) -> anyhow::Result<()> {
 }
 
 async fn watch(client: Client, mut events: mpsc::UnboundedReceiver<Event>, condition: Condition) {
-    // Each failed attempt to reconnect is an event: the same reason is said once.
-    let mut said = String::new();
+    // Each failed attempt to reconnect is an event: the same reason is logged once.
+    let mut logged = String::new();
     while let Some(event) = events.recv().await {
         match event {
             Event::Connected => match refuse_old_server(&client) {
@@ -123,7 +123,7 @@ async fn watch(client: Client, mut events: mpsc::UnboundedReceiver<Event>, condi
                         "connected to NATS"
                     );
                     condition.met();
-                    said.clear();
+                    logged.clear();
                 }
                 Err(refusal) => {
                     error!(%refusal, "this NATS server cannot be used");
@@ -134,7 +134,7 @@ async fn watch(client: Client, mut events: mpsc::UnboundedReceiver<Event>, condi
                 warn!("disconnected from NATS; reconnecting");
                 condition.unmet("disconnected");
             }
-            // The client does not move by itself before the server goes away.
+            // The client does not reconnect by itself before the server stops.
             Event::LameDuckMode => {
                 info!("the NATS server is about to stop; moving to another one");
                 client.force_reconnect().await.ok();
@@ -143,9 +143,9 @@ async fn watch(client: Client, mut events: mpsc::UnboundedReceiver<Event>, condi
             Event::ServerError(error) => warn!(%error, "NATS server error"),
             Event::ClientError(error) => {
                 let error = error.to_string();
-                if error != said {
+                if error != logged {
                     warn!(error, "NATS client error");
-                    said = error;
+                    logged = error;
                 }
             }
             Event::SlowConsumer(_) => {

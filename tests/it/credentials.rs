@@ -171,7 +171,7 @@ async fn an_emptied_credential_file_opens_no_door_and_locks_nobody_out() {
 
     fs::write(&file, "").unwrap();
     ingress
-        .wait_log("the secret that it held stays valid", READY)
+        .wait_log("the previous secret stays valid", READY)
         .await
         .unwrap();
     for scheme in SCHEMES {

@@ -55,7 +55,7 @@ async fn what_cannot_be_confirmed_now_is_to_be_sent_again() {
 #[tokio::test]
 async fn an_ended_subscription_is_not_begun_anew() {
     let server = StandIn::start(&[SNS], |_| Answer::ok("")).await;
-    let answer = answered(&server, Handshake::Farewell).await;
+    let answer = answered(&server, Handshake::Unsubscribed).await;
     assert_eq!(answer, (StatusCode::OK, String::new()));
     assert_eq!(server.requests(), 0);
 }

@@ -1,5 +1,5 @@
-//! What waits to be published: one lane per subject, and the lanes take turns, so that a busy
-//! source does not keep the others waiting.
+//! Events that wait to be published, in a lane for each subject. The lanes take turns, so that a busy source
+//! does not delay the others.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -11,16 +11,17 @@ use super::{
     split::{MessageLimits, Part, Size},
 };
 
-/// A part of a request, and who waits for it.
+/// A part of a request, and the request that waits for it.
 #[derive(Debug)]
 pub(super) struct Submission {
     pub(super) part: Part,
-    /// What it holds of the queue until it leaves it.
+    /// Its places in the queue.
     pub(super) places: usize,
     pub(super) waiter: Waiter,
 }
 
-/// A request that waits for a message, until its deadline at most. Dropping it answers too: that nothing is known.
+/// A request that waits for a message, until its deadline at most. Dropping it answers that the outcome is
+/// unknown.
 #[derive(Debug)]
 pub(super) struct Waiter {
     pub(super) accepted: Instant,
@@ -56,11 +57,11 @@ impl Lanes {
         self.lanes.insert(subject, VecDeque::from([submission]));
     }
 
-    /// Answers those whose deadline has passed. How many places of the queue that frees.
+    /// Answers the requests whose deadline has passed. Returns the places in the queue that this frees.
     pub(super) fn expire(&mut self, now: Instant) -> usize {
         let mut places = 0;
         self.lanes.retain(|_, lane| {
-            // Dropped, and with that answered.
+            // Dropping a submission answers it.
             lane.retain(|waiting| {
                 let waits = now < waiting.waiter.deadline;
                 places += if waits { 0 } else { waiting.places };

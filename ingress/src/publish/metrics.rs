@@ -1,4 +1,4 @@
-//! What publishing tells Prometheus.
+//! The metrics of publishing.
 
 use std::sync::atomic::AtomicU64;
 
@@ -31,7 +31,7 @@ pub(super) struct MessageLabels {
     pub(super) result: MessageResult,
 }
 
-/// What became of a message.
+/// How publishing a message ended.
 #[expect(
     non_camel_case_types,
     reason = "the label's values, as they are written"

@@ -32,8 +32,8 @@ use self::{
     split::split,
 };
 
-/// Why not every event stands in the stream. All but [`PublishError::TooLarge`] pass without a change
-/// of the sender: it should come again.
+/// Why not every event is stored. All but [`PublishError::TooLarge`] are temporary: the sender should try
+/// again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PublishError {
     /// More events wait than `publish.queue` allows.
@@ -49,14 +49,14 @@ pub(crate) enum PublishError {
         "the stream ESO_RELAY takes nothing now (see the server's disk and `eso-relay status`)"
     )]
     StreamFull,
-    /// Nobody acked in time. The events may or may not stand in the stream.
+    /// No PubAck in time. The events may or may not be stored.
     #[error("no PubAck in time (setting `publish.deadline`)")]
     NoAck,
     /// One event alone exceeds the limit of a message.
     #[error("an event is larger than a message may be (setting `publish.max_message_bytes`)")]
     TooLarge,
-    /// One event alone exceeds what the server or the stream takes, which the operator can raise, and
-    /// which another server of the cluster may take.
+    /// One event alone exceeds what the server or the stream accepts. The operator can raise that, and another
+    /// server of the cluster may accept the event.
     #[error(
         "an event is larger than the server or the stream takes (`max_payload` of the server, `max_msg_size` of the stream ESO_RELAY)"
     )]
@@ -99,11 +99,11 @@ pub(crate) fn publisher(
 }
 
 impl Publisher {
-    /// Returns when every event stands in the stream, or why not: after `publish.deadline` at the
-    /// latest, or at the moment `by` which the sender wants its answer.
+    /// Returns when every event is stored, or why not: after `publish.deadline` or at `by`, whichever is
+    /// earlier.
     ///
-    /// On an error some of the events may stand there nevertheless. Dropping the future does not
-    /// take back what was accepted.
+    /// On an error some of the events may be stored nevertheless. Dropping the future does not cancel accepted
+    /// events.
     pub(crate) async fn publish(
         &self,
         events: &[Event],

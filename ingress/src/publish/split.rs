@@ -5,7 +5,7 @@ use eso_relay::{Event, event::encode, stream::Subject};
 
 use super::PublishError;
 
-/// What the headers of a message take at most, of what server and stream take of a message.
+/// The most bytes of a message's headers, which the limits of server and stream include.
 pub(crate) const HEADER_BYTES: usize = 256;
 
 /// What one message may hold.
@@ -25,7 +25,7 @@ pub(super) struct Part {
     pub(super) size: Size,
 }
 
-/// How much of a message's limits something takes.
+/// A size, in the units of [`MessageLimits`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Size {
     pub(super) events: usize,
@@ -59,8 +59,8 @@ impl Size {
     }
 }
 
-/// The events of each subject stay in order. `most`: the bytes of a message that the configuration
-/// allows, of which server and stream may take fewer at the moment: `limits`.
+/// The events of each subject stay in order. `most`: the bytes of a message that the configuration allows;
+/// `limits` are lower where the server or the stream accepts less.
 pub(super) fn split(
     events: &[Event],
     limits: MessageLimits,
@@ -102,7 +102,7 @@ impl Part {
         self.subject.source == event.source && self.subject.provider == event.provider
     }
 
-    /// Leaves the first half of the events here and gives the other.
+    /// Keeps the first half of the events and returns the other.
     pub(super) fn split_off(&mut self) -> Self {
         let events = self.events.split_off(self.events.len() / 2);
         self.size = Size::of_all(&self.events);

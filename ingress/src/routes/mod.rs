@@ -1,7 +1,7 @@
-//! `POST /v1/hooks/{source}`: one request, read downwards.
+//! `POST /v1/hooks/{source}`: one request, from its headers to its answer.
 //!
-//! A path with doubled slashes or one at its end is tidied where it meets no route, so that the others
-//! pay nothing for it.
+//! A path with empty segments is normalised only if it matches no route, so that other requests pay nothing for
+//! it.
 
 use std::{collections::BTreeMap, future::Future, sync::Arc};
 
@@ -36,7 +36,7 @@ use crate::{
     verify,
 };
 
-/// Where events go. The stream, or in tests a list.
+/// The destination of events: the stream, or in tests a list.
 pub(crate) trait Publish: Clone + Send + Sync + 'static {
     /// Returns when every event is durable, or why not: at the moment `by` at the latest.
     fn publish(
@@ -69,7 +69,7 @@ pub(crate) struct Ingress<P> {
     pub refusals: Refusals,
 }
 
-/// What came of a request.
+/// The result of a request.
 enum Outcome {
     /// The ids of the events; they are durable.
     Events(Vec<String>),
@@ -83,7 +83,7 @@ struct Accepted {
     accepted: Vec<String>,
 }
 
-/// `stopping`: load balancers are told so by the health check while it still serves.
+/// `stopping`: from then on the health check fails, while the port still serves.
 pub(crate) fn router<P: Publish>(
     ingress: Ingress<P>,
     paths: &Paths,
@@ -114,7 +114,7 @@ pub(crate) fn router<P: Publish>(
         .with_state(ingress)
 }
 
-/// What stands at the path without its empty segments.
+/// Answers a request by its path without empty segments.
 async fn untidy(exact: Router, mut request: Request<Body>) -> Response {
     if let Some(uri) = tidy_uri(request.uri()) {
         *request.uri_mut() = uri;
@@ -123,8 +123,8 @@ async fn untidy(exact: Router, mut request: Request<Body>) -> Response {
     answer
 }
 
-/// For load balancers. Of this port alone: while NATS is away a webhook has to be answered 503 with
-/// `Retry-After`, and no balancer without a healthy replica says that.
+/// For load balancers. Independent of NATS: while that is away a webhook has to be answered 503 with
+/// `Retry-After`, which a load balancer without a healthy replica does not do.
 fn health(stopping: &CancellationToken) -> (StatusCode, &'static str) {
     if stopping.is_cancelled() {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
@@ -143,7 +143,7 @@ async fn only_get<P: Publish>(
     answer
 }
 
-/// Not UTF-8 is as unknown as any other unknown name.
+/// A name that is not UTF-8 is answered like any unknown name.
 type Name = Result<Path<String>, PathRejection>;
 
 async fn hook<P: Publish>(
@@ -157,7 +157,7 @@ async fn hook<P: Publish>(
     }
 }
 
-/// Whether a sender may send, which some ask first: [`crate::preflight`].
+/// Answers a sender that asks whether it may send: [`crate::preflight`].
 async fn preflight<P: Publish>(
     State(ingress): State<Ingress<P>>,
     name: Name,
@@ -212,10 +212,10 @@ impl<P: Publish> Ingress<P> {
             Err(error) => {
                 self.metrics.answered(Some(&source.name), error.code());
                 let trace = traceparent(&head.headers).trace_id();
-                // The origin is looked at last, of a sender that has proved itself.
+                // The origin is checked last, of an authenticated sender.
                 let failure = match error {
                     Error::Origin => Failure::from(error.clone()),
-                    _ => Failure::stranger(error.clone()),
+                    _ => Failure::unauthenticated(error.clone()),
                 };
                 self.refusals.report(&source.name, &trace, head, &failure);
                 error.into_response()
@@ -245,7 +245,7 @@ impl<P: Publish> Ingress<P> {
             Err(failure) => {
                 let error = &failure.error;
                 self.metrics.answered(Some(&source.name), error.code());
-                if source.fail_open && !failure.of_stranger && !stays(error) {
+                if source.fail_open && !failure.unauthenticated && !loses_nothing(error) {
                     return self.fail_open(source, &trace, error);
                 }
                 self.refusals.report(&source.name, &trace, &head, &failure);
@@ -254,15 +254,15 @@ impl<P: Publish> Ingress<P> {
         }
     }
 
-    /// The answer to a sender that stops working unless it is told 2xx. Never 202, which means that
-    /// the events are durable: these are lost, and counted.
+    /// Answers 204 to a sender that stops working without a 2xx. Never 202, which means that the events are
+    /// durable: these are lost, and counted.
     fn fail_open(&self, source: &Source, trace: &str, error: &Error) -> Response {
         let (name, code) = (&source.name, error.code());
         if let Error::Decode(_) = error {
             self.metrics.ignored(name, [Irrelevant::Undecodable]);
         }
         self.metrics.lost(name);
-        // Beyond its rate it must not fill the log either: the metric counts.
+        // A source beyond its rate must not fill the log; the metric counts.
         if let Error::RateLimited = error {
             debug!(source = %name, trace, code, "lost, because this source fails open");
         } else {
@@ -280,8 +280,8 @@ impl<P: Publish> Ingress<P> {
         traceparent: TraceParent,
         by: Option<Instant>,
     ) -> Result<Outcome, Failure> {
-        let refused = |refused| Failure::stranger(Error::refused(&source.scheme, refused));
-        let unverifiable = || Failure::stranger(Error::Unverifiable);
+        let refused = |refused| Failure::unauthenticated(Error::refused(&source.scheme, refused));
+        let unverifiable = || Failure::unauthenticated(Error::Unverifiable);
         let received_at = now();
         let presented = verify::Request::of(head, received_at);
         let admitted = in_time(by, source.scheme.admit(&presented)).await;
@@ -294,7 +294,7 @@ impl<P: Publish> Ingress<P> {
             let peer = Client::of(head).map(Peer::of);
             let read = in_time(by, self.budget.read_unverified(body, peer)).await;
             let read = read.unwrap_or(Err(Unread::TooSlow));
-            read.map_err(|unread| Failure::stranger(unread.into()))?
+            read.map_err(|unread| Failure::unauthenticated(unread.into()))?
         };
         let verified = in_time(by, admitted.verify(body.bytes)).await;
         let verified = verified.ok_or_else(unverifiable)?.map_err(refused)?;
@@ -303,7 +303,7 @@ impl<P: Publish> Ingress<P> {
         let verified = verified.decoded(&head.headers, self.budget.largest_body())?;
         let more = verified.bytes().len().saturating_sub(compressed);
         body.permits.decompressed(more)?;
-        // Not before: a stranger uses up nothing of it.
+        // Only authenticated requests count.
         if !source.limits.allow(Instant::now()) {
             return Err(Error::RateLimited.into());
         }
@@ -340,7 +340,7 @@ impl<P: Publish> Ingress<P> {
         Ok(Outcome::Events(ids.collect()))
     }
 
-    /// Counts and names the elements that could not be read, beside others that could.
+    /// Counts and logs the elements that cannot be read, where others can.
     fn malformed(&self, source: &Source, trace: &str, malformed: &[(usize, String)]) {
         let Some((_, first)) = malformed.first() else {
             return;
@@ -348,19 +348,19 @@ impl<P: Publish> Ingress<P> {
         let reasons = malformed.iter().map(|_| Irrelevant::Malformed);
         self.metrics.ignored(&source.name, reasons);
         let elements = malformed.len();
-        warn!(source = %source.name, trace, elements, first, "elements left out that cannot be read");
+        warn!(source = %source.name, trace, elements, first, "left out elements that cannot be read");
     }
 
-    /// Where there is no source, the sender is a stranger.
+    /// Refuses a request to a path without a source.
     fn refuse(&self, error: Error, request: Request<Body>) -> Response {
         self.metrics.answered(None, error.code());
         let (head, _) = request.into_parts();
-        self.refusals.say(None, None, error.code(), &head);
+        self.refusals.log(None, None, error.code(), &head);
         error.into_response()
     }
 }
 
-/// What `future` gives by then, if it does.
+/// The result of `future`, or `None` if it is not there at `by`.
 async fn in_time<T>(by: Option<Instant>, future: impl Future<Output = T>) -> Option<T> {
     match by {
         Some(by) => timeout_at(by, future).await.ok(),
@@ -384,9 +384,8 @@ fn now() -> Timestamp {
     Timestamp::now()
 }
 
-/// Whether a source that fails open answers it to a proven sender like any other source does: what is
-/// irrelevant is not lost.
-fn stays(error: &Error) -> bool {
+/// Whether no event is lost by the error: a source that fails open answers it like any other source.
+fn loses_nothing(error: &Error) -> bool {
     matches!(
         error,
         Error::Unauthorized(_) | Error::Unverifiable | Error::Irrelevant

@@ -13,14 +13,14 @@ use super::{
     scope::{attribute, scope},
 };
 
-/// The type after which secrets have other values.
+/// The event type of a change.
 const UPDATE: &str = "config.secrets.update";
 
-/// What the webhook is set to send.
+/// The payload that the webhook is configured to send.
 pub(super) enum Payload {
     /// Doppler's own.
     Default,
-    /// Whatever the operator wrote there; the place stands in the configuration.
+    /// A custom one of any content; the source's `scope` names the place.
     Custom,
 }
 
@@ -70,7 +70,7 @@ impl Payload {
     }
 }
 
-/// With a diff each of its names is a change; without one, or when it names nothing, the config is.
+/// One change for each name of the diff; without a name, one for the whole config.
 fn update(config: &RawValue, body: &RawValue) -> Result<Decoded, DecodeError> {
     let config: Config = fields(config, "config")?;
     let required = |field: Scalar, at: &str| {

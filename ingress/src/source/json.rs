@@ -1,5 +1,4 @@
-//! JSON read no deeper than asked for: payloads beside the fields that matter, which may hold secret
-//! values, are skipped and never stored.
+//! Reads JSON no deeper than needed: other fields, which may hold secret values, are skipped and never stored.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -20,7 +19,7 @@ pub(super) enum Scalar {
 }
 
 impl Scalar {
-    /// What a header tells.
+    /// The value of a header.
     pub(super) fn of_header(headers: &HeaderMap, name: &str) -> Self {
         match headers.get(name).map(HeaderValue::to_str) {
             Some(Ok(text)) => Self::Text(text.to_owned()),
@@ -110,8 +109,8 @@ pub(super) fn elements(json: &RawValue) -> Result<Vec<&RawValue>, DecodeError> {
 
 /// The elements of a body of JSON texts one after the other, each an object or an array of objects.
 ///
-/// Where that is not what the body is, its lines are read each for itself: what stands before the JSON of
-/// a line is a prefix, and a line without any is malformed.
+/// If the body is anything else, each line is read by itself: text before its JSON is a prefix, and a line
+/// without JSON is malformed.
 pub(super) fn lines(body: &[u8]) -> Result<Vec<Result<&RawValue, DecodeError>>, DecodeError> {
     let error = match texts(body) {
         Ok(found) => return Ok(found.into_iter().map(Ok).collect()),
@@ -149,7 +148,7 @@ fn texts(body: &[u8]) -> Result<Vec<&RawValue>, DecodeError> {
     Ok(found)
 }
 
-/// What an object has at a field; `None` for null, and when `json` is no object.
+/// The value of an object's field; `None` for null, and when `json` is not an object.
 pub(super) fn part<'a>(json: &'a RawValue, field: &str) -> Option<&'a RawValue> {
     match shape(json) {
         Shape::Object(mut object) => object.remove(field).filter(|part| part.get() != "null"),
@@ -157,7 +156,7 @@ pub(super) fn part<'a>(json: &'a RawValue, field: &str) -> Option<&'a RawValue> 
     }
 }
 
-/// The same of a whole body, which is scanned only once where it is an array.
+/// The [`elements`] of a whole body; an array is scanned only once.
 pub(super) fn whole_elements(body: &[u8]) -> Result<Vec<&RawValue>, DecodeError> {
     match serde_json::from_slice::<Vec<&RawValue>>(body) {
         Ok(elements) if elements.len() > MAX_ELEMENTS => Err(DecodeError::TooMany(elements.len())),
@@ -176,8 +175,7 @@ pub(super) fn fields<'a, T: Deserialize<'a>>(
     if !json.get().starts_with('{') {
         return Err(malformed(format!("{at} is not an object")));
     }
-    // A field that stands there twice is what it is the last time, as most readers of JSON have it
-    // (RFC 8259 §4); serde refuses it.
+    // Of a repeated field the last value counts, as in most parsers (RFC 8259 §4); serde refuses it.
     let last_of_each = || match shape(json) {
         Shape::Object(object) => T::deserialize(MapDeserializer::new(object.into_iter())),
         Shape::Array(_) | Shape::Scalar => Err(serde::de::Error::custom("no object")),
@@ -187,7 +185,7 @@ pub(super) fn fields<'a, T: Deserialize<'a>>(
         .map_err(|_: serde_json::Error| malformed(format!("{at} has a field of the wrong type")))
 }
 
-/// How messages call the element at `index`.
+/// The name of the element at `index` in messages.
 pub(super) fn place(index: usize) -> String {
     format!("element {index}")
 }

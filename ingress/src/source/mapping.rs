@@ -1,4 +1,4 @@
-//! The `mapping:` of a source: where things stand in a body, and what is fixed.
+//! The `mapping:` of a source: pointers into the body, and constants.
 
 use std::{collections::BTreeMap, str::FromStr};
 
@@ -24,28 +24,28 @@ pub struct MappingConfig {
     /// Names of one secret; at least one of them must be there. For `cloudevents` by default the
     /// subject.
     pub keys: Option<OneOrMany<Pointer>>,
-    /// How `keys` and scope are meant. Default: `exact`; without any keys `scope`.
+    /// How `keys` and scope match. Default: `exact`; without any keys `scope`.
     #[serde(rename = "match")]
     #[schemars(with = "Option<String>")]
     pub matches: Option<MatchConfig>,
-    /// What `keys` name instead of secrets of stores: `ConfigMap` or `Secret` of the cluster, which
-    /// templates of ExternalSecrets take; or where an event tells which. Then the match is `exact`, and
-    /// an attribute `namespace` of `scope` is where it is. Default: secrets of stores.
+    /// The kind that `keys` name instead of secrets of stores: `ConfigMap` or `Secret` of the cluster, which
+    /// templates of ExternalSecrets use; or a pointer to the kind. Then the match is `exact`, and the attribute
+    /// `namespace` of `scope` is the object's namespace. Default: secrets of stores.
     #[schemars(with = "Option<String>")]
     pub template: Option<TemplateConfig>,
-    /// Attributes of the place whose secret it is, and where each stands. One that is missing is
-    /// not compared; the source's own `scope` outweighs them.
+    /// Attributes of the place of the secret, each with a pointer. One that is missing is not compared; the
+    /// source's own `scope` takes precedence.
     pub scope: BTreeMap<String, Pointer>,
-    /// What was done, of every event: informative. Default `unknown`.
+    /// The operation of every event: informative. Default `unknown`.
     #[serde(deserialize_with = "operation")]
     pub operation: Operation,
-    /// An id that is the same when the sender tries again. Without it, or a header of the format's
-    /// that has it, each delivery is new.
+    /// An id that stays the same when the sender retries. Without it, or a header of the format that has it,
+    /// each delivery is new.
     pub id: Option<Pointer>,
-    /// What the sender calls what happened, unless a header of the format's tells.
+    /// The type of the event, unless a header of the format tells it.
     #[serde(rename = "type")]
     pub kind: Option<Pointer>,
-    /// Which types count. Default: all.
+    /// The types that are not ignored. Default: all.
     pub types: Vec<String>,
     /// RFC 3339 or Unix time.
     pub time: Option<Pointer>,
@@ -53,8 +53,7 @@ pub struct MappingConfig {
     pub allow_all: bool,
 }
 
-/// The match of every event, or (with a slash) where an event tells its own; then an event that
-/// tells none has the default.
+/// The match of every event, or (with a slash) a pointer to it; an event without a value there has the default.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum MatchConfig {
@@ -62,7 +61,7 @@ pub enum MatchConfig {
     At(Pointer),
 }
 
-/// The kind of every source of templates, or (with a slash) where an event tells it.
+/// The kind of every template source, or (with a slash) a pointer to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum TemplateConfig {
@@ -70,7 +69,7 @@ pub enum TemplateConfig {
     At(Pointer),
 }
 
-/// Which references an event means ([`eso_relay::event::Match`]).
+/// Which references an event matches ([`eso_relay::event::Match`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MatchKind {
     /// One secret, by any of its keys.
@@ -193,12 +192,12 @@ impl SourceConfig {
             );
             if !exact || default != MatchKind::Exact {
                 return refuse(
-                    "`mapping.template` takes names, and each for itself: set `mapping.keys`, such as /metadata/name, and remove `mapping.match`".to_owned(),
+                    "`mapping.template` needs exact names: set `mapping.keys`, such as /metadata/name, and remove `mapping.match`".to_owned(),
                 );
             }
             if self.provider.is_some() {
                 return refuse(
-                    "what `mapping.template` names is in no store: remove `provider`".to_owned(),
+                    "`mapping.template` names objects of the cluster, not of a store: remove `provider`".to_owned(),
                 );
             }
         }

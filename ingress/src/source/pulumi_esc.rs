@@ -1,7 +1,7 @@
 //! Pulumi ESC: <https://www.pulumi.com/docs/esc/concepts/webhooks/>.
 //!
-//! What happened stands in the headers, where in the body. An event tells the environment that has
-//! other values, not the property.
+//! The headers tell the type of the event, the body the place. An event names the environment that changed, not
+//! the property.
 
 use eso_relay::event::Operation;
 use http::HeaderMap;
@@ -46,8 +46,8 @@ pub(super) fn decode(headers: &HeaderMap, body: &[u8]) -> Result<Decoded, Decode
         Some(organization) => fields(organization, "organization")?,
         None => Organization::default(),
     };
-    // The login is the name in addresses, whatever the organization's members come from, and what
-    // stores name; `name` is for display, as "Crazy Adventures" of `crazy-adventures`.
+    // The login is the name in URLs, whatever the identity provider, and the one that stores use; `name` is for
+    // display, as "Crazy Adventures" of `crazy-adventures`.
     let login = attribute(organization.github_login, "organization.githubLogin")?;
     let organization = match login {
         Some(login) => Some(login),

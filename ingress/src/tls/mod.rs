@@ -33,7 +33,7 @@ struct Live {
     expiry: Expiry,
     versions: Vec<FileVersion>,
     superseded: CancellationToken,
-    /// Said once, not at every look.
+    /// The failure is logged already.
     failing: bool,
 }
 
@@ -42,22 +42,22 @@ pub struct Session {
     pub stream: TlsStream<TcpStream>,
     /// `None`: the client showed no certificate.
     pub certificate: Option<Arc<ClientCertificate>>,
-    /// Cancelled when other certificates count: who was let in by the old ones may finish a
-    /// request, no more.
+    /// Cancelled when the certificates are replaced: a client that the old ones admitted may only finish its
+    /// request.
     pub superseded: CancellationToken,
 }
 
-/// What a look at the files brought.
+/// The result of checking the files.
 #[derive(Debug)]
 pub enum Refresh {
-    /// New connections get what is in the files now.
+    /// New connections use the new certificates.
     Replaced,
-    /// The files are of no use; what they held before stays.
+    /// The files are unusable; the previous certificates stay.
     Kept(ConfigError),
 }
 
 impl Tls {
-    /// Reads every file. A missing one, or one of no use, is an error.
+    /// Reads every file. A missing or unusable one is an error.
     pub fn open(files: Files) -> Result<Self, ConfigError> {
         let live = RwLock::new(Live::open(&files)?);
         Ok(Self { files, live })
@@ -80,7 +80,7 @@ impl Tls {
         })
     }
 
-    /// Looks at the files; reads them if one has changed. Blocks on the file system.
+    /// Checks the files, and reads them if one has changed. Blocks on the file system.
     pub fn refresh(&self) -> Option<Refresh> {
         let versions = self.files.versions();
         if versions.is_ok_and(|versions| versions == self.live().versions) {
@@ -116,7 +116,7 @@ impl Tls {
 
 impl Live {
     fn open(files: &Files) -> Result<Self, ConfigError> {
-        // Looked at before they are read: a change in between is then seen at the next look.
+        // Taken before the files are read, so that the next check sees a change in between.
         let versions = files.versions()?;
         let Loaded { config, expiry } = files.read()?;
         Ok(Self {

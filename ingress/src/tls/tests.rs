@@ -21,7 +21,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 const AKEYLESS: &str = "spiffe://prod/akeyless";
 
-/// A running port whose one handler says whom the client's certificate names.
+/// A running port whose one handler returns the names in the client's certificate.
 struct Running {
     address: SocketAddr,
     tls: Arc<Tls>,
@@ -69,7 +69,7 @@ async fn start(mounted: &Mounted) -> Running {
 async fn who(request: Request<axum::body::Body>) -> String {
     match request.extensions().get::<Arc<ClientCertificate>>() {
         Some(certificate) => format!("{:?}", certificate.names()),
-        None => "nobody".to_owned(),
+        None => "none".to_owned(),
     }
 }
 
@@ -163,7 +163,7 @@ async fn tls_1_2_and_1_3_bring_http_1_and_nothing_else() {
         let connection: &ClientConnection = stream.get_ref().1;
         assert_eq!(connection.protocol_version(), Some(spoken));
         assert_eq!(connection.alpn_protocol(), Some(&b"http/1.1"[..]));
-        assert_eq!(client.get(&running).await.unwrap(), "nobody");
+        assert_eq!(client.get(&running).await.unwrap(), "none");
     }
     for (alpn, chosen) in [
         (&["http/1.0"][..], Some(&b"http/1.0"[..])),
@@ -176,7 +176,7 @@ async fn tls_1_2_and_1_3_bring_http_1_and_nothing_else() {
         };
         let stream = client.connect(&running).await.unwrap();
         assert_eq!(stream.get_ref().1.alpn_protocol(), chosen);
-        assert_eq!(client.get(&running).await.unwrap(), "nobody");
+        assert_eq!(client.get(&running).await.unwrap(), "none");
     }
     let h2_only = Client {
         alpn: &["h2"],
@@ -189,7 +189,7 @@ async fn tls_1_2_and_1_3_bring_http_1_and_nothing_else() {
 async fn a_client_certificate_is_asked_for_and_not_required() {
     let ca = Ca::new("a");
     let running = start(&Mounted::new(&ca.localhost(), Some(&ca))).await;
-    assert_eq!(Client::of(&ca).get(&running).await.unwrap(), "nobody");
+    assert_eq!(Client::of(&ca).get(&running).await.unwrap(), "none");
 }
 
 #[tokio::test]
@@ -358,7 +358,7 @@ async fn plain_http_and_a_stalled_handshake_hold_no_slot() {
     let stalled = TcpStream::connect(running.address).await.unwrap();
     let client = Client::of(&ca);
     let served = tokio::time::timeout(MINUTE, client.get(&running)).await;
-    assert_eq!(served.unwrap().unwrap(), "nobody");
+    assert_eq!(served.unwrap().unwrap(), "none");
     assert_eq!(running.metrics.handshake_failures.get(), 2);
     drop(stalled);
 }

@@ -13,7 +13,7 @@ use crate::file_version::FileVersion;
 
 /// Every secret that is valid now, and the files that they come from.
 ///
-/// Two locks: a request looks at the secrets alone, and so never waits for a file system.
+/// Two locks: a request reads only the secrets, and so never waits for a file system.
 pub struct Credentials {
     live: RwLock<Vec<Secret>>,
     slots: Mutex<Vec<Slot>>,
@@ -23,39 +23,38 @@ pub struct Credentials {
 struct Slot {
     file: SecretFile,
     check: Check,
-    /// What the file held, and its version then; `None` while the file is gone.
+    /// The secret and the version of its file; `None` while the file is missing.
     held: Option<(Secret, FileVersion)>,
-    /// Said once, not at every look.
+    /// The failure is logged already.
     failing: bool,
 }
 
 /// What is wrong with the content of a file: `holds …: <remedy>`.
 type Check = fn(&str) -> Result<(), &'static str>;
 
-/// What a look at a file brought.
+/// The result of checking a file.
 #[derive(Debug)]
 pub enum Refresh {
     /// The file has another secret now, or is back.
     Replaced(SecretFile),
-    /// The file is gone and so is its secret, until it comes back; others are left.
+    /// The file is missing, and its secret not valid until it is back; others are left.
     Revoked(SecretFile),
     /// The file cannot be read; the secret that it held stays valid.
     Kept(SecretFile, ConfigError),
-    /// What became of the keys of a JWT's issuer.
+    /// A change of the keys of a JWT's issuer.
     Issuer(News),
 }
 
 impl Credentials {
-    /// Reads every file. None at all, a missing one or an empty one is an error.
+    /// Reads every file. An empty list, a missing file or an empty one is an error.
     pub fn open(files: &SecretFiles) -> Result<Self, ConfigError> {
         Self::open_if(files, |_| Ok(()))
     }
 
-    /// The same, where not every text is a secret. A file whose new content is none keeps the old
-    /// one valid.
+    /// The same with a check of the content. A file whose new content fails it keeps the old secret valid.
     pub(super) fn open_if(files: &SecretFiles, check: Check) -> Result<Self, ConfigError> {
         let read = |file: &SecretFile| {
-            // Looked at before it is read: a change in between is then seen at the next look.
+            // Taken before the file is read, so that the next check sees a change in between.
             let version = FileVersion::of(file.path());
             let secret = checked(file, check)?;
             let version = version.map_err(|source| ConfigError::Read {
@@ -99,14 +98,14 @@ impl Credentials {
         live.iter().fold(false, |any, one| any | fits(one.expose()))
     }
 
-    /// What the first live secret gives.
+    /// Applies `give` to the first live secret.
     pub(super) fn first<T>(&self, give: impl FnOnce(&str) -> T) -> T {
         let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
-        // There is always one: the last is never given up.
+        // There is always one: the last is never revoked.
         give(live.first().map_or("", Secret::expose))
     }
 
-    /// Looks at every file; reads those that changed. Blocks on the file system.
+    /// Checks every file, and reads those that changed. Blocks on the file system.
     pub fn refresh(&self) -> Vec<Refresh> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         let mut seen = Vec::new();
@@ -128,7 +127,7 @@ fn live(slots: &[Slot]) -> Vec<Secret> {
 }
 
 impl Slot {
-    /// `last`: no other secret is left, so this one is not given up.
+    /// `last`: no other secret is left, so this one is not revoked.
     fn look(&mut self, last: bool) -> Option<Refresh> {
         let version = match FileVersion::of(self.file.path()) {
             Ok(found)
@@ -144,7 +143,7 @@ impl Slot {
                 let gone = self.held.take();
                 return gone.map(|_| Refresh::Revoked(self.file.clone()));
             }
-            // Reading it says what is wrong; or it is back, and the next look reads it again.
+            // Reading it gives the error; or it is back, and the next check reads it again.
             Err(_) => self.held.as_ref()?.1.clone(),
         };
         match checked(&self.file, self.check) {
@@ -162,8 +161,8 @@ impl Slot {
     }
 }
 
-/// Of a value that stands in a header as it is: what no header can carry would never be right. Blanks at its
-/// ends are no part of a header's value (RFC 9110 §5.5).
+/// For a secret that is sent as a header's value: one that no header can carry would never match. Blanks at the
+/// ends are not part of a header's value (RFC 9110 §5.5).
 pub(super) fn fits_a_header(secret: &str) -> Result<(), &'static str> {
     let fits = |byte: u8| byte == b'\t' || (b' '..=b'~').contains(&byte);
     if secret.bytes().all(fits) && secret.trim_ascii() == secret {

@@ -27,8 +27,8 @@ pub(super) struct Form {
     prefix: String,
     encoding: Encoding,
     algorithm: Algorithm,
-    /// Before the signature stands `t=<Unix time in milliseconds>;`, the time that the body tells,
-    /// not further away than this.
+    /// The signature is preceded by `t=<Unix time in milliseconds>;`, which has to equal the time in the body
+    /// and differ from now by this much at most.
     timed: Option<Duration>,
 }
 
@@ -39,19 +39,19 @@ pub(super) struct Claim<'a> {
     sent: Option<i64>,
 }
 
-/// HMAC over the raw body, in a header: as a sender is known to do it, or as described here.
+/// HMAC over the raw body, in a header: by the preset of a known sender, or as described here.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HmacConfig {
     /// One file or several; a signature by the secret of each is valid.
     pub secret_file: SecretFiles,
-    /// How a known sender signs. Then nothing else is to say, but `tolerance` for `infisical`.
+    /// A known sender. Then nothing else may be set but `tolerance` for `infisical`.
     #[serde(default)]
     pub preset: Option<Preset>,
     /// The header of the signature, such as `X-Hub-Signature-256`. Needed without `preset`.
     #[serde(default)]
     pub header: Option<String>,
-    /// What stands before the signature, such as `sha256=`. Default: nothing.
+    /// The text before the signature, such as `sha256=`. Default: nothing.
     #[serde(default)]
     pub prefix: Option<String>,
     /// Default `hex`.
@@ -93,7 +93,7 @@ pub enum Encoding {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Algorithm {
-    /// Collisions of SHA-1 do not forge an HMAC, but only for senders that can do no better.
+    /// Collisions of SHA-1 do not forge an HMAC, but use it only for senders that support nothing better.
     Sha1,
     #[default]
     Sha256,
@@ -131,7 +131,7 @@ impl HmacConfig {
             ];
             return match own.iter().find(|(_, given)| *given) {
                 Some((setting, _)) => invalid(format!(
-                    "auth.hmac-sha256.preset says it all: remove `{setting}`, or remove `preset` and describe the signature"
+                    "auth.hmac-sha256.preset already sets it: remove `{setting}`, or remove `preset` and describe the signature"
                 )),
                 None => Ok(preset.form(self.tolerance)),
             };
@@ -146,7 +146,7 @@ impl HmacConfig {
             || !prefix.bytes().all(|byte| (b' '..=b'~').contains(&byte))
         {
             return invalid(
-                "auth.hmac-sha256.prefix begins with a blank or holds what no header carries: write what stands before the signature, such as sha256=".to_owned(),
+                "auth.hmac-sha256.prefix begins with a blank or holds what no header carries: write the text before the signature, such as sha256=".to_owned(),
             );
         }
         Ok(Form {
@@ -239,7 +239,7 @@ impl Claim<'_> {
             let key = Key::new(form.algorithm.ring(), secret.as_bytes());
             hmac::verify(&key, body, &self.tag).is_ok()
         });
-        // The MAC covers the body alone: the time in the header counts only if the body says it too.
+        // The MAC covers the body alone: the time in the header counts only if the body has the same.
         if signed && (self.sent.is_none() || self.sent == timestamp(body)) {
             Ok(())
         } else {
@@ -258,7 +258,7 @@ impl Algorithm {
     }
 }
 
-/// When the body says that it was sent.
+/// The time in the body.
 fn timestamp(body: &[u8]) -> Option<i64> {
     #[derive(Deserialize)]
     struct Body {
@@ -268,7 +268,7 @@ fn timestamp(body: &[u8]) -> Option<i64> {
     Some(body.timestamp)
 }
 
-/// The body with the time at which it was sent; the signature counts only if both tell the same.
+/// The body with the time of the signature, which has to equal it.
 fn sent(time: i64, body: &[u8]) -> Result<Vec<u8>, Unsignable> {
     let body: Option<Map<String, Value>> = serde_json::from_slice(body).ok();
     let mut body = body.ok_or(sign::NO_TIME)?;

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::Unauthorized;
 use crate::tls::{ClientCertificate, Name};
 
-/// The handshake has shown that the client holds the certificate and that a CA of
-/// `tls.client_ca_file` signed it; here it is one of this source's own.
+/// The handshake has shown that the client holds the certificate and that a CA of `tls.client_ca_file` signed
+/// it; here its names are compared with those of the source.
 #[derive(Debug)]
 pub struct Mtls {
     names: Vec<Name>,
@@ -24,7 +24,7 @@ pub struct MtlsConfig {
 }
 
 impl MtlsConfig {
-    /// No name at all, or an empty one, is an error, never an open door.
+    /// No name at all, or an empty one, is an error.
     pub fn open(&self) -> Result<Mtls, ConfigError> {
         let names = self.san.as_slice();
         if names.is_empty()

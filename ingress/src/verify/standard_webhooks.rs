@@ -18,7 +18,7 @@ use super::{
     Credentials, Request, TOLERANCE, Unauthorized, Unsignable, Unsigned, recent, sign, single,
 };
 
-/// The most signatures that are tried: a stranger's list must not cost a hash of the body each.
+/// The most signatures to try: an unauthenticated sender must not cause a hash of the body for each.
 const MAX_SIGNATURES: usize = 8;
 /// The least of the specification, 192 bits.
 const MIN_SECRET_BYTES: usize = 24;
@@ -91,8 +91,8 @@ impl StandardWebhooksConfig {
     }
 }
 
-/// Which names the headers have. Whoever takes the id must take the signed one, so this is asked
-/// at one place: an unsigned `webhook-id` beside signed `svix-` headers makes the request wrong.
+/// The prefix of the headers. The id must be the signed one, so verification and decoding both use this
+/// function: an unsigned `webhook-id` beside signed `svix-` headers fails verification.
 pub(crate) fn prefix(headers: &HeaderMap) -> &'static str {
     if headers.contains_key("webhook-id") {
         "webhook"
@@ -150,7 +150,7 @@ impl Claim<'_> {
 }
 
 impl Signature {
-    /// `None` for what is none, and for versions to come.
+    /// `None` for other texts and for unknown versions.
     fn read(text: &str) -> Option<Self> {
         let (version, signature) = text.split_once(',')?;
         let signature = STANDARD.decode(signature).ok()?;

@@ -64,7 +64,7 @@ fn a_mistake_is_named_with_its_source_and_what_mends_it() {
         ),
         (
             json!({ "sources": [source("a", &json!({})), source("a", &json!({}))] }),
-            &["source `a` is there twice"],
+            &["source `a` is configured twice"],
         ),
         (
             auth(json!({ "bearer": { "token_file": "/nowhere" } })),
@@ -72,7 +72,7 @@ fn a_mistake_is_named_with_its_source_and_what_mends_it() {
         ),
         (
             auth(json!({ "bearer": { "token_file": "/dev/null" } })),
-            &["source `a`", "/dev/null is no regular file"],
+            &["source `a`", "/dev/null is not a regular file"],
         ),
         (
             auth(json!({ "bearer": { "token_file": [] } })),
@@ -351,6 +351,6 @@ fn networks_of_proxies_are_read_or_named() {
         error
             .unwrap_err()
             .to_string()
-            .contains("`10/8` is no network")
+            .contains("`10/8` is not a network")
     );
 }

@@ -89,7 +89,7 @@ fn serving(sources: BTreeMap<Slug, Source>, fault: Option<PublishError>) -> Test
     calling(sources, outgoing, fault, 1000)
 }
 
-/// With bodies of so many bytes at most.
+/// With this many bytes of a body at most.
 fn calling(
     sources: BTreeMap<Slug, Source>,
     outgoing: Outgoing,

@@ -11,17 +11,17 @@ use eso_relay::config::ConfigError;
 use super::{Keys, News};
 use crate::file_version::FileVersion;
 
-/// Two locks: a request looks at the keys alone, and so never waits for a file system.
+/// Two locks: a request reads only the keys, and so never waits for a file system.
 pub(super) struct File {
     path: PathBuf,
     keys: RwLock<Arc<Keys>>,
     seen: Mutex<Seen>,
 }
 
-/// What the last look brought.
+/// The result of the last check.
 struct Seen {
     version: FileVersion,
-    /// Said once, not at every look.
+    /// The failure is logged already.
     failing: bool,
 }
 
@@ -72,7 +72,7 @@ impl File {
     }
 }
 
-/// The version is from before: a change in between is then seen at the next look.
+/// The version is taken before the file is read, so that the next check sees a change in between.
 fn read(path: &Path) -> Result<(FileVersion, Arc<Keys>), ConfigError> {
     let unreadable = |source| ConfigError::Read {
         path: path.to_owned(),

@@ -45,11 +45,11 @@ pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, State>>>);
 struct State {
     /// `None`: met.
     unmet: Option<String>,
-    /// Worth a word although it is met.
+    /// Shown although the condition is met.
     warning: Option<String>,
 }
 
-/// One condition of a [`Readiness`]; unmet until told otherwise.
+/// One condition of a [`Readiness`]; unmet at first.
 #[derive(Clone)]
 pub struct Condition {
     name: &'static str,
@@ -98,9 +98,21 @@ impl Condition {
         self.change(|state| state.unmet = None);
     }
 
-    /// `reason` is shown to whoever asks `/readyz`: no credentials.
+    /// `reason` is shown at `/readyz`: no credentials.
     pub fn unmet(&self, reason: impl Into<String>) {
         self.change(|state| state.unmet = Some(reason.into()));
+    }
+
+    /// As [`Self::unmet`]; true if `reason` differs from the last one. A loop that tries again logs it then,
+    /// and not at every try.
+    pub fn report(&self, reason: impl Into<String>) -> bool {
+        let reason = Some(reason.into());
+        let mut is_new = false;
+        self.change(|state| {
+            is_new = state.unmet != reason;
+            state.unmet = reason;
+        });
+        is_new
     }
 
     /// Shown while the condition is met; it changes nothing else. No credentials here either.
@@ -218,6 +230,17 @@ mod tests {
         assert!(readiness.is_ready());
         nats.unmet("disconnected");
         assert!(!readiness.is_ready());
+    }
+
+    #[test]
+    fn a_repeated_reason_is_not_new() {
+        let readiness = Readiness::default();
+        let stream = readiness.condition("stream");
+        assert!(stream.report("missing") && !stream.report("missing"));
+        assert_eq!(readiness.report().1, "[-]stream missing\n");
+        assert!(stream.report("a mirror"));
+        stream.met();
+        assert!(stream.report("a mirror"));
     }
 
     #[test]

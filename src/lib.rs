@@ -1,4 +1,4 @@
-//! What both daemons of eso-relay are made of.
+//! The library of both daemons of eso-relay.
 //!
 //! ```text
 //! store ──webhook──▶ ingress ──CloudEvents batch──▶ NATS JetStream ──▶ consumer ──patch──▶ ExternalSecret

@@ -10,7 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info};
 
-/// For the last words on standard error, which may be a pipe that nothing reads.
+/// For the error message on standard error, which may be a pipe that nothing reads.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What a daemon's `main` returns. An error goes to standard error, also before there is a log.
@@ -47,7 +47,7 @@ impl Lifecycle {
         }
     }
 
-    /// Cancelled when the process should finish what it started and take nothing new.
+    /// Cancelled when the process should finish its work and start nothing new.
     pub fn stopping(&self) -> CancellationToken {
         self.stop.clone()
     }
@@ -73,7 +73,7 @@ impl Lifecycle {
         });
     }
 
-    /// Waits for a signal or the first task to end, then for the others; says how it went.
+    /// Waits for a signal or the first task to end, then for the others; returns the exit code.
     pub async fn run(self) -> ExitCode {
         let (mut term, mut int) = match signals() {
             Ok(signals) => signals,

@@ -1,7 +1,7 @@
 //! W3C trace context: <https://www.w3.org/TR/trace-context/#traceparent-header>.
 //!
-//! Each event carries its `traceparent` from the webhook into the message and on into the
-//! consumer's log lines, so that one search finds the way of one change.
+//! Each event carries its `traceparent` from the webhook into the message and on into the consumer's log lines,
+//! so that one search finds the path of one change.
 
 use std::{fmt, str::FromStr};
 

@@ -1,6 +1,6 @@
 #![no_main]
 
-//! Certificates of a known CA: whatever stands in them, only the pinned names let in.
+//! Certificates of a known CA: whatever they contain, only the pinned names are admitted.
 
 use std::sync::LazyLock;
 

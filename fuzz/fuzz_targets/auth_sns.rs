@@ -24,5 +24,5 @@ fuzz_target!(|body: &[u8]| {
     };
     let body = body.to_vec().into();
     let believed = block_on(async { SCHEME.admit(&request).await?.verify(body).await });
-    assert!(believed.is_err(), "nobody has signed it");
+    assert!(believed.is_err(), "it is not signed");
 });

@@ -1,6 +1,6 @@
 #![no_main]
 
-//! The seed's `/webhook`.
+//! `POST /webhook`.
 
 use std::sync::LazyLock;
 

@@ -8,7 +8,7 @@ use eso_relay::{
     traceparent::TraceParent,
 };
 use eso_relay_ingress::{
-    WebhookConfig,
+    AkeylessTriggerConfig,
     source::{Content, Delivery, Handshake, Source},
     verify::Request,
 };
@@ -53,9 +53,9 @@ impl Decoder {
         }
     }
 
-    /// The seed's `/webhook`, whose password every input knows.
+    /// The source of `POST /webhook`, whose password every input has.
     pub fn webhook() -> Self {
-        let config = WebhookConfig {
+        let config = AkeylessTriggerConfig {
             username: "eso".to_owned(),
             password: "hunter2".to_owned().into(),
             settle: None,
@@ -90,7 +90,7 @@ impl Decoder {
         };
         let body = body.to_vec().into();
         let verified = async { self.source.scheme.admit(&request).await?.verify(body).await };
-        let verified = block_on(verified).expect("whoever sends is believed");
+        let verified = block_on(verified).expect("every sender is admitted");
         let delivery = Delivery {
             headers: &headers,
             received_at: NOW,
@@ -126,7 +126,7 @@ impl Decoder {
         }
     }
 
-    /// Of everything that decides whom an event reaches, the configuration has the last word.
+    /// Only the configuration decides what an event may reach.
     fn is_what_the_source_may_say(&self, event: &Event, traceparent: TraceParent) {
         assert_eq!(event.source, self.source.name);
         assert_eq!(event.target, self.target);
@@ -156,7 +156,7 @@ fn a_consumer_reads(events: &[Event]) {
     assert_eq!(ids.len(), events.len(), "an id is there twice");
 }
 
-/// Whatever the body says, nobody else is called.
+/// Whatever the body contains, only allowed hosts are called.
 fn is_of_sns(url: &str) {
     let host = url
         .strip_prefix("https://sns.")

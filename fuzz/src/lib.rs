@@ -55,7 +55,7 @@ macro_rules! schemes {
     };
 }
 
-/// A source as the configuration makes it; whoever sends is believed.
+/// A source as the configuration makes it; every sender is admitted.
 fn source(mut config: Value) -> Source {
     config["name"] = json!("fuzzed");
     config["auth"] = json!("none");

@@ -1,4 +1,4 @@
-//! Who sent a request: the address of the connection, or the one that a trusted proxy names.
+//! The client of a request: the address of the connection, or the one that a trusted proxy names.
 
 use std::{
     net::{IpAddr, Ipv6Addr},
@@ -17,23 +17,23 @@ use serde::{Deserialize, Serialize};
 #[schemars(with = "String")]
 pub struct Network(IpNet);
 
-/// What is no [`Network`].
+/// The text is not a [`Network`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no network: write it as 10.0.0.0/8 or fd00::/8, or a single address")]
-pub struct NoNetwork(String);
+#[error("`{0}` is not a network: write it as 10.0.0.0/8 or fd00::/8, or a single address")]
+pub struct InvalidNetwork(String);
 
 /// The other end of a connection. In the extensions of every request, as an `Arc`.
 #[derive(Debug)]
-pub struct Client {
+pub(crate) struct Client {
     peer: IpAddr,
-    /// Believed when they name somebody else, if `peer` is one of them.
+    /// Their headers are trusted to name the client.
     proxies: Arc<[Network]>,
     is_proxy: bool,
 }
 
-/// One that is counted as one: a network of IPv6 is given to a customer as a whole.
+/// An address as the unit of counting: for IPv6 the /64, which providers assign as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Peer(IpAddr);
+pub(crate) struct Peer(IpAddr);
 
 impl Network {
     fn contains(&self, address: IpAddr) -> bool {
@@ -42,18 +42,20 @@ impl Network {
 }
 
 impl FromStr for Network {
-    type Err = NoNetwork;
+    type Err = InvalidNetwork;
 
-    fn from_str(text: &str) -> Result<Self, NoNetwork> {
+    fn from_str(text: &str) -> Result<Self, InvalidNetwork> {
         let network = text.parse().or_else(|_| text.parse().map(IpAddr::into));
-        network.map(Self).map_err(|_| NoNetwork(text.to_owned()))
+        network
+            .map(Self)
+            .map_err(|_| InvalidNetwork(text.to_owned()))
     }
 }
 
 impl TryFrom<String> for Network {
-    type Error = NoNetwork;
+    type Error = InvalidNetwork;
 
-    fn try_from(text: String) -> Result<Self, NoNetwork> {
+    fn try_from(text: String) -> Result<Self, InvalidNetwork> {
         text.parse()
     }
 }
@@ -65,7 +67,7 @@ impl From<Network> for String {
 }
 
 impl Client {
-    pub fn new(peer: IpAddr, proxies: Arc<[Network]>) -> Self {
+    pub(crate) fn new(peer: IpAddr, proxies: Arc<[Network]>) -> Self {
         let peer = peer.to_canonical();
         Self {
             peer,
@@ -74,26 +76,25 @@ impl Client {
         }
     }
 
-    /// Of the connection, not of a client behind it.
-    pub fn peer(&self) -> Peer {
+    /// The peer of the connection, not a client behind a proxy.
+    pub(crate) fn peer(&self) -> Peer {
         Peer::of(self.peer)
     }
 
-    /// The connection is one of a trusted proxy.
-    pub fn is_proxy(&self) -> bool {
+    /// The connection comes from a trusted proxy.
+    pub(crate) fn is_proxy(&self) -> bool {
         self.is_proxy
     }
 
-    /// The nearest address that is none of a trusted proxy: what stands to the left of it in the
-    /// headers is what the client says of itself. Read from `X-Forwarded-For`, without that from
-    /// `Forwarded` (RFC 7239).
-    pub fn address(&self, headers: &HeaderMap) -> IpAddr {
+    /// The last address in `X-Forwarded-For`, or without it in `Forwarded` (RFC 7239), that is not a trusted
+    /// proxy: the client itself can write whatever precedes it.
+    pub(crate) fn address(&self, headers: &HeaderMap) -> IpAddr {
         if !self.is_proxy {
             return self.peer;
         }
         let mut nearest = self.peer;
         for hop in hops(headers) {
-            // Unknown or hidden (RFC 7239 §6): all that is known is who said so.
+            // Unknown or obfuscated (RFC 7239 §6): the proxy that wrote it is the nearest known address.
             let Some(hop) = hop else { break };
             nearest = hop;
             if !self.proxies.iter().any(|proxy| proxy.contains(hop)) {
@@ -103,15 +104,15 @@ impl Client {
         nearest
     }
 
-    /// Of a request that came through [`crate::server`].
-    pub fn of(head: &request::Parts) -> Option<IpAddr> {
+    /// The client of a request that came through [`crate::server`].
+    pub(crate) fn of(head: &request::Parts) -> Option<IpAddr> {
         let client = head.extensions.get::<Arc<Self>>()?;
         Some(client.address(&head.headers))
     }
 }
 
 impl Peer {
-    pub fn of(address: IpAddr) -> Self {
+    pub(crate) fn of(address: IpAddr) -> Self {
         Self(match address {
             IpAddr::V4(_) => address,
             IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
@@ -119,7 +120,7 @@ impl Peer {
     }
 }
 
-/// From the nearest to the farthest.
+/// The addresses in the headers, the nearest first.
 fn hops(headers: &HeaderMap) -> Box<dyn Iterator<Item = Option<IpAddr>> + '_> {
     let elements = |name: &'static str| {
         let lines = headers.get_all(name).iter().rev();

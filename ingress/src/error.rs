@@ -1,4 +1,4 @@
-//! What a sender is told when its request brings no event: the only table of statuses.
+//! The answers to requests that publish no event: the only table of statuses.
 //!
 //! Final faults are 4xx. Every transient one is 503 with `Retry-After`, never a 4xx: many senders
 //! drop an event at any 4xx, 429 included.
@@ -21,30 +21,30 @@ use crate::{
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("5");
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The same for an unknown path and an unknown source.
     #[error("there is nothing at this path")]
     NotFound,
     #[error("this path takes no such request: a webhook is a POST")]
     Method,
-    /// Of a sender that asks by OPTIONS whether it may send.
+    /// To an OPTIONS request by which a sender asks whether it may send.
     #[error("WebHook-Request-Origin is missing, or no origin that may send here")]
     Origin,
     /// With the scheme to name in `WWW-Authenticate`.
     #[error("missing or wrong credentials")]
     Unauthorized(Option<&'static str>),
-    /// The sender may be right: what is needed to tell cannot be had.
+    /// The keys or certificates to verify the sender are unavailable.
     #[error("the credentials cannot be verified now; try again")]
     Unverifiable,
-    /// Whoever asked for a confirmation cannot be reached.
+    /// The URL that confirms the subscription cannot be fetched.
     #[error("the subscription cannot be confirmed now; try again")]
     Unconfirmed,
-    /// It would have to be confirmed at a host that the source does not allow.
+    /// The URL that confirms the subscription is at a host that the source does not allow.
     #[error("the subscription is not confirmed at this host (setting `confirm` of the source)")]
     Unwanted,
     #[error("the body is larger than this server takes")]
     TooLarge,
-    /// 413 of a body that is too large once it is decoded, 415 of a coding that is not known.
+    /// 413 for a body that is too large once it is decoded, 415 for an unknown coding.
     #[error(transparent)]
     Coding(#[from] CodingError),
     #[error("the body did not arrive in time; try again")]
@@ -53,7 +53,7 @@ pub enum Error {
     Broken,
     #[error("too many requests at once; try again")]
     Overloaded,
-    /// Of one source, beyond its `limits.requests_per_second`.
+    /// The source exceeds its `limits.requests_per_second`.
     #[error("more requests than this source may send in a second; try again")]
     RateLimited,
     #[error(transparent)]
@@ -71,7 +71,7 @@ struct Answer {
     message: String,
 }
 
-/// Nothing about servers, streams or addresses.
+/// Names no servers, streams or addresses.
 fn published(error: PublishError) -> &'static str {
     match error {
         PublishError::TooLarge => "an event is larger than this server takes",
@@ -83,20 +83,20 @@ fn published(error: PublishError) -> &'static str {
 }
 
 impl Error {
-    pub fn refused(scheme: &Scheme, refused: Refused) -> Self {
+    pub(crate) fn refused(scheme: &Scheme, refused: Refused) -> Self {
         match refused {
             Refused::Unauthorized(_) => Self::Unauthorized(scheme.challenge()),
             Refused::Unavailable => Self::Unverifiable,
         }
     }
 
-    pub fn status(&self) -> StatusCode {
+    pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
             Self::Origin | Self::Unwanted => StatusCode::FORBIDDEN,
-            // Of a client that went away no answer is read; what is left is no HTTP.
+            // A client that closed the connection reads no answer; any other body that breaks off is not HTTP.
             Self::Broken
             | Self::Coding(CodingError::Broken)
             | Self::Decode(DecodeError::NotJson { .. }) => StatusCode::BAD_REQUEST,
@@ -124,7 +124,7 @@ impl Error {
     }
 
     /// Stable; also the `result` in the metrics.
-    pub fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::NotFound => "not_found",
             Self::Method => "method_not_allowed",
@@ -184,18 +184,18 @@ impl IntoResponse for Error {
 }
 
 /// An answer in JSON.
-pub fn json(status: StatusCode, answer: &impl Serialize) -> Response {
+pub(crate) fn json(status: StatusCode, answer: &impl Serialize) -> Response {
     // OK because answers are structs of strings.
     let text = serde_json::to_vec(answer).expect("an answer is always JSON");
     let json = HeaderValue::from_static("application/json");
     (status, [(header::CONTENT_TYPE, json)], Body::from(text)).into_response()
 }
 
-/// Why a request brought nothing.
+/// Why a request published no event.
 pub(crate) struct Failure {
     pub(crate) error: Error,
-    /// Its sender has not proved itself: it can cost no event, and its lines in the log are counted.
-    pub(crate) of_stranger: bool,
+    /// The sender is not authenticated: `fail_open` does not apply, and its log lines are limited.
+    pub(crate) unauthenticated: bool,
 }
 
 impl From<Unread> for Error {
@@ -210,15 +210,15 @@ impl From<Unread> for Error {
 }
 
 impl Failure {
-    pub(crate) fn stranger(error: Error) -> Self {
+    pub(crate) fn unauthenticated(error: Error) -> Self {
         Self {
             error,
-            of_stranger: true,
+            unauthenticated: true,
         }
     }
 }
 
-/// Of a sender that has proved itself.
+/// Of an authenticated sender.
 impl<E> From<E> for Failure
 where
     Error: From<E>,
@@ -226,7 +226,7 @@ where
     fn from(error: E) -> Self {
         Self {
             error: error.into(),
-            of_stranger: false,
+            unauthenticated: false,
         }
     }
 }

@@ -4,30 +4,31 @@
 //! request ─verify─▶ Verified bytes ─source─▶ Vec<Event> ─publish─▶ PubAck ─▶ 202
 //! ```
 
-pub mod body;
+mod akeyless_trigger;
+mod body;
 pub mod catalogue;
-pub mod client;
-pub mod clouds;
+mod client;
+mod clouds;
 pub mod commands;
-pub mod config;
-pub mod error;
-pub mod handshake;
-pub mod limit;
-pub mod metrics;
+mod config;
+mod error;
+mod file_version;
+mod handshake;
+mod limit;
+mod metrics;
 pub mod outgoing;
-pub mod paths;
-pub mod preflight;
-pub mod publish;
-pub mod refusals;
-pub mod rotation;
-pub mod routes;
-pub mod server;
+mod paths;
+mod preflight;
+mod publish;
+mod refusals;
+mod rotation;
+mod routes;
+mod server;
 pub mod source;
-pub mod stamp;
 mod stream_check;
 pub mod tls;
+mod token_bucket;
 pub mod verify;
-pub mod webhook;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -46,28 +47,28 @@ use tracing::warn;
 use self::{source::Source, stream_check::StreamCheck, tls::Tls};
 
 pub use self::{
+    akeyless_trigger::AkeylessTriggerConfig,
     config::{IngressConfig, ShutdownConfig},
     limit::LimitsConfig,
     outgoing::{Outgoing, OutgoingConfig},
     source::{
-        FormatName, MappingConfig, MatchConfig, MatchKind, OneOrMany, Pointer, Projects,
-        SourceConfig, StoreConfig, TargetConfig,
+        FormatName, MappingConfig, MatchConfig, MatchKind, Pointer, Projects, SourceConfig,
+        StoreConfig, TargetConfig,
     },
     tls::TlsConfig,
     verify::{
         Algorithm, AuthConfig, BasicConfig, BearerConfig, Encoding, HeaderConfig, HmacConfig,
         JwtConfig, MtlsConfig, Preset, SnsConfig, StandardWebhooksConfig,
     },
-    webhook::WebhookConfig,
 };
 
-/// Everything is answered by then; this only says goodbye.
-const GOODBYE: Duration = Duration::from_secs(1);
+/// For closing the connection to NATS once every request is answered.
+const DISCONNECT: Duration = Duration::from_secs(1);
 
 /// Starts every task of the ingress on `lifecycle`. An error is one of the configuration.
 ///
-/// The end, in this order: not ready → drain delay → stop accepting, finish the requests that have
-/// begun → the committer has answered everything → disconnect → `/readyz` and `/metrics` close.
+/// Shutdown, in this order: not ready → drain delay → stop accepting, finish the requests that have begun → the
+/// committer has answered everything → disconnect → `/readyz` and `/metrics` close.
 pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result<()> {
     config.check()?;
     let settings = config.clone();
@@ -76,7 +77,7 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
         sources,
         tls,
     } = in_time("the configuration", move || Opened::of(&settings)).await??;
-    announce(sources.values());
+    warn_about_open(sources.values());
     let (sources, tls) = (Arc::new(sources), tls.map(Arc::new));
     let listener = admin::bind("listen", config.listen).await?;
     let admin_listener = admin::bind("admin.listen", config.admin.listen).await?;
@@ -114,7 +115,7 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
     };
     let ingress = routes::Ingress {
         sources: Arc::clone(&sources),
-        webhook: config.open_webhook().map(Arc::new),
+        akeyless_trigger: config.open_akeyless_trigger().map(Arc::new),
         publisher,
         budget: body::Budget::new(config.body_limits()),
         outgoing,
@@ -148,7 +149,7 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
             listener,
             tls,
             router,
-            config.server_limits(),
+            config.connection_limits(),
             metrics,
             lifecycle.stopping(),
             closing,
@@ -159,10 +160,10 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
         admin::serve(admin_listener, readiness, registry, closed.clone()),
     );
     lifecycle.spawn("publisher", async move {
-        // Its end opens the admin port's end, also when it fails.
+        // The admin port closes when this task ends, also when it fails.
         let _closed = closed.drop_guard();
         committer.run().await?;
-        tokio::time::timeout(GOODBYE, client.drain()).await.ok();
+        tokio::time::timeout(DISCONNECT, client.drain()).await.ok();
         Ok(())
     });
     Ok(())
@@ -188,22 +189,22 @@ impl Opened {
     }
 }
 
-/// Warns about sources that let in more senders than one may think.
-fn announce<'a>(sources: impl Iterator<Item = &'a Source>) {
+/// Warns about sources that more senders can use than the operator may expect.
+fn warn_about_open<'a>(sources: impl Iterator<Item = &'a Source>) {
     for source in sources {
         if source.scheme.is_open() {
-            warn!(source = %source.name, "whoever reaches the port can send as this source: its `auth` asks for nothing");
+            warn!(source = %source.name, "anyone who reaches the port can send as this source: its `auth` requires no credentials");
             if source.fail_open {
-                warn!(source = %source.name, "and is answered 204 for what is lost: `fail_open` holds for everybody");
+                warn!(source = %source.name, "this source without credentials also has `fail_open`: lost events are answered 204");
             }
         }
         if source.scheme.admits_any_app() {
-            warn!(source = %source.name, "any app to which the directory gives a token for this `audience` can send as this source: name the sender in `auth.jwt.claims`, as `azp` or `appid`");
+            warn!(source = %source.name, "any app that gets a token for this `audience` from the directory can send as this source: name the sender in `auth.jwt.claims`, with `azp` or `appid`");
         }
     }
 }
 
-/// From the signal until load balancers have noticed that this replica is not ready.
+/// After the signal keeps serving until load balancers have noticed that this replica is not ready.
 async fn drain_delay(
     serving: Condition,
     stop: CancellationToken,
@@ -216,7 +217,7 @@ async fn drain_delay(
     closing.cancel();
 }
 
-/// Loads the configuration and reads every secret and certificate that it names, as a start would.
+/// Loads the configuration and reads every secret and certificate that it names, as a start does.
 pub fn check(file: Option<&std::path::Path>) -> anyhow::Result<IngressConfig> {
     let config = IngressConfig::load(file)?;
     Opened::of(&config)?;

@@ -1,4 +1,4 @@
-//! What the ingress counts. Labels come from the configuration and closed sets, never from a request.
+//! The metrics of the ingress. Label values come from the configuration and closed sets, never from a request.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use prometheus_client::{
 
 use crate::source::Irrelevant;
 
-/// The `source` of what belongs to none; not a slug, so no source is called so.
+/// The label `source` of requests without a source; not a slug, so no source has this name.
 const NO_SOURCE: &str = "-";
 
 #[derive(Clone)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     webhooks: Family<Result, Counter>,
     events: Family<Source, Counter>,
     ignored: Family<Ignored, Counter>,
@@ -62,16 +62,16 @@ struct Certificate {
 
 /// Why the ingress ended a connection that its client would have kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
+pub(crate) enum Ended {
     /// The headers of a request took too long.
     HeaderTimeout,
-    /// No request came.
+    /// No request arrived.
     IdleTimeout,
-    /// The client took nothing of its answers.
+    /// The client did not read its answers.
     WriteTimeout,
-    /// A new one had no place without it.
+    /// It was closed to admit a new one.
     MadeRoom,
-    /// Its peer had as many as it may have.
+    /// Its peer was at its limit of connections.
     PeerBound,
 }
 
@@ -96,7 +96,7 @@ impl Ended {
 }
 
 /// Counts up now and down when it is dropped, also when a client goes away.
-pub struct Counted(Gauge);
+pub(crate) struct Counted(Gauge);
 
 impl Default for Metrics {
     fn default() -> Self {
@@ -122,7 +122,7 @@ impl Default for Metrics {
 
 impl Metrics {
     /// Under the registry's prefix, `eso_relay_ingress`.
-    pub fn register(registry: &mut Registry) -> Self {
+    pub(crate) fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
         registry.register(
             "webhooks",
@@ -192,7 +192,7 @@ impl Metrics {
     }
 
     /// Shows a source of the configuration at 0: an increase from nothing to 1 is none to Prometheus.
-    pub fn expect(&self, source: &Slug) {
+    pub(crate) fn expect(&self, source: &Slug) {
         let name = || source.to_string();
         for result in ["accepted", "unauthorized", "malformed", "not_json"] {
             let source = name();
@@ -205,15 +205,15 @@ impl Metrics {
         }
     }
 
-    /// `source`: of the configuration; `None` for a path that belongs to none.
-    pub fn answered(&self, source: Option<&Slug>, result: &'static str) {
+    /// `source`: `None` for a path without a source.
+    pub(crate) fn answered(&self, source: Option<&Slug>, result: &'static str) {
         let source = source.map_or(NO_SOURCE, Slug::as_str).to_owned();
         self.webhooks
             .get_or_create(&Result { source, result })
             .inc();
     }
 
-    pub fn accepted(&self, source: &Slug, events: usize, took: Duration) {
+    pub(crate) fn accepted(&self, source: &Slug, events: usize, took: Duration) {
         self.answered(Some(source), "accepted");
         self.duration.observe(took.as_secs_f64());
         let source = source.to_string();
@@ -221,7 +221,7 @@ impl Metrics {
         self.events.get_or_create(&Source { source }).inc_by(count);
     }
 
-    pub fn ignored(&self, source: &Slug, reasons: impl IntoIterator<Item = Irrelevant>) {
+    pub(crate) fn ignored(&self, source: &Slug, reasons: impl IntoIterator<Item = Irrelevant>) {
         for reason in reasons {
             let (source, reason) = (source.to_string(), reason.reason());
             self.ignored
@@ -230,21 +230,21 @@ impl Metrics {
         }
     }
 
-    pub fn lost(&self, source: &Slug) {
+    pub(crate) fn lost(&self, source: &Slug) {
         let source = source.to_string();
         self.lost.get_or_create(&Source { source }).inc();
     }
 
-    pub fn credential_failed(&self, source: &Slug) {
+    pub(crate) fn credential_failed(&self, source: &Slug) {
         self.unreadable(source.as_str());
     }
 
     /// The certificates of the port belong to no source.
-    pub fn certificate_failed(&self) {
+    pub(crate) fn certificate_failed(&self) {
         self.unreadable(NO_SOURCE);
     }
 
-    /// So many connections may still be opened.
+    /// Sets how many connections may still be opened.
     pub(crate) fn free(&self, connections: usize) {
         self.free
             .set(i64::try_from(connections).unwrap_or(i64::MAX));
@@ -272,7 +272,7 @@ impl Metrics {
 }
 
 impl Counted {
-    pub fn up(gauge: &Gauge) -> Self {
+    pub(crate) fn up(gauge: &Gauge) -> Self {
         gauge.inc();
         Self(gauge.clone())
     }

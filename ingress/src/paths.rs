@@ -1,4 +1,4 @@
-//! Where the public port's endpoints stand in its URLs, and what a URL may look like all the same.
+//! The URL paths of the public port's endpoints, and how untidy paths are normalised.
 
 use std::borrow::Cow;
 
@@ -7,9 +7,9 @@ use eso_relay::config::ConfigError;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-/// The paths of sources begin so.
+/// The prefix of the paths of sources.
 pub(crate) const HOOKS: &str = "/v1/hooks";
-/// Of the drop-in.
+/// The path of [`crate::akeyless_trigger`].
 pub(crate) const WEBHOOK: &str = "/webhook";
 
 /// `/a/b`: segments of letters, digits and `-._~` (the unreserved characters of RFC 3986), without a slash
@@ -20,10 +20,10 @@ pub struct UrlPath(String);
 
 /// Both settings together, as the router needs them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Paths {
-    /// Before every path, where a proxy leaves it there. Empty or `/`: nothing.
+pub(crate) struct Paths {
+    /// A prefix of every path that a proxy does not strip. Empty or `/`: none.
     pub base: UrlPath,
-    /// Of the health check. Empty: there is none.
+    /// The path of the health check. Empty: there is none.
     pub health: UrlPath,
 }
 
@@ -69,7 +69,7 @@ impl JsonSchema for UrlPath {
 }
 
 impl UrlPath {
-    /// One that is written in this crate.
+    /// A constant path.
     pub(crate) fn fixed(path: &'static str) -> Self {
         Self(path.to_owned())
     }
@@ -87,15 +87,15 @@ impl UrlPath {
 
 impl Paths {
     /// # Errors
-    /// Says which setting is in the way of the ingress's own paths, and what to write.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    /// A setting conflicts with the ingress's own paths.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
         for (setting, path, such) in [
             ("base_path", &self.base, "/eso-relay"),
             ("health_path", &self.health, "/healthz"),
         ] {
             if path.is_below("/v1") || path.is_below(WEBHOOK) {
                 return Err(ConfigError::Invalid(format!(
-                    "`{setting}` ({}) is in the way of {HOOKS}/… and {WEBHOOK}: choose another, such as {such}",
+                    "`{setting}` ({}) conflicts with {HOOKS}/… and {WEBHOOK}: choose another, such as {such}",
                     path.as_str()
                 )));
             }
@@ -103,7 +103,7 @@ impl Paths {
         Ok(())
     }
 
-    /// Where an endpoint is found: as it is, and below the base.
+    /// The paths of an endpoint: without and with the base.
     pub(crate) fn of(&self, path: &str) -> Vec<String> {
         let mut found = vec![path.to_owned()];
         let base = self.base.as_str().trim_end_matches('/');
@@ -114,7 +114,7 @@ impl Paths {
         found
     }
 
-    /// Of the health check, if there is one.
+    /// The paths of the health check, if it is enabled.
     pub(crate) fn of_health(&self) -> Vec<String> {
         match self.health.as_str() {
             "" => Vec::new(),
@@ -123,8 +123,7 @@ impl Paths {
     }
 }
 
-/// The path without empty segments: proxies and people double slashes and add one at the end. `None` when
-/// there are none.
+/// The path without empty segments: proxies and people double slashes and append one. `None` if there are none.
 fn tidied(path: &str) -> Option<String> {
     if !path.contains("//") && (path == "/" || !path.ends_with('/')) {
         return None;

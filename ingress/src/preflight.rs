@@ -1,8 +1,7 @@
-//! `OPTIONS /v1/hooks/{source}`: a sender asks whether its events are wanted, and is told so.
+//! `OPTIONS /v1/hooks/{source}`: a sender asks whether it may send events.
 //! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/http-webhook.md#4-abuse-protection>
 //!
-//! The question has to prove itself like an event. Senders that ask otherwise, or not at all, are
-//! answered 405, as if there were no such method.
+//! The request is authenticated like an event. For formats without this handshake the answer is 405.
 
 use axum::{
     http::{HeaderName, HeaderValue, header, request::Parts},
@@ -17,13 +16,17 @@ const REQUEST_ORIGIN: HeaderName = HeaderName::from_static("webhook-request-orig
 const ALLOWED_ORIGIN: HeaderName = HeaderName::from_static("webhook-allowed-origin");
 const ALLOWED_RATE: HeaderName = HeaderName::from_static("webhook-allowed-rate");
 
-/// The answer that permits the origin to send at any rate. A callback that the request may name is
-/// left alone: this answer says all, and no address out of a request is ever called.
+/// The answer that permits the origin to send at any rate. A callback in the request is ignored: this answer
+/// grants the permission at once, and the ingress never calls an address from a request.
 ///
 /// # Errors
-/// [`Error::Method`], [`Error::Origin`], or what the source's authentication says. A signature of
-/// the body is one of the empty body; the body itself is not read.
-pub async fn permission(source: &Source, head: &Parts, now: Timestamp) -> Result<Response, Error> {
+/// [`Error::Method`], [`Error::Origin`], or an error of authentication. A signature is checked against the
+/// empty body; the body is not read.
+pub(crate) async fn permission(
+    source: &Source,
+    head: &Parts,
+    now: Timestamp,
+) -> Result<Response, Error> {
     let origins = source.origins().ok_or(Error::Method)?;
     let presented = verify::Request::of(head, now);
     let refused = |refused| Error::refused(&source.scheme, refused);

@@ -1,4 +1,4 @@
-//! The log of what strangers try: a few lines a minute, and how many were left out.
+//! Logs refused requests: a few lines a minute for unauthenticated senders, with the number that were left out.
 
 use std::{
     net::IpAddr,
@@ -21,7 +21,7 @@ const WINDOW: Duration = Duration::from_secs(60);
 
 /// Common to all sources: a client that knows one path can guess others.
 #[derive(Clone, Default)]
-pub struct Refusals(Arc<Mutex<Window>>);
+pub(crate) struct Refusals(Arc<Mutex<Window>>);
 
 #[derive(Default)]
 struct Window {
@@ -30,8 +30,8 @@ struct Window {
 }
 
 impl Refusals {
-    /// `source`: `None` where there is none at the path.
-    pub fn say(
+    /// `source`: `None` for a path without a source.
+    pub(crate) fn log(
         &self,
         source: Option<&Slug>,
         trace: Option<&str>,
@@ -44,13 +44,13 @@ impl Refusals {
             Some(0) => info!(source, trace, code, client, "refused"),
             Some(left_out) => info!(
                 source,
-                trace, code, client, left_out, "refused; the lines before it were too many"
+                trace, code, client, left_out, "refused; earlier lines were left out"
             ),
         }
     }
 
-    /// Faults of ours are warnings; faults of a sender that proved itself are worth a line; neither a
-    /// stranger nor a source beyond its rate can fill the log.
+    /// Errors of the server are warnings, those of authenticated senders info. Lines about unauthenticated
+    /// senders and sources beyond their rate are limited, so that they cannot fill the log.
     pub(crate) fn report(
         &self,
         source: &Slug,
@@ -59,8 +59,8 @@ impl Refusals {
         failure: &Failure,
     ) {
         let (error, code) = (&failure.error, failure.error.code());
-        if failure.of_stranger || matches!(error, Error::RateLimited) {
-            return self.say(Some(source), Some(trace), code, head);
+        if failure.unauthenticated || matches!(error, Error::RateLimited) {
+            return self.log(Some(source), Some(trace), code, head);
         }
         let client = client(head);
         if error.status().is_server_error() {
@@ -70,7 +70,7 @@ impl Refusals {
         }
     }
 
-    /// Whether one more may be said at `info`, and how many of the last minute were not.
+    /// `Some` if one more line may be logged at `info`, with the number that the last minute left out.
     fn pass(&self, now: Instant) -> Option<u64> {
         let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let over = window
@@ -88,7 +88,7 @@ impl Refusals {
     }
 }
 
-/// Of a request that came through the public port, as a field of the log.
+/// The client of a request, as a field of a log line.
 fn client(head: &request::Parts) -> Option<tracing::field::DisplayValue<IpAddr>> {
     Client::of(head).map(display)
 }

@@ -1,4 +1,4 @@
-//! Looks at the files of secrets and certificates while the ingress runs, so that a rotation needs no restart.
+//! Checks the files of secrets and certificates while the ingress runs, so that a rotation needs no restart.
 
 use std::{collections::BTreeMap, io, sync::Arc, thread, time::Duration};
 
@@ -10,16 +10,16 @@ use tracing::{info, warn};
 use crate::{
     metrics::Metrics,
     source::Source,
-    tls::{self, Tls},
+    tls::{self, Expiry, Tls},
     verify::{Refresh, jwt::News},
 };
 
 /// Kubernetes takes up to a minute to bring a changed Secret into a pod; this adds next to nothing.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Begins to look, until `stop`, in a thread for each source and one for `tls`: a file system that does not answer
-/// keeps that thread alone, and ends no later than the process.
-pub fn watch(
+/// Checks the files every second until `stop`, in a thread for each source and one for `tls`: a file system
+/// that hangs blocks only that thread.
+pub(crate) fn watch(
     sources: &Arc<BTreeMap<Slug, Source>>,
     tls: Option<Arc<Tls>>,
     metrics: &Metrics,
@@ -34,7 +34,7 @@ pub fn watch(
         })?;
     }
     if let Some(tls) = tls {
-        tls.report(metrics);
+        report_expiry(&tls, metrics);
         let metrics = metrics.clone();
         every_second("certificates".to_owned(), stop, move || {
             look_at_certificates(&tls, &metrics);
@@ -48,7 +48,7 @@ fn every_second(
     stop: &CancellationToken,
     look: impl Fn() + Send + 'static,
 ) -> io::Result<()> {
-    // Keys of an issuer are fetched by a task.
+    // The keys of an issuer are fetched by a task, which needs the runtime.
     let (runtime, stop) = (Handle::current(), stop.clone());
     let looking = move || {
         let _entered = runtime.enter();
@@ -66,21 +66,21 @@ fn look(source: &Source, metrics: &Metrics) {
         let source = &source.name;
         match seen {
             Refresh::Replaced(file) => {
-                info!(%source, file = %file.path().display(), "the secret has changed; the new one is valid");
+                info!(%source, file = %file.path().display(), "the secret file has changed; using the new secret");
             }
             Refresh::Revoked(file) => {
-                warn!(%source, file = %file.path().display(), "the secret file is gone; its secret is not valid until it comes back. Take it out of the configuration before the next start");
+                warn!(%source, file = %file.path().display(), "the secret file is missing; its secret is not valid until the file is back. Remove it from the configuration before the next start");
             }
             Refresh::Issuer(News::Keys { origin, count }) => {
-                info!(%source, origin, count, "the issuer's keys are known");
+                info!(%source, origin, count, "loaded the issuer's keys");
             }
             Refresh::Issuer(News::Failure { origin, reason }) => {
                 metrics.credential_failed(source);
-                warn!(%source, origin, reason, "the issuer's keys cannot be had; those that are known stay valid for a day");
+                warn!(%source, origin, reason, "cannot load the issuer's keys; the known ones stay valid for a day");
             }
             Refresh::Kept(file, error) => {
                 metrics.credential_failed(source);
-                warn!(%source, file = %file.path().display(), %error, "cannot read the changed secret file; the secret that it held stays valid");
+                warn!(%source, file = %file.path().display(), %error, "cannot read the changed secret file; the previous secret stays valid");
             }
         }
     }
@@ -90,12 +90,21 @@ fn look_at_certificates(tls: &Tls, metrics: &Metrics) {
     match tls.refresh() {
         None => {}
         Some(tls::Refresh::Replaced) => {
-            tls.report(metrics);
+            report_expiry(tls, metrics);
             info!("the certificates of `tls` have changed; new connections get the new ones");
         }
         Some(tls::Refresh::Kept(error)) => {
             metrics.certificate_failed();
-            warn!(%error, "cannot take the changed files of `tls`; the certificates that they held stay in use");
+            warn!(%error, "cannot use the changed files of `tls`; the previous certificates stay in use");
+        }
+    }
+}
+
+pub(crate) fn report_expiry(tls: &Tls, metrics: &Metrics) {
+    let Expiry { server, client_ca } = tls.expiry();
+    for (certificate, expiry) in [("server", server), ("client_ca", client_ca)] {
+        if let Some(at) = expiry {
+            metrics.certificate_expires(certificate, at);
         }
     }
 }

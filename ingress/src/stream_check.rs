@@ -1,7 +1,7 @@
-//! Keeps an eye on the events stream: whether it can be used, what `init` is to bring up to date, how
-//! full it is, how large a message it takes. Changes nothing: `eso-relay init` does.
+//! Checks the events stream: whether it is usable, whether `init` should update it, how full it is, and how
+//! large a message may be. Changes nothing: that is what `eso-relay init` is for.
 
-use std::{convert::Infallible, fmt, time::Duration};
+use std::{convert::Infallible, fmt, mem, time::Duration};
 
 use async_nats::{Client, jetstream::Context};
 use eso_relay::{
@@ -19,8 +19,7 @@ use tracing::{info, warn};
 
 use crate::publish::{HEADER_BYTES, LEAST_MESSAGE_BYTES, Metrics, Usable};
 
-/// Between looks: while something is wrong, and while nothing is. For so long at most a stream that
-/// somebody has made useless is believed.
+/// The intervals between checks. A stream that becomes unusable is noticed within the second one.
 const WHILE_WRONG: Duration = Duration::from_secs(1);
 const WHILE_RIGHT: Duration = Duration::from_secs(5);
 
@@ -29,17 +28,17 @@ pub(crate) struct StreamCheck {
     pub(crate) jetstream: Context,
     /// Met while the stream is known to be usable.
     pub(crate) condition: Condition,
-    /// While the server does not answer, what was known before holds: an election passes.
+    /// Keeps its value while the server does not answer, as during an election.
     pub(crate) usable: Usable,
     pub(crate) metrics: Metrics,
     /// The setting `publish.max_message_bytes`.
     pub(crate) max_message_bytes: usize,
 }
 
-/// What holds messages below what the configuration allows.
+/// A limit on messages that is lower than the configuration's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Bound {
-    /// Of a message's body.
+    /// The largest body of a message.
     bytes: usize,
     by: Limit,
 }
@@ -55,8 +54,8 @@ enum Limit {
 
 /// What was logged last: each change is logged once.
 #[derive(Default)]
-struct Said {
-    problem: Option<Problem>,
+struct Logged {
+    problem: bool,
     outdated: Option<Problem>,
     bound: Option<Bound>,
     fill: Fill,
@@ -70,21 +69,21 @@ impl StreamCheck {
     }
 
     async fn watch(self) -> Infallible {
-        let mut said = Said::default();
+        let mut logged = Logged::default();
         loop {
             let pause = match verify::events(&self.jetstream).await {
                 Ok(events) => match self.bound(&events) {
                     Some(bound) if bound.bytes < LEAST_MESSAGE_BYTES => {
-                        self.wrong(bound.problem(), &mut said);
+                        self.wrong(&bound.problem(), &mut logged);
                         WHILE_WRONG
                     }
                     bound => {
-                        self.right(&events, bound, &mut said);
+                        self.right(&events, bound, &mut logged);
                         WHILE_RIGHT
                     }
                 },
                 Err(problem) => {
-                    self.wrong(problem, &mut said);
+                    self.wrong(&problem, &mut logged);
                     WHILE_WRONG
                 }
             };
@@ -92,7 +91,7 @@ impl StreamCheck {
         }
     }
 
-    /// Also tells the publisher what the stream takes; what the server takes it knows itself.
+    /// Also tells the publisher the largest message of the stream; it knows the server's itself.
     fn bound(&self, events: &Found) -> Option<Bound> {
         // None, or not above zero: no limit.
         let stream = usize::try_from(events.info.config.max_message_size).ok();
@@ -101,53 +100,53 @@ impl StreamCheck {
         Bound::of(self.client.max_payload(), stream, self.max_message_bytes)
     }
 
-    fn wrong(&self, problem: Problem, said: &mut Said) {
-        // First, so that no request is answered 202 once the log says otherwise.
+    fn wrong(&self, problem: &Problem, logged: &mut Logged) {
+        // First, so that no request is answered 202 after the log line.
         if problem.is_known() {
             self.usable.set(false);
         }
-        self.condition.unmet(problem.to_string());
-        if said.problem.as_ref() == Some(&problem) {
+        let is_new = self.condition.report(problem.to_string());
+        logged.problem = true;
+        if !is_new {
             return;
         }
         if problem.is_known() {
             warn!(%problem, "the events stream is missing or misconfigured; answering 503");
         } else {
-            warn!(%problem, "cannot look at the events stream; trying again");
+            warn!(%problem, "cannot check the events stream; trying again");
         }
-        said.problem = Some(problem);
     }
 
-    fn right(&self, events: &Found, bound: Option<Bound>, said: &mut Said) {
+    fn right(&self, events: &Found, bound: Option<Bound>, logged: &mut Logged) {
         self.usable.set(true);
-        if said.problem.take().is_some() {
-            info!("the events stream is as it must be");
+        if mem::take(&mut logged.problem) {
+            info!("the events stream is usable");
         }
         if let Some(problem) = &events.outdated
-            && said.outdated.as_ref() != Some(problem)
+            && logged.outdated.as_ref() != Some(problem)
         {
             warn!(%problem, "the events stream is not as this version declares it");
         }
-        said.outdated.clone_from(&events.outdated);
+        logged.outdated.clone_from(&events.outdated);
         if let Some(bound) = bound
-            && said.bound != Some(bound)
+            && logged.bound != Some(bound)
         {
-            warn!("{bound}; an event that is larger is answered 503");
+            warn!("{bound}; larger events are answered 503");
         }
-        said.bound = bound;
+        logged.bound = bound;
 
         let history = History::of(Stream::Events, &events.info, now());
         self.metrics.stream(&history);
-        let before = said.fill;
-        said.fill = history.fill(before);
-        if said.fill > before {
+        let before = logged.fill;
+        logged.fill = history.fill(before);
+        if logged.fill > before {
             warn!("{history}");
-        } else if said.fill == Fill::Roomy && before > Fill::Roomy {
+        } else if logged.fill == Fill::Roomy && before > Fill::Roomy {
             info!("the events stream has room again");
         }
 
         let outdated = events.outdated.as_ref().map(Problem::to_string);
-        let filling = (said.fill > Fill::Roomy).then(|| history.to_string());
+        let filling = (logged.fill > Fill::Roomy).then(|| history.to_string());
         let bound = bound.map(|bound| bound.to_string());
         let warnings: Vec<_> = [outdated, bound, filling].into_iter().flatten().collect();
         let warning = (!warnings.is_empty()).then(|| warnings.join("; "));
@@ -191,7 +190,7 @@ impl fmt::Display for Bound {
         };
         write!(
             f,
-            "{by} holds messages to {} bytes, below `publish.max_message_bytes`",
+            "{by} limits messages to {} bytes, below `publish.max_message_bytes`",
             self.bytes
         )
     }
@@ -199,7 +198,7 @@ impl fmt::Display for Bound {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "the age of the oldest message is told to people"
+    reason = "the age of the oldest message is shown to people"
 )]
 fn now() -> Timestamp {
     Timestamp::now()

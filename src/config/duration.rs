@@ -1,7 +1,7 @@
 //! Durations as people write them: `2s`, `1m 30s`, `24h`. For `#[serde(with = "…")]`.
 //!
-//! None of them is zero, with which nothing could ever work: no time-out, no age. The few settings of which
-//! zero switches something off say so with [`or_zero`].
+//! Zero is refused: a timeout or an age of zero cannot work. The few settings that zero switches off use
+//! [`or_zero`].
 
 use std::{borrow::Cow, time::Duration};
 
@@ -29,7 +29,7 @@ pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duratio
     let duration = or_zero::deserialize(deserializer)?;
     if duration.is_zero() {
         return Err(D::Error::custom(
-            "0 is no time at all, with which nothing could work: remove it, or write a duration such as 2s",
+            "0 is not allowed here: remove it, or write a duration such as 2s",
         ));
     }
     Ok(duration)
@@ -39,7 +39,7 @@ pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S:
     serializer.collect_str(&humantime::format_duration(*duration))
 }
 
-/// The same for a setting of which zero means something.
+/// The same for a setting that may be zero.
 pub mod or_zero {
     use std::time::Duration;
 

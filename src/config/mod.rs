@@ -6,6 +6,7 @@
 pub mod duration;
 mod in_time;
 mod numbers;
+mod one_or_many;
 mod secret;
 mod suggest;
 
@@ -17,10 +18,11 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use self::{
     in_time::in_time,
+    one_or_many::OneOrMany,
     secret::{Secret, SecretFile, SecretFiles},
 };
 
-/// Before every variable that overrides a setting.
+/// The prefix of every variable that overrides a setting.
 pub const ENVIRONMENT_PREFIX: &str = "ESO_RELAY";
 
 /// Names of settings that hold a secret. In a file they are refused: `<name>_file` or the
@@ -52,7 +54,7 @@ pub fn load<T: DeserializeOwned>(file: Option<&Path>) -> Result<T, ConfigError> 
     let environment = Environment::with_prefix(ENVIRONMENT_PREFIX)
         .prefix_separator("__")
         .separator("__")
-        // A variable that a manifest sets to nothing is as good as none.
+        // A variable that a manifest sets to an empty text counts as unset.
         .ignore_empty(true);
     let mut builder = Config::builder();
     if let Some(path) = file {

@@ -1,4 +1,4 @@
-//! Texts that YAML reads as numbers where they have no quotes: `007` is 7, and `1.10` is 1.1.
+//! Texts that YAML reads as numbers if they have no quotes: `007` is 7, and `1.10` is 1.1.
 
 use yaml_rust2::{
     Event, Yaml,
@@ -27,15 +27,15 @@ const TEXTS: [&str; 17] = [
     "username",
 ];
 
-/// The first text that would not be read as it is written, and what to write.
+/// An error for the first text that YAML would change.
 pub(super) fn lost(yaml: &str) -> Option<String> {
     let mut reader = Reader::default();
-    // What is no YAML is told where it is read.
+    // Invalid YAML is reported when the configuration is loaded.
     Parser::new_from_str(yaml).load(&mut reader, false).ok()?;
     reader.lost
 }
 
-/// Follows where in the file the parser is.
+/// Tracks the parser's position in the file.
 #[derive(Default)]
 struct Reader {
     open: Vec<Open>,
@@ -44,7 +44,7 @@ struct Reader {
 
 enum Open {
     Sequence(usize),
-    /// With the name of the value that comes next, if it has come.
+    /// With the name of the next value, once that is read.
     Mapping(Option<String>),
 }
 
@@ -81,7 +81,7 @@ impl Reader {
         matches!(self.open.last(), Some(Open::Mapping(None)))
     }
 
-    /// One node of the innermost collection is over; `text` where it was a scalar.
+    /// A node of the innermost collection has ended; `text` if it was a scalar.
     fn next(&mut self, text: Option<String>) {
         match self.open.last_mut() {
             Some(Open::Sequence(at)) => *at += 1,
@@ -91,7 +91,7 @@ impl Reader {
         }
     }
 
-    /// Where the parser is, if a text belongs there.
+    /// The path of the current value, if it is to be a text.
     fn text(&self) -> Option<String> {
         let mut names = self.open.iter().filter_map(|open| match open {
             Open::Mapping(name) => name.as_deref(),
@@ -112,7 +112,7 @@ impl Reader {
     }
 }
 
-/// What is read instead; `None` where that is the text itself. A name keeps its decimals.
+/// What YAML reads instead; `None` if that is the text itself. A name keeps its decimals.
 fn misread(text: &str, is_name: bool) -> Option<String> {
     let read = match Yaml::from_str(text) {
         Yaml::Integer(number) => number.to_string(),

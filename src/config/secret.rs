@@ -9,9 +9,9 @@ use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::ConfigError;
+use super::{ConfigError, OneOrMany};
 
-/// A secret out of the environment. Prints as `[redacted]`.
+/// A secret from the environment. Prints as `[redacted]`.
 #[derive(Debug, Clone)]
 pub struct Secret(SecretString);
 
@@ -53,16 +53,16 @@ impl SecretFile {
         &self.0
     }
 
-    /// An empty file is an error: an empty secret would be an open door. So is a pipe or a device.
+    /// An empty file is an error, because an empty secret would admit everyone. So is a pipe or a device.
     pub fn read(&self) -> Result<Secret, ConfigError> {
         let read = |source| ConfigError::Read {
             path: self.0.clone(),
             source,
         };
-        // A pipe would be waited for, perhaps for ever.
+        // Reading a pipe could block for ever.
         if !fs::metadata(&self.0).map_err(read)?.is_file() {
             return Err(ConfigError::Invalid(format!(
-                "the secret file {} is no regular file",
+                "the secret file {} is not a regular file",
                 self.0.display()
             )));
         }
@@ -81,18 +81,4 @@ impl SecretFile {
 
 /// One file or several: every secret in them is valid, so that one can be rotated in before
 /// another is rotated out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum SecretFiles {
-    One(SecretFile),
-    Many(Vec<SecretFile>),
-}
-
-impl SecretFiles {
-    pub fn as_slice(&self) -> &[SecretFile] {
-        match self {
-            Self::One(file) => std::slice::from_ref(file),
-            Self::Many(files) => files,
-        }
-    }
-}
+pub type SecretFiles = OneOrMany<SecretFile>;

@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
+use data_encoding::HEXLOWER;
 use ring::digest;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
@@ -28,7 +29,7 @@ impl Fingerprint {
     }
 }
 
-/// The text is not a [`Fingerprint`]: somebody else wrote it.
+/// The text is not a [`Fingerprint`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a fingerprint of 20 hexadecimal digits")]
 pub struct InvalidFingerprint;
@@ -50,26 +51,15 @@ impl FromStr for Fingerprint {
     type Err = InvalidFingerprint;
 
     fn from_str(text: &str) -> Result<Self, InvalidFingerprint> {
-        let digits = text.as_bytes();
-        if digits.len() != 20 {
-            return Err(InvalidFingerprint);
-        }
-        let nibble = |digit: u8| match digit {
-            b'0'..=b'9' => Ok(digit - b'0'),
-            b'a'..=b'f' => Ok(digit - b'a' + 10),
-            _ => Err(InvalidFingerprint),
-        };
-        let mut bytes = [0; 10];
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
-        }
-        Ok(Self(bytes))
+        let bytes = HEXLOWER.decode(text.as_bytes());
+        let bytes = bytes.map_err(|_| InvalidFingerprint)?.try_into();
+        bytes.map(Self).map_err(|_| InvalidFingerprint)
     }
 }
 
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&HEXLOWER.encode(&self.0))
     }
 }
 

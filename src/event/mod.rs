@@ -28,10 +28,10 @@ pub use self::{
 };
 use crate::{Slug, traceparent::TraceParent};
 
-/// One event, as it stands in the stream (a CloudEvents 1.0 event, see [`encode_batch`]).
+/// One event, as it is stored in the stream (a CloudEvents 1.0 event, see [`encode_batch`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// Unique within its source. The sender's own id where it has one that survives its retries.
+    /// Unique within its source. The sender's own id if that stays the same when it retries.
     pub id: String,
     /// The configured source that received it; `/sources/<source>` on the wire.
     pub source: Slug,
@@ -44,7 +44,7 @@ pub struct Event {
     pub provider: Slug,
     pub operation: Operation,
     pub matches: Match,
-    /// Which version of the secret changed, where the sender says so.
+    /// Which version of the secret changed, if the sender tells it.
     pub version: Option<Version>,
     /// Attributes of the place that changed (account, region, project, …). Compared only where both
     /// sides know the attribute: what one side does not know does not exclude.
@@ -52,8 +52,8 @@ pub struct Event {
     /// What the event may reach. From the source's configuration, never from the payload: this is
     /// the tenancy boundary. `None` reaches everything.
     pub target: Option<Reach>,
-    /// How long after the first refresh there is to be a second one. From the source's
-    /// configuration, never from the payload. `None`: none.
+    /// The delay from the first refresh to a second one. From the source's configuration, never from the
+    /// payload. `None`: none.
     pub settle: Option<Settle>,
     /// When the ingress (or the command line) received it.
     pub received_at: Timestamp,
@@ -72,9 +72,9 @@ pub enum Kind {
     /// Asked for by a person or a script rather than seen at a store.
     #[serde(rename = "refresh.requested")]
     RefreshRequested,
-    /// A ConfigMap or a Secret of the cluster changed that templates may take. Such an event is of
-    /// [`KUBERNETES`], and its keys are [`TemplateSource`]s: it means templates and never the keys of a
-    /// store. An attribute `namespace` of its scope says where it is.
+    /// A ConfigMap or a Secret of the cluster changed that templates may take. The provider of such an event is
+    /// [`KUBERNETES`], and its keys are [`TemplateSource`]s: it matches templates and never the keys of a
+    /// store. The attribute `namespace` of its scope is the object's namespace.
     #[serde(rename = "template.changed")]
     TemplateChanged,
 }
@@ -93,7 +93,7 @@ pub enum Operation {
     Unknown,
 }
 
-/// Which references an event means.
+/// Which references an event matches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Match {
     /// One secret, by any of its aliases.
@@ -126,14 +126,14 @@ pub struct Version {
     pub labels: Vec<String>,
 }
 
-/// What the event was before it came into the stream: what the sender called it, or what it replays.
+/// The origin of the event: the sender's names for it, or the event that it replays.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Origin {
     #[serde(rename = "eventId", default, skip_serializing_if = "Option::is_none")]
     pub event_id: Option<String>,
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// When an operator had it published once more, its other times being what they were.
+    /// When an operator replayed it; its other times are the original ones.
     #[serde(
         rename = "replayedAt",
         default,
@@ -148,7 +148,7 @@ pub const GENERIC: &str = "generic";
 pub const KUBERNETES: &str = "kubernetes";
 
 impl Event {
-    /// Everything that the target allows, without anything having been seen at a store.
+    /// A request to refresh everything that `target` allows.
     pub fn refresh_everything(source: Slug, id: String, target: Reach, now: Timestamp) -> Self {
         Self {
             id,
@@ -169,7 +169,7 @@ impl Event {
         }
     }
 
-    /// Since when a refresh is waited for.
+    /// When the refresh was requested.
     pub fn asked_at(&self) -> Timestamp {
         self.origin.replayed_at.unwrap_or(self.received_at)
     }
@@ -179,7 +179,7 @@ impl Event {
         Fingerprint::of(&self.source, &self.id)
     }
 
-    /// Whether the event means this cluster.
+    /// Whether the event may reach this cluster.
     pub fn reaches_cluster(&self, cluster: &Slug) -> bool {
         self.target
             .as_ref()

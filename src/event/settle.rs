@@ -1,4 +1,4 @@
-//! How long a store needs until every reader of it reads the new value.
+//! The time after which every reader of a store gets the new value.
 
 use std::{borrow::Cow, fmt, str::FromStr, time::Duration};
 
@@ -7,8 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use crate::config::duration;
 
-/// More than nothing, at most [`Settle::MAX`]; `2s` as text. After it the target is refreshed once
-/// more, because a store may call before its own replicas and caches have the new value.
+/// More than nothing, at most [`Settle::MAX`]; `2s` as text. After it the target is refreshed once more,
+/// because a store may send its webhook before its own replicas and caches have the new value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Settle(Duration);
 
@@ -24,7 +24,7 @@ pub enum InvalidSettle {
 }
 
 impl Settle {
-    /// The delivery stays un-acked for so long, and counts as held.
+    /// The delivery stays un-acked for this time, and counts as held.
     pub const MAX: Duration = Duration::from_secs(10 * 60);
 
     pub fn get(self) -> Duration {

@@ -1,4 +1,4 @@
-//! What the template of an ExternalSecret takes from the cluster itself.
+//! The ConfigMaps and Secrets of the cluster that the template of an ExternalSecret uses.
 
 use std::{fmt, str::FromStr};
 
@@ -20,7 +20,7 @@ pub enum TemplateKind {
     Secret,
 }
 
-/// The text is not a [`TemplateSource`] or [`TemplateKind`]. Never says what it is.
+/// The text is not a [`TemplateSource`] or [`TemplateKind`]. Does not quote it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not of the form ConfigMap/NAME or Secret/NAME")]
 pub struct InvalidTemplateSource;

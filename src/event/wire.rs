@@ -156,7 +156,7 @@ pub fn encode(event: &Event) -> Bytes {
     json.into()
 }
 
-/// A batch out of events that [`encode`] made.
+/// A batch of events that [`encode`] made.
 pub fn join_batch<'a>(events: impl IntoIterator<Item = &'a Bytes>) -> Bytes {
     let mut batch = BytesMut::new();
     for event in events {
@@ -170,13 +170,12 @@ pub fn join_batch<'a>(events: impl IntoIterator<Item = &'a Bytes>) -> Bytes {
     batch.freeze()
 }
 
-/// A message body out of events.
+/// The message body of events.
 pub fn encode_batch<'a>(events: impl IntoIterator<Item = &'a Event>) -> Bytes {
     join_batch(&events.into_iter().map(encode).collect::<Vec<_>>())
 }
 
-/// The events of a message body, each readable or not by itself: one bad element does not take the
-/// good ones with it.
+/// The events of a message body, each with its own result: one bad element does not affect the others.
 pub fn decode_batch(body: &[u8]) -> Result<Vec<Result<Event, EventError>>, BatchError> {
     let elements: Vec<&serde_json::value::RawValue> =
         serde_json::from_slice(body).map_err(|error| BatchError::NotABatch {

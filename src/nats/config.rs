@@ -1,4 +1,4 @@
-//! How to reach NATS and how to prove who is asking.
+//! The `nats:` section: servers, credentials and TLS.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -99,7 +99,7 @@ impl NatsConfig {
         }
     }
 
-    /// The servers, as they may be shown.
+    /// The servers without credentials.
     pub(super) fn shown_url(&self) -> String {
         servers::shown(&self.url)
     }
@@ -175,7 +175,7 @@ impl NatsConfig {
             })?;
             let invalid = || {
                 format!(
-                    "{} is no credentials file (setting `nats.credentials_file`)",
+                    "{} is not a credentials file (setting `nats.credentials_file`)",
                     path.display()
                 )
             };

@@ -1,4 +1,4 @@
-//! The connection to NATS: kept for ever, and its state told to `/readyz` and the log.
+//! The connection to NATS: reconnects for ever, and reports its state to `/readyz` and the log.
 
 mod config;
 mod servers;
@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 pub use self::config::{NatsConfig, TlsConfig};
 use crate::{admin::Condition, config::in_time};
 
-/// How often a reason that stays the same is said again.
+/// How often a reason that stays the same is logged again.
 const REMIND: Duration = Duration::from_secs(10);
 
 /// The lowest server that knows `sync_interval` and `+TERM <reason>` (2.10.4).
@@ -90,12 +90,12 @@ pub async fn connected(client: &Client) -> anyhow::Result<()> {
     refuse_old_server(client)
 }
 
-/// How often the client has connected: another number is another connection.
+/// How often the client has connected, which identifies the connection.
 pub fn connection(client: &Client) -> u64 {
     client.statistics().connects.load(Ordering::Relaxed)
 }
 
-/// One TLS stack, chosen before the first connection: rustls does not choose by itself.
+/// Installs the TLS provider, which rustls does not choose by itself. Called before the first connection.
 pub fn install_crypto() {
     // An error means that it is installed already.
     rustls::crypto::ring::default_provider()
@@ -120,8 +120,8 @@ async fn watch(
     mut events: mpsc::UnboundedReceiver<Event>,
     condition: Condition,
 ) {
-    // Each failed attempt to connect is an event: the same reason is said now and then.
-    let mut said: Option<(String, Instant)> = None;
+    // Each failed attempt to connect is an event: the same reason is logged now and then.
+    let mut logged: Option<(String, Instant)> = None;
     while let Some(event) = events.recv().await {
         match event {
             Event::Connected => match refuse_old_server(&client) {
@@ -133,7 +133,7 @@ async fn watch(
                         "connected to NATS"
                     );
                     condition.met();
-                    said = None;
+                    logged = None;
                 }
                 Err(refusal) => {
                     error!(%refusal, "this NATS server cannot be used");
@@ -144,7 +144,7 @@ async fn watch(
                 warn!("disconnected from NATS; reconnecting");
                 condition.unmet("disconnected");
             }
-            // The client does not move by itself before the server goes away.
+            // The client does not reconnect by itself before the server stops.
             Event::LameDuckMode => {
                 info!("the NATS server is about to stop; moving to another one");
                 client.force_reconnect().await.ok();
@@ -158,9 +158,9 @@ async fn watch(
                 }
                 let is_known =
                     |(known, at): &(String, Instant)| *known == error && at.elapsed() < REMIND;
-                if !said.as_ref().is_some_and(is_known) {
+                if !logged.as_ref().is_some_and(is_known) {
                     warn!(url, error, "NATS client error (setting `nats`)");
-                    said = Some((error, Instant::now()));
+                    logged = Some((error, Instant::now()));
                 }
             }
             Event::SlowConsumer(_) => {

@@ -1,4 +1,4 @@
-//! The servers that `nats.url` names, and the credentials that may stand in it.
+//! The servers and credentials in `nats.url`.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use serde::Serializer;
 
 use crate::config::Secret;
 
-/// What `nats.url` says: one server, or several of one cluster with commas between them.
+/// The parsed `nats.url`: one server, or several of one cluster with commas between them.
 pub(super) struct Servers {
     /// Without credentials, so that they can be shown.
     pub(super) addresses: Vec<String>,
@@ -35,7 +35,7 @@ impl Servers {
             addresses.push(address.into_owned());
             logins.extend(login);
         }
-        // The client logs in everywhere alike, so the servers have to agree.
+        // The client uses the same credentials for every server.
         logins.dedup();
         ensure!(
             logins.len() <= 1,
@@ -67,7 +67,7 @@ impl Login {
     }
 }
 
-/// What stands before the `@`, and the URL without it.
+/// The credentials before the `@`, and the URL without them.
 fn split(url: &str) -> (Option<&str>, Cow<'_, str>) {
     let start = url.find("://").map_or(0, |at| at + 3);
     let authority = url[start..]
@@ -83,7 +83,7 @@ fn split(url: &str) -> (Option<&str>, Cow<'_, str>) {
     }
 }
 
-/// The addresses, as they may be shown.
+/// The addresses without credentials.
 pub(super) fn shown(urls: &str) -> String {
     let addresses: Vec<_> = urls.split(',').map(|url| split(url.trim()).1).collect();
     addresses.join(",")

@@ -19,9 +19,9 @@ pub enum Reason {
     Undecodable,
     /// The Kubernetes API refused the patch for good (400, 422, admission).
     Refused,
-    /// Handling it panicked, or it was delivered too often without an end.
+    /// Handling it panicked, or it was delivered too often without an ack.
     TooManyAttempts,
-    /// The cluster could not take it for as long as `give_up_after`.
+    /// It could not be applied for as long as `give_up_after`.
     GaveUp,
 }
 
@@ -53,9 +53,9 @@ pub struct DeadLetter {
     /// `unknown` if the message's subject does not say.
     pub source: Slug,
     pub attempts: u64,
-    /// Where it stood in the events stream; 0 for that of a gap, which stood nowhere.
+    /// Its sequence in the events stream; 0 for the message of a gap.
     pub stream_sequence: u64,
-    /// When the gap was found that it stands for.
+    /// When its gap was found.
     pub gap: Option<Timestamp>,
     /// Which event of the message; `None` when the message could not be read at all.
     pub index: Option<usize>,
@@ -68,7 +68,7 @@ impl DeadLetter {
         format!("eso-relay.dead.v{MAJOR}.{}.{}", self.cluster, self.source)
     }
 
-    /// The same for every attempt to publish it, so that it stands in the stream once.
+    /// The same for every attempt to publish it, so that it is stored once.
     pub fn message_id(&self) -> String {
         let index = self
             .index

@@ -1,7 +1,7 @@
-//! How much of its room a stream has used, and how far back it reaches. No I/O.
+//! How full a stream is, and how far back it reaches. No I/O.
 //!
-//! A stream that is full of history is as it should be: what is old goes for what is new. It only
-//! reaches back less than `max_age` then, and so does the patience with a cluster that is away.
+//! A full stream is normal: the oldest messages are removed for new ones. It then reaches back less than
+//! `max_age`, and an outage of a cluster may last no longer.
 
 use std::{fmt, time::Duration};
 
@@ -11,9 +11,9 @@ use jiff::Timestamp;
 use super::{Stream, rule};
 use crate::nats::timestamp;
 
-/// From here on it is worth a word.
+/// From here on there is a warning.
 const WARN_FROM: f64 = 0.8;
-/// Once said, it holds until so much has changed: a stream at the limit goes up and down.
+/// A warning stays until the value has dropped by this much: a stream at the limit goes up and down.
 const SLACK: f64 = 0.05;
 const FULL: f64 = 0.98;
 
@@ -75,7 +75,7 @@ impl History {
         self.bytes as f64 / max
     }
 
-    /// `before`: what it was a while ago.
+    /// `before`: the last result.
     pub fn fill(&self, before: Fill) -> Fill {
         let reaches = |fill, from| {
             let slack = if before >= fill { SLACK } else { 0.0 };
@@ -90,9 +90,8 @@ impl History {
         }
     }
 
-    /// How near the first message that a cluster has not acked is to its removal: 1 is removed. By
-    /// its age, which is estimated where it is not known; and by the room that it and what follows
-    /// take up.
+    /// How near the first message that a cluster has not acked is to its removal: 1 is removed. By its age,
+    /// which is estimated if unknown, and by the size of the messages from it on.
     #[expect(clippy::cast_precision_loss, reason = "a share of a hundred")]
     pub fn exposure(&self, ack_floor: u64, age: Option<Duration>) -> f64 {
         let unacked = self.last.saturating_sub(ack_floor).min(self.messages);
@@ -111,12 +110,12 @@ impl History {
     }
 }
 
-/// Whether an [`exposure`](History::exposure) is worth a word; `before`: whether it was a while ago.
+/// Whether an [`exposure`](History::exposure) needs a warning; `before`: the last result.
 pub fn is_near_removal(exposure: f64, before: bool) -> bool {
     exposure >= WARN_FROM - if before { SLACK } else { 0.0 }
 }
 
-/// What it means that it is filling up.
+/// The warning.
 impl fmt::Display for History {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let percent = (100.0 * self.share()).floor();
@@ -130,10 +129,10 @@ impl fmt::Display for History {
             write!(f, " of {}", rule::duration(max))?;
         }
         if self.stream != Stream::Events {
-            return f.write_str("; when it is full the oldest messages go");
+            return f.write_str("; once it is full the oldest messages are removed");
         }
         f.write_str(if self.refuses {
-            "; when it is full it takes nothing new: run `eso-relay init`"
+            "; once it is full it refuses new messages: run `eso-relay init`"
         } else {
             "; once it is full, a cluster that is away for longer than that misses events: give it more room with `eso-relay init --max-bytes`"
         })

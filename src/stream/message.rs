@@ -1,4 +1,4 @@
-//! A message of the events stream, whoever publishes it.
+//! A message of the events stream.
 
 use async_nats::jetstream::message::PublishMessage;
 use bytes::Bytes;

@@ -1,8 +1,7 @@
-//! What became of an event in a cluster, in `ESO_RELAY_RECEIPTS`.
+//! The result of an event in a cluster, in `ESO_RELAY_RECEIPTS`.
 //!
 //! Subject `eso-relay.receipts.v1.<cluster>.<source>.<fingerprint>`, of which the stream keeps the last
-//! message: a later receipt takes the place of the one before. Receipts are best effort; nothing
-//! depends on one.
+//! message: a later receipt replaces the one before. Receipts are best effort; nothing depends on one.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use super::subject::MAJOR;
 use crate::{Slug, event::Fingerprint};
 
-/// The most examples of one receipt: an event may mean thousands of objects.
+/// The most examples of one receipt: an event may match thousands of objects.
 pub const MAX_EXAMPLES: usize = 10;
 
-/// Counts objects, of which an event may mean many; unknown fields are ignored.
+/// Counts objects, of which an event may match many; unknown fields are ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Receipt {
@@ -23,7 +22,7 @@ pub struct Receipt {
     pub fingerprint: Fingerprint,
     pub source: Slug,
     pub cluster: Slug,
-    /// Where its message stands in the events stream.
+    /// The sequence of its message in the events stream.
     pub sequence: u64,
     /// How often the message had been delivered.
     pub attempt: u64,
@@ -33,19 +32,19 @@ pub struct Receipt {
     pub received_at: Timestamp,
     /// By the consumer.
     pub taken_at: Timestamp,
-    /// The last patch, or the last word of the API.
+    /// When the API last answered a patch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patched_at: Option<Timestamp>,
-    /// The last word on a sync by ESO.
+    /// When a sync by ESO was last observed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_at: Option<Timestamp>,
-    /// No receipt will take its place, unless the event is delivered again.
+    /// It is final, unless the event is redelivered.
     pub last: bool,
-    /// Objects that the event means and that can be refreshed.
+    /// Objects that the event matches and that can be refreshed.
     pub matched: usize,
     #[serde(flatten)]
     pub counts: Counts,
-    /// Objects that it means and that a refresh would not reach, by reason.
+    /// Objects that it matches and that a refresh would not reach, by reason.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub skipped: BTreeMap<String, usize>,
     /// Some of those that were not synced.
@@ -53,30 +52,30 @@ pub struct Receipt {
     pub examples: Vec<Example>,
 }
 
-/// Of what was matched. Each object counts once in the first row in the end, and once in the second if
-/// it was patched.
+/// Of the matched objects. In the end each counts once in the first group, and once in the second if it was
+/// patched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Counts {
     /// Written, or found to be written already.
     pub patched: usize,
-    /// Not there any more.
+    /// Deleted meanwhile.
     pub gone: usize,
-    /// By the API, for good; the event is a dead letter.
+    /// Refused by the API for good; the event is a dead letter.
     pub refused: usize,
     /// Not taken in time; the event is a dead letter.
     pub gave_up: usize,
-    /// A newer event answers for it there; what becomes of that one, its own receipt tells.
+    /// A newer event refreshes the object instead; its result is in its own receipt.
     pub superseded: usize,
 
     pub synced: usize,
-    /// ESO said so.
+    /// ESO reported an error.
     pub failed: usize,
-    /// ESO said nothing in its time.
+    /// ESO reported nothing in time.
     pub silent: usize,
 }
 
-/// An object, by namespace and name, and what became of it.
+/// An object, by namespace and name, and its result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Example {
     pub object: String,
@@ -88,7 +87,7 @@ impl Receipt {
         subject(&self.cluster, &self.source, self.fingerprint)
     }
 
-    /// All that could be done is done.
+    /// Every object is synced or gone, and the receipt is final.
     pub fn is_well(&self) -> bool {
         let Counts {
             refused,
@@ -101,8 +100,8 @@ impl Receipt {
         self.last && refused + gave_up + superseded + failed + silent + self.unobserved() == 0
     }
 
-    /// Objects of which the last word is still to come, or, after the last receipt, will not come:
-    /// their consumer has stopped.
+    /// Objects whose result is still to come or, after the final receipt, will not come because their consumer
+    /// has stopped.
     pub fn unobserved(&self) -> usize {
         let Counts {
             gone,
@@ -119,7 +118,7 @@ impl Receipt {
     }
 }
 
-/// Where the receipt of an event in a cluster is.
+/// The subject of an event's receipt in a cluster.
 pub fn subject(cluster: &Slug, source: &Slug, event: Fingerprint) -> String {
     format!("eso-relay.receipts.v{MAJOR}.{cluster}.{source}.{event}")
 }

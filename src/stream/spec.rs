@@ -1,4 +1,4 @@
-//! What each stream and durable must be.
+//! The configuration of each stream and durable.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -22,7 +22,7 @@ pub enum Stream {
     Events,
     /// `ESO_RELAY_DEAD`: events that a cluster gave up on.
     Dead,
-    /// `ESO_RELAY_RECEIPTS`: what became of each event in each cluster.
+    /// `ESO_RELAY_RECEIPTS`: the result of each event in each cluster.
     Receipts,
     /// `ESO_RELAY_POSITIONS`: how far each cluster has come.
     Positions,
@@ -143,14 +143,14 @@ pub(super) fn window(window: Duration, max_age: Duration) -> Duration {
     }
 }
 
-/// How long the server waits for an ack before it delivers again, and so how long a message waits
-/// whose consumer or server was killed. Long work sends progress.
+/// How long the server waits for an ack before it redelivers, and so how long the messages of a killed consumer
+/// or server wait. Long work sends progress acks.
 pub const ACK_WAIT: Duration = Duration::from_secs(15);
 
-/// Where a durable that is new starts.
+/// Where a new durable starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Start {
-    /// At its joining: the ESO of a cluster that joins has just read everything.
+    /// Now: the ESO of a new cluster has just read everything.
     #[default]
     Now,
     /// At the oldest stored event.

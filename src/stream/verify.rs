@@ -1,4 +1,4 @@
-//! What a daemon checks. It changes nothing; it names the command that does.
+//! The daemons' check of streams and durables. Changes nothing, and names the command that does.
 
 use async_nats::jetstream::{
     Context,
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::Slug;
 
-/// What is wrong with a stream or a durable, and what puts it right.
+/// What is wrong with a stream or a durable, and how to correct it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     #[error("stream {} does not exist: run `eso-relay init`", .0.name())]
@@ -36,8 +36,8 @@ pub enum Problem {
         what: String,
         remedy: String,
     },
-    /// The server did not answer, or does not let this client look.
-    #[error("cannot look at {what}: {why}")]
+    /// The server did not answer, or denies the request to this client.
+    #[error("cannot check {what}: {why}")]
     Unknown { what: String, why: String },
 }
 
@@ -52,7 +52,7 @@ impl Problem {
 #[derive(Debug, Clone)]
 pub struct Found {
     pub info: Info,
-    /// What `init` is to bring up to date.
+    /// What `init` should update.
     pub outdated: Option<Problem>,
 }
 
@@ -61,7 +61,7 @@ pub async fn events(jetstream: &Context) -> Result<Found, Problem> {
     look(jetstream, Stream::Events).await
 }
 
-/// The dead letters, before one is believed to be stored.
+/// The stream of dead letters, checked before one counts as stored.
 pub async fn dead_letters(jetstream: &Context) -> Result<Found, Problem> {
     look(jetstream, Stream::Dead).await
 }
@@ -83,7 +83,7 @@ async fn look(jetstream: &Context, which: Stream) -> Result<Found, Problem> {
     Ok(Found { info, outdated })
 }
 
-/// An error: it cannot be used. `Some`: `init` is to bring it up to date.
+/// An error: it cannot be used. `Some`: `init` should update it.
 pub fn stream(stream: Stream, found: &Config) -> Result<Option<Problem>, Problem> {
     let problem = |what, remedy| Problem::Stream {
         stream,
@@ -145,7 +145,7 @@ pub fn durable_config(
     })
 }
 
-/// All of it is said together: one command puts it right.
+/// One problem for all broken rules: one command corrects them.
 fn sort(broken: Broken, problem: impl Fn(String) -> Problem) -> Result<Option<Problem>, Problem> {
     let Broken { unusable, outdated } = broken;
     if unusable.is_empty() {

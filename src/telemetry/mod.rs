@@ -86,7 +86,7 @@ pub fn register(registry: &mut Registry) {
     );
 }
 
-/// On a terminal only, and not where `NO_COLOR` says so (<https://no-color.org>).
+/// On a terminal only, and not if `NO_COLOR` is set (<https://no-color.org>).
 fn colours() -> bool {
     let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     std::io::stderr().is_terminal() && !unwanted

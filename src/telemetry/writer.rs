@@ -1,5 +1,5 @@
-//! Log lines on their way out. A thread that logs never waits for the reader of the log: lines gather
-//! in memory, one thread writes them, and what finds no room is dropped and counted.
+//! Writes the log. A thread that logs never waits for the reader of the log: lines are buffered in memory, one
+//! thread writes them, and lines beyond the buffer are dropped and counted.
 
 use std::{
     io::{self, ErrorKind, Write},
@@ -15,12 +15,12 @@ use tracing_subscriber::fmt::MakeWriter;
 
 /// Bytes that may wait, beside as many that are being written: some 20,000 lines.
 const CAPACITY: usize = 4 * 1024 * 1024;
-/// Memory that is kept between two writes; more is given back.
+/// Memory that is kept between two writes; more is freed.
 const KEPT: usize = 64 * 1024;
-/// Lines of so long are written together: each waking of the thread and each write costs a busy process as
-/// much as many lines.
+/// Lines of this time are written together: to wake the thread and to write costs a busy process as much as
+/// many lines.
 const GATHER: Duration = Duration::from_millis(5);
-/// Before an output that takes nothing at the moment is tried again.
+/// The pause before a non-blocking output that is full is tried again.
 const PAUSE: Duration = Duration::from_millis(10);
 /// For the last lines of a process.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -29,8 +29,8 @@ const FLUSH: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub(super) struct LogWriter(Arc<Shared>);
 
-/// Dropping it waits until what was logged so far is written, for a second at most: a reader that
-/// reads no more keeps no process from ending.
+/// Dropping it waits until what was logged so far is written, for a second at most: a reader that has stopped
+/// must not keep the process from ending.
 #[must_use = "what was logged last is written when it is dropped"]
 pub struct Flush(Arc<Shared>);
 
@@ -46,11 +46,11 @@ struct Shared {
 #[derive(Default)]
 struct Queue {
     waiting: Vec<u8>,
-    /// Lines that found no room since the last write ended.
+    /// Lines that were dropped since the last write ended.
     dropped: u64,
     /// The writing thread sleeps until it is woken.
     idle: bool,
-    /// The writing thread has lines in hand.
+    /// The writing thread is writing lines.
     writing: bool,
 }
 
@@ -134,17 +134,17 @@ impl Shared {
             lines.clear();
             lines.shrink_to(KEPT);
             unsaid += mem::take(&mut self.lock().dropped);
-            // Said where it can be read, so not to an output that is broken.
+            // Not to a broken output, where it cannot be read.
             if unsaid > 0 && written.is_ok() {
                 warn!(
                     dropped = mem::take(&mut unsaid),
-                    "log lines were dropped: what reads the log is too slow, or read nothing for a while"
+                    "log lines were dropped: the reader of the log is too slow, or paused for a while"
                 );
             }
         }
     }
 
-    /// Waits for lines and takes all of the next moment. What was taken before has been written.
+    /// Waits for lines, and takes all that arrive within [`GATHER`]. The previous ones have been written.
     fn next(&self, lines: &mut Vec<u8>) {
         let mut queue = self.lock();
         queue.writing = false;
@@ -163,7 +163,7 @@ impl Shared {
     }
 }
 
-/// As [`Write::write_all`], also for an output that somebody has made non-blocking.
+/// As [`Write::write_all`], also for a non-blocking output.
 fn write_all(out: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match out.write(bytes) {
@@ -192,7 +192,7 @@ mod tests {
 
     use super::*;
 
-    /// An output that takes a piece whenever the test says so, and tells what it took.
+    /// An output that accepts a piece for each permit of the test, and sends back what it accepted.
     struct Output {
         permits: Receiver<()>,
         taken: Sender<Vec<u8>>,

@@ -171,7 +171,7 @@ async fn an_empty_credential_file_is_ignored() {
 
     fs::write(&file, "").unwrap();
     ingress
-        .wait_log("the secret that it held stays valid", READY)
+        .wait_log("the previous secret stays valid", READY)
         .await
         .unwrap();
     for scheme in SCHEMES {

@@ -42,7 +42,7 @@ sources:
     let log = ingress.logs();
     for source in ["noisy", "quiet"] {
         let announced =
-            |line: &str| line.contains("whoever reaches the port") && line.contains(source);
+            |line: &str| line.contains("anyone who reaches the port") && line.contains(source);
         assert!(log.lines().any(announced), "{source}: {log}");
     }
     let mut limited = None;

@@ -117,8 +117,8 @@ async fn an_outdated_durable_works_until_init() {
     assert_eq!(
         said().await.map(Option::unwrap_or_default),
         [
-            "stream ESO_RELAY: discard New (when full it takes nothing new, although all was seen), compression S2 (a server that is killed may leave messages that cannot be read): run `eso-relay init`",
-            "durable `east`: ack_wait 1m (what a crash leaves waits so long): run `eso-relay init --cluster east`",
+            "stream ESO_RELAY: discard New (a full stream refuses new messages), compression S2 (a server that is killed may leave messages that cannot be read): run `eso-relay init`",
+            "durable `east`: ack_wait 1m (messages of a crashed consumer wait that long): run `eso-relay init --cluster east`",
         ]
     );
 

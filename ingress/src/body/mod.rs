@@ -1,5 +1,5 @@
-//! Reads a request's body under five limits: its own size, the bytes that the requests of its source,
-//! all that are not verified and all requests together hold, and time.
+//! Reads a request's body within five limits: its own size; the bytes that bodies hold together: those of
+//! its source, those not verified yet, all; and time.
 
 mod unverified;
 
@@ -17,77 +17,72 @@ use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
 use tokio::time::{Instant, timeout_at};
 
-use self::unverified::{Full, Held, Unverified};
+use self::unverified::{Full, Unverified, UnverifiedBody};
 use crate::client::Peer;
 
-/// How much of a body that is too large is read for the sake of its answer.
-const DISCARDED_BYTES: usize = 8 * 1024 * 1024;
-
-/// Bytes for bodies, common to all requests. Only what has arrived counts, so that a slow client
-/// holds no more than it sent.
+/// The memory for the bodies of all requests. Only bytes that have arrived count, so a slow client holds
+/// no more than it has sent.
 #[derive(Clone)]
-pub struct Budget {
+pub(crate) struct Budget {
     free: Quota,
     unverified: Unverified,
-    limits: Limits,
+    limits: BodyLimits,
 }
 
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub(crate) struct BodyLimits {
     /// Bytes of one body.
-    pub body: usize,
+    pub(crate) body: usize,
     /// Bytes of all bodies together.
-    pub total: usize,
-    /// Those of them that bodies may hold which are not verified yet.
-    pub unverified: usize,
+    pub(crate) total: usize,
+    /// The part of `total` for bodies that are not verified yet.
+    pub(crate) unverified: usize,
     /// From the end of the headers to the end of the body.
-    pub time: Duration,
+    pub(crate) time: Duration,
 }
 
-/// What one source may take of the budget.
+/// A number of free bytes. Nothing waits for them: a body that does not fit is refused.
 #[derive(Clone)]
-pub struct Room(Quota);
+pub(crate) struct Quota(Arc<AtomicUsize>);
 
-/// A number of bytes that are free. Nothing waits for them.
-#[derive(Clone)]
-struct Quota(Arc<AtomicUsize>);
-
-/// Bytes of a quota, given back when this is dropped.
-struct Taken {
-    from: Quota,
+/// Bytes taken from a quota; dropping it returns them.
+struct Permit {
+    quota: Quota,
     bytes: usize,
 }
 
 /// Why a body was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unread {
+pub(crate) enum Unread {
     /// It is larger than `body_limit`.
     TooLarge,
-    /// There is no room for it now.
+    /// A quota has too few free bytes.
     Overloaded,
     /// It did not arrive in time.
     TooSlow,
-    /// The client went away.
+    /// The client closed the connection.
     Broken,
 }
 
-/// A whole body and its share of the budget, given back when this is dropped.
-pub struct Arrived {
-    pub bytes: Bytes,
-    pub share: Share,
+/// A whole body and the permits for its bytes.
+pub(crate) struct BufferedBody {
+    pub(crate) bytes: Bytes,
+    pub(crate) permits: Permits,
 }
 
-/// Bytes of the budget and as many of the source's room, held until the request is answered.
+/// The bytes of one body, taken from the budget and from the quota of its source, until the request is
+/// answered.
 #[must_use]
-pub struct Share {
-    budget: Taken,
-    /// One of the two: a stranger takes nothing of a source's room.
-    room: Option<Taken>,
-    unverified: Option<Held>,
+pub(crate) struct Permits {
+    budget: Permit,
+    /// `None` until the sender is verified: other clients cannot use up the quota of a source.
+    source: Option<Permit>,
+    /// `None` once the sender is verified.
+    unverified: Option<UnverifiedBody>,
 }
 
 impl Budget {
-    pub fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: BodyLimits) -> Self {
         Self {
             free: Quota::of(limits.total),
             unverified: Unverified::new(limits.unverified),
@@ -96,142 +91,123 @@ impl Budget {
     }
 
     /// Bytes of one body.
-    pub fn largest_body(&self) -> usize {
+    pub(crate) fn largest_body(&self) -> usize {
         self.limits.body
     }
 
-    /// Of a sender that is verified by the headers, until the moment `by` at the latest.
-    ///
-    /// # Errors
-    /// [`Unread::TooLarge`], [`Unread::Overloaded`], [`Unread::TooSlow`], or [`Unread::Broken`] when the
-    /// client goes away.
-    pub fn read(
+    /// Reads the body of a sender that the headers have verified, until `by` at the latest. `source`: the
+    /// quota of its source.
+    pub(crate) fn read(
         &self,
         body: Body,
-        room: &Room,
+        source: &Quota,
         by: Option<Instant>,
-    ) -> impl Future<Output = Result<Arrived, Unread>> {
-        let share = Share {
-            budget: self.free.nothing(),
-            room: Some(room.0.nothing()),
+    ) -> impl Future<Output = Result<BufferedBody, Unread>> {
+        let permits = Permits {
+            budget: self.free.permit(),
+            source: Some(source.permit()),
             unverified: None,
         };
-        self.whole(body, share, by)
+        self.whole(body, permits, by)
     }
 
-    /// Of a sender that is verified by the body, or not at all. [`Share::verified`] follows.
+    /// Reads the body of a sender that is not verified yet; call [`Permits::verified`] once it is.
     ///
     /// # Errors
-    /// As of [`Budget::read`]; [`Unread::Overloaded`] also when it had to give way to another one.
-    pub fn read_unverified(
+    /// [`Unread::Overloaded`] also when the body was dropped to free bytes for another one.
+    pub(crate) fn read_unverified(
         &self,
         body: Body,
         peer: Option<Peer>,
         by: Option<Instant>,
-    ) -> impl Future<Output = Result<Arrived, Unread>> {
-        let share = Share {
-            budget: self.free.nothing(),
-            room: None,
+    ) -> impl Future<Output = Result<BufferedBody, Unread>> {
+        let permits = Permits {
+            budget: self.free.permit(),
+            source: None,
             unverified: Some(self.unverified.body(peer)),
         };
-        self.whole(body, share, by)
+        self.whole(body, permits, by)
     }
 
     async fn whole(
         &self,
-        mut body: Body,
-        share: Share,
+        body: Body,
+        permits: Permits,
         by: Option<Instant>,
-    ) -> Result<Arrived, Unread> {
-        // Most senders say how long the body is, and some wait to be asked for it: not a byte of it
-        // is read.
+    ) -> Result<BufferedBody, Unread> {
+        // Refused before a byte is read, where the headers tell the length: a client that sent
+        // `Expect: 100-continue` then never sends the body.
         if body.size_hint().lower() > self.limits.body as u64 {
             return Err(Unread::TooLarge);
         }
         let end = Instant::now() + self.limits.time;
         let end = by.map_or(end, |by| by.min(end));
-        let frames = timeout_at(end, self.frames(&mut body, share)).await;
-        let arrived = frames.unwrap_or(Err(Unread::TooSlow));
-        if matches!(arrived, Err(Unread::TooLarge)) {
-            timeout_at(end, discard(body)).await.ok();
-        }
-        arrived
+        let frames = timeout_at(end, self.frames(body, permits)).await;
+        frames.unwrap_or(Err(Unread::TooSlow))
     }
 
-    async fn frames(&self, body: &mut Body, mut share: Share) -> Result<Arrived, Unread> {
+    async fn frames(&self, mut body: Body, mut permits: Permits) -> Result<BufferedBody, Unread> {
         let mut bytes = BytesMut::new();
-        while let Some(frame) = share.unless_it_gives_way(body.frame()).await? {
+        while let Some(frame) = permits.unless_dropped(body.frame()).await? {
             let Ok(data) = frame.map_err(|_| Unread::Broken)?.into_data() else {
                 continue;
             };
             if bytes.len() + data.len() > self.limits.body {
                 return Err(Unread::TooLarge);
             }
-            share.grow(data.len(), !body.is_end_stream())?;
+            permits.grow(data.len(), !body.is_end_stream())?;
             // Copied: a frame may be a small part of the connection's buffer and keep all of it.
             bytes.extend_from_slice(&data);
         }
-        Ok(Arrived {
+        Ok(BufferedBody {
             bytes: bytes.freeze(),
-            share,
+            permits,
         })
     }
 }
 
-impl Room {
-    pub fn of(bytes: usize) -> Self {
-        Self(Quota::of(bytes))
-    }
-}
-
-impl Default for Room {
-    /// As much as the budget has.
-    fn default() -> Self {
-        Self::of(usize::MAX)
-    }
-}
-
-impl Share {
-    /// The sender has proved itself: from now on the body counts as one of its source.
+impl Permits {
+    /// The sender is verified: moves the bytes to the quota of its source.
     ///
     /// # Errors
-    /// [`Unread::Overloaded`]: the source's room is full.
-    pub fn verified(&mut self, room: &Room) -> Result<(), Unread> {
+    /// [`Unread::Overloaded`]: the source's quota is used up.
+    pub(crate) fn verified(&mut self, source: &Quota) -> Result<(), Unread> {
         if self.unverified.take().is_some() {
-            let mut taken = room.0.nothing();
-            taken.grow(self.budget.bytes)?;
-            self.room = Some(taken);
+            let mut permit = source.permit();
+            permit.grow(self.budget.bytes)?;
+            self.source = Some(permit);
         }
         Ok(())
     }
 
-    /// The body was unpacked and holds so many bytes more.
+    /// The body was decompressed and holds `more` bytes more.
     ///
     /// # Errors
-    /// [`Unread::Overloaded`]: they find no room.
-    pub fn unpacked(&mut self, more: usize) -> Result<(), Unread> {
+    /// [`Unread::Overloaded`]: a quota has too few free bytes.
+    pub(crate) fn decompressed(&mut self, more: usize) -> Result<(), Unread> {
         match more {
-            // Most bodies are not packed: nothing to count.
+            // Most bodies are not compressed.
             0 => Ok(()),
             more => self.grow(more, false),
         }
     }
 
-    fn grow(&mut self, bytes: usize, more_comes: bool) -> Result<(), Unread> {
-        if let Some(room) = &mut self.room {
-            room.grow(bytes)?;
+    fn grow(&mut self, bytes: usize, more_follow: bool) -> Result<(), Unread> {
+        if let Some(source) = &mut self.source {
+            source.grow(bytes)?;
         }
         if let Some(unverified) = &mut self.unverified {
-            let grown = unverified.grow(bytes, more_comes);
+            let grown = unverified.grow(bytes, more_follow);
             grown.map_err(|Full| Unread::Overloaded)?;
         }
         self.budget.grow(bytes)
     }
 
-    async fn unless_it_gives_way<T>(&self, next: impl Future<Output = T>) -> Result<T, Unread> {
-        match self.unverified.as_ref().and_then(Held::gives_way) {
+    /// The result of `next`, unless the body is dropped meanwhile to free bytes for another one.
+    async fn unless_dropped<T>(&self, next: impl Future<Output = T>) -> Result<T, Unread> {
+        match self.unverified.as_ref().and_then(UnverifiedBody::dropped) {
             None => Ok(next.await),
-            Some(gives_way) => gives_way
+            Some(dropped) => dropped
                 .run_until_cancelled(next)
                 .await
                 .ok_or(Unread::Overloaded),
@@ -240,13 +216,14 @@ impl Share {
 }
 
 impl Quota {
-    fn of(bytes: usize) -> Self {
+    pub(crate) fn of(bytes: usize) -> Self {
         Self(Arc::new(AtomicUsize::new(bytes)))
     }
 
-    fn nothing(&self) -> Taken {
-        Taken {
-            from: self.clone(),
+    /// A permit that holds nothing yet.
+    fn permit(&self) -> Permit {
+        Permit {
+            quota: self.clone(),
             bytes: 0,
         }
     }
@@ -257,37 +234,26 @@ impl Quota {
     }
 }
 
-impl Taken {
+impl Default for Quota {
+    /// Without a limit of its own.
+    fn default() -> Self {
+        Self::of(usize::MAX)
+    }
+}
+
+impl Permit {
     fn grow(&mut self, bytes: usize) -> Result<(), Unread> {
-        let free = &self.from.0;
         let less = |free: usize| free.checked_sub(bytes);
-        let taken = free.fetch_update(Relaxed, Relaxed, less);
+        let taken = self.quota.0.fetch_update(Relaxed, Relaxed, less);
         taken.map_err(|_| Unread::Overloaded)?;
         self.bytes += bytes;
         Ok(())
     }
 }
 
-impl Drop for Taken {
+impl Drop for Permit {
     fn drop(&mut self) {
-        self.from.0.fetch_add(self.bytes, Relaxed);
-    }
-}
-
-/// Reads on without keeping anything: a sender that is still writing when the connection closes sees
-/// it break, not the answer (RFC 9112 §9.6), and would send the same again. What is far too long is
-/// not worth it.
-async fn discard(mut body: Body) {
-    let mut left = DISCARDED_BYTES;
-    if body.size_hint().lower() > left as u64 {
-        return;
-    }
-    while let Some(Ok(frame)) = body.frame().await {
-        let length = frame.data_ref().map_or(0, Bytes::len);
-        match left.checked_sub(length) {
-            Some(rest) => left = rest,
-            None => return,
-        }
+        self.quota.0.fetch_add(self.bytes, Relaxed);
     }
 }
 

@@ -1,7 +1,8 @@
-//! What bodies hold whose senders have not proved themselves: a share that they compete for among
-//! themselves, and nothing that a verified body needs.
+//! The bytes of bodies whose senders are not verified yet. They compete among themselves and take nothing
+//! that a verified body needs.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -10,40 +11,40 @@ use tokio_util::sync::CancellationToken;
 
 use crate::client::Peer;
 
-/// The share of all unverified bodies.
+/// The bytes of all unverified bodies.
 #[derive(Clone)]
-pub(super) struct Unverified(Arc<Mutex<Share>>);
+pub(super) struct Unverified(Arc<Mutex<State>>);
 
-struct Share {
+struct State {
     limit: usize,
     used: usize,
     next: u64,
-    /// Bodies of which more is to come, oldest first.
+    /// Bodies of which more will arrive, oldest first.
     arriving: BTreeMap<u64, Arriving>,
 }
 
 struct Arriving {
     peer: Option<Peer>,
     bytes: usize,
-    gives_way: CancellationToken,
+    dropped: CancellationToken,
 }
 
-/// What one body holds of the share; dropping it gives it back.
-pub(super) struct Held {
-    share: Unverified,
+/// The bytes of one body; dropping it returns them.
+pub(super) struct UnverifiedBody {
+    all: Unverified,
     peer: Option<Peer>,
     bytes: usize,
-    /// Its number among those that arrive, and what ends it. `None`: all of it is here.
+    /// Its number in [`State::arriving`], and the token that ends it. `None`: it has arrived whole.
     arriving: Option<(u64, CancellationToken)>,
 }
 
-/// There is no room for it.
+/// There are too few free bytes.
 #[derive(Debug)]
 pub(super) struct Full;
 
 impl Unverified {
     pub(super) fn new(limit: usize) -> Self {
-        Self(Arc::new(Mutex::new(Share {
+        Self(Arc::new(Mutex::new(State {
             limit,
             used: 0,
             next: 0,
@@ -51,16 +52,16 @@ impl Unverified {
         })))
     }
 
-    pub(super) fn body(&self, peer: Option<Peer>) -> Held {
-        Held {
-            share: self.clone(),
+    pub(super) fn body(&self, peer: Option<Peer>) -> UnverifiedBody {
+        UnverifiedBody {
+            all: self.clone(),
             peer,
             bytes: 0,
             arriving: None,
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Share> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -70,86 +71,88 @@ impl Unverified {
     }
 }
 
-impl Share {
-    /// Makes room for so many bytes. `me`: the body that wants them may be the one to give way.
-    fn make_room(&mut self, bytes: usize, me: Option<u64>) -> Result<(), Full> {
+impl State {
+    /// Frees `bytes` by dropping bodies that are still arriving. `own`: the body that needs the bytes,
+    /// which may be the one to drop.
+    fn free(&mut self, bytes: usize, own: Option<u64>) -> Result<(), Full> {
         while self.used + bytes > self.limit {
-            let number = self.weakest().ok_or(Full)?;
-            if me == Some(number) {
+            let number = self.victim().ok_or(Full)?;
+            if own == Some(number) {
                 return Err(Full);
             }
             if let Some(arriving) = self.arriving.remove(&number) {
                 self.used -= arriving.bytes;
-                arriving.gives_way.cancel();
+                arriving.dropped.cancel();
             }
         }
         Ok(())
     }
 
-    /// The oldest body of the client that holds most: one that sends fast is never the oldest for
-    /// long, and one client's many bodies are a burden for itself.
-    fn weakest(&self) -> Option<u64> {
+    /// The oldest body of the client that holds most bytes: a client that sends fast is never the oldest
+    /// for long, and one that sends many bodies displaces its own.
+    fn victim(&self) -> Option<u64> {
         let mut peers: HashMap<Option<Peer>, (usize, u64)> = HashMap::new();
         for (&number, arriving) in &self.arriving {
             peers.entry(arriving.peer).or_insert((0, number)).0 += arriving.bytes;
         }
         let most = peers
             .into_values()
-            .max_by_key(|&(bytes, number)| (bytes, std::cmp::Reverse(number)));
+            .max_by_key(|&(bytes, number)| (bytes, Reverse(number)));
         most.map(|(_, number)| number)
     }
 }
 
-impl Held {
-    /// `more_comes`: this is not the end of the body.
-    pub(super) fn grow(&mut self, bytes: usize, more_comes: bool) -> Result<(), Full> {
-        let mut share = self.share.lock();
-        let me = self.arriving.as_ref().map(|(number, _)| *number);
-        if me.is_some_and(|me| !share.arriving.contains_key(&me)) {
+impl UnverifiedBody {
+    /// `more_follow`: these bytes are not the end of the body.
+    pub(super) fn grow(&mut self, bytes: usize, more_follow: bool) -> Result<(), Full> {
+        let mut state = self.all.lock();
+        let own = self.arriving.as_ref().map(|(number, _)| *number);
+        if own.is_some_and(|own| !state.arriving.contains_key(&own)) {
             return Err(Full);
         }
-        share.make_room(bytes, me)?;
-        share.used += bytes;
+        state.free(bytes, own)?;
+        state.used += bytes;
         self.bytes += bytes;
-        match me.and_then(|me| share.arriving.get_mut(&me)) {
+        match own.and_then(|own| state.arriving.get_mut(&own)) {
             Some(arriving) => arriving.bytes = self.bytes,
-            None if more_comes => {
-                let (number, gives_way) = (share.next, CancellationToken::new());
-                share.next += 1;
-                share.arriving.insert(
+            None if more_follow => {
+                let (number, dropped) = (state.next, CancellationToken::new());
+                state.next += 1;
+                state.arriving.insert(
                     number,
                     Arriving {
                         peer: self.peer,
                         bytes: self.bytes,
-                        gives_way: gives_way.clone(),
+                        dropped: dropped.clone(),
                     },
                 );
-                self.arriving = Some((number, gives_way));
+                self.arriving = Some((number, dropped));
             }
             None => {}
         }
         Ok(())
     }
 
-    /// Cancelled when another body needs its room. `None` while all of it is here.
-    pub(super) fn gives_way(&self) -> Option<CancellationToken> {
+    /// Cancelled when the body is dropped to free bytes for another one. `None` for a body that has arrived
+    /// whole.
+    pub(super) fn dropped(&self) -> Option<CancellationToken> {
         self.arriving.as_ref().map(|(_, token)| token.clone())
     }
 }
 
-impl Drop for Held {
+impl Drop for UnverifiedBody {
     fn drop(&mut self) {
         if self.bytes == 0 {
             return;
         }
-        let mut share = self.share.lock();
-        let gone = match &self.arriving {
-            // One that gave way holds nothing any more.
-            Some((number, _)) => share.arriving.remove(number).is_none(),
+        let mut state = self.all.lock();
+        let freed = match &self.arriving {
+            // `State::free` has returned the bytes already.
+            Some((number, _)) => state.arriving.remove(number).is_none(),
             None => false,
         };
-        if !gone {
-            share.used -= self.bytes;
+        if !freed {
+            state.used -= self.bytes;
         }
     }
 }

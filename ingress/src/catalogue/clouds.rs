@@ -27,7 +27,7 @@ pub(super) const AWS_SNS: Format = Format {
     sender: "AWS Secrets Manager and Parameter Store, by EventBridge and an HTTPS subscription of SNS",
     reads: "What aws-eventbridge reads, inside of SNS's envelope; raw delivery has no signature and is refused. The subscription of a listed topic is confirmed.",
     gives: "As aws-eventbridge. The id is the event's.",
-    proof: "SNS's own signature, of the messages of every AWS account: `topics` says whose count.",
+    proof: "SNS's own signature, of the messages of every AWS account: `topics` restricts them.",
     failure: "SNS waits 15 s, and tries again after 5xx and timeouts only, 3 times in a minute unless the delivery policy says more, for an hour at most.",
     stanza: r#"
 sources:
@@ -43,7 +43,7 @@ sources:
 pub(super) const AZURE_EVENT_GRID: Format = Format {
     name: FormatName::AzureEventGrid,
     sender: "Azure Key Vault, by a webhook subscription of Event Grid",
-    reads: "New versions of secrets, keys and certificates, in Event Grid's schema or as CloudEvents. Expiry and policies change nothing. Both handshakes are answered to whoever proves itself.",
+    reads: "New versions of secrets, keys and certificates, in Event Grid's schema or as CloudEvents. Expiry and policies change nothing. Both handshakes are answered, once the sender is authenticated.",
     gives: "Provider azure-kv; the keys are secret/name, key/name and cert/name, a certificate's all three; scope vault. The id is the event's.",
     proof: "A token of Entra ID, of Event Grid's own application (pin `azp`), a static delivery property (a header), or a query parameter. Nothing is signed.",
     failure: "Event Grid waits 30 s, and tries again for 24 h, but not after 400, 401, 403 and 413: set a dead-letter destination.",

@@ -1,4 +1,4 @@
-//! What this binary can take: each format and each scheme, explained, with a configuration that loads.
+//! The formats and schemes of this binary, each explained, with a configuration that loads.
 
 mod clouds;
 mod open;
@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::{FormatName, verify::SchemeName};
 
-/// A format: who speaks it, and what becomes of it. Sentences for people.
+/// A format: its sender and how it is read. Texts for people.
 #[derive(Debug, Serialize)]
 pub struct Format {
     pub name: FormatName,
@@ -27,26 +27,26 @@ pub struct Format {
     pub sample: Sample,
 }
 
-/// How a source can prove itself.
+/// A scheme of authentication.
 #[derive(Debug, Serialize)]
 pub struct Scheme {
     pub name: SchemeName,
     pub proof: &'static str,
-    /// Who does it so, and what speaks for it or against it.
+    /// The senders that use it, with its advantages and drawbacks.
     pub use_for: &'static str,
     /// YAML.
     pub stanza: &'static str,
 }
 
-/// A request as the sender documents it, without what proves the sender.
+/// A request as the sender documents it, without credentials.
 #[derive(Debug, Clone, Copy)]
 pub struct Sample {
-    /// Of the headers that the format reads.
+    /// The headers that the format reads.
     pub headers: &'static [(&'static str, &'static str)],
     pub body: &'static str,
 }
 
-/// The body with the type of content that nearly every sender gives it.
+/// A sample without special headers.
 const fn json(body: &'static str) -> Sample {
     Sample { headers: &[], body }
 }

@@ -1,4 +1,4 @@
-//! Senders of any kind: the configuration's `mapping` says where things stand.
+//! Senders of any kind: the configuration's `mapping` points into their bodies.
 
 use super::{Format, Sample, json};
 use crate::FormatName;
@@ -7,7 +7,7 @@ pub(super) const GENERIC: Format = Format {
     name: FormatName::Generic,
     sender: "anything that sends JSON, such as a pipeline's own curl",
     reads: "What the JSON pointers (RFC 6901) of `mapping` point at; `mapping.events` at an array reads each of its elements. A pointer goes through JSON in a string. A subscription of Oracle Notifications and its like is confirmed at the hosts of `confirm`.",
-    gives: "The aliases of one secret at `mapping.keys`; without keys, all of the source's `scope`. `provider` says whose; without it a key is compared whatever provider a store has.",
+    gives: "The aliases of one secret at `mapping.keys`; without keys, all of the source's `scope`. `provider` names their provider; without it a key is compared whatever provider a store has.",
     proof: "Anything.",
     failure: "Tell yours to send again after 503: `curl --retry 5 --retry-all-errors`.",
     stanza: "
@@ -25,7 +25,7 @@ pub(super) const CLOUDEVENTS: Format = Format {
     name: FormatName::CloudEvents,
     sender: "anything that sends CloudEvents 1.0 over HTTP",
     reads: "Binary, structured and batch mode. Events of our own types (secret.changed, secret.deleted, scope.changed, refresh.requested, template.changed) carry our own data.",
-    gives: "The key is the subject, or stands in the data where `mapping.keys` says. The id is source and id together.",
+    gives: "The key is the subject, or in the data at `mapping.keys`. The id is source and id together.",
     proof: "Bearer, in the CloudEvents webhook specification; anything else will do.",
     failure: "Up to the sender.",
     stanza: "
@@ -45,7 +45,7 @@ pub(super) const GITHUB: Format = Format {
     name: FormatName::Github,
     sender: "a webhook of a GitHub repository, organization or App",
     reads: "What `mapping` points at; the type is X-GitHub-Event. `ping` changes nothing. repository_dispatch comes from Apps only.",
-    gives: "The key at `mapping.keys`. The id is X-GitHub-Delivery, the same when somebody presses Redeliver.",
+    gives: "The key at `mapping.keys`. The id is X-GitHub-Delivery, the same after Redeliver.",
     proof: "HMAC-SHA256 of the body in X-Hub-Signature-256. No time is signed.",
     failure: "GitHub waits 10 s and does not retry by itself: redeliver by hand within 3 days.",
     stanza: "

@@ -1,12 +1,12 @@
-//! How a source can prove itself.
+//! The schemes of authentication.
 
 use super::Scheme;
 use crate::verify::SchemeName;
 
 pub(super) const NONE: Scheme = Scheme {
     name: SchemeName::None,
-    proof: "Nothing: whoever reaches the port may send. Announced at every start.",
-    use_for: "Networks of one's own. What a stranger gains is refreshes, within `target` and `limits`.",
+    proof: "Nothing: anyone who reaches the port may send. A warning at every start.",
+    use_for: "Private networks. A stranger can only cause refreshes, within `target` and `limits`.",
     stanza: "
 sources:
   - name: lab
@@ -20,7 +20,7 @@ sources:
 pub(super) const BASIC: Scheme = Scheme {
     name: SchemeName::Basic,
     proof: "A user and a password (RFC 7617).",
-    use_for: "Akeyless; connections of EventBridge; whatever has a field for both.",
+    use_for: "Akeyless; connections of EventBridge; any sender with a field for both.",
     stanza: "
 sources:
   - name: akeyless-prod

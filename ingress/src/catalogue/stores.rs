@@ -102,7 +102,7 @@ pub(super) const VAULT_EVENTS: Format = Format {
     reads: "kv-v1 and kv-v2 events that modified something.",
     gives: "Provider vault; the key is the data path, such as secret/data/db; scope mount and namespace. The id is the event's.",
     proof: "Whatever the bridge can do.",
-    failure: "Vault sends each event once, to whoever listens: refresh the mount after the bridge was away, or prefer vault-audit.",
+    failure: "Vault sends each event once, to current subscribers only: refresh the mount after the bridge was away, or prefer vault-audit.",
     stanza: r#"
 sources:
   - name: vault-events

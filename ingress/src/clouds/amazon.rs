@@ -1,7 +1,7 @@
 //! Amazon's partitions.
 
-/// Below what the hosts of each of Amazon's partitions stand (botocore `partitions.json`: aws and
-/// aws-us-gov, aws-cn, aws-eusc, aws-iso, -b, -e, -f).
+/// The domains of Amazon's partitions (botocore `partitions.json`: aws and aws-us-gov, aws-cn, aws-eusc,
+/// aws-iso, -b, -e, -f).
 const PARTITIONS: [&str; 7] = [
     ".amazonaws.com",
     ".amazonaws.com.cn",
@@ -15,8 +15,8 @@ const PARTITIONS: [&str; 7] = [
 /// The region of `sns.<region>.<partition>`:
 /// <https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html>.
 ///
-/// What stands for the region must look like one: `sns.s3.amazonaws.com` and
-/// `sns.s3-us-west-2.amazonaws.com` would be the bucket `sns`, whoever has it.
+/// The region must look like one: `sns.s3.amazonaws.com` and `sns.s3-us-west-2.amazonaws.com` would be the
+/// bucket `sns` of any account.
 pub(crate) fn sns_region(host: &str) -> Option<&str> {
     let rest = host.strip_prefix("sns.")?;
     let mut regions = PARTITIONS.iter().filter_map(|end| rest.strip_suffix(end));

@@ -3,14 +3,14 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What Event Grid calls itself in the public cloud, the US government's and China's.
+/// The origins of Event Grid in the public cloud, the US government's and China's.
 pub(crate) const EVENT_GRIDS: [&str; 3] = [
     "eventgrid.azure.net",
     "eventgrid.azure.us",
     "eventgrid.azure.cn",
 ];
 
-/// Where a directory is.
+/// The cloud of a directory.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cloud {
@@ -43,7 +43,7 @@ impl Cloud {
         }
     }
 
-    /// The host of v1.0 issuers; `None` where no list tells one.
+    /// The host of v1.0 issuers; `None` where none is documented.
     pub(crate) fn sts(self) -> Option<&'static str> {
         match self {
             Self::Public | Self::UsGovernment => Some("sts.windows.net"),

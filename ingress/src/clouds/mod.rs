@@ -1,6 +1,5 @@
-//! The host names of each cloud's parts (public, governments', China's, Europe's), one table for each vendor, out
-//! of the vendor's own list.
+//! The host names of each vendor's clouds (public, government, China, Europe), from the vendor's own lists.
 
 pub(crate) mod amazon;
-pub mod microsoft;
+pub(crate) mod microsoft;
 pub(crate) mod oracle;

@@ -1,7 +1,7 @@
 //! Oracle Cloud Infrastructure's realms.
 
-/// What the hosts of each realm stand below (`oci` of its Python SDK, `regions_definitions.py`). Realms of
-/// Oracle's partners are numbered, and so are their domains.
+/// The domains of the realms (`oci` of its Python SDK, `regions_definitions.py`). Realms of Oracle's partners
+/// are numbered, and so are their domains.
 const REALMS: [&str; 5] = [
     "oraclecloud.com",
     "oraclegovcloud.com",
@@ -10,11 +10,11 @@ const REALMS: [&str; 5] = [
     "oraclecloud.ic.gov",
 ];
 
-/// Where Oracle Notifications has its subscriptions confirmed:
+/// Whether Oracle Notifications confirms subscriptions at this host:
 /// `[cell<n>.]notification.<region>.[oci.]<realm>`.
 /// <https://docs.oracle.com/en-us/iaas/Content/Notification/Tasks/confirm-subscription.htm>
 ///
-/// What stands before `notification` is a cell and nothing else: other names below a region may be a customer's.
+/// Before `notification` only a cell is allowed: other names below a region may belong to customers.
 pub(crate) fn is_notifications(host: &str) -> bool {
     let labels: Vec<&str> = host.split('.').collect();
     let rest = match labels[..] {

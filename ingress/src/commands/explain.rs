@@ -57,11 +57,11 @@ pub struct Args {
 
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
-    /// Always false; whoever reads only this answer knows it too.
+    /// Always false: nothing is authenticated here.
     authenticated: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     handshake: Option<&'static str>,
-    /// As they would stand in the stream.
+    /// As they would be stored in the stream.
     events: Value,
     ignored: Vec<Ignored>,
     #[serde(skip)]
@@ -96,7 +96,7 @@ pub(super) async fn report(
     Ok(Report::of(content)?)
 }
 
-/// A source that has nothing but its format.
+/// A source with nothing but a format.
 fn plain(format: FormatName) -> Result<Source, Failure> {
     let config = json!({ "name": "explained", "format": format, "auth": "none" });
     let config: SourceConfig = serde_json::from_value(config)?;
@@ -181,13 +181,13 @@ fn left_out(ignored: Vec<(usize, Irrelevant)>, malformed: Vec<(usize, String)>) 
     all
 }
 
-/// Never with what it carries: that is as good as a password.
+/// Without its code or URL, which has to stay secret.
 fn named(handshake: &Handshake) -> &'static str {
     match handshake {
         Handshake::Validation { .. } => "validation",
         Handshake::Confirmation { .. } => "confirmation",
         Handshake::Unwanted { .. } => "confirmation that `confirm` does not allow",
-        Handshake::Farewell => "farewell",
+        Handshake::Unsubscribed => "farewell",
     }
 }
 
@@ -197,17 +197,17 @@ fn why(reason: Irrelevant) -> &'static str {
         Irrelevant::Type => {
             "events of this type change no value, or are not listed in `mapping.types`"
         }
-        Irrelevant::Failed => "what was tried failed",
-        Irrelevant::Read => "somebody read or listed",
-        Irrelevant::Version => "it is about a version that nobody reads by default",
-        Irrelevant::Test => "it is a test of the sender's",
+        Irrelevant::Failed => "the operation failed",
+        Irrelevant::Read => "it is a read or a list",
+        Irrelevant::Version => "it is about a version that ESO does not read by default",
+        Irrelevant::Test => "it is a test event",
         Irrelevant::Undecodable => "it cannot be read, and the source has `fail_open`",
         Irrelevant::TooOld => "it is older than the source's `max_age`",
         Irrelevant::Malformed => "it cannot be read",
     }
 }
 
-/// What an event means, and where.
+/// The keys and the scope of an event, for people.
 fn means(event: &Event) -> (String, String) {
     let what = match &event.matches {
         Match::Exact(_) => event.matches.keys().join(" = "),

@@ -1,5 +1,5 @@
-//! What a person asks of this binary besides serving. `eso-relay` hands these commands over, because
-//! only the ingress knows formats.
+//! The commands of this binary besides serving. `eso-relay` hands these commands over, because only the ingress
+//! knows formats.
 
 mod explain;
 mod sample;

@@ -1,4 +1,4 @@
-//! `sample`: the sample that a sender documents, proved as the sender would.
+//! `sample`: sends the documented sample of a format, signed as the sender would.
 
 use std::path::Path;
 

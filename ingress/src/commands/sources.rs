@@ -13,7 +13,7 @@ use crate::{
     verify::SchemeName,
 };
 
-/// A comment with its `# ` ends here.
+/// The width of a comment, with its `# `.
 const WIDTH: usize = 100;
 /// Before the text of a comment.
 const INDENT: &str = "# ";
@@ -30,14 +30,14 @@ pub struct Args {
     answer: Answer,
 }
 
-/// A format and a scheme may be called alike.
+/// A format and a scheme may have the same name.
 #[derive(Debug, Clone, Copy)]
 struct Named {
     format: Option<FormatName>,
     scheme: Option<SchemeName>,
 }
 
-/// What was asked for.
+/// The entries to print.
 #[derive(Serialize)]
 struct Report {
     formats: Vec<&'static Format>,

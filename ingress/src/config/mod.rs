@@ -13,32 +13,32 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    body,
+    akeyless_trigger::AkeylessTriggerConfig,
+    body::BodyLimits,
     client::Network,
     limit::LimitsConfig,
     outgoing::{Outgoing, OutgoingConfig},
     paths::{Paths, UrlPath},
     publish::PublishConfig,
-    server,
+    server::ConnectionLimits,
     source::{Source, SourceConfig},
     tls::{Tls, TlsConfig},
-    webhook::WebhookConfig,
 };
 
-/// The most elements of one body, of some 400 bytes each.
+/// Room for the most elements of one body, of some 400 bytes each.
 const BODY_LIMIT: usize = 4 * 1024 * 1024;
-/// What the default was when less was asked of a body: settings that agreed with it still do.
+/// The default of earlier versions: settings that were valid with it stay valid.
 const LEAST_BODY_LIMIT: usize = 1024 * 1024;
 
-/// Everything that the ingress can be told.
+/// The configuration of the ingress.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct IngressConfig {
     /// Default `0.0.0.0:8080`: the public port, plain HTTP unless `tls` is set.
     pub listen: SocketAddr,
     pub tls: TlsConfig,
-    /// Default none: what a proxy leaves before every path, such as `/eso-relay`. The paths work with it and
-    /// without it.
+    /// Default none: a prefix of every path that a proxy does not strip, such as `/eso-relay`. The paths work
+    /// with it and without it.
     pub base_path: Option<UrlPath>,
     /// Default `/healthz`: answers the health checks of load balancers on `listen`; empty: nothing does.
     pub health_path: UrlPath,
@@ -49,15 +49,15 @@ pub struct IngressConfig {
     /// From `BASIC_AUTH_USER` and `BASIC_AUTH_PASSWORD` in the environment only.
     #[serde(skip_deserializing)]
     #[schemars(skip)]
-    pub webhook: Option<WebhookConfig>,
-    /// Default 4 MiB, in which 10,000 events of a forwarder fit, or less where another setting holds
-    /// less: the largest body, in bytes.
+    pub webhook: Option<AkeylessTriggerConfig>,
+    /// Default 4 MiB, enough for 10,000 events of a forwarder, or less if another setting is lower: the largest
+    /// body, in bytes.
     pub body_limit: Option<usize>,
     /// Default 16 MiB: the bytes that all bodies hold together. More are answered 503.
     pub max_buffered: usize,
-    /// Default a quarter of `max_buffered`, but at least `body_limit`: those of them that bodies may
-    /// hold whose signature is not verified yet. At the bound the body that arrives for the longest
-    /// time gives way, of the client that holds most.
+    /// Default a quarter of `max_buffered`, but at least `body_limit`: the part of it for bodies whose
+    /// signature is not verified yet. At the limit the oldest arriving body of the client that holds most bytes
+    /// is dropped.
     pub max_unverified: Option<usize>,
     /// Default `10s`: for a body to arrive.
     #[serde(with = "duration")]
@@ -74,32 +74,32 @@ pub struct IngressConfig {
     #[serde(with = "duration")]
     #[schemars(with = "duration::Written")]
     pub idle_timeout: Duration,
-    /// Default `10s`: a connection ends whose client takes nothing of its answers for so long.
+    /// Default `10s`: a connection is closed if its client reads nothing of its answers for this long.
     #[serde(with = "duration")]
     #[schemars(with = "duration::Written")]
     pub write_timeout: Duration,
-    /// Default 1024. At the bound the connection that has been idle for the longest time makes room
-    /// for a new one, first of all one on which nothing was accepted.
+    /// Default 1024. At the limit the connection that has been idle longest is closed for a new one; those on
+    /// which no request was accepted go first.
     pub max_connections: usize,
-    /// Default three quarters of `max_connections`: of one address (of IPv6: one /64), but for
-    /// `trusted_proxies`. At the bound its own longest idle one makes room.
+    /// Default three quarters of `max_connections`: those of one address (for IPv6: one /64) that is not one of
+    /// `trusted_proxies`. At the limit its own longest idle one is closed.
     pub max_connections_per_peer: Option<usize>,
-    /// Default `1h`: an older connection is told to close with its next answer.
+    /// Default `1h`: an older connection closes with its next answer.
     #[serde(with = "duration")]
     #[schemars(with = "duration::Written")]
     pub max_connection_age: Duration,
-    /// Default 10000: after so many requests too.
+    /// Default 10000: a connection closes after this many requests.
     pub max_connection_requests: u32,
-    /// Default none: the networks, such as `10.0.0.0/8`, of load balancers and proxies. They have no
-    /// bound of their own on connections, and are believed when their `X-Forwarded-For`, or without
-    /// one their `Forwarded`, names the client.
+    /// Default none: the networks, such as `10.0.0.0/8`, of load balancers and proxies. They have no limit of
+    /// their own on connections, and their `X-Forwarded-For`, or without one their `Forwarded`, is trusted to
+    /// name the client.
     pub trusted_proxies: Vec<Network>,
     pub publish: PublishConfig,
     pub outgoing: OutgoingConfig,
     pub shutdown: ShutdownConfig,
 }
 
-/// How the ingress ends. Keep `terminationGracePeriodSeconds` above `grace`.
+/// How the ingress shuts down. Keep `terminationGracePeriodSeconds` above `grace`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ShutdownConfig {
@@ -107,7 +107,7 @@ pub struct ShutdownConfig {
     #[serde(with = "duration::or_zero")]
     #[schemars(with = "duration::Written")]
     pub drain_delay: Duration,
-    /// Default `25s`: for all of it, the drain delay included.
+    /// Default `25s`: for the whole shutdown, the drain delay included.
     #[serde(with = "duration")]
     #[schemars(with = "duration::Written")]
     pub grace: Duration,
@@ -157,17 +157,17 @@ impl IngressConfig {
     /// Reads the file, if there is one, and the environment over it.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
         let mut config: Self = config::load(file)?;
-        config.webhook = WebhookConfig::from(|name| std::env::var(name).ok())?;
+        config.webhook = AkeylessTriggerConfig::from(|name| std::env::var(name).ok())?;
         config.check()?;
         Ok(config)
     }
 
-    /// What belongs together, without looking at a secret.
+    /// Checks settings that depend on each other; reads no secret.
     pub fn check(&self) -> Result<(), ConfigError> {
         let refuse = |problem: String| Err(ConfigError::Invalid(problem));
         if self.sources.is_empty() && self.webhook.is_none() {
             return refuse(
-                "nobody could send an event: add an entry to `sources`, or set BASIC_AUTH_USER and BASIC_AUTH_PASSWORD in the environment for POST /webhook".to_owned(),
+                "no source is configured: add an entry to `sources`, or set BASIC_AUTH_USER and BASIC_AUTH_PASSWORD in the environment for POST /webhook".to_owned(),
             );
         }
         self.check_limits()?;
@@ -204,7 +204,7 @@ impl IngressConfig {
         Ok(())
     }
 
-    /// That each limit lets something through, and no two of them contradict each other.
+    /// Checks that each limit allows requests, and that the limits agree.
     fn check_limits(&self) -> Result<(), ConfigError> {
         let refuse = |problem: String| Err(ConfigError::Invalid(problem));
         let requests = usize::try_from(self.max_connection_requests).unwrap_or(usize::MAX);
@@ -220,7 +220,7 @@ impl IngressConfig {
         ] {
             if value == 0 {
                 return refuse(format!(
-                    "`{setting}` is 0: no request could be taken; remove it for the default"
+                    "`{setting}` is 0: no request would be accepted; remove it for the default"
                 ));
             }
         }
@@ -263,7 +263,7 @@ impl IngressConfig {
             source.deadline = source.deadline.map(|by| by.min(self.publish.deadline));
             if sources.insert(config.name.clone(), source).is_some() {
                 return Err(ConfigError::Invalid(format!(
-                    "source `{}` is there twice: give each its own `name`",
+                    "source `{}` is configured twice: give each its own `name`",
                     config.name
                 )));
             }
@@ -271,10 +271,10 @@ impl IngressConfig {
         Ok(sources)
     }
 
-    /// The drop-in, if it is on.
-    pub fn open_webhook(&self) -> Option<Source> {
-        self.webhook.as_ref().map(|webhook| {
-            let mut source = webhook.open();
+    /// The source of `POST /webhook`, if it is enabled.
+    pub fn open_akeyless_trigger(&self) -> Option<Source> {
+        self.webhook.as_ref().map(|trigger| {
+            let mut source = trigger.open();
             source.limits = LimitsConfig::default().open(&self.body_limits());
             source
         })
@@ -292,7 +292,7 @@ impl IngressConfig {
         }
     }
 
-    /// The default agrees with whatever else is set.
+    /// The setting, or a default that agrees with the other limits.
     fn body_limit(&self) -> usize {
         self.body_limit.unwrap_or_else(|| {
             let rooms = self.sources.iter().map(|source| source.limits.buffered);
@@ -302,8 +302,8 @@ impl IngressConfig {
         })
     }
 
-    pub(crate) fn body_limits(&self) -> body::Limits {
-        body::Limits {
+    pub(crate) fn body_limits(&self) -> BodyLimits {
+        BodyLimits {
             body: self.body_limit(),
             total: self.max_buffered,
             unverified: self
@@ -313,8 +313,8 @@ impl IngressConfig {
         }
     }
 
-    pub(crate) fn server_limits(&self) -> server::Limits {
-        server::Limits {
+    pub(crate) fn connection_limits(&self) -> ConnectionLimits {
+        ConnectionLimits {
             connections: self.max_connections,
             per_peer: self
                 .max_connections_per_peer

@@ -1,4 +1,4 @@
-//! How a sender makes sure that somebody wants its webhooks, before it sends any.
+//! Answers the handshake with which a sender checks an endpoint before it sends events.
 
 use axum::{
     http::StatusCode,
@@ -17,7 +17,7 @@ use crate::{
 /// Bytes. SNS answers with less than one thousand.
 const LARGEST: usize = 64 * 1024;
 
-/// What Azure Event Grid waits for:
+/// The answer that Azure Event Grid expects:
 /// <https://learn.microsoft.com/azure/event-grid/end-point-validation-event-grid-events-schema>.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -26,7 +26,7 @@ struct Validation {
 }
 
 /// The answer is 200 and no other success: senders of handshakes want it so.
-pub async fn answer(
+pub(crate) async fn answer(
     source: &Slug,
     handshake: Handshake,
     outgoing: &Outgoing,
@@ -41,7 +41,7 @@ pub async fn answer(
         }
         Handshake::Unwanted { host } => {
             let host = host.as_deref().unwrap_or("-");
-            warn!(%source, host, "a subscription is to be confirmed at a host that the source's `confirm` does not name: add it there and let the sender ask again, or remove the subscription");
+            warn!(%source, host, "not confirming a subscription at a host that the source's `confirm` does not name: add the host and let the sender ask again, or remove the subscription");
             return Err(Error::Unwanted);
         }
         Handshake::Confirmation { url } => {
@@ -51,9 +51,9 @@ pub async fn answer(
             }
             info!(%source, %url, "confirmed the subscription");
         }
-        // Not subscribed anew: whoever ended it may have meant it.
-        Handshake::Farewell => {
-            warn!(%source, "the subscription has ended; no more events come from its topic");
+        // Not confirmed again: the subscription may have been removed on purpose.
+        Handshake::Unsubscribed => {
+            warn!(%source, "the subscription was removed; its topic sends no more events");
         }
     }
     Ok(StatusCode::OK.into_response())

@@ -42,7 +42,7 @@ async fn a_subscription_is_confirmed_by_fetching_its_url() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_confirmed_now_is_to_be_sent_again() {
+async fn what_cannot_be_confirmed_now_is_answered_503() {
     let server = StandIn::start(&[SNS], |_| Answer::with_status("500 Oh", "s3cret")).await;
     let (status, body) = answered(&server, confirmation()).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
@@ -53,9 +53,9 @@ async fn what_cannot_be_confirmed_now_is_to_be_sent_again() {
 }
 
 #[tokio::test]
-async fn an_ended_subscription_is_not_begun_anew() {
+async fn a_removed_subscription_is_not_confirmed_again() {
     let server = StandIn::start(&[SNS], |_| Answer::ok("")).await;
-    let answer = answered(&server, Handshake::Farewell).await;
+    let answer = answered(&server, Handshake::Unsubscribed).await;
     assert_eq!(answer, (StatusCode::OK, String::new()));
     assert_eq!(server.requests(), 0);
 }

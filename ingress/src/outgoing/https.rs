@@ -1,4 +1,4 @@
-//! Where an outgoing call may go.
+//! The URLs of outgoing requests.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ pub struct Https(Url);
 pub struct NotAllowed;
 
 impl Https {
-    /// Out of the configuration: any host and port.
+    /// From the configuration: any host and port.
     pub fn parse(text: &str) -> Result<Self, NotAllowed> {
         let url = Url::parse(text).map_err(|_| NotAllowed)?;
         let anonymous = url.username().is_empty() && url.password().is_none();
@@ -26,12 +26,12 @@ impl Https {
         }
     }
 
-    /// Out of a payload: an endpoint of Amazon SNS in one region, at port 443, and nobody else.
+    /// From a payload: only an endpoint of Amazon SNS, at port 443.
     pub fn of_sns(text: &str) -> Result<Self, NotAllowed> {
         Self::within(text, |host| amazon::sns_region(host).is_some())
     }
 
-    /// Out of a payload: a host that `allows` names, at port 443.
+    /// From a payload: only a host that `allows` accepts, at port 443.
     pub fn within(text: &str, allows: impl Fn(&str) -> bool) -> Result<Self, NotAllowed> {
         let url = Self::parse(text)?;
         // The parser has left out a port that is the default.
@@ -42,7 +42,7 @@ impl Https {
         }
     }
 
-    /// The host of any URL, as a rule would have to name it.
+    /// The host of any URL, as the setting `confirm` would name it.
     pub fn host_of(text: &str) -> Option<String> {
         Url::parse(text).ok()?.host_str().map(str::to_owned)
     }

@@ -1,7 +1,7 @@
-//! The only place from which the ingress calls anyone over HTTP.
+//! The only HTTP client of the ingress.
 //!
-//! Outgoing calls go to hosts that a rule allows, over TLS, without redirects, with limits of size
-//! and time: nobody makes the ingress fetch what they like.
+//! Requests go to allowed hosts only, over TLS, without redirects, with limits of size and time, so that no
+//! sender can make the ingress fetch an arbitrary URL.
 
 mod https;
 
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use self::https::{Https, NotAllowed};
 
 /// From the look-up of the name to the last byte of the answer.
-pub const PATIENCE: Duration = Duration::from_secs(5);
+pub const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The `outgoing:` section.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -26,23 +26,23 @@ pub struct OutgoingConfig {
     pub ca_file: Option<PathBuf>,
 }
 
-/// Fetches, and does nothing else. Clones share it.
+/// Sends GET requests. Clones share one client.
 #[derive(Debug, Clone)]
 pub struct Outgoing(Result<Client, NoAuthorities>);
 
-/// The system trusts nobody. Only a source that has to call somebody minds.
+/// The system has no CA certificates: an error only for sources that need outgoing requests.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "no call over TLS can be made: {0}; install the system's CA certificates or set `outgoing.ca_file`"
+    "cannot make requests over TLS: {0}; install the system's CA certificates or set `outgoing.ca_file`"
 )]
 pub struct NoAuthorities(String);
 
-/// Why there is nothing to use. Never holds what the other side sent.
+/// Why a request failed. Never quotes the answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unreachable {
     #[error("it cannot be reached: {0}")]
     Away(String),
-    /// Any but success; a redirect too.
+    /// Not a success; a redirect is none either.
     #[error("it answered with status {0}")]
     Status(u16),
     #[error("its answer is larger than {0} bytes")]
@@ -57,23 +57,23 @@ impl Outgoing {
             Some(path) => authorities(path)?,
         };
         let client = Client::builder().tls_certs_merge(authorities);
-        Ok(Self::build(client, PATIENCE))
+        Ok(Self::build(client, TIMEOUT))
     }
 
     /// # Errors
-    /// There is nobody to trust, and so nobody to call: for sources that have to.
+    /// There are no CA certificates. Called for sources that need outgoing requests.
     pub fn check(&self) -> Result<(), ConfigError> {
         let usable = self.0.as_ref().map(drop);
         usable.map_err(|problem| ConfigError::Invalid(problem.to_string()))
     }
 
-    fn build(client: ClientBuilder, patience: Duration) -> Self {
+    fn build(client: ClientBuilder, timeout: Duration) -> Self {
         eso_relay::nats::install_crypto();
         let client = client
             .https_only(true)
             .redirect(Policy::none())
-            .timeout(patience)
-            // Calls are rare: a kept connection would be dead by the next one.
+            .timeout(timeout)
+            // Requests are rare: a kept connection would be dead by the next one.
             .pool_max_idle_per_host(0)
             .user_agent("eso-relay");
         Self(client.build().map_err(|error| NoAuthorities(cause(&error))))

@@ -20,7 +20,7 @@ use tokio_rustls::{
     rustls::{ServerConfig, pki_types::PrivateKeyDer},
 };
 
-use super::{Outgoing, PATIENCE};
+use super::{Outgoing, TIMEOUT};
 
 /// What it answers, byte for byte.
 pub(crate) enum Answer {
@@ -80,26 +80,26 @@ impl StandIn {
         }
     }
 
-    /// That finds every one of the hosts here and trusts their CA alone.
+    /// A client that finds the hosts at this server and trusts only its CA.
     pub(crate) fn outgoing(&self) -> Outgoing {
-        self.outgoing_with(PATIENCE)
+        self.outgoing_with(TIMEOUT)
     }
 
-    pub(crate) fn outgoing_with(&self, patience: Duration) -> Outgoing {
+    pub(crate) fn outgoing_with(&self, timeout: Duration) -> Outgoing {
         let ca = Certificate::from_pem(self.ca.as_bytes()).unwrap();
         Outgoing::build(
             self.resolve(Client::builder()).tls_certs_only([ca]),
-            patience,
+            timeout,
         )
     }
 
-    /// That finds the hosts here, and knows nothing of their CA.
+    /// The same without trust in its CA.
     pub(crate) fn distrustful(&self) -> Outgoing {
         let other = certified(&self.hosts).1;
         let other = Certificate::from_pem(other.as_bytes()).unwrap();
         Outgoing::build(
             self.resolve(Client::builder()).tls_certs_only([other]),
-            PATIENCE,
+            TIMEOUT,
         )
     }
 
@@ -109,7 +109,7 @@ impl StandIn {
         })
     }
 
-    /// That arrived so far.
+    /// How many requests have arrived.
     pub(crate) fn requests(&self) -> usize {
         self.requests.load(Ordering::SeqCst)
     }
@@ -137,7 +137,7 @@ async fn serve(
         Answer::Stuck(bytes) => {
             connection.write_all(&bytes).await?;
             connection.flush().await?;
-            // Until the client has had enough.
+            // Until the client gives up.
             connection.read_u8().await.map(drop)
         }
     }

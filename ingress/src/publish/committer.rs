@@ -1,4 +1,4 @@
-//! Takes what waits and puts it into messages, a few of them in flight at a time.
+//! Batches waiting events into messages, of which a few are in flight at a time.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -24,7 +24,7 @@ const AT_ONCE: usize = 4096;
 const TICK: Duration = Duration::from_millis(100);
 
 /// The task that publishes.
-pub struct Committer {
+pub(crate) struct Committer {
     submissions: mpsc::UnboundedReceiver<Submission>,
     /// Empty between two messages; kept for its memory.
     arrived: Vec<Submission>,
@@ -59,7 +59,7 @@ impl Committer {
 
     /// Ends when every [`Publisher`](super::Publisher) is dropped and everything accepted is
     /// answered.
-    pub async fn run(mut self) -> anyhow::Result<()> {
+    pub(crate) async fn run(mut self) -> anyhow::Result<()> {
         let publishing = TaskTracker::new();
         loop {
             let permit = self.permit().await?;
@@ -82,7 +82,7 @@ impl Committer {
         Ok(())
     }
 
-    /// For one more message in flight. While none is free, requests whose deadlines pass are answered.
+    /// A permit for one more message in flight. While none is free, answers the requests whose deadlines pass.
     async fn permit(&mut self) -> anyhow::Result<OwnedSemaphorePermit> {
         let mut permit = pin!(Arc::clone(&self.in_flight).acquire_owned());
         loop {
@@ -96,13 +96,13 @@ impl Committer {
         }
     }
 
-    /// Waits only if there is nothing to publish. False when there never will be.
+    /// Takes what waits to be published; waits only if there is nothing. False once every publisher is dropped.
     async fn take_waiting(&mut self) -> bool {
         let arrived = &mut self.arrived;
         if self.lanes.is_empty() && self.submissions.recv_many(arrived, AT_ONCE).await == 0 {
             return false;
         }
-        // Requests that are ready to submit do so before the message closes; alone, it goes at once.
+        // Lets requests that are ready submit before the message is built; a single one is not delayed.
         tokio::task::yield_now().await;
         while !self.submissions.is_empty() {
             self.submissions.recv_many(arrived, AT_ONCE).await;

@@ -1,4 +1,4 @@
-//! How much waits, how much is in flight, and for how long.
+//! How many events wait, how many messages are in flight, and for how long.
 
 use std::{
     num::{NonZeroU32, NonZeroUsize},
@@ -9,7 +9,7 @@ use eso_relay::config::duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::split::Limits;
+use super::split::MessageLimits;
 
 /// A consumer acks a message as a whole: a larger one would repeat more work after a crash.
 const MAX_MESSAGE_EVENTS: usize = 1000;
@@ -23,7 +23,7 @@ pub(crate) const LEAST_MESSAGE_BYTES: usize = 1024;
 pub struct PublishConfig {
     /// How many events may wait; one more is a 503. Default 16384.
     pub queue: NonZeroU32,
-    /// How many messages may be unacked at a time. More of them are smaller ones. Default 4.
+    /// How many messages may be unacked at a time. More of them are smaller. Default 4.
     pub in_flight: NonZeroUsize,
     /// How long to wait for a `PubAck` before the same message is sent again. Default 2s.
     #[serde(with = "duration")]
@@ -34,8 +34,8 @@ pub struct PublishConfig {
     #[serde(with = "duration")]
     #[schemars(with = "duration::Written")]
     pub deadline: Duration,
-    /// The largest message body, and so the largest event. Default 262144 (256 KiB), at least 1024.
-    /// Where the server (`max_payload`) or the stream (`max_msg_size`) takes less, that counts.
+    /// The largest message body, and so the largest event. Default 262144 (256 KiB), at least 1024. Where the
+    /// server (`max_payload`) or the stream (`max_msg_size`) accepts less, that is the limit.
     pub max_message_bytes: usize,
 }
 
@@ -64,8 +64,8 @@ impl PublishConfig {
         Ok(())
     }
 
-    pub(super) fn limits(&self) -> Limits {
-        Limits {
+    pub(super) fn limits(&self) -> MessageLimits {
+        MessageLimits {
             events: MAX_MESSAGE_EVENTS,
             bytes: self.max_message_bytes,
         }

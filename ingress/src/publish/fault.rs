@@ -11,11 +11,11 @@ use async_nats::jetstream::{
 pub(super) enum Fault {
     /// It may have been stored or not: send the same again.
     Transient,
-    /// The stream or the account has no room, or the server too much to do.
+    /// The stream or the account is full, or the server is overloaded.
     Full,
     /// Larger than the stream or the server allows.
     TooLarge,
-    /// The stream is not as it should be; an operator must see to it.
+    /// The stream is misconfigured; an operator must correct it.
     Refused(String),
 }
 
@@ -25,7 +25,7 @@ impl Fault {
             .source()
             .and_then(|source| source.downcast_ref::<jetstream::Error>());
         match error.kind() {
-            // StreamNotFound is what no responders look like: an election, or a server that starts.
+            // StreamNotFound also stands for no responders: an election, or a server that is starting.
             PublishErrorKind::TimedOut
             | PublishErrorKind::StreamNotFound
             | PublishErrorKind::BrokenPipe

@@ -1,4 +1,4 @@
-//! What decides at once whether events are accepted: the connection, the stream, the queue.
+//! Decides at once whether events are accepted, by the state of the connection, the stream and the queue.
 
 use std::{
     sync::{
@@ -13,16 +13,16 @@ use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
     Metrics, PublishConfig, PublishError,
-    split::{HEADER_BYTES, Limits},
+    split::{HEADER_BYTES, MessageLimits},
 };
 
-/// For how long one "full" answer of the server speaks for all requests.
+/// How long all requests are refused after the server has answered that it is full.
 const FULL: Duration = Duration::from_secs(1);
 
-/// What is known of the events stream: whether it keeps what it acknowledges, and how large a message
-/// it takes. Until it has been looked at: no, and of any size.
+/// The result of the stream check: whether the events stream keeps what it acknowledges, and its largest
+/// message. Before the first check: no, and any size.
 #[derive(Clone, Default)]
-pub struct Usable(Arc<Known>);
+pub(crate) struct Usable(Arc<Known>);
 
 struct Known {
     usable: AtomicBool,
@@ -40,12 +40,12 @@ impl Default for Known {
 }
 
 impl Usable {
-    pub fn set(&self, usable: bool) {
+    pub(crate) fn set(&self, usable: bool) {
         self.0.usable.store(usable, Ordering::Release);
     }
 
-    /// The bytes of a message, headers included, that the stream takes. `None`: of any size.
-    pub fn set_largest(&self, bytes: Option<usize>) {
+    /// The largest message of the stream, in bytes with its headers. `None`: any size.
+    pub(crate) fn set_largest(&self, bytes: Option<usize>) {
         let bytes = bytes.unwrap_or(usize::MAX);
         self.0.largest.store(bytes, Ordering::Relaxed);
     }
@@ -63,15 +63,15 @@ pub(super) struct Gate {
     client: Client,
     usable: Usable,
     full: FullMark,
-    /// Of the configuration.
-    limits: Limits,
+    /// From the configuration.
+    limits: MessageLimits,
     queue: u32,
     /// One for each event that may still wait.
     free: Semaphore,
     pub(super) metrics: Metrics,
 }
 
-/// Places of the queue, for the parts of one request.
+/// Places in the queue for the parts of one request.
 pub(super) struct Places(usize);
 
 impl Gate {
@@ -93,11 +93,11 @@ impl Gate {
         }
     }
 
-    /// What a message may hold now: what the configuration allows, and no more than the server of
-    /// this moment and the stream take.
-    pub(super) fn limits(&self) -> Limits {
+    /// The limits of a message now: those of the configuration, lowered to what the current server and the
+    /// stream accept.
+    pub(super) fn limits(&self) -> MessageLimits {
         let takes = self.client.max_payload().min(self.usable.largest());
-        Limits {
+        MessageLimits {
             bytes: self.limits.bytes.min(takes.saturating_sub(HEADER_BYTES)),
             ..self.limits
         }
@@ -108,13 +108,13 @@ impl Gate {
         self.limits.bytes
     }
 
-    /// Whether to send anything at all. What is handed to a disconnected client piles up in it, and
-    /// is sent after the reconnect although its sender was told otherwise.
+    /// Whether to send anything at all. A disconnected client buffers messages and sends them after the
+    /// reconnect, although their senders were answered 503.
     pub(super) fn connected(&self) -> bool {
         self.client.connection_state() == State::Connected
     }
 
-    /// Whether a `PubAck` can be believed: a stream with another retention acknowledges what it drops.
+    /// Whether a `PubAck` can be trusted: a stream with another retention acknowledges what it drops.
     pub(super) fn usable(&self) -> Result<(), PublishError> {
         if self.usable.get() {
             Ok(())
@@ -135,13 +135,13 @@ impl Gate {
         }
     }
 
-    /// The server has answered that it takes nothing.
+    /// Notes that the server has answered that it is full.
     pub(super) fn stream_is_full(&self, now: Instant) {
         self.full.set(now);
     }
 
-    /// Places for all events of a request, or for none. A request larger than the whole queue
-    /// takes all of it: it must not be refused for ever.
+    /// Places for all events of a request, or for none. A request larger than the whole queue takes all of it:
+    /// otherwise it would be refused for ever.
     pub(super) fn reserve(&self, events: usize) -> Result<Places, PublishError> {
         let places = u32::try_from(events).unwrap_or(u32::MAX).min(self.queue);
         let permits = self.free.try_acquire_many(places);
@@ -158,7 +158,7 @@ impl Gate {
 }
 
 impl Places {
-    /// Up to as many as are left.
+    /// At most as many as are left.
     pub(super) fn take(&mut self, events: usize) -> usize {
         let taken = events.min(self.0);
         self.0 -= taken;
@@ -166,7 +166,7 @@ impl Places {
     }
 }
 
-/// Whether the server said "full" a moment ago.
+/// Whether the server has just answered that it is full.
 struct FullMark {
     start: Instant,
     /// Milliseconds after the start until which it counts.

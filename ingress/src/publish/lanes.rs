@@ -1,5 +1,5 @@
-//! What waits to be published: one lane per subject, and the lanes take turns, so that a busy
-//! source does not keep the others waiting.
+//! Events that wait to be published, in a lane for each subject. The lanes take turns, so that a busy source
+//! does not delay the others.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -8,19 +8,20 @@ use tokio::{sync::oneshot, time::Instant};
 
 use super::{
     PublishError,
-    split::{Limits, Part, Size},
+    split::{MessageLimits, Part, Size},
 };
 
-/// A part of a request, and who waits for it.
+/// A part of a request, and the request that waits for it.
 #[derive(Debug)]
 pub(super) struct Submission {
     pub(super) part: Part,
-    /// What it holds of the queue until it leaves it.
+    /// Its places in the queue.
     pub(super) places: usize,
     pub(super) waiter: Waiter,
 }
 
-/// A request that waits for a message, until its deadline at most. Dropping it answers too: that nothing is known.
+/// A request that waits for a message, until its deadline at most. Dropping it answers that the outcome is
+/// unknown.
 #[derive(Debug)]
 pub(super) struct Waiter {
     pub(super) accepted: Instant,
@@ -56,11 +57,11 @@ impl Lanes {
         self.lanes.insert(subject, VecDeque::from([submission]));
     }
 
-    /// Answers those whose deadline has passed. How many places of the queue that frees.
+    /// Answers the requests whose deadline has passed. Returns the places in the queue that this frees.
     pub(super) fn expire(&mut self, now: Instant) -> usize {
         let mut places = 0;
         self.lanes.retain(|_, lane| {
-            // Dropped, and with that answered.
+            // Dropping a submission answers it.
             lane.retain(|waiting| {
                 let waits = now < waiting.waiter.deadline;
                 places += if waits { 0 } else { waiting.places };
@@ -74,7 +75,7 @@ impl Lanes {
     }
 
     /// As much of the next lane as fits into a message: at least one submission, all of one subject.
-    pub(super) fn gather(&mut self, limits: Limits) -> Option<Vec<Submission>> {
+    pub(super) fn gather(&mut self, limits: MessageLimits) -> Option<Vec<Submission>> {
         let subject = self.turns.pop_front()?;
         let mut lane = self.lanes.remove(&subject)?;
         let count = fitting(&lane, limits);
@@ -88,7 +89,7 @@ impl Lanes {
 }
 
 /// At least the first one: a submission by itself always fits.
-fn fitting(lane: &VecDeque<Submission>, limits: Limits) -> usize {
+fn fitting(lane: &VecDeque<Submission>, limits: MessageLimits) -> usize {
     let mut size = Size::default();
     let fit = lane.iter().take_while(|submission| {
         size = size.plus(submission.part.size);
@@ -102,7 +103,7 @@ mod tests {
     use super::*;
     use crate::publish::{split::split, tests::event};
 
-    const LIMITS: Limits = Limits {
+    const LIMITS: MessageLimits = MessageLimits {
         events: 3,
         bytes: 1 << 20,
     };

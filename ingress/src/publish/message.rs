@@ -10,11 +10,21 @@ use std::{
 use async_nats::jetstream::{self, message::PublishMessage};
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use eso_relay::{event::join_batch, stream};
+use futures::future::BoxFuture;
 use ring::rand::{SecureRandom as _, SystemRandom};
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout_at},
+};
 use tracing::{error, warn};
 
-use super::{PublishError, fault::Fault, gate::Gate, lanes::Submission, metrics::MessageResult};
+use super::{
+    PublishError,
+    fault::Fault,
+    gate::Gate,
+    lanes::{Submission, Waiter},
+    metrics::MessageResult,
+};
 
 const PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
@@ -35,7 +45,7 @@ impl Sender {
         match self.store(&mut message).await {
             Err(Fault::TooLarge) if message.events > 1 => {
                 self.gate.metrics.count(MessageResult::split);
-                self.publish_apart(message).await;
+                self.publish_halves(message).await;
             }
             result => self.conclude(message, result),
         }
@@ -80,7 +90,7 @@ impl Sender {
         let now = Instant::now();
         let metrics = &self.gate.metrics;
         let (counted, answer) = match result {
-            // What was learnt of the stream meanwhile counts for this message too.
+            // The stream may have been found unusable meanwhile.
             Ok(()) if self.gate.usable().is_err() => {
                 (MessageResult::refused, Err(PublishError::StreamUnusable))
             }
@@ -91,18 +101,18 @@ impl Sender {
                 (MessageResult::stored, Ok(()))
             }
             Err(Fault::Transient) => {
-                warn!(subject = %message.subject, "no PubAck in time; the senders were told to come again");
+                warn!(subject = %message.subject, "no PubAck in time; answered 503");
                 (MessageResult::no_ack, Err(PublishError::NoAck))
             }
             Err(Fault::Full) => {
                 self.gate.stream_is_full(now);
                 (MessageResult::full, Err(PublishError::StreamFull))
             }
-            // A single event: several are sent apart.
+            // A single event: several were split.
             Err(Fault::TooLarge) => {
                 error!(
                     subject = %message.subject, bytes = message.bytes,
-                    "an event is larger than the server or the stream takes: raise `max_payload` of the server or `max_msg_size` of the stream; its sender is told to come again"
+                    "an event is larger than the server or the stream takes: raise `max_payload` of the server or `max_msg_size` of the stream; its sender is answered 503"
                 );
                 (MessageResult::refused, Err(PublishError::AboveLimits))
             }
@@ -119,6 +129,59 @@ impl Sender {
             submission.waiter.answer(answer);
         }
     }
+
+    /// Publishes a message that is too large for the server or the stream in two halves, and these again until
+    /// each fits or is a single event: the size of a batch says nothing about one of its events. One half after
+    /// the other, so that the events of a subject stay in order. Boxed, because it may recurse.
+    fn publish_halves(&self, message: Message) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            // The halves have the same ids at each attempt, so that the stream drops duplicates.
+            let ids = [format!("{}.1", message.id), format!("{}.2", message.id)];
+            let mut waiting = message.waiting;
+            let half = waiting.split_off(waiting.len() / 2);
+            match (waiting.is_empty(), half) {
+                (true, mut one) => {
+                    if let Some(one) = one.pop() {
+                        self.split_submission(one, ids).await;
+                    }
+                }
+                (false, half) => {
+                    let [first, second] = ids;
+                    self.publish(waiting, first).await;
+                    self.publish(half, second).await;
+                }
+            }
+        })
+    }
+
+    /// Publishes the events of one request in two halves; it is answered when both are stored.
+    async fn split_submission(&self, mut submission: Submission, [first, second]: [String; 2]) {
+        let rest = submission.part.split_off();
+        let (done, stored) = oneshot::channel();
+        let Waiter {
+            accepted, deadline, ..
+        } = submission.waiter;
+        let waiter = std::mem::replace(
+            &mut submission.waiter,
+            Waiter {
+                accepted,
+                deadline,
+                done,
+            },
+        );
+        self.publish(vec![submission], first).await;
+        match stored.await.unwrap_or(Err(PublishError::NoAck)) {
+            Ok(()) => {
+                let rest = Submission {
+                    part: rest,
+                    places: 0,
+                    waiter,
+                };
+                self.publish(vec![rest], second).await;
+            }
+            Err(error) => waiter.answer(Err(error)),
+        }
+    }
 }
 
 pub(super) struct Message {
@@ -129,15 +192,15 @@ pub(super) struct Message {
     /// Of the body.
     bytes: usize,
     accepted: Instant,
-    /// Those whose deadlines have not passed. Their events are kept, should the message be too large.
+    /// The requests whose deadlines have not passed, with their events in case the message has to be split.
     pub(super) waiting: Vec<Submission>,
 }
 
 impl Message {
-    /// Of submissions with one subject. None when the deadlines of all have passed while they waited.
+    /// `waiting`: submissions of one subject. `None` if all their deadlines have passed.
     fn new(mut waiting: Vec<Submission>, id: String) -> Option<Self> {
         let now = Instant::now();
-        // Dropped, and with that answered, before anything was sent.
+        // Dropping a submission answers it.
         waiting.retain(|submission| now < submission.waiter.deadline);
         let oldest = waiting.first()?;
         let (subject, accepted) = (oldest.part.subject.to_string(), oldest.waiter.accepted);
@@ -155,8 +218,8 @@ impl Message {
         })
     }
 
-    /// What `future` gives before `end`. Meanwhile answers those whose deadlines pass; `None` too when
-    /// no request is left that waits.
+    /// The result of `future`, if it ends before `end`. Meanwhile answers the requests whose deadlines pass;
+    /// `None` too when no request waits any more.
     async fn wait<T>(&mut self, future: impl Future<Output = T>, end: Instant) -> Option<T> {
         let mut future = pin!(future);
         loop {

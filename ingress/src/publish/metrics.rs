@@ -1,4 +1,4 @@
-//! What publishing tells Prometheus.
+//! The metrics of publishing.
 
 use std::sync::atomic::AtomicU64;
 
@@ -16,7 +16,7 @@ use prometheus_client::{
 
 /// The metrics of one [`Publisher`](super::Publisher).
 #[derive(Clone)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     pub(super) latency: Histogram,
     pub(super) events: Histogram,
     pub(super) messages: Family<MessageLabels, Counter>,
@@ -31,7 +31,7 @@ pub(super) struct MessageLabels {
     pub(super) result: MessageResult,
 }
 
-/// What became of a message.
+/// How publishing a message ended.
 #[expect(
     non_camel_case_types,
     reason = "the label's values, as they are written"
@@ -48,7 +48,7 @@ pub(super) enum MessageResult {
 
 impl Metrics {
     /// Adds the metrics to the registry of the ingress, which puts `eso_relay_ingress_` before them.
-    pub fn register(registry: &mut Registry) -> Self {
+    pub(crate) fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
             // 0.5 ms to 16 s.
             latency: Histogram::new(exponential_buckets(0.000_5, 2.0, 16)),

@@ -5,7 +5,6 @@
 //! publish ─split─▶ submissions ─queue─▶ lanes, one per subject ─k in flight─▶ message ─PubAck─▶ answer
 //! ```
 
-mod apart;
 mod committer;
 mod config;
 mod fault;
@@ -23,7 +22,9 @@ use tokio::{
     time::Instant,
 };
 
-pub use self::{committer::Committer, config::PublishConfig, gate::Usable, metrics::Metrics};
+pub(crate) use self::{
+    committer::Committer, config::PublishConfig, gate::Usable, metrics::Metrics,
+};
 pub(crate) use self::{config::LEAST_MESSAGE_BYTES, split::HEADER_BYTES};
 use self::{
     gate::Gate,
@@ -31,10 +32,10 @@ use self::{
     split::split,
 };
 
-/// Why not every event stands in the stream. All but [`PublishError::TooLarge`] pass without a change
-/// of the sender: it should come again.
+/// Why not every event is stored. All but [`PublishError::TooLarge`] are temporary: the sender should try
+/// again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum PublishError {
+pub(crate) enum PublishError {
     /// More events wait than `publish.queue` allows.
     #[error("too many events wait to be published (setting `publish.queue`)")]
     QueueFull,
@@ -48,14 +49,14 @@ pub enum PublishError {
         "the stream ESO_RELAY takes nothing now (see the server's disk and `eso-relay status`)"
     )]
     StreamFull,
-    /// Nobody acked in time. The events may or may not stand in the stream.
+    /// No PubAck in time. The events may or may not be stored.
     #[error("no PubAck in time (setting `publish.deadline`)")]
     NoAck,
     /// One event alone exceeds the limit of a message.
     #[error("an event is larger than a message may be (setting `publish.max_message_bytes`)")]
     TooLarge,
-    /// One event alone exceeds what the server or the stream takes, which the operator can raise, and
-    /// which another server of the cluster may take.
+    /// One event alone exceeds what the server or the stream accepts. The operator can raise that, and another
+    /// server of the cluster may accept the event.
     #[error(
         "an event is larger than the server or the stream takes (`max_payload` of the server, `max_msg_size` of the stream ESO_RELAY)"
     )]
@@ -64,7 +65,7 @@ pub enum PublishError {
 
 /// Publishes events durably. Clones share one queue.
 #[derive(Clone)]
-pub struct Publisher {
+pub(crate) struct Publisher {
     gate: Arc<Gate>,
     queue: mpsc::UnboundedSender<Submission>,
     deadline: std::time::Duration,
@@ -76,7 +77,7 @@ type Answer = oneshot::Receiver<Result<(), PublishError>>;
 ///
 /// `jetstream` must belong to `client`; its own timeout should not be shorter than
 /// [`PublishConfig::attempt_timeout`]. While the stream is not `usable` everything is refused.
-pub fn publisher(
+pub(crate) fn publisher(
     client: async_nats::Client,
     jetstream: async_nats::jetstream::Context,
     usable: Usable,
@@ -98,12 +99,16 @@ pub fn publisher(
 }
 
 impl Publisher {
-    /// Returns when every event stands in the stream, or why not: after `publish.deadline` at the
-    /// latest, or at the moment `by` which the sender wants its answer.
+    /// Returns when every event is stored, or why not: after `publish.deadline` or at `by`, whichever is
+    /// earlier.
     ///
-    /// On an error some of the events may stand there nevertheless. Dropping the future does not
-    /// take back what was accepted.
-    pub async fn publish(&self, events: &[Event], by: Option<Instant>) -> Result<(), PublishError> {
+    /// On an error some of the events may be stored nevertheless. Dropping the future does not cancel accepted
+    /// events.
+    pub(crate) async fn publish(
+        &self,
+        events: &[Event],
+        by: Option<Instant>,
+    ) -> Result<(), PublishError> {
         for answer in self.submit(events, by)? {
             // A dropped answer means that the committer or its task is gone: the outcome is unknown.
             answer.await.unwrap_or(Err(PublishError::NoAck))?;

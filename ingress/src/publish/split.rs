@@ -5,12 +5,12 @@ use eso_relay::{Event, event::encode, stream::Subject};
 
 use super::PublishError;
 
-/// What the headers of a message take at most, of what server and stream take of a message.
+/// The most bytes of a message's headers, which the limits of server and stream include.
 pub(crate) const HEADER_BYTES: usize = 256;
 
 /// What one message may hold.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
+pub(super) struct MessageLimits {
     pub(super) events: usize,
     /// Of the body.
     pub(super) bytes: usize,
@@ -25,7 +25,7 @@ pub(super) struct Part {
     pub(super) size: Size,
 }
 
-/// How much of a message's limits something takes.
+/// A size, in the units of [`MessageLimits`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Size {
     pub(super) events: usize,
@@ -53,17 +53,17 @@ impl Size {
         }
     }
 
-    pub(super) fn fits(self, limits: Limits) -> bool {
+    pub(super) fn fits(self, limits: MessageLimits) -> bool {
         // One more byte for the closing bracket.
         self.events <= limits.events && self.bytes < limits.bytes
     }
 }
 
-/// The events of each subject stay in order. `most`: the bytes of a message that the configuration
-/// allows, of which server and stream may take fewer at the moment: `limits`.
+/// The events of each subject stay in order. `most`: the bytes of a message that the configuration allows;
+/// `limits` are lower where the server or the stream accepts less.
 pub(super) fn split(
     events: &[Event],
-    limits: Limits,
+    limits: MessageLimits,
     most: usize,
 ) -> Result<Vec<Part>, PublishError> {
     let mut parts: Vec<Part> = Vec::with_capacity(1);
@@ -71,7 +71,7 @@ pub(super) fn split(
         let json = encode(event);
         let size = Size::of(&json);
         if !size.fits(limits) {
-            let ours = size.fits(Limits {
+            let ours = size.fits(MessageLimits {
                 bytes: most,
                 ..limits
             });
@@ -102,7 +102,7 @@ impl Part {
         self.subject.source == event.source && self.subject.provider == event.provider
     }
 
-    /// Leaves the first half of the events here and gives the other.
+    /// Keeps the first half of the events and returns the other.
     pub(super) fn split_off(&mut self) -> Self {
         let events = self.events.split_off(self.events.len() / 2);
         self.size = Size::of_all(&self.events);
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
     use crate::publish::tests::event;
 
-    const MANY: Limits = Limits {
+    const MANY: MessageLimits = MessageLimits {
         events: 100,
         bytes: 1 << 20,
     };
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn a_part_holds_as_many_events_as_a_message_may() {
         let events = ["1", "2", "3", "4", "5"].map(|id| event("s", id));
-        let parts = split(&events, Limits { events: 2, ..MANY }, MANY.bytes).unwrap();
+        let parts = split(&events, MessageLimits { events: 2, ..MANY }, MANY.bytes).unwrap();
         assert_eq!(ids(&parts), [vec!["1", "2"], vec!["3", "4"], vec!["5"]]);
     }
 
@@ -164,7 +164,7 @@ mod tests {
         let events = [event("s", "1"), event("s", "2")];
         let body = encode_batch(&events);
         let at = |bytes| {
-            let parts = split(&events, Limits { bytes, ..MANY }, bytes).unwrap();
+            let parts = split(&events, MessageLimits { bytes, ..MANY }, bytes).unwrap();
             parts
                 .iter()
                 .map(|part| join_batch(&part.events).len())
@@ -181,7 +181,7 @@ mod tests {
         let one = encode_batch(&[event("s", "1")]).len();
         let bytes = one - 1;
         let refused = |most| {
-            let limits = Limits { bytes, ..MANY };
+            let limits = MessageLimits { bytes, ..MANY };
             split(&[event("s", "1")], limits, most).map(drop)
         };
         assert_eq!(refused(bytes), Err(PublishError::TooLarge));

@@ -1,7 +1,7 @@
-//! `POST /v1/hooks/{source}`: one request, read downwards.
+//! `POST /v1/hooks/{source}`: one request, from its headers to its answer.
 //!
-//! A path with doubled slashes or one at its end is tidied where it meets no route, so that the others
-//! pay nothing for it.
+//! A path with empty segments is normalised only if it matches no route, so that other requests pay nothing for
+//! it.
 
 use std::{collections::BTreeMap, future::Future, sync::Arc};
 
@@ -36,8 +36,8 @@ use crate::{
     verify,
 };
 
-/// Where events go. The stream, or in tests a list.
-pub trait Publish: Clone + Send + Sync + 'static {
+/// The destination of events: the stream, or in tests a list.
+pub(crate) trait Publish: Clone + Send + Sync + 'static {
     /// Returns when every event is durable, or why not: at the moment `by` at the latest.
     fn publish(
         &self,
@@ -57,10 +57,10 @@ impl Publish for Publisher {
 }
 
 /// What every request needs.
-pub struct Ingress<P> {
+pub(crate) struct Ingress<P> {
     pub sources: Arc<BTreeMap<Slug, Source>>,
-    /// The seed's `/webhook`, if it is on.
-    pub webhook: Option<Arc<Source>>,
+    /// The source of `POST /webhook`, if it is configured.
+    pub akeyless_trigger: Option<Arc<Source>>,
     pub publisher: P,
     pub budget: Budget,
     pub outgoing: Outgoing,
@@ -71,8 +71,8 @@ pub struct Ingress<P> {
 /// The same for all requests: none has a copy of its own.
 type Common<P> = State<Arc<Ingress<P>>>;
 
-/// What came of a request.
-enum Received {
+/// The result of a request.
+enum Outcome {
     /// The ids of the events; they are durable.
     Events(Vec<String>),
     /// The answer to a handshake.
@@ -85,8 +85,8 @@ struct Accepted {
     accepted: Vec<String>,
 }
 
-/// `stopping`: load balancers are told so by the health check while it still serves.
-pub fn router<P: Publish>(
+/// `stopping`: from then on the health check fails, while the port still serves.
+pub(crate) fn router<P: Publish>(
     ingress: Ingress<P>,
     paths: &Paths,
     stopping: &CancellationToken,
@@ -97,9 +97,9 @@ pub fn router<P: Publish>(
         let hooks = post(hook::<P>).options(preflight::<P>);
         router = router.route(&format!("{path}/{{source}}"), hooks);
     }
-    if ingress.webhook.is_some() {
+    if ingress.akeyless_trigger.is_some() {
         for path in paths.of(WEBHOOK) {
-            router = router.route(&path, post(webhook::<P>));
+            router = router.route(&path, post(akeyless_trigger::<P>));
         }
     }
     for path in paths.of_health() {
@@ -117,7 +117,7 @@ pub fn router<P: Publish>(
         .with_state(ingress)
 }
 
-/// What stands at the path without its empty segments.
+/// Answers a request by its path without empty segments.
 async fn untidy(exact: Router, mut request: Request<Body>) -> Response {
     if let Some(uri) = tidy_uri(request.uri()) {
         *request.uri_mut() = uri;
@@ -126,8 +126,8 @@ async fn untidy(exact: Router, mut request: Request<Body>) -> Response {
     answer
 }
 
-/// For load balancers. Of this port alone: while NATS is away a webhook has to be answered 503 with
-/// `Retry-After`, and no balancer without a healthy replica says that.
+/// For load balancers. Independent of NATS: while that is away a webhook has to be answered 503 with
+/// `Retry-After`, which a load balancer without a healthy replica does not do.
 fn health(stopping: &CancellationToken) -> (StatusCode, &'static str) {
     if stopping.is_cancelled() {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
@@ -143,7 +143,7 @@ async fn only_get<P: Publish>(State(ingress): Common<P>, request: Request<Body>)
     answer
 }
 
-/// Not UTF-8 is as unknown as any other unknown name.
+/// A name that is not UTF-8 is answered like any unknown name.
 type Name = Result<Path<String>, PathRejection>;
 
 async fn hook<P: Publish>(
@@ -157,7 +157,7 @@ async fn hook<P: Publish>(
     }
 }
 
-/// Whether a sender may send, which some ask first: [`crate::preflight`].
+/// Answers a sender that asks whether it may send: [`crate::preflight`].
 async fn preflight<P: Publish>(
     State(ingress): Common<P>,
     name: Name,
@@ -172,8 +172,11 @@ async fn preflight<P: Publish>(
     }
 }
 
-async fn webhook<P: Publish>(State(ingress): Common<P>, request: Request<Body>) -> Response {
-    match &ingress.webhook {
+async fn akeyless_trigger<P: Publish>(
+    State(ingress): Common<P>,
+    request: Request<Body>,
+) -> Response {
+    match &ingress.akeyless_trigger {
         Some(source) => ingress.answer(source, request).await,
         None => ingress.refuse(Error::NotFound, request),
     }
@@ -206,10 +209,10 @@ impl<P: Publish> Ingress<P> {
             Err(error) => {
                 self.metrics.answered(Some(&source.name), error.code());
                 let trace = traceparent(&head.headers).trace_id();
-                // The origin is looked at last, of a sender that has proved itself.
+                // The origin is checked last, of an authenticated sender.
                 let failure = match error {
                     Error::Origin => Failure::from(error.clone()),
-                    _ => Failure::stranger(error.clone()),
+                    _ => Failure::unauthenticated(error.clone()),
                 };
                 self.refusals.report(&source.name, &trace, head, &failure);
                 error.into_response()
@@ -226,20 +229,20 @@ impl<P: Publish> Ingress<P> {
         let by = source.deadline.map(|deadline| started + deadline);
         let received = self.receive(source, &head, body, traceparent, by);
         match received.await {
-            Ok(Received::Events(accepted)) => {
+            Ok(Outcome::Events(accepted)) => {
                 self.metrics
                     .accepted(&source.name, accepted.len(), started.elapsed());
                 info!(source = %source.name, trace, events = accepted.len(), "accepted");
                 json(StatusCode::ACCEPTED, &Accepted { accepted })
             }
-            Ok(Received::Handshake(answer)) => {
+            Ok(Outcome::Handshake(answer)) => {
                 self.metrics.answered(Some(&source.name), "handshake");
                 answer
             }
             Err(failure) => {
                 let error = &failure.error;
                 self.metrics.answered(Some(&source.name), error.code());
-                if source.fail_open && !failure.of_stranger && !stays(error) {
+                if source.fail_open && !failure.unauthenticated && !loses_nothing(error) {
                     return self.fail_open(source, &trace, error);
                 }
                 self.refusals.report(&source.name, &trace, &head, &failure);
@@ -248,15 +251,15 @@ impl<P: Publish> Ingress<P> {
         }
     }
 
-    /// The answer to a sender that stops working unless it is told 2xx. Never 202, which means that
-    /// the events are durable: these are lost, and counted.
+    /// Answers 204 to a sender that stops working without a 2xx. Never 202, which means that the events are
+    /// durable: these are lost, and counted.
     fn fail_open(&self, source: &Source, trace: &str, error: &Error) -> Response {
         let (name, code) = (&source.name, error.code());
         if let Error::Decode(_) = error {
             self.metrics.ignored(name, [Irrelevant::Undecodable]);
         }
         self.metrics.lost(name);
-        // Beyond its rate it must not fill the log either: the metric counts.
+        // A source beyond its rate must not fill the log; the metric counts.
         if let Error::RateLimited = error {
             debug!(source = %name, trace, code, "lost, because this source fails open");
         } else {
@@ -273,30 +276,30 @@ impl<P: Publish> Ingress<P> {
         body: Body,
         traceparent: TraceParent,
         by: Option<Instant>,
-    ) -> Result<Received, Failure> {
-        let refused = |refused| Failure::stranger(Error::refused(&source.scheme, refused));
-        let unverifiable = || Failure::stranger(Error::Unverifiable);
+    ) -> Result<Outcome, Failure> {
+        let refused = |refused| Failure::unauthenticated(Error::refused(&source.scheme, refused));
+        let unverifiable = || Failure::unauthenticated(Error::Unverifiable);
         let received_at = now();
         let presented = verify::Request::of(head, received_at);
         let admitted = in_time(by, source.scheme.admit(&presented)).await;
         let admitted = admitted.ok_or_else(unverifiable)?.map_err(refused)?;
-        let room = &source.limits.room;
-        let mut arrived = if admitted.is_verified() {
-            self.budget.read(body, room, by).await?
+        let quota = &source.limits.quota;
+        let mut body = if admitted.is_verified() {
+            self.budget.read(body, quota, by).await?
         } else {
             let peer = Client::of(head).map(Peer::of);
             let read = self.budget.read_unverified(body, peer, by).await;
-            read.map_err(|unread| Failure::stranger(unread.into()))?
+            read.map_err(|unread| Failure::unauthenticated(unread.into()))?
         };
-        let verified = in_time(by, admitted.verify(arrived.bytes)).await;
+        let verified = in_time(by, admitted.verify(body.bytes)).await;
         let verified = verified.ok_or_else(unverifiable)?.map_err(refused)?;
-        arrived.share.verified(room)?;
-        let packed = verified.bytes().len();
+        body.permits.verified(quota)?;
+        let compressed = verified.bytes().len();
         let verified = verified.decoded(&head.headers, self.budget.largest_body())?;
-        let unpacked = verified.bytes().len().saturating_sub(packed);
-        arrived.share.unpacked(unpacked)?;
-        // Not before: a stranger uses up nothing of it.
-        if !source.limits.pass(Instant::now()) {
+        let more = verified.bytes().len().saturating_sub(compressed);
+        body.permits.decompressed(more)?;
+        // Only authenticated requests count.
+        if !source.limits.allow(Instant::now()) {
             return Err(Error::RateLimited.into());
         }
         let delivery = Delivery {
@@ -316,7 +319,7 @@ impl<P: Publish> Ingress<P> {
             Content::Handshake(handshake) => {
                 // Boxed, as all that few requests need: the others do not carry its size.
                 let answer = Box::pin(handshake::answer(&source.name, handshake, &self.outgoing));
-                return Ok(Received::Handshake(answer.await?));
+                return Ok(Outcome::Handshake(answer.await?));
             }
         };
         drop(verified);
@@ -328,12 +331,12 @@ impl<P: Publish> Ingress<P> {
         if !events.is_empty() {
             self.publisher.publish(&events, by).await?;
         }
-        drop(arrived.share);
+        drop(body.permits);
         let ids = events.into_iter().map(|event| event.id);
-        Ok(Received::Events(ids.collect()))
+        Ok(Outcome::Events(ids.collect()))
     }
 
-    /// Counts and names the elements that could not be read, beside others that could.
+    /// Counts and logs the elements that cannot be read, where others can.
     fn malformed(&self, source: &Source, trace: &str, malformed: &[(usize, String)]) {
         let Some((_, first)) = malformed.first() else {
             return;
@@ -341,19 +344,19 @@ impl<P: Publish> Ingress<P> {
         let reasons = malformed.iter().map(|_| Irrelevant::Malformed);
         self.metrics.ignored(&source.name, reasons);
         let elements = malformed.len();
-        warn!(source = %source.name, trace, elements, first, "elements left out that cannot be read");
+        warn!(source = %source.name, trace, elements, first, "left out elements that cannot be read");
     }
 
-    /// Where there is no source, the sender is a stranger.
+    /// Refuses a request to a path without a source.
     fn refuse(&self, error: Error, request: Request<Body>) -> Response {
         self.metrics.answered(None, error.code());
         let (head, _) = request.into_parts();
-        self.refusals.say(None, None, error.code(), &head);
+        self.refusals.log(None, None, error.code(), &head);
         error.into_response()
     }
 }
 
-/// What `future` gives by then, if it does.
+/// The result of `future`, or `None` if it is not there at `by`.
 async fn in_time<T>(by: Option<Instant>, future: impl Future<Output = T>) -> Option<T> {
     match by {
         Some(by) => timeout_at(by, future).await.ok(),
@@ -377,9 +380,8 @@ fn now() -> Timestamp {
     Timestamp::now()
 }
 
-/// Whether a source that fails open answers it to a proven sender like any other source does: what is
-/// irrelevant is not lost.
-fn stays(error: &Error) -> bool {
+/// Whether no event is lost by the error: a source that fails open answers it like any other source.
+fn loses_nothing(error: &Error) -> bool {
     matches!(
         error,
         Error::Unauthorized(_) | Error::Unverifiable | Error::Irrelevant

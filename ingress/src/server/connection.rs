@@ -8,9 +8,8 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
 use bytes::Bytes;
-use hyper::{server::conn::http1, service::service_fn};
+use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf},
@@ -21,46 +20,32 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tracing::debug;
 
 use super::{
-    Limits,
-    io::Noted,
-    open::{Open, Place},
+    Port,
+    io::Tracked,
+    open::Place,
     request::Shared,
     state::{Connection, Order, Phase},
 };
-use crate::{
-    metrics::Metrics,
-    tls::{ClientCertificate, Session, Tls},
-};
+use crate::tls::{ClientCertificate, Session, Tls};
 
-/// What is read of a request before there is anything to read it with.
+/// How much of a request is read before hyper has a buffer for it.
 const FIRST_BYTES: usize = 1024;
-/// How much a client may still send after its last answer, for the sake of that answer.
+/// How many bytes are still read after the last answer, and for how long, so that the client can read it.
 const LINGER_BYTES: usize = 8 * 1024 * 1024;
 const LINGER: Duration = Duration::from_secs(10);
-/// And how long it may be silent.
+/// And how long the client may send nothing.
 const LINGER_SILENCE: Duration = Duration::from_secs(1);
 
-/// What every connection needs.
-pub(super) struct Port {
-    /// `None`: plain HTTP.
-    pub(super) tls: Option<Arc<Tls>>,
-    pub(super) http: http1::Builder,
-    pub(super) router: Router,
-    pub(super) limits: Limits,
-    pub(super) metrics: Metrics,
-    pub(super) open: Arc<Open>,
-}
-
-/// How a stretch of requests ended.
+/// Why hyper returned the connection.
 enum Left<S> {
     /// Idle for some time.
-    Idle(Noted<S>),
+    Idle(Tracked<S>),
     /// No request follows.
-    Over(Noted<S>),
+    Over(Tracked<S>),
     Killed,
 }
 
-/// Cancelled when the certificates that let the client in no longer count.
+/// Resolves when the certificates that admitted the client have been replaced.
 struct Superseded(Option<Pin<Box<WaitForCancellationFutureOwned>>>);
 
 impl Port {
@@ -70,7 +55,7 @@ impl Port {
         let connection = Arc::clone(&place.connection);
         match self.tls.clone() {
             None => self.requests(stream, connection, None, None).await,
-            // What TLS needs would make room for itself in every plain connection.
+            // Boxed: plain connections should not reserve memory for TLS.
             Some(tls) => Box::pin(self.encrypted(tls, stream, connection)).await,
         }
         drop(place);
@@ -94,7 +79,7 @@ impl Port {
             .await;
     }
 
-    /// `None` when it failed, took too long, made room for another one, or the end came first.
+    /// `None` if it failed, took too long, or was ended for a new connection or by the shutdown.
     async fn handshake(
         &self,
         tls: &Tls,
@@ -115,15 +100,15 @@ impl Port {
             Ok(Ok(session)) => return Some(session),
             Ok(Err(error)) => error.to_string(),
             Err(Some(elapsed)) => elapsed.to_string(),
-            Err(None) => "others needed its place".to_owned(),
+            Err(None) => "ended for a new connection".to_owned(),
         };
         self.metrics.handshake_failures.inc();
         debug!(error = failure, "a TLS handshake failed");
         None
     }
 
-    /// Every request of a connection carries its client and, if it showed one, its certificate.
-    /// After `superseded`, as at the end, the request that has begun is the last one.
+    /// Serves requests; each has the client and its certificate, if any, in its extensions. After `superseded`,
+    /// as at the shutdown, the current request is the last one.
     pub(super) async fn requests(
         self: Arc<Self>,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -138,7 +123,7 @@ impl Port {
             certificate,
         });
         let mut superseded = Superseded::from(superseded);
-        let mut io = Noted::new(stream, Arc::clone(&connection));
+        let mut io = Tracked::new(stream, Arc::clone(&connection));
         loop {
             connection.park(true);
             if io.has_unread() {
@@ -153,7 +138,7 @@ impl Port {
             connection.park(false);
             match serve(&shared, io, &mut superseded).await {
                 Left::Idle(back) => io = back,
-                // Boxed: an idle connection has no use for what it needs.
+                // Boxed: idle connections should not reserve memory for it.
                 Left::Over(back) => return Box::pin(linger(back, &connection)).await,
                 Left::Killed => return,
             }
@@ -161,9 +146,9 @@ impl Port {
     }
 }
 
-/// Waits without a buffer: an idle connection costs next to nothing. `None`: no request will come.
+/// Waits without a buffer, so that an idle connection costs next to nothing. `None`: no request follows.
 async fn first_bytes<S: AsyncRead + Unpin>(
-    io: &mut Noted<S>,
+    io: &mut Tracked<S>,
     connection: &Connection,
     superseded: &mut Superseded,
 ) -> Option<Bytes> {
@@ -188,8 +173,8 @@ async fn first_bytes<S: AsyncRead + Unpin>(
     .await
 }
 
-/// Requests and answers, until the connection is idle for some time or ends.
-async fn serve<S>(shared: &Arc<Shared>, io: Noted<S>, superseded: &mut Superseded) -> Left<S>
+/// Serves requests until the connection is idle for some time or ends.
+async fn serve<S>(shared: &Arc<Shared>, io: Tracked<S>, superseded: &mut Superseded) -> Left<S>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -221,7 +206,7 @@ where
     let mut io = parts.io.into_inner();
     match over {
         None => {
-            // The beginning of a request, which came together with the one before it.
+            // The beginning of the next request, read together with the previous one.
             io.unread(parts.read_buf);
             Left::Idle(io)
         }
@@ -251,7 +236,7 @@ impl Superseded {
     }
 }
 
-/// Waits until it is told to end.
+/// Waits until the connection is ordered to end.
 async fn leaving(connection: &Connection) {
     poll_fn(|context| {
         connection.listen(context.waker());
@@ -264,7 +249,7 @@ async fn leaving(connection: &Connection) {
     .await;
 }
 
-/// Says goodbye and waits for nothing.
+/// Shuts the stream down without waiting.
 async fn close(mut io: impl AsyncWrite + Unpin) {
     poll_fn(|context| {
         let _said = Pin::new(&mut io).poll_shutdown(context);
@@ -273,10 +258,9 @@ async fn close(mut io: impl AsyncWrite + Unpin) {
     .await;
 }
 
-/// Reads on without keeping anything: a client that is still sending when the connection closes sees
-/// it break, not the answer (RFC 9112 §9.6), and would send the same again. What is far too long is
-/// not worth it.
-async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut io: Noted<S>, connection: &Connection) {
+/// Reads and discards what the client still sends, within limits: a client that is sending when the connection
+/// closes sees a reset instead of the answer (RFC 9112 §9.6), and would send the same again.
+async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut io: Tracked<S>, connection: &Connection) {
     connection.enter(Phase::Closing);
     let rest = async {
         let mut left = LINGER_BYTES;

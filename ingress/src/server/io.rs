@@ -1,4 +1,4 @@
-//! The stream of a connection, which notes what is read and whether writes get through.
+//! The stream of a connection, which records in its state what is read and whether writes stall.
 
 use std::{
     io::{self, IoSlice},
@@ -12,16 +12,16 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::state::{Connection, Phase};
 
-pub(super) struct Noted<S> {
+pub(super) struct Tracked<S> {
     stream: S,
-    /// What was read already and is to be read again.
+    /// Bytes that were read and put back.
     first: Bytes,
-    /// The client has said that it sends no more.
+    /// The client has closed its sending side.
     ended: bool,
     connection: Arc<Connection>,
 }
 
-impl<S> Noted<S> {
+impl<S> Tracked<S> {
     pub(super) fn new(stream: S, connection: Arc<Connection>) -> Self {
         Self {
             stream,
@@ -53,7 +53,7 @@ impl<S> Noted<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Noted<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for Tracked<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -77,7 +77,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Noted<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Noted<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Tracked<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -103,7 +103,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Noted<S> {
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(context);
         if let Poll::Ready(Ok(())) = flushed {
-            // HTTP flushes the stream when it has written all that it had.
+            // hyper flushes the stream once it has written the whole answer.
             self.connection.advance(Phase::Answered, Phase::Idle);
         }
         self.note(flushed)

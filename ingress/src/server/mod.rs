@@ -1,11 +1,11 @@
-//! The public port: a limited number of connections, a limited time for all that a client does on
-//! one, and an end that cuts off no request.
+//! The public port: limits on the number of connections and on the time of each step, and a shutdown that cuts
+//! off no request.
 //!
 //! ```text
 //! accept ─▶ place ─▶ handshake ─▶ idle ─first byte─▶ headers ─▶ request ─▶ answer ─▶ idle …
 //! ```
-//! Each connection notes where it stands (`state`); one task looks at all of them and ends those
-//! whose time is up (`open`). So a request sets no timer and reads no clock.
+//! Each connection records its phase (`state`); one task checks all of them and ends those that exceed a limit
+//! (`open`). So a request sets no timer and reads no clock.
 
 mod connection;
 mod io;
@@ -25,7 +25,6 @@ use tokio_util::{
 use tracing::{info, warn};
 
 use self::{
-    connection::Port,
     open::{Admission, Open, Place},
     state::Phase,
 };
@@ -37,37 +36,47 @@ use crate::{
 
 /// Bounds what a connection holds before its request is known: headers included.
 const READ_BUFFER_BYTES: usize = 16 * 1024;
-/// When there are no file descriptors left, waiting is all that helps.
+/// The pause after a failed accept, as when no file descriptors are left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Clone)]
-pub struct Limits {
-    /// Of all clients together. At the bound the one that has been idle for the longest time makes
-    /// room; more wait in the kernel's queue only while a request is being worked on on each.
+pub(crate) struct ConnectionLimits {
+    /// Of all clients together. At the limit the connection that has been idle longest is closed; new ones wait
+    /// in the kernel's queue only while every connection serves a request.
     pub connections: usize,
-    /// Of one address; trusted proxies have no bound of their own.
+    /// Of one address; trusted proxies have no such limit.
     pub per_peer: usize,
     /// For the TLS handshake, and from the first byte of a request to the end of its headers.
     pub header: Duration,
     /// Between two requests, and before the first.
     pub idle: Duration,
-    /// How long a client may take nothing of what is written to it.
+    /// How long a client may read nothing of what is written to it.
     pub write: Duration,
-    /// After so long, and after so many requests, an answer is the last one of its connection.
+    /// After this time, or this many requests, a connection closes with its next answer.
     pub age: Duration,
     pub requests: u32,
-    /// Believed when they name the client that they speak for.
+    /// Trusted to name the client in their headers.
     pub trusted_proxies: Arc<[Network]>,
 }
 
-/// Serves until `stop`, then finishes the requests that have begun. From `draining` on answers say
-/// that they are the last ones of their connections. All clones of `router` are dropped when this
-/// returns.
-pub async fn serve(
+/// What every connection needs.
+struct Port {
+    /// `None`: plain HTTP.
+    tls: Option<Arc<Tls>>,
+    http: http1::Builder,
+    router: Router,
+    limits: ConnectionLimits,
+    metrics: Metrics,
+    open: Arc<Open>,
+}
+
+/// Serves until `stop`, then finishes the requests that have begun. From `draining` on each answer closes its
+/// connection. All clones of `router` are dropped when this returns.
+pub(crate) async fn serve(
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
     router: Router,
-    limits: Limits,
+    limits: ConnectionLimits,
     metrics: Metrics,
     draining: CancellationToken,
     stop: CancellationToken,
@@ -75,7 +84,7 @@ pub async fn serve(
     info!(listen = %listener.local_addr()?, tls = tls.is_some(), "serving webhooks");
     let connections = TaskTracker::new();
     let mut http = http1::Builder::new();
-    // The watch does better: it tells waiting for a request from the time that its headers take.
+    // `Open::watch` does this: it tells an idle connection from slow headers.
     http.header_read_timeout(None)
         .max_buf_size(READ_BUFFER_BYTES);
     let open = Open::new(limits.clone(), metrics.clone());
@@ -92,7 +101,7 @@ pub async fn serve(
         let port = Arc::clone(&port);
         connections.spawn(async move { port.connection(stream, place).await });
     }
-    // Whoever connects from now on goes to another replica.
+    // From now on clients connect to another replica.
     drop(listener);
     port.open.close();
     connections.close();

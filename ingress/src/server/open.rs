@@ -1,4 +1,4 @@
-//! The connections that are open: who may come in, who goes for that, and whose time is up.
+//! The open connections: which are admitted, which are closed for that, and which exceed a limit.
 
 use std::{
     collections::HashMap,
@@ -12,7 +12,7 @@ use std::{
 use tokio::{sync::Notify, time::MissedTickBehavior};
 
 use super::{
-    Limits,
+    ConnectionLimits,
     state::{Clock, Connection, Order, Phase},
 };
 use crate::{
@@ -20,20 +20,20 @@ use crate::{
     metrics::{Counted, Ended, Metrics},
 };
 
-/// After so long an idle connection gives its buffers back.
+/// An idle connection frees its buffers after this time.
 const PARK_AFTER: Duration = Duration::from_secs(1);
-/// The clock of the connections is never older.
+/// The bounds of the interval at which the connections' clock advances.
 const LONGEST_TICK: Duration = Duration::from_millis(100);
 const SHORTEST_TICK: Duration = Duration::from_millis(5);
 
 /// All connections of a port.
 pub(super) struct Open {
     all: Mutex<All>,
-    limits: Limits,
+    limits: ConnectionLimits,
     clock: Arc<Clock>,
     /// One has closed.
     closed: Notify,
-    /// Answers say that they are the last ones.
+    /// Each answer closes its connection.
     draining: AtomicBool,
     metrics: Metrics,
 }
@@ -42,13 +42,13 @@ pub(super) struct Open {
 struct All {
     next: u64,
     open: HashMap<u64, Entry>,
-    /// How many connections each has that are not leaving.
+    /// Connections per peer, without those that are about to close.
     peers: HashMap<Peer, usize>,
 }
 
 struct Entry {
     connection: Arc<Connection>,
-    /// No longer counted among those of its peer.
+    /// It is about to close and no longer counts for its peer.
     leaving: bool,
 }
 
@@ -64,12 +64,12 @@ pub(super) enum Admission {
     Admitted(Place),
     /// All places are taken; one may be free soon.
     Full,
-    /// Its peer has as many as it may have, all of them at work.
+    /// Its peer is at its limit, and all its connections serve requests.
     Refused,
 }
 
 impl Open {
-    pub(super) fn new(limits: Limits, metrics: Metrics) -> Arc<Self> {
+    pub(super) fn new(limits: ConnectionLimits, metrics: Metrics) -> Arc<Self> {
         metrics.free(limits.connections);
         Arc::new(Self {
             all: Mutex::default(),
@@ -81,7 +81,7 @@ impl Open {
         })
     }
 
-    /// A place for a connection of this client. At a bound somebody else makes room for it.
+    /// A place for a connection of this client. At a limit another connection is closed for it.
     pub(super) fn admit(self: &Arc<Self>, client: &Arc<Client>, phase: Phase) -> Admission {
         let mut all = self.all();
         let peer = client.peer();
@@ -94,11 +94,11 @@ impl Open {
             };
             self.make_room(&mut all, number, Ended::PeerBound);
             if all.open.len() >= self.limits.connections {
-                // One is on its way already.
+                // One is closing already.
                 return Admission::Full;
             }
         } else if all.open.len() >= self.limits.connections {
-            // One that ends already makes enough room.
+            // Unless one is closing already.
             if !all.open.values().any(Entry::ends)
                 && let Some(number) = all.weakest(|_| true)
             {
@@ -128,8 +128,8 @@ impl Open {
     fn make_room(&self, all: &mut All, number: u64, reason: Ended) {
         self.metrics.connection_ended(reason);
         if let Some(entry) = all.open.get(&number) {
-            // An idle one may get a request at this very moment: that one is answered.
-            // One that got a request and does not finish it has no second chance.
+            // An idle connection may be getting a request right now, which is then answered. One that was
+            // spared so and does not finish its request is closed.
             let order = match entry.connection.phase() {
                 Phase::Idle if !entry.leaving => Order::Last,
                 _ => Order::Kill,
@@ -146,7 +146,7 @@ impl Open {
             .ok();
     }
 
-    /// From now on every answer is the last one of its connection.
+    /// From now on every answer closes its connection.
     pub(super) fn drain(&self) {
         self.draining.store(true, Relaxed);
     }
@@ -155,7 +155,7 @@ impl Open {
         self.draining.load(Relaxed)
     }
 
-    /// Idle connections end; a request that has begun is the last one of its connection.
+    /// Closes idle connections, and each other one after its current request.
     pub(super) fn close(&self) {
         self.drain();
         for entry in self.all().open.values() {
@@ -163,7 +163,7 @@ impl Open {
         }
     }
 
-    /// Keeps the clock, and ends whose time is up. Never returns.
+    /// Advances the clock, and ends connections that exceed a limit. Never returns.
     pub(super) async fn watch(&self) {
         let limits = &self.limits;
         let shortest = limits.header.min(limits.idle).min(limits.write) / 8;
@@ -183,7 +183,7 @@ impl Open {
         }
     }
 
-    /// `tick`: by so much the times in the connections may be too early.
+    /// `tick`: how much too early the recorded times may be.
     fn look(&self, now: u64, tick: Duration) {
         let mut all = self.all();
         let mut over = Vec::new();
@@ -235,7 +235,7 @@ impl Entry {
 }
 
 impl All {
-    /// Who of these goes first when room is needed.
+    /// The connection among these to close first.
     fn weakest(&self, among: impl Fn(&Connection) -> bool) -> Option<u64> {
         let open = self.open.iter().filter_map(|(&number, entry)| {
             let connection = &entry.connection;
@@ -246,7 +246,7 @@ impl All {
         open.min().map(|(_, number)| number)
     }
 
-    /// It counts no more among those of its peer; it does among all, until it has closed.
+    /// The connection no longer counts for its peer; it counts for the total until it has closed.
     fn leaves(&mut self, number: u64) {
         let Some(entry) = self.open.get_mut(&number) else {
             return;

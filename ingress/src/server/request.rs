@@ -1,4 +1,4 @@
-//! One request of a connection: what its handler is told, and what its answer says of the connection.
+//! One request of a connection: the extensions for its handler, and whether its answer closes the connection.
 
 use std::{
     convert::Infallible,
@@ -16,8 +16,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tower::ServiceExt as _;
 
 use super::{
-    READ_BUFFER_BYTES,
-    connection::Port,
+    Port, READ_BUFFER_BYTES,
     state::{Connection, Order, Phase},
 };
 use crate::tls::ClientCertificate;
@@ -69,7 +68,7 @@ impl Shared {
     }
 }
 
-/// A body that notes its end: until then the client is waited for, and others may need its place.
+/// A body that records its end: until then the connection waits for its client and may be closed for a new one.
 struct Arriving {
     body: Incoming,
     connection: Arc<Connection>,
@@ -99,13 +98,13 @@ impl Body for Arriving {
     }
 }
 
-/// What the headers say of the body.
+/// What the headers tell of the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Announced {
     Nothing,
-    /// Most of these have arrived with the headers.
+    /// It fits the read buffer; most of these have arrived with the headers.
     Short,
-    /// Or one whose sender waits to be asked for it (RFC 9110 §10.1.1).
+    /// Or with `Expect: 100-continue` (RFC 9110 §10.1.1).
     Long,
 }
 
@@ -123,12 +122,12 @@ impl Announced {
         }
     }
 
-    /// HTTP then ends the connection behind the answer. A client that is not told so sends its next
-    /// request into nothing.
+    /// Then hyper closes the connection after the answer, which has to say so: otherwise the client loses its
+    /// next request.
     fn is_left_unread(self, status: StatusCode) -> bool {
         match self {
             Self::Nothing => false,
-            // Given without a look at the body.
+            // These are answered without reading the body.
             Self::Short => matches!(status.as_u16(), 401 | 403 | 404 | 405 | 413),
             Self::Long => status.is_client_error() || status.is_server_error(),
         }

@@ -1,4 +1,4 @@
-//! What is known of one connection. Its own task writes it, with plain stores; the watch reads it.
+//! The state of one connection. Its own task writes it, with plain stores; the watch reads it.
 
 use std::{
     sync::{
@@ -20,11 +20,11 @@ pub(super) struct Clock {
     milliseconds: AtomicU64,
 }
 
-/// Where a connection stands.
+/// What a connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Phase {
-    /// Of TLS.
+    /// The TLS handshake.
     Handshake = 0,
     /// Between two requests, or before the first.
     Idle = 1,
@@ -36,17 +36,17 @@ pub(super) enum Phase {
     Busy = 3,
     /// The answer is known and not yet written.
     Answered = 4,
-    /// All is said; the client may still be sending.
+    /// The last answer is written; the client may still be sending.
     Closing = 5,
 }
 
-/// What the watch wants of a connection.
+/// What the watch orders a connection to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Order {
-    /// Give the buffers back, if it is still idle.
+    /// Free the buffers, if it is still idle.
     Park = 1,
-    /// The request that has begun is the last one.
+    /// Close after the current request.
     Last = 2,
     /// End now.
     Kill = 4,
@@ -57,7 +57,7 @@ pub(super) struct Connection {
     clock: Arc<Clock>,
     /// Milliseconds, and in the lowest bits the phase that has lasted since then.
     phase: AtomicU64,
-    /// Since when a write waits for the client, in milliseconds and one; 0: none does.
+    /// When a write began to wait for the client, in milliseconds plus one; 0: none waits.
     stalled: AtomicU64,
     opened: u64,
     requests: AtomicU32,
@@ -131,7 +131,7 @@ impl Connection {
         Phase::of(self.phase.load(Relaxed))
     }
 
-    /// The phase, and since when it lasts.
+    /// The phase, and when it began.
     pub(super) fn standing(&self) -> (Phase, u64) {
         let phase = self.phase.load(Relaxed);
         (Phase::of(phase), phase >> PHASE_BITS)
@@ -144,7 +144,7 @@ impl Connection {
         }
     }
 
-    /// A write, a flush or the end waits for the client.
+    /// A write, a flush or the shutdown waits for the client.
     pub(super) fn stalls(&self) {
         if self.stalled.load(Relaxed) == 0 {
             self.stalled.store(self.clock.now() + 1, Relaxed);
@@ -161,7 +161,7 @@ impl Connection {
         self.stalled.load(Relaxed).checked_sub(1)
     }
 
-    /// One more request; how many there were.
+    /// Counts a request; returns how many there were.
     pub(super) fn begin(&self, phase: Phase) -> u32 {
         self.enter(phase);
         // Its own task alone writes this.
@@ -187,7 +187,7 @@ impl Connection {
     pub(super) fn park(&self, parked: bool) {
         self.parked.store(parked, Relaxed);
         if parked {
-            // An order that has been obeyed.
+            // The order is carried out.
             self.orders.fetch_and(!(Order::Park as u8), Relaxed);
         }
     }
@@ -211,13 +211,13 @@ impl Connection {
         self.orders.load(std::sync::atomic::Ordering::Acquire) & order as u8 != 0
     }
 
-    /// It is about to end, or was told to.
+    /// It is ordered to end.
     pub(super) fn is_leaving(&self) -> bool {
         self.is_ordered(Order::Last) || self.is_ordered(Order::Kill)
     }
 
-    /// Who makes room first: those on which nothing was ever accepted, of them the idle ones, and
-    /// of these the one that has been so for the longest time. `None`: a request is being worked on.
+    /// The order in which connections are closed for new ones: first those on which no request was accepted, of
+    /// them the idle ones, and of these the longest idle. `None`: it serves a request.
     pub(super) fn rank(&self) -> Option<(bool, u8, u64)> {
         let (phase, since) = self.standing();
         let (class, since) = match (phase, self.stalled_since()) {

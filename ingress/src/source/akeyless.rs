@@ -13,8 +13,8 @@ use super::{
     malformed, usable_id,
 };
 
-/// The types after which a secret may have another value; all else is about requests, failures,
-/// expiry. A rotation that failed in part (a cluster, linked targets) has succeeded in part.
+/// The event types that may change a secret's value; the others are about requests, failures and expiry. A
+/// rotation that failed in part (a cluster, linked targets) has succeeded in part.
 const CHANGES: [&str; 4] = [
     "static-secret-updated",
     "rotated-secret-success",
@@ -22,7 +22,7 @@ const CHANGES: [&str; 4] = [
     "certificate-provisioning-success",
 ];
 
-/// The fields of an event that matter; `payload` is not one of them.
+/// The fields of an event that are read; `payload` is not one of them.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Fields {
@@ -66,7 +66,7 @@ fn grouped(mut object: Object<'_>) -> Result<Vec<(Option<String>, &RawValue)>, D
             groups += 1;
             found.extend(events.into_iter().map(|event| (kind.clone(), event)));
         } else {
-            // Malformed by itself, unless its type does not count.
+            // Malformed, unless its type is ignored.
             found.push((kind, group));
         }
     }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::outgoing::Https;
 
-/// The topics that may send: anybody with an AWS account can sign a message of a topic of theirs.
+/// The topics that may send: every AWS account can sign messages of its own topics.
 pub(super) struct Topics(pub(super) Vec<String>);
 
 #[derive(Default, Deserialize)]
@@ -38,7 +38,7 @@ impl Topics {
         let topic = envelope.topic_arn.required("TopicArn")?;
         if !self.0.contains(&topic) {
             return Err(malformed(
-                "TopicArn is none of the source's `topics`: add it there, or remove the subscription",
+                "TopicArn is not one of the source's `topics`: add it there, or remove the subscription",
             ));
         }
         match kind.as_str() {
@@ -53,7 +53,7 @@ impl Topics {
                     .map_err(|_| malformed("SubscribeURL is not a URL of Amazon SNS"))?;
                 Ok(Body::Handshake(Handshake::Confirmation { url }))
             }
-            "UnsubscribeConfirmation" => Ok(Body::Handshake(Handshake::Farewell)),
+            "UnsubscribeConfirmation" => Ok(Body::Handshake(Handshake::Unsubscribed)),
             _ => {
                 let ignored = Element::Ignored(Irrelevant::Type);
                 Ok(Body::Decoded(Decoded::one(ignored)))
@@ -62,7 +62,7 @@ impl Topics {
     }
 }
 
-/// `id`: of SNS, which sends it again with each try.
+/// `id`: of the SNS message, the same at each retry.
 fn notification(id: Option<&str>, message: &str) -> Result<Decoded, DecodeError> {
     let mut decoded = aws_eventbridge::decode(message.as_bytes()).map_err(inside)?;
     for (_, problem) in &mut decoded.malformed {
@@ -74,7 +74,7 @@ fn notification(id: Option<&str>, message: &str) -> Result<Decoded, DecodeError>
     Ok(decoded)
 }
 
-/// The error of a text within the body.
+/// An error in the JSON text within the envelope.
 fn inside(error: DecodeError) -> DecodeError {
     match error {
         DecodeError::NotJson { .. } => {

@@ -1,7 +1,7 @@
 //! Azure Key Vault through Event Grid, in Event Grid's own schema or as CloudEvents.
 //! <https://learn.microsoft.com/azure/event-grid/event-schema-key-vault>
 //!
-//! A request brings up to 5,000 events: what each has is read into fields, never into a map.
+//! A request holds up to 5,000 events: each is read into fields, never into a map.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use super::{
     malformed, usable_id,
 };
 
-/// Comes once, before all others, and wants an answer.
+/// Sent once before all other events; the answer repeats its code.
 /// <https://learn.microsoft.com/azure/event-grid/end-point-validation-event-grid-events-schema>
 const VALIDATION: &str = "Microsoft.EventGrid.SubscriptionValidationEvent";
 
@@ -34,7 +34,7 @@ struct Fields<'a> {
     #[serde(rename = "type")]
     kind: Scalar,
     time: Scalar,
-    /// Only what is read of a type that counts has to have a shape.
+    /// Read only for event types that are not ignored.
     #[serde(borrow)]
     data: Option<&'a RawValue>,
 }
@@ -77,7 +77,7 @@ pub(super) fn decode(headers: &HeaderMap, body: &[u8]) -> Result<Body, DecodeErr
     decoded.map(Body::Decoded)
 }
 
-/// The code to repeat, when this is no event but the question whether events are wanted.
+/// The code to repeat, if the body is the validation of the subscription.
 fn validation(
     headers: &HeaderMap,
     event: Option<&RawValue>,
@@ -149,9 +149,8 @@ fn read(event: Fields<'_>) -> Result<Element, DecodeError> {
     Ok(change.into())
 }
 
-/// Under which of a store's key types a new version of this type of event is found. Every other type
-/// tells that something is about to expire or has, or who may do what. A certificate is a key and a
-/// secret too, of the same name.
+/// The key types of a store for which this type of event is a new version. All other types are about expiry and
+/// access. A certificate is also a key and a secret of the same name.
 fn collections(kind: &str) -> Option<&'static [&'static str]> {
     match kind {
         "Microsoft.KeyVault.SecretNewVersionCreated" => Some(&["secret"]),
@@ -196,7 +195,7 @@ impl Object {
 }
 
 impl<'a> Address<'a> {
-    /// What there is of it.
+    /// The parts that are present.
     fn of(url: &'a str) -> Self {
         let mut parts = url
             .split_once("://")
@@ -212,7 +211,7 @@ impl<'a> Address<'a> {
     }
 }
 
-/// Without the blanks around it; `None` when nothing is left.
+/// Without blanks around it; `None` when nothing is left.
 fn text(field: Scalar, at: &str) -> Result<Option<String>, DecodeError> {
     let mut text = field.optional(at)?;
     if let Some(untidy) = text.as_mut().filter(|text| text.trim().len() < text.len()) {
@@ -221,7 +220,7 @@ fn text(field: Scalar, at: &str) -> Result<Option<String>, DecodeError> {
     Ok(text.filter(|text| !text.is_empty()))
 }
 
-/// What a vault calls its objects.
+/// A valid name of an object in a vault.
 /// <https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates>
 fn is_name(name: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';

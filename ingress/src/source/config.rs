@@ -11,11 +11,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ConfirmHost, Format, MappingConfig, Source, aws_sns::Topics, confirmation::Hosts, doppler,
-    element::MAX_ATTRIBUTES, slug,
+    ConfirmHost, Format, MappingConfig, Projects, Source, aws_sns::Topics, confirmation::Hosts,
+    doppler, element::MAX_ATTRIBUTES, slug,
 };
 use crate::{
-    limit::{Limits, LimitsConfig},
+    limit::{LimitsConfig, SourceLimits},
     outgoing::Outgoing,
     verify::{AuthConfig, Scheme, written},
 };
@@ -28,18 +28,18 @@ pub struct SourceConfig {
     pub format: FormatName,
     #[serde(deserialize_with = "written::one")]
     pub auth: AuthConfig,
-    /// Whose keys they are. Default: the format's own provider; else `generic`, which matches by
-    /// key whatever provider a store has.
+    /// The provider of the keys. Default: the format's own provider; else `generic`, which matches by key
+    /// whatever provider a store has.
     #[serde(default)]
     pub provider: Option<Slug>,
     /// What the events may reach: the tenancy boundary. Default: everything.
     #[serde(default)]
     pub target: Option<TargetConfig>,
-    /// What is known of the place whose secrets these are, whatever the payload says: attributes
-    /// such as `project` or `region`, at most 8. Stores that are known to be elsewhere are not reached.
+    /// Attributes of the place of the secrets, such as `project` or `region`, at most 8; they take precedence
+    /// over the payload. Stores in another place are not reached.
     #[serde(default)]
     pub scope: BTreeMap<String, String>,
-    /// Where things stand in the body; for `cloudevents`, `generic`, `github`, `gitlab` and
+    /// Pointers to the keys and other fields of the body; for `cloudevents`, `generic`, `github`, `gitlab` and
     /// `standard-webhooks`.
     #[serde(default)]
     pub mapping: Option<MappingConfig>,
@@ -50,35 +50,32 @@ pub struct SourceConfig {
     /// stores write it.
     #[serde(default)]
     pub projects: Projects,
-    /// `generic`: where a subscription of this sender may be confirmed, because its first message holds a URL to
-    /// visit: names of hosts, or `oracle` for Oracle Notifications. Default: nowhere; the log names the host.
+    /// `generic`: the hosts at which a subscription may be confirmed by fetching the URL in its first message:
+    /// names of hosts, or `oracle` for Oracle Notifications. Default: none; the log names the host.
     #[serde(default)]
     pub confirm: Vec<ConfirmHost>,
     /// `vault-audit`: answer 2xx even when the event could not be stored and is lost, because
     /// OpenBao stops serving when its only audit device fails. Default `false`.
     #[serde(default)]
     pub fail_open: bool,
-    /// Older changes are ignored, by the time that the event itself states. Default: no bound.
+    /// Older changes are ignored, by the time in the event itself. Default: no limit.
     #[serde(default, with = "duration::optional")]
     #[schemars(with = "Option<duration::Written>")]
     pub max_age: Option<Duration>,
-    /// From the end of the headers to the answer, which is then 503: before the sender gives up, so
-    /// that it knows to come again. The event may be stored all the same. Default: a second below what
-    /// the format's sender waits, and `publish.deadline` at most; at most that too.
+    /// From the end of the headers to the answer, which is then 503: before the sender gives up, so that it
+    /// tries again. The event may be stored all the same. Default: a second less than the format's sender
+    /// waits; at most `publish.deadline`.
     #[serde(default, with = "duration::optional")]
     #[schemars(with = "Option<duration::Written>")]
     pub deadline: Option<Duration>,
     #[serde(default)]
     pub limits: LimitsConfig,
-    /// Refresh once more so long after the first time, at most 10 min: for a store that calls
-    /// before its own replicas and caches have the new value. Default: one refresh.
+    /// Refresh a second time after this delay, at most 10 min: for a store that sends its webhook before its
+    /// own replicas and caches have the new value. Default: one refresh.
     #[serde(default)]
     #[schemars(with = "Option<duration::Written>")]
     pub settle: Option<Settle>,
 }
-
-/// The sender's project → the project as the stores write it.
-pub type Projects = BTreeMap<String, String>;
 
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
@@ -126,7 +123,7 @@ pub struct StoreConfig {
 }
 
 impl SourceConfig {
-    /// Reads the secrets and checks what belongs together. Errors name the source.
+    /// Reads the secrets and checks the settings. Errors name the source.
     pub fn open(&self, outgoing: &Outgoing) -> Result<Source, ConfigError> {
         if !self.confirm.is_empty() {
             let usable = outgoing.check();
@@ -136,7 +133,7 @@ impl SourceConfig {
         self.open_with(scheme.map_err(|error| self.problem(&with_cause(&error)))?)
     }
 
-    /// The same, with what is to be known of the sender from elsewhere.
+    /// The same with this scheme instead of `auth`.
     pub(crate) fn open_with(&self, scheme: Scheme) -> Result<Source, ConfigError> {
         let format = self.check().and_then(|()| self.format());
         let provider = || self.format.provider().map(slug);
@@ -145,7 +142,7 @@ impl SourceConfig {
             scheme,
             fail_open: self.fail_open,
             deadline: self.deadline.or(self.format.deadline()),
-            limits: Limits::default(),
+            limits: SourceLimits::default(),
             provider: self.provider.clone().or_else(provider),
             format: format.map_err(|problem| self.problem(&problem))?,
             target: self.target.as_ref().map(TargetConfig::target),
@@ -169,12 +166,12 @@ impl SourceConfig {
         ConfigError::Invalid(format!("source `{}`: {problem}", self.name))
     }
 
-    /// Whether it says of which place the secrets are.
+    /// Whether `scope` names a place.
     pub(super) fn is_placed(&self) -> bool {
         self.scope.values().any(|value| !value.is_empty())
     }
 
-    /// Whether every setting belongs to the format.
+    /// Checks that every setting belongs to the format.
     fn check(&self) -> Result<(), String> {
         use FormatName as F;
         let mapped = self
@@ -218,7 +215,7 @@ impl SourceConfig {
         }
         if self.auth.takes_sns() && self.format != F::AwsSns {
             return Err(
-                "`auth.sns` lets in everybody with an AWS account, whom only format aws-sns tells apart by its `topics`: set that format, or another scheme".to_owned(),
+                "`auth.sns` admits every AWS account, and only format aws-sns restricts that, by its `topics`: set that format, or another scheme".to_owned(),
             );
         }
         Ok(())
@@ -229,7 +226,7 @@ impl SourceConfig {
             FormatName::Akeyless => Format::Akeyless,
             FormatName::AwsEventBridge => Format::AwsEventBridge,
             FormatName::AwsSns if self.topics.is_empty() => {
-                return Err("format aws-sns needs `topics`, the ARNs of the topics that may send: anybody with an AWS account can sign messages of a topic of theirs".to_owned());
+                return Err("format aws-sns needs `topics`, the ARNs of the topics that may send: every AWS account can sign messages of its own topics".to_owned());
             }
             FormatName::AwsSns => Format::AwsSns(Topics(self.topics.clone())),
             FormatName::AzureEventGrid => Format::AzureEventGrid,
@@ -251,8 +248,8 @@ impl SourceConfig {
 }
 
 impl FormatName {
-    /// A second before the format's sender gives up, by its maker's documents; see docs/providers.
-    /// `None`: it is not known, differs, or is longer than anybody waits here.
+    /// A second before the format's sender gives up, as its maker documents; see docs/providers. `None`:
+    /// unknown, or not the same for all senders.
     fn deadline(self) -> Option<Duration> {
         let waits = match self {
             // EventBridge API destinations.
@@ -274,7 +271,7 @@ impl FormatName {
         Some(Duration::from_secs(waits - 1))
     }
 
-    /// Whose keys the events name, where the format tells; AWS's formats say it event by event.
+    /// The provider of the keys, where the format implies it; AWS's formats set it for each event.
     fn provider(self) -> Option<&'static str> {
         match self {
             Self::Akeyless => Some("akeyless"),

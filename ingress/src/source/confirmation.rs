@@ -1,6 +1,6 @@
-//! The first message of a subscription: it holds a URL, and who visits that wants the rest.
+//! The first message of a subscription: it holds a URL, and fetching that confirms the subscription.
 //!
-//! Only hosts that the configuration names are visited, and only for a sender that has proved itself.
+//! Only hosts that the configuration names are called, and only for an authenticated sender.
 
 use http::HeaderMap;
 use schemars::JsonSchema;
@@ -14,13 +14,13 @@ use super::{
 };
 use crate::{clouds::oracle, outgoing::Https};
 
-/// What begins, and what ends, in the words of each of the services.
+/// The message types of all these services for the beginning and the end of a subscription.
 const BEGINS: &str = "SubscriptionConfirmation";
 const ENDS: &str = "UnsubscribeConfirmation";
 
-/// How a service of notifications begins.
+/// How a notification service asks for the confirmation.
 struct Service {
-    /// The header that says what a message is.
+    /// The header with the type of a message.
     kind: &'static str,
     /// The header with the URL, where there is one.
     header: Option<&'static str>,
@@ -91,7 +91,7 @@ impl From<ConfirmHost> for String {
 }
 
 impl Hosts {
-    /// What to do when the message is no notification.
+    /// The handshake, if the message is not a notification.
     pub(super) fn handshake(
         &self,
         headers: &HeaderMap,
@@ -106,7 +106,7 @@ impl Hosts {
             return Ok(None);
         };
         if kind == ENDS.as_bytes() {
-            return Ok(Some(Handshake::Farewell));
+            return Ok(Some(Handshake::Unsubscribed));
         }
         if kind != BEGINS.as_bytes() {
             return Ok(None);
@@ -138,7 +138,7 @@ fn in_body(member: &str, body: &[u8]) -> Result<String, DecodeError> {
             "{member} is missing: the subscription cannot be confirmed"
         ))
     })?;
-    // Oracle writes it as for a page.
+    // Oracle escapes it as in HTML.
     Ok(url.replace("&amp;", "&"))
 }
 
@@ -198,7 +198,7 @@ mod tests {
             assert_eq!(asked(&oracle, headers, &body), Ok(Some(wanted(url))), "{body}");
         }
         let ends = asked(&oracle, &[("x-smn-message-type", ENDS)], "{}");
-        assert_eq!(ends, Ok(Some(Handshake::Farewell)));
+        assert_eq!(ends, Ok(Some(Handshake::Unsubscribed)));
         for kind in ["Notification", ""] {
             assert_eq!(
                 asked(&oracle, &[("x-oci-ns-messagetype", kind)], "{}"),

@@ -13,20 +13,20 @@ use super::{
     scope::{attribute, scope},
 };
 
-/// The type after which secrets have other values.
+/// The event type of a change.
 const UPDATE: &str = "config.secrets.update";
 
-/// What the webhook is set to send.
+/// The payload that the webhook is configured to send.
 pub(super) enum Payload {
     /// Doppler's own.
     Default,
-    /// Whatever the operator wrote there; the place stands in the configuration.
+    /// A custom one of any content; the source's `scope` names the place.
     Custom,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Delivery {
+struct Webhook {
     #[serde(rename = "type")]
     kind: Scalar,
 }
@@ -48,7 +48,7 @@ impl Payload {
         let config =
             part(body, "config").filter(|config| matches!(shape(config), Shape::Object(_)));
         let kind = match shape(body) {
-            Shape::Object(_) => fields::<Delivery>(body, "the body")?.kind,
+            Shape::Object(_) => fields::<Webhook>(body, "the body")?.kind,
             Shape::Array(_) | Shape::Scalar => Scalar::Missing,
         };
         match (self, kind, config) {
@@ -70,7 +70,7 @@ impl Payload {
     }
 }
 
-/// With a diff each of its names is a change; without one, or when it names nothing, the config is.
+/// One change for each name of the diff; without a name, one for the whole config.
 fn update(config: &RawValue, body: &RawValue) -> Result<Decoded, DecodeError> {
     let config: Config = fields(config, "config")?;
     let required = |field: Scalar, at: &str| {

@@ -1,4 +1,4 @@
-//! What a format reads out of a body: for each element a change, or why it is none.
+//! The result of decoding a body: for each element a change, or why it is ignored.
 
 use std::collections::BTreeMap;
 
@@ -14,35 +14,34 @@ use crate::outgoing::Https;
 /// Leaves room for `/<index>` below the 512 bytes that an event id may have.
 const MAX_ID_BYTES: usize = 480;
 const MAX_TYPE_BYTES: usize = 256;
-/// The most attributes of a scope that a payload tells, and that a source's configuration adds:
-/// together what an event may have.
+/// The most attributes of the scope in a payload, and in a source's configuration: an event may have both.
 pub(super) const MAX_ATTRIBUTES: usize = 8;
 /// Of the value of a scope's attribute, and of each part of a version.
 pub(super) const MAX_ATTRIBUTE_BYTES: usize = 256;
 
-/// What a body is.
+/// A decoded body.
 pub(super) enum Body {
     Decoded(Decoded),
     Handshake(Handshake),
 }
 
-/// How a sender makes sure that somebody wants its webhooks.
+/// A request with which a sender checks the endpoint before it sends events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Handshake {
     /// Azure Event Grid: the answer repeats the code.
     Validation { code: String },
-    /// Amazon SNS and its like: fetching the URL is the consent.
+    /// Amazon SNS and its like: fetching the URL confirms the subscription.
     Confirmation { url: Https },
     /// The same at a host that the source's `confirm` does not name; `None` where it is no URL.
     Unwanted { host: Option<String> },
-    /// Amazon SNS and its like: there will be no more.
-    Farewell,
+    /// Amazon SNS and its like: the subscription was removed.
+    Unsubscribed,
 }
 
-/// What a format read out of a body.
+/// The elements of a body.
 #[derive(Default)]
 pub(super) struct Decoded {
-    /// Of how many elements the body consists, the irrelevant ones included.
+    /// The number of elements, ignored ones included.
     pub elements: usize,
     /// Each with its place in the body.
     pub changes: Vec<(usize, Change)>,
@@ -52,7 +51,7 @@ pub(super) struct Decoded {
     pub malformed: Vec<(usize, String)>,
 }
 
-/// What an element is.
+/// A decoded element.
 #[expect(
     clippy::large_enum_variant,
     reason = "moved once, into a list of changes"
@@ -69,13 +68,13 @@ pub enum Irrelevant {
     Empty,
     /// Events of that type change no value, or the configuration does not list it.
     Type,
-    /// What was tried failed.
+    /// The operation failed.
     Failed,
-    /// Somebody read or listed.
+    /// A read or a list.
     Read,
-    /// A version that nobody reads by default, such as AWS's pending one.
+    /// A version that ESO does not read by default, such as AWS's pending one.
     Version,
-    /// A test of the sender's.
+    /// A test event.
     Test,
     /// Older than the source's `max_age`.
     TooOld,
@@ -85,15 +84,15 @@ pub enum Irrelevant {
     Undecodable,
 }
 
-/// One change, as the sender tells it.
+/// One change, as the sender reports it.
 pub(super) struct Change {
-    /// The sender's id, if it is the same again when the sender tries again.
+    /// The sender's id, if it stays the same when the sender retries.
     pub id: Option<String>,
     pub origin: Origin,
     pub kind: Kind,
     pub operation: Operation,
     pub matches: Match,
-    /// Where one format brings the events of several.
+    /// Set by formats whose events are of several providers.
     pub provider: Option<Slug>,
     pub time: Option<Timestamp>,
     pub version: Option<Version>,
@@ -113,7 +112,7 @@ impl Decoded {
         Ok(decoded)
     }
 
-    /// One more, or what is wrong with it. Only too many of them refuse the whole.
+    /// Adds an element or its error. Fails only if there are too many elements.
     pub(super) fn push(
         &mut self,
         element: Result<Element, DecodeError>,
@@ -203,7 +202,7 @@ impl Change {
         }
     }
 
-    /// The sender's id, which is the same when it tries again.
+    /// With the sender's id, which stays the same when it retries.
     pub(super) fn identified(mut self, id: Option<String>) -> Self {
         self.origin.event_id.clone_from(&id);
         self.id = id;
@@ -211,7 +210,7 @@ impl Change {
     }
 }
 
-/// The sender's id. It decides nothing, so one that cannot be used counts as none: the delivery is new.
+/// The sender's id. An unusable one counts as missing: the delivery is then new.
 pub(super) fn usable_id(id: Scalar) -> Option<String> {
     match id {
         Scalar::Text(id) => checked_id(id, "id").ok(),

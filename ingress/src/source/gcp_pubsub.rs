@@ -1,8 +1,8 @@
 //! GCP Secret Manager's notifications, pushed by Pub/Sub.
 //! <https://docs.cloud.google.com/secret-manager/docs/event-notifications>
 //!
-//! Attributes tell what happened. They stand in the body, or in headers where the subscription
-//! unwraps its messages. The data, which is the changed resource, is never read.
+//! Attributes tell what happened. They are in the body, or in headers if the subscription unwraps its messages.
+//! The data, which is the changed resource, is never read.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,11 @@ use serde_json::value::RawValue;
 
 use super::{
     Change, DecodeError, Decoded, Element, Irrelevant, checked_type,
-    config::Projects,
     generic::timestamp,
     json::{Scalar, fields, place, whole},
-    malformed, usable_id,
+    malformed,
+    scope::Projects,
+    usable_id,
 };
 
 /// The longest id of a project, a location or a secret.
@@ -29,7 +30,7 @@ struct Push<'a> {
     message: Option<&'a RawValue>,
 }
 
-/// Pub/Sub writes two of its names in two ways.
+/// Pub/Sub writes some names in two ways.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Message<'a> {
@@ -52,7 +53,7 @@ struct Attributes {
     timestamp: Scalar,
 }
 
-/// What is known of one change.
+/// The parts of a notification that are read.
 struct Notification {
     attributes: Attributes,
     id: Scalar,
@@ -118,8 +119,8 @@ impl Notification {
 
     fn read(self, projects: &Projects) -> Result<Element, DecodeError> {
         let attributes = self.attributes;
-        // A message that somebody published by hand, as the guide's test does. To refuse it would
-        // bring it again for days.
+        // A message published by hand, as in the guide's test. If it were refused, Pub/Sub would retry for
+        // days.
         let Some(event_type) = attributes.event_type.optional("eventType")? else {
             return Ok(Element::Ignored(Irrelevant::Test));
         };
@@ -132,7 +133,7 @@ impl Notification {
         let secret = Secret::of(&secret_id).ok_or_else(|| {
             malformed("secretId is not projects/P/secrets/S or projects/P/locations/L/secrets/S")
         })?;
-        // What cannot be read of these is no reason to miss a change.
+        // An unreadable version or time is no reason to miss a change.
         let version = attributes.version_id.optional("versionId").ok().flatten();
         let time = attributes.timestamp.or(self.published);
 
@@ -201,8 +202,8 @@ impl<'a> Secret<'a> {
         })
     }
 
-    /// The project's number and its id. A notification has one of both, mostly the number, and
-    /// stores have mostly the id.
+    /// The project's number and its id. A notification has one of them, mostly the number; stores mostly have
+    /// the id.
     fn projects<'b>(&self, known: &'b Projects) -> (Option<&'b str>, Option<&'b str>)
     where
         'a: 'b,

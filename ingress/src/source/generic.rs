@@ -1,4 +1,4 @@
-//! Any JSON: the configuration says where the keys, the id, the type and the time stand.
+//! Any JSON: the configuration points to the keys, the id, the type and the time.
 
 use std::borrow::Cow;
 
@@ -16,7 +16,7 @@ use super::{
     usable_id,
 };
 
-/// Where things stand in a body.
+/// Pointers to the parts of a body.
 pub(super) struct Mapping {
     /// The event or the array of events; the whole body by default.
     pub events: Option<Pointer>,
@@ -25,22 +25,22 @@ pub(super) struct Mapping {
     pub meaning: Meaning,
     pub id: Option<Pointer>,
     pub kind: Option<Pointer>,
-    /// Which types count. Empty: all.
+    /// The types that are not ignored. Empty: all.
     pub kinds: Vec<String>,
     pub time: Option<Pointer>,
 }
 
-/// What is known of every event of a body, where the sender's headers or the body's outside tell.
-/// The mapping's own `id`, `type` and `time` come first.
+/// What the sender's headers or the outside of the body tell of every event. The mapping's own `id`, `type` and
+/// `time` take precedence.
 #[derive(Default)]
 pub(super) struct Envelope {
-    /// The same again when the sender tries again.
+    /// Stays the same when the sender retries.
     pub id: Option<String>,
-    /// What to look for at the sender, where that is no such id.
+    /// Identifies the delivery at the sender, but changes with each attempt.
     pub reference: Option<String>,
     pub kind: Option<String>,
     pub time: Option<Timestamp>,
-    /// The body is no event at all.
+    /// Why the body is not an event.
     pub irrelevant: Option<Irrelevant>,
 }
 
@@ -95,11 +95,11 @@ impl Mapping {
             Some(pointer) => time(&scalar(pointer, Some(event))),
             None => envelope.time,
         };
-        let told = self.meaning.read(Some(event), place)?;
+        let meaning = self.meaning.read(Some(event), place)?;
         let list = self.each.as_ref().and_then(|each| each.find(event));
         let list = list.map(open);
         for (place, names) in self.members(list.as_deref(), event, place)? {
-            let change = told.change(&place, || self.names(names, &place));
+            let change = meaning.change(&place, || self.names(names, &place));
             decoded.push(change.map(|change| {
                 let mut change = change.identified(id.clone());
                 if change.id.is_none() {
@@ -113,8 +113,7 @@ impl Mapping {
         Ok(())
     }
 
-    /// Where the names of each change stand, and how messages call that place. `list`: what is found at
-    /// `each`.
+    /// The JSON with the names of each change, and its place for messages. `list`: the value at `each`.
     fn members<'a>(
         &self,
         list: Option<&'a RawValue>,
@@ -137,7 +136,7 @@ impl Mapping {
         }
     }
 
-    /// A name is one by itself; in all else the pointers say where to look.
+    /// A scalar is itself a name; an object or array has names at the pointers.
     fn names(&self, json: &RawValue, place: &str) -> Result<Keys, DecodeError> {
         let json = if self.meaning.keys.is_empty() {
             Cow::Borrowed(json)
@@ -157,7 +156,7 @@ impl Mapping {
 
 type Check = fn(String, &str) -> Result<String, DecodeError>;
 
-/// What a header tells, if it is there.
+/// The value of a header, if it is there.
 pub(super) fn header(
     headers: &HeaderMap,
     name: &str,
@@ -177,7 +176,7 @@ pub(super) fn allowed(kinds: &[String], kind: Option<&str>) -> bool {
     kinds.is_empty() || kind.is_some_and(|kind| kinds.iter().any(|allowed| allowed == kind))
 }
 
-/// The time that a field tells. One that cannot be read is no reason to miss a change.
+/// The time in a field. An unreadable one is no reason to miss a change.
 pub(super) fn time(field: &Scalar) -> Option<Timestamp> {
     match field {
         Scalar::Text(text) => timestamp(text),

@@ -1,6 +1,6 @@
 //! GitHub's webhooks: <https://docs.github.com/en/webhooks/webhook-events-and-payloads#delivery-headers>.
 //!
-//! Headers tell the id and the type; which secret an event is about, only the configuration knows.
+//! Headers tell the id and the type; `mapping` tells which secret an event is about.
 
 use std::borrow::Cow;
 
@@ -28,9 +28,9 @@ pub(super) fn json<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<Cow<'a, [u
 pub(super) fn envelope(headers: &HeaderMap) -> Result<Envelope, DecodeError> {
     let kind = header(headers, "X-GitHub-Event", checked_type)?;
     Ok(Envelope {
-        // The same when somebody presses *Redeliver*.
+        // The same after *Redeliver*.
         id: usable_id(Scalar::of_header(headers, "X-GitHub-Delivery")),
-        // Sent when a webhook is made.
+        // Sent when a webhook is created.
         irrelevant: (kind.as_deref() == Some("ping")).then_some(Irrelevant::Test),
         kind,
         ..Envelope::default()

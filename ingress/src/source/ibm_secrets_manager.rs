@@ -1,9 +1,9 @@
 //! IBM Cloud Secrets Manager by way of Event Notifications:
 //! <https://cloud.ibm.com/docs/secrets-manager?topic=secrets-manager-event-notifications>.
 //!
-//! One notification tells of up to 100 secrets of one type. What Event Notifications puts around it
-//! is not documented for webhooks: it is taken by itself or below `data`. An id out there is not
-//! relied on, so each delivery is new.
+//! One notification tells of up to 100 secrets of one type. The envelope of Event Notifications is not
+//! documented for webhooks: a notification is read by itself or below `data`. An id in the envelope is ignored,
+//! so each delivery is new.
 
 use eso_relay::event::{Keys, Operation};
 use serde::Deserialize;
@@ -67,7 +67,8 @@ pub(super) fn decode(body: &[u8]) -> Result<Decoded, DecodeError> {
     Decoded::each(secrets, |index, secret| common.read(&place(index), secret))
 }
 
-/// What a type means, with or without `com.ibm.cloud.secrets-manager` before it; or why nothing.
+/// The operation of an event type, with or without the prefix `com.ibm.cloud.secrets-manager`; or why it is
+/// ignored.
 fn operation(kind: &str) -> Result<Operation, Irrelevant> {
     match kind.rsplit(['.', ':']).next().unwrap_or(kind) {
         "secret_created" => Ok(Operation::Created),

@@ -1,23 +1,21 @@
 //! Infisical: <https://infisical.com/docs/documentation/platform/webhooks>.
 //!
-//! An event tells the folder that changed, not the secret. It has no id, and is never sent again.
-//! Who changed it, which may be an e-mail address, is not read.
+//! An event names the folder that changed, not the secret. It has no id, and is not retried. Its author, which
+//! may be an e-mail address, is not read.
 
 use eso_relay::event::Operation;
 use serde::Deserialize;
 
 use super::{
-    Change, DecodeError, Decoded, Element, Irrelevant,
-    config::Projects,
-    generic,
+    Change, DecodeError, Decoded, Element, Irrelevant, generic,
     json::{Scalar, fields, part, whole},
     malformed,
-    scope::{attribute, scope},
+    scope::{Projects, attribute, scope},
 };
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Delivery {
+struct Webhook {
     event: Scalar,
     timestamp: Scalar,
 }
@@ -35,7 +33,7 @@ struct Place {
 /// `projects`: the event's project → its slug, which is what stores name.
 pub(super) fn decode(projects: &Projects, body: &[u8]) -> Result<Decoded, DecodeError> {
     let body = whole(body)?;
-    let Delivery { event, timestamp } = fields(body, "the body")?;
+    let Webhook { event, timestamp } = fields(body, "the body")?;
     let kind = event.required("event")?;
     match kind.as_str() {
         "secrets.modified" => {}
@@ -44,7 +42,7 @@ pub(super) fn decode(projects: &Projects, body: &[u8]) -> Result<Decoded, Decode
     }
     let project = part(body, "project").ok_or_else(|| malformed("project is missing"))?;
     let place: Place = fields(project, "project")?;
-    // No name of these is the slug: where none is configured the project is unknown.
+    // None of these is the slug: without an entry in `projects` the project is unknown.
     let names = [place.project_id, place.workspace_id, place.project_name];
     let slug = names.iter().find_map(|name| match name {
         Scalar::Text(name) => projects.get(name).cloned(),

@@ -1,5 +1,4 @@
-//! JSON read no deeper than asked for: payloads beside the fields that matter, which may hold secret
-//! values, are skipped and never stored.
+//! Reads JSON no deeper than needed: other fields, which may hold secret values, are skipped and never stored.
 
 use std::{borrow::Cow, collections::BTreeMap, fmt};
 
@@ -23,7 +22,7 @@ pub(super) enum Scalar {
 }
 
 impl Scalar {
-    /// What a header tells.
+    /// The value of a header.
     pub(super) fn of_header(headers: &HeaderMap, name: &str) -> Self {
         match headers.get(name).map(HeaderValue::to_str) {
             Some(Ok(text)) => Self::Text(text.to_owned()),
@@ -117,8 +116,8 @@ pub(super) fn elements(json: &RawValue) -> Result<Vec<&RawValue>, DecodeError> {
 
 /// The elements of a body of JSON texts one after the other, each an object or an array of objects.
 ///
-/// Where that is not what the body is, its lines are read each for itself: what stands before the JSON of
-/// a line is a prefix, and a line without any is malformed.
+/// If the body is anything else, each line is read by itself: text before its JSON is a prefix, and a line
+/// without JSON is malformed.
 pub(super) fn lines(body: &[u8]) -> Result<Vec<Result<&RawValue, DecodeError>>, DecodeError> {
     let error = match texts(body) {
         Ok(found) => return Ok(found.into_iter().map(Ok).collect()),
@@ -156,7 +155,7 @@ fn texts(body: &[u8]) -> Result<Vec<&RawValue>, DecodeError> {
     Ok(found)
 }
 
-/// What an object has at a field, the last time where it stands there twice; `None` when `json` is no object.
+/// The value of an object's field, the last one of a repeated field; `None` when `json` is not an object.
 pub(super) fn member<'a>(json: &'a RawValue, field: &str) -> Option<&'a RawValue> {
     if !is_object(json) {
         return None;
@@ -165,7 +164,7 @@ pub(super) fn member<'a>(json: &'a RawValue, field: &str) -> Option<&'a RawValue
     Member(field).deserialize(&mut json).ok()?
 }
 
-/// The same; `None` for null too.
+/// The value of an object's field; `None` for null, and when `json` is not an object.
 pub(super) fn part<'a>(json: &'a RawValue, field: &str) -> Option<&'a RawValue> {
     member(json, field).filter(|part| part.get() != "null")
 }
@@ -174,7 +173,7 @@ pub(super) fn is_object(json: &RawValue) -> bool {
     json.get().starts_with('{')
 }
 
-/// Looks for one field of an object and passes over the others.
+/// Finds one field of an object and skips the others.
 struct Member<'f>(&'f str);
 
 impl<'de> DeserializeSeed<'de> for Member<'_> {
@@ -205,11 +204,11 @@ impl<'de> Visitor<'de> for Member<'_> {
     }
 }
 
-/// Not copied where nothing is escaped.
+/// A string; copied only if it has escapes.
 #[derive(Deserialize)]
 pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
-/// The same of a whole body, which is scanned only once where it is an array.
+/// The [`elements`] of a whole body; an array is scanned only once.
 pub(super) fn whole_elements(body: &[u8]) -> Result<Vec<&RawValue>, DecodeError> {
     match serde_json::from_slice::<Vec<&RawValue>>(body) {
         Ok(elements) if elements.len() > MAX_ELEMENTS => Err(DecodeError::TooMany(elements.len())),
@@ -228,8 +227,7 @@ pub(super) fn fields<'a, T: Deserialize<'a>>(
     if !is_object(json) {
         return Err(malformed(format!("{at} is not an object")));
     }
-    // A field that stands there twice is what it is the last time, as most readers of JSON have it
-    // (RFC 8259 §4); serde refuses it.
+    // Of a repeated field the last value counts, as in most parsers (RFC 8259 §4); serde refuses it.
     let last_of_each = || match shape(json) {
         Shape::Object(object) => T::deserialize(MapDeserializer::new(object.into_iter())),
         Shape::Array(_) | Shape::Scalar => Err(serde::de::Error::custom("no object")),
@@ -239,7 +237,7 @@ pub(super) fn fields<'a, T: Deserialize<'a>>(
         .map_err(|_: serde_json::Error| malformed(format!("{at} has a field of the wrong type")))
 }
 
-/// How messages call the element at `index`.
+/// The name of the element at `index` in messages.
 pub(super) fn place(index: usize) -> String {
     format!("element {index}")
 }

@@ -1,9 +1,9 @@
-//! The `mapping:` of a source: where things stand in a body, and what is fixed.
+//! The `mapping:` of a source: pointers into the body, and constants.
 
 use std::{collections::BTreeMap, str::FromStr};
 
 use eso_relay::{
-    config::ConfigError,
+    config::{ConfigError, OneOrMany},
     event::{Operation, TemplateKind},
 };
 use schemars::JsonSchema;
@@ -24,28 +24,28 @@ pub struct MappingConfig {
     /// Names of one secret; at least one of them must be there. For `cloudevents` by default the
     /// subject.
     pub keys: Option<OneOrMany<Pointer>>,
-    /// How `keys` and scope are meant. Default: `exact`; without any keys `scope`.
+    /// How `keys` and scope match. Default: `exact`; without any keys `scope`.
     #[serde(rename = "match")]
     #[schemars(with = "Option<String>")]
     pub matches: Option<MatchConfig>,
-    /// What `keys` name instead of secrets of stores: `ConfigMap` or `Secret` of the cluster, which
-    /// templates of ExternalSecrets take; or where an event tells which. Then the match is `exact`, and
-    /// an attribute `namespace` of `scope` is where it is. Default: secrets of stores.
+    /// The kind that `keys` name instead of secrets of stores: `ConfigMap` or `Secret` of the cluster, which
+    /// templates of ExternalSecrets use; or a pointer to the kind. Then the match is `exact`, and the attribute
+    /// `namespace` of `scope` is the object's namespace. Default: secrets of stores.
     #[schemars(with = "Option<String>")]
     pub template: Option<TemplateConfig>,
-    /// Attributes of the place whose secret it is, and where each stands. One that is missing is
-    /// not compared; the source's own `scope` outweighs them.
+    /// Attributes of the place of the secret, each with a pointer. One that is missing is not compared; the
+    /// source's own `scope` takes precedence.
     pub scope: BTreeMap<String, Pointer>,
-    /// What was done, of every event: informative. Default `unknown`.
+    /// The operation of every event: informative. Default `unknown`.
     #[serde(deserialize_with = "operation")]
     pub operation: Operation,
-    /// An id that is the same when the sender tries again. Without it, or a header of the format's
-    /// that has it, each delivery is new.
+    /// An id that stays the same when the sender retries. Without it, or a header of the format that has it,
+    /// each delivery is new.
     pub id: Option<Pointer>,
-    /// What the sender calls what happened, unless a header of the format's tells.
+    /// The type of the event, unless a header of the format tells it.
     #[serde(rename = "type")]
     pub kind: Option<Pointer>,
-    /// Which types count. Default: all.
+    /// The types that are not ignored. Default: all.
     pub types: Vec<String>,
     /// RFC 3339 or Unix time.
     pub time: Option<Pointer>,
@@ -53,8 +53,7 @@ pub struct MappingConfig {
     pub allow_all: bool,
 }
 
-/// The match of every event, or (with a slash) where an event tells its own; then an event that
-/// tells none has the default.
+/// The match of every event, or (with a slash) a pointer to it; an event without a value there has the default.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum MatchConfig {
@@ -62,7 +61,7 @@ pub enum MatchConfig {
     At(Pointer),
 }
 
-/// The kind of every source of templates, or (with a slash) where an event tells it.
+/// The kind of every template source, or (with a slash) a pointer to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum TemplateConfig {
@@ -70,7 +69,7 @@ pub enum TemplateConfig {
     At(Pointer),
 }
 
-/// Which references an event means ([`eso_relay::event::Match`]).
+/// Which references an event matches ([`eso_relay::event::Match`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MatchKind {
     /// One secret, by any of its keys.
@@ -83,19 +82,18 @@ pub enum MatchKind {
     All,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum OneOrMany<T> {
-    One(T),
-    Many(Vec<T>),
+impl MappingConfig {
+    /// Where the keys stand; empty without `keys`.
+    fn names(&self) -> &[Pointer] {
+        self.keys.as_ref().map_or(&[], OneOrMany::as_slice)
+    }
 }
 
 impl SourceConfig {
     pub(super) fn generic(&self) -> Result<generic::Mapping, String> {
         let mapping = self.mapping.clone().unwrap_or_default();
         let refuse = |problem: &str| Err(format!("format {}: {problem}", self.format));
-        let keyless =
-            mapping.keys.as_ref().is_none_or(OneOrMany::is_empty) && mapping.each.is_none();
+        let keyless = mapping.names().is_empty() && mapping.each.is_none();
         let placeless = !self.is_placed() && mapping.scope.is_empty();
         let told = matches!(mapping.matches, Some(MatchConfig::Always(_))) || mapping.allow_all;
         if keyless && placeless && !told {
@@ -194,18 +192,17 @@ impl SourceConfig {
             );
             if !exact || default != MatchKind::Exact {
                 return refuse(
-                    "`mapping.template` takes names, and each for itself: set `mapping.keys`, such as /metadata/name, and remove `mapping.match`".to_owned(),
+                    "`mapping.template` needs exact names: set `mapping.keys`, such as /metadata/name, and remove `mapping.match`".to_owned(),
                 );
             }
             if self.provider.is_some() {
                 return refuse(
-                    "what `mapping.template` names is in no store: remove `provider`".to_owned(),
+                    "`mapping.template` names objects of the cluster, not of a store: remove `provider`".to_owned(),
                 );
             }
         }
-        let keys = mapping.keys.clone();
         Ok(Meaning {
-            keys: keys.map_or_else(Vec::new, OneOrMany::into_vec),
+            keys: mapping.names().to_vec(),
             matches: mapping.matches.clone(),
             template: mapping.template.clone(),
             default,
@@ -289,22 +286,6 @@ impl MatchKind {
 impl std::fmt::Display for MatchKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-impl<T> OneOrMany<T> {
-    fn is_empty(&self) -> bool {
-        match self {
-            Self::One(_) => false,
-            Self::Many(many) => many.is_empty(),
-        }
-    }
-
-    pub(crate) fn into_vec(self) -> Vec<T> {
-        match self {
-            Self::One(one) => vec![one],
-            Self::Many(many) => many,
-        }
     }
 }
 

@@ -1,5 +1,5 @@
-//! What an event means, by the pointers and constants of the configuration: which names, matched
-//! how, in which place.
+//! What an event changes, by the pointers and constants of the configuration: which names, how they match, in
+//! which place.
 
 use std::collections::BTreeMap;
 
@@ -19,17 +19,17 @@ pub(super) struct Meaning {
     pub matches: Option<MatchConfig>,
     /// The keys name sources of templates.
     pub template: Option<TemplateConfig>,
-    /// Where neither the configuration nor the event says how it matches.
+    /// The match if neither the configuration nor the event tells one.
     pub default: MatchKind,
     pub allow_all: bool,
     pub operation: Operation,
     pub scope: BTreeMap<String, Pointer>,
-    /// The source knows itself whose secrets these are.
+    /// The source's own `scope` names the place.
     pub placed: bool,
 }
 
-/// What one event says of all its changes: read once, however many these are.
-pub(super) struct Told {
+/// What all changes of one event have in common.
+pub(super) struct EventMeaning {
     kind: MatchKind,
     template: Option<TemplateKind>,
     operation: Operation,
@@ -37,14 +37,18 @@ pub(super) struct Told {
 }
 
 impl Meaning {
-    /// `data`: where the pointers go.
-    pub(super) fn read(&self, data: Option<&RawValue>, place: &str) -> Result<Told, DecodeError> {
+    /// `data`: the JSON that the pointers go into.
+    pub(super) fn read(
+        &self,
+        data: Option<&RawValue>,
+        place: &str,
+    ) -> Result<EventMeaning, DecodeError> {
         let scope = self.scope(data, place)?;
         let kind = self.kind(data, place)?;
-        // Without any attribute it would be everything.
+        // Without any attribute it would match everything.
         if kind == MatchKind::Scope && scope.is_empty() && !self.placed {
             return Err(malformed(format!(
-                "{place}: it means a scope, and no attribute of it is there"
+                "{place}: its match is `scope`, and no attribute of the scope is there"
             )));
         }
         if kind == MatchKind::All && !self.allow_all {
@@ -52,7 +56,7 @@ impl Meaning {
                 "{place}: match: `all` is not allowed here (setting `mapping.allow_all`)"
             )));
         }
-        Ok(Told {
+        Ok(EventMeaning {
             kind,
             template: self.template(data, place)?,
             operation: self.operation,
@@ -60,7 +64,7 @@ impl Meaning {
         })
     }
 
-    /// Whether anything is looked for in the event.
+    /// Whether anything is read from the event.
     pub(super) fn reads(&self) -> bool {
         let pointed = matches!(self.matches, Some(MatchConfig::At(_)))
             || matches!(self.template, Some(TemplateConfig::At(_)));
@@ -106,7 +110,7 @@ impl Meaning {
         let mut scope = BTreeMap::new();
         for (name, pointer) in &self.scope {
             let at = format!("{place}: {}", pointer.as_str());
-            // An empty one is as good as none: it would exclude every store.
+            // An empty one counts as missing: it would exclude every store.
             let value = scalar(pointer, data).optional(&at)?;
             let Some(value) = value.filter(|value| !value.is_empty()) else {
                 continue;
@@ -122,8 +126,8 @@ impl Meaning {
     }
 }
 
-impl Told {
-    /// `keys`: asked only where the match has keys.
+impl EventMeaning {
+    /// `keys`: called only if the match has keys.
     pub(super) fn change(
         &self,
         place: &str,
@@ -136,7 +140,7 @@ impl Told {
         };
         let (kind, matches) = match (self.kind, self.template) {
             (MatchKind::Exact, None) => (changed, Match::Exact(keys()?)),
-            // The configuration sees to it that nothing else comes with a template.
+            // The configuration allows no other match with a template.
             (_, Some(kind)) => (Kind::TemplateChanged, sources(kind, &keys()?, place)?),
             (MatchKind::Prefix, None) => {
                 let first = keys()?.as_slice().first().cloned();
@@ -153,7 +157,7 @@ impl Told {
     }
 }
 
-/// What keys that are names mean as sources of templates.
+/// The template sources with these names.
 fn sources(kind: TemplateKind, names: &Keys, place: &str) -> Result<Match, DecodeError> {
     let source = |name: &String| TemplateSource::new(kind, name).map(|source| source.to_string());
     let keys: Result<_, _> = names.as_slice().iter().map(source).collect();
@@ -162,7 +166,7 @@ fn sources(kind: TemplateKind, names: &Keys, place: &str) -> Result<Match, Decod
     Ok(Match::Exact(keys))
 }
 
-/// The aliases that stand at the pointers. Each may be missing, but not all of them.
+/// The aliases at the pointers. Each may be missing, but not all of them.
 pub(super) fn keys(
     pointers: &[Pointer],
     json: &RawValue,
@@ -193,7 +197,7 @@ pub(super) fn keys(
     Keys::new(keys).map_err(|problem| malformed(format!("{place}: {problem}")))
 }
 
-/// What stands at a pointer.
+/// The value at a pointer.
 pub(super) fn scalar(pointer: &Pointer, json: Option<&RawValue>) -> Scalar {
     json.and_then(|json| pointer.find(json))
         .map_or(Scalar::Missing, |found| parse(&found))

@@ -1,10 +1,11 @@
-//! Verified bytes → events: what each sender's format says, under what the configuration allows.
+//! Verified bytes → events: decodes each sender's format, within what the configuration allows.
 //!
 //! ```text
 //! Verified ──format──▶ Decoded (what the sender says) ──Source::decode──▶ Vec<Event>
 //! ```
 
 mod akeyless;
+mod akeyless_trigger;
 mod aws_eventbridge;
 mod aws_sns;
 mod azure_event_grid;
@@ -26,7 +27,6 @@ mod origins;
 mod pointer;
 mod pulumi_esc;
 mod scope;
-mod seed;
 mod standard_webhooks;
 mod vault;
 mod vault_audit;
@@ -47,85 +47,87 @@ use jiff::Timestamp;
 
 use self::element::{Body, Change, Decoded, Element, checked_type, usable_id};
 pub use self::{
-    config::{FormatName, Projects, SourceConfig, StoreConfig, TargetConfig},
+    config::{FormatName, SourceConfig, StoreConfig, TargetConfig},
     confirmation::ConfirmHost,
     element::{Handshake, Irrelevant},
-    mapping::{MappingConfig, MatchConfig, MatchKind, OneOrMany, TemplateConfig},
+    mapping::{MappingConfig, MatchConfig, MatchKind, TemplateConfig},
     origins::Origins,
     pointer::Pointer,
+    scope::Projects,
 };
 use crate::{
     clouds::microsoft,
-    limit::Limits,
+    limit::SourceLimits,
     verify::{Scheme, Verified},
 };
 
 /// The most elements of one body; an Akeyless runner that forwards once a day stays below.
 pub(crate) const MAX_ELEMENTS: usize = 10_000;
-/// A configured sender: who it is, how it proves that, what it says and what it may reach.
+
+/// A configured sender: its name, its authentication and format, and what its events may reach.
 pub struct Source {
     pub name: Slug,
     pub scheme: Scheme,
     /// Answers 2xx even when nothing could be stored, for a sender that would stop working.
     pub fail_open: bool,
-    /// From the end of the headers to the answer. `None`: only publishing has one.
+    /// From the end of the headers to the answer. `None`: only that of publishing applies.
     pub deadline: Option<Duration>,
-    pub limits: Limits,
+    pub(crate) limits: SourceLimits,
     format: Format,
-    /// `None` takes the provider that an event of our own names.
+    /// `None`: the provider that the event itself names.
     provider: Option<Slug>,
     target: Option<Reach>,
-    /// What the configuration knows of the place whose secrets these are. It outweighs the payload.
+    /// The place of the secrets, by the configuration. It takes precedence over the payload.
     scope: BTreeMap<String, String>,
-    /// How long after the first refresh there is to be a second one.
+    /// The delay from the first refresh to a second one.
     pub settle: Option<Settle>,
     /// Changes that are older are ignored.
     max_age: Option<Duration>,
 }
 
-/// What the body looks like. One file per format.
+/// The format of the body: a file for each.
 enum Format {
     Akeyless,
+    AkeylessTrigger,
     AwsEventBridge,
     AwsSns(aws_sns::Topics),
     AzureEventGrid,
     CloudEvents(cloudevents::Mapping),
     Doppler(doppler::Payload),
-    GcpPubsub(config::Projects),
+    GcpPubsub(Projects),
     Generic(generic::Mapping, confirmation::Hosts),
     Github(generic::Mapping),
     Gitlab(generic::Mapping),
     IbmSecretsManager,
-    Infisical(config::Projects),
+    Infisical(Projects),
     PulumiEsc,
-    Seed,
     StandardWebhooks(generic::Mapping),
     VaultAudit,
     VaultEvents,
 }
 
-/// What is known of a request besides its body.
+/// The parts of a request besides its body.
 pub struct Delivery<'a> {
     pub headers: &'a HeaderMap,
     pub received_at: Timestamp,
     pub traceparent: TraceParent,
 }
 
-/// What an authenticated body means.
+/// A decoded body.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Content {
     Events {
         events: Vec<Event>,
-        /// Why each of the other elements is none, with its place in the body.
+        /// Why other elements are ignored, with their index in the body.
         ignored: Vec<(usize, Irrelevant)>,
-        /// What is wrong with each that cannot be read, with its place in the body. It names fields,
-        /// never what stands there.
+        /// What is wrong with elements that cannot be read, with their index in the body. Names fields, never
+        /// values.
         malformed: Vec<(usize, String)>,
     },
     Handshake(Handshake),
 }
 
-/// Why a body gives no events. Names fields and places, never what stands there.
+/// Why a body gives no events. Names fields and places, never values.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     #[error("the body is not JSON (line {line}, column {column})")]
@@ -137,15 +139,15 @@ pub enum DecodeError {
 }
 
 impl Source {
-    /// The seed's `/webhook`: its payload, matched by key whatever provider a store has.
-    pub fn seed(scheme: Scheme) -> Self {
+    /// The source of `POST /webhook`: the payload of akeyless-eso-webhook-trigger; its keys match any provider.
+    pub fn akeyless_trigger(scheme: Scheme) -> Self {
         Self {
             name: slug("webhook"),
             scheme,
             fail_open: false,
             deadline: None,
-            limits: Limits::default(),
-            format: Format::Seed,
+            limits: SourceLimits::default(),
+            format: Format::AkeylessTrigger,
             provider: None,
             target: None,
             scope: BTreeMap::new(),
@@ -154,7 +156,7 @@ impl Source {
         }
     }
 
-    /// Whose question by an OPTIONS request is answered; `None` where the format knows no such thing.
+    /// The origins that may ask by OPTIONS whether they may send; `None`: the format has no such handshake.
     pub fn origins(&self) -> Option<Origins> {
         match &self.format {
             Format::AzureEventGrid => Some(Origins::Only(&microsoft::EVENT_GRIDS)),
@@ -163,7 +165,7 @@ impl Source {
         }
     }
 
-    /// The events of the body. Elements that are malformed refuse it only where nothing else is one.
+    /// The events of the body. Malformed elements are an error only if no element is an event.
     pub fn decode(&self, body: &Verified, delivery: &Delivery<'_>) -> Result<Content, DecodeError> {
         let bytes = body.bytes();
         // RFC 8259 §8.1 lets a reader pass over a byte order mark, and some senders write one.
@@ -194,8 +196,8 @@ impl Source {
         if let (true, Some((_, first))) = (events.is_empty(), malformed.first()) {
             return Err(DecodeError::Malformed(first.clone()));
         }
-        // The seed answered an empty array like any other.
-        let nothing_is_fine = matches!(self.format, Format::Seed);
+        // akeyless-eso-webhook-trigger accepts an empty array.
+        let nothing_is_fine = matches!(self.format, Format::AkeylessTrigger);
         if events.is_empty() && ignored.is_empty() && !nothing_is_fine {
             ignored.push((0, Irrelevant::Empty));
         }
@@ -215,10 +217,10 @@ impl Source {
     }
 
     fn event(&self, id: String, change: Change, delivery: &Delivery<'_>) -> Event {
-        let told = self.provider.clone().or(change.provider);
+        let named = self.provider.clone().or(change.provider);
         let provider = match change.kind {
             Kind::TemplateChanged => slug(KUBERNETES),
-            _ => told.unwrap_or_else(|| slug(GENERIC)),
+            _ => named.unwrap_or_else(|| slug(GENERIC)),
         };
         let mut scope = change.scope;
         scope.extend(self.scope.clone());
@@ -249,6 +251,7 @@ impl Format {
             Self::AwsSns(topics) => return topics.decode(body),
             Self::AzureEventGrid => return azure_event_grid::decode(headers, body),
             Self::Akeyless => akeyless::decode(body)?,
+            Self::AkeylessTrigger => akeyless_trigger::decode(body)?,
             Self::AwsEventBridge => aws_eventbridge::decode(body)?,
             Self::CloudEvents(mapping) => mapping.decode(headers, body)?,
             Self::Doppler(payload) => payload.decode(body)?,
@@ -266,7 +269,6 @@ impl Format {
             Self::IbmSecretsManager => ibm_secrets_manager::decode(body)?,
             Self::Infisical(projects) => infisical::decode(projects, body)?,
             Self::PulumiEsc => pulumi_esc::decode(headers, body)?,
-            Self::Seed => seed::decode(body)?,
             Self::StandardWebhooks(mapping) => {
                 mapping.decode(&standard_webhooks::envelope(headers, body)?, body)?
             }
@@ -276,8 +278,8 @@ impl Format {
     }
 }
 
-/// Where the sender gives no id each delivery is new: two equal bodies are two changes, so a hash of
-/// the body would swallow the second one.
+/// Without an id of the sender each delivery is new: two equal bodies are two changes, and a hash of the body
+/// would drop the second one.
 fn fresh_id(received_at: Timestamp) -> String {
     format!(
         "{:x}-{:032x}",
@@ -286,9 +288,8 @@ fn fresh_id(received_at: Timestamp) -> String {
     )
 }
 
-/// Whether two changes have the same id of the sender. Only then, and where there is none, ids need
-/// their place in the body: a sender that groups its events anew when it tries again still says the
-/// same of each.
+/// Whether two changes have the same id of the sender. Only then, or without an id, the index becomes part of
+/// the id: a sender may group its events differently when it retries.
 fn share_ids(changes: &[(usize, Change)]) -> bool {
     let mut seen = HashSet::with_capacity(changes.len());
     let mut ids = changes
@@ -297,14 +298,14 @@ fn share_ids(changes: &[(usize, Change)]) -> bool {
     !ids.all(|id| seen.insert(id))
 }
 
-/// A name that is written in this crate.
+/// A constant name.
 fn slug(name: &'static str) -> Slug {
     // OK because each of the few names is a slug, as a test of every format shows.
     name.parse().expect("a slug")
 }
 
 impl DecodeError {
-    /// The same, of something in that place of the body.
+    /// The same error with its place in the body.
     fn within(self, place: &str) -> Self {
         match self {
             Self::Malformed(what) => Self::Malformed(format!("{place}: {what}")),

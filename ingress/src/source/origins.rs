@@ -1,11 +1,11 @@
-//! Who may ask whether its events are wanted ([`crate::preflight`]).
+//! The origins that may ask whether they may send ([`crate::preflight`]).
 
 use axum::http::HeaderValue;
 
 /// The longest name in the DNS (RFC 1035 §2.3.4).
 const MAX_ORIGIN_BYTES: usize = 255;
 
-/// Whose events a source takes, by the name of the sending system in the DNS.
+/// The origins that a source accepts: DNS names of sending systems.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origins {
     Any,

@@ -1,8 +1,8 @@
 //! JSON pointers (RFC 6901) into a text that is read no deeper than the pointer goes.
 //!
-//! Senders put JSON into a string: queues, topics and shippers of logs carry what they were given as a text.
-//! A pointer goes through it: the step after a string leads into the object or array that the string is
-//! the JSON text of. By RFC 6901 it would find nothing there, so no pointer means anything else for it.
+//! Queues, topics and log shippers put JSON into a string. A pointer goes through it: the step after a string
+//! leads into the object or array whose JSON text the string is. By RFC 6901 such a pointer finds nothing, so
+//! it has no other meaning.
 
 use std::borrow::Cow;
 
@@ -88,7 +88,7 @@ fn member<'a>(json: &'a RawValue, token: &str) -> Option<&'a RawValue> {
     }
 }
 
-/// What a string is the JSON text of, where that is an object or an array; else the same.
+/// The object or array whose JSON text a string is; any other value as it is.
 pub(super) fn open(json: Cow<'_, RawValue>) -> Cow<'_, RawValue> {
     inside(&json).map_or(json, Cow::Owned)
 }

@@ -1,7 +1,7 @@
 //! Pulumi ESC: <https://www.pulumi.com/docs/esc/concepts/webhooks/>.
 //!
-//! What happened stands in the headers, where in the body. An event tells the environment that has
-//! other values, not the property.
+//! The headers tell the type of the event, the body the place. An event names the environment that changed, not
+//! the property.
 
 use eso_relay::event::Operation;
 use http::HeaderMap;
@@ -20,7 +20,7 @@ const KIND: &str = "Pulumi-Webhook-Kind";
 
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct Delivery {
+struct Webhook {
     project_name: Scalar,
     environment_name: Scalar,
 }
@@ -41,23 +41,23 @@ pub(super) fn decode(headers: &HeaderMap, body: &[u8]) -> Result<Decoded, Decode
     }
     let id = usable_id(Scalar::of_header(headers, ID));
     let body = whole(body)?;
-    let delivery: Delivery = fields(body, "the body")?;
+    let webhook: Webhook = fields(body, "the body")?;
     let organization: Organization = match part(body, "organization") {
         Some(organization) => fields(organization, "organization")?,
         None => Organization::default(),
     };
-    // The login is the name in addresses, whatever the organization's members come from, and what
-    // stores name; `name` is for display, as "Crazy Adventures" of `crazy-adventures`.
+    // The login is the name in URLs, whatever the identity provider, and the one that stores use; `name` is for
+    // display, as "Crazy Adventures" of `crazy-adventures`.
     let login = attribute(organization.github_login, "organization.githubLogin")?;
     let organization = match login {
         Some(login) => Some(login),
         None => attribute(organization.name, "organization.name")?,
     };
-    let environment = attribute(delivery.environment_name, "environmentName")?;
+    let environment = attribute(webhook.environment_name, "environmentName")?;
     let environment = environment.ok_or_else(|| malformed("environmentName is missing"))?;
     let mut change = Change::in_scope(scope([
         ("organization", organization),
-        ("project", attribute(delivery.project_name, "projectName")?),
+        ("project", attribute(webhook.project_name, "projectName")?),
         ("environment", Some(environment)),
     ]))
     .identified(id);

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{DecodeError, json::Scalar, malformed};
 
+/// The setting `projects`: the sender's project → the project as the stores write it.
+pub type Projects = BTreeMap<String, String>;
+
 /// Far above what any of the senders allows.
 const MAX_ATTRIBUTE_BYTES: usize = 1024;
 

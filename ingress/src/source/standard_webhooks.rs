@@ -1,7 +1,7 @@
 //! Standard Webhooks:
 //! <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>.
 //!
-//! A header tells the id; the body its type and time, where it keeps to the specification's advice.
+//! A header tells the id; the body its type and time, if it follows the specification's advice.
 
 use http::HeaderMap;
 use serde::Deserialize;
@@ -23,7 +23,7 @@ struct Body {
 }
 
 pub(super) fn envelope(headers: &HeaderMap, body: &[u8]) -> Result<Envelope, DecodeError> {
-    // Both are advice only: another shape is none of our business here.
+    // Both are advice only: another shape is no error.
     let body: Body = fields(whole(body)?, "the body").unwrap_or_default();
     let text = |scalar: Scalar| match scalar {
         Scalar::Text(text) => Some(text),

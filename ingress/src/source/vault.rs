@@ -3,7 +3,7 @@
 
 use super::{DecodeError, json::Scalar, scope::attribute};
 
-/// What the root namespace is called in an event.
+/// The name of the root namespace in an event.
 pub(super) const ROOT: &str = "root";
 
 /// What a path of version 2 does to a secret.
@@ -54,7 +54,7 @@ impl<'a> Version2<'a> {
         found.find(|found| mount.is_none_or(|mount| mount == found.mount))
     }
 
-    /// Where the secret is read.
+    /// The path at which the secret is read.
     pub(super) fn data(&self) -> String {
         format!("{}/data/{}", self.mount, self.secret)
     }

@@ -19,9 +19,9 @@ use super::{
 /// The KV engine by its names: `generic` is what it was called before it had versions, `kv-v1` and
 /// `kv-v2` are aliases of old versions, and the last is that of its plugin.
 const KV: [&str; 5] = ["kv", "kv-v1", "kv-v2", "generic", "vault-plugin-secrets-kv"];
-/// Where shippers of logs put the line that they read.
+/// The fields in which log shippers put the original line.
 const LINES: [&str; 2] = ["log", "message"];
-/// What no secret of a KV engine lies below: Vault's own mounts (`protectedMounts` in its source).
+/// Vault's own mounts, which hold no secrets of a KV engine (`protectedMounts` in its source).
 const OWN_MOUNTS: [&str; 4] = ["auth", "cubbyhole", "identity", "sys"];
 
 #[derive(Default, Deserialize)]
@@ -65,7 +65,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Decoded, DecodeError> {
     })
 }
 
-/// The entry as text in what a shipper of logs made of its line; `None` of an entry by itself.
+/// The text of the entry in a log shipper's record; `None` if it is an entry itself.
 fn shipped(entry: &RawValue) -> Option<String> {
     let Shape::Object(object) = shape(entry) else {
         return None;
@@ -117,9 +117,8 @@ fn read(place: &str, entry: &RawValue) -> Result<Element, DecodeError> {
     Ok(change.into())
 }
 
-/// Old versions do not tell the engine. There, all that is not Vault's own counts: a path of version 1
-/// looks like any other engine's, and a key that nobody reads costs a message, a missed one leaves
-/// a stale value.
+/// Old versions do not tell the engine. Then every path outside Vault's own mounts counts: a path of version 1
+/// looks like any other engine's, and an unnecessary event costs a message, a missed one leaves a stale value.
 fn may_be_kv(engine: Option<&str>, path: &str) -> bool {
     match engine {
         Some(engine) => KV.contains(&engine),
@@ -138,8 +137,8 @@ fn space(request: &RawValue, at: &impl Fn(&str) -> String) -> Result<Option<Stri
     Ok(path.or_else(|| is_root.then(|| ROOT.to_owned())))
 }
 
-/// The mount as it is called in its namespace: Vault writes `mount_point` with the namespace before
-/// it, and the path without.
+/// The mount as it is named in its namespace: Vault writes `mount_point` with the namespace before it, and the
+/// path without.
 fn own_mount<'a>(mount: &'a str, space: Option<&str>, path: &str) -> &'a str {
     let within = space.and_then(|space| mount.strip_prefix(space)?.strip_prefix('/'));
     within.filter(|within| is_in(within, path)).unwrap_or(mount)

@@ -1,7 +1,7 @@
 //! Event notifications of Vault Enterprise, as a bridge forwards them from its websocket:
 //! <https://developer.hashicorp.com/vault/docs/concepts/events>.
 //!
-//! They resemble CloudEvents: `type` is what was subscribed to, the event's own stands in the data.
+//! They resemble CloudEvents: `type` is that of the subscription, the event's own is in the data.
 
 use eso_relay::event::{Keys, Operation};
 use serde::Deserialize;
@@ -66,7 +66,7 @@ fn read(place: &str, json: &RawValue) -> Result<Element, DecodeError> {
     let metadata = part(data, "event").and_then(|event| part(event, "metadata"));
     let metadata = metadata.ok_or_else(|| missing("data.event.metadata"))?;
     let metadata: Metadata = fields(metadata, &at("data.event.metadata"))?;
-    // Old versions do not say it; the type does.
+    // Old versions lack it; the type tells it too.
     let modified = metadata
         .modified
         .optional(&at("data.event.metadata.modified"))?;
@@ -98,8 +98,8 @@ fn read(place: &str, json: &RawValue) -> Result<Element, DecodeError> {
     Ok(change.into())
 }
 
-/// What the types mean after which a store may read something else; metadata is read by stores with
-/// `metadataPolicy: Fetch`.
+/// The operation of the event types after which a store may read something else; metadata is read by stores
+/// with `metadataPolicy: Fetch`.
 fn operation(kind: &str) -> Option<Operation> {
     Some(match kind {
         "kv-v1/write" | "kv-v2/data-write" | "kv-v2/data-patch" => Operation::Updated,
@@ -114,7 +114,7 @@ fn operation(kind: &str) -> Option<Operation> {
     })
 }
 
-/// Where the secret is read. Old versions tell the path from the mount on.
+/// The path at which the secret is read. Old versions give it from the mount on.
 fn key(path: &str, mount: Option<&str>, kind: &str) -> String {
     let below = mount.map(|mount| format!("{mount}/{path}"));
     if kind.starts_with("kv-v2/") {

@@ -1,4 +1,4 @@
-//! Whom a client certificate names: <https://www.rfc-editor.org/rfc/rfc5280#section-4.2.1.6>.
+//! The names in a client certificate: <https://www.rfc-editor.org/rfc/rfc5280#section-4.2.1.6>.
 
 use std::net::IpAddr;
 
@@ -32,12 +32,12 @@ impl ClientCertificate {
         &self.names
     }
 
-    /// `None` for one that webpki takes and x509-cert does not: it names nobody.
+    /// `None` for one that webpki accepts and x509-cert cannot parse: it then has no names.
     pub fn read(certificate: &[u8]) -> Option<Self> {
         match Self::parse(certificate) {
             Ok(read) => Some(read),
             Err(error) => {
-                warn!(%error, "cannot read the names of a client certificate of a known CA; the client counts as one without");
+                warn!(%error, "cannot read the names of a client certificate of a known CA; it is treated like none");
                 None
             }
         }
@@ -54,7 +54,7 @@ impl ClientCertificate {
 }
 
 impl Name {
-    /// `None` for types that nobody writes down, such as directory names.
+    /// `None` for types that cannot be configured, such as directory names.
     fn of(name: &GeneralName) -> Option<Self> {
         match name {
             GeneralName::DnsName(name) => Some(Self::Dns(name.as_str().to_ascii_lowercase())),
@@ -72,8 +72,8 @@ fn address_of(bytes: &[u8]) -> Option<IpAddr> {
         .ok()
 }
 
-/// As people write them: what is no IP address and has a colon is a URI, what has an @ an e-mail
-/// address, and the rest DNS names.
+/// From the configuration: an IP address, a URI if it has a colon, an e-mail address if it has an @, and
+/// otherwise a DNS name.
 impl From<&str> for Name {
     fn from(text: &str) -> Self {
         match text.parse() {
@@ -85,8 +85,7 @@ impl From<&str> for Name {
     }
 }
 
-/// When the first of them expires, in seconds since 1970; those that x509-cert does not read have no
-/// say.
+/// When the first of them expires, in seconds since 1970; ignores those that x509-cert cannot parse.
 pub(super) fn first_expiry(certificates: &[CertificateDer<'_>]) -> Option<i64> {
     let expiry = |certificate: &CertificateDer<'_>| {
         let certificate = Certificate::from_der(certificate).ok()?;

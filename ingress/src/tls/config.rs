@@ -18,7 +18,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::certificate;
-use crate::stamp::Stamp;
+use crate::file_version::FileVersion;
 
 const CERT: &str = "tls.cert_file";
 const KEY: &str = "tls.key_file";
@@ -33,8 +33,8 @@ pub struct TlsConfig {
     pub cert_file: Option<PathBuf>,
     /// The certificate's key: PKCS #8, PKCS #1 or SEC1, without a passphrase.
     pub key_file: Option<PathBuf>,
-    /// One CA or several: clients are asked for a certificate of theirs. None need show one; which
-    /// source needs one is said there.
+    /// One CA or several: clients are asked for a certificate that one of these has signed. Only sources with
+    /// `auth.mtls` require one.
     pub client_ca_file: Option<PathBuf>,
 }
 
@@ -84,15 +84,15 @@ impl TlsConfig {
 }
 
 impl Files {
-    /// In an order that stays.
-    pub(super) fn stamps(&self) -> Result<Vec<Stamp>, ConfigError> {
+    /// In a fixed order.
+    pub(super) fn versions(&self) -> Result<Vec<FileVersion>, ConfigError> {
         let files = [(CERT, Some(&self.cert)), (KEY, Some(&self.key))];
         files
             .into_iter()
             .chain([(CLIENT_CA, self.client_ca.as_ref())])
             .filter_map(|(setting, file)| Some((setting, file?)))
             .map(|(setting, file)| {
-                Stamp::of(file).map_err(|error| unreadable(setting, file, &error))
+                FileVersion::of(file).map_err(|error| unreadable(setting, file, &error))
             })
             .collect()
     }
@@ -137,7 +137,7 @@ impl Files {
         })
     }
 
-    /// Each file can be read, and together they are of no use.
+    /// Each file is readable, but they do not work together.
     fn unfit(&self, error: &rustls::Error) -> ConfigError {
         match error {
             rustls::Error::InconsistentKeys(_) => refuse(
@@ -157,15 +157,16 @@ impl Files {
     }
 }
 
-/// Asks for a certificate; who has none is let through.
+/// Asks for a certificate, and admits clients without one.
 fn client_verifier(
     file: &Path,
     cas: Vec<CertificateDer<'static>>,
     provider: Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ClientCertVerifier>, ConfigError> {
     let unfit = |error: &dyn std::error::Error| {
-        let problem =
-            format!("holds something that is no CA ({error}): put certificates of CAs there only");
+        let problem = format!(
+            "holds something that is not a CA ({error}): put certificates of CAs there only"
+        );
         refuse(CLIENT_CA, file, &problem)
     };
     let mut roots = RootCertStore::empty();
@@ -237,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_missing_or_of_no_use_is_named_with_its_setting_and_what_mends_it() {
+    fn a_bad_file_is_named_with_its_setting_and_a_remedy() {
         let ca = Ca::new("a");
         let mounted = Mounted::new(&ca.localhost(), Some(&ca));
         let (certificate, key) = ca.localhost().pem();

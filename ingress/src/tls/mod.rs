@@ -19,7 +19,7 @@ pub use self::{
     certificate::{ClientCertificate, Name},
     config::{Expiry, Files, TlsConfig},
 };
-use crate::{metrics::Metrics, stamp::Stamp};
+use crate::file_version::FileVersion;
 
 /// The certificates in use.
 pub struct Tls {
@@ -31,9 +31,9 @@ pub struct Tls {
 struct Live {
     acceptor: TlsAcceptor,
     expiry: Expiry,
-    stamps: Vec<Stamp>,
+    versions: Vec<FileVersion>,
     superseded: CancellationToken,
-    /// Said once, not at every look.
+    /// The failure is logged already.
     failing: bool,
 }
 
@@ -42,22 +42,22 @@ pub struct Session {
     pub stream: TlsStream<TcpStream>,
     /// `None`: the client showed no certificate.
     pub certificate: Option<Arc<ClientCertificate>>,
-    /// Cancelled when other certificates count: who was let in by the old ones may finish a
-    /// request, no more.
+    /// Cancelled when the certificates are replaced: a client that the old ones admitted may only finish its
+    /// request.
     pub superseded: CancellationToken,
 }
 
-/// What a look at the files brought.
+/// The result of checking the files.
 #[derive(Debug)]
 pub enum Refresh {
-    /// New connections get what is in the files now.
+    /// New connections use the new certificates.
     Replaced,
-    /// The files are of no use; what they held before stays.
+    /// The files are unusable; the previous certificates stay.
     Kept(ConfigError),
 }
 
 impl Tls {
-    /// Reads every file. A missing one, or one of no use, is an error.
+    /// Reads every file. A missing or unusable one is an error.
     pub fn open(files: Files) -> Result<Self, ConfigError> {
         let live = RwLock::new(Live::open(&files)?);
         Ok(Self { files, live })
@@ -80,10 +80,10 @@ impl Tls {
         })
     }
 
-    /// Looks at the files; reads them if one has changed. Blocks on the file system.
+    /// Checks the files, and reads them if one has changed. Blocks on the file system.
     pub fn refresh(&self) -> Option<Refresh> {
-        let stamps = self.files.stamps();
-        if stamps.is_ok_and(|stamps| stamps == self.live().stamps) {
+        let versions = self.files.versions();
+        if versions.is_ok_and(|versions| versions == self.live().versions) {
             self.live_mut().failing = false;
             return None;
         }
@@ -100,14 +100,9 @@ impl Tls {
         }
     }
 
-    /// Says when the certificates in use expire.
-    pub fn report(&self, metrics: &Metrics) {
-        let Expiry { server, client_ca } = self.live().expiry;
-        for (certificate, expiry) in [("server", server), ("client_ca", client_ca)] {
-            if let Some(at) = expiry {
-                metrics.certificate_expires(certificate, at);
-            }
-        }
+    /// When the certificates in use expire.
+    pub fn expiry(&self) -> Expiry {
+        self.live().expiry
     }
 
     fn live(&self) -> RwLockReadGuard<'_, Live> {
@@ -121,13 +116,13 @@ impl Tls {
 
 impl Live {
     fn open(files: &Files) -> Result<Self, ConfigError> {
-        // Looked at before they are read: a change in between is then seen at the next look.
-        let stamps = files.stamps()?;
+        // Taken before the files are read, so that the next check sees a change in between.
+        let versions = files.versions()?;
         let Loaded { config, expiry } = files.read()?;
         Ok(Self {
             acceptor: Arc::new(config).into(),
             expiry,
-            stamps,
+            versions,
             superseded: CancellationToken::new(),
             failing: false,
         })

@@ -21,7 +21,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 const AKEYLESS: &str = "spiffe://prod/akeyless";
 
-/// A running port whose one handler says whom the client's certificate names.
+/// A running port whose one handler returns the names in the client's certificate.
 struct Running {
     address: SocketAddr,
     tls: Arc<Tls>,
@@ -35,7 +35,7 @@ async fn start_with(mounted: &Mounted, connections: usize, header_timeout: Durat
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (metrics, stop) = (Metrics::default(), CancellationToken::new());
-    let limits = server::Limits {
+    let limits = server::ConnectionLimits {
         connections,
         per_peer: connections,
         header: header_timeout,
@@ -69,7 +69,7 @@ async fn start(mounted: &Mounted) -> Running {
 async fn who(request: Request<axum::body::Body>) -> String {
     match request.extensions().get::<Arc<ClientCertificate>>() {
         Some(certificate) => format!("{:?}", certificate.names()),
-        None => "nobody".to_owned(),
+        None => "none".to_owned(),
     }
 }
 
@@ -163,7 +163,7 @@ async fn tls_1_2_and_1_3_bring_http_1_and_nothing_else() {
         let connection: &ClientConnection = stream.get_ref().1;
         assert_eq!(connection.protocol_version(), Some(spoken));
         assert_eq!(connection.alpn_protocol(), Some(&b"http/1.1"[..]));
-        assert_eq!(client.get(&running).await.unwrap(), "nobody");
+        assert_eq!(client.get(&running).await.unwrap(), "none");
     }
     for (alpn, chosen) in [
         (&["http/1.0"][..], Some(&b"http/1.0"[..])),
@@ -176,7 +176,7 @@ async fn tls_1_2_and_1_3_bring_http_1_and_nothing_else() {
         };
         let stream = client.connect(&running).await.unwrap();
         assert_eq!(stream.get_ref().1.alpn_protocol(), chosen);
-        assert_eq!(client.get(&running).await.unwrap(), "nobody");
+        assert_eq!(client.get(&running).await.unwrap(), "none");
     }
     let h2_only = Client {
         alpn: &["h2"],
@@ -189,7 +189,7 @@ async fn tls_1_2_and_1_3_bring_http_1_and_nothing_else() {
 async fn a_client_certificate_is_asked_for_and_not_required() {
     let ca = Ca::new("a");
     let running = start(&Mounted::new(&ca.localhost(), Some(&ca))).await;
-    assert_eq!(Client::of(&ca).get(&running).await.unwrap(), "nobody");
+    assert_eq!(Client::of(&ca).get(&running).await.unwrap(), "none");
 }
 
 #[tokio::test]
@@ -358,7 +358,7 @@ async fn plain_http_and_a_stalled_handshake_hold_no_slot() {
     let stalled = TcpStream::connect(running.address).await.unwrap();
     let client = Client::of(&ca);
     let served = tokio::time::timeout(MINUTE, client.get(&running)).await;
-    assert_eq!(served.unwrap().unwrap(), "nobody");
+    assert_eq!(served.unwrap().unwrap(), "none");
     assert_eq!(running.metrics.handshake_failures.get(), 2);
     drop(stalled);
 }
@@ -384,7 +384,7 @@ async fn it_is_told_when_the_certificates_expire() {
     let tls = Tls::open(files).unwrap();
     let mut registry = prometheus_client::registry::Registry::default();
     let metrics = Metrics::register(&mut registry);
-    tls.report(&metrics);
+    crate::rotation::report_expiry(&tls, &metrics);
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
     // The default of rcgen: the first day of 4096.

@@ -1,5 +1,5 @@
-//! What carries a proof: a header or a query parameter. A repeated one proves nothing, so no request can show
-//! two proofs in the same.
+//! Where a request carries its credentials: a header or a query parameter. A repeated one is refused, so no
+//! request can carry two credentials in the same.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -10,7 +10,7 @@ use super::Scheme;
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Carrier {
-    /// By its name in small letters.
+    /// The name in lower case.
     Header(String),
     Query(String),
 }
@@ -25,13 +25,13 @@ impl fmt::Display for Carrier {
 }
 
 /// # Errors
-/// Two of `all` can never hold together.
+/// Two of `all` exclude each other.
 pub(super) fn together(all: &[Scheme]) -> Result<(), ConfigError> {
     let mut taken = BTreeSet::new();
     for carrier in all.iter().flat_map(needed) {
         if taken.contains(&carrier) {
             return Err(ConfigError::Invalid(format!(
-                "auth.all: two of its schemes look at {carrier}, and no request can show both: leave one of them out, or write `any`"
+                "auth.all: two of its schemes look at {carrier}, and no request can carry both: leave one of them out, or write `any`"
             )));
         }
         taken.insert(carrier);
@@ -39,14 +39,14 @@ pub(super) fn together(all: &[Scheme]) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// What a request has to have, whichever way the scheme holds.
+/// What a request needs in any case for the scheme to succeed.
 fn needed(scheme: &Scheme) -> BTreeSet<Carrier> {
     let header = |name: &str| BTreeSet::from([Carrier::Header(name.to_owned())]);
     match scheme {
         Scheme::Basic(_) | Scheme::Bearer(_) | Scheme::Jwt(_) => header(AUTHORIZATION.as_str()),
         Scheme::Header(fixed) => BTreeSet::from([fixed.carrier()]),
         Scheme::Hmac(hmac) => header(hmac.form.header().as_str()),
-        // Several signatures may stand in one header of Standard Webhooks.
+        // One header of Standard Webhooks may hold several signatures.
         Scheme::None | Scheme::Mtls(_) | Scheme::StandardWebhooks(_) | Scheme::Sns(_) => {
             BTreeSet::new()
         }

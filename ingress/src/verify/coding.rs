@@ -1,4 +1,5 @@
-//! `Content-Encoding` (RFC 9110 §8.4): undone after verification, since a signature covers the bytes as they came.
+//! `Content-Encoding` (RFC 9110 §8.4): decoded after verification, because a signature covers the bytes as they
+//! were sent.
 
 use std::io::{self, Read as _};
 
@@ -20,7 +21,7 @@ pub enum CodingError {
 }
 
 impl Verified {
-    /// The body without its coding. `limit`: bytes of what it becomes.
+    /// The decoded body. `limit`: its most bytes.
     pub fn decoded(self, headers: &HeaderMap, limit: usize) -> Result<Self, CodingError> {
         let mut codings = headers.get_all(CONTENT_ENCODING).iter();
         let coding = match (codings.next(), codings.next()) {

@@ -14,7 +14,7 @@ use crate::outgoing::Outgoing;
 #[serde(rename_all = "kebab-case")]
 #[schemars(transform = written::names)]
 pub enum AuthConfig {
-    /// Everybody who reaches the port may send; announced at every start.
+    /// Anyone who reaches the port may send; a warning at every start.
     None,
     Basic(BasicConfig),
     Bearer(BearerConfig),
@@ -31,7 +31,7 @@ pub enum AuthConfig {
     Any(#[serde(deserialize_with = "written::several")] Vec<AuthConfig>),
 }
 
-/// The schemes, by what `auth:` calls them.
+/// The names of the schemes in `auth:`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum SchemeName {
@@ -88,9 +88,8 @@ impl AuthConfig {
         }
     }
 
-    /// Reads the secrets. A missing or empty file is an error, never an open door.
-    /// What a scheme has to fetch is fetched later, through `outgoing`: it may be out of reach; of SNS
-    /// for messages of these topics only.
+    /// Reads the secrets. A missing or empty file is an error. Keys of issuers are fetched later, through
+    /// `outgoing`; certificates of SNS only for messages of these topics.
     pub fn open(&self, outgoing: &Outgoing, topics: &[String]) -> Result<Scheme, ConfigError> {
         let several = |several: &[Self], name: &str| {
             if several.is_empty() {
@@ -134,7 +133,7 @@ impl AuthConfig {
         })
     }
 
-    /// Whether it looks at client certificates, which a client shows only when it is asked.
+    /// Whether it checks client certificates, which a client sends only when it is asked.
     pub(crate) fn needs_client_ca(&self) -> bool {
         match self {
             Self::Mtls(_) => true,
@@ -143,7 +142,7 @@ impl AuthConfig {
         }
     }
 
-    /// Whether a signature of Amazon SNS may be all that a sender shows.
+    /// Whether a signature of Amazon SNS may be enough.
     pub fn takes_sns(&self) -> bool {
         match self {
             Self::Sns(_) => true,

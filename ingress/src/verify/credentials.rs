@@ -9,11 +9,11 @@ use eso_relay::config::{ConfigError, Secret, SecretFile, SecretFiles};
 
 use super::jwt::News;
 
-use crate::stamp::Stamp;
+use crate::file_version::FileVersion;
 
 /// Every secret that is valid now, and the files that they come from.
 ///
-/// Two locks: a request looks at the secrets alone, and so never waits for a file system.
+/// Two locks: a request reads only the secrets, and so never waits for a file system.
 pub struct Credentials {
     live: RwLock<Vec<Secret>>,
     slots: Mutex<Vec<Slot>>,
@@ -23,49 +23,48 @@ pub struct Credentials {
 struct Slot {
     file: SecretFile,
     check: Check,
-    /// What the file held, and its stamp then; `None` while the file is gone.
-    held: Option<(Secret, Stamp)>,
-    /// Said once, not at every look.
+    /// The secret and the version of its file; `None` while the file is missing.
+    held: Option<(Secret, FileVersion)>,
+    /// The failure is logged already.
     failing: bool,
 }
 
 /// What is wrong with the content of a file: `holds …: <remedy>`.
 type Check = fn(&str) -> Result<(), &'static str>;
 
-/// What a look at a file brought.
+/// The result of checking a file.
 #[derive(Debug)]
 pub enum Refresh {
     /// The file has another secret now, or is back.
     Replaced(SecretFile),
-    /// The file is gone and so is its secret, until it comes back; others are left.
+    /// The file is missing, and its secret not valid until it is back; others are left.
     Revoked(SecretFile),
     /// The file cannot be read; the secret that it held stays valid.
     Kept(SecretFile, ConfigError),
-    /// What became of the keys of a JWT's issuer.
+    /// A change of the keys of a JWT's issuer.
     Issuer(News),
 }
 
 impl Credentials {
-    /// Reads every file. None at all, a missing one or an empty one is an error.
+    /// Reads every file. An empty list, a missing file or an empty one is an error.
     pub fn open(files: &SecretFiles) -> Result<Self, ConfigError> {
         Self::open_if(files, |_| Ok(()))
     }
 
-    /// The same, where not every text is a secret. A file whose new content is none keeps the old
-    /// one valid.
+    /// The same with a check of the content. A file whose new content fails it keeps the old secret valid.
     pub(super) fn open_if(files: &SecretFiles, check: Check) -> Result<Self, ConfigError> {
         let read = |file: &SecretFile| {
-            // Looked at before it is read: a change in between is then seen at the next look.
-            let stamp = Stamp::of(file.path());
+            // Taken before the file is read, so that the next check sees a change in between.
+            let version = FileVersion::of(file.path());
             let secret = checked(file, check)?;
-            let stamp = stamp.map_err(|source| ConfigError::Read {
+            let version = version.map_err(|source| ConfigError::Read {
                 path: file.path().to_owned(),
                 source,
             })?;
             Ok(Slot {
                 file: file.clone(),
                 check,
-                held: Some((secret, stamp)),
+                held: Some((secret, version)),
                 failing: false,
             })
         };
@@ -99,14 +98,14 @@ impl Credentials {
         live.iter().fold(false, |any, one| any | fits(one.expose()))
     }
 
-    /// What the first live secret gives.
+    /// Applies `give` to the first live secret.
     pub(super) fn first<T>(&self, give: impl FnOnce(&str) -> T) -> T {
         let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
-        // There is always one: the last is never given up.
+        // There is always one: the last is never revoked.
         give(live.first().map_or("", Secret::expose))
     }
 
-    /// Looks at every file; reads those that changed. Blocks on the file system.
+    /// Checks every file, and reads those that changed. Blocks on the file system.
     pub fn refresh(&self) -> Vec<Refresh> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         let mut seen = Vec::new();
@@ -128,10 +127,15 @@ fn live(slots: &[Slot]) -> Vec<Secret> {
 }
 
 impl Slot {
-    /// `last`: no other secret is left, so this one is not given up.
+    /// `last`: no other secret is left, so this one is not revoked.
     fn look(&mut self, last: bool) -> Option<Refresh> {
-        let stamp = match Stamp::of(self.file.path()) {
-            Ok(found) if self.held.as_ref().is_some_and(|(_, stamp)| *stamp == found) => {
+        let version = match FileVersion::of(self.file.path()) {
+            Ok(found)
+                if self
+                    .held
+                    .as_ref()
+                    .is_some_and(|(_, version)| *version == found) =>
+            {
                 return None;
             }
             Ok(found) => found,
@@ -139,13 +143,13 @@ impl Slot {
                 let gone = self.held.take();
                 return gone.map(|_| Refresh::Revoked(self.file.clone()));
             }
-            // Reading it says what is wrong; or it is back, and the next look reads it again.
+            // Reading it gives the error; or it is back, and the next check reads it again.
             Err(_) => self.held.as_ref()?.1.clone(),
         };
         match checked(&self.file, self.check) {
             Ok(secret) => {
                 self.failing = false;
-                self.held = Some((secret, stamp));
+                self.held = Some((secret, version));
                 Some(Refresh::Replaced(self.file.clone()))
             }
             Err(error) if !self.failing && self.held.is_some() => {
@@ -157,8 +161,8 @@ impl Slot {
     }
 }
 
-/// Of a value that stands in a header as it is: what no header can carry would never be right. Blanks at its
-/// ends are no part of a header's value (RFC 9110 §5.5).
+/// For a secret that is sent as a header's value: one that no header can carry would never match. Blanks at the
+/// ends are not part of a header's value (RFC 9110 §5.5).
 pub(super) fn fits_a_header(secret: &str) -> Result<(), &'static str> {
     let fits = |byte: u8| byte == b'\t' || (b' '..=b'~').contains(&byte);
     if secret.bytes().all(fits) && secret.trim_ascii() == secret {

@@ -1,4 +1,4 @@
-//! A secret in a header of any name, or in a query parameter where a sender can do no better.
+//! A secret in a header of any name, or in a query parameter for senders that cannot set a header.
 
 use eso_relay::config::{ConfigError, SecretFiles};
 use http::HeaderName;
@@ -20,7 +20,7 @@ enum Place {
     Query(String),
 }
 
-/// A fixed value in a header (an API key), or in a query parameter. Exactly one of both is named.
+/// A fixed value in a header (an API key), or in a query parameter. Set exactly one of both.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HeaderConfig {
@@ -95,7 +95,7 @@ impl Header {
                 let query = request.query.unwrap_or_default().as_bytes();
                 let mut values = form_urlencoded::parse(query).filter(|(key, _)| key == name);
                 let value = values.next();
-                // A repeated parameter proves nothing, like a repeated header.
+                // A repeated parameter is refused, like a repeated header.
                 value.is_some_and(|(_, value)| right(value.as_bytes())) && values.next().is_none()
             }
         };

@@ -1,4 +1,4 @@
-//! Who is asking: headers first, then the raw bytes, both before anything is parsed.
+//! Authenticates requests: headers first, then the raw bytes, both before anything is parsed.
 //!
 //! ```text
 //! Request (headers, query) ──Scheme::admit──▶ Admitted ──(read the body)──▶ Admitted::verify ──▶ Verified
@@ -47,9 +47,9 @@ use crate::tls::ClientCertificate;
 /// How far the clock of a sender that signs the time may be from ours, by default.
 const TOLERANCE: Duration = Duration::from_secs(300);
 
-/// How a source proves itself. One file per scheme.
+/// How a source authenticates: a file for each scheme.
 pub enum Scheme {
-    /// Whoever knows the path is believed.
+    /// Anyone who knows the path may send.
     None,
     Basic(Basic),
     Bearer(Bearer),
@@ -65,7 +65,7 @@ pub enum Scheme {
     Any(Vec<Scheme>),
 }
 
-/// What a request shows of its sender, besides its body.
+/// The parts of a request with credentials, besides its body.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
     pub headers: &'a HeaderMap,
@@ -76,7 +76,7 @@ pub struct Request<'a> {
     pub now: Timestamp,
 }
 
-/// A request whose headers are in order. A signature still has to fit its body.
+/// A request whose headers are accepted. A signature of its body is still to be checked.
 pub struct Admitted<'a>(Pending<'a>);
 
 enum Pending<'a> {
@@ -85,7 +85,7 @@ enum Pending<'a> {
     StandardWebhooks(standard_webhooks::Claim<'a>),
     Sns(sns::Claim<'a>),
     All(Vec<Pending<'a>>),
-    /// With what became of the schemes that failed already.
+    /// With the error of the schemes that failed already.
     Any(Vec<Pending<'a>>, Refused),
 }
 
@@ -93,17 +93,17 @@ enum Pending<'a> {
 #[derive(Debug)]
 pub struct Verified(Bytes);
 
-/// The request does not prove who sent it. Deliberately without a reason.
+/// The credentials are missing or wrong. Deliberately without details.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("missing or wrong credentials")]
 pub struct Unauthorized;
 
-/// Why a request is not believed.
+/// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     #[error(transparent)]
     Unauthorized(#[from] Unauthorized),
-    /// What is needed to tell, such as the issuer's keys, cannot be had now. The sender tries again.
+    /// What verification needs, such as the issuer's keys, is unavailable now. The sender should try again.
     #[error("the credentials cannot be verified now")]
     Unavailable,
 }
@@ -121,7 +121,7 @@ impl<'a> Request<'a> {
 }
 
 impl Scheme {
-    /// Looks at all but the body, so that a stranger's body is never read.
+    /// Checks all but the body: that of a sender with wrong headers is never read.
     pub async fn admit<'a>(&'a self, request: &Request<'_>) -> Result<Admitted<'a>, Refused> {
         self.pending(request).await.map(Admitted)
     }
@@ -196,7 +196,7 @@ impl Scheme {
         }
     }
 
-    /// Whether somebody who proves nothing gets in.
+    /// Whether it admits requests without credentials.
     pub fn is_open(&self) -> bool {
         match self {
             Self::None => true,
@@ -206,7 +206,7 @@ impl Scheme {
         }
     }
 
-    /// Whether any app of a directory gets in, if the directory lets it have a token.
+    /// Whether it admits any app of a directory that can get a token.
     pub fn admits_any_app(&self) -> bool {
         match self {
             Self::Jwt(jwt) => jwt.admits_any_app(),
@@ -217,7 +217,7 @@ impl Scheme {
     }
 }
 
-/// A sender that may be right after all is asked to try again.
+/// `Unavailable` wins: a sender that may be right should try again.
 fn worse(one: Refused, other: Refused) -> Refused {
     match (one, other) {
         (Refused::Unauthorized(_), Refused::Unauthorized(_)) => one,
@@ -226,7 +226,7 @@ fn worse(one: Refused, other: Refused) -> Refused {
 }
 
 impl Admitted<'_> {
-    /// The body has no say: the sender has proved itself already.
+    /// The headers were enough: no signature of the body is to be checked.
     pub fn is_verified(&self) -> bool {
         self.0.is_settled()
     }
@@ -279,7 +279,7 @@ impl Verified {
     }
 }
 
-/// Compares tags of both, so that the time taken tells neither where they differ nor their lengths.
+/// Compares HMACs of both, so that the time taken reveals neither where they differ nor their lengths.
 fn equal(presented: &[u8], expected: &[u8]) -> bool {
     let key = Key::new(HMAC_SHA256, b"compare");
     verify(&key, expected, sign(&key, presented).as_ref()).is_ok()
@@ -294,14 +294,14 @@ fn recent(sent: Timestamp, now: Timestamp, tolerance: Duration) -> Result<(), Un
     }
 }
 
-/// The single value of a header; a repeated one proves nothing.
+/// The single value of a header; a repeated one is refused.
 fn single(headers: &HeaderMap, name: impl http::header::AsHeaderName) -> Option<&str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?;
     values.next().is_none().then(|| value.to_str().ok())?
 }
 
-/// What follows `scheme` in the Authorization header; scheme names have no case (RFC 9110 §11.1).
+/// The text after `scheme` in the Authorization header; scheme names are case-insensitive (RFC 9110 §11.1).
 fn authorization<'a>(headers: &'a HeaderMap, scheme: &str) -> Result<&'a str, Unauthorized> {
     let value = single(headers, http::header::AUTHORIZATION).ok_or(Unauthorized)?;
     let (name, rest) = value.split_once(' ').ok_or(Unauthorized)?;

@@ -1,19 +1,14 @@
 //! A client certificate, pinned by name: <https://www.rfc-editor.org/rfc/rfc5280#section-4.2.1.6>.
 
-use std::slice;
-
-use eso_relay::config::ConfigError;
+use eso_relay::config::{ConfigError, OneOrMany};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Unauthorized;
-use crate::{
-    source::OneOrMany,
-    tls::{ClientCertificate, Name},
-};
+use crate::tls::{ClientCertificate, Name};
 
-/// The handshake has shown that the client holds the certificate and that a CA of
-/// `tls.client_ca_file` signed it; here it is one of this source's own.
+/// The handshake has shown that the client holds the certificate and that a CA of `tls.client_ca_file` signed
+/// it; here its names are compared with those of the source.
 #[derive(Debug)]
 pub struct Mtls {
     names: Vec<Name>,
@@ -29,12 +24,9 @@ pub struct MtlsConfig {
 }
 
 impl MtlsConfig {
-    /// No name at all, or an empty one, is an error, never an open door.
+    /// No name at all, or an empty one, is an error.
     pub fn open(&self) -> Result<Mtls, ConfigError> {
-        let names = match &self.san {
-            OneOrMany::One(name) => slice::from_ref(name),
-            OneOrMany::Many(names) => names.as_slice(),
-        };
+        let names = self.san.as_slice();
         if names.is_empty()
             || names
                 .iter()

@@ -1,4 +1,4 @@
-//! A request as its sender would prove it: for samples.
+//! Signs samples as their sender would.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
@@ -15,7 +15,7 @@ pub struct Unsigned {
     pub body: Vec<u8>,
 }
 
-/// Nobody but the provider can prove it; what to do instead.
+/// Only the real sender can sign it; tells what to do instead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Unsignable(&'static str);
@@ -26,13 +26,13 @@ const NO_TEXT: Unsignable = Unsignable(
 );
 
 pub(super) const NO_TIME: Unsignable =
-    Unsignable("the sample is no object that could tell when it was sent, as the scheme wants it");
+    Unsignable("the sample is not an object, so it cannot hold the time that the scheme needs");
 pub(super) const PUBLIC: Unsignable = Unsignable(
-    "the first secret file holds a public key (whpk_): only who has the private one can sign; name a file with whsec_ first, or let the sender send a test",
+    "the first secret file holds a public key (whpk_): only the owner of the private one can sign; name a file with whsec_ first, or let the sender send a test",
 );
 
 impl Scheme {
-    /// Adds what proves the sender, by the first of the secrets that are valid. Signed times are `now`.
+    /// Adds the credentials, by the first valid secret. Signed times are `now`.
     pub fn sign(&self, request: &mut Unsigned, now: Timestamp) -> Result<(), Unsignable> {
         match self {
             Self::None => Ok(()),
@@ -56,7 +56,7 @@ impl Scheme {
                 "only SNS can sign: publish to the topic (`aws sns publish --topic-arn ARN --message file://event.json`) and look at the log of the ingress; `eso-relay explain` shows what a captured payload becomes",
             )),
             Self::Mtls(_) => Err(Unsignable(
-                "only who has the client certificate can prove it: send the sample with `curl --cert FILE --key FILE --data-binary @FILE URL`",
+                "only the owner of the client certificate can send it: send the sample with `curl --cert FILE --key FILE --data-binary @FILE URL`",
             )),
             Self::All(schemes) => schemes
                 .iter()
@@ -82,7 +82,7 @@ impl Unsigned {
     }
 }
 
-/// A value that is not printed with the others.
+/// A value that is marked as sensitive.
 pub(super) fn secret(value: &str) -> Result<HeaderValue, Unsignable> {
     let mut value = HeaderValue::from_str(value).map_err(|_| NO_TEXT)?;
     value.set_sensitive(true);

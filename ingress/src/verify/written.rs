@@ -1,4 +1,4 @@
-//! How a scheme is written: as its settings by its name, or as its name alone.
+//! Parses a scheme: its name with settings, or its name alone.
 
 use std::fmt;
 
@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 
 use super::{AuthConfig, SnsConfig};
 
-/// A derived reader of enums would do, did the crate `config` not panic at a name alone.
+/// The derived parser would do, but the crate `config` panics at a name alone.
 struct Written(AuthConfig);
 
 struct Reader;
 
-/// The names alone, which the derived schema does not know.
+/// Adds the names alone, which the derived schema lacks.
 pub(super) fn names(schema: &mut Schema) {
     if let Some(Value::Array(ways)) = schema.get_mut("oneOf") {
         ways.push(json!({ "const": "sns" }));

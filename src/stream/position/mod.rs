@@ -1,11 +1,11 @@
 //! How far a cluster has come in the events stream, and what it has missed, in `ESO_RELAY_POSITIONS`.
 //!
-//! Subject `eso-relay.positions.v1.cluster.<cluster>`. The server's own ack floor is not enough: a purge
-//! moves it past what nobody has seen, and so does the first ack after messages have expired
-//! (nats-server `consumer.go`); and a durable that is lost and made again starts at another place.
+//! Subject `eso-relay.positions.v1.cluster.<cluster>`. The server's own ack floor is not enough: a purge moves
+//! it past messages that were never delivered, and so does the first ack after messages have expired
+//! (nats-server `consumer.go`); and a durable that is deleted and created again starts at another place.
 //!
-//! All replicas of a cluster's consumer write it, by compare-and-set, at every look: so it is also where
-//! they see each other.
+//! All replicas of a cluster's consumer write it, by compare-and-set, at every check, so that they also see
+//! each other there.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -19,16 +19,16 @@ use serde::{Deserialize, Serialize};
 use super::subject::MAJOR;
 use crate::{Slug, nats::timestamp};
 
-/// A replica that has not written for so long is gone, and what it had claimed is free.
+/// A replica that has not written for this long is gone, and its claim is free.
 pub const GONE_AFTER: Duration = Duration::from_secs(30);
 
 /// Unknown fields are ignored; those that older versions do not write have defaults.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Position {
-    /// When the events stream was made: another one counts from 1 again.
+    /// When the events stream was created: a new one counts from 1 again.
     pub stream: Timestamp,
-    /// When the cluster's durable was made: another one may start beyond the floor.
+    /// When the cluster's durable was created: a new one may start beyond the floor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub durable: Option<Timestamp>,
     /// Every message up to this one was acked, or has been found to be missed.
@@ -36,10 +36,10 @@ pub struct Position {
     /// When it was written.
     #[serde(default)]
     pub at: Timestamp,
-    /// For what everything is still to be refreshed.
+    /// The gap for which everything is still to be refreshed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gap: Option<Gap>,
-    /// Who does that.
+    /// The replica that does that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken: Option<Taken>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -54,21 +54,21 @@ pub struct Position {
 #[serde(rename_all = "camelCase")]
 pub struct Gap {
     pub found_at: Timestamp,
-    /// How many at most; `None` when they went with their stream.
+    /// How many at most; `None` when they were removed with their stream.
     pub missed: Option<u64>,
 }
 
-/// One replica refreshes everything.
+/// The replica that refreshes everything.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Taken {
     pub replica: String,
-    /// When it last said so.
+    /// When it last renewed its claim.
     pub at: Timestamp,
 }
 
-/// Messages that the server has delivered, that no replica holds, and that do not come again. They
-/// count as missed, once.
+/// Messages that the server has delivered, that no replica holds, and that are not redelivered. They count as
+/// missed, once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Stuck {
@@ -77,7 +77,7 @@ pub struct Stuck {
     pub count: u64,
 }
 
-/// What one replica holds of the messages that the server waits for an ack of.
+/// The un-acked messages that one replica holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Replica {
@@ -86,27 +86,27 @@ pub struct Replica {
     pub held: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lowest: Option<u64>,
-    /// Some of them were given back with a delay, and are delivered again by then.
+    /// Some of them were returned with a delay, and are redelivered by then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
 }
 
-/// What the server says now.
+/// The state of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seen {
-    /// When the events stream was made.
+    /// When the events stream was created.
     pub stream: Timestamp,
-    /// The first message that is still there, or will be.
+    /// The first message that exists, or will.
     pub first: u64,
     /// The last message that was ever stored.
     pub last: u64,
-    /// When the cluster's durable was made.
+    /// When the cluster's durable was created.
     pub durable: Timestamp,
-    /// Up to this message it may have passed over what was there when it was made.
+    /// It may have skipped messages up to this one when it was created.
     pub start: u64,
-    /// Every message up to this one is acked, or was passed over.
+    /// Every message up to this one is acked, or was skipped.
     pub ack_floor: u64,
-    /// The last message that it has delivered, or passed over.
+    /// The last message that it has delivered, or skipped.
     pub delivered: u64,
     /// How many of the delivered ones are not acked.
     pub pending: u64,
@@ -132,7 +132,7 @@ impl Seen {
     }
 }
 
-/// Up to this message the durable may have passed over what was there when it was made.
+/// The durable may have skipped messages up to this one when it was created.
 fn start(durable: &consumer::Info) -> u64 {
     match durable.config.deliver_policy {
         DeliverPolicy::All => 0,
@@ -157,23 +157,23 @@ impl Position {
         format!("eso-relay.receipts.v{MAJOR}.{cluster}.position")
     }
 
-    /// What follows from the last position and what the server says now. Without a last one the ack
-    /// floor is believed: a durable that is new starts where it was told to.
+    /// The position that follows from the last one and the state of the server. Without a last one the ack
+    /// floor is trusted: a new durable starts where it was told to.
     ///
     /// The last position is some seconds old: a purge of what was acked meanwhile counts as a gap. That
     /// costs a refresh, and the other mistake would cost an event.
     pub fn after(last: Option<&Self>, seen: &Seen, now: Timestamp) -> Self {
         let before_first = seen.first.saturating_sub(1);
-        // A stream that ends before the floor was set back, to a backup or by a server that lost its end.
+        // A stream that ends before the floor was restored from a backup, or the server has lost its end.
         let same = last.filter(|last| last.stream == seen.stream && last.floor <= seen.last);
-        let made_again = last.is_some_and(|last| last.durable_was_made_again(seen));
-        let passed = if made_again {
+        let recreated = last.is_some_and(|last| last.durable_was_recreated(seen));
+        let passed = if recreated {
             before_first.max(seen.start)
         } else {
             before_first
         };
         let stuck = same
-            .filter(|_| !made_again)
+            .filter(|_| !recreated)
             .and_then(|last| last.stuck)
             .filter(|stuck| stuck.floor == seen.ack_floor)
             .map(|stuck| Stuck {
@@ -208,7 +208,7 @@ impl Position {
     }
 
     /// A position of an older version does not say which durable it is of.
-    fn durable_was_made_again(&self, seen: &Seen) -> bool {
+    fn durable_was_recreated(&self, seen: &Seen) -> bool {
         match self.durable {
             Some(durable) => durable != seen.durable,
             None => self.at < seen.durable,
@@ -225,7 +225,7 @@ impl Position {
         self
     }
 
-    /// So many messages are stuck. Those that are not counted yet are missed.
+    /// With `count` stuck messages. Those that are not counted yet are missed.
     #[must_use]
     pub fn with_stuck(mut self, count: u64, seen: &Seen, now: Timestamp) -> Self {
         let counted = self.stuck.map_or(0, |stuck| stuck.count);
@@ -239,7 +239,7 @@ impl Position {
         self.missed(Some(count - counted), now)
     }
 
-    /// What this replica holds; others that have not written for long are gone.
+    /// With what this replica holds, and without replicas that are gone.
     #[must_use]
     pub fn with_replica(mut self, name: &str, replica: Replica) -> Self {
         self.replicas.insert(name.to_owned(), replica);
@@ -247,7 +247,7 @@ impl Position {
         self
     }
 
-    /// This replica stops. What it gave back with a delay stays known until it is delivered again.
+    /// Without this replica, which stops. What it returned with a delay stays known until it is redelivered.
     #[must_use]
     pub fn without_replica(self, name: &str, last: Replica) -> Self {
         let mut left = self.released(name).with_replica(name, last);
@@ -257,7 +257,7 @@ impl Position {
         left
     }
 
-    /// The replica refreshes everything if that is to be done, unless another one does.
+    /// The replica claims the gap, if there is one that no other replica has claimed.
     #[must_use]
     pub fn claimed(mut self, replica: &str, now: Timestamp) -> Self {
         let free = match &self.taken {
@@ -278,14 +278,14 @@ impl Position {
         taken.is_some_and(|taken| taken.replica == replica)
     }
 
-    /// The replica does not refresh everything: another one may.
+    /// The replica gives up its claim: another one may refresh everything.
     #[must_use]
     pub fn released(self, replica: &str) -> Self {
         let taken = self.taken.filter(|taken| taken.replica != replica);
         Self { taken, ..self }
     }
 
-    /// Everything has been refreshed for this gap. Another one may have been found meanwhile.
+    /// Everything has been refreshed for this gap; a new one may have been found meanwhile.
     #[must_use]
     pub fn closed(mut self, gap: &Gap) -> Self {
         if self.gap.as_ref() == Some(gap) {

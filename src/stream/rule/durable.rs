@@ -11,7 +11,8 @@ use super::{
 };
 use crate::stream::spec::ACK_WAIT;
 
-/// Whatever is not named here (filters, `max_ack_pending`, replicas, a pause) is the operator's own.
+/// Any setting that is not listed here (filters, `max_ack_pending`, replicas, a pause) is the operator's
+/// choice.
 pub(in crate::stream) const RULES: [Rule<pull::Config>; 5] = [
     Rule {
         setting: "max_deliver",
@@ -20,7 +21,7 @@ pub(in crate::stream) const RULES: [Rule<pull::Config>; 5] = [
             limit => limit.to_string(),
         },
         set: |c, _| c.max_deliver = -1,
-        otherwise: |_| Unusable("then an event is dropped"),
+        otherwise: |_| Unusable("events are dropped after that many deliveries"),
     },
     Rule {
         setting: "ack_wait",
@@ -28,9 +29,9 @@ pub(in crate::stream) const RULES: [Rule<pull::Config>; 5] = [
         set: |c, _| c.ack_wait = ACK_WAIT,
         otherwise: |c| {
             if c.ack_wait < ACK_WAIT {
-                Unusable("too short for the consumers' signs of progress")
+                Unusable("too short for the consumers' progress acks")
             } else {
-                Outdated("what a crash leaves waits so long")
+                Outdated("messages of a crashed consumer wait that long")
             }
         },
     },
@@ -39,20 +40,20 @@ pub(in crate::stream) const RULES: [Rule<pull::Config>; 5] = [
         setting: "backoff",
         text: |c| format!("{:?}", c.backoff),
         set: |c, _| c.backoff = Vec::new(),
-        otherwise: |_| Outdated("it takes the place of ack_wait"),
+        otherwise: |_| Outdated("it replaces ack_wait"),
     },
     Rule {
         setting: "headers_only",
         text: |c| c.headers_only.to_string(),
         set: |c, _| c.headers_only = false,
-        otherwise: |_| Unusable("the events are left out"),
+        otherwise: |_| Unusable("messages come without their events"),
     },
     // A cluster that is away for long must find its durable again.
     Rule {
         setting: "inactive_threshold",
         text: |c| duration(c.inactive_threshold),
         set: |c, _| c.inactive_threshold = Duration::ZERO,
-        otherwise: |_| Outdated("after that the durable is gone"),
+        otherwise: |_| Outdated("the server then deletes the durable"),
     },
 ];
 
@@ -67,7 +68,7 @@ const FIXED: [Fixed<Config>; 2] = [
     },
 ];
 
-/// One of the kind that the server pushes to.
+/// A durable of the kind that the server pushes to.
 pub(in crate::stream) const PUSH: &str = "is a push consumer";
 
 /// The state of the durable that the server cannot change.

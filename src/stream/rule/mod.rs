@@ -1,5 +1,5 @@
-//! How a stream and a durable must be, setting by setting. `init` makes them so, and the daemons say
-//! what is not: both read the same tables. No I/O.
+//! The required settings of streams and durables. `init` applies them, and the daemons report what differs:
+//! both use the same tables. No I/O.
 
 pub(super) mod durable;
 pub(super) mod stream;
@@ -11,15 +11,15 @@ pub(super) struct Rule<C> {
     pub(super) setting: &'static str,
     /// Its value, as people write it.
     pub(super) text: fn(&C) -> String,
-    /// Makes it right, given what eso-relay would declare.
+    /// Sets the right value, given eso-relay's own declaration.
     pub(super) set: fn(&mut C, &C),
-    /// What it means that it is not right.
+    /// What another value means.
     pub(super) otherwise: fn(&C) -> Otherwise,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Otherwise {
-    /// Events would be lost, and nothing would show it: no daemon works with that.
+    /// Events would be lost unnoticed: no daemon works with that.
     Unusable(&'static str),
     /// It works, and `init` is to bring it up to date.
     Outdated(&'static str),

@@ -9,9 +9,9 @@ use super::{
 };
 use crate::stream::{Stream, spec::window};
 
-/// Whatever is not named here (placement, sources, …) is the operator's own.
+/// Any setting that is not listed here (placement, sources, …) is the operator's choice.
 pub(in crate::stream) const RULES: [Rule<Config>; 16] = [
-    // The first three are chosen, not set.
+    // The operator chooses the first three.
     Rule {
         setting: "replicas",
         text: |c| c.num_replicas.to_string(),
@@ -40,7 +40,7 @@ pub(in crate::stream) const RULES: [Rule<Config>; 16] = [
                 }
             }
         },
-        otherwise: |_| Unusable("ours are not among them"),
+        otherwise: |_| Unusable("eso-relay's are missing"),
     },
     Rule {
         setting: "retention",
@@ -52,20 +52,20 @@ pub(in crate::stream) const RULES: [Rule<Config>; 16] = [
         setting: "discard",
         text: |c| format!("{:?}", c.discard),
         set: |c, ours| c.discard = ours.discard,
-        otherwise: |_| Outdated("when full it takes nothing new, although all was seen"),
+        otherwise: |_| Outdated("a full stream refuses new messages"),
     },
     Rule {
         setting: "discard_new_per_subject",
         text: |c| c.discard_new_per_subject.to_string(),
         set: |c, _| c.discard_new_per_subject = false,
-        otherwise: |_| Outdated("a busy subject takes nothing new"),
+        otherwise: |_| Outdated("a full subject refuses new messages"),
     },
     Rule {
         setting: "deny_delete",
         text: |c| c.deny_delete.to_string(),
         // A server cannot take this back once it is set.
         set: |c, ours| c.deny_delete |= ours.deny_delete,
-        otherwise: |_| Outdated("a message that somebody deletes shows in no gap"),
+        otherwise: |_| Outdated("deleted messages are not noticed as a gap"),
     },
     Rule {
         setting: "max_msgs",
@@ -77,7 +77,7 @@ pub(in crate::stream) const RULES: [Rule<Config>; 16] = [
         setting: "max_msgs_per_subject",
         text: |c| number(c.max_messages_per_subject),
         set: |c, ours| c.max_messages_per_subject = ours.max_messages_per_subject,
-        otherwise: |_| Unusable("the wrong messages are removed, and that shows in no gap"),
+        otherwise: |_| Unusable("messages are removed that are not noticed as a gap"),
     },
     Rule {
         setting: "max_msg_size",
@@ -87,7 +87,7 @@ pub(in crate::stream) const RULES: [Rule<Config>; 16] = [
                 c.max_message_size = ours.max_message_size;
             }
         },
-        otherwise: |_| Outdated("not what the ingress counts on"),
+        otherwise: |_| Outdated("not what the ingress expects"),
     },
     Rule {
         setting: "duplicate_window",

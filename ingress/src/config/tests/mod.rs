@@ -40,7 +40,7 @@ fn the_least_that_works_is_enough_and_is_shown_without_secrets() {
     );
     config.check().unwrap();
     assert_eq!(open(&config).unwrap().len(), 1);
-    config.webhook = WebhookConfig::from(|_| Some("hunter2-or-so".to_owned())).unwrap();
+    config.webhook = AkeylessTriggerConfig::from(|_| Some("hunter2-or-so".to_owned())).unwrap();
     let shown = config::effective(&config);
     assert!(
         shown.contains("[redacted]") && shown.contains("\"drain_delay\": \"5s\""),
@@ -64,7 +64,7 @@ fn a_mistake_is_named_with_its_source_and_what_mends_it() {
         ),
         (
             json!({ "sources": [source("a", &json!({})), source("a", &json!({}))] }),
-            &["source `a` is there twice"],
+            &["source `a` is configured twice"],
         ),
         (
             auth(json!({ "bearer": { "token_file": "/nowhere" } })),
@@ -72,7 +72,7 @@ fn a_mistake_is_named_with_its_source_and_what_mends_it() {
         ),
         (
             auth(json!({ "bearer": { "token_file": "/dev/null" } })),
-            &["source `a`", "/dev/null is no regular file"],
+            &["source `a`", "/dev/null is not a regular file"],
         ),
         (
             auth(json!({ "bearer": { "token_file": [] } })),
@@ -176,7 +176,7 @@ fn a_path_that_hides_a_source_and_a_host_that_nobody_asks_for_are_refused() {
 }
 
 #[test]
-fn zero_durations_are_refused() {
+fn a_duration_of_zero_is_refused_where_it_cannot_work() {
     let one = |more| json!({ "sources": [source("a", &more)] });
     let auth = |auth: serde_json::Value| one(json!({ "auth": auth }));
     for settings in [
@@ -198,7 +198,7 @@ fn zero_durations_are_refused() {
     ] {
         let error = serde_json::from_value::<IngressConfig>(settings.clone()).unwrap_err();
         assert!(
-            error.to_string().contains("no time at all"),
+            error.to_string().contains("0 is not allowed"),
             "{settings}: {error}"
         );
     }
@@ -219,7 +219,7 @@ fn zero_durations_are_refused() {
 fn a_source_has_another_name_than_the_drop_in() {
     let mut config = config(json!({ "sources": [source("webhook", &json!({}))] }));
     config.check().unwrap();
-    config.webhook = WebhookConfig::from(|_| Some("eso".to_owned())).unwrap();
+    config.webhook = AkeylessTriggerConfig::from(|_| Some("eso".to_owned())).unwrap();
     let error = config.check().unwrap_err().to_string();
     assert!(
         error.contains("source `webhook`") && error.contains("another `name`"),
@@ -351,6 +351,6 @@ fn networks_of_proxies_are_read_or_named() {
         error
             .unwrap_err()
             .to_string()
-            .contains("`10/8` is no network")
+            .contains("`10/8` is not a network")
     );
 }

@@ -189,7 +189,7 @@ async fn waiters_are_answered_although_the_committer_is_gone() {
         .unwrap();
     setup.committer.abort();
     for answer in waiting {
-        assert!(answer.await.is_err(), "nobody will ever publish it");
+        assert!(answer.await.is_err(), "nothing will ever publish it");
     }
     assert_eq!(
         result(setup.publish("late")).await,

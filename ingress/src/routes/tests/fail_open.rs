@@ -41,9 +41,9 @@ async fn a_source_that_fails_open_is_told_204_when_its_body_is_too_large_or_ther
     assert_eq!(status, StatusCode::NO_CONTENT);
     let none_free = Ingress {
         sources: Arc::new(BTreeMap::from([("bao".parse().unwrap(), fail_open())])),
-        webhook: None,
+        akeyless_trigger: None,
         publisher: Recorder::default(),
-        budget: Budget::new(Limits {
+        budget: Budget::new(BodyLimits {
             body: 1000,
             total: 10,
             unverified: 10,

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::{
-    body::Limits,
+    body::BodyLimits,
     limit::LimitsConfig,
     outgoing::OutgoingConfig,
     verify::{Basic, Credentials, Scheme},
@@ -53,28 +53,28 @@ const RIGHT: &str = "Basic ZXNvOmh1bnRlcjI=";
 const GOOD: &str =
     r#"[{"event_id":1,"event_type":"update","item_name":"a/b","payload":"do-not-leak"}]"#;
 
-const LIMITS: Limits = Limits {
+const LIMITS: BodyLimits = BodyLimits {
     body: 1000,
     total: 1500,
     unverified: 1000,
     time: std::time::Duration::from_secs(10),
 };
 
-fn seed() -> Source {
+fn akeyless_trigger() -> Source {
     let password = Credentials::fixed("hunter2".to_owned().into());
-    Source::seed(Scheme::Basic(Basic::new("eso".to_owned(), password)))
+    Source::akeyless_trigger(Scheme::Basic(Basic::new("eso".to_owned(), password)))
 }
 
 /// Its sender stops working unless it is told 2xx.
 fn fail_open() -> Source {
-    let mut source = seed();
+    let mut source = akeyless_trigger();
     source.name = "bao".parse().unwrap();
     source.fail_open = true;
     source
 }
 
 fn ingress(fault: Option<PublishError>) -> Tested {
-    let sources = [("prod", seed()), ("bao", fail_open())];
+    let sources = [("prod", akeyless_trigger()), ("bao", fail_open())];
     serving(
         sources
             .into_iter()
@@ -89,7 +89,7 @@ fn serving(sources: BTreeMap<Slug, Source>, fault: Option<PublishError>) -> Test
     calling(sources, outgoing, fault, 1000)
 }
 
-/// With bodies of so many bytes at most.
+/// With this many bytes of a body at most.
 fn calling(
     sources: BTreeMap<Slug, Source>,
     outgoing: Outgoing,
@@ -103,9 +103,9 @@ fn calling(
     let mut registry = Registry::default();
     let ingress = Ingress {
         sources: Arc::new(sources),
-        webhook: Some(Arc::new(seed())),
+        akeyless_trigger: Some(Arc::new(akeyless_trigger())),
         publisher: recorder.clone(),
-        budget: Budget::new(Limits {
+        budget: Budget::new(BodyLimits {
             body,
             total: body * 3 / 2,
             unverified: body,
@@ -275,7 +275,7 @@ async fn every_transient_fault_is_503_with_retry_after_and_the_final_one_is_not(
 
 #[tokio::test(start_paused = true)]
 async fn a_source_beyond_its_rate_waits_and_a_stranger_uses_up_nothing_of_it() {
-    let mut limited = seed();
+    let mut limited = akeyless_trigger();
     limited.limits = LimitsConfig {
         requests_per_second: Some(2),
         buffered: None,
@@ -349,7 +349,7 @@ async fn unknown_sources_leave_no_label_behind() {
 #[tokio::test(start_paused = true)]
 async fn a_source_with_a_deadline_is_answered_by_then() {
     let deadline = std::time::Duration::from_secs(4);
-    let mut hasty = seed();
+    let mut hasty = akeyless_trigger();
     hasty.deadline = Some(deadline);
     let sources = [("prod", hasty), ("bao", fail_open())];
     let sources = sources.map(|(name, source)| (name.parse().unwrap(), source));

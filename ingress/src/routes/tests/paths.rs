@@ -11,8 +11,11 @@ fn placed(base: &str, health: &str, stopping: &CancellationToken) -> Tested {
     };
     let mut registry = Registry::default();
     let ingress = Ingress {
-        sources: Arc::new(BTreeMap::from([("prod".parse().unwrap(), seed())])),
-        webhook: Some(Arc::new(seed())),
+        sources: Arc::new(BTreeMap::from([(
+            "prod".parse().unwrap(),
+            akeyless_trigger(),
+        )])),
+        akeyless_trigger: Some(Arc::new(akeyless_trigger())),
         publisher: tested.recorder.clone(),
         budget: Budget::new(LIMITS),
         outgoing: Outgoing::new(&OutgoingConfig::default()).unwrap(),

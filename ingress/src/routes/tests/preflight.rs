@@ -40,7 +40,7 @@ fn options(path: &str, origins: &[&[u8]]) -> Request<Body> {
     request
 }
 
-/// With the signature of this body, and another body that nobody reads.
+/// With the signature of this body, and another body that is not read.
 fn signed(mut request: Request<Body>, body: &[u8]) -> Request<Body> {
     let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
     let tag = hmac::sign(&key, body);

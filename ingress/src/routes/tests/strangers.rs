@@ -10,7 +10,7 @@ fn signed_and_failing_open() -> Tested {
     let auth = serde_json::json!({ "hmac-sha256": { "secret_file": file.path(), "header": "x-signature" } });
     let auth: AuthConfig = serde_json::from_value(auth).unwrap();
     let outgoing = Outgoing::new(&OutgoingConfig::default()).unwrap();
-    let mut source = Source::seed(auth.open(&outgoing, &[]).unwrap());
+    let mut source = Source::akeyless_trigger(auth.open(&outgoing, &[]).unwrap());
     source.name = "signed".parse().unwrap();
     source.fail_open = true;
     serving(BTreeMap::from([("signed".parse().unwrap(), source)]), None)

@@ -5,8 +5,8 @@ use super::*;
 const ACCEPT: &[u8] = b"POST /accept HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n";
 const WORK: &[u8] = b"GET /work HTTP/1.1\r\nHost: a\r\n\r\n";
 
-fn bound(connections: usize, per_peer: usize) -> Limits {
-    Limits {
+fn bound(connections: usize, per_peer: usize) -> ConnectionLimits {
+    ConnectionLimits {
         connections,
         per_peer,
         ..limits()
@@ -117,7 +117,7 @@ async fn one_peer_leaves_places_for_the_others() {
 
 #[tokio::test(start_paused = true)]
 async fn a_trusted_proxy_has_no_bound_of_its_own() {
-    let tested = Tested::new(Limits {
+    let tested = Tested::new(ConnectionLimits {
         trusted_proxies: Arc::new(["192.0.2.0/24".parse().unwrap()]),
         ..bound(4, 1)
     });

@@ -22,8 +22,8 @@ const PIPE_BYTES: usize = 4096;
 const LATE: Duration = Duration::from_millis(1500);
 
 /// As they are set by default.
-fn limits() -> Limits {
-    crate::IngressConfig::default().server_limits()
+fn limits() -> ConnectionLimits {
+    crate::IngressConfig::default().connection_limits()
 }
 
 /// A port whose connections are made by the test.
@@ -45,7 +45,7 @@ fn router() -> Router {
 }
 
 impl Tested {
-    fn new(limits: Limits) -> Self {
+    fn new(limits: ConnectionLimits) -> Self {
         let metrics = Metrics::default();
         let open = Open::new(limits.clone(), metrics.clone());
         let draining = CancellationToken::new();

@@ -1,6 +1,9 @@
 //! What the system's sockets have a say in.
 
+use axum::{body::Body, http::StatusCode};
+
 use super::*;
+use crate::body::{BodyLimits, Budget, Quota, Unread};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const LAST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
@@ -11,7 +14,7 @@ struct Running {
     server: tokio::task::JoinHandle<anyhow::Result<()>>,
 }
 
-async fn start(router: Router, limits: Limits) -> Running {
+async fn start(router: Router, limits: ConnectionLimits) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
@@ -39,7 +42,7 @@ async fn answer(mut stream: TcpStream) -> String {
 
 #[tokio::test]
 async fn headers_that_do_not_end_end_the_connection() {
-    let limits = Limits {
+    let limits = ConnectionLimits {
         header: Duration::from_millis(50),
         ..limits()
     };
@@ -61,7 +64,7 @@ async fn a_connection_above_the_limit_waits_while_a_request_is_worked_on() {
         goes.cancelled().await;
     });
     let router = router().route("/slow", slow);
-    let limits = Limits {
+    let limits = ConnectionLimits {
         connections: 1,
         ..limits()
     };
@@ -105,13 +108,29 @@ async fn a_request_that_has_begun_is_finished_after_the_signal() {
 }
 
 #[tokio::test]
-async fn a_client_that_still_sends_hears_why_it_is_refused() {
-    let running = start(Router::new(), limits()).await;
-    // With and without a word of how much it will be.
-    for length in ["Content-Length: 4000000", "Transfer-Encoding: chunked"] {
+async fn what_is_too_large_is_read_to_its_end_and_not_kept() {
+    let budget = Budget::new(BodyLimits {
+        body: 1000,
+        total: 1000,
+        unverified: 1000,
+        time: MINUTE,
+    });
+    let read = post(async move |body: Body| {
+        let refused = budget.read(body, &Quota::default()).await.err();
+        assert_eq!(refused, Some(Unread::TooLarge));
+        (StatusCode::PAYLOAD_TOO_LARGE, ANSWER)
+    });
+    let running = start(Router::new().route("/read", read), limits()).await;
+    // With and without the length in the headers; refused by the path alone, and for the body.
+    for (path, length, status) in [
+        ("/unknown", "Content-Length: 4000000", "404 "),
+        ("/unknown", "Transfer-Encoding: chunked", "404 "),
+        ("/read", "Content-Length: 4000000", "413 "),
+        ("/read", "Transfer-Encoding: chunked", "413 "),
+    ] {
         let stream = TcpStream::connect(running.address).await.unwrap();
         let (mut from, mut to) = stream.into_split();
-        let head = format!("POST /unknown HTTP/1.1\r\nHost: a\r\n{length}\r\n\r\n");
+        let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\n{length}\r\n\r\n");
         let sending = tokio::spawn(async move {
             to.write_all(head.as_bytes()).await.unwrap();
             if head.contains("chunked") {
@@ -125,7 +144,8 @@ async fn a_client_that_still_sends_hears_why_it_is_refused() {
         let read = tokio::time::timeout(MINUTE, from.read_to_string(&mut text)).await;
         read.unwrap().unwrap();
         sending.await.unwrap();
-        assert!(text.starts_with("HTTP/1.1 404 "), "{text}");
+        let status = format!("HTTP/1.1 {status}");
+        assert!(text.starts_with(&status), "{text}");
         assert!(text.contains("connection: close"), "{text}");
     }
 }

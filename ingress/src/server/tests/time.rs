@@ -116,7 +116,7 @@ async fn a_client_that_reads_slowly_is_served() {
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_has_a_number_of_requests_and_an_age() {
-    let tested = Tested::new(Limits {
+    let tested = Tested::new(ConnectionLimits {
         requests: 3,
         ..limits()
     });

@@ -31,7 +31,7 @@ impl<'a> Arn<'a> {
         }
     }
 
-    /// The ARN of a secret, its name as it stands there, and its name. None of another resource.
+    /// The ARN of a secret, and its name with and without the suffix. Nothing for another resource.
     ///
     /// Secrets Manager appends a hyphen and six letters or digits to the name:
     /// <https://docs.aws.amazon.com/secretsmanager/latest/userguide/whats-in-a-secret.html>.
@@ -48,7 +48,7 @@ impl<'a> Arn<'a> {
         arn.into_iter().chain(names.filter(|name| !name.is_empty()))
     }
 
-    /// Whose it is and where; some resources are of no region.
+    /// The account and the region; some resources have no region.
     pub(super) fn scope(&self) -> BTreeMap<String, String> {
         [("account", self.account), ("region", self.region)]
             .into_iter()

@@ -1,6 +1,6 @@
-//! What `CloudTrail` logs of Secrets Manager
-//! (<https://docs.aws.amazon.com/secretsmanager/latest/userguide/cloudtrail_log_entries.html>), and of Parameter
-//! Store what its own events leave out: tags.
+//! The `CloudTrail` entries of Secrets Manager
+//! (<https://docs.aws.amazon.com/secretsmanager/latest/userguide/cloudtrail_log_entries.html>), and those of
+//! Parameter Store that its own events leave out: changes of tags.
 
 use eso_relay::event::Operation;
 use serde::{Deserialize, Deserializer};
@@ -15,7 +15,7 @@ const SECRETS_MANAGER: &str = "secretsmanager.amazonaws.com";
 /// Parameter Store is a part of Systems Manager.
 const SYSTEMS_MANAGER: &str = "ssm.amazonaws.com";
 
-/// The fields that matter. AWS leaves the values of secrets out.
+/// The fields that are read. AWS leaves the values of secrets out.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Entry {
@@ -40,9 +40,9 @@ struct Request {
     /// Of `UpdateSecretVersionStage`.
     version_stage: Scalar,
     move_to_version_id: Scalar,
-    /// Of tags in Systems Manager.
+    /// Of a change of tags in Systems Manager.
     resource_type: Scalar,
-    /// There, of a parameter, its name.
+    /// The same; for a parameter its name.
     resource_id: Scalar,
 }
 
@@ -63,13 +63,13 @@ struct Rotation {
     secret_id: Scalar,
 }
 
-/// Those that are text. Any other shape says nothing, and is no reason to miss a change.
+/// Anything but a list of texts counts as empty: it is no reason to miss a change.
 fn stages<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     let json = <&RawValue>::deserialize(deserializer)?;
     Ok(serde_json::from_str(json.get()).unwrap_or_default())
 }
 
-/// `AWS API Call via CloudTrail`: somebody did it.
+/// `AWS API Call via CloudTrail`: a user or a service made the call.
 pub(super) fn call(at: &str, detail: &RawValue, arn: Option<&str>) -> Result<Element, DecodeError> {
     let entry: Entry = fields(detail, at)?;
     if entry.is_of(SYSTEMS_MANAGER) {
@@ -139,7 +139,7 @@ fn tags_of_parameter(at: &str, entry: Entry) -> Result<Element, DecodeError> {
     Ok(called(change.into(), name))
 }
 
-/// `AWS Service Event via CloudTrail`: Secrets Manager did it by itself.
+/// `AWS Service Event via CloudTrail`: Secrets Manager acted by itself.
 pub(super) fn service(
     at: &str,
     detail: &RawValue,
@@ -165,7 +165,7 @@ impl Entry {
         matches!(&self.event_source, Scalar::Text(source) if source == service)
     }
 
-    /// What happened at this service; `None` at any other.
+    /// The name of the call, if it was made to `service`.
     fn name(&self, service: &str, at: &str) -> Result<Option<String>, DecodeError> {
         let source = self.event_source.clone();
         if source.required(&format!("{at}.eventSource"))? != service {
@@ -184,7 +184,7 @@ fn either(one: Scalar, other: Scalar) -> Scalar {
     }
 }
 
-/// The name of the call says more than the type of all calls.
+/// Sets the name of the call as the event's type: it says more than the type that all calls share.
 fn called(said: Element, name: Option<String>) -> Element {
     match said {
         Element::Change(mut change) => {

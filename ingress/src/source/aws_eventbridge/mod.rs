@@ -1,4 +1,4 @@
-//! Changes of AWS's secrets and parameters, as `EventBridge` tells them:
+//! Changes of AWS's secrets and parameters, as `EventBridge` sends them:
 //! <https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events-structure.html>.
 
 mod arn;
@@ -16,7 +16,7 @@ use super::{
     malformed, slug, usable_id,
 };
 
-/// The stages of versions that nobody reads by default:
+/// The stages of versions that ESO does not read by default:
 /// <https://docs.aws.amazon.com/secretsmanager/latest/userguide/whats-in-a-secret.html#term_version>.
 const UNREAD: [&str; 2] = ["AWSPENDING", "AWSPREVIOUS"];
 
@@ -90,7 +90,7 @@ fn read(place: &str, element: &RawValue) -> Result<Element, DecodeError> {
         // A time that cannot be read is no reason to miss a change.
         Scalar::Missing | Scalar::Other => None,
     };
-    // The ARN knows better: an event may be about another account's secret.
+    // The ARN takes precedence: an event may be about another account's secret.
     for (name, value) in [("account", envelope.account), ("region", envelope.region)] {
         if let Some(value) = value.optional(&at(name))? {
             change.scope.entry(name.to_owned()).or_insert(value);
@@ -145,7 +145,7 @@ fn parameter(at: &str, detail: &RawValue, arn: Option<&str>) -> Result<Element, 
     changed("aws-ps", operation, keys, arn, &at_name).map(Element::Change)
 }
 
-/// A change of the secret that somebody wrote as `written`, a name or an ARN, and that AWS calls `arn`.
+/// A change of a secret. `written`: the name or ARN that the caller used; `arn`: the one that AWS reports.
 ///
 /// `at`: the field of the name, for the message.
 fn secret(
@@ -159,7 +159,7 @@ fn secret(
     if labels.any(|label| UNREAD.contains(&label.as_str())) {
         return Ok(Element::Ignored(Irrelevant::Version));
     }
-    // What a caller wrote counts as a full ARN only where AWS does not answer with its own.
+    // The caller's text is parsed as an ARN only if AWS reports none.
     let arn = arn.or(written).and_then(Arn::parse);
     let mut keys: Vec<String> = Vec::new();
     let aliases = arn.iter().flat_map(Arn::of_secret);
@@ -201,7 +201,7 @@ fn version(id: Option<String>, label: Option<String>) -> Option<Version> {
     (id.is_some() || !labels.is_empty()).then_some(Version { id, labels })
 }
 
-/// Whether a field that only failures have says something.
+/// Whether a field that only failures have is set.
 fn failed(error: &Scalar) -> bool {
     !matches!(error, Scalar::Missing) && *error != Scalar::Text(String::new())
 }

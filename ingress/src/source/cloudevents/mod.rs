@@ -1,8 +1,8 @@
 //! CloudEvents 1.0 over HTTP: binary, structured and batch mode.
 //! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md>
 //!
-//! Our own types (`secret.changed`, …) with our own `data` pass through; of any other event the key
-//! is its subject, or stands in its data where the configuration says so.
+//! Our own types (`secret.changed`, …) with our own `data` pass through; the key of any other event is its
+//! subject, or in its data where the configuration points.
 
 mod own;
 
@@ -21,15 +21,15 @@ use super::{
     usable_id,
 };
 
-/// What the configuration adds to what an event says of itself.
+/// What the configuration adds to an event.
 pub(super) struct Mapping {
-    /// Of what is not our own, by pointers into `data`. Without any for keys, the subject is the key.
+    /// For events of other types: pointers into `data`. Without pointers to keys, the subject is the key.
     pub meaning: Meaning,
-    /// Which types count. Empty: all.
+    /// The types that are not ignored. Empty: all.
     pub kinds: Vec<String>,
 }
 
-/// The attributes of one event, wherever they stood.
+/// The attributes of one event, from its JSON or from headers.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Attributes {
@@ -97,7 +97,7 @@ impl Mapping {
             subject: attribute("ce-subject"),
             time: attribute("ce-time"),
         };
-        // Data need not be JSON, unless something is looked for in it.
+        // Data has to be JSON only if something is read from it.
         self.change(0, attributes, || match body {
             [] => Ok(None),
             body => whole(body).map(Some),
@@ -122,7 +122,7 @@ impl Mapping {
             return Ok(Element::Ignored(Irrelevant::Type));
         }
         let event_id = usable_id(attributes.id);
-        // An event is identified by both (CloudEvents §3.1.1), and many producers may share a source of ours.
+        // Both together identify an event (CloudEvents §3.1.1), and many producers may share a source of ours.
         let id = match (&attributes.source, &event_id) {
             (Scalar::Text(source), Some(id)) => usable_id(Scalar::Text(joined(source, id))),
             _ => None,
@@ -137,10 +137,10 @@ impl Mapping {
         let mut change = if let Some(change) = own {
             change
         } else {
-            let told = self.meaning.read(data, &place)?;
-            told.change(&place, || self.alias(subject, data, &place))?
+            let meaning = self.meaning.read(data, &place)?;
+            meaning.change(&place, || self.alias(subject, data, &place))?
         };
-        // The mapping makes it that of any event.
+        // `mapping.template` makes every event a change of a template source.
         if change.kind != Kind::TemplateChanged {
             change.kind = own_kind.unwrap_or(change.kind);
         }
@@ -179,12 +179,12 @@ impl Mapping {
     }
 }
 
-/// Both as one: an id has no slash then, so that no other pair is joined to the same.
+/// Both as one text. Slashes in the id are escaped, so that no other pair gives the same text.
 fn joined(source: &str, id: &str) -> String {
     format!("{source}/{}", id.replace('%', "%25").replace('/', "%2F"))
 }
 
-/// Values in double quotes are taken out of these first (HTTP binding §3.1.3.2).
+/// Double quotes around a value are removed first (HTTP binding §3.1.3.2).
 fn unquoted(value: &[u8]) -> Cow<'_, [u8]> {
     let [b'"', inner @ .., b'"'] = value else {
         return value.into();
@@ -192,9 +192,9 @@ fn unquoted(value: &[u8]) -> Cow<'_, [u8]> {
     let mut unquoted = Vec::with_capacity(inner.len());
     let mut bytes = inner.iter();
     while let Some(byte) = bytes.next() {
-        // A backslash stands before what is meant as it is (RFC 9110 §5.6.4).
-        let meant = if *byte == b'\\' { bytes.next() } else { None };
-        unquoted.push(*meant.unwrap_or(byte));
+        // A backslash escapes the next byte (RFC 9110 §5.6.4).
+        let escaped = if *byte == b'\\' { bytes.next() } else { None };
+        unquoted.push(*escaped.unwrap_or(byte));
     }
     unquoted.into()
 }

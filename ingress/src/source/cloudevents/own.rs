@@ -1,5 +1,5 @@
-//! Our own `data` in somebody else's event: taken after the same checks as everything else. The
-//! target is not read: it comes from the configuration alone.
+//! Our own `data` in a sender's event, with the same checks as any payload. Its target is not read: that comes
+//! from the configuration alone.
 
 use std::collections::BTreeMap;
 
@@ -29,12 +29,12 @@ struct Data {
     scope: BTreeMap<String, String>,
 }
 
-/// Our own type of that name.
+/// Our own event type of this name.
 pub(super) fn kind(name: &str) -> Option<Kind> {
     serde_json::from_value(name.into()).ok()
 }
 
-/// `None` when the data says nothing of what is meant.
+/// `None` if the data has neither a match nor keys.
 pub(super) fn change(
     data: &RawValue,
     allow_all: bool,

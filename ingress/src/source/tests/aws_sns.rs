@@ -61,7 +61,7 @@ fn the_start_and_the_end_of_a_subscription_are_handshakes() {
     let farewell = with(CONFIRMATION, "Type", json!("UnsubscribeConfirmation"));
     assert_eq!(
         content(&source, &[], &farewell),
-        Ok(Content::Handshake(Handshake::Farewell))
+        Ok(Content::Handshake(Handshake::Unsubscribed))
     );
 }
 
@@ -74,8 +74,7 @@ fn another_topic_neither_sends_nor_gets_confirmed() {
             &[],
             &with(body, "TopicArn", other.clone()),
         );
-        let expected =
-            "TopicArn is none of the source's `topics`: add it there, or remove the subscription";
+        let expected = "TopicArn is not one of the source's `topics`: add it there, or remove the subscription";
         assert_eq!(refused, Err(malformed(expected)));
     }
 }

@@ -119,7 +119,7 @@ fn an_attribute_without_a_value_is_left_out() {
     assert_eq!(scope, [("team", "x")]);
     let placeless = json!({ "format": "generic", "mapping": { "scope": { "project": "/p" } } });
     let error = decode(&placeless, br#"{"p":""}"#);
-    let expected = "element 0: it means a scope, and no attribute of it is there";
+    let expected = "element 0: its match is `scope`, and no attribute of the scope is there";
     assert_eq!(error, Err(malformed(expected)));
 }
 
@@ -337,12 +337,12 @@ fn what_is_malformed_is_named_by_its_pointer() {
         (
             json!({ "keys": "/k", "match": "/m" }),
             r#"{"k":"a","m":"scope"}"#.to_owned(),
-            "element 0: it means a scope, and no attribute of it is there",
+            "element 0: its match is `scope`, and no attribute of the scope is there",
         ),
         (
             json!({ "scope": { "project": "/p" } }),
             "{}".to_owned(),
-            "element 0: it means a scope, and no attribute of it is there",
+            "element 0: its match is `scope`, and no attribute of the scope is there",
         ),
         (
             json!({ "keys": "/k", "scope": { "project": "/p" } }),

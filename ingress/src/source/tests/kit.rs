@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::source::*;
 use crate::verify::{Basic, Credentials, Request};
 
-/// A source as the configuration makes it; whoever sends is believed.
+/// A source as the configuration makes it; every sender is admitted.
 pub(crate) fn source(config: &Value) -> Source {
     let mut config = config.clone();
     config["name"] = json!("tested");

@@ -1,4 +1,4 @@
-//! Settings that make no sense together: the error names the source, the setting and the mend.
+//! Settings that make no sense together: the error names the source, the setting and the remedy.
 
 use super::{kit::open_door, *};
 
@@ -84,7 +84,7 @@ fn settings_that_make_no_sense_together_are_refused_with_what_mends_it() {
         ),
         (
             json!({ "format": "generic", "scope": { "a": "b" }, "mapping": { "template": "/kind" } }),
-            "`mapping.template` takes names, and each for itself: set `mapping.keys`",
+            "`mapping.template` needs exact names: set `mapping.keys`",
         ),
         (
             json!({ "format": "cloudevents", "provider": "vault", "mapping": { "template": "/kind" } }),

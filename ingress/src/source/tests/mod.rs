@@ -181,13 +181,13 @@ fn everything_at_once_is_refused_unless_the_source_may() {
 }
 
 #[test]
-fn the_seeds_payload_is_read_and_every_type_counts() {
-    let seed = Source::seed(kit::open_door());
-    let body = include_bytes!("../fixtures/seed.json");
-    assert_events!("seed", decode_with(&seed, &[], body));
-    assert_eq!(decode_with(&seed, &[], b"[]"), Ok(vec![]));
+fn akeyless_trigger_payloads_count_whatever_their_type() {
+    let trigger = Source::akeyless_trigger(kit::open_door());
+    let body = include_bytes!("../fixtures/akeyless-trigger.json");
+    assert_events!("akeyless_trigger", decode_with(&trigger, &[], body));
+    assert_eq!(decode_with(&trigger, &[], b"[]"), Ok(vec![]));
     let single = decode_with(
-        &seed,
+        &trigger,
         &[],
         br#"{"item_name":"a/b","item_id":1.5,"event_id":7}"#,
     )
@@ -207,12 +207,12 @@ fn two_equal_bodies_are_two_changes_unless_the_senders_id_says_otherwise() {
     };
     assert_ne!(id(without), id(without));
     assert_eq!((id(with), id(with)), ("5".to_owned(), "5".to_owned()));
-    let seed = || {
-        decode_with(&Source::seed(kit::open_door()), &[], with).unwrap()[0]
+    let trigger = || {
+        decode_with(&Source::akeyless_trigger(kit::open_door()), &[], with).unwrap()[0]
             .id
             .clone()
     };
-    assert_ne!(seed(), seed());
+    assert_ne!(trigger(), trigger());
 }
 
 #[test]

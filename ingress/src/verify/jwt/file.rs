@@ -9,30 +9,30 @@ use std::{
 use eso_relay::config::ConfigError;
 
 use super::{Keys, News};
-use crate::stamp::Stamp;
+use crate::file_version::FileVersion;
 
-/// Two locks: a request looks at the keys alone, and so never waits for a file system.
+/// Two locks: a request reads only the keys, and so never waits for a file system.
 pub(super) struct File {
     path: PathBuf,
     keys: RwLock<Arc<Keys>>,
     seen: Mutex<Seen>,
 }
 
-/// What the last look brought.
+/// The result of the last check.
 struct Seen {
-    stamp: Stamp,
-    /// Said once, not at every look.
+    version: FileVersion,
+    /// The failure is logged already.
     failing: bool,
 }
 
 impl File {
     pub(super) fn open(path: &Path) -> Result<Self, ConfigError> {
-        let (stamp, keys) = read(path)?;
+        let (version, keys) = read(path)?;
         Ok(Self {
             path: path.to_owned(),
             keys: RwLock::new(keys),
             seen: Mutex::new(Seen {
-                stamp,
+                version,
                 failing: false,
             }),
         })
@@ -46,16 +46,16 @@ impl File {
     /// Blocks on the file system, perhaps for ever.
     pub(super) fn refresh(&self) -> Option<News> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if Stamp::of(&self.path).is_ok_and(|found| found == seen.stamp) {
+        if FileVersion::of(&self.path).is_ok_and(|found| found == seen.version) {
             return None;
         }
         let origin = self.path.display().to_string();
         match read(&self.path) {
-            Ok((stamp, keys)) => {
+            Ok((version, keys)) => {
                 let count = keys.count();
                 *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
                 *seen = Seen {
-                    stamp,
+                    version,
                     failing: false,
                 };
                 Some(News::Keys { origin, count })
@@ -72,16 +72,16 @@ impl File {
     }
 }
 
-/// The stamp is from before: a change in between is then seen at the next look.
-fn read(path: &Path) -> Result<(Stamp, Arc<Keys>), ConfigError> {
+/// The version is taken before the file is read, so that the next check sees a change in between.
+fn read(path: &Path) -> Result<(FileVersion, Arc<Keys>), ConfigError> {
     let unreadable = |source| ConfigError::Read {
         path: path.to_owned(),
         source,
     };
-    let stamp = Stamp::of(path).map_err(unreadable)?;
+    let version = FileVersion::of(path).map_err(unreadable)?;
     let jwks = fs::read(path).map_err(unreadable)?;
     let keys = Keys::parse(&jwks).map_err(|error| {
         ConfigError::Invalid(format!("{}: {error} (auth.jwt.jwks_file)", path.display()))
     })?;
-    Ok((stamp, Arc::new(keys)))
+    Ok((version, Arc::new(keys)))
 }

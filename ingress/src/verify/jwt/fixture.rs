@@ -73,7 +73,7 @@ impl Signer {
         self.sign(&header.to_string(), &claims.to_string())
     }
 
-    /// Whatever stands in them.
+    /// Signs any header and payload.
     pub(super) fn sign(&self, header: &str, payload: &str) -> String {
         let signed = format!("{}.{}", text(header), text(payload));
         let random = SystemRandom::new();

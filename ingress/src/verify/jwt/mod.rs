@@ -6,7 +6,7 @@
 //!                                 ◀── File
 //! ```
 //!
-//! [`verify`] is all of it but the fetching: no clock, no network.
+//! [`verify`] is everything but the fetching: no clock, no network.
 //!
 //! Signatures are checked with ring itself. The crate jsonwebtoken has no provider on ring since
 //! version 10 (one would be ours, and global to the process), reads the system's clock by itself,
@@ -47,21 +47,21 @@ enum Source {
     Issuer(Arc<Issuer>),
 }
 
-/// What is wrong with a token. Deliberately without more of a reason.
+/// Why a token is refused. Deliberately without details.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wrong {
-    /// For good.
+    /// The token is invalid.
     Token,
-    /// None of the keys has signed it; a newer one may have.
+    /// No known key has signed it; a newer one may have.
     Key,
 }
 
-/// What has become of the keys since the last look.
+/// A change of the keys since the last check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum News {
-    /// The first ones, others than before, or the first after a failure.
+    /// The first keys, different ones, or the first after a failure.
     Keys { origin: String, count: usize },
-    /// There are none to be had; those that are known stay valid for a while. Said once.
+    /// They cannot be loaded; known keys stay valid for a while. Reported once per failure.
     Failure { origin: String, reason: String },
 }
 
@@ -71,7 +71,7 @@ pub fn verify(token: &str, keys: &Keys, rules: &Rules, now: Timestamp) -> Result
 }
 
 impl Jwt {
-    /// Whether nothing in a token has to say which app of the directory has sent it.
+    /// Whether no claim has to tell which app of the directory has sent the token.
     pub fn admits_any_app(&self) -> bool {
         self.any_app
     }
@@ -99,8 +99,8 @@ impl Jwt {
         Ok(self.rules.allow(&claims, now)?)
     }
 
-    /// To be called once a second within a runtime: reads a changed file, starts to fetch keys
-    /// that are missing or grow old. Blocks on the file system only.
+    /// To be called once a second within a runtime: reads a changed file, starts to fetch keys that are missing
+    /// or old. Blocks on the file system only.
     pub fn refresh(&self) -> Option<News> {
         match &self.keys {
             Source::File(file) => file.refresh(),

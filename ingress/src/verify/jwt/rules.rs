@@ -1,4 +1,4 @@
-//! What a token has to say (RFC 7519 §4.1).
+//! The claims that a token needs (RFC 7519 §4.1).
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,13 +15,13 @@ pub struct Rules {
     pub issuers: Vec<String>,
     /// `aud` is or holds one of them.
     pub audiences: Vec<String>,
-    /// Further claims, each of which has to be there.
+    /// Further claims, all of them required.
     pub claims: BTreeMap<String, Expected>,
     /// How much the clocks of issuer and ingress may differ.
     pub leeway: Duration,
 }
 
-/// Claims that are lists (RFC 9068 §2.2.3.1). Of any other, a list is a wrong one.
+/// Claims that are lists (RFC 9068 §2.2.3.1). A list in any other claim does not match.
 const LISTS: [&str; 3] = ["roles", "groups", "entitlements"];
 
 /// The exact value of a claim, or a text that its list holds: of `roles`, `groups` or
@@ -34,8 +34,8 @@ pub enum Expected {
 }
 
 impl Rules {
-    /// `exp` has to be there; `nbf` and `iat` count if they are. A claim of another type than the
-    /// RFC's is a wrong one, never an absent one.
+    /// `exp` has to be there; `nbf` and `iat` count if they are. A claim of another type than the RFC's is
+    /// wrong, not absent.
     pub fn allow(&self, claims: &Claims, now: Timestamp) -> Result<(), Wrong> {
         let allowed = self.is_issuer(claims.get("iss"))
             && self.is_audience(claims.get("aud"))

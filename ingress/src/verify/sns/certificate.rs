@@ -1,4 +1,4 @@
-//! What counts of an X.509 certificate (RFC 5280): its key, and when it is valid.
+//! The parts of an X.509 certificate (RFC 5280) that are used: its key and its validity.
 
 use std::ops::RangeInclusive;
 
@@ -11,7 +11,7 @@ use x509_cert::der::Decode as _;
 
 use super::{Unauthorized, envelope::Signature};
 
-/// A certificate that came from AWS over TLS: which CA has signed it is not looked at.
+/// A certificate that came from AWS over TLS: the CA that signed it is not checked.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Certificate {
     /// An `RSAPublicKey` (RFC 8017 §A.1.1).

@@ -1,9 +1,8 @@
 //! Certificates of SNS, cached.
 //!
-//! A client that knows a topic can make up names of certificates in its region. So each URL is fetched by one
-//! task, however many wait for it; a fetch that failed is not repeated at once; in each region fetches
-//! are few, and come back one by one, so that a flood that has ended delays nothing; and a certificate
-//! that was there once costs nothing of this and is not pushed out.
+//! A client that knows a topic can invent names of certificates in its region. So each URL is fetched by one
+//! task, however many requests wait for it; a failed fetch is not repeated at once; a token bucket limits the
+//! fetches of each region; and a certificate that was fetched once is exempt from that and evicted last.
 
 use std::{
     collections::BTreeMap,
@@ -20,18 +19,20 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::{Certificate, Refused, Unauthorized};
-use crate::outgoing::{Https, Outgoing};
+use crate::{
+    outgoing::{Https, Outgoing},
+    token_bucket::TokenBucket,
+};
 
 /// Bytes of a file; AWS's have about two thousand.
 const LARGEST: usize = 32 * 1024;
-/// Before a URL that brought nothing of use is fetched again. Below the 20 s after which SNS tries
-/// again.
+/// The pause before a failed URL is fetched again. Below the 20 s after which SNS retries.
 pub(super) const REST: Duration = Duration::from_secs(10);
-/// AWS has one or a few for each region; the others brought nothing.
+/// The most URLs to remember. AWS has one or a few for each region; the others are failures.
 pub(super) const MOST_KNOWN: usize = 256;
-/// Fetches of names that never brought a certificate which may begin at once in a region.
+/// The most fetches of unknown names that may begin at once in a region.
 pub(super) const MOST_FETCHES: u32 = 30;
-/// After which one more may begin: far below the 20 s after which SNS tries again.
+/// The interval after which one more may begin: far below the 20 s after which SNS retries.
 pub(super) const INTERVAL: Duration = Duration::from_secs(2);
 
 type Fetch = Shared<BoxFuture<'static, Option<Arc<Certificate>>>>;
@@ -45,8 +46,8 @@ pub(super) struct Certificates {
 struct Known {
     /// By URL.
     fetches: BTreeMap<String, Begun>,
-    /// By region, of which there are as many as the topics have: when all [`MOST_FETCHES`] may begin again.
-    full_at: BTreeMap<String, Instant>,
+    /// By region, of which there are as many as the topics have: the fetches that may begin.
+    allowed: BTreeMap<String, TokenBucket>,
 }
 
 struct Begun {
@@ -62,7 +63,7 @@ impl Certificates {
         }
     }
 
-    /// As if it had been fetched now.
+    /// Adds a certificate as if it had just been fetched.
     pub(super) fn know(&self, url: &Https, certificate: Certificate) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let begun = Begun {
@@ -73,7 +74,7 @@ impl Certificates {
         known.fetches.insert(url.to_string(), begun);
     }
 
-    /// One that is at hand.
+    /// A cached certificate.
     pub(super) fn known(&self, url: &Https, now: Timestamp) -> Option<Arc<Certificate>> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let certificate = known.fetches.get(&url.to_string())?.certificate()?;
@@ -94,7 +95,7 @@ impl Certificates {
         }
     }
 
-    /// The fetch of this URL, begun now if need be. `None` when that were one too many.
+    /// The fetch of this URL, begun now if needed. `None` when the limit is reached.
     fn fetch(&self, url: &Https, now: Timestamp) -> Option<Fetch> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let name = url.to_string();
@@ -104,9 +105,9 @@ impl Certificates {
         {
             return Some(begun.fetch.clone());
         }
-        // A name that AWS has had is no stranger's.
+        // A name that AWS has served before is not limited.
         if begun.is_none_or(|begun| begun.certificate().is_none()) {
-            known.count(url.sns_region()?)?;
+            known.allows_fetch(url.sns_region()?).then_some(())?;
         }
         known.make_room();
         let begun = Begun {
@@ -120,20 +121,14 @@ impl Certificates {
 }
 
 impl Known {
-    /// One more fetch in this region, if it may be: the generic cell rate algorithm, as in
-    /// [`crate::limit`].
-    fn count(&mut self, region: &str) -> Option<()> {
-        let now = Instant::now();
-        let full_at = self.full_at.get(region);
-        let next = full_at.map_or(now, |&full_at| full_at.max(now)) + INTERVAL;
-        if next > now + INTERVAL * MOST_FETCHES {
-            return None;
-        }
-        self.full_at.insert(region.to_owned(), next);
-        Some(())
+    /// Whether one more fetch may begin in this region; if so it counts.
+    fn allows_fetch(&mut self, region: &str) -> bool {
+        let full = || TokenBucket::new(INTERVAL, INTERVAL * MOST_FETCHES);
+        let bucket = self.allowed.entry(region.to_owned()).or_insert_with(full);
+        bucket.take(Instant::now())
     }
 
-    /// The oldest of those that brought nothing goes, and only without one the oldest certificate.
+    /// Evicts the oldest failure, and only without one the oldest certificate.
     fn make_room(&mut self) {
         if self.fetches.len() < MOST_KNOWN {
             return;
@@ -147,17 +142,17 @@ impl Known {
 }
 
 impl Begun {
-    /// Whether it has ended, also when nothing waits for it any more.
+    /// Polls the fetch, also when no request waits for it. Whether it has ended.
     fn look(&self) -> bool {
         self.fetch.clone().now_or_never().is_some()
     }
 
-    /// What it brought, valid or not.
+    /// The certificate, valid or not.
     fn certificate(&self) -> Option<&Arc<Certificate>> {
         self.fetch.peek()?.as_ref()
     }
 
-    /// Under way, or it brought a certificate that is still valid.
+    /// It is running, or has fetched a certificate that is still valid.
     fn is_of_use(&self, now: Timestamp) -> bool {
         match self.fetch.peek() {
             None => true,
@@ -168,7 +163,7 @@ impl Begun {
     }
 }
 
-/// In a task of its own: a request that goes away takes nothing from the others.
+/// In a task of its own: a request that is cancelled does not cancel it for the others.
 fn fetch(outgoing: Outgoing, url: Https) -> Fetch {
     let fetch = tokio::spawn(async move {
         let problem = match outgoing.get(&url, LARGEST).await {
@@ -178,7 +173,7 @@ fn fetch(outgoing: Outgoing, url: Https) -> Fetch {
             },
             Err(unreachable) => unreachable.to_string(),
         };
-        warn!(%url, problem, "no certificate of SNS; messages that name it are answered 503");
+        warn!(%url, problem, "cannot fetch a certificate of SNS; messages that name it are answered 503");
         None
     });
     fetch.map(|ended| ended.ok().flatten()).boxed().shared()

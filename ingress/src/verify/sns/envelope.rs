@@ -13,8 +13,7 @@ const LONGEST_URL: usize = 512;
 /// Characters: that of an RSA key of 8192 bits, the largest that counts, has fewer.
 const LONGEST_SIGNATURE: usize = 1400;
 
-/// Read before anything is proven: nothing else of the body is kept, and a field that is there
-/// twice or is no text refuses the whole.
+/// Parsed before authentication: no other field is kept, and a field that is repeated or not text is an error.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Envelope<'a> {
@@ -95,7 +94,7 @@ impl<'a> Envelope<'a> {
         }
     }
 
-    /// Where the certificate is: a file of SNS, written in one way only, so that it is cached once.
+    /// The URL of the certificate: a file of SNS, in one spelling only, so that it is cached once.
     pub(super) fn certificate(&self) -> Option<Https> {
         let text = &*self.signing_cert_url;
         let url = Https::of_sns(text)

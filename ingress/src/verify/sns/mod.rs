@@ -1,8 +1,8 @@
 //! The signature that Amazon SNS puts into the body:
 //! <https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html>.
 //!
-//! It says that somebody's topic sent the message. Whose topic counts the format aws-sns knows; here
-//! the topics decide for which messages a certificate is fetched at all.
+//! It proves that a topic of some AWS account sent the message. The format aws-sns checks which topic; here the
+//! topics decide for which messages a certificate is fetched at all.
 
 mod certificate;
 mod certificates;
@@ -30,7 +30,7 @@ const AHEAD: Duration = Duration::from_secs(5 * 60);
 /// (<https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html>), besides up to 100
 /// attempts that may take 15 s each, and clocks that are 5 min apart.
 const MAX_AGE: Duration = Duration::from_secs(90 * 60);
-/// Between two lines about messages that were refused unread.
+/// The least time between two log lines about unexpected messages.
 const QUIET: Duration = Duration::from_secs(60);
 
 pub struct Sns {
@@ -38,11 +38,11 @@ pub struct Sns {
     /// The ARNs for whose messages a certificate is fetched.
     topics: Vec<String>,
     certificates: Certificates,
-    /// When it was last said that a message is of no topic of ours.
-    said: Mutex<Option<Instant>>,
+    /// When an unexpected message was last logged.
+    logged: Mutex<Option<Instant>>,
 }
 
-/// The signature that the body is to have.
+/// The signature is in the body, and still to be checked.
 pub(super) struct Claim<'a> {
     sns: &'a Sns,
     now: Timestamp,
@@ -52,8 +52,8 @@ pub(super) struct Claim<'a> {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SnsConfig {
-    /// Default `90m`: SNS tries for an hour at most, besides the time that its attempts take. An older
-    /// message is refused: somebody repeats it.
+    /// Default `90m`: SNS retries for an hour at most, plus the time that its attempts take. An older message
+    /// is refused as a replay.
     #[serde(with = "duration")]
     #[schemars(with = "duration::Written")]
     pub max_age: Duration,
@@ -72,12 +72,12 @@ impl SnsConfig {
             max_age: self.max_age,
             topics: topics.to_vec(),
             certificates: Certificates::new(outgoing.clone()),
-            said: Mutex::default(),
+            logged: Mutex::default(),
         }
     }
 
-    /// The same, with the certificate (PEM) at `url` known already, as after a first message of it:
-    /// for who measures. `None` if it is no certificate.
+    /// The same, with the certificate (PEM) at `url` known already, as after a first message: for benchmarks.
+    /// `None` if it is no certificate.
     pub fn open_knowing(&self, outgoing: &Outgoing, url: &Https, pem: &[u8]) -> Option<Sns> {
         let sns = self.open(outgoing, &[]);
         sns.certificates.know(url, Certificate::parse(pem)?);
@@ -95,19 +95,19 @@ impl Sns {
         })
     }
 
-    /// Whether to fetch for it: only who was told it knows the name of a listed topic, and SNS signs with
-    /// a certificate of the topic's region.
+    /// Whether to fetch its certificate: the sender knows the name of a listed topic, and the certificate is of
+    /// the topic's region, as those of SNS are.
     fn is_expected(&self, topic: &str, url: &Https) -> bool {
         self.topics.iter().any(|known| known == topic) && url.sns_region() == region(topic)
     }
 
-    fn say_unexpected(&self) {
+    fn log_unexpected(&self) {
         let now = Instant::now();
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        if said.is_none_or(|at| now.duration_since(at) >= QUIET) {
-            *said = Some(now);
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        if logged.is_none_or(|at| now.duration_since(at) >= QUIET) {
+            *logged = Some(now);
             info!(
-                "a message that looks like SNS's is refused unread: its TopicArn is none of the source's `topics`, or its certificate is of another region"
+                "refused a message without fetching its certificate: its TopicArn is not one of the source's `topics`, or its certificate is of another region"
             );
         }
     }
@@ -122,7 +122,7 @@ impl Sns {
 }
 
 impl Claim<'_> {
-    /// The certificate is fetched last, for a message that lacks nothing else.
+    /// Fetches the certificate last, once everything else is in order.
     pub(super) async fn check(&self, body: &[u8]) -> Result<(), Refused> {
         let envelope = Envelope::parse(body).ok_or(Unauthorized)?;
         let signed = envelope.signed().ok_or(Unauthorized)?;
@@ -136,10 +136,10 @@ impl Claim<'_> {
         let certificate = if self.sns.is_expected(envelope.topic(), &url) {
             certificates.get(&url, self.now).await?
         } else {
-            // Of a wrong topic as well: its owner is told so once the signature holds.
+            // Also of a wrong topic: once the signature is verified, its owner gets an answer that says so.
             let known = certificates.known(&url, self.now);
             known.ok_or_else(|| {
-                self.sns.say_unexpected();
+                self.sns.log_unexpected();
                 Unauthorized
             })?
         };

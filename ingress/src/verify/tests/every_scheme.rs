@@ -233,7 +233,7 @@ proptest! {
         for sender in senders() {
             let scheme = scheme(&sender.auth, &[&(sender.file)(1)]);
             for shown in changed(&(sender.send)(1, &body()), replaced) {
-                // Another parameter is nobody's business.
+                // Other parameters are ignored.
                 if shown.query.as_ref().is_some_and(|query| query.ends_with("token=secret-number-1")) {
                     continue;
                 }

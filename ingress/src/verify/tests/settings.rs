@@ -1,4 +1,4 @@
-//! What is wrong with an `auth:` section, and what mends it.
+//! Errors in an `auth:` section, and their remedies.
 
 use serde_json::json;
 

@@ -110,7 +110,7 @@ fn the_names_of_svix_are_taken_too_but_not_half_of_each() {
     ] {
         assert!(!check(&standard(), &named(mixed), b"b"), "{mixed:?}");
     }
-    // Signed by Svix's names, with an id beside it that nobody signed.
+    // Signed by Svix's names, beside an id that is not signed.
     let mut beside = named(["svix-id", "svix-timestamp", "svix-signature"]);
     beside.headers.push(("webhook-id", "fresh".to_owned()));
     assert!(!check(&standard(), &beside, b"b"));

@@ -2,18 +2,17 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
-use eso_relay::config::{ConfigError, duration};
+use eso_relay::config::{ConfigError, OneOrMany, duration};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Expected, File, Issuer, Jwt, Rules, Source};
 use crate::{
-    OneOrMany,
     clouds::microsoft::Cloud,
     outgoing::{Https, Outgoing},
 };
 
-/// A longer one would make a stolen token live on.
+/// A longer leeway would extend the life of a stolen token.
 const LONGEST_LEEWAY: Duration = Duration::from_secs(10 * 60);
 
 /// A JSON Web Token (RFC 7519) as bearer token, signed with RS256 or ES256.
@@ -67,7 +66,7 @@ fn leeway() -> Duration {
 }
 
 impl JwtConfig {
-    /// Reads the keys of a file. Those of an issuer are fetched later: it may be out of reach.
+    /// Reads the keys of a file. Those of an issuer are fetched later: it may be unreachable.
     pub fn open(&self, outgoing: &Outgoing) -> Result<Jwt, ConfigError> {
         let rules = self.rules().map_err(invalid)?;
         let keys = match &self.jwks_file {
@@ -89,7 +88,7 @@ impl JwtConfig {
         })
     }
 
-    /// A directory gives each of its apps a token for any audience that demands no assignment.
+    /// A directory gives each of its apps a token for any audience that does not require an assignment.
     fn admits_any_app(&self) -> bool {
         let pins = ["azp", "appid", "oid", "sub", "roles"];
         self.preset == Some(Preset::Entra) && !pins.iter().any(|pin| self.claims.contains_key(*pin))
@@ -102,7 +101,7 @@ impl JwtConfig {
         Ok(Rules {
             issuers: self.issuers()?,
             audiences: filled(self.audience.as_ref()).ok_or(
-                "audience is missing: name what the sender puts into the claim `aud`, else a token that was meant for somebody else would be taken",
+                "audience is missing: name what the sender puts into the claim `aud`, otherwise a token for another service would be accepted",
             )?,
             claims: self.claims()?,
             leeway: self.leeway,
@@ -165,7 +164,7 @@ impl JwtConfig {
         Https::parse(&url).map_err(|_| "jwks_url is not an https URL without user and password")
     }
 
-    /// Only an id: `common` would let in every directory, and tokens never name a domain.
+    /// Only an id: `common` would admit every directory, and tokens never name a domain.
     fn tenant(&self) -> Result<&str, &'static str> {
         let shape = [8, 4, 4, 4, 12];
         let is_id = |text: &str| {
@@ -182,9 +181,9 @@ impl JwtConfig {
 
 /// `None` also for an empty list or an empty text: both would be a mistake.
 fn filled(values: Option<&OneOrMany<String>>) -> Option<Vec<String>> {
-    let values = values?.clone().into_vec();
+    let values = values?.as_slice();
     let filled = !values.is_empty() && values.iter().all(|value| !value.is_empty());
-    filled.then_some(values)
+    filled.then(|| values.to_vec())
 }
 
 fn invalid(problem: &str) -> ConfigError {

@@ -1,7 +1,7 @@
 //! Keys that the issuer publishes, cached.
 //!
-//! One fetch at a time, and one in 30 s: tokens with made-up keys cause no storm. Keys are fetched
-//! anew before they grow old, and outlive an outage of the issuer.
+//! One fetch at a time, and one in 30 s: tokens with invented keys cause no storm. Keys are fetched again
+//! before they are old, and stay valid during an outage of the issuer.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,15 +13,15 @@ use tokio::{
 };
 
 use super::{Keys, News};
-use crate::outgoing::{Https, Outgoing, PATIENCE, Unreachable};
+use crate::outgoing::{Https, Outgoing, TIMEOUT, Unreachable};
 
 /// Bytes; Google's takes about two thousand, Entra's twenty.
 const LARGEST: usize = 256 * 1024;
 /// Between the beginnings of two fetches.
 const REST: Duration = Duration::from_secs(30);
-/// From then on newer keys are fetched: well before they are an hour old.
+/// Keys of this age are fetched again: well before they are an hour old.
 const AGING: Duration = Duration::from_secs(45 * 60);
-/// No longer used, also while the issuer is out of reach.
+/// Keys of this age are not used, even while the issuer is unreachable.
 const TOO_OLD: Duration = Duration::from_secs(24 * 60 * 60);
 
 type Fetch = Box<dyn Fn() -> BoxFuture<'static, Result<Bytes, Unreachable>> + Send + Sync>;
@@ -39,7 +39,7 @@ struct State {
     began: Option<Instant>,
     /// It has not ended yet.
     fetching: bool,
-    /// The last one that ended brought nothing.
+    /// The last fetch that ended has failed.
     failing: bool,
     news: Option<News>,
 }
@@ -70,23 +70,22 @@ impl Issuer {
         }
     }
 
-    /// The keys at hand, at once.
+    /// The cached keys.
     pub(super) fn known(self: &Arc<Self>) -> Option<Arc<Keys>> {
         self.begin(State::is_aging);
         self.state.borrow().keys()
     }
 
-    /// The keys of a fetch within the last 30 s, or of one that it begins and waits for. `None`
-    /// when that brought nothing.
+    /// The keys of a fetch within the last 30 s, or of a new one, which it waits for. `None` when that failed.
     pub(super) async fn newer(self: &Arc<Self>) -> Option<Arc<Keys>> {
         self.begin(|_, _| true);
         let mut state = self.state.subscribe();
-        let ended = timeout(PATIENCE, state.wait_for(|state| !state.fetching)).await;
+        let ended = timeout(TIMEOUT, state.wait_for(|state| !state.fetching)).await;
         let state = ended.ok()?.ok()?;
         if state.failing { None } else { state.keys() }
     }
 
-    /// Whether the fetch of the keys at hand began at `moment` or later.
+    /// Whether the fetch of the cached keys began at `moment` or later.
     pub(super) fn fetched_since(&self, moment: Instant) -> bool {
         let state = self.state.borrow();
         state
@@ -95,7 +94,7 @@ impl Issuer {
             .is_some_and(|known| known.since >= moment)
     }
 
-    /// Begins to fetch keys that are missing or grow old; tells what came of it at a later call.
+    /// Begins to fetch keys that are missing or old; a later call returns the result.
     pub(super) fn refresh(self: &Arc<Self>) -> Option<News> {
         self.begin(State::is_aging);
         let mut news = None;
@@ -106,7 +105,7 @@ impl Issuer {
         news
     }
 
-    /// A task of its own fetches: a request that goes away takes nothing from the others.
+    /// A task of its own fetches: a request that is cancelled does not cancel it for the others.
     fn begin(self: &Arc<Self>, wanted: impl FnOnce(&State, Instant) -> bool) {
         let now = Instant::now();
         let begins = self.state.send_if_modified(|state| {

@@ -9,12 +9,12 @@ use serde_json::Value;
 
 use super::{Wrong, token::Algorithm};
 
-/// Without a `kid` every key is tried, and so many at most.
+/// The most keys to try for a token without a `kid`.
 const TRIED: usize = 16;
 /// Bytes of the modulus: 2048 bits at least (RFC 7518 §3.3), 8192 at most (ring).
 const MODULUS: std::ops::RangeInclusive<usize> = 256..=1024;
 
-/// At least one key that can have signed a token.
+/// At least one key that can verify tokens.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Keys(Vec<Key>);
 
@@ -65,7 +65,7 @@ enum Material {
 }
 
 impl Keys {
-    /// Leaves out what is not understood or not meant for these signatures (RFC 7517 §5).
+    /// Skips keys that are unknown or not for these signatures (RFC 7517 §5).
     pub fn parse(jwks: &[u8]) -> Result<Self, NoKeys> {
         let set: Set = serde_json::from_slice(jwks).map_err(|_| NoKeys)?;
         let keys: Vec<_> = set.keys.into_iter().filter_map(key).collect();

@@ -9,7 +9,7 @@ use super::{Keys, Wrong};
 /// Bytes; those of real issuers take about one thousand.
 const LARGEST: usize = 16 * 1024;
 
-/// Well formed, and nothing is proved yet.
+/// A well-formed token whose signature is not checked yet.
 pub struct Token<'a> {
     header: Header,
     /// Header and payload, as they were signed.
@@ -18,7 +18,7 @@ pub struct Token<'a> {
     signature: Vec<u8>,
 }
 
-/// What the issuer says. Only [`Token::claims`] makes them, after it has checked the signature.
+/// The issuer's claims. Only [`Token::claims`] makes them, after it has checked the signature.
 #[derive(Debug)]
 pub struct Claims(Map<String, Value>);
 
@@ -30,7 +30,7 @@ struct Header {
     kid: Option<String>,
     /// Extensions that have to be understood; we understand none (RFC 7515 §4.1.11).
     #[serde(default)]
-    #[expect(dead_code, reason = "a header that has it is no header")]
+    #[expect(dead_code, reason = "a header that has it is refused")]
     crit: Absent,
 }
 
@@ -89,7 +89,7 @@ fn decoded(text: &str) -> Result<Vec<u8>, Wrong> {
 
 impl<'de> Deserialize<'de> for Absent {
     fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
-        Err(D::Error::custom("this may not be there"))
+        Err(D::Error::custom("this is not allowed"))
     }
 }
 

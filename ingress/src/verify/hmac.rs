@@ -2,17 +2,19 @@
 
 use std::time::Duration;
 
-mod sign;
-
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use eso_relay::config::{ConfigError, SecretFiles, duration};
 use http::HeaderName;
 use jiff::Timestamp;
-use ring::hmac::{self, Key, verify};
+use ring::hmac::{self, Key};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use super::{Credentials, Request, TOLERANCE, Unauthorized, recent, single};
+use super::{
+    Credentials, Request, TOLERANCE, Unauthorized, Unsignable, Unsigned, recent, sign, single,
+};
 
 pub struct Hmac {
     pub(super) secrets: Credentials,
@@ -25,8 +27,8 @@ pub(super) struct Form {
     prefix: String,
     encoding: Encoding,
     algorithm: Algorithm,
-    /// Before the signature stands `t=<Unix time in milliseconds>;`, the time that the body tells,
-    /// not further away than this.
+    /// The signature is preceded by `t=<Unix time in milliseconds>;`, which has to equal the time in the body
+    /// and differ from now by this much at most.
     timed: Option<Duration>,
 }
 
@@ -37,19 +39,19 @@ pub(super) struct Claim<'a> {
     sent: Option<i64>,
 }
 
-/// HMAC over the raw body, in a header: as a sender is known to do it, or as described here.
+/// HMAC over the raw body, in a header: by the preset of a known sender, or as described here.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HmacConfig {
     /// One file or several; a signature by the secret of each is valid.
     pub secret_file: SecretFiles,
-    /// How a known sender signs. Then nothing else is to say, but `tolerance` for `infisical`.
+    /// A known sender. Then nothing else may be set but `tolerance` for `infisical`.
     #[serde(default)]
     pub preset: Option<Preset>,
     /// The header of the signature, such as `X-Hub-Signature-256`. Needed without `preset`.
     #[serde(default)]
     pub header: Option<String>,
-    /// What stands before the signature, such as `sha256=`. Default: nothing.
+    /// The text before the signature, such as `sha256=`. Default: nothing.
     #[serde(default)]
     pub prefix: Option<String>,
     /// Default `hex`.
@@ -91,7 +93,7 @@ pub enum Encoding {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Algorithm {
-    /// Collisions of SHA-1 do not forge an HMAC, but only for senders that can do no better.
+    /// Collisions of SHA-1 do not forge an HMAC, but use it only for senders that support nothing better.
     Sha1,
     #[default]
     Sha256,
@@ -129,7 +131,7 @@ impl HmacConfig {
             ];
             return match own.iter().find(|(_, given)| *given) {
                 Some((setting, _)) => invalid(format!(
-                    "auth.hmac-sha256.preset says it all: remove `{setting}`, or remove `preset` and describe the signature"
+                    "auth.hmac-sha256.preset already sets it: remove `{setting}`, or remove `preset` and describe the signature"
                 )),
                 None => Ok(preset.form(self.tolerance)),
             };
@@ -144,7 +146,7 @@ impl HmacConfig {
             || !prefix.bytes().all(|byte| (b' '..=b'~').contains(&byte))
         {
             return invalid(
-                "auth.hmac-sha256.prefix begins with a blank or holds what no header carries: write what stands before the signature, such as sha256=".to_owned(),
+                "auth.hmac-sha256.prefix begins with a blank or holds what no header carries: write the text before the signature, such as sha256=".to_owned(),
             );
         }
         Ok(Form {
@@ -197,7 +199,7 @@ impl Hmac {
         }
         let text = text.strip_prefix(&form.prefix).ok_or(Unauthorized)?;
         let tag = match form.encoding {
-            Encoding::Hex => hex(text),
+            Encoding::Hex => HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok(),
             Encoding::Base64 => STANDARD.decode(text).ok(),
         };
         Ok(Claim {
@@ -206,6 +208,28 @@ impl Hmac {
             sent,
         })
     }
+
+    /// Signs a sample as the sender would.
+    pub(super) fn sign(&self, request: &mut Unsigned, now: Timestamp) -> Result<(), Unsignable> {
+        let form = &self.form;
+        let mut value = String::new();
+        if form.timed.is_some() {
+            let time = now.as_millisecond();
+            value = format!("t={time};");
+            request.body = sent(time, &request.body)?;
+        }
+        let tag = self.secrets.first(|secret| {
+            let key = Key::new(form.algorithm.ring(), secret.as_bytes());
+            hmac::sign(&key, &request.body)
+        });
+        value.push_str(&form.prefix);
+        value.push_str(&match form.encoding {
+            Encoding::Hex => HEXLOWER.encode(tag.as_ref()),
+            Encoding::Base64 => STANDARD.encode(tag),
+        });
+        request.headers.insert(&form.header, sign::secret(&value)?);
+        Ok(())
+    }
 }
 
 impl Claim<'_> {
@@ -213,9 +237,9 @@ impl Claim<'_> {
         let Hmac { secrets, form } = self.hmac;
         let signed = secrets.any(|secret| {
             let key = Key::new(form.algorithm.ring(), secret.as_bytes());
-            verify(&key, body, &self.tag).is_ok()
+            hmac::verify(&key, body, &self.tag).is_ok()
         });
-        // The MAC covers the body alone: the time in the header counts only if the body says it too.
+        // The MAC covers the body alone: the time in the header counts only if the body has the same.
         if signed && (self.sent.is_none() || self.sent == timestamp(body)) {
             Ok(())
         } else {
@@ -234,7 +258,7 @@ impl Algorithm {
     }
 }
 
-/// When the body says that it was sent.
+/// The time in the body.
 fn timestamp(body: &[u8]) -> Option<i64> {
     #[derive(Deserialize)]
     struct Body {
@@ -244,13 +268,10 @@ fn timestamp(body: &[u8]) -> Option<i64> {
     Some(body.timestamp)
 }
 
-fn hex(text: &str) -> Option<Vec<u8>> {
-    let nibble = |digit: u8| char::from(digit).to_digit(16);
-    let pairs = text.as_bytes().chunks(2);
-    pairs
-        .map(|pair| match pair {
-            [high, low] => u8::try_from(nibble(*high)? << 4 | nibble(*low)?).ok(),
-            _ => None,
-        })
-        .collect()
+/// The body with the time of the signature, which has to equal it.
+fn sent(time: i64, body: &[u8]) -> Result<Vec<u8>, Unsignable> {
+    let body: Option<Map<String, Value>> = serde_json::from_slice(body).ok();
+    let mut body = body.ok_or(sign::NO_TIME)?;
+    body.insert("timestamp".to_owned(), time.into());
+    Ok(Value::Object(body).to_string().into_bytes())
 }

@@ -1,13 +1,11 @@
 //! Standard Webhooks, which Svix and others send: the id, the time and the raw body are signed.
 //! <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>
 
-mod sign;
-
 use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use eso_relay::config::{ConfigError, SecretFiles, duration};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use jiff::Timestamp;
 use ring::{
     hmac::{self, HMAC_SHA256},
@@ -16,13 +14,17 @@ use ring::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Credentials, Request, TOLERANCE, Unauthorized, recent, single};
+use super::{
+    Credentials, Request, TOLERANCE, Unauthorized, Unsignable, Unsigned, recent, sign, single,
+};
 
-/// The most signatures that are tried: a stranger's list must not cost a hash of the body each.
+/// The most signatures to try: an unauthenticated sender must not cause a hash of the body for each.
 const MAX_SIGNATURES: usize = 8;
 /// The least of the specification, 192 bits.
 const MIN_SECRET_BYTES: usize = 24;
 const PUBLIC_KEY_BYTES: usize = 32;
+/// The id of a sample that has none.
+const SAMPLE_ID: HeaderValue = HeaderValue::from_static("msg_sample");
 
 pub struct StandardWebhooks {
     pub(super) secrets: Credentials,
@@ -89,8 +91,8 @@ impl StandardWebhooksConfig {
     }
 }
 
-/// Which names the headers have. Whoever takes the id must take the signed one, so this is asked
-/// at one place: an unsigned `webhook-id` beside signed `svix-` headers makes the request wrong.
+/// The prefix of the headers. The id must be the signed one, so verification and decoding both use this
+/// function: an unsigned `webhook-id` beside signed `svix-` headers fails verification.
 pub(crate) fn prefix(headers: &HeaderMap) -> &'static str {
     if headers.contains_key("webhook-id") {
         "webhook"
@@ -114,6 +116,22 @@ impl StandardWebhooks {
             signatures: signatures.take(MAX_SIGNATURES).collect(),
         })
     }
+
+    /// Signs a sample as the sender would.
+    pub(super) fn sign(&self, request: &mut Unsigned, now: Timestamp) -> Result<(), Unsignable> {
+        let time = now.as_second();
+        let id = request.headers.entry("webhook-id").or_insert(SAMPLE_ID);
+        let head = [id.as_bytes(), format!(".{time}.").as_bytes()].concat();
+        let message = [&head, request.body.as_slice()].concat();
+        let tag = self.secrets.first(|secret| match Key::read(secret) {
+            Some(Key::Hmac(key)) => Ok(hmac::sign(&key, &message)),
+            _ => Err(sign::PUBLIC),
+        })?;
+        let signature = sign::secret(&format!("v1,{}", STANDARD.encode(tag)))?;
+        request.headers.insert("webhook-timestamp", time.into());
+        request.headers.insert("webhook-signature", signature);
+        Ok(())
+    }
 }
 
 impl Claim<'_> {
@@ -132,7 +150,7 @@ impl Claim<'_> {
 }
 
 impl Signature {
-    /// `None` for what is none, and for versions to come.
+    /// `None` for other texts and for unknown versions.
     fn read(text: &str) -> Option<Self> {
         let (version, signature) = text.split_once(',')?;
         let signature = STANDARD.decode(signature).ok()?;

@@ -1,7 +1,7 @@
-//! The payload of the seed's `/webhook`: an array of events or a single one.
+//! The payload of akeyless-eso-webhook-trigger: an array of events or a single one.
 //!
-//! Every type counts and every delivery is new: whoever calls it by hand uses the same `event_id`
-//! again, and the seed refreshed each time.
+//! Every type counts and every delivery is new, as in akeyless-eso-webhook-trigger: calls by hand repeat an
+//! `event_id`.
 
 use eso_relay::event::{Keys, Origin};
 use serde::Deserialize;

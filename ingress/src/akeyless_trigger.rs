@@ -1,4 +1,5 @@
-//! The drop-in for akeyless-eso-webhook-trigger: `POST /webhook`, on when two variables are set.
+//! A drop-in replacement for akeyless-eso-webhook-trigger: `POST /webhook`, enabled by two environment
+//! variables.
 
 use std::time::Duration;
 
@@ -18,22 +19,22 @@ const USER: &str = "BASIC_AUTH_USER";
 const PASSWORD: &str = "BASIC_AUTH_PASSWORD";
 const CACHE_BUSTER: &str = "ENABLE_CACHE_BUSTER";
 const WAIT_INTERVAL: &str = "CACHE_BUSTER_WAIT_INTERVAL";
-/// The seed's.
+/// The default of akeyless-eso-webhook-trigger.
 const DEFAULT_WAIT: Duration = Duration::from_secs(2);
 
-/// HTTP Basic credentials and the cache buster, out of the environment.
+/// HTTP Basic credentials and the cache buster, from the environment.
 #[derive(Debug, Clone, Serialize)]
-pub struct WebhookConfig {
+pub struct AkeylessTriggerConfig {
     pub username: String,
     pub password: Secret,
-    /// How long after the first refresh there is to be a second one.
+    /// The delay from the first refresh to a second one.
     pub settle: Option<Settle>,
-    /// `CACHE_BUSTER_WAIT_INTERVAL` is set to what is no duration.
+    /// `CACHE_BUSTER_WAIT_INTERVAL` is not a duration.
     #[serde(skip)]
     pub wait_unreadable: bool,
 }
 
-impl WebhookConfig {
+impl AkeylessTriggerConfig {
     /// `None` when neither variable is set; an error when one is missing. Empty counts as missing.
     pub fn from(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, ConfigError> {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
@@ -58,7 +59,7 @@ impl WebhookConfig {
                     username,
                     password: password.into(),
                     settle: match set(CACHE_BUSTER).as_deref() {
-                        // The seed busts caches for `true` and for nothing else.
+                        // Only `true` enables it, as in akeyless-eso-webhook-trigger.
                         Some("true") => Some(settle(read.flatten().unwrap_or(DEFAULT_WAIT))?),
                         _ => None,
                     },
@@ -70,14 +71,14 @@ impl WebhookConfig {
 
     pub fn open(&self) -> Source {
         if self.settle.is_some() && self.wait_unreadable {
-            // As the seed did it.
+            // As akeyless-eso-webhook-trigger does.
             warn!(
                 "{WAIT_INTERVAL} is not a duration such as 2s or 100ms: waiting {DEFAULT_WAIT:?}"
             );
         }
         let passwords = Credentials::fixed(self.password.clone());
         let scheme = Scheme::Basic(Basic::new(self.username.clone(), passwords));
-        let mut source = Source::seed(scheme);
+        let mut source = Source::akeyless_trigger(scheme);
         source.settle = self.settle;
         source
     }
@@ -91,7 +92,7 @@ fn settle(wait: Duration) -> Result<Settle, ConfigError> {
     })
 }
 
-/// What Go's `time.ParseDuration` reads, but for a sign: `2s`, `1.5s`, `1m30s`.
+/// Parses what Go's `time.ParseDuration` does, without a sign: `2s`, `1.5s`, `1m30s`.
 fn go_duration(text: &str) -> Option<Duration> {
     let is_number = |char: char| char.is_ascii_digit() || char == '.';
     let (mut total, mut rest) = (Duration::ZERO, text);
@@ -118,8 +119,11 @@ fn go_duration(text: &str) -> Option<Duration> {
 mod tests {
     use super::*;
 
-    fn from(user: Option<&str>, password: Option<&str>) -> Result<Option<WebhookConfig>, String> {
-        WebhookConfig::from(|name| match name {
+    fn from(
+        user: Option<&str>,
+        password: Option<&str>,
+    ) -> Result<Option<AkeylessTriggerConfig>, String> {
+        AkeylessTriggerConfig::from(|name| match name {
             USER => user.map(str::to_owned),
             PASSWORD => password.map(str::to_owned),
             _ => None,
@@ -139,7 +143,7 @@ mod tests {
     }
 
     fn settle_of(enabled: &str, wait: &str) -> Result<Option<Duration>, String> {
-        let webhook = WebhookConfig::from(|name| {
+        let webhook = AkeylessTriggerConfig::from(|name| {
             let value = match name {
                 CACHE_BUSTER => enabled,
                 WAIT_INTERVAL => wait,
@@ -162,7 +166,7 @@ mod tests {
             ("1.5s", 1500),
             ("1m30s", 90_000),
             ("10m", 600_000),
-            // What cannot be read is as in the seed.
+            // An unreadable value means the default, as in akeyless-eso-webhook-trigger.
             ("soon", 2000),
             ("2", 2000),
             ("-2s", 2000),

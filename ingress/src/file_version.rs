@@ -5,7 +5,7 @@ use std::{fs, io, os::unix::fs::MetadataExt as _, path::Path};
 /// Changes whenever a file is written or replaced. Metadata follows symbolic links, so the swap of
 /// a mounted Kubernetes Secret shows as another inode.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stamp {
+pub(crate) struct FileVersion {
     device: u64,
     inode: u64,
     size: u64,
@@ -13,8 +13,8 @@ pub struct Stamp {
     changed: (i64, i64),
 }
 
-impl Stamp {
-    pub fn of(file: &Path) -> io::Result<Self> {
+impl FileVersion {
+    pub(crate) fn of(file: &Path) -> io::Result<Self> {
         let metadata = fs::metadata(file)?;
         Ok(Self {
             device: metadata.dev(),

@@ -122,6 +122,16 @@ pub(crate) async fn per_second(
     webhooks: &Arc<[Webhook]>,
     time: Duration,
 ) -> anyhow::Result<f64> {
+    let (answered, took) = load(address, webhooks, time).await?;
+    Ok(rate(answered, took))
+}
+
+/// The same: how many were answered, and in what time.
+pub(crate) async fn load(
+    address: SocketAddr,
+    webhooks: &Arc<[Webhook]>,
+    time: Duration,
+) -> anyhow::Result<(usize, Duration)> {
     let mut connections = Vec::with_capacity(webhooks.len());
     for _ in webhooks.iter() {
         connections.push(Connection::open(address).await?);
@@ -143,7 +153,7 @@ pub(crate) async fn per_second(
     while let Some(sender) = senders.join_next().await {
         answered += sender??;
     }
-    Ok(rate(answered, started.elapsed()))
+    Ok((answered, started.elapsed()))
 }
 
 /// Each webhook once, over so many connections.

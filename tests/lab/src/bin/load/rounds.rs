@@ -12,6 +12,11 @@ pub(crate) struct Rounds {
 }
 
 impl Rounds {
+    pub(crate) fn push(&mut self, ours: f64, floor: f64) {
+        self.ours.push(ours);
+        self.floor.push(floor);
+    }
+
     /// The ratio within each round.
     pub(crate) fn ratios(&self) -> Vec<f64> {
         let pairs = self.ours.iter().zip(&self.floor);

@@ -21,7 +21,7 @@ use serde_json::Value;
 use super::{
     Scale,
     batch::purge,
-    child::BareHandler,
+    floor::Floor,
     http::{Webhook, address, per_second},
     progress,
     report::{Goal, Measure, Unit},
@@ -57,7 +57,7 @@ pub(crate) async fn beside_bare_handler(
         .collect();
     let mut ingress = hub.ingress_with(&sources.concat()).start().await?;
     ingress.wait_ready(READY).await?;
-    let (bare, address) = (BareHandler::start().await?, address(&ingress.url())?);
+    let (bare, address) = (Floor::bare().await?, address(&ingress.url())?);
     let time = scale.pick(Duration::from_millis(600), Duration::from_millis(100));
     let mut measures = Vec::with_capacity(senders.len());
     for sender in senders {

@@ -1,0 +1,195 @@
+//! What an ingress is measured against: axum handlers that do less, each in a process of its own.
+
+use std::{process::Command, sync::Arc, time::Duration};
+
+use async_nats::jetstream::{self, Context};
+use axum::{
+    Router,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    routing::post,
+    serve::ListenerExt as _,
+};
+use bytes::Bytes;
+use eso_relay_lab::{installation::HMAC_SECRET, port, process::Process};
+use ring::hmac;
+use tempfile::TempDir;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, mpsc, oneshot},
+};
+
+use super::batch;
+
+/// As the ingress publishes by default.
+const IN_FLIGHT: usize = 4;
+const MESSAGE_BYTES: usize = 256 * 1024;
+const AT_ONCE: usize = 4096;
+
+/// A floor that runs, in a process of its own.
+pub(crate) struct Floor {
+    port: u16,
+    process: Process,
+    _dir: TempDir,
+}
+
+impl Floor {
+    /// A handler that reads the body and answers 202.
+    pub(crate) async fn bare() -> anyhow::Result<Self> {
+        Self::start("bare-handler", &[]).await
+    }
+
+    /// A handler that checks an HMAC over the body and answers 202 when the body is stored in the
+    /// stream [`batch::RAW`], which must exist.
+    pub(crate) async fn durable(nats: &str) -> anyhow::Result<Self> {
+        Self::start("durable-handler", &[nats]).await
+    }
+
+    async fn start(child: &str, more: &[&str]) -> anyhow::Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let port = port::free()?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg(child).arg(port.to_string()).args(more);
+        let mut process = Process::spawn(child, &mut command, &dir.path().join("log"))?;
+        let answers = || TcpStream::connect(("127.0.0.1", port));
+        process
+            .wait_until("life", Duration::from_secs(30), answers)
+            .await?;
+        Ok(Self {
+            port,
+            process,
+            _dir: dir,
+        })
+    }
+
+    pub(crate) fn address(&self) -> std::net::SocketAddr {
+        ([127, 0, 0, 1], self.port).into()
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+}
+
+pub(crate) async fn bare_handler(port: u16) -> anyhow::Result<()> {
+    let handler = post(async |_body: Bytes| StatusCode::ACCEPTED);
+    serve(port, Router::new().route("/v1/hooks/{source}", handler)).await
+}
+
+pub(crate) async fn durable_handler(port: u16, nats: &str) -> anyhow::Result<()> {
+    let jetstream = jetstream::new(async_nats::connect(nats).await?);
+    let (queue, waiting) = mpsc::unbounded_channel();
+    tokio::spawn(commit(jetstream, waiting));
+    let durable = Durable {
+        key: hmac::Key::new(hmac::HMAC_SHA256, HMAC_SECRET.as_bytes()),
+        queue,
+    };
+    let router = Router::new()
+        .route("/v1/hooks/{source}", post(store))
+        .with_state(Arc::new(durable));
+    serve(port, router).await
+}
+
+async fn serve(port: u16, router: Router) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+    // As the ingress does; an error would show in the figures.
+    let listener = listener.tap_io(|stream| {
+        stream.set_nodelay(true).ok();
+    });
+    axum::serve(listener, router).await?;
+    Ok(())
+}
+
+struct Durable {
+    key: hmac::Key,
+    queue: mpsc::UnboundedSender<Waiting>,
+}
+
+/// A body to store, and who waits for that.
+struct Waiting {
+    body: Bytes,
+    stored: oneshot::Sender<()>,
+}
+
+async fn store(
+    State(durable): State<Arc<Durable>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<StatusCode, StatusCode> {
+    let signature = headers.get("x-signature").and_then(|it| hex(it.as_bytes()));
+    let signature = signature.ok_or(StatusCode::UNAUTHORIZED)?;
+    hmac::verify(&durable.key, &body, &signature).map_err(|_| StatusCode::UNAUTHORIZED)?;
+    let (stored, answer) = oneshot::channel();
+    durable.queue.send(Waiting { body, stored }).ok();
+    answer.await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// The bytes of `sha256=…`.
+fn hex(text: &[u8]) -> Option<[u8; 32]> {
+    let digits = text.strip_prefix(b"sha256=")?.as_chunks::<2>().0;
+    let digit = |digit: u8| char::from(digit).to_digit(16);
+    let mut bytes = [0; 32];
+    if digits.len() != bytes.len() {
+        return None;
+    }
+    for (byte, [high, low]) in bytes.iter_mut().zip(digits) {
+        *byte = u8::try_from(16 * digit(*high)? + digit(*low)?).ok()?;
+    }
+    Some(bytes)
+}
+
+/// Group commit: one message holds the bodies that have gathered since the last one, a body a line.
+async fn commit(jetstream: Context, mut queue: mpsc::UnboundedReceiver<Waiting>) {
+    let in_flight = Arc::new(Semaphore::new(IN_FLIGHT));
+    let mut waiting = Vec::new();
+    while let Ok(permit) = Arc::clone(&in_flight).acquire_owned().await {
+        if waiting.is_empty() && queue.recv_many(&mut waiting, AT_ONCE).await == 0 {
+            return;
+        }
+        // Requests that are ready join this message, as in the ingress.
+        tokio::task::yield_now().await;
+        while !queue.is_empty() {
+            queue.recv_many(&mut waiting, AT_ONCE).await;
+        }
+        let mut message = Vec::with_capacity(32 * 1024);
+        let mut count = 0;
+        for Waiting { body, .. } in &waiting {
+            if count > 0 && message.len() + body.len() > MESSAGE_BYTES {
+                break;
+            }
+            message.extend_from_slice(body);
+            message.push(b'\n');
+            count += 1;
+        }
+        let stored: Vec<_> = waiting.drain(..count).map(|it| it.stored).collect();
+        let jetstream = jetstream.clone();
+        tokio::spawn(async move {
+            let sent = jetstream.publish(batch::RAW_SUBJECT, message.into()).await;
+            // Without an ack the requests are dropped, and their senders see a 503.
+            if let Ok(ack) = sent
+                && ack.await.is_ok()
+            {
+                for stored in stored {
+                    stored.send(()).ok();
+                }
+            }
+            drop(permit);
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use eso_relay_lab::installation::sign;
+
+    use super::*;
+
+    #[test]
+    fn hex_reads_what_the_senders_sign() {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, HMAC_SECRET.as_bytes());
+        let signature = hex(sign(b"a body").as_bytes()).unwrap();
+        hmac::verify(&key, b"a body", &signature).unwrap();
+        assert_eq!(hex(b"sha256=00"), None);
+    }
+}

@@ -1,9 +1,6 @@
 //! Waiting for a condition, with a deadline: instead of sleeping and hoping.
 
-use std::{
-    fmt::{Debug, Display},
-    time::Duration,
-};
+use std::{fmt::Display, time::Duration};
 
 use anyhow::anyhow;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -21,14 +18,14 @@ pub async fn until<T, F: Future<Output = Option<T>>>(
 ) -> anyhow::Result<T> {
     let attempt = || {
         let answer = probe();
-        async { answer.await.ok_or(Unmet) }
+        async { answer.await.ok_or("not met") }
     };
     until_ok(what, deadline, attempt).await
 }
 
 /// As [`until`], for a probe that says why not yet: the last reason becomes part of the error.
 // Not `AsyncFnMut`: its future cannot be known to be `Send`, and tests spawn what waits.
-pub async fn until_ok<T, E: Debug, F: Future<Output = Result<T, E>>>(
+pub async fn until_ok<T, E: Display, F: Future<Output = Result<T, E>>>(
     what: impl Display,
     deadline: Duration,
     mut probe: impl FnMut() -> F,
@@ -39,7 +36,7 @@ pub async fn until_ok<T, E: Debug, F: Future<Output = Result<T, E>>>(
         // A probe that hangs must not outlive the deadline.
         match timeout_at(end, probe()).await {
             Ok(Ok(value)) => return Ok(value),
-            Ok(Err(reason)) => last = format!("{reason:?}"),
+            Ok(Err(reason)) => last = format!("{reason:#}"),
             Err(_) => last = format!("the last attempt hung; before it: {last}"),
         }
         if Instant::now() + STEP > end {
@@ -48,15 +45,6 @@ pub async fn until_ok<T, E: Debug, F: Future<Output = Result<T, E>>>(
             ));
         }
         sleep(STEP).await;
-    }
-}
-
-/// What a probe without reasons answers.
-struct Unmet;
-
-impl Debug for Unmet {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("not met")
     }
 }
 
@@ -82,10 +70,7 @@ mod tests {
             .await
             .unwrap_err()
             .to_string();
-        assert_eq!(
-            error,
-            r#"waited 60ms for the tide; last state: "still low""#
-        );
+        assert_eq!(error, "waited 60ms for the tide; last state: still low");
         let error = until("the tide", SHORT, async || None::<()>).await;
         assert!(error.unwrap_err().to_string().contains("for the tide"));
     }

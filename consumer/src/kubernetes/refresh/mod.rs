@@ -10,7 +10,7 @@
 //! writes its status, and reads again.
 //!
 //! Not for all: it is two calls where one does, and needs a permission more, and the hash proves the sync of
-//! the others as well. ESO's own pace hides the second call (`cargo load --only steps`).
+//! the others as well. ESO's own pace hides the second call.
 
 use std::time::Duration;
 

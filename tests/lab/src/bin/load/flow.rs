@@ -39,13 +39,6 @@ pub(crate) struct Since {
     syncs: u64,
 }
 
-/// How work went.
-pub(crate) struct Progress {
-    pub(crate) took: Duration,
-    /// The longest time without a sync.
-    pub(crate) longest_pause: Duration,
-}
-
 impl Flow {
     /// All objects are synced, and everybody waits.
     pub(crate) async fn start(
@@ -91,7 +84,7 @@ impl Flow {
         Ok(())
     }
 
-    /// The first so many objects at once, as whoever does not pace his patches would do it.
+    /// The first so many objects at once, without any pace.
     pub(crate) async fn patch_all(&self, objects: usize, value: &str) -> anyhow::Result<()> {
         stream::iter(0..objects)
             .map(anyhow::Ok)
@@ -134,23 +127,18 @@ impl Flow {
         }
     }
 
-    /// Waits until there have been so many syncs since.
-    pub(crate) async fn until(&self, since: &Since, syncs: usize) -> anyhow::Result<Progress> {
+    /// Waits until there have been so many syncs since, and says how long that took.
+    pub(crate) async fn until(&self, since: &Since, syncs: usize) -> anyhow::Result<Duration> {
         let (mut seen, mut at) = (since.syncs, since.started);
-        let (end, mut longest_pause) = (seen + u64::try_from(syncs)?, Duration::ZERO);
+        let end = seen + u64::try_from(syncs)?;
         while seen < end {
             let now = self.eso.total_syncs();
             if now > seen {
-                longest_pause = longest_pause.max(at.elapsed());
                 (seen, at) = (now, Instant::now());
             }
             ensure!(at.elapsed() < PATIENCE, "{}", self.consumer.logs());
             sleep(LOOK).await;
         }
-        let took = since.started.elapsed();
-        Ok(Progress {
-            took,
-            longest_pause,
-        })
+        Ok(since.started.elapsed())
     }
 }

@@ -46,7 +46,7 @@ async fn beside(scale: Scale, workers: usize, syncs: usize) -> anyhow::Result<Ve
         let since = flow.now();
         flow.publish(&fleet::scope_changed("mass", MASS)?).await?;
         let in_lanes = flow.until(&since, syncs).await?;
-        throughput.ours.push(rate(syncs, in_lanes.took));
+        throughput.ours.push(rate(syncs, in_lanes));
         for sample in 0..scale.pick(20, 5) {
             latency.ours.push(urgent(&flow, URGENT - 1 - sample).await?);
             latency.floor.push(median(&alone));
@@ -56,7 +56,7 @@ async fn beside(scale: Scale, workers: usize, syncs: usize) -> anyhow::Result<Ve
         let flow = start(workers).await?;
         flow.patch_all(MASS, "at-once").await?;
         let at_once = flow.until(&flow.now(), syncs).await?;
-        throughput.floor.push(rate(syncs, at_once.took));
+        throughput.floor.push(rate(syncs, at_once));
     }
     let slowest = Rounds {
         ours: vec![latency.ours.iter().copied().fold(0.0, f64::max)],

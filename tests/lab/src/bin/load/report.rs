@@ -54,8 +54,6 @@ pub(crate) enum Unit {
     Microseconds,
     Bytes,
     Mebibytes,
-    /// So many times as much.
-    Times,
 }
 
 impl Measure {
@@ -152,7 +150,6 @@ impl Unit {
             Self::Microseconds => format!("{value:.2} µs"),
             Self::Bytes => format!("{value:.0} B"),
             Self::Mebibytes => format!("{value:.1} MiB"),
-            Self::Times => format!("{value:.2} ×"),
         }
     }
 }

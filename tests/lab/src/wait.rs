@@ -1,6 +1,9 @@
 //! Waiting for a condition, with a deadline: instead of sleeping and hoping.
 
-use std::{fmt::Display, time::Duration};
+use std::{
+    fmt::{Debug, Display},
+    time::Duration,
+};
 
 use anyhow::anyhow;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -20,12 +23,12 @@ pub async fn until<T, F: Future<Output = Option<T>>>(
         let answer = probe();
         async { answer.await.ok_or("not met") }
     };
-    until_ok(what, deadline, attempt).await
+    until_shown(what, deadline, attempt).await
 }
 
 /// As [`until`], for a probe that says why not yet: the last reason becomes part of the error.
 // Not `AsyncFnMut`: its future cannot be known to be `Send`, and tests spawn what waits.
-pub async fn until_ok<T, E: Display, F: Future<Output = Result<T, E>>>(
+pub async fn until_ok<T, E: Debug, F: Future<Output = Result<T, E>>>(
     what: impl Display,
     deadline: Duration,
     mut probe: impl FnMut() -> F,
@@ -36,7 +39,7 @@ pub async fn until_ok<T, E: Display, F: Future<Output = Result<T, E>>>(
         // A probe that hangs must not outlive the deadline.
         match timeout_at(end, probe()).await {
             Ok(Ok(value)) => return Ok(value),
-            Ok(Err(reason)) => last = format!("{reason:#}"),
+            Ok(Err(reason)) => last = format!("{reason:?}"),
             Err(_) => last = format!("the last attempt hung; before it: {last}"),
         }
         if Instant::now() + STEP > end {
@@ -45,6 +48,28 @@ pub async fn until_ok<T, E: Display, F: Future<Output = Result<T, E>>>(
             ));
         }
         sleep(STEP).await;
+    }
+}
+
+/// As [`until_ok`], for reasons in words: they stand in the error as they are.
+pub async fn until_shown<T, E: Display, F: Future<Output = Result<T, E>>>(
+    what: impl Display,
+    deadline: Duration,
+    mut probe: impl FnMut() -> F,
+) -> anyhow::Result<T> {
+    let attempt = || {
+        let answer = probe();
+        async { answer.await.map_err(|error| Words(format!("{error:#}"))) }
+    };
+    until_ok(what, deadline, attempt).await
+}
+
+/// A reason without quotes and backtraces.
+struct Words(String);
+
+impl Debug for Words {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
@@ -70,7 +95,10 @@ mod tests {
             .await
             .unwrap_err()
             .to_string();
-        assert_eq!(error, "waited 60ms for the tide; last state: still low");
+        assert_eq!(
+            error,
+            r#"waited 60ms for the tide; last state: "still low""#
+        );
         let error = until("the tide", SHORT, async || None::<()>).await;
         assert!(error.unwrap_err().to_string().contains("for the tide"));
     }

@@ -3,7 +3,7 @@
 mod guard;
 
 use std::{
-    fmt::Display,
+    fmt::Debug,
     fs::OpenOptions,
     future::ready,
     path::{Path, PathBuf},
@@ -112,7 +112,7 @@ impl Process {
     ///
     /// # Errors
     /// It exited, or is not ready after `deadline`; the error holds the end of its log.
-    pub async fn wait_until<T, E: Display, F: Future<Output = Result<T, E>>>(
+    pub async fn wait_until<T, E: Debug, F: Future<Output = Result<T, E>>>(
         &mut self,
         what: &str,
         deadline: Duration,

@@ -146,7 +146,7 @@ pub(crate) async fn expect<T, E: Display, F: Future<Output = Result<T, E>>>(
     deadline: Duration,
     probe: impl FnMut() -> F,
 ) -> anyhow::Result<T> {
-    wait::until_ok("it", deadline, probe)
+    wait::until_shown("it", deadline, probe)
         .await
         .with_context(|| format!("expected: {claim}"))
 }

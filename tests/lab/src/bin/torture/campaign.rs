@@ -165,7 +165,7 @@ impl Campaign {
             }
             answer
         };
-        wait::until_ok(what, SETTLE, patient).await
+        wait::until_shown(what, SETTLE, patient).await
     }
 
     /// What was accepted can be read in the stream.

@@ -6,7 +6,6 @@ mod child;
 mod events;
 mod first_sync;
 mod floor;
-mod flow;
 mod http;
 mod ingress;
 mod lanes;

@@ -1,4 +1,4 @@
-//! `cargo bench`: what the index costs as the cluster grows. The same as ratios: `cargo load`.
+//! `cargo bench -p eso-relay-consumer`: what the index costs as the cluster grows.
 
 use std::hint::black_box;
 

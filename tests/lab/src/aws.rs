@@ -11,48 +11,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
-use crate::{cache, obtain::Wheel, port, process::Process};
+use crate::{cache, obtain, port, process::Process};
 
 const NAME: &str = "ministack-1.5.33";
-/// ministack, and of what it depends on as much as these two services need: Python alone.
-const WHEELS: [Wheel; 9] = [
-    only(
-        "ministack==1.5.33",
-        &["36f9158cbe7eb7a3f910ccf1c052c98204511164249b783682f7a96ef56b0bba"],
-    ),
-    only(
-        "defusedxml==0.7.1",
-        &["a352e7e428770286cc899e2542b6cdaedb2b4953ff269a210103ec58f6198a61"],
-    ),
-    only(
-        "h11==0.16.0",
-        &["63cf8bbe7522de3bf65932fda1d9c2772064ffb3dae62d55932da54b31cb6c86"],
-    ),
-    only(
-        "h2==4.4.1",
-        &["0e25f1462b23c9cb82d9eb02e28bc706dac2a68cb457c6a0d74d63c8a2a5d0e6"],
-    ),
-    only(
-        "hpack==4.2.0",
-        &["858ac0b02280fa582b5080d68db0899c62a80375e0e5413a74970c5e518b6986"],
-    ),
-    only(
-        "hypercorn==0.18.0",
-        &["225e268f2c1c2f28f6d8f6db8f40cb8c992963610c5725e13ccfcddccb24b1cd"],
-    ),
-    only(
-        "hyperframe==6.1.0",
-        &["b03380493a519fce58ea5af42e4a42317bf9bd425596f7a0835ffce80f1a42e5"],
-    ),
-    only(
-        "priority==2.0.0",
-        &["6f8eefce5f3ad59baf2c080a664037bb4725cd0a790d53d59ab4059288faf6aa"],
-    ),
-    only(
-        "wsproto==1.3.2",
-        &["61eea322cdf56e8cc904bd3ad7573359a242ba65688716b0710a5eb12beab584"],
-    ),
-];
+const WHEELS: &str = include_str!("../wheels/ministack.txt");
 const START: Duration = Duration::from_secs(30);
 const ATTEMPTS: usize = 5;
 
@@ -69,15 +31,11 @@ pub struct Aws {
     _dir: TempDir,
 }
 
-const fn only(version: &'static str, sha256: &'static [&'static str]) -> Wheel {
-    Wheel { version, sha256 }
-}
-
 impl Aws {
     /// # Errors
     /// It cannot be fetched, or does not start: Python is older than 3.11.
     pub async fn start() -> anyhow::Result<Self> {
-        let packages = obtain().await?;
+        let packages = packages().await?;
         eso_relay::nats::install_crypto();
         let client = reqwest::Client::builder().no_proxy().build()?;
         let mut attempt = 1;
@@ -198,13 +156,13 @@ fn token() -> String {
 }
 
 /// The packages, in the cache.
-async fn obtain() -> anyhow::Result<PathBuf> {
+async fn packages() -> anyhow::Result<PathBuf> {
     static FOUND: OnceCell<PathBuf> = OnceCell::const_new();
     let find = async || {
         cache::entry(NAME, |dir| async move {
             cache::announce("fetching ministack (once, 3 MB; it stays in the cache)");
             let packages = dir.join("packages");
-            Wheel::unpack(&WHEELS, &packages).await?;
+            obtain::unpack_wheels(WHEELS, &packages).await?;
             Ok(packages)
         })
         .await

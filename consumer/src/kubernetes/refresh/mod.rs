@@ -10,7 +10,7 @@
 //! status, and reads again.
 //!
 //! Two steps need two calls and one more permission, so they are used only where one is not enough. ESO's own
-//! speed hides the second call (`cargo load --only steps`).
+//! speed hides the second call.
 
 use std::time::Duration;
 

@@ -226,7 +226,7 @@ fn command(
     admin_port: u16,
 ) -> Command {
     let mut command = Command::new(program);
-    // Settings of whoever runs the tests must not leak into them.
+    // Settings of the user who runs the tests must not leak into them.
     for (name, _) in std::env::vars_os() {
         let ours = name.to_string_lossy();
         if ours.starts_with("ESO_RELAY__") || ours.starts_with("BASIC_AUTH_") {

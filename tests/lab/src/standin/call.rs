@@ -3,13 +3,11 @@
 use std::collections::HashMap;
 
 use http::{Method, header::ACCEPT, header::AUTHORIZATION, request::Parts};
-use serde::{Deserialize, Serialize};
 
 use super::{Served, failure::Failure};
 use crate::cluster::Kind;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Verb {
     Get,
     List,

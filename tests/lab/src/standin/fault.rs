@@ -6,15 +6,13 @@ use std::{
 };
 
 use http::StatusCode;
-use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use super::call::{Call, Verb};
 use crate::cluster::Kind;
 
 /// The requests that a fault meets. What is not named is not asked for.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct On {
     pub verb: Option<Verb>,
     pub kind: Option<Kind>,
@@ -28,13 +26,11 @@ pub struct On {
 }
 
 /// What becomes of such a request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
     /// Refused with a `Status`, and not carried out.
     Status {
         code: u16,
-        #[serde(default)]
         retry_after_seconds: Option<u32>,
     },
     /// Not carried out and not answered until the fault is lifted.
@@ -45,15 +41,13 @@ pub enum Effect {
     Slow { millis: u64 },
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Times {
     Next(u32),
     All,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FaultId(u64);
 
 /// The faults in force; cheap to clone.
@@ -201,14 +195,6 @@ impl Faults {
         for rule in self.lock().rules.drain(..) {
             rule.lifted.cancel();
         }
-    }
-
-    pub(super) fn list(&self) -> Vec<(FaultId, On, Effect, Times)> {
-        let inner = self.lock();
-        let rules = inner.rules.iter();
-        rules
-            .map(|rule| (rule.id, rule.on.clone(), rule.effect.clone(), rule.times))
-            .collect()
     }
 
     pub(super) fn meet(&self, call: &Call) -> Option<Met> {

@@ -3,13 +3,11 @@
 
 mod answer;
 mod call;
-mod control;
 mod discovery;
 mod eso;
 mod failure;
 mod fault;
 mod listener;
-mod merge;
 mod objects;
 mod read;
 mod requests;
@@ -41,9 +39,8 @@ pub use requests::{PatchSeen, Requests};
 pub struct StandIn {
     shared: Arc<Shared>,
     address: SocketAddr,
-    control: SocketAddr,
     gate: listener::Gate,
-    _serving: [AbortOnDropHandle<()>; 2],
+    _serving: AbortOnDropHandle<()>,
 }
 
 /// What the handlers share.
@@ -93,20 +90,13 @@ impl StandIn {
             served: RwLock::default(),
         });
         let (api, gate) = listener::Listener::bind().await?;
-        let (steering, _) = listener::Listener::bind().await?;
-        let (address, control) = (api.address(), steering.address());
-        let routes = control::routes(shared.clone(), gate.clone());
+        let address = api.address();
+        let serving = api.serve(answer::routes(shared.clone()));
         let stand_in = Self {
-            address,
-            control,
-            gate,
-            _serving: [
-                AbortOnDropHandle::new(tokio::spawn(
-                    api.serve(answer::routes(shared.clone(), routes.clone())),
-                )),
-                AbortOnDropHandle::new(tokio::spawn(steering.serve(routes))),
-            ],
             shared,
+            address,
+            gate,
+            _serving: AbortOnDropHandle::new(tokio::spawn(serving)),
         };
         stand_in.load([Fixture::namespace_named("default")]);
         Ok(stand_in)
@@ -114,11 +104,6 @@ impl StandIn {
 
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
-    }
-
-    /// Where `/_standin/…` answers even while the API is away; for steering from another process.
-    pub fn control_url(&self) -> String {
-        format!("http://{}", self.control)
     }
 
     /// A client without hidden retries, so that every request counted is one that the caller made.

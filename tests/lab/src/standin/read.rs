@@ -17,7 +17,7 @@ pub(super) fn get(objects: &Objects, call: &Call) -> Result<String, Failure> {
     Ok(object.written(&Form::asked_by(call)))
 }
 
-/// Later pages show objects as they are now, under the version of the first page: whoever goes on to
+/// Later pages show objects as they are now, under the version of the first page: a client that goes on to
 /// watch from there sees every change that fell between the pages.
 pub(super) fn list(objects: &Objects, call: &Call) -> Result<String, Failure> {
     let limit = match call.query.get("limit").map(|limit| limit.parse::<usize>()) {

@@ -2,12 +2,12 @@
 
 use http::StatusCode;
 use jiff::Timestamp;
+use json_patch::merge;
 use serde_json::{Map, Value, json};
 
 use super::{
     call::Call,
     failure::Failure,
-    merge::merge,
     objects::{Objects, Selection, Write},
     read::key,
     stored::{Form, Key, Stored},

@@ -2,17 +2,23 @@
 //! meanwhile. Every claim is checked; it exits with 1 if one of them does not hold.
 
 mod cast;
-mod narrate;
-mod scene;
+mod keep;
+mod own;
+mod scenes;
+mod site;
 mod stage;
+mod tell;
+mod watch;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
 
 use self::{
-    narrate::{Narrator, Output},
-    stage::{Kubernetes, Own},
+    own::Own,
+    stage::{Kubernetes, Stage},
+    tell::{Output, Teller},
 };
 
 /// Starts NATS, two clusters, the ingress and two consumers for each cluster, and shows what they do.
@@ -36,7 +42,7 @@ struct Args {
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
-    let tell = Narrator::new(args.output);
+    let tell = Teller::new(args.output);
     let own = match &args.context {
         Some(context) => match Own::connect(context).await {
             Ok(own) => Some(own),
@@ -47,13 +53,42 @@ async fn main() -> ExitCode {
     let code = tokio::select! {
         // First, because with --keep it ends by the same Ctrl-C, and well.
         biased;
-        code = scene::play_all(&args, own.as_ref(), &tell) => code,
+        code = play(&args, own.as_ref(), &tell) => code,
         // As a shell has it for a program that Ctrl-C ended.
-        () = scene::interrupted() => ExitCode::from(130),
+        () = interrupted() => ExitCode::from(130),
     };
-    // All processes are gone by now; what was made in somebody's cluster goes last.
+    // All processes are gone by now; what was made in the user's cluster goes last.
     match own {
         Some(own) => own.remove(&tell).await.map_or(ExitCode::FAILURE, |()| code),
         None => code,
+    }
+}
+
+async fn play(args: &Args, own: Option<&Own>, tell: &Teller) -> ExitCode {
+    let mut stage = match Stage::start(args.kubernetes, own, tell).await {
+        Ok(stage) => stage,
+        Err(error) => return tell.failed(&error, ""),
+    };
+    if let Err(error) = scenes::play_all(&mut stage, tell).await {
+        return tell.failed(&error, &stage.logs());
+    }
+    let code = tell.finished();
+    if args.keep {
+        match keep::print(&stage, tell).await {
+            Ok(()) => interrupted().await,
+            Err(error) => return tell.failed(&error, ""),
+        }
+    }
+    code
+}
+
+/// Ctrl-C, or SIGTERM.
+async fn interrupted() {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
     }
 }

@@ -75,7 +75,7 @@ async fn burst(scale: Scale, api: &Api, objects: usize) -> anyhow::Result<Measur
         api.rounds(scale, objects),
         async || {
             ours += 1;
-            let webhooks = webhooks(&format!("burst-{ours}"), objects)?;
+            let webhooks = webhooks(&format!("burst-{ours}"), objects);
             let mut consumer = consumer(&hub, &kubeconfig).start().await?;
             consumer.wait_ready(READY).await?;
             let before = api.patched(&consumer).await?;
@@ -112,7 +112,7 @@ pub(crate) fn consumer(hub: &Hub, kubeconfig: &Path) -> DaemonOptions {
 }
 
 /// An event for each object.
-pub(crate) fn webhooks(round: &str, objects: usize) -> anyhow::Result<Arc<[Webhook]>> {
+pub(crate) fn webhooks(round: &str, objects: usize) -> Arc<[Webhook]> {
     (0..objects)
         .step_by(EVENTS_PER_WEBHOOK)
         .map(|first| large_webhook(round, first..(first + EVENTS_PER_WEBHOOK).min(objects)))

@@ -40,26 +40,18 @@ fn element(round: &str, number: usize) -> Value {
     })
 }
 
-/// The body of a webhook with one event.
-pub(crate) fn body(round: &str, number: usize) -> String {
-    element(round, number).to_string()
-}
-
 /// A webhook with one event.
-pub(crate) fn webhook(round: &str, number: usize) -> anyhow::Result<Webhook> {
-    Webhook::signed(body(round, number))
+pub(crate) fn webhook(round: &str, number: usize) -> Webhook {
+    Webhook::signed(&element(round, number).to_string())
 }
 
 /// A webhook with an event for each of these keys.
-pub(crate) fn large_webhook(
-    round: &str,
-    numbers: impl IntoIterator<Item = usize>,
-) -> anyhow::Result<Webhook> {
+pub(crate) fn large_webhook(round: &str, numbers: impl IntoIterator<Item = usize>) -> Webhook {
     let body: Value = numbers
         .into_iter()
         .map(|number| element(round, number))
         .collect();
-    Webhook::signed(body.to_string())
+    Webhook::signed(&body.to_string())
 }
 
 /// The event that the ingress would make of such a webhook.

@@ -1,5 +1,6 @@
 //! From the start of a consumer's process until its index is complete ÷ a raw LIST of the same objects
-//! in the same pages, each in a process of its own.
+//! in the same pages, each in a process of its own. And the most memory that the consumer takes while it
+//! lists everything once more, because the API has forgotten the version of its watch ÷ what it took before.
 
 use std::{
     future::ready,
@@ -7,12 +8,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use eso_relay_lab::{
     cluster::{Kind, objects},
+    daemon::Daemon,
     fleet::Fleet,
     installation::{Hub, READY},
-    standin::StandIn,
+    standin::{StandIn, Verb},
     wait,
 };
 use kube::{
@@ -22,10 +24,12 @@ use kube::{
     core::{DynamicObject, ListMeta},
 };
 use serde::Deserialize;
+use tokio::time::sleep;
 
 use super::{
     Scale, burst, child,
     latency::milliseconds,
+    memory::resident,
     progress,
     report::{Goal, Measure, Unit},
     rounds::{Rounds, alternate},
@@ -33,6 +37,8 @@ use super::{
 
 /// As kube's watcher asks for.
 const PAGE: u32 = 500;
+/// From the last page to the end of the worker's work on it.
+const SETTLED: Duration = Duration::from_millis(500);
 
 pub(crate) async fn measure(scale: Scale) -> anyhow::Result<Vec<Measure>> {
     let fleet = Fleet(scale.pick(100_000, 10_000));
@@ -80,10 +86,45 @@ pub(crate) async fn measure(scale: Scale) -> anyhow::Result<Vec<Measure>> {
         let what = format!("{what} ÷ {floor}");
         Measure::ratio(what, Unit::Milliseconds, rounds, goal)
     };
+    let mut consumer = burst::consumer(&hub, &kubeconfig).start().await?;
+    consumer.wait_ready(READY).await?;
+    sleep(SETTLED).await;
+    let mut memory = Rounds::default();
+    for round in 1..=scale.pick(5, 2) {
+        progress(&format!("relist: round {round}"));
+        let before = resident(&consumer, "VmRSS:")?;
+        forget_peak(&consumer)?;
+        relist(&api).await?;
+        memory.push(resident(&consumer, "VmHWM:")?, before);
+    }
     Ok(vec![
         measure("raw LIST", &read, Some(Goal::AtMost(1.5))),
         measure("raw LIST, objects unread", &unread, None),
+        Measure::ratio(
+            format!("relist: {} objects, peak ÷ before", fleet.0),
+            Unit::Mebibytes,
+            &memory,
+            Goal::AtMost(1.3),
+        ),
     ])
+}
+
+/// Open watches end with 410, and old versions are answered with it.
+async fn relist(api: &StandIn) -> anyhow::Result<()> {
+    let count = |verb| api.requests().count_of(verb, Kind::ExternalSecret, 200);
+    let (lists, watches) = (count(Verb::List), count(Verb::Watch));
+    api.expire_watches();
+    let again = || ready((count(Verb::Watch) > watches).then_some(()));
+    wait::until("another watch", READY, again).await?;
+    ensure!(count(Verb::List) > lists, "nothing was listed");
+    sleep(SETTLED).await;
+    Ok(())
+}
+
+/// From now on `VmHWM` is the most since now (proc(5), `clear_refs`).
+fn forget_peak(consumer: &Daemon) -> anyhow::Result<()> {
+    let path = format!("/proc/{}/clear_refs", consumer.id());
+    std::fs::write(path, "5").context("memory is measured on Linux only")
 }
 
 /// Lists all ExternalSecrets; how long that took, in milliseconds.

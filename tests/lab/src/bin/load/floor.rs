@@ -11,6 +11,7 @@ use axum::{
     serve::ListenerExt as _,
 };
 use bytes::Bytes;
+use eso_relay::stream::{Limits, Stream};
 use eso_relay_lab::{installation::HMAC_SECRET, port, process::Process};
 use ring::hmac;
 use tempfile::TempDir;
@@ -19,12 +20,25 @@ use tokio::{
     sync::{Semaphore, mpsc, oneshot},
 };
 
-use super::batch;
-
 /// As the ingress publishes by default.
 const IN_FLIGHT: usize = 4;
 const MESSAGE_BYTES: usize = 256 * 1024;
 const AT_ONCE: usize = 4096;
+
+/// The stream of the floors.
+pub(crate) const RAW: &str = "RAW";
+pub(crate) const RAW_SUBJECT: &str = "raw";
+
+/// Beside the stream of the events, with the same configuration.
+pub(crate) async fn create_raw_stream(jetstream: &Context) -> anyhow::Result<()> {
+    let config = jetstream::stream::Config {
+        name: RAW.to_owned(),
+        subjects: vec![RAW_SUBJECT.to_owned()],
+        ..Stream::Events.config(&Limits::default())
+    };
+    jetstream.create_stream(config).await?;
+    Ok(())
+}
 
 /// A floor that runs, in a process of its own.
 pub(crate) struct Floor {
@@ -40,7 +54,7 @@ impl Floor {
     }
 
     /// A handler that checks an HMAC over the body and answers 202 when the body is stored in the
-    /// stream [`batch::RAW`], which must exist.
+    /// stream [`RAW`], which must exist.
     pub(crate) async fn durable(nats: &str) -> anyhow::Result<Self> {
         Self::start("durable-handler", &[nats]).await
     }
@@ -165,7 +179,7 @@ async fn commit(jetstream: Context, mut queue: mpsc::UnboundedReceiver<Waiting>)
         let stored: Vec<_> = waiting.drain(..count).map(|it| it.stored).collect();
         let jetstream = jetstream.clone();
         tokio::spawn(async move {
-            let sent = jetstream.publish(batch::RAW_SUBJECT, message.into()).await;
+            let sent = jetstream.publish(RAW_SUBJECT, message.into()).await;
             // Without an ack the requests are dropped, and their senders see a 503.
             if let Ok(ack) = sent
                 && ack.await.is_ok()

@@ -9,56 +9,26 @@ use std::{
 
 use anyhow::{Context as _, bail, ensure};
 use bytes::Bytes;
-use eso_relay_ingress::verify::Unsigned;
 use eso_relay_lab::installation::sign;
-use http::{HeaderValue, header::CONTENT_TYPE};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
     task::JoinSet,
 };
 
-use super::rounds::rate;
-
 /// A whole request, ready to be sent.
 #[derive(Debug, Clone)]
 pub(crate) struct Webhook(Bytes);
 
 impl Webhook {
-    /// To the source of this name. A query is none of the requests here.
-    pub(crate) fn new(source: &str, request: &Unsigned) -> Self {
-        let Unsigned { headers, body, .. } = request;
-        let mut bytes = format!(
-            "POST /v1/hooks/{source} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n",
-            body.len()
-        )
-        .into_bytes();
-        for (name, value) in headers {
-            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-                bytes.extend_from_slice(part);
-            }
-        }
-        bytes.extend_from_slice(b"\r\n");
-        bytes.extend_from_slice(body);
-        Self(bytes.into())
-    }
-
     /// A signed body for the source `generic`.
-    pub(crate) fn signed(body: String) -> anyhow::Result<Self> {
-        let signature = sign(body.as_bytes()).try_into()?;
-        let mut request = request(body);
-        request.headers.insert("x-signature", signature);
-        Ok(Self::new("generic", &request))
-    }
-}
-
-/// With the type of content that nearly every sender gives it.
-pub(crate) fn request(body: impl Into<Vec<u8>>) -> Unsigned {
-    let json = HeaderValue::from_static("application/json");
-    Unsigned {
-        headers: [(CONTENT_TYPE, json)].into_iter().collect(),
-        query: None,
-        body: body.into(),
+    pub(crate) fn signed(body: &str) -> Self {
+        let (length, signature) = (body.len(), sign(body.as_bytes()));
+        let request = format!(
+            "POST /v1/hooks/generic HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+             content-length: {length}\r\nx-signature: {signature}\r\n\r\n{body}"
+        );
+        Self(request.into())
     }
 }
 
@@ -116,17 +86,7 @@ fn length(read: &[u8]) -> anyhow::Result<Option<usize>> {
     Ok(Some(end + 4 + body))
 }
 
-/// Each webhook again and again on a connection of its own: how many are answered per second.
-pub(crate) async fn per_second(
-    address: SocketAddr,
-    webhooks: &Arc<[Webhook]>,
-    time: Duration,
-) -> anyhow::Result<f64> {
-    let (answered, took) = load(address, webhooks, time).await?;
-    Ok(rate(answered, took))
-}
-
-/// The same: how many were answered, and in what time.
+/// Each webhook again and again on a connection of its own: how many were answered, and in what time.
 pub(crate) async fn load(
     address: SocketAddr,
     webhooks: &Arc<[Webhook]>,

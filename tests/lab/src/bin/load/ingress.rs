@@ -8,16 +8,16 @@ use eso_relay::stream::Stream;
 use eso_relay_lab::installation::{Hub, READY};
 
 use super::{
-    Scale, batch,
+    Scale,
     events::webhook,
-    floor::Floor,
+    floor::{self, Floor},
     http::{Webhook, address, load},
     progress,
     report::{Goal, Measure, Unit},
     rounds::{Rounds, rate},
 };
 
-pub(crate) const CONNECTIONS: usize = 256;
+const CONNECTIONS: usize = 256;
 /// The unit of times in `/proc`, on all architectures that the ingress is built for.
 const TICK: Duration = Duration::from_millis(10);
 
@@ -25,7 +25,7 @@ pub(crate) async fn measure(scale: Scale) -> anyhow::Result<Vec<Measure>> {
     let hub = Hub::start().await?;
     hub.init(&[]).await?;
     let jetstream = hub.jetstream().await?;
-    batch::create_raw_stream(&jetstream).await?;
+    floor::create_raw_stream(&jetstream).await?;
     let mut ingress = hub.ingress().start().await?;
     ingress.wait_ready(READY).await?;
     let durable = Floor::durable(&hub.nats.url()).await?;
@@ -39,7 +39,7 @@ pub(crate) async fn measure(scale: Scale) -> anyhow::Result<Vec<Measure>> {
         process: floor.id(),
     });
 
-    let webhooks = webhooks()?;
+    let webhooks = webhooks();
     let time = scale.pick(Duration::from_secs(4), Duration::from_millis(1500));
     let rounds = scale.pick(5, 3);
     let (mut speed, mut cost, mut beside_bare) =
@@ -49,8 +49,9 @@ pub(crate) async fn measure(scale: Scale) -> anyhow::Result<Vec<Measure>> {
         let ours = ours.load(&webhooks, time).await?;
         let durable = durable.load(&webhooks, time).await?;
         let bare = bare.load(&webhooks, time).await?;
-        for stream in [Stream::Events.name(), batch::RAW] {
-            batch::purge(&jetstream, stream).await?;
+        // So that neither stream grows to its limit.
+        for stream in [Stream::Events.name(), floor::RAW] {
+            jetstream.get_stream(stream).await?.purge().await?;
         }
         // The first round warms up.
         if round > 0 {
@@ -82,7 +83,7 @@ pub(crate) async fn measure(scale: Scale) -> anyhow::Result<Vec<Measure>> {
 }
 
 /// One for each connection.
-pub(crate) fn webhooks() -> anyhow::Result<Arc<[Webhook]>> {
+pub(crate) fn webhooks() -> Arc<[Webhook]> {
     (0..CONNECTIONS)
         .map(|number| webhook("load", number))
         .collect()

@@ -4,14 +4,24 @@
 //!
 //! 10 workers would be at work for 50 s and 1 for 500: what is measured is the beginning.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use eso_relay_lab::fleet::{self, Fleet};
+use anyhow::ensure;
+use async_nats::jetstream::Context as JetStream;
+use eso_relay::{Event, event::encode_batch, stream::Subject};
+use eso_relay_lab::{
+    cluster::annotate,
+    daemon::Daemon,
+    fleet::{self, Fleet},
+    installation::{Hub, READY},
+    standin::{Eso, SecretValues, StandIn},
+};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use tempfile::TempDir;
 use tokio::time::sleep;
 
 use super::{
-    Scale,
-    flow::Flow,
+    Scale, burst,
     latency::milliseconds,
     progress,
     report::{Goal, Measure, Unit},
@@ -46,7 +56,7 @@ async fn beside(scale: Scale, workers: usize, syncs: usize) -> anyhow::Result<Ve
         let since = flow.now();
         flow.publish(&fleet::scope_changed("mass", MASS)?).await?;
         let in_lanes = flow.until(&since, syncs).await?;
-        throughput.ours.push(rate(syncs, in_lanes.took));
+        throughput.ours.push(rate(syncs, in_lanes));
         for sample in 0..scale.pick(20, 5) {
             latency.ours.push(urgent(&flow, URGENT - 1 - sample).await?);
             latency.floor.push(median(&alone));
@@ -56,7 +66,7 @@ async fn beside(scale: Scale, workers: usize, syncs: usize) -> anyhow::Result<Ve
         let flow = start(workers).await?;
         flow.patch_all(MASS, "at-once").await?;
         let at_once = flow.until(&flow.now(), syncs).await?;
-        throughput.floor.push(rate(syncs, at_once.took));
+        throughput.floor.push(rate(syncs, at_once));
     }
     let slowest = Rounds {
         ours: vec![latency.ours.iter().copied().fold(0.0, f64::max)],
@@ -86,4 +96,124 @@ async fn urgent(flow: &Flow, number: usize) -> anyhow::Result<f64> {
     sleep(PAUSE).await;
     let id = format!("urgent-{number}");
     Ok(milliseconds(flow.urgent(&id, MASS + number).await?))
+}
+
+const LOOK: Duration = Duration::from_millis(1);
+/// An ESO that has said nothing for so long will not.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+struct Flow {
+    eso: Eso,
+    consumer: Daemon,
+    client: kube::Client,
+    jetstream: JetStream,
+    _api: StandIn,
+    _hub: Hub,
+    _dir: TempDir,
+}
+
+/// A moment, and how many syncs there had been.
+struct Since {
+    started: Instant,
+    syncs: u64,
+}
+
+impl Flow {
+    /// All objects are synced, and everybody waits.
+    async fn start(fleet: Fleet, workers: usize, sync: Duration) -> anyhow::Result<Self> {
+        let api = StandIn::start().await?;
+        api.load(fleet.fixtures());
+        let values = SecretValues::default();
+        for number in 0..fleet.0 {
+            values.set(&fleet::key(number), "value");
+            values.set(&fleet::certificate(number), "value");
+        }
+        let hub = Hub::start().await?;
+        hub.init(&["load"]).await?;
+        let dir = tempfile::tempdir()?;
+        let mut consumer = burst::consumer(&hub, &api.kubeconfig(dir.path())?)
+            .start()
+            .await?;
+        consumer.wait_ready(READY).await?;
+        let eso = Eso::builder().workers(workers).delay(sync);
+        let flow = Self {
+            eso: eso.without_secrets().start(&api.client(), &values),
+            consumer,
+            client: api.client(),
+            jetstream: hub.jetstream().await?,
+            _api: api,
+            _hub: hub,
+            _dir: dir,
+        };
+        // An ESO that answers has listed everything.
+        let last = fleet.0 - 1;
+        flow.patch(last, "ready").await?;
+        flow.synced(last, 1).await?;
+        Ok(flow)
+    }
+
+    /// Until it is stored.
+    async fn publish(&self, event: &Event) -> anyhow::Result<()> {
+        let (subject, body) = (Subject::of(event).to_string(), encode_batch([event]));
+        self.jetstream.publish(subject, body).await?.await?;
+        Ok(())
+    }
+
+    /// The first so many objects at once, without any pace.
+    async fn patch_all(&self, objects: usize, value: &str) -> anyhow::Result<()> {
+        stream::iter(0..objects)
+            .map(anyhow::Ok)
+            .try_for_each_concurrent(32, |number| self.patch(number, value))
+            .await
+    }
+
+    async fn patch(&self, number: usize, value: &str) -> anyhow::Result<()> {
+        let (namespace, name) = (fleet::namespace(number), fleet::name(number));
+        annotate(&self.client, &namespace, &name, value).await?;
+        Ok(())
+    }
+
+    /// Waits until ESO has synced the object so often.
+    async fn synced(&self, number: usize, syncs: u64) -> anyhow::Result<()> {
+        let (namespace, name) = (fleet::namespace(number), fleet::name(number));
+        let started = Instant::now();
+        while self.eso.syncs(&namespace, &name) < syncs {
+            ensure!(started.elapsed() < PATIENCE, "{}", self.consumer.logs());
+            sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
+    /// From the publication of an event about one object until ESO has synced it.
+    async fn urgent(&self, id: &str, number: usize) -> anyhow::Result<Duration> {
+        let (namespace, name) = (fleet::namespace(number), fleet::name(number));
+        let before = self.eso.syncs(&namespace, &name);
+        let event = fleet::changed(id, number)?;
+        let started = Instant::now();
+        self.publish(&event).await?;
+        self.synced(number, before + 1).await?;
+        Ok(started.elapsed())
+    }
+
+    fn now(&self) -> Since {
+        Since {
+            started: Instant::now(),
+            syncs: self.eso.total_syncs(),
+        }
+    }
+
+    /// Waits until there have been so many syncs since, and says how long that took.
+    async fn until(&self, since: &Since, syncs: usize) -> anyhow::Result<Duration> {
+        let (mut seen, mut at) = (since.syncs, since.started);
+        let end = seen + u64::try_from(syncs)?;
+        while seen < end {
+            let now = self.eso.total_syncs();
+            if now > seen {
+                (seen, at) = (now, Instant::now());
+            }
+            ensure!(at.elapsed() < PATIENCE, "{}", self.consumer.logs());
+            sleep(LOOK).await;
+        }
+        Ok(since.started.elapsed())
+    }
 }

@@ -17,8 +17,9 @@ use futures::StreamExt as _;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
-    Scale, batch,
+    Scale,
     events::{NAMESPACE, STORE, event, name, object, webhook},
+    floor::{self, RAW, RAW_SUBJECT},
     http::{Connection, address},
     progress,
     report::{Goal, Measure, Unit},
@@ -88,7 +89,7 @@ async fn one_webhook(
 ) -> anyhow::Result<f64> {
     let name = name(number);
     let before = api.requests().patches(NAMESPACE, &name).len();
-    let webhook = webhook(&format!("latency-{round}"), number)?;
+    let webhook = webhook(&format!("latency-{round}"), number);
     let sent = Instant::now();
     webhooks.send(&webhook).await?;
     let patch = wait::until("the patch", READY, || {
@@ -112,11 +113,9 @@ impl Floor {
     async fn new(hub: &Hub, api: &StandIn) -> anyhow::Result<Self> {
         let client = async_nats::connect(hub.nats.url()).await?;
         let jetstream = async_nats::jetstream::new(client.clone());
-        batch::create_raw_stream(&jetstream).await?;
+        floor::create_raw_stream(&jetstream).await?;
         let durable = stream::durable(&"raw".parse()?, stream::Start::Oldest);
-        jetstream
-            .create_consumer_on_stream(durable, batch::RAW)
-            .await?;
+        jetstream.create_consumer_on_stream(durable, RAW).await?;
         let inbox = Subject::from(client.new_inbox());
         Ok(Self {
             deliveries: client.subscribe(inbox.clone()).await?,
@@ -131,12 +130,10 @@ impl Floor {
     /// The three parts one after the other, added, in milliseconds.
     async fn once(&mut self, value: &str) -> anyhow::Result<f64> {
         let started = Instant::now();
-        let sent = self
-            .jetstream
-            .publish(batch::RAW_SUBJECT, self.message.clone());
+        let sent = self.jetstream.publish(RAW_SUBJECT, self.message.clone());
         sent.await?.await?;
         // Asking for a message that is there takes one round trip, as its delivery does.
-        let next = format!("$JS.API.CONSUMER.MSG.NEXT.{}.raw", batch::RAW);
+        let next = format!("$JS.API.CONSUMER.MSG.NEXT.{RAW}.raw");
         let inbox = self.inbox.clone();
         self.client
             .publish_with_reply(next, inbox, "1".into())

@@ -13,12 +13,12 @@ use eso_relay_lab::{
     installation::{Hub, READY},
     standin::{StandIn, Verb},
 };
-use tokio::time::sleep;
+use tokio::time::{interval, sleep};
 
 use super::{
     Scale, burst, child,
-    events::{NAMESPACE, STORE, object},
-    http::{address, per_second, send_all},
+    events::{NAMESPACE, STORE, object, webhook},
+    http::{Connection, address, load, send_all},
     ingress, progress,
     report::{Goal, Measure, Unit},
 };
@@ -35,7 +35,11 @@ pub(crate) async fn measure(scale: Scale) -> anyhow::Result<Vec<Measure>> {
     let ingress = ingress_at_full_load(&hub, scale).await?;
     progress("memory: a consumer of 5,000");
     let consumer = consumer_at_work(&hub).await?;
-    let peak = |what, peak, goal| Measure::value(what, Unit::Mebibytes, peak, Goal::AtMost(goal));
+    let connections = scale.pick(10_000, 1000);
+    progress("memory: an ingress with idle connections");
+    let idle = ingress_with_idle(&hub, connections).await?;
+    let peak =
+        |what: &str, peak, goal| Measure::value(what, Unit::Mebibytes, peak, Goal::AtMost(goal));
     Ok(vec![
         Measure::value(
             "memory: one ExternalSecret of 100,000 in the index",
@@ -49,6 +53,11 @@ pub(crate) async fn measure(scale: Scale) -> anyhow::Result<Vec<Measure>> {
             ingress,
             30.0,
         ),
+        peak(
+            &format!("memory: ingress, {connections} idle connections, each used once"),
+            idle,
+            64.0,
+        ),
     ])
 }
 
@@ -56,8 +65,8 @@ async fn ingress_at_full_load(hub: &Hub, scale: Scale) -> anyhow::Result<f64> {
     let mut daemon = hub.ingress().start().await?;
     daemon.wait_ready(READY).await?;
     let time = scale.pick(Duration::from_secs(15), Duration::from_secs(2));
-    per_second(address(&daemon.url())?, &ingress::webhooks()?, time).await?;
-    peak(&daemon)
+    load(address(&daemon.url())?, &ingress::webhooks(), time).await?;
+    resident(&daemon, "VmHWM:")
 }
 
 /// After the listing of all objects, a refresh of each of them, and what the ingress above has sent.
@@ -72,7 +81,7 @@ async fn consumer_at_work(hub: &Hub) -> anyhow::Result<f64> {
     let mut ingress = hub.ingress().start().await?;
     consumer.wait_ready(READY).await?;
     ingress.wait_ready(READY).await?;
-    let webhooks = burst::webhooks("memory", OBJECTS)?;
+    let webhooks = burst::webhooks("memory", OBJECTS);
     send_all(address(&ingress.url())?, &webhooks, 8).await?;
     let patched = || {
         let patches = api.requests();
@@ -83,12 +92,38 @@ async fn consumer_at_work(hub: &Hub) -> anyhow::Result<f64> {
         ensure!(started.elapsed() < READY, "{}", consumer.logs());
         sleep(Duration::from_millis(10)).await;
     }
-    peak(&consumer)
+    resident(&consumer, "VmHWM:")
 }
 
-/// The most resident memory that it ever had, in MiB.
-pub(crate) fn peak(daemon: &Daemon) -> anyhow::Result<f64> {
-    Ok(status(&daemon.id().to_string(), "VmHWM:")? / 1024.0)
+/// With as many idle connections as load balancers keep.
+async fn ingress_with_idle(hub: &Hub, connections: usize) -> anyhow::Result<f64> {
+    /// Within this time idle connections give their buffers back.
+    const PARKED: Duration = Duration::from_secs(5);
+    let bounds = format!("max_connections: {connections}\nmax_connections_per_peer: {connections}");
+    let mut ingress = hub.ingress_with(&bounds).start().await?;
+    ingress.wait_ready(READY).await?;
+    let (address, webhook) = (address(&ingress.url())?, webhook("load", 1));
+    let mut open = Vec::with_capacity(connections);
+    // A thousand a second: no more of them are at work at once than otherwise.
+    let mut ticks = interval(Duration::from_millis(1));
+    for _ in 0..connections {
+        ticks.tick().await;
+        let mut connection = Connection::open(address).await?;
+        connection.send(&webhook).await?;
+        open.push(connection);
+    }
+    sleep(PARKED).await;
+    let idle = resident(&ingress, "VmRSS:")?;
+    // They are still there.
+    for connection in open.iter_mut().step_by(100) {
+        connection.send(&webhook).await?;
+    }
+    Ok(idle)
+}
+
+/// Resident memory of a daemon in MiB: `VmRSS:` now, `VmHWM:` the most that it ever had.
+pub(crate) fn resident(daemon: &Daemon, field: &str) -> anyhow::Result<f64> {
+    Ok(status(&daemon.id().to_string(), field)? / 1024.0)
 }
 
 /// Resident bytes per object, in this process, which has done nothing else yet.
@@ -102,7 +137,7 @@ pub(crate) fn per_object(objects: usize) -> anyhow::Result<f64> {
 }
 
 /// A line of `/proc/PID/status`, in KiB.
-pub(crate) fn status(process: &str, field: &str) -> anyhow::Result<f64> {
+fn status(process: &str, field: &str) -> anyhow::Result<f64> {
     let path = format!("/proc/{process}/status");
     let text = std::fs::read_to_string(&path).context("memory is measured on Linux only")?;
     let value = text.lines().find_map(|line| line.strip_prefix(field));

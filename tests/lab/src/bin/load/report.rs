@@ -54,8 +54,6 @@ pub(crate) enum Unit {
     Microseconds,
     Bytes,
     Mebibytes,
-    /// So many times as much.
-    Times,
 }
 
 impl Measure {
@@ -103,34 +101,35 @@ impl Measure {
         })
     }
 
-    fn cells(&self) -> [String; 6] {
-        let shown = |value: f64| format!("{value:.2}");
-        let floor = self.floor.map(|floor| self.unit.show(floor));
-        let lowest = self.rounds.iter().copied().fold(f64::INFINITY, f64::min);
-        let highest = self.rounds.iter().copied().fold(0.0, f64::max);
-        let goal = |value: &dyn Fn(f64) -> String| {
-            let goal = self.goal.map(|goal| goal.show(value));
-            goal.unwrap_or_default()
+    fn row(&self) -> [String; 7] {
+        let ratio = |value: f64| format!("{value:.2}");
+        let value = |value: f64| self.unit.show(value);
+        let (figure, spread, goal) = if self.floor.is_some() {
+            let lowest = self.rounds.iter().copied().fold(f64::INFINITY, f64::min);
+            let highest = self.rounds.iter().copied().fold(0.0, f64::max);
+            let spread = format!("{}–{}", ratio(lowest), ratio(highest));
+            (
+                ratio(self.figure),
+                spread,
+                self.goal.map(|it| it.show(ratio)),
+            )
+        } else {
+            let goal = self.goal.map(|it| it.show(value));
+            (String::new(), String::new(), goal)
         };
-        let (figure, spread, goal) = match self.floor {
-            Some(_) => (
-                shown(self.figure),
-                format!("{}–{}", shown(lowest), shown(highest)),
-                goal(&shown),
-            ),
-            None => (
-                String::new(),
-                String::new(),
-                goal(&|value| self.unit.show(value)),
-            ),
+        let verdict = match self.met() {
+            Some(true) => "met",
+            Some(false) => "missed",
+            None => "",
         };
         [
             self.what.clone(),
-            self.unit.show(self.ours),
-            floor.unwrap_or_default(),
+            value(self.ours),
+            self.floor.map(value).unwrap_or_default(),
             figure,
             spread,
-            goal,
+            goal.unwrap_or_default(),
+            verdict.to_owned(),
         ]
     }
 }
@@ -152,7 +151,6 @@ impl Unit {
             Self::Microseconds => format!("{value:.2} µs"),
             Self::Bytes => format!("{value:.0} B"),
             Self::Mebibytes => format!("{value:.1} MiB"),
-            Self::Times => format!("{value:.2} ×"),
         }
     }
 }
@@ -181,15 +179,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let head = ["", "ours", "floor", "ratio", "of rounds", "goal", ""];
         let mut rows = vec![head.map(str::to_owned)];
-        for entry in &self.measures {
-            let [what, ours, floor, figure, spread, goal] = entry.measure.cells();
-            let verdict = match entry.met {
-                Some(true) => "met",
-                Some(false) => "missed",
-                None => "",
-            };
-            rows.push([what, ours, floor, figure, spread, goal, verdict.to_owned()]);
-        }
+        rows.extend(self.measures.iter().map(|entry| entry.measure.row()));
         let width = |column: usize| {
             let cells = rows.iter().map(|row| row[column].chars().count());
             cells.max().unwrap_or_default()

@@ -1,6 +1,6 @@
 //! Ours and the floor in turns, so that whatever else the machine does meets both.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::progress;
 
@@ -42,18 +42,6 @@ pub(crate) async fn alternate(
         progress(&format!("{what}: round {round} of {rounds}: {ratio:.2}"));
     }
     Ok(measured)
-}
-
-/// Microseconds for each of these, the median of slices: a slice of a millisecond or so is seldom cut by
-/// other work on the machine, a whole round nearly always.
-pub(crate) fn microseconds<T>(items: Vec<T>, slice: usize, mut each: impl FnMut(T)) -> f64 {
-    let (mut items, mut slices) = (items.into_iter(), Vec::new());
-    while items.len() > 0 {
-        let (count, started) = (items.len().min(slice), Instant::now());
-        items.by_ref().take(count).for_each(&mut each);
-        slices.push(1e6 / rate(count, started.elapsed()));
-    }
-    median(&slices)
 }
 
 /// The value below which this share of all values lies; 0 of none.

@@ -163,9 +163,9 @@ impl Campaign {
             if answer.is_err() {
                 sleep(Duration::from_millis(200)).await;
             }
-            answer.map_err(|error| Reason(format!("{error:#}")))
+            answer
         };
-        wait::until_ok(what, SETTLE, patient).await
+        wait::until_shown(what, SETTLE, patient).await
     }
 
     /// What was accepted can be read in the stream.
@@ -202,15 +202,6 @@ impl Campaign {
             damage.extend(lines.iter().map(|line| format!("{target}: {line}")));
         }
         Ok(damage)
-    }
-}
-
-/// Why not yet, without quotes and backtraces.
-struct Reason(String);
-
-impl std::fmt::Debug for Reason {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
     }
 }
 

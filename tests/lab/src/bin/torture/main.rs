@@ -2,7 +2,6 @@
 //! what each line of the table means.
 
 mod campaign;
-mod keys;
 mod ledger;
 mod load;
 mod plan;

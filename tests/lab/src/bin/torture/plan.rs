@@ -139,6 +139,17 @@ impl Hit {
     }
 }
 
+impl Target {
+    /// What kind of process it is, in the report.
+    pub(crate) fn process(self) -> &'static str {
+        match self {
+            Self::Ingress => "ingress",
+            Self::Consumer { .. } => "consumer",
+            Self::Nats(_) => "nats_server",
+        }
+    }
+}
+
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

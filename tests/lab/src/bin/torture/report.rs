@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 use super::{
     ledger::{Answers, Ledger},
-    plan::{Fault, Plan, Target},
+    plan::{Fault, Plan},
     stage::Streams,
 };
 
@@ -19,7 +19,7 @@ pub(crate) struct Part {
     pub(crate) replicas: usize,
     /// Those that were begun.
     rounds: u64,
-    faults: BTreeMap<Process, BTreeMap<Fault, u64>>,
+    faults: BTreeMap<&'static str, BTreeMap<Fault, u64>>,
     #[serde(flatten)]
     answers: Answers,
     /// Webhooks answered 202 that lack an effect or do not stand in the stream.
@@ -31,15 +31,6 @@ pub(crate) struct Part {
     storage_errors: u64,
     /// Each promise that did not hold, in words.
     pub(crate) broken: Vec<String>,
-}
-
-/// What was hit, without its number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Process {
-    Ingress,
-    Consumer,
-    NatsServer,
 }
 
 #[derive(Debug, Serialize)]
@@ -71,17 +62,8 @@ impl Part {
     pub(crate) fn begins(&mut self, plan: &Plan) {
         self.rounds += 1;
         for hit in &plan.hits {
-            let process = match hit.target {
-                Target::Ingress => Process::Ingress,
-                Target::Consumer { .. } => Process::Consumer,
-                Target::Nats(_) => Process::NatsServer,
-            };
-            *self
-                .faults
-                .entry(process)
-                .or_default()
-                .entry(hit.fault)
-                .or_default() += 1;
+            let faults = self.faults.entry(hit.target.process()).or_default();
+            *faults.entry(hit.fault).or_default() += 1;
         }
     }
 
@@ -109,59 +91,50 @@ impl Part {
         self.broken.push(what);
     }
 
-    fn count(&self, process: Process, fault: Fault) -> u64 {
-        let faults = self.faults.get(&process);
-        faults
-            .and_then(|faults| faults.get(&fault))
-            .copied()
-            .unwrap_or_default()
+    fn count(&self, process: &str, fault: Fault) -> u64 {
+        let faults = self.faults.get(process);
+        let count = faults.and_then(|faults| faults.get(&fault));
+        count.copied().unwrap_or_default()
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let row = |name: &str, cell: &dyn Fn(&Part) -> String| {
-            let cells = self.campaigns.iter().map(cell);
-            cells.fold(format!("{name:<28}"), |row, cell| {
-                format!("{row}{cell:>10}")
-            }) + "\n"
+        let mut row = |name: &str, cell: &dyn Fn(&Part) -> String| {
+            write!(f, "{name:<28}")?;
+            for part in &self.campaigns {
+                write!(f, "{:>10}", cell(part))?;
+            }
+            writeln!(f)
         };
-        let number =
-            |name: &str, cell: &dyn Fn(&Part) -> u64| row(name, &|part| cell(part).to_string());
-        f.write_str(&row("", &|part| format!("R{}", part.replicas)))?;
-        f.write_str(&number("rounds", &|part| part.rounds))?;
+        row("", &|part| format!("R{}", part.replicas))?;
+        row("rounds", &|part| part.rounds.to_string())?;
         for (process, of) in [
-            (Process::Ingress, "ingress"),
-            (Process::Consumer, "consumers"),
-            (Process::NatsServer, "nats-servers"),
+            ("ingress", "ingress"),
+            ("consumer", "consumers"),
+            ("nats_server", "nats-servers"),
         ] {
-            for fault in [Fault::Kill, Fault::Hang, Fault::DiskFull] {
-                if fault == Fault::DiskFull && process != Process::NatsServer {
-                    continue;
-                }
-                let name = format!("{fault} of {of}");
-                f.write_str(&number(&name, &|part| part.count(process, fault)))?;
+            let disk = (process == "nats_server").then_some(Fault::DiskFull);
+            for fault in [Fault::Kill, Fault::Hang].into_iter().chain(disk) {
+                let count = |part: &Part| part.count(process, fault).to_string();
+                row(&format!("{fault} of {of}"), &count)?;
             }
         }
-        f.write_str(&number("webhooks accepted (202)", &|part| {
-            part.answers.accepted
-        }))?;
-        f.write_str(&number("refused (503)", &|part| part.answers.refused))?;
-        f.write_str(&number("unanswered", &|part| part.answers.unanswered))?;
-        f.write_str(&number("lost", &|part| part.lost))?;
-        f.write_str(&number("later than promised", &|part| part.late))?;
-        f.write_str(&row("longest wait", &|part| {
-            format!("{:.1} s", part.longest_wait.as_secs_f64())
-        }))?;
-        f.write_str(&number("storage errors", &|part| part.storage_errors))?;
+        let wait = |part: &Part| format!("{:.1} s", part.longest_wait.as_secs_f64());
+        row("webhooks accepted (202)", &|part| {
+            part.answers.accepted.to_string()
+        })?;
+        row("refused (503)", &|part| part.answers.refused.to_string())?;
+        row("unanswered", &|part| part.answers.unanswered.to_string())?;
+        row("lost", &|part| part.lost.to_string())?;
+        row("later than promised", &|part| part.late.to_string())?;
+        row("longest wait", &wait)?;
+        row("storage errors", &|part| part.storage_errors.to_string())?;
         if let Some(why) = &self.no_full_disks {
             writeln!(f, "\nNo disk was full: {why}")?;
         }
-        let broken: Vec<&String> = self
-            .campaigns
-            .iter()
-            .flat_map(|part| &part.broken)
-            .collect();
+        let broken = self.campaigns.iter().flat_map(|part| &part.broken);
+        let broken: Vec<&String> = broken.collect();
         for what in broken.iter().take(SHOWN) {
             writeln!(f, "BROKEN  {what}")?;
         }

@@ -11,7 +11,7 @@ use eso_relay_lab::{
 };
 
 use super::{
-    keys::{self, NAMESPACE, STORE},
+    load::{self, NAMESPACE, STORE},
     plan::{Change, Fault, Step, Target},
 };
 
@@ -171,7 +171,7 @@ async fn to_daemon(daemon: &mut Daemon, step: &Step) -> anyhow::Result<()> {
 
 fn fixtures() -> Vec<Fixture> {
     let stores = [store(STORE).in_namespace(NAMESPACE).into()];
-    let secrets = keys::all().flat_map(|key| {
+    let secrets = load::all().flat_map(|key| {
         key.readers().map(move |reader| {
             let it = external_secret(&reader).in_namespace(NAMESPACE);
             it.from_store(STORE).key(&key.name()).synced().into()

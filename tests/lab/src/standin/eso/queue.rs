@@ -62,7 +62,7 @@ pub(super) async fn run(syncer: Syncer, workers: usize, namespace: Option<String
 }
 
 impl Queue {
-    /// A change of the status alone wakes nobody (ESO `shouldEnqueueExternalSecretUpdate`).
+    /// A change of the status alone causes no sync (ESO `shouldEnqueueExternalSecretUpdate`).
     fn see(&mut self, object: DynamicObject) {
         let key = key(&object);
         let version = synced_resource_version(&object.metadata);

@@ -74,7 +74,7 @@ impl Syncer {
                 .unwrap_or(&name);
             self.write_secret(&namespace, target, &values).await?;
         }
-        // Before the status, so that whoever sees the status finds the values.
+        // Before the status, so that a reader of the status finds the values.
         self.synced.record(namespace, name, values);
         let status = json!({
             "refreshTime": format!("{now:.0}"),

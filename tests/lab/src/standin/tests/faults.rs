@@ -1,6 +1,4 @@
-use http::StatusCode;
 use kube::api::ListParams;
-use serde_json::{Value, json};
 
 use super::{code, in_time, with_one};
 use crate::{
@@ -110,59 +108,4 @@ async fn an_api_that_was_away_is_back_on_the_same_port_with_all_objects() {
     assert!(!matches!(refused, kube::Error::Api(_)), "{refused}");
     api.come_back().await.unwrap();
     assert!(get(&client, "team-a", "db").await.unwrap().is_some());
-}
-
-#[tokio::test]
-async fn it_can_be_steered_over_http_even_while_away() {
-    let api = with_one().await;
-    let http = reqwest::Client::builder()
-        .tls_backend_preconfigured(no_tls())
-        .build()
-        .unwrap();
-    let control = |path: &str| format!("{}/_standin/{path}", api.control_url());
-    let fault = json!({
-        "on": { "verb": "get", "kind": "ExternalSecret" },
-        "effect": { "status": { "code": 503 } },
-        "times": { "next": 1 },
-    });
-    let created = http
-        .post(control("faults"))
-        .body(fault.to_string())
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(created.status(), StatusCode::CREATED);
-    assert_eq!(
-        code(&get(&api.client(), "team-a", "db").await.unwrap_err()),
-        503
-    );
-
-    http.post(control("away"))
-        .send()
-        .await
-        .unwrap()
-        .error_for_status()
-        .unwrap();
-    assert!(get(&api.client(), "team-a", "db").await.is_err());
-    http.post(control("back"))
-        .send()
-        .await
-        .unwrap()
-        .error_for_status()
-        .unwrap();
-    annotate(&api.client(), "team-a", "db", "one")
-        .await
-        .unwrap();
-    let patches = http.get(control("patches/team-a/db")).send().await.unwrap();
-    let patches: Value = patches.json().await.unwrap();
-    assert_eq!(patches["patches"][0]["value"], "one");
-}
-
-fn no_tls() -> rustls::ClientConfig {
-    let provider = rustls::crypto::ring::default_provider();
-    rustls::ClientConfig::builder_with_provider(provider.into())
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(rustls::RootCertStore::empty())
-        .with_no_client_auth()
 }

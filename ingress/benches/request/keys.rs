@@ -15,8 +15,7 @@ use rustls::pki_types::{PrivatePkcs8KeyDer, pem::PemObject as _};
 use serde_json::{Value, json};
 
 /// A key of the tests, of 2048 bits, as issuers and SNS have them. In PEM.
-pub(crate) const RSA: &str =
-    include_str!("../../../../../ingress/src/verify/sns/fixtures/test-key.pem");
+pub(crate) const RSA: &str = include_str!("../../src/verify/sns/fixtures/test-key.pem");
 /// The claims `iss` and `aud` of tokens.
 pub(crate) const ISSUER: &str = "https://accounts.issuer.example";
 pub(crate) const AUDIENCE: &str = "https://relay.example/v1/hooks/load";
@@ -134,5 +133,5 @@ fn text(bytes: impl AsRef<[u8]>) -> String {
 }
 
 fn refused(error: impl fmt::Display) -> anyhow::Error {
-    anyhow::anyhow!("a key of the load tool: {error}")
+    anyhow::anyhow!("a key of the bench: {error}")
 }

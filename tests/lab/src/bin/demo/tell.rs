@@ -1,9 +1,8 @@
-//! What the demo says: on standard output the story, on standard error how far long work is.
+//! What the demo says: the story on standard output, long work on standard error.
 
 use std::{
-    fmt::{Debug, Display},
+    fmt::Display,
     io::{IsTerminal as _, Write as _},
-    pin::pin,
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -11,7 +10,6 @@ use std::{
 use anyhow::Context as _;
 use eso_relay_lab::wait;
 use serde_json::{Value, json};
-use tokio::time::interval;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub(crate) enum Output {
@@ -21,10 +19,9 @@ pub(crate) enum Output {
 }
 
 /// Writes each step as it happens.
-pub(crate) struct Narrator {
+pub(crate) struct Teller {
     output: Output,
     colours: bool,
-    live: bool,
     started: Instant,
 }
 
@@ -37,50 +34,46 @@ enum Style {
     Green = 32,
 }
 
-impl Narrator {
+impl Teller {
     /// In colours on a terminal, unless `NO_COLOR` is set (<https://no-color.org>).
     pub(crate) fn new(output: Output) -> Self {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self {
             output,
             colours: !plain && std::io::stdout().is_terminal(),
-            live: std::io::stderr().is_terminal(),
             started: Instant::now(),
         }
     }
 
     pub(crate) fn scene(&self, title: &str) {
-        self.step("scene", title, json!({}));
-        self.line(&format!("\n{}", self.styled(Style::Bold, title)));
+        let line = format!("\n{}", self.styled(Style::Bold, title));
+        self.step("scene", title, json!({}), &line);
     }
 
     pub(crate) fn say(&self, text: impl Display) {
-        self.step("note", &text.to_string(), json!({}));
-        self.line(&format!("  {text}"));
+        self.fact(&text.to_string(), json!({}));
     }
 
     /// A line of numbers: `text` for people, `facts` for scripts.
     pub(crate) fn fact(&self, text: &str, facts: Value) {
-        self.step("fact", text.trim(), facts);
-        self.line(&format!("  {text}"));
+        self.step("fact", text.trim(), facts, &format!("  {text}"));
     }
 
     /// What a command printed.
     pub(crate) fn command(&self, command: &str, output: &str) {
-        self.step("command", command, json!({ "output": output }));
-        self.line(&format!(
-            "  {}",
-            self.styled(Style::Dim, &format!("$ {command}"))
-        ));
-        for line in output.trim_end().lines() {
-            self.line(&format!("  {line}"));
-        }
+        let command_line = self.styled(Style::Dim, &format!("$ {command}"));
+        let lines = std::iter::once(command_line.as_str()).chain(output.trim_end().lines());
+        let text = lines
+            .map(|line| format!("  {line}"))
+            .collect::<Vec<_>>()
+            .join("\n");
+        self.step("command", command, json!({ "output": output }), &text);
     }
 
     /// Something that was promised and has happened.
     pub(crate) fn holds(&self, claim: impl Display) {
-        self.step("holds", &claim.to_string(), json!({}));
-        self.line(&format!("  {} {claim}", self.styled(Style::Green, "ok")));
+        let line = format!("  {} {claim}", self.styled(Style::Green, "ok"));
+        self.step("holds", &claim.to_string(), json!({}), &line);
     }
 
     /// Waits until `probe` says that the claim holds, and says so.
@@ -98,70 +91,40 @@ impl Narrator {
         Ok(value)
     }
 
-    /// Runs long work, with its time on standard error.
+    /// Says on standard error what takes long.
     pub(crate) async fn during<T>(&self, what: &str, work: impl Future<Output = T>) -> T {
-        let mut work = pin!(work);
-        let started = Instant::now();
-        let mut ticks = interval(Duration::from_secs(if self.live { 1 } else { 15 }));
-        let result = loop {
-            tokio::select! {
-                result = &mut work => break result,
-                _ = ticks.tick() => self.progress(what, started.elapsed()),
-            }
-        };
-        if self.live {
-            // Erases the line (ECMA-48).
-            write!(std::io::stderr(), "\r\x1b[K").ok();
-        }
-        result
+        // Progress that cannot be shown stops nothing.
+        writeln!(std::io::stderr(), "  … {what}").ok();
+        work.await
     }
 
     /// The whole demo has gone as it should.
     pub(crate) fn finished(&self) -> ExitCode {
         let text = format!("All of it held, in {:.0?}.", self.started.elapsed());
-        self.step("finished", &text, json!({ "ok": true }));
-        self.line(&format!("\n{}", self.styled(Style::Bold, &text)));
+        let line = format!("\n{}", self.styled(Style::Bold, &text));
+        self.step("finished", &text, json!({ "ok": true }), &line);
         ExitCode::SUCCESS
     }
 
     /// Something did not; `logs` may tell why.
     pub(crate) fn failed(&self, error: &anyhow::Error, logs: &str) -> ExitCode {
         let text = format!("{error:#}");
-        self.step("finished", &text, json!({ "ok": false, "logs": logs }));
-        self.line(&format!(
-            "  {} {text}\n{logs}",
-            self.styled(Style::Red, "FAILED")
-        ));
+        let line = format!("  {} {text}\n{logs}", self.styled(Style::Red, "FAILED"));
+        let facts = json!({ "ok": false, "logs": logs });
+        self.step("finished", &text, facts, &line);
         ExitCode::FAILURE
     }
 
-    fn progress(&self, what: &str, elapsed: Duration) {
-        let elapsed = match elapsed.as_secs() {
-            0 => String::new(),
-            seconds => format!(" ({seconds} s)"),
-        };
-        let (start, end) = if self.live {
-            ("\r", "\x1b[K")
+    fn step(&self, step: &str, text: &str, mut facts: Value, line: &str) {
+        let mut stdout = std::io::stdout();
+        // When standard output is closed, the exit code still counts.
+        if self.output == Output::Text {
+            writeln!(stdout, "{line}").ok();
         } else {
-            ("", "\n")
-        };
-        // Progress that cannot be shown stops nothing.
-        write!(std::io::stderr(), "{start}  … {what}{elapsed}{end}").ok();
-    }
-
-    fn step(&self, step: &str, text: &str, mut facts: Value) {
-        if self.output == Output::Json {
             facts["step"] = step.into();
             facts["text"] = text.into();
             facts["at_seconds"] = self.started.elapsed().as_secs_f64().into();
-            writeln!(std::io::stdout(), "{facts}").ok();
-        }
-    }
-
-    fn line(&self, text: &str) {
-        if self.output == Output::Text {
-            // Nobody reads any more: the exit code still counts.
-            writeln!(std::io::stdout(), "{text}").ok();
+            writeln!(stdout, "{facts}").ok();
         }
     }
 
@@ -181,24 +144,11 @@ impl Narrator {
 pub(crate) async fn expect<T, E: Display, F: Future<Output = Result<T, E>>>(
     claim: impl Display,
     deadline: Duration,
-    mut probe: impl FnMut() -> F,
+    probe: impl FnMut() -> F,
 ) -> anyhow::Result<T> {
-    let attempt = || {
-        let answer = probe();
-        async { answer.await.map_err(|error| Reason(format!("{error:#}"))) }
-    };
-    wait::until_ok("it", deadline, attempt)
+    wait::until_shown("it", deadline, probe)
         .await
         .with_context(|| format!("expected: {claim}"))
-}
-
-/// Why not yet, without quotes and backtraces.
-struct Reason(String);
-
-impl Debug for Reason {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
 }
 
 /// `3.2 ms`, `140 ms`, `2.4 s`: never wider than eight characters.

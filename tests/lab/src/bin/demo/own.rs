@@ -10,14 +10,14 @@ use eso_relay_lab::{
 };
 use kube::{
     Client, Config,
-    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams},
     config::KubeConfigOptions,
 };
 use serde_json::json;
 
 use crate::{
     cast::{OTHER_STORE, STORE},
-    narrate::Narrator,
+    tell::Teller,
 };
 
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -99,7 +99,7 @@ impl Own {
     }
 
     /// Removes what was made, if it was.
-    pub(crate) async fn remove(&self, tell: &Narrator) -> anyhow::Result<()> {
+    pub(crate) async fn remove(&self, tell: &Teller) -> anyhow::Result<()> {
         let removal = tokio::time::timeout(DEADLINE, self.try_remove());
         let what = format!("removing namespace {}", self.namespace);
         let removed = tell.during(&what, removal).await;
@@ -122,17 +122,12 @@ impl Own {
             .delete_collection(&DeleteParams::default(), &all)
             .await?;
         for kind in [Kind::ClusterSecretStore, Kind::Namespace] {
-            let api: kube::Api<DynamicObject> =
-                kube::Api::all_with(self.client.clone(), &resource(kind));
-            match api.delete(&self.namespace, &DeleteParams::default()).await {
+            let all = objects(&self.client, kind, None);
+            match all.delete(&self.namespace, &DeleteParams::default()).await {
                 Err(kube::Error::Api(status)) if status.code == 404 => {}
                 other => drop(other?),
             }
         }
         Ok(())
     }
-}
-
-fn resource(kind: Kind) -> ApiResource {
-    kind.api_resource()
 }

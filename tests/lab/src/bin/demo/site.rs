@@ -1,4 +1,4 @@
-//! One cluster on the stage: its API, its ESO, its two consumers, and somebody who watches.
+//! One cluster of the demo: its API, its ESO, its two consumers, and a watch.
 
 use std::time::Duration;
 
@@ -12,15 +12,16 @@ use eso_relay_lab::{
 };
 use kube::Client;
 
-use super::{Own, sightings::Sightings};
 use crate::{
     cast::{self, ALL, CROWD},
-    narrate::Narrator,
+    own::Own,
+    tell::Teller,
+    watch::Sightings,
 };
 
 /// The namespace in a cluster of ours; in the user's cluster it has a suffix.
 const NAMESPACE: &str = "eso-relay-demo";
-/// A real API is not slowed by a fault; this leaves time to kill somebody at work.
+/// A real API is not slowed by a fault; this leaves time to kill a consumer at work.
 const PATCHES_PER_SECOND: f64 = 10.0;
 const FIRST_SYNC: Duration = Duration::from_secs(120);
 
@@ -46,7 +47,7 @@ impl<'a> Site<'a> {
         name: &'static str,
         kind: KubernetesKind,
         hub: &Hub,
-        tell: &Narrator,
+        tell: &Teller,
     ) -> anyhow::Result<Self> {
         let (what, slowly) = match kind {
             KubernetesKind::StandIn => ("stand-in API", String::new()),
@@ -68,7 +69,7 @@ impl<'a> Site<'a> {
         name: &'static str,
         own: &'a Own,
         hub: &Hub,
-        tell: &Narrator,
+        tell: &Teller,
     ) -> anyhow::Result<Self> {
         let Own {
             client,
@@ -103,7 +104,7 @@ impl<'a> Site<'a> {
         place: Place<'a>,
         consumer: DaemonOptions,
         description: &str,
-        tell: &Narrator,
+        tell: &Teller,
     ) -> anyhow::Result<Self> {
         let mut site = Self {
             name,
@@ -111,20 +112,15 @@ impl<'a> Site<'a> {
             sightings: Sightings::watch(place.client(), place.namespace()),
             place,
         };
-        let parts = ALL.map(|part| (part.key.to_owned(), part.stored("first")));
-        let crowd = (0..CROWD).map(|at| (cast::crowd_key(at), "first".to_owned()));
-        let values: Vec<_> = parts.into_iter().chain(crowd).collect();
-        site.set_values(&values).await?;
+        site.set_values(&cast::first_values()).await?;
         create_all(site.client(), cast::external_secrets(site.namespace()), 16).await?;
         for _ in 0..2 {
             let mut daemon = consumer.clone().start().await?;
             daemon.wait_ready(READY).await?;
             site.consumers.push(daemon);
         }
-        let syncing = site.first_sync();
-        let what = format!("the first sync of every ExternalSecret in {name}");
-        tell.during(&what, syncing).await?;
-        let count = ALL.len() + CROWD * cast::READERS;
+        site.first_sync().await?;
+        let count = ALL.len() + CROWD;
         tell.say(format!(
             "{name}        {description}; {count} ExternalSecrets, 2 consumers"
         ));
@@ -132,7 +128,7 @@ impl<'a> Site<'a> {
     }
 
     async fn first_sync(&self) -> anyhow::Result<()> {
-        let last = cast::crowd_name(CROWD - 1, cast::READERS - 1);
+        let last = cast::crowd_name(CROWD - 1);
         let parts = ALL.into_iter().filter(|part| self.gives_values_to(*part));
         for name in parts.map(|part| part.name).chain([last.as_str()]) {
             let what = format!("the first value of {name} in {}", self.name);
@@ -173,11 +169,8 @@ impl<'a> Site<'a> {
         !is_real || part.can_be_read_from_a_fake_store()
     }
 
-    pub(crate) async fn set_value(&self, key: &str, value: &str) -> anyhow::Result<()> {
-        self.set_values(&[(key.to_owned(), value.to_owned())]).await
-    }
-
-    async fn set_values(&self, values: &[(String, String)]) -> anyhow::Result<()> {
+    /// These secrets have these values in the stores now.
+    pub(crate) async fn set_values(&self, values: &[(String, String)]) -> anyhow::Result<()> {
         let memory = match &self.place {
             Place::Own { own, eso: None } => return own.write_stores(values).await,
             Place::Own { own, .. } => &own.values,

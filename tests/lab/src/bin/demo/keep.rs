@@ -5,9 +5,9 @@ use eso_relay_lab::{
     installation::{BASIC_PASSWORD, BASIC_USER, HMAC_SECRET},
 };
 
-use crate::{cast::DATA, narrate::Narrator, stage::Stage};
+use crate::{cast::DATA, stage::Stage, tell::Teller};
 
-pub(crate) async fn lines(stage: &Stage<'_>, tell: &Narrator) -> anyhow::Result<()> {
+pub(crate) async fn print(stage: &Stage<'_>, tell: &Teller) -> anyhow::Result<()> {
     let (url, nats) = (stage.ingress.url(), stage.hub.nats.url());
     let cli = format!("{} --nats {nats}", Binary::Cli.path().await?.display());
     let key = DATA.key;
@@ -32,16 +32,16 @@ pub(crate) async fn lines(stage: &Stage<'_>, tell: &Narrator) -> anyhow::Result<
         format!("{cli} dead show 1"),
     ];
     for site in stage.sites() {
-        let (kubectl, namespace) = (site.kubectl(), site.namespace());
+        let kubectl = format!("{} -n {}", site.kubectl(), site.namespace());
         lines.push(format!(
-            "{kubectl} -n {namespace} get externalsecret {} -o yaml",
+            "{kubectl} get externalsecret {} -o yaml",
             DATA.name
         ));
-        lines.push(format!("{kubectl} -n {namespace} get externalsecrets -w"));
+        lines.push(format!("{kubectl} get externalsecrets -w"));
         lines.push(format!("curl {}/metrics", site.consumers[0].admin_url()));
     }
     for line in lines {
-        tell.say(&line);
+        tell.say(line);
     }
     Ok(())
 }

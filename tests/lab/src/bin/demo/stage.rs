@@ -1,9 +1,4 @@
-//! What stands on the stage: NATS, the ingress, and two clusters with two consumers each.
-
-mod journal;
-mod own;
-mod sightings;
-mod site;
+//! What runs: NATS, the ingress, and two clusters with two consumers each.
 
 use eso_relay_lab::{
     daemon::{Binary, Daemon},
@@ -11,8 +6,7 @@ use eso_relay_lab::{
     nats_server,
 };
 
-pub(crate) use self::{journal::Journal, own::Own, sightings::Sighting, site::Site};
-use crate::narrate::Narrator;
+use crate::{own::Own, site::Site, tell::Teller, watch::Journal};
 
 /// What a cluster is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -37,10 +31,10 @@ pub(crate) struct Stage<'a> {
 
 impl<'a> Stage<'a> {
     /// Starts everything and waits until it is ready and every ExternalSecret has its first values.
-    pub(crate) async fn set(
+    pub(crate) async fn start(
         kubernetes: Kubernetes,
         own: Option<&'a Own>,
-        tell: &Narrator,
+        tell: &Teller,
     ) -> anyhow::Result<Self> {
         tell.scene("The stage");
         let building = Binary::Cli.path();
@@ -48,12 +42,10 @@ impl<'a> Stage<'a> {
         let obtaining = nats_server::obtain();
         tell.during("looking for nats-server, or fetching it", obtaining)
             .await?;
-        let hub = tell.during("starting nats-server", Hub::start()).await?;
+        let hub = Hub::start().await?;
         hub.init(&["east", "west"]).await?;
-        tell.say(format!(
-            "NATS        {}, streams by `eso-relay init`",
-            hub.nats.url()
-        ));
+        let url = hub.nats.url();
+        tell.say(format!("NATS        {url}, streams by `eso-relay init`"));
 
         let kind = match kubernetes {
             Kubernetes::StandIn => KubernetesKind::StandIn,
@@ -84,32 +76,26 @@ impl<'a> Stage<'a> {
     /// The same secret has this value in every cluster's store now.
     pub(crate) async fn rotate(&self, key: &str, value: &str) -> anyhow::Result<()> {
         for site in self.sites() {
-            site.set_value(key, value).await?;
+            site.set_values(&[(key.to_owned(), value.to_owned())])
+                .await?;
         }
         Ok(())
     }
 
     /// The last lines of every daemon's log.
-    pub(crate) fn tails(&self) -> String {
-        let tail = |name: &str, daemon: &Daemon| {
+    pub(crate) fn logs(&self) -> String {
+        let daemons = self.sites().into_iter().flat_map(|site| {
+            let consumers = site.consumers.iter();
+            consumers.map(move |consumer| (format!("a consumer of {}", site.name), consumer))
+        });
+        let ingress = ("the ingress".to_owned(), &self.ingress);
+        let tail = |(name, daemon): (String, &Daemon)| {
             const LINES: usize = 8;
             let log = daemon.logs();
             let lines: Vec<&str> = log.lines().collect();
             let tail = lines[lines.len().saturating_sub(LINES)..].join("\n  ");
             format!("the end of the log of {name}:\n  {tail}\n")
         };
-        let mut text = tail("the ingress", &self.ingress);
-        for site in self.sites() {
-            for (at, consumer) in site.consumers.iter().enumerate() {
-                text += &tail(&format!("consumer {} of {}", at + 1, site.name), consumer);
-            }
-        }
-        text
+        std::iter::once(ingress).chain(daemons).map(tail).collect()
     }
-}
-
-/// The clock, for what is compared with times in the stream.
-#[expect(clippy::disallowed_methods, reason = "the demo reads the clock here")]
-pub(crate) fn now() -> jiff::Timestamp {
-    jiff::Timestamp::now()
 }

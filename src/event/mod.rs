@@ -79,7 +79,7 @@ pub enum Kind {
     TemplateChanged,
 }
 
-/// What the store says was done. Informative: every operation refreshes.
+/// The operation at the store. Informative: every operation refreshes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Operation {

@@ -7,8 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use crate::config::duration;
 
-/// More than nothing, at most [`Settle::MAX`]; `2s` as text. After it the target is refreshed once more,
-/// because a store may send its webhook before its own replicas and caches have the new value.
+/// More than zero, at most [`Settle::MAX`]; `2s` as text. After it the target is refreshed once more, because a
+/// store may send its webhook before its own replicas and caches have the new value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Settle(Duration);
 

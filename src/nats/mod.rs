@@ -20,7 +20,7 @@ const REMIND: Duration = Duration::from_secs(10);
 /// The lowest server that knows `sync_interval` and `+TERM <reason>` (2.10.4).
 const LOWEST_SERVER: (i64, i64, i64) = (2, 10, 4);
 
-/// The server's clock as ours.
+/// A time of the server as a [`Timestamp`].
 pub fn timestamp(time: async_nats::datetime::DateTime) -> Timestamp {
     Timestamp::from_nanosecond(time.unix_timestamp_nanos()).unwrap_or_default()
 }

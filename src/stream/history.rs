@@ -173,7 +173,7 @@ mod tests {
         let fills = [700, 819, 820, 1004, 1024].map(|it| history(it, HOUR).fill(Fill::Roomy));
         let [roomy, filling, full] = [Fill::Roomy, Fill::Filling, Fill::Full];
         assert_eq!(fills, [roomy, roomy, filling, full, full]);
-        // It holds while the stream goes up and down a little.
+        // It stays while the stream goes up and down a little.
         assert_eq!(history(780, HOUR).fill(filling), filling);
         assert_eq!(history(760, HOUR).fill(filling), roomy);
         assert_eq!(history(960, HOUR).fill(full), full);
@@ -201,7 +201,7 @@ mod tests {
         assert_eq!(percent(&old, 950, Some(60 * HOUR)), "83");
         // The stream is full, and the cluster has seen the oldest tenth of it.
         assert_eq!(percent(&history(1024, HOUR), 910, None), "90");
-        // What it has not seen is gone in part.
+        // Some of what it has not acked is removed.
         assert_eq!(percent(&history(1024, HOUR), 500, None), "100");
     }
 }

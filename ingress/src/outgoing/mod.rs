@@ -42,7 +42,7 @@ pub struct NoAuthorities(String);
 pub enum Unreachable {
     #[error("it cannot be reached: {0}")]
     Away(String),
-    /// Not a success; a redirect is none either.
+    /// Any status but success; redirects too.
     #[error("it answered with status {0}")]
     Status(u16),
     #[error("its answer is larger than {0} bytes")]
@@ -121,7 +121,7 @@ fn away(error: reqwest::Error) -> Unreachable {
     Unreachable::Away(cause(&error.without_url()))
 }
 
-/// The innermost cause says it best, such as "Connection refused".
+/// The innermost cause is the most specific, such as "Connection refused".
 fn cause(error: &reqwest::Error) -> String {
     let outermost: &(dyn Error + 'static) = error;
     successors(Some(outermost), |&error| error.source())

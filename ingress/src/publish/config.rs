@@ -14,7 +14,7 @@ use super::split::MessageLimits;
 /// A consumer acks a message as a whole: a larger one would repeat more work after a crash.
 const MAX_MESSAGE_EVENTS: usize = 1000;
 
-/// The smallest message that is of use: an event has some 500 bytes besides its keys and its `target`.
+/// The smallest useful message: an event has some 500 bytes besides its keys and its `target`.
 pub(crate) const LEAST_MESSAGE_BYTES: usize = 1024;
 
 /// The setting `publish`.

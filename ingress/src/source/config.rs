@@ -313,7 +313,7 @@ impl TargetConfig {
     }
 }
 
-/// The error with what the operating system says.
+/// The error with its cause.
 fn with_cause(error: &ConfigError) -> String {
     match std::error::Error::source(error) {
         Some(cause) => format!("{error}: {cause}"),

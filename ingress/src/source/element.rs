@@ -80,7 +80,7 @@ pub enum Irrelevant {
     TooOld,
     /// It cannot be read, and others of the same body can.
     Malformed,
-    /// The whole body is not what the format says, and its source fails open.
+    /// The whole body is malformed, and its source fails open.
     Undecodable,
 }
 
@@ -100,7 +100,7 @@ pub(super) struct Change {
 }
 
 impl Decoded {
-    /// Reads each element; one that is malformed takes no other with it.
+    /// Reads each element; a malformed one does not affect the others.
     pub(super) fn each<T>(
         elements: impl IntoIterator<Item = T>,
         read: impl Fn(usize, T) -> Result<Element, DecodeError>,

@@ -83,7 +83,7 @@ pub enum MatchKind {
 }
 
 impl MappingConfig {
-    /// Where the keys stand; empty without `keys`.
+    /// The pointers of `keys`; empty without `keys`.
     fn names(&self) -> &[Pointer] {
         self.keys.as_ref().map_or(&[], OneOrMany::as_slice)
     }

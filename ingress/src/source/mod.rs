@@ -68,7 +68,7 @@ pub(crate) const MAX_ELEMENTS: usize = 10_000;
 pub struct Source {
     pub name: Slug,
     pub scheme: Scheme,
-    /// Answers 2xx even when nothing could be stored, for a sender that would stop working.
+    /// Answers 2xx even when nothing could be stored, for a sender that would stop working otherwise.
     pub fail_open: bool,
     /// From the end of the headers to the answer. `None`: only that of publishing applies.
     pub deadline: Option<Duration>,

@@ -1,4 +1,4 @@
-//! The place that a change belongs to, as the sender tells it.
+//! The place that a change belongs to, as the sender reports it.
 
 use std::collections::BTreeMap;
 

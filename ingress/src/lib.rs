@@ -122,7 +122,7 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
         metrics: metrics.clone(),
         refusals: refusals::Refusals::default(),
     };
-    for source in sources.values().chain(ingress.webhook.as_deref()) {
+    for source in sources.values().chain(ingress.akeyless_trigger.as_deref()) {
         metrics.expect(&source.name);
     }
     let router = routes::router(ingress, &config.paths(), &lifecycle.stopping());

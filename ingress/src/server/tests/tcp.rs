@@ -116,7 +116,7 @@ async fn what_is_too_large_is_read_to_its_end_and_not_kept() {
         time: MINUTE,
     });
     let read = post(async move |body: Body| {
-        let refused = budget.read(body, &Quota::default()).await.err();
+        let refused = budget.read(body, &Quota::default(), None).await.err();
         assert_eq!(refused, Some(Unread::TooLarge));
         (StatusCode::PAYLOAD_TOO_LARGE, ANSWER)
     });

@@ -23,7 +23,7 @@ pub enum Outcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fault {
     /// Probably the API as a whole: unavailable, overloaded, timing out. A webhook that hangs for one namespace
-    /// gives the same errors, so [`crate::kubernetes::refresh::Refresher::probe`] decides.
+    /// gives the same errors, so a probe decides.
     Cluster,
     /// This object, its admission webhook, or the permission to patch it.
     Object,

@@ -146,7 +146,7 @@ async fn an_object_that_is_asked_about_is_told_why_it_was_not_meant() {
         "team-a/web does not match.",
         "/prod/web  the event is about another secret",
         "/prod/db   the event is about akeyless",
-        "team-a/gone is not there",
+        "team-a/gone does not exist",
     ] {
         assert!(said.stdout.contains(part), "{part}: {}", said.stdout);
     }

@@ -27,7 +27,9 @@ fn secret(file: &str) -> &'static str {
 fn load(directory: &Path, stanza: &str) -> IngressConfig {
     for rest in stanza.split(SECRETS).skip(1) {
         let name = rest.split([',', ']', '}', ' ', '\n']).next().unwrap();
-        std::fs::write(directory.join(name), secret(name)).unwrap();
+        let file = directory.join(name);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, secret(name)).unwrap();
     }
     let file = directory.join("ingress.yaml");
     let here = format!("{}/", directory.display());

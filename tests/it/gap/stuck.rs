@@ -36,7 +36,8 @@ async fn a_stuck_message_refreshes_everything() {
     });
 
     let consumer = relay.consumer("").await;
-    let stuck = wait::until("it to be stuck", 3 * ACK_WAIT + READY, || async {
+    // Three times ack_wait; a look between two pulls begins that time again.
+    let stuck = wait::until("it to be stuck", 6 * ACK_WAIT + READY, || async {
         position(&relay).await?.stuck
     });
     assert_eq!(stuck.await.unwrap().count, 1);

@@ -58,8 +58,14 @@ async fn bodies_share_a_budget_and_give_it_back() {
 #[tokio::test]
 async fn a_source_that_has_filled_its_room_leaves_the_rest_to_the_others() {
     let (budget, one, other) = (budget(6, 12), Quota::of(8), Quota::of(8));
-    let first = budget.read(chunks(vec!["abcdef"]), &one, None).await.unwrap();
-    let refused = budget.read(chunks(vec!["ab", "cd"]), &one, None).await.err();
+    let first = budget
+        .read(chunks(vec!["abcdef"]), &one, None)
+        .await
+        .unwrap();
+    let refused = budget
+        .read(chunks(vec!["ab", "cd"]), &one, None)
+        .await
+        .err();
     assert!(matches!(refused, Some(Unread::Overloaded)));
     assert_eq!(budget.free.left(), 6);
     let second = budget
@@ -73,7 +79,10 @@ async fn a_source_that_has_filled_its_room_leaves_the_rest_to_the_others() {
 #[tokio::test]
 async fn what_a_body_holds_when_it_is_unpacked_counts() {
     let (budget, quota) = (budget(6, 12), Quota::of(10));
-    let mut one = budget.read(chunks(vec!["abc"]), &quota, None).await.unwrap();
+    let mut one = budget
+        .read(chunks(vec!["abc"]), &quota, None)
+        .await
+        .unwrap();
     one.permits.decompressed(6).unwrap();
     assert!(matches!(
         one.permits.decompressed(2),
@@ -82,7 +91,12 @@ async fn what_a_body_holds_when_it_is_unpacked_counts() {
     let refused = budget.read(chunks(vec!["ab"]), &quota, None).await.err();
     assert!(matches!(refused, Some(Unread::Overloaded)));
     drop(one);
-    assert!(budget.read(chunks(vec!["abcdef"]), &quota, None).await.is_ok());
+    assert!(
+        budget
+            .read(chunks(vec!["abcdef"]), &quota, None)
+            .await
+            .is_ok()
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,7 +13,7 @@ use axum::{
 };
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use tower::ServiceExt as _;
+use tower::Service as _;
 
 use super::{
     Port, READ_BUFFER_BYTES,
@@ -50,7 +50,8 @@ impl Shared {
             body,
             connection: Arc::clone(connection),
         });
-        let mut answer = port.router.clone().oneshot(request).await?;
+        // Always ready.
+        let mut answer = port.router.clone().call(request).await?;
         let status = answer.status();
         if matches!(status, StatusCode::ACCEPTED | StatusCode::NO_CONTENT) {
             connection.accepted();

@@ -10,7 +10,6 @@ use super::{
     DecodeError, Handshake,
     json::{Scalar, part, whole},
     malformed,
-    meaning::parse,
 };
 use crate::{clouds::oracle, outgoing::Https};
 
@@ -132,7 +131,7 @@ impl Hosts {
 }
 
 fn in_body(member: &str, body: &[u8]) -> Result<String, DecodeError> {
-    let url = part(whole(body)?, member).map_or(Scalar::Missing, parse);
+    let url = part(whole(body)?, member).map_or(Scalar::Missing, Scalar::of);
     let url = url.required(member).map_err(|_| {
         malformed(format!(
             "{member} is missing: the subscription cannot be confirmed"

@@ -11,7 +11,7 @@ use super::{
     DecodeError, Decoded, Element, Irrelevant, Pointer, checked_type,
     json::{Scalar, Shape, elements, is_object, place, shape, whole},
     malformed,
-    meaning::{Meaning, keys, parse, scalar},
+    meaning::{Meaning, keys, scalar},
     pointer::open,
     usable_id,
 };
@@ -143,13 +143,15 @@ impl Mapping {
         } else {
             open(Cow::Borrowed(json))
         };
-        match (shape(&json), &self.meaning.keys[..]) {
-            (Shape::Object(_) | Shape::Array(_), []) => Err(malformed(format!(
+        if !json.get().starts_with(['{', '[']) {
+            return Keys::one(Scalar::of(&json).required(place)?)
+                .map_err(|problem| malformed(format!("{place}: {problem}")));
+        }
+        match &self.meaning.keys[..] {
+            [] => Err(malformed(format!(
                 "{place} is not a name (setting `mapping.keys`)"
             ))),
-            (Shape::Object(_) | Shape::Array(_), pointers) => keys(pointers, &json, place),
-            (Shape::Scalar, _) => Keys::one(parse(&json).required(place)?)
-                .map_err(|problem| malformed(format!("{place}: {problem}"))),
+            pointers => keys(pointers, &json, place),
         }
     }
 }

@@ -22,6 +22,17 @@ pub(super) enum Scalar {
 }
 
 impl Scalar {
+    /// A number stays as it is written: as a float two long ids would become one.
+    pub(super) fn of(json: &RawValue) -> Self {
+        let json = json.get();
+        match json.as_bytes() {
+            b"null" => Self::Missing,
+            [b'"', ..] => serde_json::from_str(json).map_or(Self::Other, Self::Text),
+            [b'-' | b'0'..=b'9', ..] => Self::Text(json.to_owned()),
+            _ => Self::Other,
+        }
+    }
+
     /// The value of a header.
     pub(super) fn of_header(headers: &HeaderMap, name: &str) -> Self {
         match headers.get(name).map(HeaderValue::to_str) {
@@ -55,15 +66,8 @@ impl Scalar {
 }
 
 impl<'de> Deserialize<'de> for Scalar {
-    /// A number stays as it is written: as a float two long ids would become one.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let json = <&RawValue>::deserialize(deserializer)?.get();
-        Ok(match json.as_bytes() {
-            b"null" => Self::Missing,
-            [b'"', ..] => serde_json::from_str(json).map_or(Self::Other, Self::Text),
-            [b'-' | b'0'..=b'9', ..] => Self::Text(json.to_owned()),
-            _ => Self::Other,
-        })
+        <&RawValue>::deserialize(deserializer).map(Self::of)
     }
 }
 

@@ -181,10 +181,10 @@ pub(super) fn keys(
         match shape(&found) {
             Shape::Array(several) => {
                 for one in several {
-                    keys.push(parse(one).required(&at)?);
+                    keys.push(Scalar::of(one).required(&at)?);
                 }
             }
-            _ => keys.extend(parse(&found).optional(&at)?),
+            _ => keys.extend(Scalar::of(&found).optional(&at)?),
         }
     }
     if keys.is_empty() {
@@ -200,9 +200,5 @@ pub(super) fn keys(
 /// The value at a pointer.
 pub(super) fn scalar(pointer: &Pointer, json: Option<&RawValue>) -> Scalar {
     json.and_then(|json| pointer.find(json))
-        .map_or(Scalar::Missing, |found| parse(&found))
-}
-
-pub(super) fn parse(json: &RawValue) -> Scalar {
-    serde_json::from_str(json.get()).unwrap_or(Scalar::Other)
+        .map_or(Scalar::Missing, |found| Scalar::of(&found))
 }

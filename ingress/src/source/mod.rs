@@ -291,6 +291,9 @@ fn fresh_id(received_at: Timestamp) -> String {
 /// Whether two changes have the same id of the sender. Only then, or without an id, the index becomes part of
 /// the id: a sender may group its events differently when it retries.
 fn share_ids(changes: &[(usize, Change)]) -> bool {
+    if changes.len() < 2 {
+        return false;
+    }
     let mut seen = HashSet::with_capacity(changes.len());
     let mut ids = changes
         .iter()

@@ -137,7 +137,7 @@ async fn a_deleted_stream_is_not_taken_for_a_permission() {
     let consumer = relay.consumer("").await;
     let stream = Stream::Events.name();
     relay.jetstream.delete_stream(stream).await.unwrap();
-    let failed = "cannot see whether events were missed";
+    let failed = "cannot check for missed events";
     let line = consumer.wait_log(failed, READY).await.unwrap();
     assert!(line.contains("run `eso-relay init`"), "{line}");
     assert!(!line.contains("may this user"), "{line}");

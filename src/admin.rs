@@ -128,16 +128,14 @@ impl Condition {
         mut pauses: impl Iterator<Item = Duration>,
         mut attempt: impl FnMut() -> F,
     ) -> T {
-        let mut log = ProblemLog::default();
         loop {
             let problem = match attempt().await {
                 Ok(value) => return value,
                 Err(error) => format!("{error:#}"),
             };
-            if log.is_new(&problem) {
+            if self.report(problem.clone()) {
                 warn!(problem, "{message}");
             }
-            self.unmet(problem);
             sleep(pauses.next().unwrap_or_default()).await;
         }
     }
@@ -147,7 +145,7 @@ impl Condition {
     }
 }
 
-/// The problem that was logged last: one that persists is logged once.
+/// The problem that was logged last, where no [`Condition`] has it: one that persists is logged once.
 #[derive(Debug, Default)]
 pub struct ProblemLog(Option<String>);
 

@@ -1,9 +1,15 @@
 //! The clusters that have a durable.
 
 use anyhow::{Context as _, bail};
-use async_nats::jetstream::{Context, consumer};
+use async_nats::jetstream::{Context, consumer::Info, stream::Stream as Found};
 use eso_relay::{event::Pattern, stream::Stream};
 use futures::TryStreamExt as _;
+
+/// Every consumer of the events stream. What the command line reads with has no name.
+pub(super) async fn durables<I>(events: &Found<I>) -> anyhow::Result<Vec<Info>> {
+    let durables = events.consumers().try_collect().await;
+    durables.context("cannot list the durables")
+}
 
 /// An error for a name or a pattern that is none of them: a misspelt one would refresh nothing.
 pub(super) async fn must_exist(jetstream: &Context, wanted: &[String]) -> anyhow::Result<()> {
@@ -15,13 +21,8 @@ pub(super) async fn must_exist(jetstream: &Context, wanted: &[String]) -> anyhow
         .get_stream(name)
         .await
         .with_context(|| format!("cannot look at stream {name} (`eso-relay init` declares it)"))?;
-    let durables: Vec<consumer::Info> = events
-        .consumers()
-        .try_collect()
-        .await
-        .context("cannot list the durables")?;
+    let durables = durables(&events).await?.into_iter();
     let mut clusters: Vec<_> = durables
-        .into_iter()
         .filter_map(|durable| durable.config.durable_name)
         .collect();
     clusters.sort();

@@ -21,7 +21,10 @@ use super::{
     receipts::receipts,
     report::{ClusterStatus, Report, StreamStatus},
 };
-use crate::cli::output::{first_and_last, timestamp};
+use crate::cli::{
+    clusters::durables,
+    output::{first_and_last, timestamp},
+};
 
 pub(super) async fn collect(jetstream: &Context, now: Timestamp) -> anyhow::Result<Report> {
     let mut report = Report {
@@ -99,12 +102,7 @@ async fn clusters(
     events: &Found,
     history: &History,
 ) -> anyhow::Result<()> {
-    let durables: Vec<consumer::Info> = events
-        .consumers()
-        .try_collect()
-        .await
-        .context("cannot list the durables")?;
-    for durable in durables {
+    for durable in durables(events).await? {
         let Some(name) = &durable.config.durable_name else {
             continue;
         };

@@ -10,13 +10,15 @@ use eso_relay::{
     Slug,
     stream::{Receipt, Stream, receipt},
 };
-use futures::TryStreamExt as _;
 
 use super::{
     find::Found,
     report::{Answer, Cluster, Report},
 };
-use crate::cli::scan::{Scan, scan};
+use crate::cli::{
+    clusters::durables,
+    scan::{Scan, scan},
+};
 
 pub(super) async fn follow(
     jetstream: &Context,
@@ -25,13 +27,8 @@ pub(super) async fn follow(
 ) -> anyhow::Result<Report> {
     let stream = jetstream.get_stream_no_info(Stream::Events.name()).await;
     let stream = stream.context("cannot look at the events stream")?;
-    let durables: Vec<consumer::Info> = stream
-        .consumers()
-        .try_collect()
-        .await
-        .context("cannot list the durables")?;
     let mut clusters = Vec::new();
-    for durable in durables {
+    for durable in durables(&stream).await? {
         let name = durable.config.durable_name.as_deref();
         let Some(cluster) = name.and_then(|name| name.parse::<Slug>().ok()) else {
             continue;

@@ -17,7 +17,7 @@ use async_nats::jetstream::{
     Context, ErrorCode,
     consumer::PullConsumer,
     context::GetStreamErrorKind,
-    stream::{Config, ConsumerErrorKind, Info},
+    stream::{Config, ConsumerErrorKind, Info, Stream as Found},
 };
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
@@ -206,31 +206,29 @@ fn differences<C>(rules: &[Rule<C>], old: &C, new: &C) -> Vec<Difference> {
 }
 
 async fn look(jetstream: &Context, stream: Stream) -> Result<Option<Info>, ProvisionError> {
-    match jetstream.get_stream(stream.name()).await {
-        Ok(found) => Ok(Some(found.cached_info().clone())),
-        Err(error) => match error.kind() {
-            GetStreamErrorKind::JetStream(answer)
-                if answer.error_code() == ErrorCode::STREAM_NOT_FOUND =>
-            {
-                Ok(None)
-            }
-            GetStreamErrorKind::JetStream(answer) => {
-                let code = Some(answer.error_code());
-                Err(server(
-                    "look at",
-                    &Item::Stream(stream),
-                    code,
-                    Box::new(error),
-                ))
-            }
-            _ => Err(server(
-                "look at",
-                &Item::Stream(stream),
-                None,
-                Box::new(error),
-            )),
-        },
+    let found = find(jetstream, stream).await?;
+    Ok(found.map(|found| found.cached_info().clone()))
+}
+
+/// `None`: it does not exist.
+async fn find(jetstream: &Context, stream: Stream) -> Result<Option<Found>, ProvisionError> {
+    let error = match jetstream.get_stream(stream.name()).await {
+        Ok(found) => return Ok(Some(found)),
+        Err(error) => error,
+    };
+    let code = match error.kind() {
+        GetStreamErrorKind::JetStream(answer) => Some(answer.error_code()),
+        _ => None,
+    };
+    if code == Some(ErrorCode::STREAM_NOT_FOUND) {
+        return Ok(None);
     }
+    Err(server(
+        "look at",
+        &Item::Stream(stream),
+        code,
+        Box::new(error),
+    ))
 }
 
 async fn apply(jetstream: &Context, stream: Stream, plan: Plan) -> Result<Action, ProvisionError> {

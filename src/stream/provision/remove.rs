@@ -3,13 +3,12 @@
 use async_nats::jetstream::{
     Context, ErrorCode,
     consumer::{self, PullConsumer},
-    context::GetStreamErrorKind,
-    stream::{ConsumerErrorKind, Stream as Found},
+    stream::ConsumerErrorKind,
 };
 use futures::TryStreamExt as _;
 use serde::Serialize;
 
-use super::{Action, Change, Item, ProvisionError, server};
+use super::{Action, Change, Item, ProvisionError, find, server};
 use crate::{
     Slug,
     stream::{Position, Stream},
@@ -116,7 +115,7 @@ async fn remove_durable(jetstream: &Context, cluster: &Slug) -> Result<Action, P
 
 /// How many messages were removed.
 async fn purge(jetstream: &Context, stream: Stream, subject: &str) -> Result<u64, ProvisionError> {
-    let Some(found) = get(jetstream, stream).await? else {
+    let Some(found) = find(jetstream, stream).await? else {
         return Ok(0);
     };
     let purge = found.purge().filter(subject).await;
@@ -132,7 +131,7 @@ async fn count(
     kind: &str,
     cluster: &Slug,
 ) -> Result<u64, ProvisionError> {
-    let Some(found) = get(jetstream, stream).await? else {
+    let Some(found) = find(jetstream, stream).await? else {
         return Ok(0);
     };
     let failed = |error| server("count in", &Item::Stream(stream), None, error);
@@ -148,21 +147,6 @@ async fn count(
         all += count as u64;
     }
     Ok(all)
-}
-
-async fn get(jetstream: &Context, stream: Stream) -> Result<Option<Found>, ProvisionError> {
-    match jetstream.get_stream(stream.name()).await {
-        Ok(found) => Ok(Some(found)),
-        Err(error) => match error.kind() {
-            GetStreamErrorKind::JetStream(answer) if is_absent(answer.error_code()) => Ok(None),
-            _ => Err(server(
-                "look at",
-                &Item::Stream(stream),
-                None,
-                Box::new(error),
-            )),
-        },
-    }
 }
 
 fn is_absent(code: ErrorCode) -> bool {

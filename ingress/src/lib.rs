@@ -5,6 +5,7 @@
 //! ```
 
 mod akeyless_trigger;
+mod answer;
 mod body;
 pub mod catalogue;
 mod client;
@@ -116,6 +117,8 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
     let ingress = routes::Ingress {
         sources: Arc::clone(&sources),
         akeyless_trigger: config.open_akeyless_trigger().map(Arc::new),
+        paths: config.paths(),
+        stopping: lifecycle.stopping(),
         publisher,
         budget: body::Budget::new(config.body_limits()),
         outgoing,
@@ -125,7 +128,6 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
     for source in sources.values().chain(ingress.akeyless_trigger.as_deref()) {
         metrics.expect(&source.name);
     }
-    let router = routes::router(ingress, &config.paths(), &lifecycle.stopping());
 
     let (stop, closing, closed) = (
         lifecycle.stopping(),
@@ -148,7 +150,7 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
         server::serve(
             listener,
             tls,
-            router,
+            handler(Arc::new(ingress)),
             config.connection_limits(),
             metrics,
             lifecycle.stopping(),
@@ -167,6 +169,13 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
         Ok(())
     });
     Ok(())
+}
+
+fn handler(ingress: Arc<routes::Ingress<publish::Publisher>>) -> server::Handler {
+    Arc::new(move |request| {
+        let ingress = Arc::clone(&ingress);
+        Box::pin(async move { ingress.serve(request).await })
+    })
 }
 
 /// What the files of the configuration hold.

@@ -7,19 +7,15 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use axum::{
-    http::{HeaderMap, HeaderValue, Request, StatusCode, header},
-    response::Response,
-};
 use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use tower::Service as _;
 
 use super::{
     Port, READ_BUFFER_BYTES,
     state::{Connection, Order, Phase},
 };
-use crate::tls::ClientCertificate;
+use crate::{answer::Response, tls::ClientCertificate};
 
 /// What every request of a connection needs.
 pub(super) struct Shared {
@@ -50,8 +46,7 @@ impl Shared {
             body,
             connection: Arc::clone(connection),
         });
-        // Always ready.
-        let mut answer = port.router.clone().call(request).await?;
+        let mut answer = (port.handler)(request).await;
         let status = answer.status();
         if matches!(status, StatusCode::ACCEPTED | StatusCode::NO_CONTENT) {
             connection.accepted();
@@ -70,7 +65,7 @@ impl Shared {
 }
 
 /// A body that records its end: until then the connection waits for its client and may be closed for a new one.
-struct Arriving {
+pub(crate) struct Arriving {
     body: Incoming,
     connection: Arc<Connection>,
 }

@@ -8,7 +8,7 @@ mod strangers;
 
 use std::sync::{Mutex, PoisonError};
 
-use axum::http::{HeaderValue, Method, header};
+use axum::body::Body;
 use futures::stream;
 use http_body_util::BodyExt as _;
 use prometheus_client::{encoding::text::encode, registry::Registry};
@@ -44,7 +44,7 @@ impl Publish for Recorder {
 }
 
 struct Tested {
-    router: Router,
+    ingress: Arc<Ingress<Recorder>>,
     recorder: Recorder,
     registry: Registry,
 }
@@ -104,6 +104,8 @@ fn calling(
     let ingress = Ingress {
         sources: Arc::new(sources),
         akeyless_trigger: Some(Arc::new(akeyless_trigger())),
+        paths: Paths::default(),
+        stopping: CancellationToken::new(),
         publisher: recorder.clone(),
         budget: Budget::new(BodyLimits {
             body,
@@ -115,9 +117,8 @@ fn calling(
         metrics: Metrics::register(&mut registry),
         refusals: Refusals::default(),
     };
-    let router = router(ingress, &Paths::default(), &CancellationToken::new());
     Tested {
-        router,
+        ingress: Arc::new(ingress),
         recorder,
         registry,
     }
@@ -125,7 +126,7 @@ fn calling(
 
 /// Status, headers and body of the answer.
 async fn send(tested: &Tested, request: Request<Body>) -> (StatusCode, HeaderMap, Value) {
-    let answer = tested.router.clone().oneshot(request).await.unwrap();
+    let answer = tested.ingress.serve(request).await;
     let (head, body) = answer.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     assert!(

@@ -21,7 +21,7 @@ async fn start(router: Router, limits: ConnectionLimits) -> Running {
     let server = tokio::spawn(serve(
         listener,
         None,
-        router,
+        handler(router),
         limits,
         Metrics::default(),
         CancellationToken::new(),

@@ -15,6 +15,7 @@ mod config;
 mod error;
 mod file_version;
 mod handshake;
+mod head;
 mod limit;
 mod metrics;
 pub mod outgoing;
@@ -172,10 +173,7 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
 }
 
 fn handler(ingress: Arc<routes::Ingress<publish::Publisher>>) -> server::Handler {
-    Arc::new(move |request| {
-        let ingress = Arc::clone(&ingress);
-        Box::pin(async move { ingress.serve(request).await })
-    })
+    Arc::new(move |caller, request| Box::pin(Arc::clone(&ingress).serve(caller, request)))
 }
 
 /// What the files of the configuration hold.

@@ -4,12 +4,13 @@
 //! The request is authenticated like an event. For formats without this handshake the answer is 405.
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode, header, request::Parts};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use jiff::Timestamp;
 
 use crate::{
     answer::{Response, empty},
     error::Error,
+    head::Head,
     source::Source,
     verify,
 };
@@ -26,7 +27,7 @@ const ALLOWED_RATE: HeaderName = HeaderName::from_static("webhook-allowed-rate")
 /// empty body; the body is not read.
 pub(crate) async fn permission(
     source: &Source,
-    head: &Parts,
+    head: Head<'_>,
     now: Timestamp,
 ) -> Result<Response, Error> {
     let origins = source.origins().ok_or(Error::Method)?;

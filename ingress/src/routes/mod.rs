@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, future::Future, sync::Arc};
 
 use bytes::Bytes;
 use eso_relay::{Event, Slug, traceparent::TraceParent};
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header, request};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use hyper::body::Body;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -15,9 +15,10 @@ use tracing::{debug, info, warn};
 use crate::{
     answer::{Response, empty, json, text},
     body::Budget,
-    client::{Client, Peer},
+    client::Peer,
     error::{Error, Failure},
     handshake,
+    head::{Caller, Head},
     metrics::{Counted, Metrics},
     outgoing::Outgoing,
     paths::{Endpoint, Paths},
@@ -80,16 +81,18 @@ struct Accepted {
 impl<P: Publish> Ingress<P> {
     /// Answers a request by its path and its method.
     pub(crate) async fn serve(
-        &self,
+        self: Arc<Self>,
+        caller: Arc<Caller>,
         request: Request<impl Body<Data = Bytes> + Unpin>,
     ) -> Response {
-        let (head, body) = request.into_parts();
-        let source = match (self.paths.endpoint(head.uri.path()), &head.method) {
+        let (parts, body) = request.into_parts();
+        let head = Head::of(&parts, &caller);
+        let source = match (self.paths.endpoint(head.uri.path()), head.method) {
             (None, _) => Err(Error::NotFound),
-            (Some(Endpoint::Health), _) => return self.health(&head),
+            (Some(Endpoint::Health), _) => return self.health(head),
             (Some(Endpoint::Hook(name)), &Method::POST) => self.source(&name),
             (Some(Endpoint::Hook(name)), &Method::OPTIONS) => match self.source(&name) {
-                Ok(source) => return Box::pin(self.answer_preflight(source, &head)).await,
+                Ok(source) => return Box::pin(self.answer_preflight(source, head)).await,
                 Err(error) => Err(error),
             },
             (Some(Endpoint::Hook(_)), _) => Err(Error::Method),
@@ -100,8 +103,8 @@ impl<P: Publish> Ingress<P> {
             },
         };
         match source {
-            Ok(source) => self.answer(source, &head, body).await,
-            Err(error) => self.refuse(error, &head),
+            Ok(source) => self.answer(source, head, body).await,
+            Err(error) => self.refuse(error, head),
         }
     }
 
@@ -111,8 +114,8 @@ impl<P: Publish> Ingress<P> {
 
     /// For load balancers. Independent of NATS: while that is away a webhook has to be answered 503 with
     /// `Retry-After`, which a load balancer without a healthy replica does not do.
-    fn health(&self, head: &request::Parts) -> Response {
-        if !matches!(head.method, Method::GET | Method::HEAD) {
+    fn health(&self, head: Head<'_>) -> Response {
+        if !matches!(*head.method, Method::GET | Method::HEAD) {
             let mut answer = self.refuse(Error::Method, head);
             let allowed = HeaderValue::from_static("GET, HEAD");
             answer.headers_mut().insert(header::ALLOW, allowed);
@@ -126,7 +129,7 @@ impl<P: Publish> Ingress<P> {
     }
 
     /// Answers a sender that asks whether it may send: [`crate::preflight`].
-    async fn answer_preflight(&self, source: &Source, head: &request::Parts) -> Response {
+    async fn answer_preflight(&self, source: &Source, head: Head<'_>) -> Response {
         match preflight::permission(source, head, now()).await {
             Ok(permission) => {
                 self.metrics.answered(Some(&source.name), "handshake");
@@ -135,7 +138,7 @@ impl<P: Publish> Ingress<P> {
             }
             Err(error) => {
                 self.metrics.answered(Some(&source.name), error.code());
-                let trace = traceparent(&head.headers).trace_id();
+                let trace = traceparent(head.headers).trace_id();
                 // The origin is checked last, of an authenticated sender.
                 let failure = match error {
                     Error::Origin => Failure::from(error.clone()),
@@ -150,16 +153,15 @@ impl<P: Publish> Ingress<P> {
     async fn answer(
         &self,
         source: &Source,
-        head: &request::Parts,
+        head: Head<'_>,
         body: impl Body<Data = Bytes> + Unpin,
     ) -> Response {
         let _in_flight = Counted::up(&self.metrics.in_flight);
         let started = Instant::now();
-        let traceparent = traceparent(&head.headers);
+        let traceparent = traceparent(head.headers);
         let trace = traceparent.trace_id();
         let by = source.deadline.map(|deadline| started + deadline);
-        let received = self.receive(source, head, body, traceparent, &trace, by);
-        match received.await {
+        match self.receive(source, head, body, traceparent, by).await {
             Ok(Outcome::Events(accepted)) => {
                 self.metrics
                     .accepted(&source.name, accepted.len(), started.elapsed());
@@ -203,31 +205,30 @@ impl<P: Publish> Ingress<P> {
     async fn receive(
         &self,
         source: &Source,
-        head: &request::Parts,
+        head: Head<'_>,
         body: impl Body<Data = Bytes> + Unpin,
         traceparent: TraceParent,
-        trace: &str,
         by: Option<Instant>,
     ) -> Result<Outcome, Failure> {
         let refused = |refused| Failure::unauthenticated(Error::refused(&source.scheme, refused));
         let unverifiable = || Failure::unauthenticated(Error::Unverifiable);
         let received_at = now();
         let presented = verify::Request::of(head, received_at);
-        let admitted = in_time(by, source.scheme.admit(&presented)).await;
+        let admitted = until(by, source.scheme.admit(&presented)).await;
         let admitted = admitted.ok_or_else(unverifiable)?.map_err(refused)?;
         let quota = &source.limits.quota;
         let mut body = if admitted.is_verified() {
             self.budget.read(body, quota, by).await?
         } else {
-            let peer = Client::of(head).map(Peer::of);
-            let read = self.budget.read_unverified(body, peer, by).await;
+            let peer = Peer::of(head.client());
+            let read = self.budget.read_unverified(body, Some(peer), by).await;
             read.map_err(|unread| Failure::unauthenticated(unread.into()))?
         };
-        let verified = in_time(by, admitted.verify(body.bytes)).await;
+        let verified = until(by, admitted.verify(body.bytes)).await;
         let verified = verified.ok_or_else(unverifiable)?.map_err(refused)?;
         body.permits.verified(quota)?;
         let compressed = verified.bytes().len();
-        let verified = verified.decoded(&head.headers, self.budget.largest_body())?;
+        let verified = verified.decoded(head.headers, self.budget.largest_body())?;
         let more = verified.bytes().len().saturating_sub(compressed);
         body.permits.decompressed(more)?;
         // Only authenticated requests count.
@@ -235,7 +236,7 @@ impl<P: Publish> Ingress<P> {
             return Err(Error::RateLimited.into());
         }
         let delivery = Delivery {
-            headers: &head.headers,
+            headers: head.headers,
             received_at,
             traceparent,
         };
@@ -245,7 +246,7 @@ impl<P: Publish> Ingress<P> {
                 ignored,
                 malformed,
             } => {
-                self.malformed(source, trace, &malformed);
+                self.malformed(source, traceparent, &malformed);
                 (events, ignored)
             }
             Content::Handshake(handshake) => {
@@ -269,18 +270,18 @@ impl<P: Publish> Ingress<P> {
     }
 
     /// Counts and logs the elements that cannot be read, where others can.
-    fn malformed(&self, source: &Source, trace: &str, malformed: &[(usize, String)]) {
+    fn malformed(&self, source: &Source, trace: TraceParent, malformed: &[(usize, String)]) {
         let Some((_, first)) = malformed.first() else {
             return;
         };
         let reasons = malformed.iter().map(|_| Irrelevant::Malformed);
         self.metrics.ignored(&source.name, reasons);
-        let elements = malformed.len();
+        let (trace, elements) = (trace.trace_id(), malformed.len());
         warn!(source = %source.name, trace, elements, first, "left out elements that cannot be read");
     }
 
     /// Refuses a request to a path without a source.
-    fn refuse(&self, error: Error, head: &request::Parts) -> Response {
+    fn refuse(&self, error: Error, head: Head<'_>) -> Response {
         self.metrics.answered(None, error.code());
         self.refusals.log(None, None, error.code(), head);
         error.into_response()
@@ -288,7 +289,7 @@ impl<P: Publish> Ingress<P> {
 }
 
 /// The result of `future`, or `None` if it is not there at `by`.
-async fn in_time<T>(by: Option<Instant>, future: impl Future<Output = T>) -> Option<T> {
+async fn until<T>(by: Option<Instant>, future: impl Future<Output = T>) -> Option<T> {
     match by {
         Some(by) => timeout_at(by, future).await.ok(),
         None => Some(future.await),

@@ -1,4 +1,4 @@
-//! One request of a connection: the extensions for its handler, and whether its answer closes the connection.
+//! One request of a connection: its phases, and whether its answer closes the connection.
 
 use std::{
     convert::Infallible,
@@ -15,19 +15,19 @@ use super::{
     Port, READ_BUFFER_BYTES,
     state::{Connection, Order, Phase},
 };
-use crate::{answer::Response, tls::ClientCertificate};
+use crate::{answer::Response, head::Caller};
 
 /// What every request of a connection needs.
 pub(super) struct Shared {
     pub(super) port: Arc<Port>,
     pub(super) connection: Arc<Connection>,
-    pub(super) certificate: Option<Arc<ClientCertificate>>,
+    pub(super) caller: Arc<Caller>,
 }
 
 impl Shared {
     pub(super) async fn answer(
         self: Arc<Self>,
-        mut request: Request<Incoming>,
+        request: Request<Incoming>,
     ) -> Result<Response, Infallible> {
         let (port, connection) = (&self.port, &self.connection);
         let phase = if request.body().is_end_stream() {
@@ -36,17 +36,12 @@ impl Shared {
             Phase::Body
         };
         let requests = connection.begin(phase);
-        let extensions = request.extensions_mut();
-        extensions.insert(Arc::clone(&connection.client));
-        if let Some(certificate) = &self.certificate {
-            extensions.insert(Arc::clone(certificate));
-        }
         let body = Announced::of(&request);
         let request = request.map(|body| Arriving {
             body,
             connection: Arc::clone(connection),
         });
-        let mut answer = (port.handler)(request).await;
+        let mut answer = (port.handler)(Arc::clone(&self.caller), request).await;
         let status = answer.status();
         if matches!(status, StatusCode::ACCEPTED | StatusCode::NO_CONTENT) {
             connection.accepted();

@@ -55,7 +55,7 @@ async fn a_source_that_fails_open_is_told_204_when_its_body_is_too_large_or_ther
         metrics: Metrics::default(),
         refusals: Refusals::default(),
     };
-    let answer = none_free.serve(bao(Some(RIGHT), GOOD)).await;
+    let answer = serve(&Arc::new(none_free), bao(Some(RIGHT), GOOD)).await;
     assert_eq!(answer.status(), StatusCode::NO_CONTENT);
     assert!(metrics(&tested).contains(r#"lost_total{source="bao"} 1"#));
 }

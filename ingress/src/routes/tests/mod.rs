@@ -17,6 +17,7 @@ use serde_json::Value;
 use super::*;
 use crate::{
     body::BodyLimits,
+    client::Client,
     limit::LimitsConfig,
     outgoing::OutgoingConfig,
     verify::{Basic, Credentials, Scheme},
@@ -124,9 +125,19 @@ fn calling(
     }
 }
 
+/// As if it came over a connection.
+async fn serve(ingress: &Arc<Ingress<Recorder>>, request: Request<Body>) -> Response {
+    let peer = "192.0.2.1".parse().unwrap();
+    let caller = Caller {
+        client: Arc::new(Client::new(peer, Arc::default())),
+        certificate: None,
+    };
+    Arc::clone(ingress).serve(Arc::new(caller), request).await
+}
+
 /// Status, headers and body of the answer.
 async fn send(tested: &Tested, request: Request<Body>) -> (StatusCode, HeaderMap, Value) {
-    let answer = tested.ingress.serve(request).await;
+    let answer = serve(&tested.ingress, request).await;
     let (head, body) = answer.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     assert!(

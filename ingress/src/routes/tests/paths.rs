@@ -41,7 +41,7 @@ async fn checked(
     path: &str,
 ) -> (u16, Option<HeaderValue>, String) {
     let request = request(method, path, None, "");
-    let answer = tested.ingress.serve(request).await;
+    let answer = serve(&tested.ingress, request).await;
     let (head, body) = answer.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     let allowed = head.headers.get(header::ALLOW).cloned();

@@ -51,8 +51,9 @@ fn router() -> Router {
 
 /// Answers as the router does.
 pub(crate) fn handler(router: Router) -> Handler {
-    Arc::new(move |request| {
+    Arc::new(move |caller, mut request| {
         let router = router.clone();
+        request.extensions_mut().insert(caller);
         Box::pin(async move {
             let (head, body) = router.oneshot(request).await.unwrap().into_parts();
             let body = body.collect().await.unwrap().to_bytes();

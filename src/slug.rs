@@ -1,16 +1,21 @@
 //! Names that become subject tokens, durable names and path segments.
 
-use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
+use std::{
+    borrow::{Borrow, Cow},
+    fmt,
+    str::FromStr,
+    sync::Arc,
+};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// A name of 1 to 63 characters out of `[a-z0-9-]`, not starting or ending with `-`.
 ///
 /// Sources, providers and clusters are slugs, so that none of them can smuggle a
 /// separator or a wildcard into a NATS subject.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Slug(Arc<str>);
 
 /// The text is not a [`Slug`].
@@ -42,6 +47,13 @@ impl FromStr for Slug {
     }
 }
 
+/// A map by name is asked for any text.
+impl Borrow<str> for Slug {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl JsonSchema for Slug {
     fn schema_name() -> Cow<'static, str> {
         "Slug".into()
@@ -49,6 +61,12 @@ impl JsonSchema for Slug {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "string", "pattern": "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$" })
+    }
+}
+
+impl Serialize for Slug {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
     }
 }
 

@@ -5,11 +5,12 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize};
+use data_encoding::HEXLOWER;
+use serde::{Deserialize, Serialize, Serializer};
 
 /// A `traceparent` of version 00.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub struct TraceParent {
     trace_id: u128,
     parent_id: u64,
@@ -42,7 +43,7 @@ impl TraceParent {
 
     /// The trace's id, as tracing tools print it.
     pub fn trace_id(&self) -> String {
-        format!("{:032x}", self.trace_id)
+        HEXLOWER.encode(&self.trace_id.to_be_bytes())
     }
 }
 
@@ -90,9 +91,9 @@ impl TryFrom<String> for TraceParent {
     }
 }
 
-impl From<TraceParent> for String {
-    fn from(trace: TraceParent) -> Self {
-        trace.to_string()
+impl Serialize for TraceParent {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -100,8 +101,10 @@ impl fmt::Display for TraceParent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "00-{:032x}-{:016x}-{:02x}",
-            self.trace_id, self.parent_id, self.flags
+            "00-{}-{}-{:02x}",
+            HEXLOWER.encode_display(&self.trace_id.to_be_bytes()),
+            HEXLOWER.encode_display(&self.parent_id.to_be_bytes()),
+            self.flags
         )
     }
 }

@@ -38,7 +38,9 @@ async fn main() -> ExitCode {
 }
 
 async fn start(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let Some(settings) = arguments.daemon.settings(ConsumerConfig::load).await? else {
+    // A start reads no more than its file.
+    let settings = arguments.daemon.settings(ConsumerConfig::load, |_| Ok(()));
+    let Some(settings) = settings.await? else {
         return Ok(ExitCode::SUCCESS);
     };
     let _flush = telemetry::init(&settings.log)?;

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use http::{HeaderMap, request};
+use http::HeaderMap;
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,7 @@ pub struct Network(IpNet);
 #[error("`{0}` is not a network: write it as 10.0.0.0/8 or fd00::/8, or a single address")]
 pub struct InvalidNetwork(String);
 
-/// The other end of a connection. In the extensions of every request, as an `Arc`.
+/// The address of the other end of a connection.
 #[derive(Debug)]
 pub(crate) struct Client {
     peer: IpAddr,
@@ -102,12 +102,6 @@ impl Client {
             }
         }
         nearest
-    }
-
-    /// The client of a request that came through [`crate::server`].
-    pub(crate) fn of(head: &request::Parts) -> Option<IpAddr> {
-        let client = head.extensions.get::<Arc<Self>>()?;
-        Some(client.address(&head.headers))
     }
 }
 

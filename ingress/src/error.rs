@@ -3,14 +3,11 @@
 //! Final faults are 4xx. Every transient one is 503 with `Retry-After`, never a 4xx: many senders
 //! drop an event at any 4xx, 429 included.
 
-use axum::{
-    body::Body,
-    http::{HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
-};
+use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 use crate::{
+    answer::{Response, empty, json},
     body::Unread,
     publish::PublishError,
     source::DecodeError,
@@ -153,13 +150,11 @@ impl Error {
             Self::Publish(PublishError::NoAck) => "no_ack",
         }
     }
-}
 
-impl IntoResponse for Error {
-    fn into_response(self) -> Response {
+    pub(crate) fn into_response(self) -> Response {
         let status = self.status();
         if status == StatusCode::NO_CONTENT {
-            return status.into_response();
+            return empty(status);
         }
         let answer = Answer {
             code: self.code(),
@@ -181,14 +176,6 @@ impl IntoResponse for Error {
         }
         response
     }
-}
-
-/// An answer in JSON.
-pub(crate) fn json(status: StatusCode, answer: &impl Serialize) -> Response {
-    // OK because answers are structs of strings.
-    let text = serde_json::to_vec(answer).expect("an answer is always JSON");
-    let json = HeaderValue::from_static("application/json");
-    (status, [(header::CONTENT_TYPE, json)], Body::from(text)).into_response()
 }
 
 /// Why a request published no event.

@@ -5,6 +5,7 @@
 //! ```
 
 mod akeyless_trigger;
+mod answer;
 mod body;
 pub mod catalogue;
 mod client;
@@ -14,6 +15,7 @@ mod config;
 mod error;
 mod file_version;
 mod handshake;
+mod head;
 mod limit;
 mod metrics;
 pub mod outgoing;
@@ -116,6 +118,8 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
     let ingress = routes::Ingress {
         sources: Arc::clone(&sources),
         akeyless_trigger: config.open_akeyless_trigger().map(Arc::new),
+        paths: config.paths(),
+        stopping: lifecycle.stopping(),
         publisher,
         budget: body::Budget::new(config.body_limits()),
         outgoing,
@@ -125,7 +129,6 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
     for source in sources.values().chain(ingress.akeyless_trigger.as_deref()) {
         metrics.expect(&source.name);
     }
-    let router = routes::router(ingress, &config.paths(), &lifecycle.stopping());
 
     let (stop, closing, closed) = (
         lifecycle.stopping(),
@@ -148,7 +151,7 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
         server::serve(
             listener,
             tls,
-            router,
+            handler(Arc::new(ingress)),
             config.connection_limits(),
             metrics,
             lifecycle.stopping(),
@@ -167,6 +170,10 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
         Ok(())
     });
     Ok(())
+}
+
+fn handler(ingress: Arc<routes::Ingress<publish::Publisher>>) -> server::Handler {
+    Arc::new(move |caller, request| Box::pin(Arc::clone(&ingress).serve(caller, request)))
 }
 
 /// What the files of the configuration hold.
@@ -217,9 +224,7 @@ async fn drain_delay(
     closing.cancel();
 }
 
-/// Loads the configuration and reads every secret and certificate that it names, as a start does.
-pub fn check(file: Option<&std::path::Path>) -> anyhow::Result<IngressConfig> {
-    let config = IngressConfig::load(file)?;
-    Opened::of(&config)?;
-    Ok(config)
+/// Reads every secret and certificate that the configuration names, as a start does.
+pub fn check(config: &IngressConfig) -> anyhow::Result<()> {
+    Opened::of(config).map(drop)
 }

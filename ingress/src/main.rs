@@ -1,6 +1,6 @@
 //! `eso-relay-ingress --config FILE`, and the commands that `eso-relay` hands over.
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use clap::Parser;
 use eso_relay::{
@@ -8,7 +8,10 @@ use eso_relay::{
     lifecycle::{self, Lifecycle},
     telemetry,
 };
-use eso_relay_ingress::commands::{self, Command};
+use eso_relay_ingress::{
+    IngressConfig,
+    commands::{self, Command},
+};
 
 /// Serves a fifth more requests per second than glibc's allocator.
 #[cfg(not(target_env = "msvc"))]
@@ -36,7 +39,9 @@ async fn main() -> ExitCode {
 }
 
 async fn start(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let Some(settings) = arguments.daemon.settings(eso_relay_ingress::check).await? else {
+    let load = |file: Option<&Path>| Ok(IngressConfig::load(file)?);
+    let settings = arguments.daemon.settings(load, eso_relay_ingress::check);
+    let Some(settings) = settings.await? else {
         return Ok(ExitCode::SUCCESS);
     };
     let _flush = telemetry::init(&settings.log)?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use eso_relay::Slug;
 use prometheus_client::{
-    encoding::EncodeLabelSet,
+    encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
@@ -33,21 +33,38 @@ pub(crate) struct Metrics {
     lost: Family<Source, Counter>,
 }
 
+/// The name of a source; `None` is [`NO_SOURCE`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Name(Option<Slug>);
+
+impl EncodeLabelValue for Name {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> std::fmt::Result {
+        let name = self.0.as_ref().map_or(NO_SOURCE, Slug::as_str);
+        name.encode(encoder)
+    }
+}
+
+impl From<&Slug> for Name {
+    fn from(source: &Slug) -> Self {
+        Self(Some(source.clone()))
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Result {
-    source: String,
+    source: Name,
     result: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Ignored {
-    source: String,
+    source: Name,
     reason: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Source {
-    source: String,
+    source: Name,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -193,7 +210,7 @@ impl Metrics {
 
     /// Shows a source of the configuration at 0: an increase from nothing to 1 is none to Prometheus.
     pub(crate) fn expect(&self, source: &Slug) {
-        let name = || source.to_string();
+        let name = || Name::from(source);
         for result in ["accepted", "unauthorized", "malformed", "not_json"] {
             let source = name();
             self.webhooks
@@ -207,7 +224,7 @@ impl Metrics {
 
     /// `source`: `None` for a path without a source.
     pub(crate) fn answered(&self, source: Option<&Slug>, result: &'static str) {
-        let source = source.map_or(NO_SOURCE, Slug::as_str).to_owned();
+        let source = Name(source.cloned());
         self.webhooks
             .get_or_create(&Result { source, result })
             .inc();
@@ -216,14 +233,14 @@ impl Metrics {
     pub(crate) fn accepted(&self, source: &Slug, events: usize, took: Duration) {
         self.answered(Some(source), "accepted");
         self.duration.observe(took.as_secs_f64());
-        let source = source.to_string();
+        let source = source.into();
         let count = u64::try_from(events).unwrap_or(u64::MAX);
         self.events.get_or_create(&Source { source }).inc_by(count);
     }
 
     pub(crate) fn ignored(&self, source: &Slug, reasons: impl IntoIterator<Item = Irrelevant>) {
         for reason in reasons {
-            let (source, reason) = (source.to_string(), reason.reason());
+            let (source, reason) = (source.into(), reason.reason());
             self.ignored
                 .get_or_create(&Ignored { source, reason })
                 .inc();
@@ -231,17 +248,17 @@ impl Metrics {
     }
 
     pub(crate) fn lost(&self, source: &Slug) {
-        let source = source.to_string();
+        let source = source.into();
         self.lost.get_or_create(&Source { source }).inc();
     }
 
     pub(crate) fn credential_failed(&self, source: &Slug) {
-        self.unreadable(source.as_str());
+        self.unreadable(source.into());
     }
 
     /// The certificates of the port belong to no source.
     pub(crate) fn certificate_failed(&self) {
-        self.unreadable(NO_SOURCE);
+        self.unreadable(Name(None));
     }
 
     /// Sets how many connections may still be opened.
@@ -265,8 +282,7 @@ impl Metrics {
         expiry.set(at);
     }
 
-    fn unreadable(&self, source: &str) {
-        let source = source.to_owned();
+    fn unreadable(&self, source: Name) {
         self.credentials.get_or_create(&Source { source }).inc();
     }
 }

@@ -3,14 +3,17 @@
 //!
 //! The request is authenticated like an event. For formats without this handshake the answer is 405.
 
-use axum::{
-    http::{HeaderName, HeaderValue, header, request::Parts},
-    response::{IntoResponse as _, Response},
-};
 use bytes::Bytes;
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use jiff::Timestamp;
 
-use crate::{error::Error, source::Source, verify};
+use crate::{
+    answer::{Response, empty},
+    error::Error,
+    head::Head,
+    source::Source,
+    verify,
+};
 
 const REQUEST_ORIGIN: HeaderName = HeaderName::from_static("webhook-request-origin");
 const ALLOWED_ORIGIN: HeaderName = HeaderName::from_static("webhook-allowed-origin");
@@ -24,7 +27,7 @@ const ALLOWED_RATE: HeaderName = HeaderName::from_static("webhook-allowed-rate")
 /// empty body; the body is not read.
 pub(crate) async fn permission(
     source: &Source,
-    head: &Parts,
+    head: Head<'_>,
     now: Timestamp,
 ) -> Result<Response, Error> {
     let origins = source.origins().ok_or(Error::Method)?;
@@ -39,10 +42,11 @@ pub(crate) async fn permission(
     if !origins.allow(origin) {
         return Err(Error::Origin);
     }
-    let permission = [
+    let mut permission = empty(StatusCode::OK);
+    permission.headers_mut().extend([
         (header::ALLOW, HeaderValue::from_static("POST")),
         (ALLOWED_ORIGIN, origin.clone()),
         (ALLOWED_RATE, HeaderValue::from_static("*")),
-    ];
-    Ok(permission.into_response())
+    ]);
+    Ok(permission)
 }

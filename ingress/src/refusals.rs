@@ -1,19 +1,17 @@
 //! Logs refused requests: a few lines a minute for unauthenticated senders, with the number that were left out.
 
 use std::{
-    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use eso_relay::Slug;
-use http::request;
 use tokio::time::Instant;
 use tracing::{debug, field::display, info, warn};
 
 use crate::{
-    client::Client,
     error::{Error, Failure},
+    head::Head,
 };
 
 const LINES: u64 = 20;
@@ -36,9 +34,9 @@ impl Refusals {
         source: Option<&Slug>,
         trace: Option<&str>,
         code: &'static str,
-        head: &request::Parts,
+        head: Head<'_>,
     ) {
-        let (source, client) = (source.map(display), Client::of(head).map(display));
+        let (source, client) = (source.map(display), display(head.client()));
         match self.pass(Instant::now()) {
             None => debug!(source, trace, code, client, "refused"),
             Some(0) => info!(source, trace, code, client, "refused"),
@@ -51,18 +49,12 @@ impl Refusals {
 
     /// Errors of the server are warnings, those of authenticated senders info. Lines about unauthenticated
     /// senders and sources beyond their rate are limited, so that they cannot fill the log.
-    pub(crate) fn report(
-        &self,
-        source: &Slug,
-        trace: &str,
-        head: &request::Parts,
-        failure: &Failure,
-    ) {
+    pub(crate) fn report(&self, source: &Slug, trace: &str, head: Head<'_>, failure: &Failure) {
         let (error, code) = (&failure.error, failure.error.code());
         if failure.unauthenticated || matches!(error, Error::RateLimited) {
             return self.log(Some(source), Some(trace), code, head);
         }
-        let client = client(head);
+        let client = display(head.client());
         if error.status().is_server_error() {
             warn!(%source, trace, code, client, "not accepted");
         } else {
@@ -86,11 +78,6 @@ impl Refusals {
         window.refused += 1;
         (window.refused <= LINES).then_some(left_out)
     }
-}
-
-/// The client of a request, as a field of a log line.
-fn client(head: &request::Parts) -> Option<tracing::field::DisplayValue<IpAddr>> {
-    Client::of(head).map(display)
 }
 
 #[cfg(test)]

@@ -24,18 +24,27 @@ pub struct DaemonArgs {
 }
 
 impl DaemonArgs {
-    /// The settings to serve with. `None`: something was to be printed instead, and is.
+    /// The settings to serve with. `None`: something was to be printed instead, and is. `check` is what a start does
+    /// with the files that the settings name.
     pub async fn settings<T: JsonSchema + Serialize + Send + 'static>(
         &self,
         load: impl FnOnce(Option<&Path>) -> anyhow::Result<T> + Send + 'static,
+        check: impl FnOnce(&T) -> anyhow::Result<()> + Send + 'static,
     ) -> anyhow::Result<Option<T>> {
         let mut out = std::io::stdout();
         if self.schema {
             writeln!(out, "{}", schema::<T>())?;
             return Ok(None);
         }
-        let file = self.config.clone();
-        let settings = in_time("the configuration", move || load(file.as_deref())).await??;
+        let (file, checks) = (self.config.clone(), self.check);
+        let read = move || {
+            let settings = load(file.as_deref())?;
+            if checks {
+                check(&settings)?;
+            }
+            anyhow::Ok(settings)
+        };
+        let settings = in_time("the configuration", read).await??;
         if self.check {
             writeln!(out, "{}", effective(&settings))?;
             return Ok(None);

@@ -1,5 +1,6 @@
 //! Logs on standard error: JSON for machines, text for people.
 
+mod json;
 mod writer;
 
 use std::{
@@ -17,7 +18,7 @@ use tracing::error;
 use tracing_subscriber::EnvFilter;
 
 pub use self::writer::Flush;
-use self::writer::LogWriter;
+use self::{json::JsonLine, writer::LogWriter};
 
 const DEFAULT: &str = "info,async_nats=off,kube_client=off,kube_runtime=off";
 
@@ -64,13 +65,7 @@ pub fn init(config: &LogConfig) -> anyhow::Result<Flush> {
         .with_writer(writer);
     // An error means that a test in this process has set a logger already.
     match config.format {
-        LogFormat::Json => builder
-            .json()
-            .flatten_event(true)
-            .with_current_span(true)
-            .with_span_list(false)
-            .try_init()
-            .ok(),
+        LogFormat::Json => builder.event_format(JsonLine).try_init().ok(),
         LogFormat::Text => builder.try_init().ok(),
     };
     panic::set_hook(Box::new(log_panic));

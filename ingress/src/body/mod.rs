@@ -11,10 +11,9 @@ use std::{
     time::Duration,
 };
 
-use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
-use hyper::body::Body as _;
+use hyper::body::Body;
 use tokio::time::{Instant, timeout_at};
 
 use self::unverified::{Full, Unverified, UnverifiedBody};
@@ -99,7 +98,7 @@ impl Budget {
     /// quota of its source.
     pub(crate) fn read(
         &self,
-        body: Body,
+        body: impl Body<Data = Bytes> + Unpin,
         source: &Quota,
         by: Option<Instant>,
     ) -> impl Future<Output = Result<BufferedBody, Unread>> {
@@ -117,7 +116,7 @@ impl Budget {
     /// [`Unread::Overloaded`] also when the body was dropped to free bytes for another one.
     pub(crate) fn read_unverified(
         &self,
-        body: Body,
+        body: impl Body<Data = Bytes> + Unpin,
         peer: Option<Peer>,
         by: Option<Instant>,
     ) -> impl Future<Output = Result<BufferedBody, Unread>> {
@@ -131,7 +130,7 @@ impl Budget {
 
     async fn whole(
         &self,
-        body: Body,
+        body: impl Body<Data = Bytes> + Unpin,
         permits: Permits,
         by: Option<Instant>,
     ) -> Result<BufferedBody, Unread> {
@@ -146,7 +145,11 @@ impl Budget {
         frames.unwrap_or(Err(Unread::TooSlow))
     }
 
-    async fn frames(&self, mut body: Body, mut permits: Permits) -> Result<BufferedBody, Unread> {
+    async fn frames(
+        &self,
+        mut body: impl Body<Data = Bytes> + Unpin,
+        mut permits: Permits,
+    ) -> Result<BufferedBody, Unread> {
         let mut bytes = BytesMut::new();
         while let Some(frame) = permits.unless_dropped(body.frame()).await? {
             let Ok(data) = frame.map_err(|_| Unread::Broken)?.into_data() else {

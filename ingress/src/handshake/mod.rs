@@ -1,15 +1,13 @@
 //! Answers the handshake with which a sender checks an endpoint before it sends events.
 
-use axum::{
-    http::StatusCode,
-    response::{IntoResponse as _, Response},
-};
 use eso_relay::Slug;
+use http::StatusCode;
 use serde::Serialize;
 use tracing::{info, warn};
 
 use crate::{
-    error::{Error, json},
+    answer::{Response, empty, json},
+    error::Error,
     outgoing::Outgoing,
     source::Handshake,
 };
@@ -56,7 +54,7 @@ pub(crate) async fn answer(
             warn!(%source, "the subscription was removed; its topic sends no more events");
         }
     }
-    Ok(StatusCode::OK.into_response())
+    Ok(empty(StatusCode::OK))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-use axum::http::header;
+use http::header;
 use http_body_util::BodyExt as _;
 
 use super::*;

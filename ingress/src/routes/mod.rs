@@ -1,34 +1,27 @@
 //! `POST /v1/hooks/{source}`: one request, from its headers to its answer.
-//!
-//! A path with empty segments is normalised only if it matches no route, so that other requests pay nothing for
-//! it.
 
 use std::{collections::BTreeMap, future::Future, sync::Arc};
 
-use axum::{
-    Router,
-    body::Body,
-    extract::{Path, State, rejection::PathRejection},
-    http::{HeaderMap, HeaderValue, Request, StatusCode, header, request},
-    response::{IntoResponse, Response},
-    routing::{get, post},
-};
+use bytes::Bytes;
 use eso_relay::{Event, Slug, traceparent::TraceParent};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use hyper::body::Body;
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt as _;
 use tracing::{debug, info, warn};
 
 use crate::{
+    answer::{Response, empty, json, text},
     body::Budget,
-    client::{Client, Peer},
-    error::{Error, Failure, json},
+    client::Peer,
+    error::{Error, Failure},
     handshake,
+    head::{Caller, Head},
     metrics::{Counted, Metrics},
     outgoing::Outgoing,
-    paths::{HOOKS, Paths, WEBHOOK, tidy_uri},
+    paths::{Endpoint, Paths},
     preflight,
     publish::{PublishError, Publisher},
     refusals::Refusals,
@@ -61,15 +54,15 @@ pub(crate) struct Ingress<P> {
     pub sources: Arc<BTreeMap<Slug, Source>>,
     /// The source of `POST /webhook`, if it is configured.
     pub akeyless_trigger: Option<Arc<Source>>,
+    pub paths: Paths,
+    /// From then on the health check fails, while the port still serves.
+    pub stopping: CancellationToken,
     pub publisher: P,
     pub budget: Budget,
     pub outgoing: Outgoing,
     pub metrics: Metrics,
     pub refusals: Refusals,
 }
-
-/// The same for all requests: none has a copy of its own.
-type Common<P> = State<Arc<Ingress<P>>>;
 
 /// The result of a request.
 enum Outcome {
@@ -85,121 +78,58 @@ struct Accepted {
     accepted: Vec<String>,
 }
 
-/// `stopping`: from then on the health check fails, while the port still serves.
-pub(crate) fn router<P: Publish>(
-    ingress: Ingress<P>,
-    paths: &Paths,
-    stopping: &CancellationToken,
-) -> Router {
-    let ingress = Arc::new(ingress);
-    let mut router = Router::new();
-    for path in paths.of(HOOKS) {
-        let hooks = post(hook::<P>).options(preflight::<P>);
-        router = router.route(&format!("{path}/{{source}}"), hooks);
-    }
-    if ingress.akeyless_trigger.is_some() {
-        for path in paths.of(WEBHOOK) {
-            router = router.route(&path, post(akeyless_trigger::<P>));
-        }
-    }
-    for path in paths.of_health() {
-        let stopping = stopping.clone();
-        let health = get(async move || health(&stopping)).fallback(only_get::<P>);
-        router = router.route(&path, health);
-    }
-    let router = router.method_not_allowed_fallback(method_not_allowed::<P>);
-    let exact = router
-        .clone()
-        .fallback(not_found::<P>)
-        .with_state(Arc::clone(&ingress));
-    router
-        .fallback(async move |request| untidy(exact, request).await)
-        .with_state(ingress)
-}
-
-/// Answers a request by its path without empty segments.
-async fn untidy(exact: Router, mut request: Request<Body>) -> Response {
-    if let Some(uri) = tidy_uri(request.uri()) {
-        *request.uri_mut() = uri;
-    }
-    let Ok(answer) = exact.oneshot(request).await;
-    answer
-}
-
-/// For load balancers. Independent of NATS: while that is away a webhook has to be answered 503 with
-/// `Retry-After`, which a load balancer without a healthy replica does not do.
-fn health(stopping: &CancellationToken) -> (StatusCode, &'static str) {
-    if stopping.is_cancelled() {
-        (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
-    } else {
-        (StatusCode::OK, "ok\n")
-    }
-}
-
-async fn only_get<P: Publish>(State(ingress): Common<P>, request: Request<Body>) -> Response {
-    let mut answer = ingress.refuse(Error::Method, request);
-    let allowed = HeaderValue::from_static("GET, HEAD");
-    answer.headers_mut().insert(header::ALLOW, allowed);
-    answer
-}
-
-/// A name that is not UTF-8 is answered like any unknown name.
-type Name = Result<Path<String>, PathRejection>;
-
-async fn hook<P: Publish>(
-    State(ingress): Common<P>,
-    name: Name,
-    request: Request<Body>,
-) -> Response {
-    match ingress.source(name) {
-        Some(source) => ingress.answer(source, request).await,
-        None => ingress.refuse(Error::NotFound, request),
-    }
-}
-
-/// Answers a sender that asks whether it may send: [`crate::preflight`].
-async fn preflight<P: Publish>(
-    State(ingress): Common<P>,
-    name: Name,
-    request: Request<Body>,
-) -> Response {
-    match ingress.source(name) {
-        Some(source) => {
-            let (head, _) = request.into_parts();
-            ingress.answer_preflight(source, &head).await
-        }
-        None => ingress.refuse(Error::NotFound, request),
-    }
-}
-
-async fn akeyless_trigger<P: Publish>(
-    State(ingress): Common<P>,
-    request: Request<Body>,
-) -> Response {
-    match &ingress.akeyless_trigger {
-        Some(source) => ingress.answer(source, request).await,
-        None => ingress.refuse(Error::NotFound, request),
-    }
-}
-
-async fn not_found<P: Publish>(State(ingress): Common<P>, request: Request<Body>) -> Response {
-    ingress.refuse(Error::NotFound, request)
-}
-
-async fn method_not_allowed<P: Publish>(
-    State(ingress): Common<P>,
-    request: Request<Body>,
-) -> Response {
-    ingress.refuse(Error::Method, request)
-}
-
 impl<P: Publish> Ingress<P> {
-    fn source(&self, name: Name) -> Option<&Source> {
-        let Path(name) = name.ok()?;
-        self.sources.get(&name.parse::<Slug>().ok()?)
+    /// Answers a request by its path and its method.
+    pub(crate) async fn serve(
+        self: Arc<Self>,
+        caller: Arc<Caller>,
+        request: Request<impl Body<Data = Bytes> + Unpin>,
+    ) -> Response {
+        let (parts, body) = request.into_parts();
+        let head = Head::of(&parts, &caller);
+        let source = match (self.paths.endpoint(head.uri.path()), head.method) {
+            (None, _) => Err(Error::NotFound),
+            (Some(Endpoint::Health), _) => return self.health(head),
+            (Some(Endpoint::Hook(name)), &Method::POST) => self.source(&name),
+            (Some(Endpoint::Hook(name)), &Method::OPTIONS) => match self.source(&name) {
+                Ok(source) => return Box::pin(self.answer_preflight(source, head)).await,
+                Err(error) => Err(error),
+            },
+            (Some(Endpoint::Hook(_)), _) => Err(Error::Method),
+            (Some(Endpoint::Webhook), method) => match self.akeyless_trigger.as_deref() {
+                None => Err(Error::NotFound),
+                Some(source) if method == Method::POST => Ok(source),
+                Some(_) => Err(Error::Method),
+            },
+        };
+        match source {
+            Ok(source) => self.answer(source, head, body).await,
+            Err(error) => self.refuse(error, head),
+        }
     }
 
-    async fn answer_preflight(&self, source: &Source, head: &request::Parts) -> Response {
+    fn source(&self, name: &str) -> Result<&Source, Error> {
+        self.sources.get(name).ok_or(Error::NotFound)
+    }
+
+    /// For load balancers. Independent of NATS: while that is away a webhook has to be answered 503 with
+    /// `Retry-After`, which a load balancer without a healthy replica does not do.
+    fn health(&self, head: Head<'_>) -> Response {
+        if !matches!(*head.method, Method::GET | Method::HEAD) {
+            let mut answer = self.refuse(Error::Method, head);
+            let allowed = HeaderValue::from_static("GET, HEAD");
+            answer.headers_mut().insert(header::ALLOW, allowed);
+            return answer;
+        }
+        if self.stopping.is_cancelled() {
+            text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
+        } else {
+            text(StatusCode::OK, "ok\n")
+        }
+    }
+
+    /// Answers a sender that asks whether it may send: [`crate::preflight`].
+    async fn answer_preflight(&self, source: &Source, head: Head<'_>) -> Response {
         match preflight::permission(source, head, now()).await {
             Ok(permission) => {
                 self.metrics.answered(Some(&source.name), "handshake");
@@ -208,7 +138,7 @@ impl<P: Publish> Ingress<P> {
             }
             Err(error) => {
                 self.metrics.answered(Some(&source.name), error.code());
-                let trace = traceparent(&head.headers).trace_id();
+                let trace = traceparent(head.headers).trace_id();
                 // The origin is checked last, of an authenticated sender.
                 let failure = match error {
                     Error::Origin => Failure::from(error.clone()),
@@ -220,15 +150,18 @@ impl<P: Publish> Ingress<P> {
         }
     }
 
-    async fn answer(&self, source: &Source, request: Request<Body>) -> Response {
+    async fn answer(
+        &self,
+        source: &Source,
+        head: Head<'_>,
+        body: impl Body<Data = Bytes> + Unpin,
+    ) -> Response {
         let _in_flight = Counted::up(&self.metrics.in_flight);
         let started = Instant::now();
-        let (head, body) = request.into_parts();
-        let traceparent = traceparent(&head.headers);
+        let traceparent = traceparent(head.headers);
         let trace = traceparent.trace_id();
         let by = source.deadline.map(|deadline| started + deadline);
-        let received = self.receive(source, &head, body, traceparent, by);
-        match received.await {
+        match self.receive(source, head, body, traceparent, by).await {
             Ok(Outcome::Events(accepted)) => {
                 self.metrics
                     .accepted(&source.name, accepted.len(), started.elapsed());
@@ -245,7 +178,7 @@ impl<P: Publish> Ingress<P> {
                 if source.fail_open && !failure.unauthenticated && !loses_nothing(error) {
                     return self.fail_open(source, &trace, error);
                 }
-                self.refusals.report(&source.name, &trace, &head, &failure);
+                self.refusals.report(&source.name, &trace, head, &failure);
                 failure.error.into_response()
             }
         }
@@ -265,15 +198,15 @@ impl<P: Publish> Ingress<P> {
         } else {
             warn!(source = %name, trace, code, %error, "lost, because this source fails open");
         }
-        StatusCode::NO_CONTENT.into_response()
+        empty(StatusCode::NO_CONTENT)
     }
 
     /// Headers → body → verified bytes → decoded → events → stream.
     async fn receive(
         &self,
         source: &Source,
-        head: &request::Parts,
-        body: Body,
+        head: Head<'_>,
+        body: impl Body<Data = Bytes> + Unpin,
         traceparent: TraceParent,
         by: Option<Instant>,
     ) -> Result<Outcome, Failure> {
@@ -281,21 +214,21 @@ impl<P: Publish> Ingress<P> {
         let unverifiable = || Failure::unauthenticated(Error::Unverifiable);
         let received_at = now();
         let presented = verify::Request::of(head, received_at);
-        let admitted = in_time(by, source.scheme.admit(&presented)).await;
+        let admitted = until(by, source.scheme.admit(&presented)).await;
         let admitted = admitted.ok_or_else(unverifiable)?.map_err(refused)?;
         let quota = &source.limits.quota;
         let mut body = if admitted.is_verified() {
             self.budget.read(body, quota, by).await?
         } else {
-            let peer = Client::of(head).map(Peer::of);
-            let read = self.budget.read_unverified(body, peer, by).await;
+            let peer = Peer::of(head.client());
+            let read = self.budget.read_unverified(body, Some(peer), by).await;
             read.map_err(|unread| Failure::unauthenticated(unread.into()))?
         };
-        let verified = in_time(by, admitted.verify(body.bytes)).await;
+        let verified = until(by, admitted.verify(body.bytes)).await;
         let verified = verified.ok_or_else(unverifiable)?.map_err(refused)?;
         body.permits.verified(quota)?;
         let compressed = verified.bytes().len();
-        let verified = verified.decoded(&head.headers, self.budget.largest_body())?;
+        let verified = verified.decoded(head.headers, self.budget.largest_body())?;
         let more = verified.bytes().len().saturating_sub(compressed);
         body.permits.decompressed(more)?;
         // Only authenticated requests count.
@@ -303,7 +236,7 @@ impl<P: Publish> Ingress<P> {
             return Err(Error::RateLimited.into());
         }
         let delivery = Delivery {
-            headers: &head.headers,
+            headers: head.headers,
             received_at,
             traceparent,
         };
@@ -313,7 +246,7 @@ impl<P: Publish> Ingress<P> {
                 ignored,
                 malformed,
             } => {
-                self.malformed(source, &traceparent.trace_id(), &malformed);
+                self.malformed(source, traceparent, &malformed);
                 (events, ignored)
             }
             Content::Handshake(handshake) => {
@@ -337,27 +270,26 @@ impl<P: Publish> Ingress<P> {
     }
 
     /// Counts and logs the elements that cannot be read, where others can.
-    fn malformed(&self, source: &Source, trace: &str, malformed: &[(usize, String)]) {
+    fn malformed(&self, source: &Source, trace: TraceParent, malformed: &[(usize, String)]) {
         let Some((_, first)) = malformed.first() else {
             return;
         };
         let reasons = malformed.iter().map(|_| Irrelevant::Malformed);
         self.metrics.ignored(&source.name, reasons);
-        let elements = malformed.len();
+        let (trace, elements) = (trace.trace_id(), malformed.len());
         warn!(source = %source.name, trace, elements, first, "left out elements that cannot be read");
     }
 
     /// Refuses a request to a path without a source.
-    fn refuse(&self, error: Error, request: Request<Body>) -> Response {
+    fn refuse(&self, error: Error, head: Head<'_>) -> Response {
         self.metrics.answered(None, error.code());
-        let (head, _) = request.into_parts();
-        self.refusals.log(None, None, error.code(), &head);
+        self.refusals.log(None, None, error.code(), head);
         error.into_response()
     }
 }
 
 /// The result of `future`, or `None` if it is not there at `by`.
-async fn in_time<T>(by: Option<Instant>, future: impl Future<Output = T>) -> Option<T> {
+async fn until<T>(by: Option<Instant>, future: impl Future<Output = T>) -> Option<T> {
     match by {
         Some(by) => timeout_at(by, future).await.ok(),
         None => Some(future.await),

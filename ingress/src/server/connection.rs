@@ -26,7 +26,10 @@ use super::{
     request::Shared,
     state::{Connection, Order, Phase},
 };
-use crate::tls::{ClientCertificate, Session, Tls};
+use crate::{
+    head::Caller,
+    tls::{ClientCertificate, Session, Tls},
+};
 
 /// How much of a request is read before hyper has a buffer for it.
 const FIRST_BYTES: usize = 1024;
@@ -107,8 +110,7 @@ impl Port {
         None
     }
 
-    /// Serves requests; each has the client and its certificate, if any, in its extensions. After `superseded`,
-    /// as at the shutdown, the current request is the last one.
+    /// Serves requests. After `superseded`, as at the shutdown, the current request is the last one.
     pub(super) async fn requests(
         self: Arc<Self>,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -119,8 +121,11 @@ impl Port {
         connection.enter(Phase::Idle);
         let shared = Arc::new(Shared {
             port: self,
+            caller: Arc::new(Caller {
+                client: Arc::clone(&connection.client),
+                certificate,
+            }),
             connection: Arc::clone(&connection),
-            certificate,
         });
         let mut superseded = Superseded::from(superseded);
         let mut io = Tracked::new(stream, Arc::clone(&connection));

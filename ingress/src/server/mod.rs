@@ -15,7 +15,8 @@ mod state;
 
 use std::{sync::Arc, time::Duration};
 
-use axum::Router;
+use futures::future::BoxFuture;
+use http::Request;
 use hyper::server::conn::http1;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{
@@ -26,10 +27,13 @@ use tracing::{info, warn};
 
 use self::{
     open::{Admission, Open, Place},
+    request::Arriving,
     state::Phase,
 };
 use crate::{
+    answer::Response,
     client::{Client, Network},
+    head::Caller,
     metrics::Metrics,
     tls::Tls,
 };
@@ -59,23 +63,27 @@ pub(crate) struct ConnectionLimits {
     pub trusted_proxies: Arc<[Network]>,
 }
 
+/// Answers the requests.
+pub(crate) type Handler =
+    Arc<dyn Fn(Arc<Caller>, Request<Arriving>) -> BoxFuture<'static, Response> + Send + Sync>;
+
 /// What every connection needs.
 struct Port {
     /// `None`: plain HTTP.
     tls: Option<Arc<Tls>>,
     http: http1::Builder,
-    router: Router,
+    handler: Handler,
     limits: ConnectionLimits,
     metrics: Metrics,
     open: Arc<Open>,
 }
 
 /// Serves until `stop`, then finishes the requests that have begun. From `draining` on each answer closes its
-/// connection. All clones of `router` are dropped when this returns.
+/// connection. All clones of `handler` are dropped when this returns.
 pub(crate) async fn serve(
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
-    router: Router,
+    handler: Handler,
     limits: ConnectionLimits,
     metrics: Metrics,
     draining: CancellationToken,
@@ -86,13 +94,15 @@ pub(crate) async fn serve(
     let mut http = http1::Builder::new();
     // `Open::watch` does this: it tells an idle connection from slow headers.
     http.header_read_timeout(None)
-        .max_buf_size(READ_BUFFER_BYTES);
+        .max_buf_size(READ_BUFFER_BYTES)
+        // An answer is short: to copy it behind its headers costs less than to write both by `writev`.
+        .writev(false);
     let open = Open::new(limits.clone(), metrics.clone());
     let watch = AbortOnDropHandle::new(tokio::spawn(watch(Arc::clone(&open), draining)));
     let port = Arc::new(Port {
         tls,
         http,
-        router,
+        handler,
         limits,
         metrics,
         open,
@@ -153,4 +163,4 @@ async fn place(port: &Port, client: &Arc<Client>) -> Option<Place> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,4 +1,4 @@
-//! One request of a connection: the extensions for its handler, and whether its answer closes the connection.
+//! One request of a connection: its phases, and whether its answer closes the connection.
 
 use std::{
     convert::Infallible,
@@ -7,31 +7,27 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use axum::{
-    http::{HeaderMap, HeaderValue, Request, StatusCode, header},
-    response::Response,
-};
 use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use tower::Service as _;
 
 use super::{
     Port, READ_BUFFER_BYTES,
     state::{Connection, Order, Phase},
 };
-use crate::tls::ClientCertificate;
+use crate::{answer::Response, head::Caller};
 
 /// What every request of a connection needs.
 pub(super) struct Shared {
     pub(super) port: Arc<Port>,
     pub(super) connection: Arc<Connection>,
-    pub(super) certificate: Option<Arc<ClientCertificate>>,
+    pub(super) caller: Arc<Caller>,
 }
 
 impl Shared {
     pub(super) async fn answer(
         self: Arc<Self>,
-        mut request: Request<Incoming>,
+        request: Request<Incoming>,
     ) -> Result<Response, Infallible> {
         let (port, connection) = (&self.port, &self.connection);
         let phase = if request.body().is_end_stream() {
@@ -40,18 +36,12 @@ impl Shared {
             Phase::Body
         };
         let requests = connection.begin(phase);
-        let extensions = request.extensions_mut();
-        extensions.insert(Arc::clone(&connection.client));
-        if let Some(certificate) = &self.certificate {
-            extensions.insert(Arc::clone(certificate));
-        }
         let body = Announced::of(&request);
         let request = request.map(|body| Arriving {
             body,
             connection: Arc::clone(connection),
         });
-        // Always ready.
-        let mut answer = port.router.clone().call(request).await?;
+        let mut answer = (port.handler)(Arc::clone(&self.caller), request).await;
         let status = answer.status();
         if matches!(status, StatusCode::ACCEPTED | StatusCode::NO_CONTENT) {
             connection.accepted();
@@ -70,7 +60,7 @@ impl Shared {
 }
 
 /// A body that records its end: until then the connection waits for its client and may be closed for a new one.
-struct Arriving {
+pub(crate) struct Arriving {
     body: Incoming,
     connection: Arc<Connection>,
 }

@@ -1,6 +1,6 @@
 //! The result of decoding a body: for each element a change, or why it is ignored.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Display};
 
 use eso_relay::{
     Slug,
@@ -229,7 +229,7 @@ pub(super) fn checked_id(id: String, at: &str) -> Result<String, DecodeError> {
 }
 
 /// `at`: the field, for the message.
-pub(super) fn checked_type(kind: String, at: &str) -> Result<String, DecodeError> {
+pub(super) fn checked_type(kind: String, at: impl Display) -> Result<String, DecodeError> {
     if kind.len() > MAX_TYPE_BYTES || kind.chars().any(char::is_control) {
         return Err(malformed(format!(
             "{at} is not a type of at most {MAX_TYPE_BYTES} bytes without control characters"

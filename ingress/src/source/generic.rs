@@ -1,6 +1,6 @@
 //! Any JSON: the configuration points to the keys, the id, the type and the time.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt::Display};
 
 use eso_relay::event::Keys;
 use http::HeaderMap;
@@ -12,7 +12,7 @@ use super::{
     json::{Scalar, Shape, elements, is_object, place, shape, whole},
     malformed,
     meaning::{Meaning, keys, scalar},
-    pointer::open,
+    pointer::{Document, open},
     usable_id,
 };
 
@@ -70,36 +70,36 @@ impl Mapping {
     fn event(
         &self,
         envelope: &Envelope,
-        place: &str,
+        place: &dyn Display,
         event: &RawValue,
         decoded: &mut Decoded,
     ) -> Result<(), DecodeError> {
         if !is_object(event) {
             return Err(malformed(format!("{place} is not an object")));
         }
-        let text = |pointer: &Option<Pointer>, check: Check| {
-            let Some(pointer) = pointer else {
-                return Ok(None);
-            };
-            let at = format!("{place}: {}", pointer.as_str());
-            let text = scalar(pointer, Some(event)).optional(&at)?;
-            text.map(|text| check(text, &at)).transpose()
+        let document = &Document::of(event);
+        let kind = match &self.kind {
+            Some(pointer) => {
+                let at = format_args!("{place}: {}", pointer.as_str());
+                let kind = scalar(pointer, Some(document)).optional(at)?;
+                kind.map(|kind| checked_type(kind, at)).transpose()?
+            }
+            None => None,
         };
-        let kind = text(&self.kind, checked_type)?.or_else(|| envelope.kind.clone());
+        let kind = kind.or_else(|| envelope.kind.clone());
         if !allowed(&self.kinds, kind.as_deref()) {
             return decoded.push(Ok(Element::Ignored(Irrelevant::Type)));
         }
-        let id = self.id.as_ref().map(|pointer| scalar(pointer, Some(event)));
-        let id = id.and_then(usable_id).or_else(|| envelope.id.clone());
+        let id = self.id.as_ref();
+        let id = id.and_then(|pointer| usable_id(scalar(pointer, Some(document))));
+        let id = id.or_else(|| envelope.id.clone());
         let time = match &self.time {
-            Some(pointer) => time(&scalar(pointer, Some(event))),
+            Some(pointer) => time(&scalar(pointer, Some(document))),
             None => envelope.time,
         };
-        let meaning = self.meaning.read(Some(event), place)?;
-        let list = self.each.as_ref().and_then(|each| each.find(event));
-        let list = list.map(open);
-        for (place, names) in self.members(list.as_deref(), event, place)? {
-            let change = meaning.change(&place, || self.names(names, &place));
+        let meaning = self.meaning.read(Some(document), place)?;
+        let mut push = |place: &dyn Display, named: &Document<'_>| {
+            let change = meaning.change(place, || self.names(named, place));
             decoded.push(change.map(|change| {
                 let mut change = change.identified(id.clone());
                 if change.id.is_none() {
@@ -108,61 +108,51 @@ impl Mapping {
                 change.origin.kind.clone_from(&kind);
                 change.time = time;
                 change.into()
-            }))?;
+            }))
+        };
+        let Some(each) = &self.each else {
+            return push(place, document);
+        };
+        let at = format_args!("{place}: {}", each.as_str());
+        let Some(list) = each.find_in(document).map(open) else {
+            return Err(malformed(format!("{at} is missing")));
+        };
+        let Shape::Array(members) = shape(&list) else {
+            return Err(malformed(format!("{at} is not an array")));
+        };
+        for (index, member) in members.into_iter().enumerate() {
+            let member = Cow::Borrowed(member);
+            // Without `keys` a text is a name, whatever it looks like.
+            let member = match &self.meaning.keys[..] {
+                [] => member,
+                _ => open(member),
+            };
+            push(&format_args!("{at}/{index}"), &Document::of(&member))?;
         }
         Ok(())
     }
 
-    /// The JSON with the names of each change, and its place for messages. `list`: the value at `each`.
-    fn members<'a>(
-        &self,
-        list: Option<&'a RawValue>,
-        event: &'a RawValue,
-        place: &str,
-    ) -> Result<Vec<(String, &'a RawValue)>, DecodeError> {
-        let Some(each) = &self.each else {
-            return Ok(vec![(place.to_owned(), event)]);
-        };
-        let at = format!("{place}: {}", each.as_str());
-        match list.map(shape) {
-            Some(Shape::Array(members)) => {
-                let members = members.into_iter().enumerate();
-                Ok(members
-                    .map(|(index, member)| (format!("{at}/{index}"), member))
-                    .collect())
-            }
-            Some(_) => Err(malformed(format!("{at} is not an array"))),
-            None => Err(malformed(format!("{at} is missing"))),
-        }
-    }
-
     /// A scalar is itself a name; an object or array has names at the pointers.
-    fn names(&self, json: &RawValue, place: &str) -> Result<Keys, DecodeError> {
-        let json = if self.meaning.keys.is_empty() {
-            Cow::Borrowed(json)
-        } else {
-            open(Cow::Borrowed(json))
-        };
+    fn names(&self, document: &Document<'_>, place: &dyn Display) -> Result<Keys, DecodeError> {
+        let json = document.json();
         if !json.get().starts_with(['{', '[']) {
-            return Keys::one(Scalar::of(&json).required(place)?)
+            return Keys::one(Scalar::of(json).required(place)?)
                 .map_err(|problem| malformed(format!("{place}: {problem}")));
         }
         match &self.meaning.keys[..] {
             [] => Err(malformed(format!(
                 "{place} is not a name (setting `mapping.keys`)"
             ))),
-            pointers => keys(pointers, &json, place),
+            pointers => keys(pointers, document, place),
         }
     }
 }
 
-type Check = fn(String, &str) -> Result<String, DecodeError>;
-
 /// The value of a header, if it is there.
 pub(super) fn header(
     headers: &HeaderMap,
-    name: &str,
-    check: Check,
+    name: &'static str,
+    check: fn(String, &'static str) -> Result<String, DecodeError>,
 ) -> Result<Option<String>, DecodeError> {
     let Some(value) = headers.get(name) else {
         return Ok(None);

@@ -1,6 +1,10 @@
 //! Reads JSON no deeper than needed: other fields, which may hold secret values, are skipped and never stored.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt};
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    fmt::{self, Display},
+};
 
 use http::{HeaderMap, HeaderValue};
 use serde::{
@@ -51,7 +55,7 @@ impl Scalar {
     }
 
     /// `None` when it is missing or null.
-    pub(super) fn optional(self, at: &str) -> Result<Option<String>, DecodeError> {
+    pub(super) fn optional(self, at: impl Display) -> Result<Option<String>, DecodeError> {
         match self {
             Self::Text(text) => Ok(Some(text)),
             Self::Missing => Ok(None),
@@ -59,8 +63,8 @@ impl Scalar {
         }
     }
 
-    pub(super) fn required(self, at: &str) -> Result<String, DecodeError> {
-        self.optional(at)?
+    pub(super) fn required(self, at: impl Display) -> Result<String, DecodeError> {
+        self.optional(&at)?
             .ok_or_else(|| malformed(format!("{at} is missing")))
     }
 }

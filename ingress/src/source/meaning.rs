@@ -1,16 +1,16 @@
 //! What an event changes, by the pointers and constants of the configuration: which names, how they match, in
 //! which place.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Display};
 
 use eso_relay::event::{Keys, Kind, Match, Operation, TemplateKind, TemplateSource};
-use serde_json::value::RawValue;
 
 use super::{
     Change, DecodeError, MatchConfig, MatchKind, Pointer, TemplateConfig,
     element::MAX_ATTRIBUTE_BYTES,
     json::{Scalar, Shape, shape},
     malformed,
+    pointer::Document,
 };
 
 pub(super) struct Meaning {
@@ -40,8 +40,8 @@ impl Meaning {
     /// `data`: the JSON that the pointers go into.
     pub(super) fn read(
         &self,
-        data: Option<&RawValue>,
-        place: &str,
+        data: Option<&Document<'_>>,
+        place: &dyn Display,
     ) -> Result<EventMeaning, DecodeError> {
         let scope = self.scope(data, place)?;
         let kind = self.kind(data, place)?;
@@ -71,14 +71,18 @@ impl Meaning {
         pointed || !self.keys.is_empty() || !self.scope.is_empty()
     }
 
-    fn kind(&self, data: Option<&RawValue>, place: &str) -> Result<MatchKind, DecodeError> {
+    fn kind(
+        &self,
+        data: Option<&Document<'_>>,
+        place: &dyn Display,
+    ) -> Result<MatchKind, DecodeError> {
         let pointer = match &self.matches {
             None => return Ok(self.default),
             Some(MatchConfig::Always(kind)) => return Ok(*kind),
             Some(MatchConfig::At(pointer)) => pointer,
         };
-        let at = format!("{place}: {}", pointer.as_str());
-        match scalar(pointer, data).optional(&at)? {
+        let at = format_args!("{place}: {}", pointer.as_str());
+        match scalar(pointer, data).optional(at)? {
             None => Ok(self.default),
             Some(kind) => kind
                 .parse()
@@ -88,30 +92,30 @@ impl Meaning {
 
     fn template(
         &self,
-        data: Option<&RawValue>,
-        place: &str,
+        data: Option<&Document<'_>>,
+        place: &dyn Display,
     ) -> Result<Option<TemplateKind>, DecodeError> {
         let pointer = match &self.template {
             None => return Ok(None),
             Some(TemplateConfig::Always(kind)) => return Ok(Some(*kind)),
             Some(TemplateConfig::At(pointer)) => pointer,
         };
-        let at = format!("{place}: {}", pointer.as_str());
-        let kind = scalar(pointer, data).required(&at)?.parse();
+        let at = format_args!("{place}: {}", pointer.as_str());
+        let kind = scalar(pointer, data).required(at)?.parse();
         kind.map(Some)
             .map_err(|_| malformed(format!("{at} is not ConfigMap or Secret")))
     }
 
     fn scope(
         &self,
-        data: Option<&RawValue>,
-        place: &str,
+        data: Option<&Document<'_>>,
+        place: &dyn Display,
     ) -> Result<BTreeMap<String, String>, DecodeError> {
         let mut scope = BTreeMap::new();
         for (name, pointer) in &self.scope {
-            let at = format!("{place}: {}", pointer.as_str());
+            let at = format_args!("{place}: {}", pointer.as_str());
             // An empty one counts as missing: it would exclude every store.
-            let value = scalar(pointer, data).optional(&at)?;
+            let value = scalar(pointer, data).optional(at)?;
             let Some(value) = value.filter(|value| !value.is_empty()) else {
                 continue;
             };
@@ -130,7 +134,7 @@ impl EventMeaning {
     /// `keys`: called only if the match has keys.
     pub(super) fn change(
         &self,
-        place: &str,
+        place: &dyn Display,
         keys: impl FnOnce() -> Result<Keys, DecodeError>,
     ) -> Result<Change, DecodeError> {
         let changed = if self.operation == Operation::Deleted {
@@ -158,7 +162,7 @@ impl EventMeaning {
 }
 
 /// The template sources with these names.
-fn sources(kind: TemplateKind, names: &Keys, place: &str) -> Result<Match, DecodeError> {
+fn sources(kind: TemplateKind, names: &Keys, place: &dyn Display) -> Result<Match, DecodeError> {
     let source = |name: &String| TemplateSource::new(kind, name).map(|source| source.to_string());
     let keys: Result<_, _> = names.as_slice().iter().map(source).collect();
     let keys = keys.map_err(|_| malformed(format!("{place}: a key is no name of a {kind}")))?;
@@ -169,22 +173,22 @@ fn sources(kind: TemplateKind, names: &Keys, place: &str) -> Result<Match, Decod
 /// The aliases at the pointers. Each may be missing, but not all of them.
 pub(super) fn keys(
     pointers: &[Pointer],
-    json: &RawValue,
-    place: &str,
+    document: &Document<'_>,
+    place: &dyn Display,
 ) -> Result<Keys, DecodeError> {
     let mut keys = Vec::new();
     for pointer in pointers {
-        let at = format!("{place}: {}", pointer.as_str());
-        let Some(found) = pointer.find(json) else {
+        let at = format_args!("{place}: {}", pointer.as_str());
+        let Some(found) = pointer.find_in(document) else {
             continue;
         };
         match shape(&found) {
             Shape::Array(several) => {
                 for one in several {
-                    keys.push(Scalar::of(one).required(&at)?);
+                    keys.push(Scalar::of(one).required(at)?);
                 }
             }
-            _ => keys.extend(Scalar::of(&found).optional(&at)?),
+            _ => keys.extend(Scalar::of(&found).optional(at)?),
         }
     }
     if keys.is_empty() {
@@ -198,7 +202,8 @@ pub(super) fn keys(
 }
 
 /// The value at a pointer.
-pub(super) fn scalar(pointer: &Pointer, json: Option<&RawValue>) -> Scalar {
-    json.and_then(|json| pointer.find(json))
+pub(super) fn scalar(pointer: &Pointer, document: Option<&Document<'_>>) -> Scalar {
+    document
+        .and_then(|document| pointer.find_in(document))
         .map_or(Scalar::Missing, |found| Scalar::of(&found))
 }

@@ -33,6 +33,7 @@ mod vault_audit;
 mod vault_events;
 
 use std::{
+    cell::LazyCell,
     collections::{BTreeMap, HashSet},
     time::Duration,
 };
@@ -174,19 +175,20 @@ impl Source {
             Body::Handshake(handshake) => return Ok(Content::Handshake(handshake)),
             Body::Decoded(decoded) => decoded,
         };
-        let fresh = fresh_id(delivery.received_at);
+        // Of all elements without one of the sender's: the index tells them apart.
+        let fresh = LazyCell::new(|| fresh_id(delivery.received_at));
         let several = decoded.elements > 1;
         let shared = share_ids(&decoded.changes);
         let (mut events, mut ignored) =
             (Vec::with_capacity(decoded.changes.len()), decoded.ignored);
-        for (index, change) in decoded.changes {
+        for (index, mut change) in decoded.changes {
             if self.is_too_old(&change, delivery.received_at) {
                 ignored.push((index, Irrelevant::TooOld));
             } else {
-                let id = match &change.id {
+                let id = match change.id.take() {
                     Some(id) if shared => format!("{id}/{index}"),
-                    Some(id) => id.clone(),
-                    None if several => format!("{fresh}/{index}"),
+                    Some(id) => id,
+                    None if several => format!("{}/{index}", *fresh),
                     None => fresh.clone(),
                 };
                 events.push(self.event(id, change, delivery));

@@ -1,6 +1,6 @@
 //! The origins that may ask whether they may send ([`crate::preflight`]).
 
-use axum::http::HeaderValue;
+use http::HeaderValue;
 
 /// The longest name in the DNS (RFC 1035 §2.3.4).
 const MAX_ORIGIN_BYTES: usize = 255;

@@ -55,19 +55,47 @@ impl Pointer {
 
     /// `None` when there is nothing at that place. A string at the end stays one.
     pub(super) fn find<'a>(&self, json: &'a RawValue) -> Option<Cow<'a, RawValue>> {
-        let tokens = self.0.split('/').skip(1);
-        tokens
-            .into_iter()
-            .try_fold(Cow::Borrowed(json), |json, token| {
-                let token = unescaped(token);
-                match open(json) {
-                    Cow::Borrowed(json) => member(json, &token).map(Cow::Borrowed),
-                    Cow::Owned(json) => {
-                        member(&json, &token).map(|found| Cow::Owned(found.to_owned()))
-                    }
-                }
-            })
+        steps(json, self.0.split('/').skip(1))
     }
+
+    /// The same in a text whose fields are read already.
+    pub(super) fn find_in<'a>(&self, document: &Document<'a>) -> Option<Cow<'a, RawValue>> {
+        let mut tokens = self.0.split('/').skip(1);
+        match (&document.shape, tokens.next()) {
+            (Shape::Object(fields), Some(first)) => steps(fields.get(&*unescaped(first))?, tokens),
+            _ => self.find(document.json),
+        }
+    }
+}
+
+/// A JSON text that several pointers go into: its own fields are read once for all of them.
+pub(super) struct Document<'a> {
+    json: &'a RawValue,
+    shape: Shape<'a>,
+}
+
+impl<'a> Document<'a> {
+    pub(super) fn of(json: &'a RawValue) -> Self {
+        let shape = shape(json);
+        Self { json, shape }
+    }
+
+    pub(super) fn json(&self) -> &'a RawValue {
+        self.json
+    }
+}
+
+fn steps<'a, 't>(
+    json: &'a RawValue,
+    mut tokens: impl Iterator<Item = &'t str>,
+) -> Option<Cow<'a, RawValue>> {
+    tokens.try_fold(Cow::Borrowed(json), |json, token| {
+        let token = unescaped(token);
+        match open(json) {
+            Cow::Borrowed(json) => member(json, &token).map(Cow::Borrowed),
+            Cow::Owned(json) => member(&json, &token).map(|found| Cow::Owned(found.to_owned())),
+        }
+    })
 }
 
 fn unescaped(token: &str) -> Cow<'_, str> {

@@ -10,8 +10,7 @@ use x509_cert::{
     ext::pkix::{SubjectAltName, name::GeneralName},
 };
 
-/// The subject alternative names of a certificate that a CA of `tls.client_ca_file` has signed. In
-/// the extensions of every request of its connection, as an `Arc`.
+/// The subject alternative names of a certificate that a CA of `tls.client_ca_file` has signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientCertificate {
     names: Vec<Name>,

@@ -15,7 +15,7 @@ use super::{
     fixtures::{Ca, Mounted, Pair},
     *,
 };
-use crate::{metrics::Metrics, server};
+use crate::{head::Caller, metrics::Metrics, server};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
@@ -48,7 +48,7 @@ async fn start_with(mounted: &Mounted, connections: usize, header_timeout: Durat
     tokio::spawn(server::serve(
         listener,
         Some(Arc::clone(&tls)),
-        Router::new().route("/", get(who)),
+        server::tests::handler(Router::new().route("/", get(who))),
         limits,
         metrics.clone(),
         CancellationToken::new(),
@@ -67,7 +67,8 @@ async fn start(mounted: &Mounted) -> Running {
 }
 
 async fn who(request: Request<axum::body::Body>) -> String {
-    match request.extensions().get::<Arc<ClientCertificate>>() {
+    let caller = request.extensions().get::<Arc<Caller>>().unwrap();
+    match &caller.certificate {
         Some(certificate) => format!("{:?}", certificate.names()),
         None => "none".to_owned(),
     }

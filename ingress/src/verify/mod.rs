@@ -19,7 +19,7 @@ pub(crate) mod sns;
 mod standard_webhooks;
 pub(crate) mod written;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -42,7 +42,7 @@ pub use self::{
 };
 
 pub(crate) use self::standard_webhooks::prefix as standard_webhooks_prefix;
-use crate::tls::ClientCertificate;
+use crate::{head::Head, tls::ClientCertificate};
 
 /// How far the clock of a sender that signs the time may be from ours, by default.
 const TOLERANCE: Duration = Duration::from_secs(300);
@@ -109,12 +109,11 @@ pub enum Refused {
 }
 
 impl<'a> Request<'a> {
-    pub fn of(head: &'a http::request::Parts, now: Timestamp) -> Self {
-        let certificate = head.extensions.get::<Arc<ClientCertificate>>();
+    pub(crate) fn of(head: Head<'a>, now: Timestamp) -> Self {
         Self {
-            headers: &head.headers,
+            headers: head.headers,
             query: head.uri.query(),
-            certificate: certificate.map(Arc::as_ref),
+            certificate: head.caller.certificate.as_deref(),
             now,
         }
     }

@@ -8,7 +8,7 @@ mod strangers;
 
 use std::sync::{Mutex, PoisonError};
 
-use axum::http::{HeaderValue, Method, header};
+use axum::body::Body;
 use futures::stream;
 use http_body_util::BodyExt as _;
 use prometheus_client::{encoding::text::encode, registry::Registry};
@@ -17,6 +17,7 @@ use serde_json::Value;
 use super::*;
 use crate::{
     body::BodyLimits,
+    client::Client,
     limit::LimitsConfig,
     outgoing::OutgoingConfig,
     verify::{Basic, Credentials, Scheme},
@@ -44,7 +45,7 @@ impl Publish for Recorder {
 }
 
 struct Tested {
-    router: Router,
+    ingress: Arc<Ingress<Recorder>>,
     recorder: Recorder,
     registry: Registry,
 }
@@ -104,6 +105,8 @@ fn calling(
     let ingress = Ingress {
         sources: Arc::new(sources),
         akeyless_trigger: Some(Arc::new(akeyless_trigger())),
+        paths: Paths::default(),
+        stopping: CancellationToken::new(),
         publisher: recorder.clone(),
         budget: Budget::new(BodyLimits {
             body,
@@ -115,17 +118,26 @@ fn calling(
         metrics: Metrics::register(&mut registry),
         refusals: Refusals::default(),
     };
-    let router = router(ingress, &Paths::default(), &CancellationToken::new());
     Tested {
-        router,
+        ingress: Arc::new(ingress),
         recorder,
         registry,
     }
 }
 
+/// As if it came over a connection.
+async fn serve(ingress: &Arc<Ingress<Recorder>>, request: Request<Body>) -> Response {
+    let peer = "192.0.2.1".parse().unwrap();
+    let caller = Caller {
+        client: Arc::new(Client::new(peer, Arc::default())),
+        certificate: None,
+    };
+    Arc::clone(ingress).serve(Arc::new(caller), request).await
+}
+
 /// Status, headers and body of the answer.
 async fn send(tested: &Tested, request: Request<Body>) -> (StatusCode, HeaderMap, Value) {
-    let answer = tested.router.clone().oneshot(request).await.unwrap();
+    let answer = serve(&tested.ingress, request).await;
     let (head, body) = answer.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     assert!(

@@ -15,13 +15,17 @@ struct Running {
 }
 
 async fn start(router: Router, limits: ConnectionLimits) -> Running {
+    start_with(handler(router), limits).await
+}
+
+async fn start_with(handler: Handler, limits: ConnectionLimits) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
     let server = tokio::spawn(serve(
         listener,
         None,
-        router,
+        handler,
         limits,
         Metrics::default(),
         CancellationToken::new(),
@@ -38,6 +42,22 @@ async fn answer(mut stream: TcpStream) -> String {
     let mut text = String::new();
     stream.read_to_string(&mut text).await.unwrap();
     text
+}
+
+#[tokio::test]
+async fn a_head_request_gets_the_head_alone() {
+    let hello: Handler =
+        Arc::new(|_, _| Box::pin(async { crate::answer::text(StatusCode::OK, ANSWER) }));
+    let running = start_with(hello, limits()).await;
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    let head = b"HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    stream.write_all(head).await.unwrap();
+    let text = answer(stream).await;
+    let length = format!("content-length: {}\r\n", ANSWER.len());
+    assert!(
+        text.contains(&length) && text.ends_with("\r\n\r\n"),
+        "{text}"
+    );
 }
 
 #[tokio::test]

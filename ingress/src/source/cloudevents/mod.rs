@@ -6,7 +6,7 @@
 
 mod own;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt::Display};
 
 use eso_relay::event::{Keys, Kind, Origin};
 use http::{HeaderMap, header};
@@ -18,6 +18,7 @@ use super::{
     json::{Scalar, Shape, elements, fields, place, shape, whole},
     malformed,
     meaning::{Meaning, keys},
+    pointer::Document,
     usable_id,
 };
 
@@ -137,8 +138,9 @@ impl Mapping {
         let mut change = if let Some(change) = own {
             change
         } else {
-            let meaning = self.meaning.read(data, &place)?;
-            meaning.change(&place, || self.alias(subject, data, &place))?
+            let data = data.map(Document::of);
+            let meaning = self.meaning.read(data.as_ref(), &place)?;
+            meaning.change(&place, || self.alias(subject, data.as_ref(), &place))?
         };
         // `mapping.template` makes every event a change of a template source.
         if change.kind != Kind::TemplateChanged {
@@ -163,8 +165,8 @@ impl Mapping {
     fn alias(
         &self,
         subject: Option<String>,
-        data: Option<&RawValue>,
-        place: &str,
+        data: Option<&Document<'_>>,
+        place: &dyn Display,
     ) -> Result<Keys, DecodeError> {
         match (&self.meaning.keys[..], data) {
             ([], _) => {

@@ -5,7 +5,9 @@ use std::{sync::Arc, time::Duration};
 use eso_relay::{event::Fingerprint, stream::Reason};
 
 use super::lane::{StoreId, Urgency};
-use crate::object::{Kept, ObjectRef, Outcome, RefreshMark, Rejection, Sequence, SyncState};
+use crate::object::{
+    Kept, ObjectRef, Outcome, RefreshMark, Rejection, Sequence, SyncState, WorkloadState,
+};
 
 /// A message, decoded and matched. Every later redelivery has the same sequence.
 #[derive(Debug, Clone)]
@@ -20,6 +22,8 @@ pub(crate) struct Delivery {
     pub kept: Kept,
     /// One for each pair of an event and a target.
     pub refreshes: Vec<Refresh>,
+    /// One for each pair of an event and a workload that must see the new value.
+    pub restarts: Vec<Restart>,
     /// Events that could not be decoded.
     pub rejected: Vec<Rejection>,
 }
@@ -42,6 +46,22 @@ pub(crate) struct Refresh {
     pub carries: Option<RefreshMark>,
     /// Whether ESO has synced the object as it is now.
     pub sync: SyncState,
+}
+
+/// The restart of one workload for one event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Restart {
+    pub workload: ObjectRef,
+    pub event: Fingerprint,
+    /// The event's index in the message: the greater the newer.
+    pub index: usize,
+    /// The targets of this delivery, by which ESO writes the Secrets that the workload reads: it is restarted once
+    /// ESO has synced all of them. Empty for a workload that reads the store itself.
+    pub follows: Vec<ObjectRef>,
+    /// How long the store may return the old value to a workload that reads it itself.
+    pub settle: Option<Duration>,
+    /// As the watch has shown it last.
+    pub state: WorkloadState,
 }
 
 /// What happened.
@@ -84,6 +104,16 @@ pub(crate) enum Input {
     Probed {
         answered: bool,
     },
+    /// The watch has shown a workload; `None`: it is gone, or is not to be restarted any more.
+    Workload {
+        workload: ObjectRef,
+        state: Option<WorkloadState>,
+    },
+    /// The result of an [`Output::Restart`]. Each needs one.
+    Restarted {
+        workload: ObjectRef,
+        outcome: Outcome,
+    },
     /// Time has passed.
     Tick,
     /// Start nothing new; hand back what was not started, and what waits for its second mark.
@@ -97,6 +127,13 @@ pub(crate) enum Output {
     Patch {
         target: ObjectRef,
         value: RefreshMark,
+    },
+    /// Restart the workload for these events, the newest last, over this state of it; the result is
+    /// [`Input::Restarted`]. If the object has changed since, the outcome is a [`Outcome::Retry`] of the object.
+    Restart {
+        workload: ObjectRef,
+        events: Vec<Fingerprint>,
+        over: WorkloadState,
     },
     /// Send the API a request that depends on no object; the result is [`Input::Probed`].
     Probe,

@@ -118,7 +118,8 @@ impl Engine {
                 sync,
             } => self.observed(now, &target, value, sync),
             Input::Probed { answered } => self.probed(now, answered),
-            Input::Tick => {}
+            // No delivery has restarts yet.
+            Input::Workload { .. } | Input::Restarted { .. } | Input::Tick => {}
             Input::Deleted(target) => self.deleted(now, &target),
             Input::DeadLettered { sequence, stored } => self.dead_lettered(now, sequence, stored),
             Input::Stop => self.stop(now),

@@ -7,6 +7,7 @@ mod outcome;
 mod sync;
 mod uid;
 mod unrefreshable;
+mod workload;
 
 pub use self::{
     annotation::{
@@ -14,9 +15,10 @@ pub use self::{
         RefreshMark, Stage,
     },
     delivery::{Kept, Rejection, Sequence},
-    object_ref::{ListKind, ObjectKind, ObjectRef},
+    object_ref::{ListKind, ObjectKind, ObjectRef, WorkloadKind},
     outcome::{Fault, Outcome, Reset, Steps},
     sync::{Hashed, SyncState, SyncVersion},
     uid::{InvalidUid, Uid},
     unrefreshable::{Refreshable, Unrefreshable},
+    workload::{Counter, MAX_RESTART_MARKS, RestartMarks, Rollout, WorkloadState},
 };

@@ -49,6 +49,8 @@ impl Worker {
         while let Some(output) = self.engine.next_output() {
             match output {
                 Output::Patch { target, value } => self.patch(target, value),
+                // No delivery has restarts yet.
+                Output::Restart { .. } => {}
                 Output::Probe => self.probe(),
                 Output::Ack(sequence) => {
                     self.end(sequence, DeliveryOutcome::acked, AckKind::Ack.into())

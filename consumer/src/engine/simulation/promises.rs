@@ -21,6 +21,7 @@ impl World {
             holding.unwrap_or_else(|| panic!("{output:?} for a delivery that is not held"))
         };
         match output {
+            Output::Restart { .. } => {}
             Output::Patch { target, value } => {
                 let patched = order(value.event);
                 self.check_patch(replica, object(target), patched);

@@ -147,6 +147,7 @@ impl Replica {
                 Kept::Stream
             },
             refreshes,
+            restarts: Vec::new(),
             rejected,
         }
     }

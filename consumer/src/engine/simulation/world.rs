@@ -312,6 +312,8 @@ impl World {
             _ => false,
         };
         match output {
+            // No delivery has restarts yet.
+            Output::Restart { .. } => {}
             Output::Park { sequence, delay } => {
                 if let Some(holding) = replica.held.get_mut(&sequence) {
                     holding.parked = true;

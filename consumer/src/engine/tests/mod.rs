@@ -49,6 +49,7 @@ fn delivery(sequence: u64, refreshes: &[(&str, usize)]) -> Delivery {
                 weight: 1,
             })
             .collect(),
+        restarts: Vec::new(),
         rejected: Vec::new(),
     }
 }

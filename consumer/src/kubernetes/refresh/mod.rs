@@ -28,8 +28,7 @@ use super::{
     outcome::{self, PROBE_TIMEOUT, RefreshError, retry_after},
 };
 use crate::object::{
-    FORCE_SYNC_ANNOTATION, ListKind, ObjectKind, ObjectRef, REFRESH_ANNOTATION, RefreshMark, Reset,
-    Steps,
+    FORCE_SYNC_ANNOTATION, ListKind, ObjectRef, REFRESH_ANNOTATION, RefreshMark, Reset, Steps,
 };
 
 /// Asks for only the metadata in the response, as [`Request::patch_metadata`] does.
@@ -121,17 +120,15 @@ impl Refresher {
     /// A merge patch of one annotation without resourceVersion never conflicts. The response is requested as
     /// metadata, which is small, and not read.
     async fn patch(&self, target: &ObjectRef, value: RefreshMark) -> Result<(), RefreshError> {
-        let (kind, annotation) = match target.kind() {
-            ObjectKind::ClusterExternalSecret => {
-                (ListKind::ClusterExternalSecrets, FORCE_SYNC_ANNOTATION)
-            }
-            ObjectKind::ExternalSecret => (ListKind::ExternalSecrets, REFRESH_ANNOTATION),
-            ObjectKind::PushSecret => (ListKind::PushSecrets, REFRESH_ANNOTATION),
+        let annotation = if target.is_owner() {
+            FORCE_SYNC_ANNOTATION
+        } else {
+            REFRESH_ANNOTATION
         };
         let version = self.served.version();
         let namespace = (!target.is_owner()).then(|| target.namespace());
         let patch = json!({ "metadata": { "annotations": { annotation: value.to_string() } } });
-        let url = Object::url_path(&version.resource(kind), namespace);
+        let url = Object::url_path(&version.resource(target.kind().list()), namespace);
         let request =
             Request::new(url).patch_metadata(target.name(), &params(), &Patch::Merge(patch))?;
         let patched = self.send(request).await;

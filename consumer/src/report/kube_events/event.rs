@@ -6,10 +6,7 @@ use k8s_openapi::{
 };
 
 use super::{Fact, Note};
-use crate::{
-    kubernetes::ApiVersion,
-    object::{ListKind, ObjectKind, Unrefreshable},
-};
+use crate::{kubernetes::ApiVersion, object::Unrefreshable};
 
 /// The reporting controller: the column `From` of `kubectl describe`.
 const CONTROLLER: &str = "eso-relay";
@@ -48,11 +45,7 @@ impl Note {
     /// `instance`: the replica that reports it.
     pub(super) fn to_event(&self, version: ApiVersion, instance: &str) -> Event {
         let owner = self.target.is_owner();
-        let resource = version.resource(match self.target.kind() {
-            ObjectKind::ClusterExternalSecret => ListKind::ClusterExternalSecrets,
-            ObjectKind::ExternalSecret => ListKind::ExternalSecrets,
-            ObjectKind::PushSecret => ListKind::PushSecrets,
-        });
+        let resource = version.resource(self.target.kind().list());
         let regarding = ObjectReference {
             api_version: Some(resource.api_version),
             kind: Some(resource.kind),

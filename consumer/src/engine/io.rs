@@ -105,6 +105,10 @@ pub(crate) enum Input {
         answered: bool,
     },
     /// The watch has shown a workload; `None`: it is gone, or is not to be restarted any more.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the index does not watch workloads yet")
+    )]
     Workload {
         workload: ObjectRef,
         state: Option<WorkloadState>,
@@ -135,6 +139,15 @@ pub(crate) enum Output {
         events: Vec<Fingerprint>,
         over: WorkloadState,
     },
+    /// A rollout that was started here has ended. Only for reports.
+    Rollout {
+        workload: ObjectRef,
+        /// The events that the workload was restarted for, the newest last.
+        events: Vec<Fingerprint>,
+        result: RolloutResult,
+        /// Since the restart.
+        after: Duration,
+    },
     /// Send the API a request that depends on no object; the result is [`Input::Probed`].
     Probe,
     /// Every target of the delivery is done.
@@ -159,12 +172,12 @@ pub(crate) enum Output {
     Term { sequence: Sequence, reason: Reason },
     /// Still in progress: do not redeliver yet.
     Progress(Sequence),
-    /// An event has reached a step at one of its targets. Only for reports.
+    /// An event has reached a step at one of its targets or workloads. Only for reports.
     Step {
         event: Fingerprint,
         target: ObjectRef,
         step: Step,
-        /// Since the patch; zero before it.
+        /// Since the patch, and of a restart since the sync that it follows; zero before it.
         after: Duration,
     },
 }
@@ -192,4 +205,51 @@ pub(crate) enum Step {
     Failed,
     /// ESO has not updated the status in time: it skips the object, is not running, or is overloaded.
     Silent,
+
+    /// The workload was restarted for it, here or by another replica.
+    Restarted,
+    /// The workload is not restarted for it.
+    NotRestarted(NotRestarted),
+}
+
+/// Why a workload is not restarted for an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum NotRestarted {
+    /// The workload, or what ESO would have synced for it, does not exist any more or is excluded now.
+    Gone,
+    /// The API refused the patch of the workload, or of what ESO would have synced for it.
+    Refused,
+    /// The permission to patch workloads is missing.
+    Forbidden,
+    /// ESO did not sync in time, so the workload would have read the old value again.
+    NotSynced,
+    /// The cluster could not be patched within `give_up_after`.
+    GaveUp,
+    /// Another workload that was restarted for the same event does not become ready.
+    RolloutFailed,
+    /// A newer event restarts it instead.
+    Superseded,
+}
+
+impl NotRestarted {
+    /// A stable name.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Gone => "gone",
+            Self::Refused => "refused",
+            Self::Forbidden => "forbidden",
+            Self::NotSynced => "not_synced",
+            Self::GaveUp => "gave_up",
+            Self::RolloutFailed => "rollout_failed",
+            Self::Superseded => "superseded",
+        }
+    }
+}
+
+/// How a rollout has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RolloutResult {
+    Done,
+    /// Its deadline is exceeded: the other workloads that wait for the same events are not restarted.
+    Failed,
 }

@@ -1,5 +1,7 @@
 //! What the watch shows of a workload that is restarted.
 
+use std::{fmt, time::Duration};
+
 use eso_relay::event::Fingerprint;
 
 /// An older event may be redelivered after newer ones have restarted the workload, and must find itself.
@@ -29,6 +31,17 @@ impl RestartMarks {
     }
 }
 
+/// Separated by commas, as in the annotation.
+impl fmt::Display for RestartMarks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, event) in self.0.iter().enumerate() {
+            let comma = if at > 0 { "," } else { "" };
+            write!(f, "{comma}{event}")?;
+        }
+        Ok(())
+    }
+}
+
 impl FromIterator<Fingerprint> for RestartMarks {
     fn from_iter<T: IntoIterator<Item = Fingerprint>>(events: T) -> Self {
         let events: Vec<_> = events.into_iter().collect();
@@ -46,6 +59,8 @@ pub struct WorkloadState {
     /// What the counter says; 0 where it is absent or not a number.
     pub restarts: u64,
     pub rollout: Rollout,
+    /// How long after a restart the next one may start; `None`: as the settings say.
+    pub interval: Option<Duration>,
 }
 
 /// The annotation of the pod template that counts restarts: ours, or the one of the tool under whose annotation the

@@ -18,12 +18,12 @@ use super::{
     receipts::{self, Ledger},
 };
 use crate::{
-    engine::{Engine, Step},
+    engine::{Engine, NotRestarted, Restart, RolloutResult, Step},
     matching::{
         MatchResult, MatchedEvent,
         index::{Index, Skipped},
     },
-    object::{ObjectRef, Outcome, RefreshMark, Rejection, Reset, Sequence, Stage, Steps},
+    object::{Fault, ObjectRef, Outcome, RefreshMark, Rejection, Reset, Sequence, Stage, Steps},
     stream::Message,
 };
 
@@ -36,6 +36,8 @@ pub(crate) struct Reporter {
     notes: Option<mpsc::Sender<Note>>,
     /// Whether the last reset of a status was refused.
     resets_are_refused: bool,
+    /// Whether the last restart was not permitted.
+    restarts_are_forbidden: bool,
 }
 
 #[expect(
@@ -55,6 +57,7 @@ impl Reporter {
             receipts,
             notes,
             resets_are_refused: false,
+            restarts_are_forbidden: false,
         }
     }
 
@@ -63,6 +66,7 @@ impl Reporter {
         &mut self,
         message: &Message,
         events: &[MatchedEvent],
+        restarts: &[Restart],
         skipped: &[(usize, Skipped)],
         is_new: bool,
         index: &Index,
@@ -72,7 +76,10 @@ impl Reporter {
             let of_event = skipped.iter().filter(|(at, _)| *at == event.index);
             let of_event = of_event.map(|(_, skipped)| skipped);
             if is_new {
-                self.ledger.start(now(), message, event, of_event.clone());
+                let workloads = restarts.iter().filter(|it| it.index == event.index);
+                let workloads = workloads.count();
+                self.ledger
+                    .start(now(), message, event, workloads, of_event.clone());
             }
             for skipped in of_event {
                 self.skipped(event, skipped, message.sequence, index);
@@ -223,7 +230,7 @@ impl Reporter {
         after: Duration,
         index: &Index,
     ) {
-        self.metrics.step(step, after);
+        self.metrics.step(target, step, after);
         // Before the ledger removes the event.
         if let Some(fact) = self.fact_of_step(target, step, after, index) {
             let source = self.ledger.source(event).cloned();
@@ -240,7 +247,100 @@ impl Reporter {
             | Step::Gone
             | Step::Refused
             | Step::GaveUp
-            | Step::Superseded => {}
+            | Step::Superseded
+            | Step::Restarted => {}
+            Step::NotRestarted(why) => Self::not_restarted(target, event, why),
+        }
+    }
+
+    fn not_restarted(workload: &ObjectRef, event: Fingerprint, why: NotRestarted) {
+        let reason = why.as_str();
+        match why {
+            // Nothing is wrong, or it is said once for all.
+            NotRestarted::Superseded | NotRestarted::Gone | NotRestarted::Forbidden => {
+                debug!(object = %workload, %event, reason, "not restarted");
+            }
+            NotRestarted::Refused
+            | NotRestarted::NotSynced
+            | NotRestarted::GaveUp
+            | NotRestarted::RolloutFailed => {
+                warn!(object = %workload, %event, reason, "not restarted");
+            }
+        }
+    }
+
+    /// A restart has a result. A missing permission is said once, until a restart succeeds.
+    pub(crate) fn restarted(
+        &mut self,
+        workload: &ObjectRef,
+        events: &[Fingerprint],
+        outcome: &Outcome,
+    ) {
+        let events = events.len();
+        match outcome {
+            Outcome::Done => {
+                self.restarts_are_forbidden = false;
+                info!(object = %workload, events, "restarted");
+            }
+            Outcome::Gone => debug!(object = %workload, events, "gone before its restart"),
+            Outcome::Retry {
+                fault: Fault::Permission,
+                error,
+                ..
+            } if !self.restarts_are_forbidden => {
+                self.restarts_are_forbidden = true;
+                warn!(
+                    object = %workload,
+                    error,
+                    "not permitted to restart workloads, so they keep the old value; refreshes are not affected. \
+                     Grant `patch` on them, or disable restarts"
+                );
+            }
+            Outcome::Retry {
+                fault: Fault::Permission,
+                error,
+                ..
+            } => debug!(object = %workload, error, "not permitted to restart it"),
+            Outcome::Retry { fault, error, .. } => {
+                warn!(object = %workload, events, ?fault, error, "restart failed; retrying");
+            }
+            Outcome::Refused { error } => {
+                error!(object = %workload, events, error, "the API refused the restart; not retrying");
+            }
+        }
+        self.metrics.restart_answered(workload, outcome);
+    }
+
+    /// A rollout that was started here has ended.
+    pub(crate) fn rolled_out(
+        &mut self,
+        workload: &ObjectRef,
+        events: &[Fingerprint],
+        result: RolloutResult,
+        after: Duration,
+        index: &Index,
+    ) {
+        self.metrics.rolled_out(workload, result);
+        match result {
+            RolloutResult::Done => info!(object = %workload, ?after, "rolled out"),
+            RolloutResult::Failed => warn!(
+                object = %workload,
+                ?after,
+                "the rollout does not become ready; what still waits for the same events is not restarted"
+            ),
+        }
+        if let (RolloutResult::Failed, Some(event)) = (result, events.last()) {
+            let source = self.ledger.source(*event).cloned();
+            self.note(
+                workload,
+                *event,
+                source,
+                Fact::RolloutFailed { after },
+                index,
+            );
+        }
+        for event in events {
+            self.ledger.rolled_out(now(), *event, workload, result);
         }
     }
 

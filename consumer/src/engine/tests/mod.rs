@@ -133,5 +133,6 @@ mod faults;
 mod observing;
 mod pacing;
 mod parking;
+mod restarting;
 mod settling;
 mod stopping;

@@ -42,7 +42,7 @@ const MAX_TEXT: usize = 200;
 /// Patches objects. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Refresher {
-    served: Served,
+    pub(super) served: Served,
     timeout: Duration,
     /// The namespace that a probe lists; `None`: all.
     probed: Option<String>,
@@ -97,7 +97,7 @@ impl Refresher {
         Ok(reset)
     }
 
-    async fn with_timeout(
+    pub(super) async fn with_timeout(
         &self,
         patch: impl Future<Output = Result<(), RefreshError>>,
     ) -> Result<(), RefreshError> {
@@ -140,7 +140,7 @@ impl Refresher {
         patched
     }
 
-    async fn send(&self, request: http::Request<Vec<u8>>) -> Result<(), RefreshError> {
+    pub(super) async fn send(&self, request: http::Request<Vec<u8>>) -> Result<(), RefreshError> {
         let response = self.served.client().send(request.map(Body::from)).await?;
         let (head, body) = response.into_parts();
         // Read to the end, so that the connection can be reused.
@@ -158,7 +158,7 @@ impl Refresher {
     }
 }
 
-fn params() -> PatchParams {
+pub(super) fn params() -> PatchParams {
     PatchParams {
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..PatchParams::default()

@@ -13,15 +13,15 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use self::labels::ResetLabels;
 pub(crate) use self::labels::{
     DeadLetterLabels, DeliveryLabels, DeliveryOutcome, EventLabels, KubeEventLabels, PatchLabels,
     PatchResult, SkippedLabels, SyncLabels, SyncResult,
 };
+use self::labels::{ResetLabels, RestartLabels, RestartResult, WorkloadLabels};
 use crate::{
-    engine::Step,
+    engine::{NotRestarted, RolloutResult, Step},
     matching::{MatchResult, index::Stats},
-    object::{Outcome, Reset, Unrefreshable},
+    object::{Fault, ObjectKind, ObjectRef, Outcome, Reset, Unrefreshable},
     report::kube_events::EventResult,
 };
 
@@ -45,6 +45,9 @@ pub(crate) struct Metrics {
     resets: Family<ResetLabels, Counter>,
     pub syncs: Family<SyncLabels, Counter>,
     pub sync_duration: Histogram,
+    restarts: Family<RestartLabels, Counter>,
+    /// From the sync to the patch of the workload.
+    restart_duration: Family<WorkloadLabels, Histogram, fn() -> Histogram>,
     /// From the webhook to the patch: what the users of a secret wait for.
     pub event_age: Histogram,
     held: Gauge<i64, AtomicI64>,
@@ -80,6 +83,10 @@ impl Metrics {
             sync_duration: Histogram::new([
                 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
             ]),
+            restarts: Family::default(),
+            restart_duration: Family::new_with_constructor(|| {
+                Histogram::new([1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0])
+            }),
             event_age: Histogram::new([
                 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0,
                 86400.0,
@@ -135,6 +142,14 @@ impl Metrics {
             "Time from a patch to the sync by ESO that the watch showed",
             Unit::Seconds,
             metrics.sync_duration.clone(),
+        );
+        let restarts = "Restarts of workloads, by what became of them";
+        ours.register("restarts", restarts, metrics.restarts.clone());
+        ours.register_with_unit(
+            "restart_duration",
+            "Time from the sync by ESO to the restart of a workload that follows it",
+            Unit::Seconds,
+            metrics.restart_duration.clone(),
         );
         ours.register_with_unit(
             "event_age",
@@ -235,13 +250,57 @@ impl Metrics {
         self.resets.get_or_create(&ResetLabels { result }).inc();
     }
 
-    pub(crate) fn step(&self, step: Step, after: Duration) {
+    pub(crate) fn step(&self, target: &ObjectRef, step: Step, after: Duration) {
         if let Some(result) = SyncResult::of(step) {
             self.syncs.get_or_create(&SyncLabels { result }).inc();
         }
         if step == Step::Synced {
             self.sync_duration.observe(after.as_secs_f64());
         }
+        match step {
+            Step::NotRestarted(NotRestarted::Superseded) => {}
+            Step::NotRestarted(_) => self.restart(target, RestartResult::not_restarted),
+            // Otherwise it was restarted before.
+            Step::Restarted if !after.is_zero() => {
+                let kind = kind(target);
+                let duration = self
+                    .restart_duration
+                    .get_or_create(&WorkloadLabels { kind });
+                duration.observe(after.as_secs_f64());
+            }
+            _ => {}
+        }
+    }
+
+    /// A restart has a result. What ends it without one is a step.
+    pub(crate) fn restart_answered(&self, workload: &ObjectRef, outcome: &Outcome) {
+        match outcome {
+            Outcome::Done => self.restart(workload, RestartResult::restarted),
+            Outcome::Retry {
+                fault: Fault::Cluster | Fault::Object,
+                ..
+            } => self.restart(workload, RestartResult::retried),
+            Outcome::Retry {
+                fault: Fault::Permission,
+                ..
+            }
+            | Outcome::Gone
+            | Outcome::Refused { .. } => {}
+        }
+    }
+
+    pub(crate) fn rolled_out(&self, workload: &ObjectRef, result: RolloutResult) {
+        let result = match result {
+            RolloutResult::Done => RestartResult::rolled_out,
+            RolloutResult::Failed => RestartResult::rollout_failed,
+        };
+        self.restart(workload, result);
+    }
+
+    fn restart(&self, workload: &ObjectRef, result: RestartResult) {
+        let kind = kind(workload);
+        let labels = RestartLabels { kind, result };
+        self.restarts.get_or_create(&labels).inc();
     }
 
     pub(crate) fn kube_event(&self, result: EventResult) {
@@ -266,6 +325,13 @@ impl Metrics {
 
     pub(crate) fn index(&self, stats: Stats) {
         self.index.set(stats);
+    }
+}
+
+fn kind(workload: &ObjectRef) -> &'static str {
+    match workload.kind() {
+        ObjectKind::Workload(kind) => kind.as_str(),
+        _ => "",
     }
 }
 

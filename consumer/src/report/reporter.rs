@@ -16,20 +16,21 @@ use super::{
     kube_events::{EventResult, Fact, Note},
     metrics::{DeliveryOutcome, Metrics},
     receipts::{self, Ledger},
+    restarts,
 };
 use crate::{
-    engine::{Engine, NotRestarted, Restart, RolloutResult, Step},
+    engine::{Engine, Restart, Step},
     matching::{
         MatchResult, MatchedEvent,
         index::{Index, Skipped},
     },
-    object::{Fault, ObjectRef, Outcome, RefreshMark, Rejection, Reset, Sequence, Stage, Steps},
+    object::{ObjectRef, Outcome, RefreshMark, Rejection, Reset, Sequence, Stage, Steps},
     stream::Message,
 };
 
 pub(crate) struct Reporter {
-    metrics: Metrics,
-    ledger: Ledger,
+    pub(super) metrics: Metrics,
+    pub(super) ledger: Ledger,
     /// Where receipts go.
     receipts: mpsc::Sender<Receipt>,
     /// Notes for the objects; `None`: disabled.
@@ -37,7 +38,7 @@ pub(crate) struct Reporter {
     /// Whether the last reset of a status was refused.
     resets_are_refused: bool,
     /// Whether the last restart was not permitted.
-    restarts_are_forbidden: bool,
+    pub(super) restarts_are_forbidden: bool,
 }
 
 #[expect(
@@ -230,7 +231,8 @@ impl Reporter {
         after: Duration,
         index: &Index,
     ) {
-        self.metrics.step(target, step, after);
+        self.metrics.step(step, after);
+        self.metrics.restarts.step(target, step, after);
         // Before the ledger removes the event.
         if let Some(fact) = self.fact_of_step(target, step, after, index) {
             let source = self.ledger.source(event).cloned();
@@ -249,98 +251,7 @@ impl Reporter {
             | Step::GaveUp
             | Step::Superseded
             | Step::Restarted => {}
-            Step::NotRestarted(why) => Self::not_restarted(target, event, why),
-        }
-    }
-
-    fn not_restarted(workload: &ObjectRef, event: Fingerprint, why: NotRestarted) {
-        let reason = why.as_str();
-        match why {
-            // Nothing is wrong, or it is said once for all.
-            NotRestarted::Superseded | NotRestarted::Gone | NotRestarted::Forbidden => {
-                debug!(object = %workload, %event, reason, "not restarted");
-            }
-            NotRestarted::Refused
-            | NotRestarted::NotSynced
-            | NotRestarted::GaveUp
-            | NotRestarted::RolloutFailed => {
-                warn!(object = %workload, %event, reason, "not restarted");
-            }
-        }
-    }
-
-    /// A restart has a result. A missing permission is said once, until a restart succeeds.
-    pub(crate) fn restarted(
-        &mut self,
-        workload: &ObjectRef,
-        events: &[Fingerprint],
-        outcome: &Outcome,
-    ) {
-        let events = events.len();
-        match outcome {
-            Outcome::Done => {
-                self.restarts_are_forbidden = false;
-                info!(object = %workload, events, "restarted");
-            }
-            Outcome::Gone => debug!(object = %workload, events, "gone before its restart"),
-            Outcome::Retry {
-                fault: Fault::Permission,
-                error,
-                ..
-            } if !self.restarts_are_forbidden => {
-                self.restarts_are_forbidden = true;
-                warn!(
-                    object = %workload,
-                    error,
-                    "not permitted to restart workloads, so they keep the old value; refreshes are not affected. \
-                     Grant `patch` on them, or disable restarts"
-                );
-            }
-            Outcome::Retry {
-                fault: Fault::Permission,
-                error,
-                ..
-            } => debug!(object = %workload, error, "not permitted to restart it"),
-            Outcome::Retry { fault, error, .. } => {
-                warn!(object = %workload, events, ?fault, error, "restart failed; retrying");
-            }
-            Outcome::Refused { error } => {
-                error!(object = %workload, events, error, "the API refused the restart; not retrying");
-            }
-        }
-        self.metrics.restart_answered(workload, outcome);
-    }
-
-    /// A rollout that was started here has ended.
-    pub(crate) fn rolled_out(
-        &mut self,
-        workload: &ObjectRef,
-        events: &[Fingerprint],
-        result: RolloutResult,
-        after: Duration,
-        index: &Index,
-    ) {
-        self.metrics.rolled_out(workload, result);
-        match result {
-            RolloutResult::Done => info!(object = %workload, ?after, "rolled out"),
-            RolloutResult::Failed => warn!(
-                object = %workload,
-                ?after,
-                "the rollout does not become ready; what still waits for the same events is not restarted"
-            ),
-        }
-        if let (RolloutResult::Failed, Some(event)) = (result, events.last()) {
-            let source = self.ledger.source(*event).cloned();
-            self.note(
-                workload,
-                *event,
-                source,
-                Fact::RolloutFailed { after },
-                index,
-            );
-        }
-        for event in events {
-            self.ledger.rolled_out(now(), *event, workload, result);
+            Step::NotRestarted(why) => restarts::log_skipped(target, event, why),
         }
     }
 
@@ -363,7 +274,7 @@ impl Reporter {
     }
 
     /// Writes a note on the object itself, if there is room.
-    fn note(
+    pub(super) fn note(
         &self,
         target: &ObjectRef,
         event: Fingerprint,
@@ -493,6 +404,6 @@ impl Reporter {
     clippy::disallowed_methods,
     reason = "receipts and notes hold the time"
 )]
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     Timestamp::now()
 }

@@ -6,7 +6,7 @@ use eso_relay::stream::Reason;
 
 use super::{
     super::{
-        Engine, NotRestarted, Step,
+        Engine, NotRestarted,
         held::{Place, RestartId, Version},
         timers::Timer,
     },
@@ -84,20 +84,6 @@ impl Engine {
         let delivery = self.in_progress.get_mut(&sequence);
         let following = delivery.and_then(|delivery| delivery.follows.remove(target));
         following.unwrap_or_default()
-    }
-
-    pub(super) fn do_not_restart(
-        &mut self,
-        now: Duration,
-        workload: &ObjectRef,
-        version: Version,
-        why: NotRestarted,
-        failure: Option<(Reason, &str)>,
-    ) {
-        if let Some(request) = self.restarts.take(workload, version) {
-            let step = Step::NotRestarted(why);
-            self.end_restart(now, workload, version, request, step, failure);
-        }
     }
 
     /// `restart.give_up_after` is over for the delivery.

@@ -10,7 +10,7 @@ use super::{
         backoff::{CLUSTER, TARGET},
         timers::Timer,
     },
-    Phase, Turn, Work,
+    Phase, Request, Turn, Work,
 };
 use crate::object::{Fault, ObjectRef, Outcome};
 
@@ -18,11 +18,11 @@ impl Work {
     /// When it may be restarted, and for what is ready.
     fn due(&self, settings: &RestartSettings) -> Option<Duration> {
         let requests = || self.waiting.values();
-        let first = requests().filter_map(|it| it.first_ready()).min()?;
-        let last = requests().filter_map(|it| it.ready_since()).max()?;
+        let first = requests().filter_map(Request::first_ready).min()?;
+        let last = requests().filter_map(Request::ready_since).max()?;
         let latest = first.saturating_add(settings.gather_at_most);
         let quiet = last.saturating_add(settings.gather);
-        let complete = requests().all(|request| request.is_ready());
+        let complete = requests().all(Request::is_ready);
         let gathered = if complete { quiet.min(latest) } else { latest };
         Some(gathered.max(self.rested(settings)))
     }
@@ -38,7 +38,7 @@ impl Work {
     /// When a request that waits for the store alone is ready.
     fn next_ready(&self) -> Option<Duration> {
         let waiting = self.waiting.values().filter(|request| !request.is_ready());
-        waiting.filter_map(|request| request.ready_from()).min()
+        waiting.filter_map(Request::ready_from).min()
     }
 }
 
@@ -112,7 +112,7 @@ impl Engine {
             };
             let ready = work.waiting.extract_if(.., |_, request| request.is_ready());
             let requests: BTreeMap<_, _> = ready.collect();
-            let events = requests.values().flat_map(|request| request.events());
+            let events = requests.values().flat_map(Request::events);
             // One that it answers for may be done already.
             let events = events.filter(|event| !over.marks.contains(*event));
             self.outputs.push_back(Output::Restart {
@@ -177,7 +177,7 @@ impl Engine {
         self.api_answered();
         // Otherwise the watch has shown it already.
         if step == Step::Restarted && !requests.is_empty() {
-            let events = requests.values().flat_map(|request| request.events());
+            let events = requests.values().flat_map(Request::events);
             let events: Vec<_> = events.collect();
             self.rollout_started(now, workload, &over.version, &events);
         }

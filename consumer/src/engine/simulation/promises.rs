@@ -314,22 +314,7 @@ impl World {
             answered <= settings.max_events,
             "too many events are tracked"
         );
-        // The state of the API as a whole may change without an input for each target.
-        let fails = |target| {
-            engine
-                .targets
-                .get(target)
-                .is_some_and(|it| it.is_stuck(true))
-        };
-        let stuck = engine.in_progress.iter().filter(|(sequence, it)| {
-            let late = engine.restarts.are_late(**sequence, &it.restarts);
-            let stuck = it.open.keys().all(fails) && late;
-            it.kept == Kept::Stream && it.place == Place::Here && stuck
-        });
-        assert!(
-            replica.stopping || stuck.count() == 0,
-            "an object that keeps failing holds a message"
-        );
+        check_stuck(replica);
         let parked = replica.held.values().filter(|it| it.parked).count();
         assert_eq!(engine.parked(), parked);
         let mut known: BTreeSet<_> = replica.held.values().flat_map(pairs).collect();
@@ -371,4 +356,25 @@ impl World {
             assert!(engine.is_idle(), "something is kept after the stop");
         }
     }
+}
+
+/// An object that keeps failing, or that ESO does not sync in time, holds no message.
+fn check_stuck(replica: &Replica) {
+    let engine = &replica.engine;
+    // The state of the API as a whole may change without an input for each target.
+    let fails = |target| {
+        engine
+            .targets
+            .get(target)
+            .is_some_and(|it| it.is_stuck(true))
+    };
+    let stuck = engine.in_progress.iter().filter(|(sequence, it)| {
+        let late = engine.restarts.are_late(**sequence, &it.restarts);
+        let stuck = it.open.keys().all(fails) && late;
+        it.kept == Kept::Stream && it.place == Place::Here && stuck
+    });
+    assert!(
+        replica.stopping || stuck.count() == 0,
+        "an object that keeps failing holds a message"
+    );
 }

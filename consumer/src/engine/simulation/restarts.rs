@@ -3,29 +3,31 @@
 use eso_relay::event::Fingerprint;
 
 use super::{
-    super::{Input, NotRestarted, Step},
+    super::{Input, NotRestarted, Output, Step},
     Order,
-    cluster::order,
+    cluster::{object, order},
     replica::{Holding, Replica},
     workload::{RestartPatch, Workload, workload},
     world::World,
 };
-use crate::object::{Fault, Outcome, Rollout, Stage, WorkloadState};
+use crate::object::{Fault, ObjectRef, Outcome, Rollout, Stage, WorkloadState};
 
 impl World {
-    pub(super) fn start_restart(
-        &mut self,
-        at: usize,
-        number: usize,
-        events: &[Fingerprint],
-        over: &WorkloadState,
-    ) {
-        let replica = &mut self.replicas[at];
-        replica.restarting.insert(number);
+    pub(super) fn start_restart(&mut self, at: usize, output: &Output) {
+        let Output::Restart {
+            workload,
+            events,
+            over,
+        } = output
+        else {
+            return;
+        };
+        let (replica, workload) = (&mut self.replicas[at], object(workload));
+        replica.restarting.insert(workload);
         self.cluster.restarts.push(RestartPatch {
             process: replica.process,
-            workload: number,
-            events: events.to_vec(),
+            workload,
+            events: events.clone(),
             over: over.clone(),
         });
     }
@@ -163,14 +165,16 @@ impl World {
         }
     }
 
-    pub(super) fn note_restart(&mut self, at: usize, number: usize, event: Order, step: Step) {
-        let pair = (number, event);
-        if let Step::NotRestarted(why) = step
-            && why != NotRestarted::Superseded
-        {
-            self.not_restarted.insert(pair);
+    /// A step of an event was reported.
+    pub(super) fn note_step(&mut self, at: usize, target: &ObjectRef, event: Order, step: Step) {
+        let (replica, pair) = (&mut self.replicas[at], (object(target), event));
+        match step {
+            Step::NotRestarted(NotRestarted::Superseded) | Step::Restarted => {}
+            Step::NotRestarted(_) => {
+                self.not_restarted.insert(pair);
+            }
+            _ => return replica.reported(pair.0, event, step),
         }
-        let replica = &mut self.replicas[at];
         *replica.unrestarted.entry(pair).or_default() -= 1;
     }
 

@@ -11,6 +11,10 @@ use crate::{
 };
 
 #[derive(Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each of these comes and goes by itself"
+)]
 pub(super) struct Workload {
     pub(super) exists: bool,
     pub(super) version: u64,

@@ -8,7 +8,7 @@ use std::{
 use fastrand::Rng;
 
 use super::{
-    super::{Input, Output, Step, Urgency},
+    super::{Input, Output, Urgency},
     Order,
     cluster::{Cluster, Patch, object, order},
     plan::{Plan, settle, urgency},
@@ -318,11 +318,7 @@ impl World {
             _ => false,
         };
         match output {
-            Output::Restart {
-                workload,
-                events,
-                over,
-            } => self.start_restart(at, object(&workload), &events, &over),
+            Output::Restart { .. } => self.start_restart(at, &output),
             Output::Rollout { .. } => {}
             Output::Park { sequence, delay } => {
                 if let Some(holding) = replica.held.get_mut(&sequence) {
@@ -397,15 +393,9 @@ impl World {
             Output::Step {
                 event,
                 target,
-                step: step @ (Step::Restarted | Step::NotRestarted(_)),
-                ..
-            } => self.note_restart(at, object(&target), order(event), step),
-            Output::Step {
-                event,
-                target,
                 step,
                 ..
-            } => replica.reported(object(&target), order(event), step),
+            } => self.note_step(at, &target, order(event), step),
         }
     }
 }

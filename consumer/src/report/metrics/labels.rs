@@ -119,34 +119,6 @@ impl SyncResult {
     }
 }
 
-/// `kind`: of the workload, as in the API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(super) struct RestartLabels {
-    pub(super) kind: &'static str,
-    pub(super) result: RestartResult,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(super) struct WorkloadLabels {
-    pub(super) kind: &'static str,
-}
-
-/// What became of a restart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-#[expect(non_camel_case_types, reason = "the names are the label's values")]
-pub(super) enum RestartResult {
-    /// The workload was patched.
-    restarted,
-    /// The patch failed, and is tried again.
-    retried,
-    /// All pods are replaced.
-    rolled_out,
-    /// They do not become ready.
-    rollout_failed,
-    /// An event does not restart a workload, for a reason.
-    not_restarted,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct KubeEventLabels {
     pub result: EventResult,

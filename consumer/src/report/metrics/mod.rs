@@ -1,6 +1,7 @@
 //! What `/metrics` says. Labels come from closed sets only.
 
 mod labels;
+mod restarts;
 
 use std::{
     sync::atomic::{AtomicI64, AtomicU64},
@@ -17,11 +18,11 @@ pub(crate) use self::labels::{
     DeadLetterLabels, DeliveryLabels, DeliveryOutcome, EventLabels, KubeEventLabels, PatchLabels,
     PatchResult, SkippedLabels, SyncLabels, SyncResult,
 };
-use self::labels::{ResetLabels, RestartLabels, RestartResult, WorkloadLabels};
+use self::{labels::ResetLabels, restarts::RestartMetrics};
 use crate::{
-    engine::{NotRestarted, RolloutResult, Step},
+    engine::Step,
     matching::{MatchResult, index::Stats},
-    object::{Fault, ObjectKind, ObjectRef, Outcome, Reset, Unrefreshable},
+    object::{Outcome, Reset, Unrefreshable},
     report::kube_events::EventResult,
 };
 
@@ -45,9 +46,7 @@ pub(crate) struct Metrics {
     resets: Family<ResetLabels, Counter>,
     pub syncs: Family<SyncLabels, Counter>,
     pub sync_duration: Histogram,
-    restarts: Family<RestartLabels, Counter>,
-    /// From the sync to the patch of the workload.
-    restart_duration: Family<WorkloadLabels, Histogram, fn() -> Histogram>,
+    pub restarts: RestartMetrics,
     /// From the webhook to the patch: what the users of a secret wait for.
     pub event_age: Histogram,
     held: Gauge<i64, AtomicI64>,
@@ -83,10 +82,7 @@ impl Metrics {
             sync_duration: Histogram::new([
                 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
             ]),
-            restarts: Family::default(),
-            restart_duration: Family::new_with_constructor(|| {
-                Histogram::new([1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0])
-            }),
+            restarts: RestartMetrics::default(),
             event_age: Histogram::new([
                 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0,
                 86400.0,
@@ -143,14 +139,6 @@ impl Metrics {
             Unit::Seconds,
             metrics.sync_duration.clone(),
         );
-        let restarts = "Restarts of workloads, by what became of them";
-        ours.register("restarts", restarts, metrics.restarts.clone());
-        ours.register_with_unit(
-            "restart_duration",
-            "Time from the sync by ESO to the restart of a workload that follows it",
-            Unit::Seconds,
-            metrics.restart_duration.clone(),
-        );
         ours.register_with_unit(
             "event_age",
             "Time from the receipt of an event to its patch",
@@ -174,6 +162,7 @@ impl Metrics {
         let expiry =
             "How near the first message that is not acked is to its removal by age or size";
         ours.register("expiry_ratio", expiry, metrics.expiry.clone());
+        metrics.restarts.register(ours);
         metrics.index.register(ours);
         metrics
     }
@@ -250,57 +239,13 @@ impl Metrics {
         self.resets.get_or_create(&ResetLabels { result }).inc();
     }
 
-    pub(crate) fn step(&self, target: &ObjectRef, step: Step, after: Duration) {
+    pub(crate) fn step(&self, step: Step, after: Duration) {
         if let Some(result) = SyncResult::of(step) {
             self.syncs.get_or_create(&SyncLabels { result }).inc();
         }
         if step == Step::Synced {
             self.sync_duration.observe(after.as_secs_f64());
         }
-        match step {
-            Step::NotRestarted(NotRestarted::Superseded) => {}
-            Step::NotRestarted(_) => self.restart(target, RestartResult::not_restarted),
-            // Otherwise it was restarted before.
-            Step::Restarted if !after.is_zero() => {
-                let kind = kind(target);
-                let duration = self
-                    .restart_duration
-                    .get_or_create(&WorkloadLabels { kind });
-                duration.observe(after.as_secs_f64());
-            }
-            _ => {}
-        }
-    }
-
-    /// A restart has a result. What ends it without one is a step.
-    pub(crate) fn restart_answered(&self, workload: &ObjectRef, outcome: &Outcome) {
-        match outcome {
-            Outcome::Done => self.restart(workload, RestartResult::restarted),
-            Outcome::Retry {
-                fault: Fault::Cluster | Fault::Object,
-                ..
-            } => self.restart(workload, RestartResult::retried),
-            Outcome::Retry {
-                fault: Fault::Permission,
-                ..
-            }
-            | Outcome::Gone
-            | Outcome::Refused { .. } => {}
-        }
-    }
-
-    pub(crate) fn rolled_out(&self, workload: &ObjectRef, result: RolloutResult) {
-        let result = match result {
-            RolloutResult::Done => RestartResult::rolled_out,
-            RolloutResult::Failed => RestartResult::rollout_failed,
-        };
-        self.restart(workload, result);
-    }
-
-    fn restart(&self, workload: &ObjectRef, result: RestartResult) {
-        let kind = kind(workload);
-        let labels = RestartLabels { kind, result };
-        self.restarts.get_or_create(&labels).inc();
     }
 
     pub(crate) fn kube_event(&self, result: EventResult) {
@@ -325,13 +270,6 @@ impl Metrics {
 
     pub(crate) fn index(&self, stats: Stats) {
         self.index.set(stats);
-    }
-}
-
-fn kind(workload: &ObjectRef) -> &'static str {
-    match workload.kind() {
-        ObjectKind::Workload(kind) => kind.as_str(),
-        _ => "",
     }
 }
 

@@ -23,14 +23,17 @@ pub enum Reason {
     TooManyAttempts,
     /// It could not be applied for as long as `give_up_after`.
     GaveUp,
+    /// ESO has not synced for as long as `restart.give_up_after`, so a workload was not restarted.
+    NotSynced,
 }
 
 impl Reason {
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Undecodable,
         Self::Refused,
         Self::TooManyAttempts,
         Self::GaveUp,
+        Self::NotSynced,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -39,6 +42,7 @@ impl Reason {
             Self::Refused => "refused",
             Self::TooManyAttempts => "too_many_attempts",
             Self::GaveUp => "gave_up",
+            Self::NotSynced => "not_synced",
         }
     }
 }

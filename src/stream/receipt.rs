@@ -35,6 +35,9 @@ pub struct Receipt {
     /// When the API last answered a patch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patched_at: Option<Timestamp>,
+    /// When a workload was last restarted, or is known not to be, or to have rolled out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restarted_at: Option<Timestamp>,
     /// When a sync by ESO was last observed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_at: Option<Timestamp>,
@@ -42,12 +45,15 @@ pub struct Receipt {
     pub last: bool,
     /// Objects that the event matches and that can be refreshed.
     pub matched: usize,
+    /// Workloads that are to be restarted for it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub workloads: usize,
     #[serde(flatten)]
     pub counts: Counts,
     /// Objects that it matches and that a refresh would not reach, by reason.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub skipped: BTreeMap<String, usize>,
-    /// Some of those that were not synced.
+    /// Some of those that were not synced or not restarted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub examples: Vec<Example>,
 }
@@ -73,6 +79,24 @@ pub struct Counts {
     pub failed: usize,
     /// ESO reported nothing in time.
     pub silent: usize,
+
+    /// Of the workloads: patched, so that their pods are replaced.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub restarted: usize,
+    /// Of the restarted: all pods are replaced and ready.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub rolled_out: usize,
+    /// Not restarted for a reason.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub not_restarted: usize,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// An object, by namespace and name, and its result.
@@ -87,7 +111,7 @@ impl Receipt {
         subject(&self.cluster, &self.source, self.fingerprint)
     }
 
-    /// Every object is synced or gone, and the receipt is final.
+    /// Every object is synced or gone, every workload is restarted, and the receipt is final.
     pub fn is_well(&self) -> bool {
         let Counts {
             refused,
@@ -95,9 +119,11 @@ impl Receipt {
             superseded,
             failed,
             silent,
+            not_restarted,
             ..
         } = self.counts;
-        self.last && refused + gave_up + superseded + failed + silent + self.unobserved() == 0
+        let not_refreshed = refused + gave_up + superseded + failed + silent + self.unobserved();
+        self.last && not_refreshed + not_restarted + self.unrestarted() == 0
     }
 
     /// Objects whose result is still to come or, after the final receipt, will not come because their consumer
@@ -115,6 +141,12 @@ impl Receipt {
         } = self.counts;
         let over = gone + refused + gave_up + superseded + synced + failed + silent;
         self.matched.saturating_sub(over)
+    }
+
+    /// Workloads whose restart is still to come or, after the final receipt, is made by another replica.
+    pub fn unrestarted(&self) -> usize {
+        let over = self.counts.restarted + self.counts.not_restarted;
+        self.workloads.saturating_sub(over)
     }
 }
 
@@ -140,8 +172,10 @@ mod tests {
             taken_at: Timestamp::UNIX_EPOCH,
             patched_at: None,
             observed_at: None,
+            restarted_at: None,
             last: true,
             matched: 0,
+            workloads: 0,
             counts: Counts::default(),
             skipped: BTreeMap::new(),
             examples: Vec::new(),

@@ -10,7 +10,7 @@ use std::{ops::Bound, time::Duration};
 use eso_relay::stream::Reason;
 
 use super::{
-    Engine, Output, Step,
+    Engine, NotRestarted, Output, Step,
     backoff::{PARKED, REDELIVERY},
     held::{DeadLettering, InProgress, Place, Rejections},
     timers::Timer,
@@ -28,7 +28,7 @@ impl Engine {
         let Some(delivery) = self.in_progress.get(&sequence) else {
             return;
         };
-        if delivery.open.is_empty() {
+        if delivery.is_done() {
             self.finish(now, sequence);
         } else if self.stopping {
             if !self.is_in_flight(sequence, delivery) {
@@ -62,7 +62,7 @@ impl Engine {
         }
     }
 
-    /// Every target is done: acks, or stores the dead letters first.
+    /// Every target and restart is done: acks, or stores the dead letters first.
     fn finish(&mut self, now: Duration, sequence: Sequence) {
         let Some(delivery) = self.in_progress.get(&sequence) else {
             return;
@@ -93,6 +93,7 @@ impl Engine {
         self.parked -= usize::from(delivery.place != Place::Here);
         self.timers.cancel(&Timer::GiveUp(sequence));
         self.timers.cancel(&Timer::Progress(sequence));
+        self.timers.cancel(&Timer::NotSynced(sequence));
         Some(delivery)
     }
 
@@ -159,7 +160,7 @@ impl Engine {
         self.timers.cancel(&Timer::Store(sequence));
     }
 
-    /// `give_up_after` is over: the targets that are not done become dead letters.
+    /// `give_up_after` is over: the events whose targets or restarts are not done become dead letters.
     pub(super) fn give_up(&mut self, now: Duration, sequence: Sequence) {
         let Some(delivery) = self.in_progress.get_mut(&sequence) else {
             return;
@@ -178,22 +179,25 @@ impl Engine {
         for (target, version) in open {
             let work = self.targets.get(&target);
             let last = work.and_then(|work| work.error.clone());
-            self.withdraw(&target, version, Step::GaveUp);
+            let followers = self.withdraw(&target, version, Step::GaveUp);
             let last = last.as_deref().unwrap_or("it was never patched");
             let error = format!("{target} not refreshed within {after:?}: {last}");
             if let Some(delivery) = self.in_progress.get_mut(&sequence) {
                 let events = delivery.close(&target, Some((Reason::GaveUp, &error)));
                 self.steps(&target, &events, Step::GaveUp);
             }
+            self.target_ended(now, &target, followers, NotRestarted::GaveUp);
             self.tidy(&target);
             self.arrange(now, &target);
         }
+        self.give_up_restarts(now, sequence);
         self.try_complete(now, sequence);
     }
 
     pub(super) fn stop(&mut self, now: Duration) {
         self.stopping = true;
         self.expect_nothing();
+        self.restart_nothing();
         let held: Vec<_> = self.in_progress.keys().copied().collect();
         for sequence in held {
             self.try_complete(now, sequence);
@@ -211,7 +215,9 @@ impl Engine {
 
     /// Whether a patch in flight may complete the delivery.
     fn is_in_flight(&self, sequence: Sequence, delivery: &InProgress) -> bool {
-        delivery.open.iter().any(|(target, request)| {
+        let mut restarts = delivery.restarts.iter();
+        let restarting = restarts.any(|restart| self.restarts.is_in_flight(sequence, restart));
+        restarting || delivery.open.iter().any(|(target, request)| {
             let phase = self.targets.get(target).map(|work| work.phase);
             matches!(phase, Some(Phase::Patching { version, .. }) if version >= request.version(sequence))
         })
@@ -221,22 +227,35 @@ impl Engine {
         let Some(delivery) = self.forget(sequence) else {
             return;
         };
+        self.withdraw_restarts(now, sequence, &delivery.restarts);
+        let mut followers = Vec::new();
         for (target, request) in delivery.open {
-            self.withdraw(&target, request.version(sequence), Step::Superseded);
+            let version = request.version(sequence);
+            followers.extend(self.withdraw(&target, version, Step::Superseded));
             self.tidy(&target);
             self.arrange(now, &target);
         }
+        for target in delivery.follows.keys() {
+            self.forget_late(target);
+        }
         self.nak(sequence, None);
+        // Their restarts would have followed a mark that is not written here any more.
+        for older in followers {
+            self.hand_back(now, older);
+        }
     }
 }
 
 impl Engine {
-    /// Whether it waits only for objects that keep failing.
+    /// Whether it waits only for objects that keep failing, or that ESO does not sync in time.
     pub(super) fn is_stuck(&mut self, sequence: Sequence) -> bool {
         let in_doubt = self.breaker.is_in_doubt();
         let Some(delivery) = self.in_progress.get_mut(&sequence) else {
             return false;
         };
+        if !self.restarts.are_late(sequence, &delivery.restarts) {
+            return false;
+        }
         let is_going = |target: &&_| {
             let work = self.targets.get(*target);
             work.is_none_or(|work| !work.is_stuck(in_doubt))
@@ -261,6 +280,12 @@ impl Engine {
         if delivery.due <= now {
             return self.give_up(now, sequence);
         }
+        if self.not_synced(now, sequence) {
+            return self.try_complete(now, sequence);
+        }
+        let Some(delivery) = self.in_progress.get_mut(&sequence) else {
+            return;
+        };
         delivery.place = Place::Parked;
         self.parked += 1;
         self.timers.cancel(&Timer::Progress(sequence));
@@ -269,10 +294,16 @@ impl Engine {
     }
 
     /// It was redelivered.
-    pub(super) fn unpark(&mut self, sequence: Sequence) {
+    pub(super) fn unpark(&mut self, now: Duration, sequence: Sequence) {
         if let Some(delivery) = self.in_progress.get_mut(&sequence)
             && delivery.place != Place::Here
         {
+            if delivery.place == Place::Recalled {
+                let at = delivery.due.max(now);
+                self.timers.set(Timer::GiveUp(sequence), at);
+                let at = delivery.sync_due;
+                self.timers.set(Timer::NotSynced(sequence), at);
+            }
             delivery.place = Place::Here;
             self.parked -= 1;
         }

@@ -1,6 +1,10 @@
 //! The deliveries that the engine holds.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use eso_relay::{event::Fingerprint, stream::Reason};
 
@@ -14,7 +18,10 @@ pub(super) struct Version {
     pub(super) index: usize,
 }
 
-/// A delivery whose targets are not all done.
+/// Identifies a restart that a delivery waits for: the workload, and the index of its newest event.
+pub(super) type RestartId = (ObjectRef, usize);
+
+/// A delivery whose targets and restarts are not all done.
 #[derive(Debug)]
 pub(super) struct InProgress {
     pub(super) attempt: u64,
@@ -23,6 +30,12 @@ pub(super) struct InProgress {
     /// When `give_up_after` is over.
     pub(super) due: Duration,
     pub(super) open: BTreeMap<ObjectRef, Request>,
+    /// The restarts that are not done.
+    pub(super) restarts: BTreeSet<RestartId>,
+    /// The targets that ESO has to sync first, each with the restarts that follow it.
+    pub(super) follows: BTreeMap<ObjectRef, Vec<RestartId>>,
+    /// Until when ESO has to sync them.
+    pub(super) sync_due: Duration,
     /// An open target that does not keep failing, found by the last search.
     pub(super) going: Option<ObjectRef>,
     /// At most one for each event.
@@ -111,6 +124,9 @@ impl InProgress {
             place: Place::Here,
             due,
             open,
+            restarts: BTreeSet::new(),
+            follows: BTreeMap::new(),
+            sync_due: Duration::MAX,
             going: None,
             rejections,
         }
@@ -133,16 +149,29 @@ impl InProgress {
             return events();
         };
         for (index, _) in request.events() {
-            self.rejections
-                .entry(Some(index))
-                .or_insert_with(|| Rejection {
-                    index: Some(index),
-                    reason,
-                    error: error.to_owned(),
-                });
+            reject(&mut self.rejections, index, reason, error);
         }
         events()
     }
+
+    /// Whether it waits for nothing any more.
+    pub(super) fn is_done(&self) -> bool {
+        self.open.is_empty() && self.restarts.is_empty()
+    }
+
+    /// Whether a restart follows the target.
+    pub(super) fn follows(&self, target: &ObjectRef) -> bool {
+        self.follows.contains_key(target)
+    }
+}
+
+/// The first rejection of an event counts.
+pub(super) fn reject(rejections: &mut Rejections, index: usize, reason: Reason, error: &str) {
+    rejections.entry(Some(index)).or_insert_with(|| Rejection {
+        index: Some(index),
+        reason,
+        error: error.to_owned(),
+    });
 }
 
 impl Request {

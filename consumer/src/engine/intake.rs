@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, mem, sync::Arc, time::Duration};
 use eso_relay::{event::Fingerprint, stream::Reason};
 
 use super::{
-    Delivery, Engine, Output, Step,
+    Delivery, Engine, Output, Restart, Step,
     backoff::REDELIVERY,
     held::{InProgress, Reporting, Request, Version},
     timers::Timer,
@@ -28,7 +28,7 @@ impl Engine {
         self.backlog_delay.delivered(now, pending, self.room() == 0);
     }
 
-    fn hold(&mut self, now: Duration, delivery: Delivery, reporting: Reporting) {
+    fn hold(&mut self, now: Duration, mut delivery: Delivery, reporting: Reporting) {
         let sequence = delivery.sequence;
         if self.redelivered(now, sequence, delivery.attempt) {
             return;
@@ -42,14 +42,15 @@ impl Engine {
         let grace = now.saturating_add(give_up_after.min(GRACE));
         self.timers.set(Timer::GiveUp(sequence), due.max(grace));
         let carried = carried(&delivery);
+        let restarts = mem::take(&mut delivery.restarts);
         let mut held = InProgress::new(delivery, due, reporting);
         let open = mem::take(&mut held.open);
         self.in_progress.insert(sequence, held);
-        self.request(now, sequence, open, carried);
+        self.request(now, sequence, open, carried, restarts);
     }
 
     /// Adds the new targets if the message is held; otherwise holds it again, unless its dead letters are being
-    /// stored.
+    /// stored. It restarts nothing.
     pub(super) fn accept_late(
         &mut self,
         now: Duration,
@@ -57,10 +58,11 @@ impl Engine {
         reporting: Reporting,
     ) {
         let sequence = delivery.sequence;
+        delivery.restarts = Vec::new();
         if self.in_progress.contains_key(&sequence) {
             let carried = carried(&delivery);
             let InProgress { open, .. } = InProgress::new(delivery, now, reporting);
-            self.request(now, sequence, open, carried);
+            self.request(now, sequence, open, carried, Vec::new());
         } else if !self.is_dead_lettering(sequence) {
             delivery.kept = Kept::Nowhere;
             self.hold(now, delivery, reporting);
@@ -74,6 +76,7 @@ impl Engine {
         sequence: Sequence,
         mut open: BTreeMap<ObjectRef, Request>,
         carried: Vec<(ObjectRef, RefreshMark, SyncState)>,
+        restarts: Vec<Restart>,
     ) {
         let Some(held) = self.in_progress.get_mut(&sequence) else {
             return;
@@ -81,6 +84,7 @@ impl Engine {
         open.retain(|target, _| !held.open.contains_key(target));
         let targets: Vec<_> = open.keys().cloned().collect();
         held.open.append(&mut open);
+        let shown = self.want_restarts(now, sequence, restarts);
         self.wait_for(now, sequence, &targets);
         for target in &targets {
             self.arrange(now, target);
@@ -90,6 +94,7 @@ impl Engine {
                 self.observed(now, &target, Some(value), sync);
             }
         }
+        self.review_restarts(now, &shown);
         self.try_complete(now, sequence);
     }
 
@@ -132,7 +137,7 @@ impl Engine {
         };
         *held = attempt;
         self.expect_progress(now, sequence);
-        self.unpark(sequence);
+        self.unpark(now, sequence);
         self.mark_durable(now, sequence);
         self.try_complete(now, sequence);
         true
@@ -177,7 +182,9 @@ impl Engine {
         let Some((delivery, request)) = held.and_then(|it| Some((it, it.open.get(target)?))) else {
             return Vec::new();
         };
-        let waiter = Waiter::new(request, delivery);
+        let follows = delivery.follows(target);
+        let followers = follows.then_some(sequence).into_iter().collect();
+        let waiter = Waiter::new(request, delivery, followers);
         let version = request.version(sequence);
         let work = self.targets.entry(target.clone());
         let work = work.or_insert_with(|| Work::new(Arc::clone(&request.stores), request.sync));
@@ -221,6 +228,14 @@ impl Engine {
         if let (Phase::Ready(ticket), true) = (work.phase, hurries) {
             self.lanes.remove(ticket);
             work.phase = Phase::Settling;
+        }
+        // Only those that still follow: a stream of events must not leave its traces here.
+        let waiter = work.waiting.get_mut(&by);
+        if let Some(waiter) = waiter.filter(|waiter| waiter.followers.len() > 1) {
+            waiter.followers.retain(|sequence| {
+                let delivery = self.in_progress.get(sequence);
+                delivery.is_some_and(|delivery| delivery.follows(target))
+            });
         }
         for older in &answered {
             let delivery = self.in_progress.get_mut(&older.sequence);
@@ -276,12 +291,21 @@ impl Engine {
         self.steps(target, &events, Step::Superseded);
     }
 
-    /// A delivery does not wait for the target any more. Reports this step for the events that it answers for.
-    pub(super) fn withdraw(&mut self, target: &ObjectRef, version: Version, step: Step) {
+    /// A delivery does not wait for the target any more. Reports this step for the events that it answers for, and
+    /// returns the deliveries whose restarts would have followed.
+    pub(super) fn withdraw(
+        &mut self,
+        target: &ObjectRef,
+        version: Version,
+        step: Step,
+    ) -> Vec<Sequence> {
         let work = self.targets.get_mut(target);
-        let waiter = work.and_then(|work| work.waiting.remove(&version));
+        let mut waiter = work.and_then(|work| work.waiting.remove(&version));
+        let followers = waiter.as_mut();
+        let followers = followers.map(|waiter| mem::take(&mut waiter.followers));
         let events: Vec<_> = waiter.into_iter().flat_map(Waiter::events).collect();
         self.answered -= events.len();
         self.steps(target, &events, step);
+        followers.unwrap_or_default()
     }
 }

@@ -5,7 +5,9 @@ use std::{sync::Arc, time::Duration};
 use eso_relay::{event::Fingerprint, stream::Reason};
 
 use super::lane::{StoreId, Urgency};
-use crate::object::{Kept, ObjectRef, Outcome, RefreshMark, Rejection, Sequence, SyncState};
+use crate::object::{
+    Kept, ObjectRef, Outcome, RefreshMark, Rejection, Sequence, SyncState, WorkloadState,
+};
 
 /// A message, decoded and matched. Every later redelivery has the same sequence.
 #[derive(Debug, Clone)]
@@ -20,6 +22,8 @@ pub(crate) struct Delivery {
     pub kept: Kept,
     /// One for each pair of an event and a target.
     pub refreshes: Vec<Refresh>,
+    /// One for each pair of an event and a workload that must see the new value.
+    pub restarts: Vec<Restart>,
     /// Events that could not be decoded.
     pub rejected: Vec<Rejection>,
 }
@@ -42,6 +46,22 @@ pub(crate) struct Refresh {
     pub carries: Option<RefreshMark>,
     /// Whether ESO has synced the object as it is now.
     pub sync: SyncState,
+}
+
+/// The restart of one workload for one event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Restart {
+    pub workload: ObjectRef,
+    pub event: Fingerprint,
+    /// The event's index in the message: the greater the newer.
+    pub index: usize,
+    /// The targets of this delivery, by which ESO writes the Secrets that the workload reads: it is restarted once
+    /// ESO has synced all of them. Empty for a workload that reads the store itself.
+    pub follows: Vec<ObjectRef>,
+    /// How long the store may return the old value to a workload that reads it itself.
+    pub settle: Option<Duration>,
+    /// As the watch has shown it last.
+    pub state: WorkloadState,
 }
 
 /// What happened.
@@ -84,6 +104,20 @@ pub(crate) enum Input {
     Probed {
         answered: bool,
     },
+    /// The watch has shown a workload; `None`: it is gone, or is not to be restarted any more.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the index does not watch workloads yet")
+    )]
+    Workload {
+        workload: ObjectRef,
+        state: Option<WorkloadState>,
+    },
+    /// The result of an [`Output::Restart`]. Each needs one.
+    Restarted {
+        workload: ObjectRef,
+        outcome: Outcome,
+    },
     /// Time has passed.
     Tick,
     /// Start nothing new; hand back what was not started, and what waits for its second mark.
@@ -97,6 +131,22 @@ pub(crate) enum Output {
     Patch {
         target: ObjectRef,
         value: RefreshMark,
+    },
+    /// Restart the workload for these events, the newest last, over this state of it; the result is
+    /// [`Input::Restarted`]. If the object has changed since, the outcome is a [`Outcome::Retry`] of the object.
+    Restart {
+        workload: ObjectRef,
+        events: Vec<Fingerprint>,
+        over: WorkloadState,
+    },
+    /// A rollout that was started here has ended. Only for reports.
+    Rollout {
+        workload: ObjectRef,
+        /// The events that the workload was restarted for, the newest last.
+        events: Vec<Fingerprint>,
+        result: RolloutResult,
+        /// Since the restart.
+        after: Duration,
     },
     /// Send the API a request that depends on no object; the result is [`Input::Probed`].
     Probe,
@@ -122,12 +172,12 @@ pub(crate) enum Output {
     Term { sequence: Sequence, reason: Reason },
     /// Still in progress: do not redeliver yet.
     Progress(Sequence),
-    /// An event has reached a step at one of its targets. Only for reports.
+    /// An event has reached a step at one of its targets or workloads. Only for reports.
     Step {
         event: Fingerprint,
         target: ObjectRef,
         step: Step,
-        /// Since the patch; zero before it.
+        /// Since the patch, and of a restart since the sync that it follows; zero before it.
         after: Duration,
     },
 }
@@ -155,4 +205,51 @@ pub(crate) enum Step {
     Failed,
     /// ESO has not updated the status in time: it skips the object, is not running, or is overloaded.
     Silent,
+
+    /// The workload was restarted for it, here or by another replica.
+    Restarted,
+    /// The workload is not restarted for it.
+    NotRestarted(NotRestarted),
+}
+
+/// Why a workload is not restarted for an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum NotRestarted {
+    /// The workload, or what ESO would have synced for it, does not exist any more or is excluded now.
+    Gone,
+    /// The API refused the patch of the workload, or of what ESO would have synced for it.
+    Refused,
+    /// The permission to patch workloads is missing.
+    Forbidden,
+    /// ESO did not sync in time, so the workload would have read the old value again.
+    NotSynced,
+    /// The cluster could not be patched within `give_up_after`.
+    GaveUp,
+    /// Another workload that was restarted for the same event does not become ready.
+    RolloutFailed,
+    /// A newer event restarts it instead.
+    Superseded,
+}
+
+impl NotRestarted {
+    /// A stable name.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Gone => "gone",
+            Self::Refused => "refused",
+            Self::Forbidden => "forbidden",
+            Self::NotSynced => "not_synced",
+            Self::GaveUp => "gave_up",
+            Self::RolloutFailed => "rollout_failed",
+            Self::Superseded => "superseded",
+        }
+    }
+}
+
+/// How a rollout has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RolloutResult {
+    Done,
+    /// Its deadline is exceeded: the other workloads that wait for the same events are not restarted.
+    Failed,
 }

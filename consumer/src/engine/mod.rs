@@ -9,11 +9,12 @@
 //! One task owns it, gives it inputs and executes its outputs. It promises:
 //!
 //! - No ack before each target of the delivery has carried its mark or a newer one, and the second mark where it
-//!   settles, or is gone; or before a newer event that settles as long *answers for* it: it waits for the same
+//!   settles, or is gone, and each workload is restarted, or is not for a reason; or before a newer event that settles as long *answers for* it: it waits for the same
 //!   target, and its own message is not acked.
 //! - At most one patch in flight for a target, always with the newest mark.
 //! - Each event takes effect or becomes a dead letter, or the newer one that answers for it does.
 //! - An object that keeps failing holds no message: see `complete.rs`.
+//! - A workload is restarted after the sync that it must see, and once for an event: see `restart/`.
 //! - Its memory is bounded by the targets that deliveries wait for, one pending mark for each settle, and by the
 //!   objects that ESO has not synced yet.
 //!
@@ -29,6 +30,7 @@ mod io;
 mod lane;
 mod observe;
 mod patch;
+mod restart;
 mod settings;
 mod timers;
 mod window;
@@ -47,13 +49,14 @@ use self::{
     held::{DeadLettering, InProgress, Reporting},
     lane::Lanes,
     observe::Outstanding,
+    restart::Restarts,
     timers::{Timer, Timers},
     work::Work,
 };
 pub(crate) use self::{
-    io::{Delivery, Input, Output, Refresh, Step},
+    io::{Delivery, Input, NotRestarted, Output, Refresh, Restart, RolloutResult, Step},
     lane::{StoreId, Urgency},
-    settings::{Settings, WindowBounds},
+    settings::{RestartSettings, Settings, WindowBounds},
 };
 use crate::object::{ObjectRef, Sequence};
 
@@ -70,6 +73,7 @@ pub(crate) struct Engine {
     answered: usize,
     lanes: Lanes,
     outstanding: Outstanding,
+    restarts: Restarts,
     breaker: CircuitBreaker,
     backlog_delay: BacklogDelay,
     timers: Timers,
@@ -90,6 +94,7 @@ impl Engine {
             targets: HashMap::new(),
             answered: 0,
             outstanding: Outstanding::default(),
+            restarts: Restarts::default(),
             breaker: CircuitBreaker::default(),
             backlog_delay: BacklogDelay::default(),
             timers: Timers::default(),
@@ -118,6 +123,8 @@ impl Engine {
                 sync,
             } => self.observed(now, &target, value, sync),
             Input::Probed { answered } => self.probed(now, answered),
+            Input::Workload { workload, state } => self.workload_shown(now, &workload, state),
+            Input::Restarted { workload, outcome } => self.restarted(now, &workload, outcome),
             Input::Tick => {}
             Input::Deleted(target) => self.deleted(now, &target),
             Input::DeadLettered { sequence, stored } => self.dead_lettered(now, sequence, stored),
@@ -125,6 +132,7 @@ impl Engine {
         }
         self.fire_timers(now);
         self.start_patches(now);
+        self.start_restarts();
     }
 
     /// The next output to execute.
@@ -187,7 +195,8 @@ impl Engine {
 
     /// Whether no delivery is held and no patch is in flight, whatever ESO has not synced yet.
     pub(crate) fn is_idle(&self) -> bool {
-        self.in_progress.is_empty() && self.dead_lettering.is_empty() && self.targets.is_empty()
+        let held = self.in_progress.len() + self.dead_lettering.len();
+        held == 0 && self.targets.is_empty() && self.restarts.are_idle()
     }
 
     fn fire_timers(&mut self, now: Duration) {
@@ -198,10 +207,13 @@ impl Engine {
                     self.expect_progress(now, sequence);
                 }
                 Timer::GiveUp(sequence) => self.give_up(now, sequence),
+                Timer::NotSynced(sequence) => self.sync_is_overdue(now, sequence),
                 Timer::Store(sequence) => self.send_dead_letters(sequence),
                 Timer::Retry(target) => self.retry_due(now, &target),
                 Timer::Settle(target) => self.arrange(now, &target),
                 Timer::Overdue(target) => self.overdue(now, &target),
+                Timer::Restart(workload) => self.restart_due(now, &workload),
+                Timer::Rollout(workload) => self.rollout_overdue(now, &workload),
                 Timer::Probe => self.probe(),
             }
         }

@@ -5,14 +5,22 @@ use std::{sync::Arc, time::Duration};
 use eso_relay::{event::Fingerprint, stream::Reason};
 
 use super::{
-    Engine, Output, Step, Urgency,
+    Engine, NotRestarted, Output, Step, Urgency,
     backoff::{CLUSTER, TARGET},
     held::Version,
     lane::Entry,
+    observe::Expect,
     timers::Timer,
     work::{Next, Phase, Waiter},
 };
-use crate::object::{Fault, ObjectRef, Outcome, RefreshMark, SyncState};
+use crate::object::{Fault, ObjectRef, Outcome, RefreshMark, Sequence, SyncState};
+
+fn take_followers(done: &mut [(Version, Waiter)]) -> Vec<Sequence> {
+    let followers = done.iter_mut();
+    followers
+        .flat_map(|(_, waiter)| waiter.followers.drain(..))
+        .collect()
+}
 
 impl Engine {
     pub(super) fn start_patches(&mut self, now: Duration) {
@@ -98,9 +106,16 @@ impl Engine {
         }
     }
 
-    fn api_answered(&mut self) {
+    pub(super) fn api_answered(&mut self) {
         if self.breaker.answered() {
             self.api_is_back();
+        }
+    }
+
+    /// What may be a fault of the API as a whole.
+    pub(super) fn api_failed(&mut self, now: Duration) {
+        if !self.stopping && self.breaker.failed(now) {
+            self.outputs.push_back(Output::Probe);
         }
     }
 
@@ -142,12 +157,10 @@ impl Engine {
         self.lanes.failed(target);
         let rest = match fault {
             Fault::Cluster => {
-                if !self.stopping && self.breaker.failed(now) {
-                    self.outputs.push_back(Output::Probe);
-                }
+                self.api_failed(now);
                 CLUSTER.delay(failures, &mut self.rng)
             }
-            Fault::Object => {
+            Fault::Object | Fault::Permission => {
                 self.api_answered();
                 TARGET.delay(failures, &mut self.rng)
             }
@@ -238,7 +251,7 @@ impl Engine {
     /// already, from before the event. So the target is retried, and the API's "not found" ends it.
     pub(super) fn deleted(&mut self, now: Duration, target: &ObjectRef) {
         if let Some(work) = self.targets.get(target)
-            && work.backs_off_for(Fault::Object)
+            && work.backs_off_alone()
         {
             self.timers.set(Timer::Retry(target.clone()), now);
         }
@@ -258,13 +271,22 @@ impl Engine {
         };
         let before = work.sync;
         let shown = work.shown == Some(value);
-        let (done, mut events) = work.written(now, version, value);
+        let (mut done, mut events) = work.written(now, version, value);
+        let followers = take_followers(&mut done);
         self.answered -= events.len();
         self.steps(target, &events, step);
         events.extend(self.release(now, target, done, None, step));
         // If the watch was faster than the response, the sync is expected already.
-        if !shown || !events.is_empty() {
-            self.expect(now, target, (version, value), before, seen, events);
+        if !shown || !events.is_empty() || !followers.is_empty() {
+            let expected = Expect {
+                version,
+                value,
+                before,
+                seen,
+                events,
+                followers,
+            };
+            self.expect(now, target, expected);
         }
     }
 
@@ -280,8 +302,14 @@ impl Engine {
         let Some(work) = self.targets.get_mut(target) else {
             return;
         };
-        let done = work.take_up_to(done);
+        let mut done = work.take_up_to(done);
+        let followers = take_followers(&mut done);
         self.release(now, target, done, failure, step);
+        let why = match step {
+            Step::Refused => NotRestarted::Refused,
+            _ => NotRestarted::Gone,
+        };
+        self.target_ended(now, target, followers, why);
     }
 
     /// Returns the events of these deliveries, and those that they answer for.

@@ -31,6 +31,34 @@ pub struct Settings {
     /// How many pairs of an event and a target are tracked for reports, beyond those that a held delivery waits
     /// for.
     pub max_events: usize,
+    pub restart: RestartSettings,
+}
+
+/// The limits of restarts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RestartSettings {
+    /// A workload is restarted once nothing more was asked for it for so long. Default 5 s.
+    pub gather: Duration,
+    /// At the latest so long after the first that was asked for, also if ESO has not synced the others. Default 60 s.
+    pub gather_at_most: Duration,
+    /// How many rollouts that were started here may be under way, at least 1. Default 4.
+    pub concurrency: usize,
+    /// How long after a restart the next one of the workload may start. Default: no limit.
+    pub min_interval: Duration,
+    /// An event becomes a dead letter if ESO has not synced for so long what a workload waits for. Default 1 h.
+    pub give_up_after: Duration,
+}
+
+impl Default for RestartSettings {
+    fn default() -> Self {
+        Self {
+            gather: Duration::from_secs(5),
+            gather_at_most: Duration::from_secs(60),
+            concurrency: 4,
+            min_interval: Duration::ZERO,
+            give_up_after: Duration::from_secs(3600),
+        }
+    }
 }
 
 /// The window adapts to ESO between these bounds; equal bounds fix it.
@@ -53,6 +81,7 @@ impl Default for Settings {
             max_attempts: 20,
             give_up_after: Duration::from_secs(24 * 3600),
             max_events: MAX_EVENTS,
+            restart: RestartSettings::default(),
         }
     }
 }

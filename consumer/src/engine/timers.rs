@@ -14,6 +14,8 @@ pub(super) enum Timer {
     Progress(Sequence),
     /// `give_up_after` is over for the delivery.
     GiveUp(Sequence),
+    /// `restart.give_up_after` is over for the delivery.
+    NotSynced(Sequence),
     /// Retry to store its dead letters.
     Store(Sequence),
     /// Retry the target.
@@ -22,6 +24,10 @@ pub(super) enum Timer {
     Settle(ObjectRef),
     /// ESO has not synced the target in time.
     Overdue(ObjectRef),
+    /// The workload's restart may be due.
+    Restart(ObjectRef),
+    /// The workload's rollout does not report its end.
+    Rollout(ObjectRef),
     /// The next probe of the API is due.
     Probe,
 }

@@ -9,7 +9,7 @@ use super::{
     held::{InProgress, Request, Version},
     lane::Ticket,
 };
-use crate::object::{Fault, Kept, RefreshMark, Stage, SyncState};
+use crate::object::{Fault, Kept, RefreshMark, Sequence, Stage, SyncState};
 
 /// A target *keeps failing* after three faults in a row, or after one that asks for a long delay.
 const STUCK: u64 = 3;
@@ -176,7 +176,13 @@ impl Work {
         }
         let done = done.iter();
         let done = done.filter_map(|version| self.waiting.remove_entry(version));
-        let done = done.collect();
+        let mut done: Vec<_> = done.collect();
+        // The newer delivery answers for the second mark, which is the one to follow.
+        if let (Stage::First, Some(newest)) = (value.stage, self.waiting.get_mut(&version)) {
+            let settling = done.iter_mut().filter(|(_, older)| older.settle.is_some());
+            let followers = settling.flat_map(|(_, older)| older.followers.drain(..));
+            newest.followers.extend(followers);
+        }
         let newer = self.waiting.range_mut(version..);
         let older =
             newer.flat_map(|(_, waiter)| waiter.answers.extract_if(.., |(at, _)| *at <= version));
@@ -215,14 +221,16 @@ impl Work {
     pub(super) fn is_stuck(&self, api_is_in_doubt: bool) -> bool {
         match self.faults {
             None => false,
-            Some((Fault::Object, count)) => count >= STUCK || self.slow,
+            Some((Fault::Object | Fault::Permission, count)) => count >= STUCK || self.slow,
             Some((Fault::Cluster, count)) => count >= STUCK && !api_is_in_doubt,
         }
     }
 
-    pub(super) fn backs_off_for(&self, fault: Fault) -> bool {
+    /// Whether it backs off after a fault that is not the API's.
+    pub(super) fn backs_off_alone(&self) -> bool {
         let last = self.faults.map(|(last, _)| last);
-        matches!(self.phase, Phase::BackingOff) && last == Some(fault)
+        let alone = matches!(last, Some(Fault::Object | Fault::Permission));
+        matches!(self.phase, Phase::BackingOff) && alone
     }
 
     pub(super) fn answered(&mut self) {
@@ -244,6 +252,8 @@ pub(super) struct Waiter {
     pub(super) lends: bool,
     /// Older events that it answers for, whose steps are reported with its own.
     pub(super) answers: Vec<(Version, Fingerprint)>,
+    /// The deliveries whose restarts follow its sync: its own, and those that it answers for.
+    pub(super) followers: Vec<Sequence>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -267,7 +277,7 @@ pub(super) struct Written {
 
 impl Waiter {
     /// For a delivery that waits for the target.
-    pub(super) fn new(request: &Request, delivery: &InProgress) -> Self {
+    pub(super) fn new(request: &Request, delivery: &InProgress, followers: Vec<Sequence>) -> Self {
         Self {
             event: request.event,
             settle: request.settle,
@@ -276,6 +286,7 @@ impl Waiter {
             durable: delivery.kept != Kept::Nowhere,
             lends: delivery.attempt == 1,
             answers: Vec::new(),
+            followers,
         }
     }
 
@@ -290,6 +301,7 @@ impl Waiter {
             self.urgency = older.urgency;
         }
         self.answers.append(&mut older.answers);
+        self.followers.append(&mut older.followers);
     }
 
     /// The events that it answers for.

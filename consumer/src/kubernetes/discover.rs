@@ -3,7 +3,10 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use eso_relay::admin::Condition;
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::{
+    apps::v1::{DaemonSet, Deployment, StatefulSet},
+    core::v1::Namespace,
+};
 use kube::{Client, core::ApiResource, runtime::watcher::DefaultBackoff};
 use tokio::{
     sync::{Notify, watch},
@@ -12,7 +15,7 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 use super::chain;
-use crate::object::ListKind as List;
+use crate::object::{ListKind as List, WorkloadKind};
 
 const GROUP: &str = "external-secrets.io";
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -45,6 +48,7 @@ impl ApiVersion {
             List::SecretStores => ("SecretStore", "secretstores"),
             List::ClusterSecretStores => ("ClusterSecretStore", "clustersecretstores"),
             List::PushSecrets => ("PushSecret", "pushsecrets"),
+            List::Workloads(kind) => return workload(kind),
         };
         let version = match list {
             List::PushSecrets => "v1alpha1",
@@ -57,6 +61,21 @@ impl ApiVersion {
             kind: kind.to_owned(),
             plural: plural.to_owned(),
         }
+    }
+}
+
+fn workload(kind: WorkloadKind) -> ApiResource {
+    match kind {
+        WorkloadKind::DaemonSet => ApiResource::erase::<DaemonSet>(&()),
+        WorkloadKind::Deployment => ApiResource::erase::<Deployment>(&()),
+        WorkloadKind::StatefulSet => ApiResource::erase::<StatefulSet>(&()),
+        WorkloadKind::Rollout => ApiResource {
+            group: "argoproj.io".to_owned(),
+            version: "v1alpha1".to_owned(),
+            api_version: "argoproj.io/v1alpha1".to_owned(),
+            kind: kind.as_str().to_owned(),
+            plural: "rollouts".to_owned(),
+        },
     }
 }
 

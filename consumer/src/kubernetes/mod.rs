@@ -9,6 +9,7 @@ mod progress;
 mod push_secret;
 mod read;
 pub(crate) mod refresh;
+mod restart;
 mod watch;
 
 use std::{path::PathBuf, time::Duration};

@@ -50,12 +50,12 @@ impl Outcome {
     /// | 404, the API or the kind is gone | retry, cluster |
     /// | 400, 413, 422, or no request can be made | refused |
     /// | 403, denied by admission | refused |
-    /// | 401, 403 | retry slowly, target |
+    /// | 403 | retry slowly, permission |
     /// | 409 | retry, target |
     /// | 500, its admission webhook does not answer | retry, target |
     /// | 500, too large for etcd | refused |
     /// | 408, 429, 5xx, redirections, no connection, TLS, timeout | retry, cluster |
-    /// | any other 4xx | retry slowly, target |
+    /// | 401, any other 4xx | retry slowly, target |
     ///
     /// A delay that the API asks for takes precedence.
     pub fn of(result: Result<(), RefreshError>) -> Self {
@@ -88,6 +88,7 @@ impl Outcome {
             409 => (Fault::Object, None),
             500 if is_webhook_away(status) => (Fault::Object, None),
             500 if is_too_large(status) => return Self::Refused { error },
+            403 => (Fault::Permission, Some(SLOW)),
             400..=499 => (Fault::Object, Some(SLOW)),
             _ => (Fault::Cluster, None),
         };
@@ -169,6 +170,7 @@ mod tests {
                 let fault = match fault {
                     Fault::Cluster => "cluster",
                     Fault::Object => "target",
+                    Fault::Permission => "permission",
                 };
                 (fault, after.map(|after| after.as_secs()))
             }
@@ -190,7 +192,7 @@ mod tests {
             (422, "", "db", 0, ("refused", None)),
             (403, WEBHOOK, "", 0, ("refused", None)),
             (403, POLICY, "db", 0, ("refused", None)),
-            (403, RBAC, "db", 0, ("target", Some(60))),
+            (403, RBAC, "db", 0, ("permission", Some(60))),
             (401, "Unauthorized", "", 0, ("target", Some(60))),
             (405, "", "", 0, ("target", Some(60))),
             (409, "", "db", 0, ("target", None)),

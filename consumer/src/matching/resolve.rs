@@ -201,6 +201,7 @@ fn match_all(
             age: message.age,
             kept: message.kept(),
             refreshes,
+            restarts: Vec::new(),
             rejected: Vec::new(),
         },
         events: seen_events,

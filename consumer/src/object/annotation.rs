@@ -16,6 +16,18 @@ pub const FORCE_ANNOTATION: &str = "eso-relay.dev/force";
 /// The annotation that, when `true`, excludes an ExternalSecret from refreshes.
 pub const IGNORE_ANNOTATION: &str = "eso-relay.dev/ignore";
 
+/// The annotation of a pod template that says for which events the workload was restarted: the newest eight
+/// fingerprints, separated by commas, the newest last. Of an Argo Rollout it is one of the object itself.
+pub const RESTARTED_FOR_ANNOTATION: &str = "eso-relay.dev/restarted-for";
+/// The annotation beside it that counts restarts.
+pub const RESTARTS_ANNOTATION: &str = "eso-relay.dev/restarts";
+/// The same where the workload has opted in by the annotation of vault-secrets-reloader.
+pub const SECRETS_RELOADER_COUNT_ANNOTATION: &str =
+    "secrets-reloader.security.bank-vaults.io/secret-reload-count";
+/// The same by the older name of that annotation.
+pub const BANZAICLOUD_COUNT_ANNOTATION: &str =
+    "alpha.vault.security.banzaicloud.io/secret-reload-count";
+
 const SETTLED: &str = ";settle";
 
 /// The event that an object was refreshed for, and the stage: `0123456789abcdef0123`, and after the settle

@@ -20,6 +20,49 @@ pub enum ObjectKind {
     ExternalSecret,
     /// ESO pushes it to its stores again.
     PushSecret,
+    /// Not refreshed, but restarted.
+    Workload(WorkloadKind),
+}
+
+impl ObjectKind {
+    /// The list that holds it.
+    pub fn list(self) -> ListKind {
+        match self {
+            Self::ClusterExternalSecret => ListKind::ClusterExternalSecrets,
+            Self::ExternalSecret => ListKind::ExternalSecrets,
+            Self::PushSecret => ListKind::PushSecrets,
+            Self::Workload(kind) => ListKind::Workloads(kind),
+        }
+    }
+}
+
+/// The kinds of workload that can be restarted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum WorkloadKind {
+    DaemonSet,
+    Deployment,
+    /// Of Argo Rollouts.
+    Rollout,
+    StatefulSet,
+}
+
+impl WorkloadKind {
+    pub const ALL: [Self; 4] = [
+        Self::DaemonSet,
+        Self::Deployment,
+        Self::Rollout,
+        Self::StatefulSet,
+    ];
+
+    /// As `kind` in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::DaemonSet => "DaemonSet",
+            Self::Deployment => "Deployment",
+            Self::Rollout => "Rollout",
+            Self::StatefulSet => "StatefulSet",
+        }
+    }
 }
 
 impl ObjectRef {
@@ -35,6 +78,10 @@ impl ObjectRef {
 
     pub fn push_secret(namespace: &str, name: &str) -> Self {
         Self::of(ObjectKind::PushSecret, namespace, name)
+    }
+
+    pub fn workload(kind: WorkloadKind, namespace: &str, name: &str) -> Self {
+        Self::of(ObjectKind::Workload(kind), namespace, name)
     }
 
     fn of(kind: ObjectKind, namespace: &str, name: &str) -> Self {
@@ -70,6 +117,7 @@ impl fmt::Display for ObjectRef {
             ObjectKind::ExternalSecret => write!(f, "{namespace}/{name}"),
             ObjectKind::ClusterExternalSecret => write!(f, "ClusterExternalSecret/{name}"),
             ObjectKind::PushSecret => write!(f, "PushSecret/{namespace}/{name}"),
+            ObjectKind::Workload(kind) => write!(f, "{}/{namespace}/{name}", kind.as_str()),
         }
     }
 }
@@ -90,4 +138,5 @@ pub enum ListKind {
     /// Only their labels are read.
     Namespaces,
     PushSecrets,
+    Workloads(WorkloadKind),
 }

@@ -25,8 +25,10 @@ pub enum Fault {
     /// Probably the API as a whole: unavailable, overloaded, timing out. A webhook that hangs for one namespace
     /// gives the same errors, so a probe decides.
     Cluster,
-    /// This object, its admission webhook, or the permission to patch it.
+    /// This object or its admission webhook.
     Object,
+    /// The permission to patch the object is missing.
+    Permission,
 }
 
 impl Outcome {

@@ -4,5 +4,6 @@ pub(crate) mod kube_events;
 pub(crate) mod metrics;
 pub(crate) mod receipts;
 mod reporter;
+mod restarts;
 
 pub(crate) use self::reporter::Reporter;

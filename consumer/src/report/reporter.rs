@@ -16,9 +16,10 @@ use super::{
     kube_events::{EventResult, Fact, Note},
     metrics::{DeliveryOutcome, Metrics},
     receipts::{self, Ledger},
+    restarts,
 };
 use crate::{
-    engine::{Engine, Step},
+    engine::{Engine, Restart, Step},
     matching::{
         MatchResult, MatchedEvent,
         index::{Index, Skipped},
@@ -28,14 +29,16 @@ use crate::{
 };
 
 pub(crate) struct Reporter {
-    metrics: Metrics,
-    ledger: Ledger,
+    pub(super) metrics: Metrics,
+    pub(super) ledger: Ledger,
     /// Where receipts go.
     receipts: mpsc::Sender<Receipt>,
     /// Notes for the objects; `None`: disabled.
     notes: Option<mpsc::Sender<Note>>,
     /// Whether the last reset of a status was refused.
     resets_are_refused: bool,
+    /// Whether the last restart was not permitted.
+    pub(super) restarts_are_forbidden: bool,
 }
 
 #[expect(
@@ -55,6 +58,7 @@ impl Reporter {
             receipts,
             notes,
             resets_are_refused: false,
+            restarts_are_forbidden: false,
         }
     }
 
@@ -63,6 +67,7 @@ impl Reporter {
         &mut self,
         message: &Message,
         events: &[MatchedEvent],
+        restarts: &[Restart],
         skipped: &[(usize, Skipped)],
         is_new: bool,
         index: &Index,
@@ -72,7 +77,10 @@ impl Reporter {
             let of_event = skipped.iter().filter(|(at, _)| *at == event.index);
             let of_event = of_event.map(|(_, skipped)| skipped);
             if is_new {
-                self.ledger.start(now(), message, event, of_event.clone());
+                let workloads = restarts.iter().filter(|it| it.index == event.index);
+                let workloads = workloads.count();
+                self.ledger
+                    .start(now(), message, event, workloads, of_event.clone());
             }
             for skipped in of_event {
                 self.skipped(event, skipped, message.sequence, index);
@@ -224,6 +232,7 @@ impl Reporter {
         index: &Index,
     ) {
         self.metrics.step(step, after);
+        self.metrics.restarts.step(target, step, after);
         // Before the ledger removes the event.
         if let Some(fact) = self.fact_of_step(target, step, after, index) {
             let source = self.ledger.source(event).cloned();
@@ -240,7 +249,9 @@ impl Reporter {
             | Step::Gone
             | Step::Refused
             | Step::GaveUp
-            | Step::Superseded => {}
+            | Step::Superseded
+            | Step::Restarted => {}
+            Step::NotRestarted(why) => restarts::log_skipped(target, event, why),
         }
     }
 
@@ -263,7 +274,7 @@ impl Reporter {
     }
 
     /// Writes a note on the object itself, if there is room.
-    fn note(
+    pub(super) fn note(
         &self,
         target: &ObjectRef,
         event: Fingerprint,
@@ -393,6 +404,6 @@ impl Reporter {
     clippy::disallowed_methods,
     reason = "receipts and notes hold the time"
 )]
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     Timestamp::now()
 }

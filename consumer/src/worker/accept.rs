@@ -62,8 +62,14 @@ impl Worker {
             let now = self.started.elapsed();
             self.recent.push(now, message.clone(), events);
         }
-        self.report
-            .accepted(&message, &matched, &skipped, is_new, &self.index);
+        self.report.accepted(
+            &message,
+            &matched,
+            &delivery.restarts,
+            &skipped,
+            is_new,
+            &self.index,
+        );
         self.report.undecodable(delivery.rejected.len());
         self.held.insert(message, matched);
         self.handle(Input::Delivery(delivery));

@@ -10,7 +10,7 @@ use std::{
 use anyhow::anyhow;
 use async_nats::{Subject, connection::State, jetstream::AckKind};
 use bytes::Bytes;
-use eso_relay::stream::Reason;
+use eso_relay::{event::Fingerprint, stream::Reason};
 use futures::FutureExt as _;
 use jiff::Timestamp;
 use tracing::{Instrument as _, debug, info_span};
@@ -20,7 +20,7 @@ use crate::{
     engine::{Input, Output},
     kubernetes::outcome::RefreshError,
     matching::MatchedEvent,
-    object::{Fault, ObjectRef, Outcome, RefreshMark, Rejection, Reset, Sequence},
+    object::{Fault, ObjectRef, Outcome, RefreshMark, Rejection, Reset, Sequence, WorkloadState},
     report::metrics::DeliveryOutcome,
     stream::{Reply, dead_letter, gap::GapOutcome},
 };
@@ -37,6 +37,13 @@ pub(super) struct Patched {
     pub(super) took: Duration,
 }
 
+/// The result of a restart.
+pub(super) struct Restarted {
+    pub(super) workload: ObjectRef,
+    pub(super) events: Vec<Fingerprint>,
+    pub(super) outcome: Outcome,
+}
+
 /// The result of storing the dead letters of a message: their reasons.
 pub(super) struct Stored {
     pub(super) sequence: Sequence,
@@ -49,6 +56,20 @@ impl Worker {
         while let Some(output) = self.engine.next_output() {
             match output {
                 Output::Patch { target, value } => self.patch(target, value),
+                Output::Restart {
+                    workload,
+                    events,
+                    over,
+                } => self.restart(workload, events, over),
+                Output::Rollout {
+                    workload,
+                    events,
+                    result,
+                    after,
+                } => {
+                    self.report
+                        .rolled_out(&workload, &events, result, after, &self.index);
+                }
                 Output::Probe => self.probe(),
                 Output::Ack(sequence) => {
                     self.end(sequence, DeliveryOutcome::acked, AckKind::Ack.into())
@@ -101,6 +122,21 @@ impl Worker {
             }
         };
         self.patches.spawn(patch.instrument(span));
+    }
+
+    fn restart(&mut self, workload: ObjectRef, events: Vec<Fingerprint>, over: WorkloadState) {
+        let span = info_span!("restart", object = %workload);
+        let refresher = Arc::clone(&self.context.refresher);
+        let restart = async move {
+            let restarted = refresher.restart(&workload, &events, &over, now());
+            let outcome = answer(restarted).await.err().unwrap_or(Outcome::Done);
+            Restarted {
+                workload,
+                events,
+                outcome,
+            }
+        };
+        self.restarts.spawn(restart.instrument(span));
     }
 
     fn probe(&mut self) {
@@ -253,6 +289,17 @@ impl Worker {
             value,
             outcome,
         });
+    }
+
+    /// A restart has a result.
+    pub(super) fn restarted(&mut self, restarted: Restarted) {
+        let Restarted {
+            workload,
+            events,
+            outcome,
+        } = restarted;
+        self.report.restarted(&workload, &events, &outcome);
+        self.handle(Input::Restarted { workload, outcome });
     }
 
     /// A probe of the API has a result.

@@ -35,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     denied::Denied,
-    execute::{Patched, Stored},
+    execute::{Patched, Restarted, Stored},
     held::Held,
     recent::Recent,
 };
@@ -104,6 +104,7 @@ pub(crate) struct Worker {
     restored: BTreeSet<String>,
     report: Reporter,
     patches: JoinSet<Patched>,
+    restarts: JoinSet<Restarted>,
     probes: JoinSet<Outcome>,
     dead_letters: JoinSet<Stored>,
     /// The engine's clock starts here.
@@ -137,6 +138,7 @@ impl Worker {
             denied: Denied::default(),
             restored: BTreeSet::new(),
             patches: JoinSet::new(),
+            restarts: JoinSet::new(),
             probes: JoinSet::new(),
             dead_letters: JoinSet::new(),
             started: Instant::now(),
@@ -173,6 +175,7 @@ impl Worker {
                     self.refresh_everything(gap);
                 }
                 Some(patched) = self.patches.join_next() => self.patched(patched?),
+                Some(restarted) = self.restarts.join_next() => self.restarted(restarted?),
                 Some(probe) = self.probes.join_next() => self.probed(&probe?),
                 Some(stored) = self.dead_letters.join_next() => self.stored(stored?),
                 () = inputs.stop.cancelled(), if self.phase == Phase::Running => {

@@ -131,6 +131,9 @@ impl Report {
             synced,
             failed,
             silent,
+            restarted,
+            rolled_out,
+            not_restarted,
         } = receipt.counts;
         let mut steps = Vec::new();
         let mut step = |at: Option<Timestamp>, count: usize, what: &str| {
@@ -152,14 +155,24 @@ impl Report {
         step(receipt.observed_at, synced, "synced by ESO");
         step(receipt.observed_at, failed, "ESO failed with");
         step(receipt.observed_at, silent, "no word from ESO about");
+        step(receipt.restarted_at, restarted, "restarted");
+        step(receipt.restarted_at, rolled_out, "rolled out");
+        step(receipt.restarted_at, not_restarted, "not restarted");
         if receipt.last {
             let what = "the consumer stopped before a word from ESO about";
             step(None, receipt.unobserved(), what);
+            let what = "the consumer stopped before it restarted";
+            step(None, receipt.unrestarted(), what);
         }
-        if receipt.matched == 0 && receipt.skipped.is_empty() {
+        if receipt.matched + receipt.workloads == 0 && receipt.skipped.is_empty() {
             steps.push((self.after(taken), "matched nothing".to_owned()));
         } else if !receipt.last {
-            steps.push((String::new(), "waiting for ESO".to_owned()));
+            let what = if receipt.unobserved() > 0 {
+                "waiting for ESO"
+            } else {
+                "waiting to restart workloads"
+            };
+            steps.push((String::new(), what.to_owned()));
         }
         let named = receipt.examples.iter();
         steps.extend(named.map(|it| (String::new(), format!("  {}: {}", it.object, it.what))));

@@ -59,8 +59,10 @@ async fn waiting_on_a_dead_letter_waits_for_its_receipt() {
         taken_at: event.received_at,
         patched_at: None,
         observed_at: None,
+        restarted_at: None,
         last: true,
         matched: 1,
+        workloads: 0,
         counts: Counts {
             refused: 1,
             ..Counts::default()

@@ -269,6 +269,7 @@ impl Object {
             name: match target.kind() {
                 ObjectKind::ExternalSecret => target.name().to_owned(),
                 ObjectKind::ClusterExternalSecret => target.to_string(),
+                ObjectKind::Workload(kind) => format!("{}/{}", kind.as_str(), target.name()),
                 ObjectKind::PushSecret => format!("PushSecret/{}", target.name()),
             },
             sync_windows: false,

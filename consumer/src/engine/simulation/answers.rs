@@ -7,6 +7,7 @@ use super::{
     cluster::{Patch, Seen, Stuck, object, order, target},
     plan::Strips,
     replica::Replica,
+    workload::Workload,
     world::World,
 };
 use crate::object::{Fault, Outcome, Steps};
@@ -188,6 +189,7 @@ impl World {
     }
 
     pub(super) fn watch(&mut self) {
+        self.watch_workloads();
         for process in self.processes() {
             let replica = self.replicas.iter_mut().find(|it| it.process == process);
             let Some((replica, (object, seen))) =
@@ -241,9 +243,9 @@ impl World {
                 return;
             };
             let message = self.server.message(sequence);
-            let mut late =
-                replica.matched(self.now, sequence, attempt, 0, message, &self.plan.stores);
+            let mut late = replica.matched(self.now, sequence, attempt, 0, message, &self.plan);
             late.rejected.clear();
+            late.restarts.clear();
             let mut again = late.clone();
             late.refreshes
                 .retain(|refresh| appeared.contains(&object(&refresh.target)));
@@ -276,6 +278,8 @@ impl World {
         for replica in &mut self.replicas {
             let all = (0..self.plan.objects).map(|object| (object, self.cluster.shows(object)));
             replica.watch = all.collect();
+            let all = self.cluster.workloads.iter().map(Workload::shows);
+            replica.workload_watch = all.enumerate().collect();
         }
     }
 }

@@ -5,7 +5,10 @@ use std::{mem, time::Duration};
 use eso_relay::event::Fingerprint;
 use serde_json::json;
 
-use super::Order;
+use super::{
+    Order,
+    workload::{RestartPatch, Workload},
+};
 use crate::object::{ObjectRef, RefreshMark, Stage, Steps, SyncState, SyncVersion};
 
 /// How long a patch may take before its sender gives it up.
@@ -13,6 +16,8 @@ pub(super) const PATCH_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) struct Cluster {
     pub(super) objects: Vec<Object>,
+    pub(super) workloads: Vec<Workload>,
+    pub(super) restarts: Vec<RestartPatch>,
     /// Sent and not answered yet.
     pub(super) patches: Vec<Patch>,
     /// Timed out at the sender, but still to be applied.
@@ -83,6 +88,8 @@ pub(super) struct Write {
     pub(super) at: Duration,
     pub(super) order: Order,
     pub(super) stage: Stage,
+    /// Whether ESO has synced the object since.
+    pub(super) synced: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,7 +111,7 @@ pub(super) enum Seen {
 }
 
 impl Cluster {
-    pub(super) fn new(stuck: &[Option<Stuck>]) -> Self {
+    pub(super) fn new(stuck: &[Option<Stuck>], workloads: usize) -> Self {
         let object = |stuck: &Option<Stuck>| Object {
             exists: true,
             stuck: *stuck,
@@ -112,6 +119,8 @@ impl Cluster {
         };
         Self {
             objects: stuck.iter().map(object).collect(),
+            workloads: vec![Workload::default(); workloads],
+            restarts: Vec::new(),
             patches: Vec::new(),
             late: Vec::new(),
             probes: Vec::new(),
@@ -141,7 +150,12 @@ impl Cluster {
             let value = Some(patch.value());
             if object.annotation != value {
                 let at = now;
-                object.writes.push(Write { at, order, stage });
+                object.writes.push(Write {
+                    at,
+                    order,
+                    stage,
+                    synced: false,
+                });
                 object.queued = true;
             }
             object.annotation = value;
@@ -186,6 +200,9 @@ impl Cluster {
         if !fails {
             object.status.of = Some(Metadata(object.annotation));
             object.synced = object.newest;
+            for write in &mut object.writes {
+                write.synced = true;
+            }
             // It has a precision of a second.
             object.status.time += u64::from(interval);
         }

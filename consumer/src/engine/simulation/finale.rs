@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{
     cluster::{fingerprint, target},
     plan::Strips,
+    replica::Replica,
     server::GAP,
     world::World,
 };
@@ -50,6 +51,10 @@ impl World {
         self.plan.cluster_faults = 0.0;
         self.plan.target_faults = 0.0;
         self.plan.watch_losses = 0.0;
+        self.plan.bad_rollouts = 0.0;
+        for workload in &mut self.cluster.workloads {
+            (workload.forbidden, workload.refuses) = (false, false);
+        }
         self.plan.crashes = 0.0;
         self.cluster.is_away = false;
         self.server.takes_dead_letters = true;
@@ -71,7 +76,10 @@ impl World {
                 self.answer_a_probe();
             }
             self.store_dead_letters();
-            while self.replicas.iter().any(|it| !it.watch.is_empty()) {
+            while !self.cluster.restarts.is_empty() {
+                self.answer_a_restart();
+            }
+            while self.replicas.iter().any(Replica::has_news) {
                 self.watch();
             }
             let room = self.replicas.iter().find(|it| it.engine.capacity() > 0);
@@ -87,6 +95,7 @@ impl World {
             }
         }
         self.look_at_all();
+        self.roll_out_all();
     }
 
     /// An object that always fails delays no other.
@@ -124,6 +133,7 @@ impl World {
                 it.held.is_empty()
                     && it.in_flight.is_empty()
                     && it.engine.outstanding.len() == 0
+                    && it.engine.restarts.len() == 0
                     && !it.engine.is_away()
             })
     }
@@ -167,8 +177,12 @@ impl World {
                 }
             }
         }
+        self.judge_restarts();
         if self.plan.calm {
             for replica in &self.replicas {
+                let mut unreported = replica.unrestarted.iter();
+                let unreported = unreported.find(|(_, count)| **count != 0);
+                assert_eq!(unreported, None, "a restart is not reported once");
                 let unreported = replica.unreported.iter().find(|(_, count)| **count != 0);
                 assert_eq!(unreported, None, "an event is not reported once");
             }

@@ -9,8 +9,10 @@ mod health;
 mod plan;
 mod promises;
 mod replica;
+mod restarts;
 mod server;
 mod settles;
+mod workload;
 mod world;
 
 use std::{env, thread};

@@ -1,11 +1,11 @@
 //! The parameters of a schedule, from its seed.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use fastrand::Rng;
 
 use super::{
-    super::{Settings, Urgency, WindowBounds},
+    super::{RestartSettings, Settings, Urgency, WindowBounds},
     cluster::Stuck,
 };
 
@@ -32,6 +32,10 @@ pub(super) struct Plan {
     pub(super) resets_refused: bool,
     /// How long the store of each object settles.
     pub(super) stores: Vec<Option<Duration>>,
+    /// The objects whose Secrets each workload reads; none: it reads the store of the first object.
+    pub(super) workloads: Vec<BTreeSet<usize>>,
+    /// The probability that a rollout fails.
+    pub(super) bad_rollouts: f64,
     /// The probability that an event settles.
     pub(super) settles: f64,
     /// The probability that the process crashes after an input.
@@ -75,6 +79,13 @@ impl Plan {
                 max_attempts: if calm || rng.bool() { 20 } else { 2 },
                 give_up_after: Duration::from_secs(if short_patience { 90 } else { 24 * 3600 }),
                 max_events: if rng.bool() { 3 } else { 1000 },
+                restart: RestartSettings {
+                    gather: Duration::from_secs([0, 5][rng.usize(..2)]),
+                    concurrency: rng.usize(1..=3),
+                    min_interval: Duration::from_secs([0, 0, 30][rng.usize(..3)]),
+                    give_up_after: Duration::from_secs(if short_patience { 60 } else { 3600 }),
+                    ..RestartSettings::default()
+                },
                 ..Settings::default()
             },
             calm,
@@ -86,6 +97,8 @@ impl Plan {
             misses: rng.u8(..3) == 0,
             resets_refused: rng.u8(..4) == 0,
             stores: (0..objects).map(|_| settle(rng, settles / 2.0)).collect(),
+            workloads: workloads(rng, objects),
+            bad_rollouts: pick(rng, &[0.0, 0.0, 0.4]),
             settles,
             crashes: if calm {
                 0.0
@@ -94,6 +107,13 @@ impl Plan {
             },
         }
     }
+}
+
+/// In every second schedule.
+fn workloads(rng: &mut Rng, objects: usize) -> Vec<BTreeSet<usize>> {
+    let count = [0, 0, 1, 2, 4][rng.usize(..5)];
+    let mut one = || (0..objects).filter(|_| rng.bool()).collect();
+    (0..count).map(|_| one()).collect()
 }
 
 fn strips(rng: &mut Rng) -> Strips {

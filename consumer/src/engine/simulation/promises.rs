@@ -21,12 +21,21 @@ impl World {
             holding.unwrap_or_else(|| panic!("{output:?} for a delivery that is not held"))
         };
         match output {
+            Output::Restart {
+                workload,
+                events,
+                over,
+            } => self.check_restart(replica, object(workload), events, over),
+            Output::Rollout { .. } => {}
             Output::Patch { target, value } => {
                 let patched = order(value.event);
                 self.check_patch(replica, object(target), patched);
                 self.check_stage(replica, object(target), patched, value.stage);
             }
-            Output::Ack(sequence) => self.check_ack(*sequence, held(sequence)),
+            Output::Ack(sequence) => {
+                self.check_ack(*sequence, held(sequence));
+                self.check_restarts_before_ack(*sequence, held(sequence));
+            }
             Output::Park { sequence, .. } => Self::check_park(replica, *sequence, held(sequence)),
             Output::Nak { sequence, delay } => {
                 let holding = held(sequence);
@@ -56,6 +65,12 @@ impl World {
             Output::Step {
                 event,
                 target,
+                step: step @ (Step::Restarted | Step::NotRestarted(_)),
+                ..
+            } => self.check_restart_step(replica, object(target), order(*event), *step),
+            Output::Step {
+                event,
+                target,
                 step,
                 ..
             } => self.check_step(object(target), order(*event), *step),
@@ -71,6 +86,7 @@ impl World {
             Step::Superseded => self.has_newer(at, event),
             Step::Refused => object.refused >= Some(event),
             Step::Gone | Step::GaveUp | Step::Failed | Step::Silent => true,
+            Step::Restarted | Step::NotRestarted(_) => false,
         };
         assert!(right, "{event:?} is said to be {step:?}");
     }
@@ -174,7 +190,10 @@ impl World {
         // A mark that the objects carry already may have completed it since.
         let delivery = replica.engine.in_progress.get(&sequence);
         assert!(
-            delivery.is_none_or(|it| it.open.keys().all(stuck)),
+            delivery.is_none_or(|it| {
+                let restarts = &replica.engine.restarts;
+                it.open.keys().all(stuck) && restarts.are_late(sequence, &it.restarts)
+            }),
             "needless park"
         );
     }
@@ -219,6 +238,7 @@ impl World {
                     .any(|(object, order)| self.cluster.objects[*object].refused >= Some(*order)),
                 Reason::TooManyAttempts => index.is_none() && attempt > settings.max_attempts,
                 Reason::GaveUp => self.now >= message.published + settings.give_up_after,
+                Reason::NotSynced => self.now >= holding.since + settings.restart.give_up_after,
             };
             assert!(
                 right,
@@ -294,20 +314,7 @@ impl World {
             answered <= settings.max_events,
             "too many events are tracked"
         );
-        // The state of the API as a whole may change without an input for each target.
-        let fails = |target| {
-            engine
-                .targets
-                .get(target)
-                .is_some_and(|it| it.is_stuck(true))
-        };
-        let stuck = engine.in_progress.values().filter(|it| {
-            it.kept == Kept::Stream && it.place == Place::Here && it.open.keys().all(fails)
-        });
-        assert!(
-            replica.stopping || stuck.count() == 0,
-            "an object that keeps failing holds a message"
-        );
+        check_stuck(replica);
         let parked = replica.held.values().filter(|it| it.parked).count();
         assert_eq!(engine.parked(), parked);
         let mut known: BTreeSet<_> = replica.held.values().flat_map(pairs).collect();
@@ -324,7 +331,11 @@ impl World {
         );
         assert!(
             engine.timers.len()
-                <= 2 * held.len() + engine.targets.len() + engine.outstanding.len() + 1
+                <= 3 * held.len()
+                    + engine.targets.len()
+                    + engine.outstanding.len()
+                    + engine.restarts.len()
+                    + 1
         );
 
         assert!(
@@ -338,9 +349,32 @@ impl World {
             0
         };
         assert_eq!(engine.capacity(), capacity);
-        let at_rest = replica.in_flight.is_empty() && replica.dead_letters().is_empty();
+        let at_rest = replica.in_flight.is_empty()
+            && replica.restarting.is_empty()
+            && replica.dead_letters().is_empty();
         if replica.stopping && at_rest {
             assert!(engine.is_idle(), "something is kept after the stop");
         }
     }
+}
+
+/// An object that keeps failing, or that ESO does not sync in time, holds no message.
+fn check_stuck(replica: &Replica) {
+    let engine = &replica.engine;
+    // The state of the API as a whole may change without an input for each target.
+    let fails = |target| {
+        engine
+            .targets
+            .get(target)
+            .is_some_and(|it| it.is_stuck(true))
+    };
+    let stuck = engine.in_progress.iter().filter(|(sequence, it)| {
+        let late = engine.restarts.are_late(**sequence, &it.restarts);
+        let stuck = it.open.keys().all(fails) && late;
+        it.kept == Kept::Stream && it.place == Place::Here && stuck
+    });
+    assert!(
+        replica.stopping || stuck.count() == 0,
+        "an object that keeps failing holds a message"
+    );
 }

@@ -14,10 +14,11 @@ use super::{
     health::Health,
     plan::{Plan, Strips},
     server::{GAP, Message},
+    workload::Workload,
 };
 use crate::{
     matching::index::Shown,
-    object::{Fault, Kept, Outcome, RefreshMark, Rejection, Steps},
+    object::{Fault, Kept, Outcome, RefreshMark, Rejection, Steps, WorkloadState},
 };
 
 pub(super) struct Replica {
@@ -47,6 +48,16 @@ pub(super) struct Replica {
     pub(super) appeared: BTreeSet<usize>,
     /// Marks that were removed before ESO looked.
     pub(super) lost: Vec<(usize, RefreshMark)>,
+    /// What the watch has shown of each workload, and what it will show.
+    pub(super) workloads: Vec<Option<WorkloadState>>,
+    pub(super) workload_watch: VecDeque<(usize, Option<WorkloadState>)>,
+    /// What each event restarts, with the objects that it follows there.
+    pub(super) follows: BTreeMap<(usize, Order), BTreeSet<usize>>,
+    /// For each event at each workload, how often it came and was not reported.
+    pub(super) unrestarted: BTreeMap<(usize, Order), i32>,
+    pub(super) restarting: BTreeSet<usize>,
+    /// The rollouts that were started here, over which version, and when.
+    pub(super) rolling: BTreeMap<usize, (u64, Duration)>,
     /// Objects that the API did not find, with the messages that waited for them.
     pub(super) gone: BTreeSet<(usize, u64)>,
 }
@@ -59,6 +70,8 @@ pub(super) struct Holding {
     pub(super) heard: Duration,
     /// The targets and events that it matched.
     pub(super) wants: BTreeSet<(usize, Order)>,
+    /// The workloads and events that it restarts.
+    pub(super) restarts: BTreeSet<(usize, Order)>,
     pub(super) panicked: bool,
     /// The message was acked before.
     pub(super) acked: bool,
@@ -95,6 +108,12 @@ impl Replica {
             taken: BTreeMap::new(),
             appeared: BTreeSet::new(),
             lost: Vec::new(),
+            workloads: cluster.workloads.iter().map(Workload::shows).collect(),
+            workload_watch: VecDeque::new(),
+            follows: BTreeMap::new(),
+            unrestarted: BTreeMap::new(),
+            restarting: BTreeSet::new(),
+            rolling: BTreeMap::new(),
             gone: BTreeSet::new(),
         }
     }
@@ -107,8 +126,9 @@ impl Replica {
         attempt: u64,
         pending: u64,
         message: &Message,
-        stores: &[Option<Duration>],
+        plan: &Plan,
     ) -> Delivery {
+        let stores = &plan.stores;
         let mut refreshes = Vec::new();
         let mut rejected = Vec::new();
         for (index, event) in message.events.iter().enumerate() {
@@ -146,6 +166,7 @@ impl Replica {
             } else {
                 Kept::Stream
             },
+            restarts: self.matched_restarts(sequence, message, plan),
             refreshes,
             rejected,
         }
@@ -177,6 +198,10 @@ impl Replica {
                 .iter()
                 .flat_map(|delivery| wants(delivery))
                 .collect(),
+            restarts: matched
+                .iter()
+                .flat_map(|delivery| restarts(delivery))
+                .collect(),
             panicked: matched.is_none(),
             acked: false,
             parked: false,
@@ -190,6 +215,9 @@ impl Replica {
 
     /// Its events must be reported, except at targets that it waits for already.
     pub(super) fn expect_report(&mut self, delivery: &Delivery) {
+        for pair in restarts(delivery) {
+            *self.unrestarted.entry(pair).or_default() += 1;
+        }
         for pair in wants(delivery) {
             if !self.engine.waits(delivery.sequence, &target(pair.0)) {
                 *self.unreported.entry(pair).or_default() += 1;
@@ -263,6 +291,15 @@ fn shown(seen: Seen) -> Option<Shown> {
     let mut shown = Shown::default();
     shown.show(value, sync, version.into());
     Some(shown)
+}
+
+/// The workloads and events of a delivery.
+pub(super) fn restarts(delivery: &Delivery) -> impl Iterator<Item = (usize, Order)> {
+    let restarts = delivery.restarts.iter();
+    restarts.map(|restart| {
+        let workload = super::cluster::object(&restart.workload);
+        (workload, (delivery.sequence, restart.index))
+    })
 }
 
 fn wants(delivery: &Delivery) -> impl Iterator<Item = (usize, Order)> {

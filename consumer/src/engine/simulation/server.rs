@@ -34,6 +34,8 @@ pub(super) struct Event {
     pub(super) undecodable: bool,
     pub(super) settle: Option<Duration>,
     pub(super) urgency: Urgency,
+    /// Whether it may restart workloads.
+    pub(super) restarts: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

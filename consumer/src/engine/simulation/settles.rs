@@ -7,7 +7,7 @@ use crate::object::Stage;
 
 impl World {
     /// How long an event settles at an object.
-    fn settle(&self, object: usize, (sequence, index): Order) -> Option<Duration> {
+    pub(super) fn settle(&self, object: usize, (sequence, index): Order) -> Option<Duration> {
         let event = &self.server.message(sequence).events[index];
         event.settle.max(self.plan.stores[object])
     }

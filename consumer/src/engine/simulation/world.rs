@@ -25,6 +25,10 @@ pub(super) struct World {
     pub(super) replicas: Vec<Replica>,
     /// Which newer event answers for an event at an object, since its message was acked.
     pub(super) answers: BTreeMap<(usize, Order), Order>,
+    /// The same for its restart of a workload.
+    pub(super) restart_answers: BTreeMap<(usize, Order), Order>,
+    /// What was not restarted for a reason.
+    pub(super) not_restarted: BTreeSet<(usize, Order)>,
     processes: u64,
     /// Whether a process has ended.
     pub(super) ended: bool,
@@ -42,10 +46,12 @@ impl World {
                 takes_dead_letters: true,
                 ..Server::default()
             },
-            cluster: Cluster::new(&plan.stuck),
+            cluster: Cluster::new(&plan.stuck, plan.workloads.len()),
             replicas: Vec::new(),
             plan,
             answers: BTreeMap::new(),
+            restart_answers: BTreeMap::new(),
+            not_restarted: BTreeSet::new(),
             processes: 0,
             ended: false,
             verbose,
@@ -59,8 +65,10 @@ impl World {
             match self.rng.u8(..100) {
                 0..15 => self.publish(),
                 15..40 => self.deliver(),
-                40..62 => self.answer_a_patch(),
-                62..72 => self.watch(),
+                40..58 => self.answer_a_patch(),
+                58..62 => self.answer_a_restart(),
+                62..70 => self.watch(),
+                70..72 => self.roll_out(),
                 72..74 => self.store_dead_letters(),
                 74..76 => self.answer_a_probe(),
                 76..79 => self.look(),
@@ -90,6 +98,7 @@ impl World {
                 undecodable: self.rng.u8(..12) == 0,
                 settle: settle(&mut self.rng, self.plan.settles),
                 urgency: urgency(&mut self.rng),
+                restarts: self.rng.u8(..4) > 0,
             })
             .collect();
         let poisonous = !self.plan.calm && self.rng.u8(..20) == 0;
@@ -104,6 +113,7 @@ impl World {
                 undecodable: false,
                 settle: None,
                 urgency: Urgency::Mass("gap".parse().unwrap()),
+                restarts: false,
             };
             self.server.remove(self.now, everything);
         }
@@ -141,16 +151,11 @@ impl World {
             replica.hold(self.now, sequence, attempt, None);
             Input::Panicked { sequence, attempt }
         } else {
-            let delivery = replica.matched(
-                self.now,
-                sequence,
-                attempt,
-                pending,
-                message,
-                &self.plan.stores,
-            );
+            let delivery =
+                replica.matched(self.now, sequence, attempt, pending, message, &self.plan);
             if !replica.held.contains_key(&sequence) {
                 replica.expect_report(&delivery);
+                replica.note_follows(&delivery);
             }
             replica.hold(self.now, sequence, attempt, Some(&delivery));
             // An object that appears after a gap was found needs no refresh for it.
@@ -280,6 +285,7 @@ impl World {
         }
         self.replicas[at].engine.handle(self.now, input);
         self.note_answers(at);
+        self.note_restart_answers(at);
         while let Some(output) = self.replicas[at].engine.next_output() {
             if self.verbose {
                 eprintln!("{:?} {process}   -> {output:?}", self.now);
@@ -312,6 +318,8 @@ impl World {
             _ => false,
         };
         match output {
+            Output::Restart { .. } => self.start_restart(at, &output),
+            Output::Rollout { .. } => {}
             Output::Park { sequence, delay } => {
                 if let Some(holding) = replica.held.get_mut(&sequence) {
                     holding.parked = true;
@@ -387,7 +395,7 @@ impl World {
                 target,
                 step,
                 ..
-            } => replica.reported(object(&target), order(event), step),
+            } => self.note_step(at, &target, order(event), step),
         }
     }
 }

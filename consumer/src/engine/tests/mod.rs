@@ -49,6 +49,7 @@ fn delivery(sequence: u64, refreshes: &[(&str, usize)]) -> Delivery {
                 weight: 1,
             })
             .collect(),
+        restarts: Vec::new(),
         rejected: Vec::new(),
     }
 }
@@ -132,5 +133,6 @@ mod faults;
 mod observing;
 mod pacing;
 mod parking;
+mod restarting;
 mod settling;
 mod stopping;

@@ -32,6 +32,8 @@ pub(super) fn applied(kind: ListKind, object: &Object, selection: &Selection) ->
             uid: object.uid,
         }),
         ListKind::PushSecrets => push_secret(object, selection).map(Change::Applied),
+        // Not watched yet.
+        ListKind::Workloads(_) => None,
         ListKind::Namespaces => Some(Change::NamespaceApplied {
             name: object.meta().name.clone()?,
             labels: policy::labels(&object.labels),
@@ -52,6 +54,7 @@ pub(super) fn deleted(kind: ListKind, object: &Object) -> Option<Change> {
         ListKind::ExternalSecrets => target(object).map(Change::Deleted),
         ListKind::ClusterExternalSecrets => owner(object).map(Change::OwnerDeleted),
         ListKind::PushSecrets => push_secret::target(object).map(Change::Deleted),
+        ListKind::Workloads(_) => None,
         ListKind::Namespaces => object.meta().name.clone().map(Change::NamespaceDeleted),
         ListKind::SecretStores | ListKind::ClusterSecretStores => {
             store(kind, object).map(Change::StoreDeleted)

@@ -28,8 +28,7 @@ use super::{
     outcome::{self, PROBE_TIMEOUT, RefreshError, retry_after},
 };
 use crate::object::{
-    FORCE_SYNC_ANNOTATION, ListKind, ObjectKind, ObjectRef, REFRESH_ANNOTATION, RefreshMark, Reset,
-    Steps,
+    FORCE_SYNC_ANNOTATION, ListKind, ObjectRef, REFRESH_ANNOTATION, RefreshMark, Reset, Steps,
 };
 
 /// Asks for only the metadata in the response, as [`Request::patch_metadata`] does.
@@ -43,7 +42,7 @@ const MAX_TEXT: usize = 200;
 /// Patches objects. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Refresher {
-    served: Served,
+    pub(super) served: Served,
     timeout: Duration,
     /// The namespace that a probe lists; `None`: all.
     probed: Option<String>,
@@ -98,7 +97,7 @@ impl Refresher {
         Ok(reset)
     }
 
-    async fn with_timeout(
+    pub(super) async fn with_timeout(
         &self,
         patch: impl Future<Output = Result<(), RefreshError>>,
     ) -> Result<(), RefreshError> {
@@ -121,17 +120,15 @@ impl Refresher {
     /// A merge patch of one annotation without resourceVersion never conflicts. The response is requested as
     /// metadata, which is small, and not read.
     async fn patch(&self, target: &ObjectRef, value: RefreshMark) -> Result<(), RefreshError> {
-        let (kind, annotation) = match target.kind() {
-            ObjectKind::ClusterExternalSecret => {
-                (ListKind::ClusterExternalSecrets, FORCE_SYNC_ANNOTATION)
-            }
-            ObjectKind::ExternalSecret => (ListKind::ExternalSecrets, REFRESH_ANNOTATION),
-            ObjectKind::PushSecret => (ListKind::PushSecrets, REFRESH_ANNOTATION),
+        let annotation = if target.is_owner() {
+            FORCE_SYNC_ANNOTATION
+        } else {
+            REFRESH_ANNOTATION
         };
         let version = self.served.version();
         let namespace = (!target.is_owner()).then(|| target.namespace());
         let patch = json!({ "metadata": { "annotations": { annotation: value.to_string() } } });
-        let url = Object::url_path(&version.resource(kind), namespace);
+        let url = Object::url_path(&version.resource(target.kind().list()), namespace);
         let request =
             Request::new(url).patch_metadata(target.name(), &params(), &Patch::Merge(patch))?;
         let patched = self.send(request).await;
@@ -143,7 +140,7 @@ impl Refresher {
         patched
     }
 
-    async fn send(&self, request: http::Request<Vec<u8>>) -> Result<(), RefreshError> {
+    pub(super) async fn send(&self, request: http::Request<Vec<u8>>) -> Result<(), RefreshError> {
         let response = self.served.client().send(request.map(Body::from)).await?;
         let (head, body) = response.into_parts();
         // Read to the end, so that the connection can be reused.
@@ -161,7 +158,7 @@ impl Refresher {
     }
 }
 
-fn params() -> PatchParams {
+pub(super) fn params() -> PatchParams {
     PatchParams {
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..PatchParams::default()

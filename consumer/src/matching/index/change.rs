@@ -8,9 +8,7 @@ use crate::{
         provider::Backend,
         selector::{LabelSelector, Labels},
     },
-    object::{
-        ListKind, ObjectKind, ObjectRef, RefreshMark, Refreshable, SyncState, SyncVersion, Uid,
-    },
+    object::{ListKind, ObjectRef, RefreshMark, Refreshable, SyncState, SyncVersion, Uid},
 };
 
 /// A change of the cluster, from the watch.
@@ -215,12 +213,7 @@ pub struct Listing {
 
 impl Listing {
     pub(super) fn holds(&self, target: &ObjectRef) -> bool {
-        let kind = match target.kind() {
-            ObjectKind::ClusterExternalSecret => ListKind::ClusterExternalSecrets,
-            ObjectKind::ExternalSecret => ListKind::ExternalSecrets,
-            ObjectKind::PushSecret => ListKind::PushSecrets,
-        };
-        self.kind == kind && self.spans(target.namespace())
+        self.kind == target.kind().list() && self.spans(target.namespace())
     }
 
     pub(super) fn holds_owners(&self) -> bool {

@@ -8,7 +8,7 @@ use k8s_openapi::{
 use super::{Fact, Note};
 use crate::{
     kubernetes::ApiVersion,
-    object::{ListKind, ObjectKind, Unrefreshable},
+    object::{ObjectKind, Unrefreshable},
 };
 
 /// The reporting controller: the column `From` of `kubectl describe`.
@@ -39,7 +39,10 @@ impl Note {
             Fact::Refreshed { .. }
             | Fact::Failed { .. }
             | Fact::Silent { .. }
-            | Fact::PassedOver { .. } => {
+            | Fact::PassedOver { .. }
+            | Fact::Restarted { .. }
+            | Fact::RestartSkipped(_)
+            | Fact::RolloutFailed { .. } => {
                 format!("eso-relay.{uid}.{fact}.{}", self.event)
             }
         }
@@ -48,11 +51,7 @@ impl Note {
     /// `instance`: the replica that reports it.
     pub(super) fn to_event(&self, version: ApiVersion, instance: &str) -> Event {
         let owner = self.target.is_owner();
-        let resource = version.resource(match self.target.kind() {
-            ObjectKind::ClusterExternalSecret => ListKind::ClusterExternalSecrets,
-            ObjectKind::ExternalSecret => ListKind::ExternalSecrets,
-            ObjectKind::PushSecret => ListKind::PushSecrets,
-        });
+        let resource = version.resource(self.target.kind().list());
         let regarding = ObjectReference {
             api_version: Some(resource.api_version),
             kind: Some(resource.kind),
@@ -77,11 +76,20 @@ impl Note {
             regarding: Some(regarding),
             type_: Some(type_.to_owned()),
             reason: Some(self.reason().to_owned()),
-            action: Some("Refresh".to_owned()),
+            action: Some(self.action().to_owned()),
             note: Some(self.text()),
             reporting_controller: Some(CONTROLLER.to_owned()),
             reporting_instance: Some(instance.to_owned()),
             ..Event::default()
+        }
+    }
+
+    fn action(&self) -> &'static str {
+        match self.target.kind() {
+            ObjectKind::Workload(_) => "Restart",
+            ObjectKind::ClusterExternalSecret
+            | ObjectKind::ExternalSecret
+            | ObjectKind::PushSecret => "Refresh",
         }
     }
 
@@ -91,6 +99,9 @@ impl Note {
             Fact::Refreshed { .. } => "Refreshed",
             Fact::Failed { .. } => "RefreshFailed",
             Fact::Silent { .. } | Fact::PassedOver { .. } => "RefreshSilent",
+            Fact::Restarted { .. } => "Restarted",
+            Fact::RestartSkipped(_) => "RestartSkipped",
+            Fact::RolloutFailed { .. } => "RolloutFailed",
             Fact::NotRefreshable(_) => "NotRefreshable",
         }
     }
@@ -99,8 +110,12 @@ impl Note {
     /// be intended.
     pub(super) fn is_warning(&self) -> bool {
         match self.fact {
-            Fact::Refreshed { .. } => false,
-            Fact::Failed { .. } | Fact::Silent { .. } | Fact::PassedOver { .. } => true,
+            Fact::Refreshed { .. } | Fact::Restarted { .. } => false,
+            Fact::Failed { .. }
+            | Fact::Silent { .. }
+            | Fact::PassedOver { .. }
+            | Fact::RestartSkipped(_)
+            | Fact::RolloutFailed { .. } => true,
             Fact::NotRefreshable(reason) => reason == Unrefreshable::StoreDeniesNamespace,
         }
     }
@@ -129,6 +144,17 @@ impl Note {
                 "ESO has not updated the status for {after:.1?} since the patch for {event}: its owner has \
                  removed the annotation, or its policy keeps ESO from reading again. The old value may \
                  still be in use. To have it refreshed, grant eso-relay `patch` on `externalsecrets/status`"
+            ),
+            Fact::Restarted { after } => {
+                format!("Restarted for {event}, {after:.1?} after ESO had synced what it reads")
+            }
+            Fact::RestartSkipped(why) => format!(
+                "Not restarted for {event} ({}): its pods keep the old value until they are replaced",
+                why.as_str()
+            ),
+            Fact::RolloutFailed { after } => format!(
+                "Restarted for {event}, and not ready {after:.1?} later: the new value may be wrong. Other \
+                 workloads that still waited for this event are not restarted"
             ),
             Fact::NotRefreshable(reason) => format!(
                 "Not refreshed for {event} ({reason}): ESO would not read the secret again. To have it \

@@ -57,7 +57,10 @@ impl NoteLimiter {
         }
         let quiet = match note.fact {
             Fact::NotRefreshable(_) => HOLDS,
-            Fact::Refreshed { .. }
+            Fact::Restarted { .. }
+            | Fact::RestartSkipped(_)
+            | Fact::RolloutFailed { .. }
+            | Fact::Refreshed { .. }
             | Fact::Failed { .. }
             | Fact::Silent { .. }
             | Fact::PassedOver { .. } => AGAIN,

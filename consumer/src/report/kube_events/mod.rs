@@ -29,7 +29,7 @@ pub(crate) use self::{
     write::{CAPACITY, write},
 };
 use crate::{
-    engine::Step,
+    engine::{NotRestarted, Step},
     object::{ObjectRef, Uid, Unrefreshable},
 };
 
@@ -57,6 +57,12 @@ pub(crate) enum Fact {
     Silent { after: Duration },
     /// The same, for an object that needs a reset of its status, which was refused.
     PassedOver { after: Duration },
+    /// The workload was restarted, so long after the sync.
+    Restarted { after: Duration },
+    /// The workload is not restarted for the event.
+    RestartSkipped(NotRestarted),
+    /// The workload was restarted and does not become ready.
+    RolloutFailed { after: Duration },
     /// The event matched it, and it was skipped.
     NotRefreshable(Unrefreshable),
 }
@@ -73,7 +79,10 @@ impl Fact {
             | Step::Gone
             | Step::Refused
             | Step::GaveUp
-            | Step::Superseded => None,
+            | Step::Superseded
+            | Step::NotRestarted(NotRestarted::Superseded | NotRestarted::Gone) => None,
+            Step::Restarted => Some(Self::Restarted { after }),
+            Step::NotRestarted(why) => Some(Self::RestartSkipped(why)),
         }
     }
 
@@ -102,6 +111,9 @@ impl Fact {
             Self::Failed { .. } => "failed",
             Self::Silent { .. } => "silent",
             Self::PassedOver { .. } => "passed_over",
+            Self::Restarted { .. } => "restarted",
+            Self::RestartSkipped(_) => "restart_skipped",
+            Self::RolloutFailed { .. } => "rollout_failed",
             Self::NotRefreshable(reason) => reason.as_str(),
         }
     }

@@ -112,7 +112,9 @@ impl SyncResult {
             | Step::Gone
             | Step::Refused
             | Step::GaveUp
-            | Step::Superseded => None,
+            | Step::Superseded
+            | Step::Restarted
+            | Step::NotRestarted(_) => None,
         }
     }
 }
@@ -128,7 +130,7 @@ impl From<&Outcome> for PatchResult {
             Outcome::Done | Outcome::Gone => Self::done,
             Outcome::Retry { fault, .. } => match fault {
                 Fault::Cluster => Self::cluster_fault,
-                Fault::Object => Self::target_fault,
+                Fault::Object | Fault::Permission => Self::target_fault,
             },
             Outcome::Refused { .. } => Self::refused,
         }

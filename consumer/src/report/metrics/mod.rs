@@ -1,6 +1,7 @@
 //! What `/metrics` says. Labels come from closed sets only.
 
 mod labels;
+mod restarts;
 
 use std::{
     sync::atomic::{AtomicI64, AtomicU64},
@@ -13,11 +14,11 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use self::labels::ResetLabels;
 pub(crate) use self::labels::{
     DeadLetterLabels, DeliveryLabels, DeliveryOutcome, EventLabels, KubeEventLabels, PatchLabels,
     PatchResult, SkippedLabels, SyncLabels, SyncResult,
 };
+use self::{labels::ResetLabels, restarts::RestartMetrics};
 use crate::{
     engine::Step,
     matching::{MatchResult, index::Stats},
@@ -45,6 +46,7 @@ pub(crate) struct Metrics {
     resets: Family<ResetLabels, Counter>,
     pub syncs: Family<SyncLabels, Counter>,
     pub sync_duration: Histogram,
+    pub restarts: RestartMetrics,
     /// From the webhook to the patch: what the users of a secret wait for.
     pub event_age: Histogram,
     held: Gauge<i64, AtomicI64>,
@@ -80,6 +82,7 @@ impl Metrics {
             sync_duration: Histogram::new([
                 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
             ]),
+            restarts: RestartMetrics::default(),
             event_age: Histogram::new([
                 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0,
                 86400.0,
@@ -159,6 +162,7 @@ impl Metrics {
         let expiry =
             "How near the first message that is not acked is to its removal by age or size";
         ours.register("expiry_ratio", expiry, metrics.expiry.clone());
+        metrics.restarts.register(ours);
         metrics.index.register(ours);
         metrics
     }

@@ -21,7 +21,7 @@ use jiff::Timestamp;
 
 pub(crate) use self::publish::{CAPACITY, publish, send};
 use crate::{
-    engine::Step,
+    engine::{RolloutResult, Step},
     matching::{MatchResult, MatchedEvent, index::Skipped},
     object::ObjectRef,
     stream::Message,
@@ -58,12 +58,13 @@ impl Ledger {
         }
     }
 
-    /// Starts the receipt of an event, with the objects that are skipped.
+    /// Starts the receipt of an event, with the number of workloads to restart and the objects that are skipped.
     pub(crate) fn start<'a>(
         &mut self,
         now: Timestamp,
         message: &Message,
         event: &MatchedEvent,
+        workloads: usize,
         skipped: impl Iterator<Item = &'a Skipped>,
     ) {
         if event.found == MatchResult::elsewhere {
@@ -80,8 +81,10 @@ impl Ledger {
             taken_at: now,
             patched_at: None,
             observed_at: None,
-            last: event.targets == 0,
+            restarted_at: None,
+            last: event.targets + workloads == 0,
             matched: event.targets,
+            workloads,
             counts: Counts::default(),
             skipped: BTreeMap::new(),
             examples: Vec::new(),
@@ -107,11 +110,11 @@ impl Ledger {
             receipt.last = false;
             self.open(receipt);
         } else {
-            self.start(now, message, event, iter::empty());
+            self.start(now, message, event, 0, iter::empty());
         }
     }
 
-    /// Adds a step of the event at one of its targets.
+    /// Adds a step of the event at one of its targets or workloads.
     pub(crate) fn step(
         &mut self,
         now: Timestamp,
@@ -122,10 +125,14 @@ impl Ledger {
         let Some(receipt) = self.open.get_mut(&event) else {
             return;
         };
-        let was_patched = is_patched(receipt);
+        let before = (is_patched(receipt), receipt.unobserved() == 0);
+        let most = match step {
+            Step::Restarted | Step::NotRestarted(_) => receipt.workloads,
+            _ => receipt.matched,
+        };
         let count = counted(&mut receipt.counts, step);
         // The steps of a message that was delivered twice may come twice.
-        *count = (*count + 1).min(receipt.matched);
+        *count = (*count + 1).min(most);
         match step {
             Step::Patched
             | Step::Carried
@@ -134,23 +141,54 @@ impl Ledger {
             | Step::GaveUp
             | Step::Superseded => receipt.patched_at = Some(now),
             Step::Synced | Step::Failed | Step::Silent => receipt.observed_at = Some(now),
+            Step::Restarted | Step::NotRestarted(_) => receipt.restarted_at = Some(now),
         }
         match step {
             Step::Refused => example(receipt, target, "refused"),
             Step::GaveUp => example(receipt, target, "gave_up"),
             Step::Failed => example(receipt, target, "failed"),
             Step::Silent => example(receipt, target, "silent"),
-            Step::Patched | Step::Carried | Step::Gone | Step::Superseded | Step::Synced => {}
+            Step::NotRestarted(why) => example(receipt, target, why.as_str()),
+            Step::Patched
+            | Step::Carried
+            | Step::Gone
+            | Step::Superseded
+            | Step::Synced
+            | Step::Restarted => {}
         }
-        receipt.last = receipt.unobserved() == 0;
+        let after = (is_patched(receipt), receipt.unobserved() == 0);
+        receipt.last = after.1 && receipt.unrestarted() == 0;
         if receipt.last {
             if let Some(receipt) = self.open.remove(&event) {
                 self.ended(receipt);
             }
             self.forget_the_ended();
-        } else if is_patched(receipt) && !was_patched {
+        } else if after.0 && after != before {
             self.ready.push(receipt.clone());
         }
+    }
+
+    /// Adds that a workload has rolled out for the event, or fails to. The receipt may have ended with its restart.
+    pub(crate) fn rolled_out(
+        &mut self,
+        now: Timestamp,
+        event: Fingerprint,
+        workload: &ObjectRef,
+        result: RolloutResult,
+    ) {
+        let open = self.open.get_mut(&event);
+        let Some(receipt) = open.or_else(|| self.ended.get_mut(&event)) else {
+            return;
+        };
+        receipt.restarted_at = Some(now);
+        match result {
+            RolloutResult::Done => {
+                let count = receipt.counts.rolled_out + 1;
+                receipt.counts.rolled_out = count.min(receipt.workloads);
+            }
+            RolloutResult::Failed => example(receipt, workload, "rollout_failed"),
+        }
+        self.ready.push(receipt.clone());
     }
 
     /// Ends the open receipts. An event that is not patched everywhere continues in another replica, which
@@ -229,6 +267,8 @@ fn counted(counts: &mut Counts, step: Step) -> &mut usize {
         Step::Synced => &mut counts.synced,
         Step::Failed => &mut counts.failed,
         Step::Silent => &mut counts.silent,
+        Step::Restarted => &mut counts.restarted,
+        Step::NotRestarted(_) => &mut counts.not_restarted,
     }
 }
 

@@ -25,7 +25,7 @@ fn take(
     skipped: &[Skipped],
 ) {
     let (message, event) = taken(number, targets, found, skipped.len());
-    ledger.start(START, &message, &event, skipped.iter());
+    ledger.start(START, &message, &event, 0, skipped.iter());
 }
 
 fn late(ledger: &mut Ledger, number: usize, targets: usize) {

@@ -51,9 +51,9 @@ use self::{
     work::Work,
 };
 pub(crate) use self::{
-    io::{Delivery, Input, Output, Refresh, Step},
+    io::{Delivery, Input, Output, Refresh, Restart, Step},
     lane::{StoreId, Urgency},
-    settings::{Settings, WindowBounds},
+    settings::{RestartSettings, Settings, WindowBounds},
 };
 use crate::object::{ObjectRef, Sequence};
 

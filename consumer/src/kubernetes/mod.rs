@@ -2,6 +2,7 @@
 
 mod discover;
 mod list;
+mod listings;
 mod object;
 pub(crate) mod outcome;
 mod policy;
@@ -10,6 +11,8 @@ mod push_secret;
 mod read;
 pub(crate) mod refresh;
 mod watch;
+mod watched;
+mod workload;
 
 use std::{path::PathBuf, time::Duration};
 

@@ -1,5 +1,7 @@
 //! What the watch shows of a workload that is restarted.
 
+use std::time::Duration;
+
 use eso_relay::event::Fingerprint;
 
 /// An older event may be redelivered after newer ones have restarted the workload, and must find itself.
@@ -46,6 +48,8 @@ pub struct WorkloadState {
     /// What the counter says; 0 where it is absent or not a number.
     pub restarts: u64,
     pub rollout: Rollout,
+    /// The least time between two of its restarts, where it sets its own.
+    pub interval: Option<Duration>,
 }
 
 /// The annotation of the pod template that counts restarts: ours, or the one of the tool under whose annotation the

@@ -121,7 +121,7 @@ async fn work(
     let Some(served) = stop.run_until_cancelled(discover).await else {
         return Ok(());
     };
-    let selection = Selection::of(&config.kubernetes, &config.refresh);
+    let selection = Selection::of(&config.kubernetes, &config.refresh, &config.restart);
     let (stopped, watched, namespaces) = (
         stop.clone(),
         served.clone(),
@@ -170,6 +170,7 @@ async fn work(
         stores: StorePolicy {
             paced: config.refresh.store_rate.is_some(),
             settles: config.refresh.settle,
+            restart_by_find: config.restart.find,
         },
     };
     let inputs = Inputs {

@@ -39,6 +39,11 @@ pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S:
     serializer.collect_str(&humantime::format_duration(*duration))
 }
 
+/// A duration in text that is no setting; may be zero.
+pub fn parse(text: &str) -> Option<Duration> {
+    humantime::parse_duration(text).ok()
+}
+
 /// The same for a setting that may be zero.
 pub mod or_zero {
     use std::time::Duration;

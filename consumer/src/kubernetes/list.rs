@@ -7,10 +7,17 @@ use kube::{Api, Client, api::ListParams};
 use tokio::time::timeout;
 
 use super::{
-    Object, Selection, chain, discover, read,
-    watch::{PAGE_TIMEOUT, api, counts, dispensable, listings},
+    Object, Selection, chain, discover,
+    listings::{counts, dispensable, listings},
+    watch::{PAGE_TIMEOUT, api},
+    watched::Watched,
+    workload::WorkloadObject,
 };
-use crate::{config::FindPolicy, matching::index::Index, object::ListKind};
+use crate::{
+    config::FindPolicy,
+    matching::index::Index,
+    object::{ListKind, WorkloadKind},
+};
 
 /// Objects in one page.
 const PAGE: u32 = 500;
@@ -23,10 +30,14 @@ pub(crate) struct Listed {
     pub without_cluster_stores: bool,
     /// Whether namespaces may not be listed. Then a selector for their labels allows every namespace.
     pub without_namespaces: bool,
+    /// The kinds of workload that may not be listed.
+    pub without_workloads: BTreeSet<WorkloadKind>,
     /// Namespaces in which ExternalSecrets or their stores may not be listed.
     pub closed: BTreeSet<String>,
-    /// Whether `refresh.find` leaves them out.
-    pub without_finds: bool,
+    /// `refresh.find`.
+    pub find: FindPolicy,
+    /// Whether `restart.find` lets them restart workloads.
+    pub restart_by_find: bool,
 }
 
 /// Lists what the consumer watches, in these namespaces; empty: in all.
@@ -43,14 +54,23 @@ pub(crate) async fn list(
         index: Index::new(),
         without_cluster_stores: false,
         without_namespaces: false,
+        without_workloads: BTreeSet::new(),
         closed: BTreeSet::new(),
-        without_finds: selection.find == FindPolicy::Ignore,
+        find: selection.find,
+        restart_by_find: selection.restart_by_find,
     };
-    let listings = listings(namespaces, selection.push_secrets).into_iter();
+    let listings = listings(namespaces, selection).into_iter();
     let mut any = false;
     for listing in listings.filter(|listing| counts(listing.kind, version)) {
-        let objects = api(client, version, &listing);
-        match pages(&objects, listing.kind, selection, &mut listed.index).await {
+        let (kind, index) = (listing.kind, &mut listed.index);
+        let done = if let ListKind::Workloads(_) = kind {
+            let objects = api::<WorkloadObject>(client, version, &listing);
+            pages(&objects, kind, selection, index).await
+        } else {
+            let objects = api::<Object>(client, version, &listing);
+            pages(&objects, kind, selection, index).await
+        };
+        match done {
             Err(error) if dispensable(&listing, error.status()).is_some() => {
                 match listing.kind {
                     ListKind::ExternalSecrets | ListKind::SecretStores => {
@@ -58,6 +78,9 @@ pub(crate) async fn list(
                     }
                     ListKind::ClusterSecretStores => listed.without_cluster_stores = true,
                     ListKind::Namespaces => listed.without_namespaces = true,
+                    ListKind::Workloads(kind) if error.status() == Some(403) => {
+                        listed.without_workloads.insert(kind);
+                    }
                     // Without owners each object is refreshed itself; without PushSecrets none is pushed.
                     _ => {}
                 }
@@ -78,8 +101,8 @@ pub(crate) async fn list(
     Ok(listed)
 }
 
-async fn pages(
-    objects: &Api<Object>,
+async fn pages<K: Watched>(
+    objects: &Api<K>,
     kind: ListKind,
     selection: &Selection,
     index: &mut Index,
@@ -91,7 +114,7 @@ async fn pages(
         for change in page
             .items
             .iter()
-            .filter_map(|object| read::applied(kind, object, selection))
+            .filter_map(|object| object.applied(kind, selection))
         {
             index.apply(change);
         }

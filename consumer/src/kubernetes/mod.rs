@@ -2,6 +2,7 @@
 
 mod discover;
 mod list;
+mod listings;
 mod object;
 pub(crate) mod outcome;
 mod policy;
@@ -11,6 +12,8 @@ mod read;
 pub(crate) mod refresh;
 mod restart;
 mod watch;
+mod watched;
+mod workload;
 
 use std::{path::PathBuf, time::Duration};
 

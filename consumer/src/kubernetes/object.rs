@@ -41,6 +41,9 @@ pub(crate) struct Object {
     pub(super) written: bool,
     /// `status.refreshTime`.
     pub(super) refresh_time: Value,
+    /// The Secret that ESO has written: `status.binding.name`.
+    pub(super) bound: Option<Box<str>>,
+    pub(super) reloader: Reloader,
 }
 
 impl Resource for Object {
@@ -125,6 +128,8 @@ impl<'de> Deserialize<'de> for Object {
             deleting: !metadata.deletion_timestamp.is_null(),
             written: written(&status),
             refresh_time: status["refreshTime"].clone(),
+            bound: bound(&status).map(Into::into),
+            reloader: Reloader::of(&metadata.annotations, &spec),
             labels: metadata.labels,
             spec,
             metadata: Box::new(ObjectMeta {
@@ -157,6 +162,29 @@ impl Directive {
             Self::Forced
         } else {
             Self::None
+        }
+    }
+}
+
+/// The annotations for Stakater's Reloader that ESO writes on the Secret: those of the template, or without one those of
+/// the ExternalSecret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Reloader {
+    pub(super) ignored: bool,
+    pub(super) matched: bool,
+}
+
+impl Reloader {
+    fn of(own: &Value, spec: &Value) -> Self {
+        let template = &spec["target"]["template"];
+        let written = if template.is_object() {
+            &template["metadata"]["annotations"]
+        } else {
+            own
+        };
+        Self {
+            ignored: written["reloader.stakater.com/ignore"] == "true",
+            matched: written["reloader.stakater.com/match"] == "true",
         }
     }
 }
@@ -198,8 +226,12 @@ impl PendingWork {
 /// Whether the Secret was written. A page of objects is kept until the last is read, so their status is reduced
 /// to this.
 fn written(status: &Value) -> bool {
-    let named = status["binding"]["name"].as_str();
-    named.is_some_and(|name| !name.is_empty()) || !status["refreshTime"].is_null()
+    bound(status).is_some() || !status["refreshTime"].is_null()
+}
+
+fn bound(status: &Value) -> Option<&str> {
+    let name = status["binding"]["name"].as_str();
+    name.filter(|name| !name.is_empty())
 }
 
 fn owner(references: &Value) -> Option<String> {

@@ -15,9 +15,15 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_util::task::AbortOnDropHandle;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
-use super::{ApiVersion, Object, Selection, Served, chain, progress::Progress, read};
+use super::{
+    ApiVersion, Object, Selection, Served, chain,
+    listings::{counts, dispensable, listings},
+    progress::Progress,
+    watched::{Item, Watched},
+    workload::WorkloadObject,
+};
 use crate::{
     matching::index::{Change, Listing},
     object::ListKind,
@@ -52,7 +58,7 @@ pub(crate) async fn watch(
     changes: Sender<Change>,
     condition: Condition,
 ) -> anyhow::Result<()> {
-    let listings = listings(namespaces, selection.push_secrets);
+    let listings = listings(namespaces, &selection);
     let (items, to_read) = mpsc::channel(READ_AHEAD);
     let reading = AbortOnDropHandle::new(tokio::spawn(read_all(to_read, selection, changes)));
     let common = Common {
@@ -79,46 +85,7 @@ pub(crate) async fn watch(
     reading.await.context("reading the watched objects")
 }
 
-pub(super) fn listings(namespaces: &[String], push_secrets: bool) -> Vec<Listing> {
-    let mut everywhere = vec![None];
-    if !namespaces.is_empty() {
-        everywhere = namespaces.iter().cloned().map(Some).collect();
-        everywhere.sort();
-        everywhere.dedup();
-    }
-    let in_each = |kind| {
-        everywhere
-            .iter()
-            .map(move |namespace| Listing {
-                kind,
-                namespace: namespace.clone(),
-            })
-            .collect::<Vec<_>>()
-    };
-    let mut listings = in_each(ListKind::ExternalSecrets);
-    listings.extend(in_each(ListKind::SecretStores));
-    if push_secrets {
-        listings.extend(in_each(ListKind::PushSecrets));
-    }
-    let in_cluster = |kind| Listing {
-        kind,
-        namespace: None,
-    };
-    listings.push(in_cluster(ListKind::ClusterSecretStores));
-    // A consumer of some namespaces may not list Namespaces, and must not refresh everything that an owner has.
-    if namespaces.is_empty() {
-        listings.push(in_cluster(ListKind::Namespaces));
-        listings.push(in_cluster(ListKind::ClusterExternalSecrets));
-    }
-    listings
-}
-
-/// Whether the kind is watched. ESO before 0.17 copies no annotation from an owner to its objects.
-pub(super) fn counts(kind: ListKind, version: ApiVersion) -> bool {
-    kind != ListKind::ClusterExternalSecrets || version == ApiVersion::V1
-}
-
-pub(super) fn api(client: &Client, version: ApiVersion, listing: &Listing) -> Api<Object> {
+pub(super) fn api<K: Watched>(client: &Client, version: ApiVersion, listing: &Listing) -> Api<K> {
     let resource = version.resource(listing.kind);
     match &listing.namespace {
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
@@ -135,8 +102,8 @@ struct Common {
 
 /// What a watch sends to the reading task.
 enum WatchItem {
-    Applied(ListKind, Object),
-    Deleted(ListKind, Object),
+    Applied(ListKind, Item),
+    Deleted(ListKind, Item),
     Change(Change),
 }
 
@@ -144,8 +111,10 @@ enum WatchItem {
 async fn read_all(mut items: Receiver<WatchItem>, selection: Selection, changes: Sender<Change>) {
     while let Some(item) = items.recv().await {
         let change = match item {
-            WatchItem::Applied(kind, object) => read::applied(kind, &object, &selection),
-            WatchItem::Deleted(kind, object) => read::deleted(kind, &object),
+            WatchItem::Applied(kind, Item::Object(object)) => object.applied(kind, &selection),
+            WatchItem::Applied(kind, Item::Workload(object)) => object.applied(kind, &selection),
+            WatchItem::Deleted(kind, Item::Object(object)) => object.deleted(kind),
+            WatchItem::Deleted(kind, Item::Workload(object)) => object.deleted(kind),
             WatchItem::Change(change) => Some(change),
         };
         if let Some(change) = change
@@ -197,23 +166,26 @@ impl Watch<'_> {
         backoff: &mut DefaultBackoff,
     ) -> Result<(), Closed> {
         if !counts(self.listing.kind, version) {
-            self.take(Event::Init).await?;
-            self.take(Event::InitDone).await?;
+            self.take::<Object>(Event::Init).await?;
+            self.take::<Object>(Event::InitDone).await?;
             return pending().await;
         }
-        let Restart { pause } = self.follow(version, backoff).await?;
+        let Restart { pause } = match self.listing.kind {
+            ListKind::Workloads(_) => self.follow::<WorkloadObject>(version, backoff).await?,
+            _ => self.follow::<Object>(version, backoff).await?,
+        };
         let pause = pause.or_else(|| backoff.next()).unwrap_or(PAGE_TIMEOUT);
         sleep(pause).await;
         Ok(())
     }
 
     /// Lists, then watches; ends only for errors that kube's watcher does not recover from.
-    async fn follow(
+    async fn follow<K: Watched>(
         &mut self,
         version: ApiVersion,
         backoff: &mut DefaultBackoff,
     ) -> Result<Restart, Closed> {
-        let api = api(self.common.served.client(), version, &self.listing);
+        let api = api::<K>(self.common.served.client(), version, &self.listing);
         let mut events = pin!(watcher(api, watcher::Config::default()));
         let mut listing = true;
         loop {
@@ -243,14 +215,18 @@ impl Watch<'_> {
         }
     }
 
-    async fn take(&mut self, event: Event<Object>) -> Result<(), Closed> {
+    async fn take<K: Watched>(&mut self, event: Event<K>) -> Result<(), Closed> {
         let kind = self.listing.kind;
         match event {
             Event::Init => self.send(Change::ListBegins(self.listing.clone())).await,
             Event::InitApply(object) | Event::Apply(object) => {
-                self.send_item(WatchItem::Applied(kind, object)).await
+                self.send_item(WatchItem::Applied(kind, object.into_item()))
+                    .await
             }
-            Event::Delete(object) => self.send_item(WatchItem::Deleted(kind, object)).await,
+            Event::Delete(object) => {
+                self.send_item(WatchItem::Deleted(kind, object.into_item()))
+                    .await
+            }
             Event::InitDone => {
                 self.log.clear();
                 let restored = std::mem::replace(&mut self.denied, false);
@@ -275,7 +251,11 @@ impl Watch<'_> {
         let status = status(error);
         if let Some(without) = dispensable(&self.listing, status) {
             if !std::mem::replace(&mut self.denied, true) {
-                warn!(namespace = self.listing.namespace, "{without}");
+                match self.listing.kind {
+                    // They are installed separately, so without them all is well.
+                    ListKind::Workloads(_) if status == Some(404) => debug!("{without}"),
+                    _ => warn!(namespace = self.listing.namespace, "{without}"),
+                }
                 self.send(Change::ListDenied(self.listing.clone())).await?;
                 let first = !std::mem::replace(&mut self.listed, true);
                 self.completes(self.common.progress.denied(&self.listing, first))
@@ -323,35 +303,6 @@ impl Watch<'_> {
     }
 }
 
-/// The consequence of continuing without these objects, if that is possible.
-pub(super) fn dispensable(listing: &Listing, status: Option<u16>) -> Option<&'static str> {
-    match (listing.kind, status) {
-        (ListKind::ExternalSecrets, Some(403)) if listing.namespace.is_some() => Some(
-            "no permission to list externalsecrets in this namespace: what is known of it is kept, and changes there are not seen",
-        ),
-        (ListKind::SecretStores, Some(403)) if listing.namespace.is_some() => Some(
-            "no permission to list secretstores in this namespace: objects that read through an unknown store match by their keys alone",
-        ),
-        (ListKind::ClusterSecretStores, Some(403)) => Some(
-            "no permission to list clustersecretstores: objects that read through one match by their keys alone",
-        ),
-        (ListKind::ClusterExternalSecrets, Some(403)) => Some(
-            "no permission to list clusterexternalsecrets: the objects that they own are refreshed one by one",
-        ),
-        (ListKind::Namespaces, Some(403)) => Some(
-            "no permission to list namespaces: a namespaceSelector of a store allows every namespace",
-        ),
-        (ListKind::PushSecrets, Some(403)) => {
-            Some("no permission to list pushsecrets: none is pushed")
-        }
-        (ListKind::PushSecrets, Some(404)) => Some("the API serves no pushsecrets: none is pushed"),
-        (ListKind::ClusterExternalSecrets, Some(404)) => {
-            Some("the API serves no clusterexternalsecrets")
-        }
-        _ => None,
-    }
-}
-
 fn status(error: &watcher::Error) -> Option<u16> {
     match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
@@ -359,32 +310,5 @@ fn status(error: &watcher::Error) -> Option<u16> {
         | watcher::Error::WatchFailed(kube::Error::Api(status))
         | watcher::Error::WatchError(status) => Some(status.code),
         _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_configured_namespace_is_listed() {
-        let shown = |namespaces: &[String]| {
-            let list = listings(namespaces, false).into_iter();
-            list.map(|l| format!("{:?} {}", l.kind, l.namespace.unwrap_or_default()))
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(
-            shown(&["b".into(), "a".into(), "b".into()]),
-            [
-                "ExternalSecrets a",
-                "ExternalSecrets b",
-                "SecretStores a",
-                "SecretStores b",
-                "ClusterSecretStores "
-            ]
-        );
-        assert_eq!(shown(&[]).len(), 5);
-        let two = ["a".into(), "b".into()];
-        assert_eq!(listings(&two, true).len(), 7);
     }
 }

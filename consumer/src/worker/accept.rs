@@ -92,6 +92,9 @@ impl Worker {
                     value,
                     sync,
                 }),
+                Observation::Workload { workload, state } => {
+                    self.handle(Input::Workload { workload, state });
+                }
                 Observation::Gone(target) => self.handle(Input::Deleted(target)),
                 Observation::Reads(target) => {
                     self.appeared.insert(target);

@@ -18,7 +18,7 @@ use serde::Deserialize;
 
 use self::report::Report;
 use crate::{
-    config::RefreshConfig,
+    config::{RefreshConfig, RestartConfig},
     kubernetes::{self, KubernetesConfig, Selection},
     object::ObjectRef,
 };
@@ -83,6 +83,8 @@ struct Settings {
     kubernetes: KubernetesConfig,
     #[serde(default)]
     refresh: RefreshConfig,
+    #[serde(default)]
+    restart: RestartConfig,
 }
 
 pub(super) async fn run(args: Args, config: Option<&Path>, now: Timestamp) -> Result<(), Failure> {
@@ -90,6 +92,7 @@ pub(super) async fn run(args: Args, config: Option<&Path>, now: Timestamp) -> Re
         cluster,
         mut kubernetes,
         refresh,
+        restart,
     } = eso_relay::config::load(config)?;
     let Args {
         by_hand,
@@ -102,7 +105,7 @@ pub(super) async fn run(args: Args, config: Option<&Path>, now: Timestamp) -> Re
     place.apply(&mut kubernetes);
     nats::install_crypto();
     let client = kubernetes::client(&kubernetes).await?;
-    let selection = Selection::of(&kubernetes, &refresh);
+    let selection = Selection::of(&kubernetes, &refresh, &restart);
     let listed = kubernetes::list(&client, &kubernetes.namespaces, &selection).await?;
     let report = Report::of(&events, cluster, &objects, &kubernetes.namespaces, &listed)?;
     output.print(&report)?;

@@ -8,8 +8,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
+    config::FindPolicy,
     kubernetes::Listed,
-    matching::index::{self, Compared, Differs, FindSpec, Index, Matched, StoreRef},
+    matching::index::{
+        self, Compared, Differs, FindSpec, Matched, MatchedWorkload, StoreRef, Unrestarted,
+    },
     object::{ObjectKind, ObjectRef},
 };
 
@@ -25,6 +28,8 @@ pub(super) struct Report {
     /// Namespaces that may not be listed.
     pub(super) closed: Vec<String>,
     pub(super) without_finds: bool,
+    /// The kinds of workload that may not be listed.
+    pub(super) without_workloads: Vec<&'static str>,
     pub(super) events: Vec<Answer>,
 }
 
@@ -38,6 +43,8 @@ pub(super) struct Answer {
     pub(super) matches: Vec<Object>,
     /// The objects that match but are skipped.
     pub(super) skipped: Vec<Left>,
+    /// The workloads that read a secret of the event; empty unless `restart.enabled`.
+    pub(super) workloads: Vec<Restart>,
     /// The objects asked for.
     pub(super) objects: Vec<Asked>,
     #[serde(skip)]
@@ -61,6 +68,20 @@ pub(super) struct Left {
     pub(super) name: String,
     pub(super) reason: &'static str,
     pub(super) advice: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Restart {
+    pub(super) namespace: String,
+    /// `Deployment/web`.
+    pub(super) workload: String,
+    /// ESO syncs these before it is restarted.
+    pub(super) after: Vec<String>,
+    /// Whether it reads a secret of the event from the store itself.
+    pub(super) reads_store: bool,
+    /// Why it is not restarted.
+    pub(super) reason: Option<&'static str>,
+    pub(super) advice: Option<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -127,7 +148,7 @@ impl Report {
             let reaches = cluster
                 .as_ref()
                 .is_none_or(|cluster| event.reaches_cluster(cluster));
-            Answer::of(event, reaches, asked, namespaces, index)
+            Answer::of(event, reaches, asked, namespaces, listed)
         });
         let stats = index.stats();
         Ok(Self {
@@ -138,7 +159,12 @@ impl Report {
             without_cluster_stores: listed.without_cluster_stores,
             without_namespaces: listed.without_namespaces,
             closed: listed.closed.iter().cloned().collect(),
-            without_finds: listed.without_finds,
+            without_finds: listed.find == FindPolicy::Ignore,
+            without_workloads: listed
+                .without_workloads
+                .iter()
+                .map(|kind| kind.as_str())
+                .collect(),
         })
     }
 
@@ -158,6 +184,10 @@ impl Report {
         if !self.closed.is_empty() {
             let closed = self.closed.join(", ");
             notes.push(format!("No permission to list externalsecrets or secretstores in {closed}: their objects are not part of this."));
+        }
+        if !self.without_workloads.is_empty() {
+            let kinds = self.without_workloads.join(", ");
+            notes.push(format!("No permission to list workloads of these kinds: {kinds}. None of them is restarted."));
         }
         if self.without_finds {
             notes.push("Every dataFrom[].find is ignored (setting `refresh.find`).".to_owned());
@@ -192,14 +222,18 @@ impl Answer {
         reaches_cluster: bool,
         asked: &[ObjectRef],
         namespaces: &[String],
-        index: &Index,
+        listed: &Listed,
     ) -> anyhow::Result<Self> {
+        let index = &listed.index;
         let mut meant = if reaches_cluster {
-            index.matching(event)
+            index.matching_all_workloads(event)
         } else {
             Matched::default()
         };
         meant.targets.sort();
+        meant
+            .workloads
+            .sort_by(|one, other| one.workload.cmp(&other.workload));
         meant
             .skipped
             .sort_by(|one, other| one.target.cmp(&other.target));
@@ -254,10 +288,31 @@ impl Answer {
             reaches_cluster,
             matches: matches.collect(),
             skipped: skipped.collect(),
+            workloads: (meant.workloads.iter())
+                .map(|matched| Restart::of(matched, listed.restart_by_find))
+                .collect(),
             objects,
             title: format!("Event {} of {}", event.id, event.provider),
             provider: event.provider.clone(),
         })
+    }
+}
+
+impl Restart {
+    fn of(matched: &MatchedWorkload, by_find: bool) -> Self {
+        let Object {
+            namespace, name, ..
+        } = Object::of(&matched.workload, Vec::new());
+        let against = matched.against;
+        let against = against.filter(|reason| !by_find || *reason != Unrestarted::Find);
+        Self {
+            namespace,
+            workload: name,
+            after: matched.follows.iter().map(ObjectRef::to_string).collect(),
+            reads_store: matched.reads_store,
+            reason: against.map(Unrestarted::as_str),
+            advice: against.map(Unrestarted::advice),
+        }
     }
 }
 

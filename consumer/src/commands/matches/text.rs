@@ -4,7 +4,7 @@ use std::fmt;
 
 use eso_relay::{command::Table, event::GENERIC};
 
-use super::report::{Answer, Asked, Object, Reads, Reference, Report, State, Store};
+use super::report::{Answer, Asked, Object, Reads, Reference, Report, Restart, State, Store};
 use crate::matching::index::Differs;
 
 impl fmt::Display for Store {
@@ -41,6 +41,17 @@ impl fmt::Display for Reads {
                 }
                 Ok(())
             }
+        }
+    }
+}
+
+/// The column RESTARTED.
+impl fmt::Display for Restart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.reason, self.advice) {
+            (Some(reason), Some(advice)) => write!(f, "no, {reason}: {advice}"),
+            _ if self.after.is_empty() => f.write_str("yes"),
+            _ => write!(f, "after {}", self.after.join(", ")),
         }
     }
 }
@@ -103,7 +114,27 @@ impl fmt::Display for Answer {
             }
             write!(f, "{table}")?;
         }
-        let tables = !self.matches.is_empty() || !self.skipped.is_empty();
+        let mut tables = !self.matches.is_empty() || !self.skipped.is_empty();
+        if !self.workloads.is_empty() {
+            if tables {
+                writeln!(f)?;
+            }
+            let mut table = Table::new(&["NAMESPACE", "WORKLOAD", "RESTARTED"]);
+            for restart in &self.workloads {
+                let Restart {
+                    namespace,
+                    workload,
+                    ..
+                } = restart;
+                table.row(vec![
+                    namespace.clone(),
+                    workload.clone(),
+                    restart.to_string(),
+                ]);
+            }
+            write!(f, "{table}")?;
+            tables = true;
+        }
         for (place, asked) in self.objects.iter().enumerate() {
             if place > 0 || tables {
                 writeln!(f)?;

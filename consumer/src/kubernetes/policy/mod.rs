@@ -7,7 +7,7 @@ use super::{
     object::{Directive, Object},
 };
 use crate::{
-    config::{FindPolicy, ForcePolicy, GeneratorPolicy, RefreshConfig},
+    config::{FindPolicy, ForcePolicy, GeneratorPolicy, Honour, RefreshConfig, RestartConfig},
     matching::{
         index::{Admits, Admitted},
         selector::{LabelSelector, Labels},
@@ -28,10 +28,20 @@ pub(crate) struct Selection {
     pub force: Vec<ForcePolicy>,
     /// Whether PushSecrets are refreshed.
     pub push_secrets: bool,
+    /// Whether workloads are restarted.
+    pub workloads: bool,
+    /// Whether an event that matches only a `find` restarts them.
+    pub restart_by_find: bool,
+    /// Tools whose annotations on workloads count.
+    pub honour: Vec<Honour>,
 }
 
 impl Selection {
-    pub(crate) fn of(kubernetes: &KubernetesConfig, refresh: &RefreshConfig) -> Self {
+    pub(crate) fn of(
+        kubernetes: &KubernetesConfig,
+        refresh: &RefreshConfig,
+        restart: &RestartConfig,
+    ) -> Self {
         Self {
             labels: refresh.selector.clone().unwrap_or_default(),
             controller_classes: kubernetes.controller_classes.clone(),
@@ -39,6 +49,9 @@ impl Selection {
             generators: refresh.generators,
             force: refresh.force.clone(),
             push_secrets: refresh.push_secrets,
+            workloads: restart.enabled,
+            restart_by_find: restart.find,
+            honour: restart.honour.clone(),
         }
     }
 }

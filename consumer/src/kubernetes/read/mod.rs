@@ -13,8 +13,9 @@ use super::{
 use crate::{
     config::FindPolicy,
     matching::{
-        index::{Change, ExternalSecret, FindSpec, Form, Reference, Store, StoreRef},
+        index::{Change, ExternalSecret, FindSpec, Form, Reference, Store, StoreRef, Writes},
         provider::Backend,
+        workload::ValuesRef,
     },
     object::{ListKind, ObjectRef},
 };
@@ -32,7 +33,7 @@ pub(super) fn applied(kind: ListKind, object: &Object, selection: &Selection) ->
             uid: object.uid,
         }),
         ListKind::PushSecrets => push_secret(object, selection).map(Change::Applied),
-        // Not watched yet.
+        // Read as objects of another type.
         ListKind::Workloads(_) => None,
         ListKind::Namespaces => Some(Change::NamespaceApplied {
             name: object.meta().name.clone()?,
@@ -110,6 +111,10 @@ fn external_secret(object: &Object, selection: &Selection) -> Option<ExternalSec
         ..
     } = reader;
     Some(ExternalSecret {
+        writes: selection
+            .workloads
+            .then(|| writes(object, &target))
+            .flatten(),
         value: carried(object.refresh.as_deref()),
         mirrored: carried(object.force_sync.as_deref()),
         sync: object.sync,
@@ -125,6 +130,33 @@ fn external_secret(object: &Object, selection: &Selection) -> Option<ExternalSec
         pushed: None,
         problems,
     })
+}
+
+/// What ESO writes; `None`: a Secret of the object's own name (ESO `externalsecret_controller.go`, `Reconcile`, and
+/// `externalsecret_controller_template.go`, `setMetadata`).
+fn writes(object: &Object, target: &ObjectRef) -> Option<Writes> {
+    let to = &object.spec["target"];
+    let name = |name: &Value| -> Option<Box<str>> {
+        let name = name.as_str().filter(|name| !name.is_empty());
+        name.map(Into::into)
+    };
+    let wanted = || name(&to["name"]).unwrap_or_else(|| target.name().into());
+    let manifest = &to["manifest"];
+    let values = match manifest["kind"].as_str() {
+        _ if to["creationPolicy"] == "None" => None,
+        None => Some(ValuesRef::Secret(
+            object.bound.clone().unwrap_or_else(wanted),
+        )),
+        Some("ConfigMap") if manifest["apiVersion"] == "v1" => Some(ValuesRef::ConfigMap(wanted())),
+        Some("Secret") if manifest["apiVersion"] == "v1" => Some(ValuesRef::Secret(wanted())),
+        Some(_) => None,
+    };
+    let writes = Writes {
+        values,
+        ignored: object.reloader.ignored,
+        matched: object.reloader.matched,
+    };
+    (writes != Writes::own_name(target)).then_some(writes)
 }
 
 struct Reader<'a> {

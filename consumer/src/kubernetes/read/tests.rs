@@ -267,3 +267,110 @@ fn a_store_is_read_with_its_provider() {
         assert_eq!(provider(kind).1, Some(Backend::Akeyless));
     }
 }
+
+#[test]
+fn what_eso_writes_is_read_where_workloads_are_watched() {
+    let read = |spec: Value, status: Value, workloads| {
+        let json = json!({ "metadata": { "namespace": "team", "name": "db" }, "spec": spec, "status": status });
+        let selection = Selection {
+            workloads,
+            ..Selection::default()
+        };
+        match applied(ListKind::ExternalSecrets, &object(json), &selection) {
+            Some(Change::Applied(read)) => read.writes,
+            other => panic!("{other:?}"),
+        }
+    };
+    let written = |spec: &Value, status: &Value| {
+        let writes = read(spec.clone(), status.clone(), true);
+        let values = writes.map(|writes| writes.values.as_ref().map(ToString::to_string));
+        values.map(|values| values.unwrap_or_else(|| "nothing".to_owned()))
+    };
+    let target = |target: Value| json!({ "target": target });
+    let bound = json!({ "binding": { "name": "bound" } });
+    let manifest = |kind: &str, version: &str| json!({ "kind": kind, "apiVersion": version });
+    for (spec, status, expected) in [
+        (json!({}), json!({}), None),
+        (target(json!({ "name": "" })), json!({}), None),
+        (target(json!({ "name": "db" })), json!({}), None),
+        (
+            target(json!({ "name": "other" })),
+            json!({}),
+            Some("Secret/other"),
+        ),
+        (
+            target(json!({ "name": "other" })),
+            bound.clone(),
+            Some("Secret/bound"),
+        ),
+        (json!({}), bound.clone(), Some("Secret/bound")),
+        (
+            target(json!({ "creationPolicy": "None" })),
+            bound,
+            Some("nothing"),
+        ),
+        (
+            target(json!({ "creationPolicy": "Merge" })),
+            json!({}),
+            None,
+        ),
+        (
+            target(json!({ "manifest": manifest("ConfigMap", "v1") })),
+            json!({}),
+            Some("ConfigMap/db"),
+        ),
+        (
+            target(json!({ "name": "x", "manifest": manifest("ConfigMap", "v1") })),
+            json!({}),
+            Some("ConfigMap/x"),
+        ),
+        (
+            target(json!({ "manifest": manifest("App", "x/v1") })),
+            json!({}),
+            Some("nothing"),
+        ),
+    ] {
+        assert_eq!(
+            written(&spec, &status).as_deref(),
+            expected,
+            "{spec} {status}"
+        );
+    }
+    assert_eq!(
+        read(target(json!({ "name": "other" })), json!({}), false),
+        None
+    );
+}
+
+#[test]
+fn annotations_of_reloader_are_those_that_eso_writes_on_the_secret() {
+    let (ignore, matching) = (
+        "reloader.stakater.com/ignore",
+        "reloader.stakater.com/match",
+    );
+    let flags = |own: Value, template: Value| {
+        let metadata = json!({ "namespace": "team", "name": "db", "annotations": own });
+        let target = json!({ "template": template });
+        let object = object(json!({ "metadata": metadata, "spec": { "target": target } }));
+        (object.reloader.ignored, object.reloader.matched)
+    };
+    let annotated = |annotations: Value| json!({ "metadata": { "annotations": annotations } });
+    for (own, template, expected) in [
+        (json!({}), json!(null), (false, false)),
+        (json!({ ignore: "true" }), json!(null), (true, false)),
+        (json!({ matching: "true" }), json!(null), (false, true)),
+        (json!({ matching: "True" }), json!(null), (false, false)),
+        (json!({ ignore: "true" }), json!({}), (false, false)),
+        (
+            json!({ ignore: "true" }),
+            annotated(json!({ matching: "true" })),
+            (false, true),
+        ),
+    ] {
+        assert_eq!(
+            flags(own.clone(), template.clone()),
+            expected,
+            "{own} {template}"
+        );
+    }
+}

@@ -7,8 +7,11 @@ use crate::{
     matching::{
         provider::Backend,
         selector::{LabelSelector, Labels},
+        workload::{ValuesRef, Workload},
     },
-    object::{ListKind, ObjectRef, RefreshMark, Refreshable, SyncState, SyncVersion, Uid},
+    object::{
+        ListKind, ObjectRef, RefreshMark, Refreshable, SyncState, SyncVersion, Uid, WorkloadState,
+    },
 };
 
 /// A change of the cluster, from the watch.
@@ -30,6 +33,9 @@ pub enum Change {
         labels: Labels,
     },
     NamespaceDeleted(String),
+    WorkloadApplied(Workload),
+    /// It was deleted, or has not opted in to restarts.
+    WorkloadGone(ObjectRef),
     /// A list begins: what follows, up to its end, is complete.
     ListBegins(Listing),
     /// A list ends: what has not been applied since its beginning is gone.
@@ -54,6 +60,11 @@ pub enum Observation {
     },
     /// It does not exist or cannot be refreshed.
     Gone(ObjectRef),
+    /// The state of a workload; `None`: it is gone, or nothing can restart it any more.
+    Workload {
+        workload: ObjectRef,
+        state: Option<WorkloadState>,
+    },
     /// It reads something new, or is not denied any more: a recent event may match it.
     Reads(ObjectRef),
     /// Its mark was removed before ESO looked, so ESO will not refresh it: the mark must be written again.
@@ -86,6 +97,8 @@ pub struct ExternalSecret {
     pub references: Vec<Reference>,
     /// The ConfigMaps and Secrets that its template uses.
     pub templates: Vec<TemplateSource>,
+    /// What ESO writes for it; `None`: a Secret of its own name.
+    pub writes: Option<Writes>,
     /// For a PushSecret: when ESO pushed it last.
     pub pushed: Option<Timestamp>,
     /// Its malformed fields. The others count.
@@ -108,8 +121,30 @@ impl ExternalSecret {
             sync_windows: false,
             references,
             templates: Vec::new(),
+            writes: None,
             pushed: None,
             problems: Vec::new(),
+        }
+    }
+}
+
+/// What ESO writes for an ExternalSecret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Writes {
+    /// In its namespace; `None`: nothing that pods read.
+    pub values: Option<ValuesRef>,
+    /// Its annotations for Stakater's Reloader: `ignore`, and `match`.
+    pub ignored: bool,
+    pub matched: bool,
+}
+
+impl Writes {
+    /// As ESO does without further settings.
+    pub fn own_name(target: &ObjectRef) -> Self {
+        Self {
+            values: Some(ValuesRef::Secret(target.name().into())),
+            ignored: false,
+            matched: false,
         }
     }
 }
@@ -221,9 +256,13 @@ impl Listing {
     }
 
     /// Whether its objects are dropped when it may not be listed any more: stale labels could deny objects, and
-    /// PushSecrets must not be pushed without permission. Stale stores and owners are better than none.
+    /// PushSecrets must not be pushed and workloads not restarted without permission. Stale stores and owners are better
+    /// than none.
     pub(super) fn is_dropped_when_denied(&self) -> bool {
-        matches!(self.kind, ListKind::Namespaces | ListKind::PushSecrets)
+        matches!(
+            self.kind,
+            ListKind::Namespaces | ListKind::PushSecrets | ListKind::Workloads(_)
+        )
     }
 
     pub(super) fn holds_namespaces(&self) -> bool {

@@ -6,8 +6,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use eso_relay::event::{Event, Kind, Match, Operation};
 
 use super::{
-    Entry, Index, Object, StoreRef,
+    Entry, Index, MatchedWorkload, Object, StoreRef, Unrestarted,
     lookup::{Family, Form, Posting, View},
+    restarts::{Found, restarts},
     stores::StoreEntry,
 };
 use crate::{
@@ -22,6 +23,8 @@ pub struct Matched {
     pub targets: Vec<ObjectRef>,
     /// Skipped, with the reason.
     pub skipped: Vec<Skipped>,
+    /// Those that read a secret of an event that may restart workloads.
+    pub workloads: Vec<MatchedWorkload>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +41,16 @@ impl Index {
     /// The objects that the event matches. The cost of an exact event depends on how many these are and on the
     /// number of distinct `find` patterns, not on the number of objects.
     pub fn matching(&self, event: &Event) -> Matched {
-        Matcher::new(self, event, None).find()
+        let mut matcher = Matcher::new(self, event, None);
+        matcher.restarts = !self.workloads.is_empty() && restarts(event);
+        matcher.find()
+    }
+
+    /// As [`Self::matching`], with the workloads that are not restarted whatever the event.
+    pub fn matching_all_workloads(&self, event: &Event) -> Matched {
+        let mut matcher = Matcher::new(self, event, None);
+        matcher.restarts = !self.workloads.is_empty();
+        matcher.find()
     }
 
     /// A set for [`Self::matching_among`], valid until the next change.
@@ -80,11 +92,20 @@ struct Matcher<'a> {
     index: &'a Index,
     event: &'a Event,
     /// An object for each of its references that match, with the reason why that one does not count.
-    matches: Vec<(u32, Option<Unrefreshable>)>,
+    matches: Vec<(u32, Option<Unrefreshable>, Way)>,
     /// Whether the event may reach everything that an owner owns.
     within: HashMap<&'a ObjectRef, bool>,
     /// Only these count.
     among: Option<&'a Among>,
+    /// Whether workloads are looked for.
+    restarts: bool,
+}
+
+/// How a reference matches: in doubt by a `find`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Way {
+    Key,
+    Find,
 }
 
 impl<'a> Matcher<'a> {
@@ -95,6 +116,7 @@ impl<'a> Matcher<'a> {
             matches: Vec::new(),
             within: HashMap::new(),
             among,
+            restarts: false,
         }
     }
 
@@ -102,7 +124,7 @@ impl<'a> Matcher<'a> {
         let (index, event) = (self.index, self.event);
         if event.kind == Kind::TemplateChanged {
             let readers = index.template_readers(event).filter(|id| self.counts(*id));
-            self.matches = readers.map(|id| (id, None)).collect();
+            self.matches = readers.map(|id| (id, None, Way::Key)).collect();
             return self.into_matched();
         }
         for (family, query) in &readings(event) {
@@ -160,8 +182,12 @@ impl<'a> Matcher<'a> {
     }
 
     fn add(&mut self, posting: Posting, against: Option<Unrefreshable>) {
+        self.add_by(Way::Key, posting, against);
+    }
+
+    fn add_by(&mut self, way: Way, posting: Posting, against: Option<Unrefreshable>) {
         if self.allows(posting) {
-            self.matches.push((posting.object, against));
+            self.matches.push((posting.object, against, way));
         }
     }
 
@@ -169,7 +195,8 @@ impl<'a> Matcher<'a> {
     fn add_finder(&mut self, posting: Posting) {
         let object = self.index.objects.get(posting.object);
         let by_key = object.is_some_and(|object| object.refreshable == Refreshable::ByKey);
-        self.add(posting, by_key.then_some(Unrefreshable::Generator));
+        let against = by_key.then_some(Unrefreshable::Generator);
+        self.add_by(Way::Find, posting, against);
     }
 
     /// Adds a candidate if one of its keys matches in full.
@@ -240,13 +267,16 @@ impl<'a> Matcher<'a> {
     }
 
     fn into_matched(mut self) -> Matched {
-        let mut matched = Matched::default();
+        let (mut matched, mut workloads) = (Matched::default(), Found::default());
         let mut found = std::mem::take(&mut self.matches);
         found.sort_unstable();
         // One reference without a reason against it is enough, and sorts first.
-        found.dedup_by_key(|(id, _)| *id);
-        for (id, against) in found {
-            self.judge(id, against, &mut matched);
+        found.dedup_by_key(|(id, _, _)| *id);
+        for (id, against, way) in found {
+            self.judge(id, against, way, (&mut matched, &mut workloads));
+        }
+        if self.restarts {
+            matched.workloads = workloads.into_matched(self.index, self.event);
         }
         let mut owners = HashSet::new();
         let targets = &mut matched.targets;
@@ -255,7 +285,13 @@ impl<'a> Matcher<'a> {
     }
 
     /// `against`: a reason that depends on the event.
-    fn judge(&mut self, id: u32, against: Option<Unrefreshable>, matched: &mut Matched) {
+    fn judge(
+        &mut self,
+        id: u32,
+        against: Option<Unrefreshable>,
+        way: Way,
+        (matched, workloads): (&mut Matched, &mut Found),
+    ) {
         let Some(object) = self.index.objects.get(id) else {
             return;
         };
@@ -271,12 +307,20 @@ impl<'a> Matcher<'a> {
             }
             self.index.refused(object).into_iter().chain(against).min()
         };
+        let readers = self
+            .restarts
+            .then(|| self.index.workloads.readers(id, &target));
+        let readers = readers.unwrap_or_default();
         if let Some(reason) = own.or_else(other) {
+            workloads.follow(readers, None, Some(Unrestarted::Skipped));
             matched.skipped.push(Skipped { target, reason });
         } else {
             // A forced object needs its own status reset: its owner's annotation does not refresh it.
             let owner = self.owner(id).filter(|_| !object.forced).cloned();
-            matched.targets.push(owner.unwrap_or(target));
+            let target = owner.unwrap_or(target);
+            let against = (way == Way::Find).then_some(Unrestarted::Find);
+            workloads.follow(readers, Some(&target), against);
+            matched.targets.push(target);
         }
     }
 

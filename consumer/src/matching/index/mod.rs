@@ -11,11 +11,13 @@ mod lookup;
 mod matching;
 mod owners;
 mod pushes;
+mod restarts;
 mod shown;
 mod slab;
 mod stores;
 mod templates;
 mod why;
+mod workloads;
 
 use std::collections::{HashMap, HashSet};
 
@@ -25,9 +27,10 @@ pub(crate) use self::shown::Shown;
 pub use self::{
     change::{
         Admits, Admitted, Change, ExternalSecret, FindSpec, Form, Listing, Observation, Reference,
-        Store, StoreRef,
+        Store, StoreRef, Writes,
     },
     matching::{Among, Matched, Skipped},
+    restarts::{MatchedWorkload, Unrestarted},
     why::{Compared, Differs, Reads},
 };
 use self::{
@@ -40,8 +43,11 @@ use self::{
     slab::Slab,
     stores::Stores,
     templates::Templates,
+    workloads::Workloads,
 };
-use crate::object::{ObjectKind, ObjectRef, RefreshMark, Refreshable, Steps, SyncState, Uid};
+use crate::object::{
+    ListKind, ObjectKind, ObjectRef, RefreshMark, Refreshable, Steps, SyncState, Uid,
+};
 
 /// Every ExternalSecret by the keys that it reads.
 #[derive(Debug)]
@@ -60,6 +66,7 @@ pub struct Index {
     pushes: Pushes,
     owners: Owners,
     namespaces: Namespaces,
+    workloads: Workloads,
     /// Those with `spec.syncWindows`.
     sync_windows: HashSet<u32>,
     /// Malformed fields that were logged, by object: once, not at every status update.
@@ -100,6 +107,8 @@ pub struct Stats {
     pub stores: usize,
     /// ExternalSecrets with malformed fields.
     pub malformed: usize,
+    /// Workloads that have opted in to restarts.
+    pub workloads: usize,
 }
 
 impl Default for Index {
@@ -123,6 +132,7 @@ impl Index {
             pushes: Pushes::default(),
             owners: Owners::default(),
             namespaces: Namespaces::default(),
+            workloads: Workloads::new(),
             sync_windows: HashSet::new(),
             problems: HashMap::new(),
             references: 0,
@@ -156,6 +166,8 @@ impl Index {
                 self.namespaces.vanish(&name);
                 Vec::new()
             }
+            Change::WorkloadApplied(workload) => vec![self.put_workload(workload)],
+            Change::WorkloadGone(target) => self.remove_workload(target).into_iter().collect(),
             Change::ListBegins(listing) => {
                 self.begin(listing);
                 Vec::new()
@@ -224,6 +236,7 @@ impl Index {
             patterns: self.finds.len(),
             stores: self.stores.present(),
             malformed: self.problems.len(),
+            workloads: self.workloads.len(),
         }
     }
 
@@ -241,6 +254,7 @@ impl Index {
             sync_windows,
             references,
             templates,
+            writes,
             pushed,
             problems,
         } = object;
@@ -254,6 +268,7 @@ impl Index {
             self.link(id, references);
         }
         let reads_anew = self.templates.put(id, templates) || reads_anew;
+        self.workloads.put_writes(id, writes);
         if sync_windows {
             self.sync_windows.insert(id);
         } else {
@@ -318,6 +333,7 @@ impl Index {
         let id = self.ids.remove(target)?;
         self.unlink(id);
         self.templates.remove(id);
+        self.workloads.remove_writes(id);
         self.pushes.remove(id);
         self.sync_windows.remove(&id);
         self.owners.remove(id);
@@ -347,6 +363,9 @@ impl Index {
         if listing.holds_namespaces() {
             self.namespaces.sweep(since);
             return Vec::new();
+        }
+        if let ListKind::Workloads(_) = listing.kind {
+            return self.sweep_workloads(listing, since);
         }
         if listing.holds_owners() {
             let missed = self.owners.missed(since).into_iter();

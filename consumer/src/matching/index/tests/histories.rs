@@ -84,7 +84,9 @@ fn through_s() -> Reach {
 
 /// Whom the event means, whether it can be refreshed or not.
 fn meant(index: &Index, event: &Event) -> Vec<String> {
-    let Matched { targets, skipped } = index.matching(event);
+    let Matched {
+        targets, skipped, ..
+    } = index.matching(event);
     let skipped = skipped.into_iter().map(|left| left.target);
     let mut names: Vec<_> = targets.into_iter().chain(skipped).collect();
     names.sort();
@@ -153,7 +155,7 @@ proptest! {
                 _ => "generic",
             };
             for provider in [provider, "generic"] {
-                let Matched { targets, skipped } = index.matching(&exact(provider, key));
+                let Matched { targets, skipped, .. } = index.matching(&exact(provider, key));
                 let mut meant = targets.iter().chain(skipped.iter().map(|one| &one.target));
                 let found = meant.any(|target| target.name() == "x");
                 prop_assert!(found, "{} {}", provider, key);

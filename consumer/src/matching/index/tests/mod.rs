@@ -5,10 +5,10 @@ mod pushes;
 mod skipped;
 mod templates;
 mod why;
+mod workloads;
 
-use eso_relay::{
-    event::{Event, Keys},
-    event::{Kind, Match, Operation, Pattern, Reach, StoreKind, StorePattern, Version},
+use eso_relay::event::{
+    Event, Keys, Kind, Match, Operation, Pattern, Reach, StoreKind, StorePattern, Version,
 };
 
 use super::*;

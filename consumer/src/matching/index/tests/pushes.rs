@@ -64,7 +64,9 @@ fn an_overwritten_push_is_skipped_unless_by_hand() {
         ..changed.clone()
     };
     let found = |index: &Index, event: &Event| {
-        let Matched { targets, skipped } = index.matching(event);
+        let Matched {
+            targets, skipped, ..
+        } = index.matching(event);
         let reasons: Vec<_> = skipped.iter().map(|left| left.reason).collect();
         (targets.len(), reasons)
     };

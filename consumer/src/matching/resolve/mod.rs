@@ -13,11 +13,11 @@ use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelValue;
 
 use super::{
-    index::{Among, Index, Matched, Skipped, StoreRef},
+    index::{Among, Index, Matched, MatchedWorkload, Skipped, StoreRef, Unrestarted},
     settle::{self, StoreSettle},
 };
 use crate::{
-    engine::{Delivery, Refresh, StoreId, Urgency},
+    engine::{Delivery, Refresh, Restart, StoreId, Urgency},
     object::ObjectKind,
     stream::{Message, decode},
 };
@@ -75,9 +75,19 @@ pub(crate) struct StorePolicy {
     pub settles: Vec<StoreSettle>,
     /// Whether each has a rate limit.
     pub paced: bool,
+    /// Whether an event that matches only a `find` restarts workloads.
+    pub restart_by_find: bool,
 }
 
 impl StorePolicy {
+    fn restarts(&self, workload: &MatchedWorkload) -> bool {
+        match workload.against {
+            None => true,
+            Some(Unrestarted::Find) => self.restart_by_find,
+            Some(Unrestarted::PinnedVersion | Unrestarted::Skipped | Unrestarted::Event) => false,
+        }
+    }
+
     fn paced<'a>(&self, stores: impl Iterator<Item = &'a StoreRef>) -> Arc<[StoreId]> {
         if !self.paced {
             return Arc::new([]);
@@ -160,11 +170,14 @@ fn match_all(
     matching: impl Fn(&Event) -> Option<Matched>,
 ) -> Resolved {
     let mut seen_events = Vec::new();
-    let (mut refreshes, mut left) = (Vec::new(), Vec::new());
+    let (mut refreshes, mut restarts, mut left) = (Vec::new(), Vec::new(), Vec::new());
     for (index, event) in events {
-        let Some(matched) = matching(event) else {
+        let Some(mut matched) = matching(event) else {
             continue;
         };
+        matched
+            .workloads
+            .retain(|workload| policy.restarts(workload));
         let seen = MatchedEvent::new(*index, event, event.reaches_cluster(cluster), &matched);
         let weights = matched.targets.iter().map(|target| objects.weight(target));
         let urgency = urgency(event, weights.sum());
@@ -189,6 +202,20 @@ fn match_all(
                 settle: settle.map(Settle::get),
             }
         }));
+        let workloads = matched.workloads.into_iter();
+        restarts.extend(workloads.filter_map(|matched| {
+            Some(Restart {
+                state: objects.workload(&matched.workload)?.clone(),
+                workload: matched.workload,
+                event: seen.value,
+                index: *index,
+                follows: matched.follows,
+                settle: event
+                    .settle
+                    .filter(|_| matched.reads_store)
+                    .map(Settle::get),
+            })
+        }));
         let skipped = matched.skipped.into_iter();
         left.extend(skipped.map(|skipped| (*index, skipped)));
         seen_events.push(seen);
@@ -201,7 +228,7 @@ fn match_all(
             age: message.age,
             kept: message.kept(),
             refreshes,
-            restarts: Vec::new(),
+            restarts,
             rejected: Vec::new(),
         },
         events: seen_events,
@@ -220,8 +247,8 @@ impl MatchedEvent {
             received_at: event.asked_at(),
             found: match (targets, skipped) {
                 _ if !reaches => MatchResult::elsewhere,
-                (0, 0) => MatchResult::unmatched,
-                (0, _) => MatchResult::skipped,
+                (0, 0) if matched.workloads.is_empty() => MatchResult::unmatched,
+                (0, 1..) if matched.workloads.is_empty() => MatchResult::skipped,
                 _ => MatchResult::matched,
             },
             targets,
@@ -231,79 +258,4 @@ impl MatchedEvent {
 }
 
 #[cfg(test)]
-mod tests {
-    use eso_relay::event::Keys;
-
-    use super::*;
-    use crate::{
-        matching::index::{Change, ExternalSecret, Form, Reference},
-        object::ObjectRef,
-        stream::Reply,
-        tests::{cluster, event},
-    };
-
-    #[test]
-    fn what_is_meant_for_many_is_mass_work_of_its_source() {
-        let exact = event("one");
-        let mass = Urgency::Mass(exact.source.clone());
-        assert_eq!(urgency(&exact, MAX_EXACT), Urgency::Exact);
-        assert_eq!(urgency(&exact, MAX_EXACT + 1), mass);
-        for matches in [Match::Prefix("/app".into()), Match::Scope, Match::All] {
-            let event = Event {
-                matches,
-                ..event("many")
-            };
-            assert_eq!(urgency(&event, 1), mass);
-        }
-    }
-
-    #[test]
-    fn an_owner_counts_as_its_children() {
-        let (owner, key) = (ObjectRef::owner("db"), "/app/db");
-        let event = Event {
-            matches: Match::Exact(Keys::one(key).unwrap()),
-            ..event("one")
-        };
-        let mut index = Index::new();
-        index.apply(Change::OwnerApplied {
-            owner: owner.clone(),
-            value: None,
-            uid: None,
-        });
-        for at in 0..=MAX_EXACT {
-            let store = StoreRef::Cluster { name: "s".into() };
-            let form = Form::Key(key.into());
-            let reference = Reference {
-                store,
-                form,
-                version: None,
-            };
-            let target = ObjectRef::new(&format!("team-{at}"), "db");
-            index.apply(Change::Applied(ExternalSecret {
-                owner: Some(owner.clone()),
-                ..ExternalSecret::new(target, vec![reference])
-            }));
-        }
-        let message = Message::synthetic(&event, Reply::None);
-        let (resolved, _) = resolve(&message, &index, &cluster(), &StorePolicy::default());
-        let [refresh] = &resolved.delivery.refreshes[..] else {
-            panic!("{resolved:?}");
-        };
-        assert_eq!((&refresh.target, refresh.weight), (&owner, MAX_EXACT + 1));
-        assert_eq!(refresh.urgency, Urgency::Mass(event.source));
-    }
-
-    #[test]
-    fn a_rate_limit_counts_a_target_per_store() {
-        let store = |name: &str| StoreRef::Cluster { name: name.into() };
-        let (a, b) = (store("a"), store("b"));
-        let ids = |paced| {
-            let policy = StorePolicy {
-                paced,
-                ..StorePolicy::default()
-            };
-            policy.paced([&a, &b, &a].into_iter()).len()
-        };
-        assert_eq!((ids(true), ids(false)), (2, 0));
-    }
-}
+mod tests;

@@ -1,3 +1,5 @@
+mod restarts;
+
 use std::collections::BTreeSet;
 
 use clap::{CommandFactory as _, Parser};
@@ -6,6 +8,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     commands::Command,
+    config::FindPolicy,
     kubernetes::Listed,
     matching::{
         index::{
@@ -92,8 +95,10 @@ fn listed() -> Listed {
         index,
         without_cluster_stores: false,
         without_namespaces: false,
+        without_workloads: BTreeSet::new(),
         closed: BTreeSet::new(),
-        without_finds: false,
+        find: FindPolicy::Match,
+        restart_by_find: false,
     }
 }
 
@@ -249,7 +254,7 @@ fn a_store_that_is_not_there_is_said_to_be_unknown() {
     let mut listed = listed();
     listed.index.apply(Change::StoreDeleted(store("aws")));
     listed.without_cluster_stores = true;
-    (listed.without_namespaces, listed.without_finds) = (true, true);
+    (listed.without_namespaces, listed.find) = (true, FindPolicy::Ignore);
     listed.closed.insert("team-b".to_owned());
     let asked = [ObjectRef::new("team-a", "web")];
     let report = Report::of(&[event("one")], None, &asked, &[], &listed).unwrap();

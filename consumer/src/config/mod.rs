@@ -1,5 +1,7 @@
 //! `consumer.yaml`.
 
+mod restart;
+
 use std::time::Duration;
 
 use anyhow::ensure;
@@ -13,6 +15,7 @@ use eso_relay::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::restart::{Honour, RestartConfig};
 use crate::{
     engine::{Settings, WindowBounds},
     kubernetes::KubernetesConfig,
@@ -36,6 +39,8 @@ pub struct ConsumerConfig {
     pub kubernetes: KubernetesConfig,
     #[serde(default)]
     pub refresh: RefreshConfig,
+    #[serde(default)]
+    pub restart: RestartConfig,
     #[serde(default)]
     pub shutdown: ShutdownConfig,
     /// How old an event may be that the cluster cannot refresh, before it becomes a dead letter.
@@ -234,6 +239,7 @@ impl ConsumerConfig {
             (1..=window.max).contains(&window.min),
             "`refresh.window` needs a `min` of 1 or more, and a `max` that is no less"
         );
+        self.restart.check()?;
         ensure!(
             self.max_deliveries > 0,
             "`max_deliveries` must be 1 or more"
@@ -256,6 +262,7 @@ impl ConsumerConfig {
             jitter: self.refresh.jitter,
             max_attempts: self.max_attempts,
             give_up_after: self.give_up_after,
+            restart: self.restart.settings(),
             ..Settings::default()
         }
     }
@@ -297,6 +304,14 @@ mod tests {
                 r#"{"cluster": "e", "refresh": {"window": {"min": 9, "max": 8}}}"#,
                 "refresh.window",
             ),
+            (
+                r#"{"cluster": "e", "restart": {"concurrency": 0}}"#,
+                "restart.concurrency",
+            ),
+            (
+                r#"{"cluster": "e", "restart": {"gather": "61s"}}"#,
+                "restart.gather",
+            ),
             (r#"{"cluster": "e", "max_deliveries": 0}"#, "max_deliveries"),
             (r#"{"cluster": "e", "max_attempts": 0}"#, "max_attempts"),
         ] {
@@ -311,6 +326,7 @@ mod tests {
             r#"{"cluster": "e", "give_up_after": "0s"}"#,
             r#"{"cluster": "e", "kubernetes": {"patch_timeout": "0s"}}"#,
             r#"{"cluster": "e", "shutdown": {"grace": "0s"}}"#,
+            r#"{"cluster": "e", "restart": {"give_up_after": "0s"}}"#,
         ] {
             let error = parse(json).unwrap_err().to_string();
             assert!(error.contains("0 is not allowed"), "{error}");

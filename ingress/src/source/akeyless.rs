@@ -87,9 +87,9 @@ fn read(place: &str, group: Option<String>, element: &RawValue) -> Result<Elemen
     let element: Fields = fields(element, place)?;
     let kind = match group {
         Some(group) => group,
-        None => element.event_type.required(&at("event_type"))?,
+        None => element.event_type.required(at("event_type"))?,
     };
-    let kind = checked_type(kind, &at("event_type"))?;
+    let kind = checked_type(kind, at("event_type"))?;
     if !of_a_change(&kind) {
         return Ok(Element::Ignored(Irrelevant::Type));
     }
@@ -97,7 +97,7 @@ fn read(place: &str, group: Option<String>, element: &RawValue) -> Result<Elemen
         Scalar::Missing => element.name,
         item_name => item_name,
     };
-    let keys = Keys::one(name.required(&at("item_name"))?)
+    let keys = Keys::one(name.required(at("item_name"))?)
         .map_err(|problem| malformed(at(&format!("item_name: {problem}"))))?;
     let mut change = Change::of(keys).identified(usable_id(element.event_id));
     change.origin.kind = Some(kind);

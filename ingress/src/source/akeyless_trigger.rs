@@ -25,13 +25,13 @@ pub(super) fn decode(body: &[u8]) -> Result<Decoded, DecodeError> {
         let place = place(index);
         let at = |field: &str| format!("{place}: {field}");
         let element: Element = fields(element, &place)?;
-        let keys = Keys::one(element.item_name.required(&at("item_name"))?)
+        let keys = Keys::one(element.item_name.required(at("item_name"))?)
             .map_err(|problem| malformed(at(&format!("item_name: {problem}"))))?;
-        let kind = element.event_type.optional(&at("event_type"))?;
+        let kind = element.event_type.optional(at("event_type"))?;
         let origin = Origin {
             event_id: usable_id(element.event_id),
             kind: kind
-                .map(|kind| checked_type(kind, &at("event_type")))
+                .map(|kind| checked_type(kind, at("event_type")))
                 .transpose()?,
             replayed_at: None,
         };

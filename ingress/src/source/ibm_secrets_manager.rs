@@ -92,7 +92,7 @@ impl Common {
     fn read(&self, place: &str, secret: &RawValue) -> Result<Element, DecodeError> {
         let at = |field: &str| format!("{place}: {field}");
         let item: Item = fields(secret, place)?;
-        let name = item.secret_name.required(&at("secret_name"))?;
+        let name = item.secret_name.required(at("secret_name"))?;
         let crn = attribute(item.secret_id, &at("secret_id"))?;
         let typed = self.secret_type.iter().map(|kind| format!("{kind}/{name}"));
         let mut keys: Vec<String> = typed.collect();

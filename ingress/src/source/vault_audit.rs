@@ -82,7 +82,7 @@ fn shipped(entry: &RawValue) -> Option<String> {
 fn read(place: &str, entry: &RawValue) -> Result<Element, DecodeError> {
     let at = |field: &str| format!("{place}: {field}");
     let Entry { kind, time, error } = fields(entry, place)?;
-    if kind.required(&at("type"))? != "response" {
+    if kind.required(at("type"))? != "response" {
         return Ok(Element::Ignored(Irrelevant::Type));
     }
     if error != Scalar::Missing && error != Scalar::Text(String::new()) {
@@ -90,15 +90,15 @@ fn read(place: &str, entry: &RawValue) -> Result<Element, DecodeError> {
     }
     let json = part(entry, "request").ok_or_else(|| malformed(at("request is missing")))?;
     let request: Request = fields(json, &at("request"))?;
-    let operation = request.operation.required(&at("request.operation"))?;
+    let operation = request.operation.required(at("request.operation"))?;
     match operation.as_str() {
         "create" | "update" | "patch" | "delete" => {}
         "read" | "list" | "scan" | "header" => return Ok(Element::Ignored(Irrelevant::Read)),
         _ => return Ok(Element::Ignored(Irrelevant::Type)),
     }
-    let path = request.path.required(&at("request.path"))?;
+    let path = request.path.required(at("request.path"))?;
     let path = path.trim_matches('/');
-    let engine = request.mount_type.optional(&at("request.mount_type"))?;
+    let engine = request.mount_type.optional(at("request.mount_type"))?;
     if !may_be_kv(engine.as_deref(), path) {
         return Ok(Element::Ignored(Irrelevant::Type));
     }

@@ -59,7 +59,7 @@ fn read(place: &str, json: &RawValue) -> Result<Element, DecodeError> {
         event_type,
         namespace: space,
     } = fields(data, &at("data"))?;
-    let kind = event_type.required(&at("data.event_type"))?;
+    let kind = event_type.required(at("data.event_type"))?;
     let Some(operation) = operation(&kind) else {
         return Ok(Element::Ignored(Irrelevant::Type));
     };
@@ -69,7 +69,7 @@ fn read(place: &str, json: &RawValue) -> Result<Element, DecodeError> {
     // Old versions lack it; the type tells it too.
     let modified = metadata
         .modified
-        .optional(&at("data.event.metadata.modified"))?;
+        .optional(at("data.event.metadata.modified"))?;
     if modified.is_some_and(|modified| modified != "true") {
         return Ok(Element::Ignored(Irrelevant::Type));
     }
@@ -82,10 +82,10 @@ fn read(place: &str, json: &RawValue) -> Result<Element, DecodeError> {
     // `delete`, `undelete` and `destroy` have no `data_path`.
     let path = metadata
         .data_path
-        .optional(&at("data.event.metadata.data_path"))?;
+        .optional(at("data.event.metadata.data_path"))?;
     let path = match path.filter(|path| !path.is_empty()) {
         Some(path) => path,
-        None => metadata.path.required(&at("data.event.metadata.path"))?,
+        None => metadata.path.required(at("data.event.metadata.path"))?,
     };
     let keys = Keys::one(key(path.trim_matches('/'), mount.as_deref(), &kind))
         .map_err(|problem| malformed(at(&format!("data.event.metadata.path: {problem}"))))?;

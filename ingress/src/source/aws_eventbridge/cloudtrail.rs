@@ -102,10 +102,10 @@ pub(super) fn call(at: &str, detail: &RawValue, arn: Option<&str>) -> Result<Ele
     let written = either(request.secret_id, request.name).optional(&at_id)?;
     let answered = either(response.arn, response.former_arn).optional(&at_arn)?;
     let id = either(request.move_to_version_id, response.version_id)
-        .optional(&format!("{at}.responseElements.versionId"))?;
+        .optional(format!("{at}.responseElements.versionId"))?;
     let stage = request
         .version_stage
-        .optional(&format!("{at}.requestParameters.versionStage"))?;
+        .optional(format!("{at}.requestParameters.versionStage"))?;
     let said = secret(
         operation,
         written.as_deref(),
@@ -168,7 +168,7 @@ impl Entry {
     /// The name of the call, if it was made to `service`.
     fn name(&self, service: &str, at: &str) -> Result<Option<String>, DecodeError> {
         let source = self.event_source.clone();
-        if source.required(&format!("{at}.eventSource"))? != service {
+        if source.required(format!("{at}.eventSource"))? != service {
             return Ok(None);
         }
         let at = format!("{at}.eventName");

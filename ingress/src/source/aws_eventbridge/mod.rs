@@ -66,8 +66,8 @@ pub(super) fn decode(body: &[u8]) -> Result<Decoded, DecodeError> {
 fn read(place: &str, element: &RawValue) -> Result<Element, DecodeError> {
     let at = |field: &str| format!("{place}: {field}");
     let envelope: Envelope<'_> = fields(element, place)?;
-    let kind = envelope.kind.required(&at("detail-type"))?;
-    let kind = checked_type(kind, &at("detail-type"))?;
+    let kind = envelope.kind.required(at("detail-type"))?;
+    let kind = checked_type(kind, at("detail-type"))?;
     let said = match kind.as_str() {
         "Secret Label Updated" => label,
         "Parameter Store Change" => parameter,
@@ -92,7 +92,7 @@ fn read(place: &str, element: &RawValue) -> Result<Element, DecodeError> {
     };
     // The ARN takes precedence: an event may be about another account's secret.
     for (name, value) in [("account", envelope.account), ("region", envelope.region)] {
-        if let Some(value) = value.optional(&at(name))? {
+        if let Some(value) = value.optional(at(name))? {
             change.scope.entry(name.to_owned()).or_insert(value);
         }
     }
@@ -111,9 +111,9 @@ fn label(at: &str, detail: &RawValue, arn: Option<&str>) -> Result<Element, Deco
     let detail: Moved = fields(detail, at)?;
     let label = detail
         .label_updated
-        .optional(&format!("{at}.labelUpdated"))?;
-    let name = detail.name.required(&format!("{at}.name"))?;
-    let id = detail.version_id.optional(&format!("{at}.versionId"))?;
+        .optional(format!("{at}.labelUpdated"))?;
+    let name = detail.name.required(format!("{at}.name"))?;
+    let id = detail.version_id.optional(format!("{at}.versionId"))?;
     secret(
         Operation::Updated,
         Some(&name),

@@ -113,11 +113,11 @@ impl Mapping {
     ) -> Result<Element, DecodeError> {
         let place = place(index);
         let at = |field: &str| format!("{place}: {field}");
-        let version = attributes.specversion.required(&at("specversion"))?;
+        let version = attributes.specversion.required(at("specversion"))?;
         if version != "1" && !version.starts_with("1.") {
             return Err(malformed(at("specversion is not 1.x")));
         }
-        let kind = checked_type(attributes.kind.required(&at("type"))?, &at("type"))?;
+        let kind = checked_type(attributes.kind.required(at("type"))?, at("type"))?;
         let own_kind = own::kind(&kind);
         if own_kind.is_none() && !generic::allowed(&self.kinds, Some(&kind)) {
             return Ok(Element::Ignored(Irrelevant::Type));
@@ -128,7 +128,7 @@ impl Mapping {
             (Scalar::Text(source), Some(id)) => usable_id(Scalar::Text(joined(source, id))),
             _ => None,
         };
-        let subject = attributes.subject.optional(&at("subject"))?;
+        let subject = attributes.subject.optional(at("subject"))?;
         let wanted = own_kind.is_some() || self.meaning.reads();
         let data = if wanted { data()? } else { None };
         let own = match own_kind.and(data) {

@@ -46,7 +46,7 @@ pub(super) fn change(
     let mut data: Data = fields(data, &format!("{place}: data"))?;
     data.scope.retain(|_, value| !value.is_empty());
     let at = |what: &str| malformed(format!("{place}: data.{what}"));
-    let matches = data.matches.optional(&format!("{place}: data.match"))?;
+    let matches = data.matches.optional(format!("{place}: data.match"))?;
     let matches = match (matches.as_deref(), &data.keys[..]) {
         (None, []) => return Ok(None),
         (None | Some("exact"), _) => {
@@ -82,7 +82,7 @@ pub(super) fn change(
     if !version_fits {
         return Err(at("version is too large"));
     }
-    let provider = data.provider.optional(&format!("{place}: data.provider"))?;
+    let provider = data.provider.optional(format!("{place}: data.provider"))?;
     let provider = provider
         .map(|name| {
             name.parse()

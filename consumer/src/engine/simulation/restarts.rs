@@ -256,7 +256,8 @@ impl World {
             ..
         } = &self.cluster.workloads[number];
         let right = match step {
-            Step::Restarted => restarted.contains(&event) || *was_ever_gone,
+            // A newer event may answer for it.
+            Step::Restarted => restarted.range(event..).next().is_some() || *was_ever_gone,
             Step::NotRestarted(NotRestarted::Gone) => {
                 let mut objects = replica.follows[&(number, event)].iter();
                 *was_ever_gone || objects.any(|object| self.cluster.was_ever_gone(*object))

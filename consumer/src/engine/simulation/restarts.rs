@@ -195,7 +195,8 @@ impl World {
         let both = replica.restarting.iter();
         let both = both.filter(|number| replica.rolling.contains_key(number));
         let most = self.plan.settings.restart.concurrency;
-        let has_place = replica.rolling.contains_key(&number);
+        // Its pods are replaced already, for a restart by another replica or one whose answer was lost.
+        let has_place = replica.rolling.contains_key(&number) || over.rollout == Rollout::Rolling;
         assert!(
             has_place || rolling - both.count() < most,
             "more than {most} roll out"

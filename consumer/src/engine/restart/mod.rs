@@ -165,10 +165,11 @@ impl Engine {
         {
             for target in follows {
                 // Nothing will be synced for another.
-                if delivery.open.contains_key(&target) {
+                if let Some(open) = delivery.open.get(&target) {
+                    let settle = open.settle;
                     let following = delivery.follows.entry(target.clone()).or_default();
                     following.push((workload.clone(), index));
-                    request.follow(target);
+                    request.follow(target, settle);
                 } else {
                     request.lose();
                 }

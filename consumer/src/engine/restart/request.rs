@@ -19,6 +19,8 @@ pub(super) struct Request {
     answers: Vec<Fingerprint>,
     /// The targets that ESO has not synced yet.
     pending: BTreeMap<ObjectRef, Sync>,
+    /// How long the delivery settles at the targets that it follows, at least and at most.
+    settles: Option<(Option<Duration>, Option<Duration>)>,
     /// Whether a target that it followed has ended without a sync.
     lost: bool,
     /// Whether ESO has synced one.
@@ -93,6 +95,7 @@ impl Request {
             older: Vec::new(),
             answers: Vec::new(),
             pending: BTreeMap::new(),
+            settles: None,
             lost: false,
             synced: false,
             stopped: false,
@@ -135,7 +138,10 @@ impl Request {
         self.answers.iter().copied().chain(self.own())
     }
 
-    pub(super) fn follow(&mut self, target: ObjectRef) {
+    /// `settle`: how long the delivery settles there.
+    pub(super) fn follow(&mut self, target: ObjectRef, settle: Option<Duration>) {
+        let (least, most) = self.settles.unwrap_or((settle, settle));
+        self.settles = Some((least.min(settle), most.max(settle)));
         self.pending.insert(target, Sync::Expected);
     }
 
@@ -229,7 +235,10 @@ impl Request {
             (Some(_), Some(_)) => true,
             (None, None) => {
                 let same = self.pending.keys().eq(older.pending.keys());
-                same && !is_old && older.from <= self.from && !older.pending.keys().any(is_open)
+                let (least, _) = self.settles.unwrap_or_default();
+                let (_, most) = older.settles.unwrap_or_default();
+                let covered = most <= least && older.from <= self.from;
+                same && covered && !is_old && !older.pending.keys().any(is_open)
             }
             _ => false,
         }

@@ -83,7 +83,7 @@ impl Plan {
                     gather: Duration::from_secs([0, 5][rng.usize(..2)]),
                     concurrency: rng.usize(1..=3),
                     min_interval: Duration::from_secs([0, 0, 30][rng.usize(..3)]),
-                    give_up_after: Duration::from_secs(if short_patience { 60 } else { 3600 }),
+                    give_up_after: Duration::from_secs(if short_patience { 60 } else { 1200 }),
                     ..RestartSettings::default()
                 },
                 ..Settings::default()

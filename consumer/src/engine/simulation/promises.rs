@@ -233,9 +233,16 @@ impl World {
                 .filter(|(_, (_, at))| Some(*at) == *index);
             let right = match reason {
                 Reason::Undecodable => index.is_some_and(|index| message.events[index].undecodable),
-                Reason::Refused => wants
-                    .into_iter()
-                    .any(|(object, order)| self.cluster.objects[*object].refused >= Some(*order)),
+                Reason::Refused => {
+                    let refused = |(object, order): &(usize, Order)| {
+                        self.cluster.objects[*object].refused >= Some(*order)
+                    };
+                    let mut restarts = holding.restarts.iter();
+                    let not_restarted = |pair: &(usize, Order)| {
+                        Some(pair.1.1) == *index && self.not_restarted.contains(pair)
+                    };
+                    wants.into_iter().any(refused) || restarts.any(not_restarted)
+                }
                 Reason::TooManyAttempts => index.is_none() && attempt > settings.max_attempts,
                 Reason::GaveUp => self.now >= message.published + settings.give_up_after,
                 Reason::NotSynced => self.now >= holding.since + settings.restart.give_up_after,

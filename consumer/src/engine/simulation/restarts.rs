@@ -195,7 +195,8 @@ impl World {
         let both = replica.restarting.iter();
         let both = both.filter(|number| replica.rolling.contains_key(number));
         let most = self.plan.settings.restart.concurrency;
-        let has_place = replica.rolling.contains_key(&number);
+        // Its pods are replaced already, for a restart by another replica or one whose answer was lost.
+        let has_place = replica.rolling.contains_key(&number) || over.rollout == Rollout::Rolling;
         assert!(
             has_place || rolling - both.count() < most,
             "more than {most} roll out"
@@ -256,7 +257,8 @@ impl World {
             ..
         } = &self.cluster.workloads[number];
         let right = match step {
-            Step::Restarted => restarted.contains(&event) || *was_ever_gone,
+            // A newer event may answer for it.
+            Step::Restarted => restarted.range(event..).next().is_some() || *was_ever_gone,
             Step::NotRestarted(NotRestarted::Gone) => {
                 let mut objects = replica.follows[&(number, event)].iter();
                 *was_ever_gone || objects.any(|object| self.cluster.was_ever_gone(*object))

@@ -249,7 +249,7 @@ async fn a_missing_permission_is_the_targets_and_names_the_reason() {
     let body = r#"{"kind":"Status","reason":"Forbidden","message":"cannot patch","code":403}"#;
     match outcome(answer("403 Forbidden", "", body)).await {
         Outcome::Retry {
-            fault: Fault::Object,
+            fault: Fault::Permission,
             after: Some(_),
             error,
         } => assert_eq!(error, "403 Forbidden: cannot patch"),

@@ -47,6 +47,7 @@ pub(crate) fn event(id: &str) -> Event {
         scope: BTreeMap::new(),
         target: None,
         settle: None,
+        restart: false,
         received_at: Timestamp::UNIX_EPOCH,
         origin: Origin::default(),
     }

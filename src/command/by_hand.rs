@@ -34,6 +34,9 @@ pub struct ByHand {
     /// The provider of the keys; `generic` matches them whatever provider a store has
     #[arg(long, value_name = "PROVIDER", default_value = "generic")]
     provider: Slug,
+    /// Restart the workloads that read what it matches as well, where restarts are on
+    #[arg(long)]
+    restart: bool,
     /// Only these stores, as KIND/NAME or NAME; `*` stands for any characters
     #[arg(long = "store", value_name = "[KIND/]NAME", value_parser = store)]
     stores: Vec<StorePattern>,
@@ -99,6 +102,7 @@ impl ByHand {
             scope: self.scope.into_iter().collect(),
             target: (target != Reach::default()).then_some(target),
             settle: None,
+            restart: self.restart,
             received_at: now,
             origin: Origin::default(),
         })

@@ -55,6 +55,8 @@ pub struct Event {
     /// The delay from the first refresh to a second one. From the source's configuration, never from the
     /// payload. `None`: none.
     pub settle: Option<Settle>,
+    /// Whether an operator asks for the restart of the workloads that read what it matches. Never from a payload.
+    pub restart: bool,
     /// When the ingress (or the command line) received it.
     pub received_at: Timestamp,
     pub origin: Origin,
@@ -164,6 +166,7 @@ impl Event {
             scope: BTreeMap::new(),
             target: Some(target),
             settle: None,
+            restart: false,
             received_at: now,
             origin: Origin::default(),
         }

@@ -113,6 +113,15 @@ fn a_settle_within_its_bounds_is_read_and_none_is_not_written() {
 }
 
 #[test]
+fn a_restart_is_written_only_where_it_is_asked_for() {
+    let mut event = decode_one(&fixture()[0]).unwrap();
+    let written = |event: &Event| String::from_utf8(encode(event).into()).unwrap();
+    assert!(!event.restart && !written(&event).contains("restart"));
+    event.restart = true;
+    assert!(written(&event).contains(r#""restart":true"#));
+}
+
+#[test]
 fn one_bad_event_does_not_take_the_good_ones_with_it() {
     let mut batch = fixture();
     batch[0]["specversion"] = json!("9.0");
@@ -201,7 +210,7 @@ prop_compose! {
         scope in prop::collection::btree_map("[a-z]{1,8}", "\\PC{0,20}", 1..4),
         version in prop::option::of(("\\PC{0,9}", prop::collection::vec("\\PC{0,9}", 0..3))),
         namespaces in prop::option::of(prop::collection::vec("[a-z*-]{1,9}", 0..3)),
-        settle in prop::option::of(1..=600_000_u64),
+        settle in prop::option::of(1..=600_000_u64), restart in any::<bool>(),
     ) -> Event {
         Event {
             id, source, kind: Kind::SecretChanged, time, provider,
@@ -212,6 +221,7 @@ prop_compose! {
                 namespaces: names.into_iter().map(Pattern::new).collect(), ..Reach::default()
             }),
             settle: settle.map(|ms| std::time::Duration::from_millis(ms).try_into().unwrap()),
+            restart,
             origin: Origin::default(),
         }
     }

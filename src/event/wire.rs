@@ -101,6 +101,8 @@ struct Data<'a> {
     target: Option<Cow<'a, Reach>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     settle: Option<Settle>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    restart: bool,
     received_at: Timestamp,
     #[serde(default)]
     origin: Cow<'a, Origin>,
@@ -113,6 +115,14 @@ enum MatchKind {
     Prefix,
     Scope,
     All,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 fn is_empty(scope: &BTreeMap<String, String>) -> bool {
@@ -145,6 +155,7 @@ pub fn encode(event: &Event) -> Bytes {
             scope: Cow::Borrowed(&event.scope),
             target: event.target.as_ref().map(Cow::Borrowed),
             settle: event.settle,
+            restart: event.restart,
             received_at: event.received_at,
             origin: Cow::Borrowed(&event.origin),
         },
@@ -203,6 +214,7 @@ fn decode(json: &str) -> Result<Event, EventError> {
         scope,
         target,
         settle,
+        restart,
         received_at,
         origin,
     } = envelope.data;
@@ -246,6 +258,7 @@ fn decode(json: &str) -> Result<Event, EventError> {
         scope: scope.into_owned(),
         target: target.map(Cow::into_owned),
         settle,
+        restart,
         received_at,
         origin: origin.into_owned(),
     })

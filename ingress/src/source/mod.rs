@@ -241,6 +241,7 @@ impl Source {
             scope,
             target: self.target.clone(),
             settle: self.settle,
+            restart: false,
             received_at: delivery.received_at,
             origin: change.origin,
         }

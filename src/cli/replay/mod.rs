@@ -56,6 +56,9 @@ pub(super) struct Args {
     /// Only events that name this key, or a path above it (repeat it for more)
     #[arg(long = "key", value_name = "KEY")]
     keys: Vec<String>,
+    /// Restart the workloads that read it as well, where restarts are on; without it a replay restarts none
+    #[arg(long)]
+    restart: bool,
     /// Say what would be published, and stop
     #[arg(long)]
     dry_run: bool,
@@ -79,7 +82,7 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
 
     let selection = select(&jetstream, &args, since).await?;
     let mut report = Report::new(&args.cluster, since, &selection);
-    let events = renamed(selection, now);
+    let events = renamed(selection, now, args.restart);
     report.list(&events);
     if args.dry_run || events.is_empty() {
         return Ok(session.print(&report)?);
@@ -125,7 +128,7 @@ async fn select(jetstream: &Context, args: &Args, since: Timestamp) -> anyhow::R
 
 /// Ids of their own, so that no cluster takes them for events that it has handled. When each happened
 /// and was received stays: what follows from that, such as an echo of a push, is what it was.
-fn renamed(selection: Selection, now: Timestamp) -> Vec<Event> {
+fn renamed(selection: Selection, now: Timestamp, restart: bool) -> Vec<Event> {
     let run = TraceParent::random().trace_id();
     let mut events = selection.into_events();
     for (at, event) in events.iter_mut().enumerate() {
@@ -133,6 +136,7 @@ fn renamed(selection: Selection, now: Timestamp) -> Vec<Event> {
         event.origin.event_id = Some(std::mem::replace(&mut event.id, id));
         event.traceparent = event.traceparent.map(|trace| trace.child());
         event.origin.replayed_at = Some(now);
+        event.restart = restart;
     }
     events
 }

@@ -67,6 +67,7 @@ pub(crate) fn event(id: &str, key: &str, target: Option<Reach>) -> Event {
         scope: std::collections::BTreeMap::new(),
         target,
         settle: None,
+        restart: false,
         received_at: "2026-01-31T08:00:00Z".parse().unwrap(),
         origin: Origin::default(),
     }

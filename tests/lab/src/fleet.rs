@@ -160,6 +160,7 @@ fn event(id: &str, source: &str, kind: Kind, matches: Match) -> anyhow::Result<E
         scope: BTreeMap::new(),
         target: None,
         settle: None,
+        restart: false,
         received_at,
         origin: Origin::default(),
     })

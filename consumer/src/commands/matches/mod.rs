@@ -47,7 +47,7 @@ pub struct Args {
     #[arg(
         long,
         value_name = "FILE",
-        conflicts_with_all = ["scope", "provider", "stores", "namespaces", "clusters"]
+        conflicts_with_all = ["scope", "provider", "restart", "stores", "namespaces", "clusters"]
     )]
     event: Option<PathBuf>,
     /// Explain why this ExternalSecret matches or not (repeat it for more)

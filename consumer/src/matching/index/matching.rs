@@ -318,7 +318,8 @@ impl<'a> Matcher<'a> {
             // A forced object needs its own status reset: its owner's annotation does not refresh it.
             let owner = self.owner(id).filter(|_| !object.forced).cloned();
             let target = owner.unwrap_or(target);
-            let against = (way == Way::Find).then_some(Unrestarted::Find);
+            let in_doubt = way == Way::Find && !self.event.restart;
+            let against = in_doubt.then_some(Unrestarted::Find);
             workloads.follow(readers, Some(&target), against);
             matched.targets.push(target);
         }

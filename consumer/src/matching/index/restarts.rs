@@ -32,7 +32,7 @@ pub enum Unrestarted {
     PinnedVersion,
     /// Its ExternalSecret is skipped.
     Skipped,
-    /// The event does not say that a secret has a new value, or was replayed.
+    /// The event does not say that a secret has a new value, or was replayed, and does not ask for it.
     Event,
 }
 
@@ -63,6 +63,10 @@ impl Unrestarted {
 
 /// Whether the event may restart workloads.
 pub(super) fn restarts(event: &Event) -> bool {
+    if event.restart {
+        // Without the secret no pod would start.
+        return event.kind != Kind::SecretDeleted;
+    }
     let has_new_value = !matches!(event.operation, Operation::Deleted | Operation::Metadata);
     event.kind == Kind::SecretChanged
         && matches!(event.matches, Match::Exact(_))

@@ -43,6 +43,7 @@ pub(super) fn event(source: &str, id: &str) -> Event {
         scope: std::collections::BTreeMap::default(),
         target: None,
         settle: None,
+        restart: false,
         received_at: jiff::Timestamp::UNIX_EPOCH,
         origin: Origin::default(),
     }

@@ -17,6 +17,7 @@ fn event(id: &str, keys: &[&str]) -> Event {
         scope: std::collections::BTreeMap::new(),
         target: None,
         settle: None,
+        restart: false,
         received_at: "2026-01-31T08:00:00Z".parse().unwrap(),
         origin: Origin::default(),
     }

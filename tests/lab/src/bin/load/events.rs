@@ -71,6 +71,7 @@ pub(crate) fn event(round: &str, number: usize) -> anyhow::Result<Event> {
         scope: BTreeMap::new(),
         target: None,
         settle: None,
+        restart: false,
         received_at,
         origin: Origin::default(),
     })

@@ -43,6 +43,22 @@ fn only_the_news_of_a_changed_secret_restarts() {
             "{event:?}"
         );
     }
+    // Unless it is asked for.
+    for (matches, restarted) in [
+        (changed.matches.clone(), &["one > n/es"][..]),
+        (Match::Prefix("k".into()), &["one > n/es"]),
+        (Match::Prefix("secret".into()), &["two+ > "]),
+        (Match::All, &["one > n/es", "two+ > "]),
+    ] {
+        let asked = with(&|event| {
+            event.kind = Kind::RefreshRequested;
+            event.restart = true;
+            event.matches = matches.clone();
+        });
+        assert_eq!(restarts(&index, &asked), restarted, "{asked:?}");
+    }
+    let deleted = with(&|event| (event.kind, event.restart) = (Kind::SecretDeleted, true));
+    assert_eq!(restarts(&index, &deleted), none());
     // A new workload, and events of before that are matched again for what has appeared.
     let shown = index.apply(reader("n/new", &["es"]));
     assert!(

@@ -284,7 +284,9 @@ impl Rollout {
         }
         if self.kind == Kind::Rollout {
             status["observedGeneration"] = generation.unwrap_or_default().to_string().into();
-            status["restartedAt"] = self.object.data["spec"]["restartAt"].clone();
+            if stage == Stage::Done {
+                status["restartedAt"] = self.object.data["spec"]["restartAt"].clone();
+            }
         }
         status
     }

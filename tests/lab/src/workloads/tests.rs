@@ -94,6 +94,10 @@ async fn a_changed_template_is_rolled_out() {
         restart(&east, kind, "web", "1").await;
         status(&east, kind, "web", is_done).await;
         assert_eq!(controllers.rollouts(kind, "team", "web"), 1, "{kind:?}");
+        if kind == Kind::Rollout {
+            let restarted = |status: &Value| status["restartedAt"].is_string();
+            status(&east, kind, "web", restarted).await;
+        }
         let marks = marks(east.client(), kind, "team", "web").await.unwrap();
         assert_eq!(marks[RESTARTS], "1");
     }

@@ -395,7 +395,7 @@ async fn a_reference_in_the_env_restarts_unless_pinned_or_not_opted_in() {
     let event = Event {
         provider: "vault".parse().unwrap(),
         matches: Match::Exact(Keys::one("secret/data/mysql").unwrap()),
-        ..event("")
+        ..event("secret/data/mysql")
     };
     cli::publish(&relay.jetstream, std::slice::from_ref(&event)).await;
     relay.drained().await;

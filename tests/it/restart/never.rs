@@ -85,7 +85,7 @@ async fn a_scope_event_refreshes_and_restarts_nothing() {
         kind: EventKind::ScopeChanged,
         matches: Match::Scope,
         scope: BTreeMap::from([("gateway".to_owned(), "api.akeyless.io".to_owned())]),
-        ..event("")
+        ..event("/prod/db")
     };
     let deleted = Event {
         kind: EventKind::SecretDeleted,

@@ -138,56 +138,41 @@ async fn the_account_may_restart_and_nothing_else() {
             .unwrap();
 
         let image = json!({ "containers": [{ "name": "app", "image": "app:2" }] });
-        let (metadata, rest, pod, template_metadata, annotation) = (
-            "may not change the metadata of a workload",
-            "may not change the spec of a workload",
-            "may not change the pod template of a workload",
-            "may not change the metadata of a pod template",
-            "may change no annotation of a pod template but its marks",
-        );
+        let metadata = "may not change the metadata of a workload";
+        let own = "may not change the annotations of a workload itself";
+        let rest = "may not change the spec of a workload";
+        let pod = "may not change the pod template of a workload";
+        let template_metadata = "may not change the metadata of a pod template";
+        let mark = "may change no annotation of a pod template but its marks";
+        let of_object = |metadata: Value| json!({ "metadata": metadata });
+        let annotated = |annotations: Value| json!({ "annotations": annotations });
+        let owner = json!({ "apiVersion": "v1", "kind": "ConfigMap", "name": "a", "uid": "b" });
         let mut cases = vec![
             (of_template(image), pod),
             (of_template(json!({ "serviceAccountName": "admin" })), pod),
             (spec("minReadySeconds", json!(5)), rest),
-            (json!({ "metadata": { "labels": { "a": "b" } } }), metadata),
-            (
-                json!({ "metadata": { "annotations": { "own": "2" } } }),
-                metadata,
-            ),
-            (
-                json!({ "metadata": { "annotations": { RESTARTS: "2" } } }),
-                metadata,
-            ),
-            (json!({ "metadata": { "annotations": null } }), metadata),
-            (json!({ "metadata": { "finalizers": ["a.b/c"] } }), metadata),
-            (
-                json!({ "metadata": { "ownerReferences": [
-                    { "apiVersion": "v1", "kind": "ConfigMap", "name": "a", "uid": "b" },
-                ] } }),
-                metadata,
-            ),
+            (of_object(json!({ "labels": { "a": "b" } })), metadata),
+            (of_object(json!({ "finalizers": ["a.b/c"] })), metadata),
+            (of_object(json!({ "ownerReferences": [owner] })), metadata),
+            (of_object(annotated(json!({ "own": "2" }))), own),
+            (of_object(annotated(json!({ RESTARTS: "2" }))), own),
+            (of_object(annotated(Value::Null)), own),
             (
                 template(&json!({ "labels": { "more": "1" } })),
                 template_metadata,
             ),
-            (
-                template(&json!({ "annotations": { "theirs": "2" } })),
-                annotation,
-            ),
-            (
-                template(&json!({ "annotations": { "other": "1" } })),
-                annotation,
-            ),
-            (
-                template(&json!({ "annotations": { "theirs": null } })),
-                annotation,
-            ),
-            (template(&json!({ "annotations": null })), annotation),
-            (restarted(RESTARTS, "no fingerprint", "1"), annotation),
-            (restarted(RESTARTS, ONE, "many"), annotation),
+            (template(&annotated(json!({ "theirs": "2" }))), mark),
+            (template(&annotated(json!({ "other": "1" }))), mark),
+            (template(&annotated(json!({ "theirs": null }))), mark),
+            (template(&annotated(Value::Null)), mark),
+            (restarted(RESTARTS, "no fingerprint", "1"), mark),
+            (restarted(RESTARTS, ONE, "many"), mark),
         ];
         if kind != Kind::DaemonSet {
             cases.push((spec("replicas", json!(0)), rest));
+            // The server writes it on a DaemonSet alone.
+            let generation = json!({ "deprecated.daemonset.template.generation": "9" });
+            cases.push((of_object(annotated(generation)), own));
         }
         refused(&east, &account, kind, "annotated", &cases).await;
         // What goes beside a restart is refused with it.
@@ -195,8 +180,8 @@ async fn the_account_may_restart_and_nothing_else() {
         both["spec"]["template"]["spec"] = json!({ "hostNetwork": true });
         refused(&east, &account, kind, "bare", &[(both, pod)]).await;
         // Where there is none yet.
-        let first = template(&json!({ "annotations": { "other": "1" } }));
-        refused(&east, &account, kind, "bare", &[(first, annotation)]).await;
+        let first = template(&annotated(json!({ "other": "1" })));
+        refused(&east, &account, kind, "bare", &[(first, mark)]).await;
     }
 }
 

@@ -60,6 +60,20 @@ fn blocks(document: &str, language: &str) -> Vec<String> {
     blocks
 }
 
+/// The objects of a cluster that the documents show: blocks that begin with this line.
+const KUBERNETES: &str = "# kubernetes.yaml";
+
+/// All of them, in the namespaces `team-a` and `team-b`.
+pub(crate) fn documented_objects() -> Vec<String> {
+    let documents = documents();
+    let blocks = documents
+        .iter()
+        .flat_map(|(_, document)| blocks(document, "yaml"));
+    blocks
+        .filter(|block| block.starts_with(KUBERNETES))
+        .collect()
+}
+
 /// The rows of the tables below a heading, up to the next heading; without the tables' own heads.
 fn rows(document: &str, heading: &str) -> Vec<Vec<String>> {
     let section = document.lines().skip_while(|line| *line != heading).skip(1);

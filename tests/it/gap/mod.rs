@@ -54,7 +54,7 @@ async fn purge(relay: &Consuming) {
 }
 
 /// Waits until the position is at the ack floor.
-async fn noted(relay: &Consuming, floor: u64) {
+pub(crate) async fn noted(relay: &Consuming, floor: u64) {
     let what = format!("the position to be {floor}");
     wait::until_ok(what, READY, || async {
         let position = position(relay).await;

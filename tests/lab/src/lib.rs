@@ -16,3 +16,4 @@ pub mod port;
 pub mod process;
 pub mod standin;
 pub mod wait;
+pub mod workloads;

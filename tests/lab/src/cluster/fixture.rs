@@ -7,7 +7,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::{GROUP, Kind, objects};
+use super::{Kind, objects};
 use crate::standin::synced_resource_version;
 
 /// Some time.
@@ -36,7 +36,7 @@ impl Fixture {
         if let Some(namespace) = namespace {
             json["metadata"]["namespace"] = namespace.into();
         }
-        if kind.group() == GROUP {
+        if kind.has_status() {
             json["spec"] = spec;
         }
         Self {

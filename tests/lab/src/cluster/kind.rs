@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 
 /// ESO's API group.
 pub const GROUP: &str = "external-secrets.io";
+/// That of Argo Rollouts.
+pub const ARGO: &str = "argoproj.io";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Kind {
@@ -16,10 +18,15 @@ pub enum Kind {
     ClusterExternalSecret,
     PushSecret,
     Event,
+    Deployment,
+    StatefulSet,
+    DaemonSet,
+    /// Of Argo.
+    Rollout,
 }
 
 impl Kind {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 12] = [
         Self::Namespace,
         Self::Secret,
         Self::ExternalSecret,
@@ -28,6 +35,10 @@ impl Kind {
         Self::ClusterExternalSecret,
         Self::PushSecret,
         Self::Event,
+        Self::Deployment,
+        Self::StatefulSet,
+        Self::DaemonSet,
+        Self::Rollout,
     ];
 
     /// As the API writes it: `ExternalSecret`.
@@ -41,6 +52,10 @@ impl Kind {
             Self::ClusterExternalSecret => "ClusterExternalSecret",
             Self::PushSecret => "PushSecret",
             Self::Event => "Event",
+            Self::Deployment => "Deployment",
+            Self::StatefulSet => "StatefulSet",
+            Self::DaemonSet => "DaemonSet",
+            Self::Rollout => "Rollout",
         }
     }
 
@@ -55,6 +70,10 @@ impl Kind {
             Self::ClusterExternalSecret => "clusterexternalsecrets",
             Self::PushSecret => "pushsecrets",
             Self::Event => "events",
+            Self::Deployment => "deployments",
+            Self::StatefulSet => "statefulsets",
+            Self::DaemonSet => "daemonsets",
+            Self::Rollout => "rollouts",
         }
     }
 
@@ -63,6 +82,8 @@ impl Kind {
         match self {
             Self::Namespace | Self::Secret => "",
             Self::Event => "events.k8s.io",
+            Self::Deployment | Self::StatefulSet | Self::DaemonSet => "apps",
+            Self::Rollout => ARGO,
             Self::ExternalSecret
             | Self::SecretStore
             | Self::ClusterSecretStore
@@ -78,15 +99,25 @@ impl Kind {
         )
     }
 
-    /// Whether it is one of ESO's, with a generation and a `/status` of its own.
+    /// Whether it is one of ESO's.
     pub fn is_custom(self) -> bool {
         self.group() == GROUP
+    }
+
+    /// Whether it runs pods by a template.
+    pub fn is_workload(self) -> bool {
+        matches!(self.group(), "apps" | ARGO)
+    }
+
+    /// Whether it has a generation and a `/status` of its own.
+    pub fn has_status(self) -> bool {
+        self.is_custom() || self.is_workload()
     }
 
     /// The newest that ESO, or Kubernetes, serves.
     pub fn version(self) -> &'static str {
         match self {
-            Self::PushSecret => "v1alpha1",
+            Self::PushSecret | Self::Rollout => "v1alpha1",
             _ => "v1",
         }
     }

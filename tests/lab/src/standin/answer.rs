@@ -31,10 +31,10 @@ pub(super) fn routes(shared: Arc<Shared>) -> Router {
 
 async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    if let Some(document) = discover(parts.uri.path(), shared.served()) {
+    if let Some(document) = discover(parts.uri.path(), shared.serving()) {
         return json(StatusCode::OK, document.to_string());
     }
-    let call = match Call::parse(&parts, shared.served()) {
+    let call = match Call::parse(&parts, shared.serving()) {
         Ok(call) => call,
         Err(failure) => return failure.into_response(),
     };

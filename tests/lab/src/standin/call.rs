@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use http::{Method, header::ACCEPT, header::AUTHORIZATION, request::Parts};
 
-use super::{Served, failure::Failure};
+use super::{Serving, failure::Failure};
 use crate::cluster::Kind;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -34,7 +34,7 @@ pub(super) struct Call {
 impl Call {
     /// # Errors
     /// 404 for a path that no kind has, 405 for a method that it does not take.
-    pub(super) fn parse(parts: &Parts, served: Served) -> Result<Self, Failure> {
+    pub(super) fn parse(parts: &Parts, serving: Serving) -> Result<Self, Failure> {
         let path = parts.uri.path();
         let not_found = || Failure::no_such_path(path);
         let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
@@ -56,9 +56,9 @@ impl Call {
         let kind = Kind::ALL
             .into_iter()
             .find(|kind| kind.group() == group && kind.plural() == plural)
-            .filter(|kind| version == served.version_of(*kind))
+            .filter(|kind| serving.version_of(*kind) == Some(version))
             .filter(|kind| kind.is_namespaced() || namespace.is_none())
-            .filter(|kind| kind.is_custom() || !status)
+            .filter(|kind| kind.has_status() || !status)
             .ok_or_else(not_found)?;
         let query: HashMap<String, String> =
             form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())

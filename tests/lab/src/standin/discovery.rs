@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::Served;
-use crate::cluster::{GROUP, Kind};
+use super::Serving;
+use crate::cluster::{ARGO, GROUP, Kind};
 
 /// The answer to a discovery path; `None` when the path is about something else.
-pub(super) fn discover(path: &str, served: Served) -> Option<Value> {
+pub(super) fn discover(path: &str, serving: Serving) -> Option<Value> {
     let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
     match segments.as_slice() {
         ["version"] => Some(json!({
@@ -17,35 +17,38 @@ pub(super) fn discover(path: &str, served: Served) -> Option<Value> {
         ["api"] => Some(
             json!({ "kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": [] }),
         ),
-        ["api", "v1"] => Some(resources("", "v1", served)),
-        ["apis"] => Some(json!({
-            "kind": "APIGroupList",
-            "apiVersion": "v1",
-            "groups": [
-                group(GROUP, &versions_of(GROUP, served)),
-                group(Kind::Event.group(), &["v1"]),
-            ],
-        })),
+        ["api", "v1"] => Some(resources("", "v1", serving)),
+        ["apis"] => {
+            let names = [GROUP, Kind::Event.group(), Kind::Deployment.group(), ARGO];
+            let groups: Vec<_> = names
+                .into_iter()
+                .map(|name| (name, versions_of(name, serving)))
+                .filter(|(_, versions)| !versions.is_empty())
+                .map(|(name, versions)| group(name, &versions))
+                .collect();
+            Some(json!({ "kind": "APIGroupList", "apiVersion": "v1", "groups": groups }))
+        }
         ["apis", name] => {
-            let versions = versions_of(name, served);
+            let versions = versions_of(name, serving);
             versions.first()?;
             let mut group = group(name, &versions);
             group["kind"] = "APIGroup".into();
             group["apiVersion"] = "v1".into();
             Some(group)
         }
-        ["apis", name, version] if versions_of(name, served).contains(version) => {
-            Some(resources(name, version, served))
+        ["apis", name, version] if versions_of(name, serving).contains(version) => {
+            Some(resources(name, version, serving))
         }
         _ => None,
     }
 }
 
 /// The preferred one first.
-fn versions_of(group: &str, served: Served) -> Vec<&'static str> {
+fn versions_of(group: &str, serving: Serving) -> Vec<&'static str> {
     match group {
-        GROUP => vec![served.version(), Kind::PushSecret.version()],
-        "events.k8s.io" => vec!["v1"],
+        GROUP => vec![serving.eso.version(), Kind::PushSecret.version()],
+        ARGO => serving.version_of(Kind::Rollout).into_iter().collect(),
+        "events.k8s.io" | "apps" => vec!["v1"],
         _ => Vec::new(),
     }
 }
@@ -57,9 +60,9 @@ fn group(name: &str, versions: &[&str]) -> Value {
     json!({ "name": name, "preferredVersion": versions.first(), "versions": versions })
 }
 
-fn resources(group: &str, version: &str, served: Served) -> Value {
+fn resources(group: &str, version: &str, serving: Serving) -> Value {
     let mut resources = Vec::new();
-    let of_it = |kind: &Kind| kind.group() == group && served.version_of(*kind) == version;
+    let of_it = |kind: &Kind| kind.group() == group && serving.version_of(*kind) == Some(version);
     for kind in Kind::ALL.into_iter().filter(of_it) {
         resources.push(json!({
             "name": kind.plural(),
@@ -69,7 +72,7 @@ fn resources(group: &str, version: &str, served: Served) -> Value {
             "shortNames": short_names(kind),
             "verbs": ["create", "delete", "get", "list", "patch", "watch"],
         }));
-        if kind.is_custom() {
+        if kind.has_status() {
             resources.push(json!({
                 "name": format!("{}/status", kind.plural()),
                 "singularName": "",
@@ -98,6 +101,10 @@ fn short_names(kind: Kind) -> &'static [&'static str] {
         Kind::ClusterExternalSecret => &["ces"],
         Kind::PushSecret => &["ps"],
         Kind::Event => &["ev"],
+        Kind::Deployment => &["deploy"],
+        Kind::StatefulSet => &["sts"],
+        Kind::DaemonSet => &["ds"],
+        Kind::Rollout => &["ro"],
         Kind::Secret => &[],
     }
 }

@@ -20,7 +20,7 @@ mod write;
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::{Arc, RwLock},
+    sync::{Arc, PoisonError, RwLock, RwLockWriteGuard},
 };
 
 use tokio_util::task::AbortOnDropHandle;
@@ -34,7 +34,7 @@ pub use requests::{PatchSeen, Requests};
 
 /// A Kubernetes API server in this process, over plain HTTP on a port of its own; gone when dropped.
 ///
-/// It serves namespaces, secrets, events and ESO's kinds: create, get, list, watch, merge patch and delete.
+/// It serves namespaces, secrets, events, ESO's kinds and workloads: create, get, list, watch, merge patch and delete.
 /// It validates no schema and knows field selectors on `metadata.name` and `metadata.namespace` only.
 pub struct StandIn {
     shared: Arc<Shared>,
@@ -48,7 +48,26 @@ struct Shared {
     objects: objects::Objects,
     faults: Faults,
     requests: Requests,
-    served: RwLock<Served>,
+    serving: RwLock<Serving>,
+}
+
+/// What discovery shows and paths accept.
+#[derive(Debug, Clone, Copy, Default)]
+struct Serving {
+    eso: Served,
+    rollouts: bool,
+}
+
+impl Serving {
+    /// `None` for a kind that is not served.
+    fn version_of(self, kind: Kind) -> Option<&'static str> {
+        match kind {
+            Kind::PushSecret => Some(kind.version()),
+            Kind::Rollout => self.rollouts.then(|| kind.version()),
+            kind if kind.is_custom() => Some(self.eso.version()),
+            kind => Some(kind.version()),
+        }
+    }
 }
 
 /// The version of ESO's group that discovery shows and paths accept; PushSecrets have one of their own.
@@ -67,14 +86,6 @@ impl Served {
             Self::V1beta1 => "v1beta1",
         }
     }
-
-    fn version_of(self, kind: Kind) -> &'static str {
-        match kind {
-            Kind::PushSecret => kind.version(),
-            kind if kind.is_custom() => self.version(),
-            kind => kind.version(),
-        }
-    }
 }
 
 impl StandIn {
@@ -87,7 +98,7 @@ impl StandIn {
             objects: objects::Objects::default(),
             faults: Faults::default(),
             requests: Requests::default(),
-            served: RwLock::default(),
+            serving: RwLock::default(),
         });
         let (api, gate) = listener::Listener::bind().await?;
         let address = api.address();
@@ -158,11 +169,12 @@ impl StandIn {
 
     /// Serves this version of ESO's group and no other, from the next request on.
     pub fn serve(&self, served: Served) {
-        *self
-            .shared
-            .served
-            .write()
-            .unwrap_or_else(std::sync::PoisonError::into_inner) = served;
+        self.shared.serving_mut().eso = served;
+    }
+
+    /// Serves Argo's Rollouts too, from the next request on.
+    pub fn serve_rollouts(&self) {
+        self.shared.serving_mut().rollouts = true;
     }
 
     pub fn faults(&self) -> &Faults {
@@ -196,10 +208,11 @@ impl StandIn {
 }
 
 impl Shared {
-    fn served(&self) -> Served {
-        *self
-            .served
-            .read()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn serving(&self) -> Serving {
+        *self.serving.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn serving_mut(&self) -> RwLockWriteGuard<'_, Serving> {
+        self.serving.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -51,7 +51,7 @@ pub(super) fn create(
             ));
         }
     }
-    if call.kind.is_custom() {
+    if call.kind.has_status() {
         // A status arrives through its own path only.
         object.remove("status");
     }
@@ -105,12 +105,12 @@ fn patched(
             "apiVersion" | "kind" => {}
             "metadata" if call.status => {}
             "metadata" => merge_metadata(&mut after["metadata"], change),
-            _ if call.kind.is_custom() && call.status != (field == "status") => {}
+            _ if call.kind.has_status() && call.status != (field == "status") => {}
             _ if change.is_null() => drop(after.remove(field)),
             _ => merge(after.entry(field).or_insert(Value::Null), change),
         }
     }
-    if call.kind.is_custom() && after.get("spec") != before.get("spec") {
+    if call.kind.has_status() && after.get("spec") != before.get("spec") {
         let generation = &mut after["metadata"]["generation"];
         *generation = (generation.as_u64().unwrap_or_default() + 1).into();
     }
@@ -195,7 +195,7 @@ fn born(
     if kind.is_namespaced() {
         metadata["namespace"] = (*key.namespace).into();
     }
-    if kind.is_custom() {
+    if kind.has_status() {
         metadata["generation"] = 1.into();
     }
     // Versions are never used twice, so they make identities too.

@@ -1,5 +1,7 @@
 //! deploy/kubernetes: a real API server takes the manifests, and their rights are enough and not more.
 
+mod restarts;
+
 use eso_relay_lab::{
     cluster::{Kind, create_namespace, events_on, external_secret, store},
     installation::{Cluster, Hub, KubernetesKind, READY, Webhooks},
@@ -14,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::{
     consuming::synced,
-    docs::{path, read},
+    docs::{documented_objects, path, read},
 };
 
 const ACCOUNT: &str = "system:serviceaccount:eso-relay:eso-relay-consumer";
@@ -93,6 +95,17 @@ fn no_manifest_asks_for_access_to_secrets() {
                     assert_eq!(rule["verbs"], json!(["create"]), "{file}");
                     continue;
                 }
+                // Workloads only by the manifests that are about restarts.
+                if file.starts_with("restart") {
+                    let workloads = match rule["apiGroups"][0].as_str().unwrap() {
+                        "apps" => json!(["deployments", "statefulsets", "daemonsets"]),
+                        "argoproj.io" => json!(["rollouts"]),
+                        other => panic!("{file}: {other}"),
+                    };
+                    assert_eq!(rule["resources"], workloads, "{file}");
+                    assert_eq!(rule["verbs"], json!(["list", "watch", "patch"]), "{file}");
+                    continue;
+                }
                 assert_eq!(rule["apiGroups"], json!(["external-secrets.io"]), "{file}");
                 let resources = rule["resources"].to_string();
                 // Of what ESO writes, only the status of what it is to refresh.
@@ -108,7 +121,7 @@ fn no_manifest_asks_for_access_to_secrets() {
             }
         }
     }
-    assert!(rules >= 6, "{rules}");
+    assert!(rules >= 10, "{rules}");
 }
 
 #[test]
@@ -153,6 +166,14 @@ async fn a_real_api_server_takes_every_manifest() {
     let discovery = discover(east.client()).await;
     for file in files() {
         for object in objects(&file) {
+            apply(east.client(), &discovery, &object, true).await;
+        }
+    }
+    let documented = documented_objects();
+    assert!(!documented.is_empty());
+    for yaml in documented {
+        let objects: Vec<Value> = serde_saphyr::from_multiple(&yaml).unwrap();
+        for object in objects {
             apply(east.client(), &discovery, &object, true).await;
         }
     }

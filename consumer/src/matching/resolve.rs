@@ -276,6 +276,7 @@ mod tests {
                 store,
                 form,
                 version: None,
+                property: None,
             };
             let target = ObjectRef::new(&format!("team-{at}"), "db");
             index.apply(Change::Applied(ExternalSecret {

@@ -101,7 +101,10 @@ impl Note {
         match self.fact {
             Fact::Refreshed { .. } => false,
             Fact::Failed { .. } | Fact::Silent { .. } | Fact::PassedOver { .. } => true,
-            Fact::NotRefreshable(reason) => reason == Unrefreshable::StoreDeniesNamespace,
+            Fact::NotRefreshable(reason) => matches!(
+                reason,
+                Unrefreshable::StoreDeniesNamespace | Unrefreshable::FindNotSupported
+            ),
         }
     }
 

@@ -91,6 +91,7 @@ impl Fact {
             | Unrefreshable::Immutable
             | Unrefreshable::StoreDeniesNamespace
             | Unrefreshable::Generator
+            | Unrefreshable::FindNotSupported
             | Unrefreshable::PinnedVersion => Some(Self::NotRefreshable(reason)),
         }
     }

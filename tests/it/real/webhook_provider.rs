@@ -4,8 +4,8 @@ use eso_relay_lab::{
     cluster::{self, external_secret},
     daemon::Daemon,
     documents::Documents,
-    installation::{BEARER_TOKEN, CliOutput, Hub, Webhooks, send},
-    operator,
+    installation::{BEARER_TOKEN, CliOutput, Hub, READY, Webhooks, send},
+    operator, wait,
 };
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -61,7 +61,7 @@ async fn changed(relay: &Relay, id: &str, document: &str) -> CliOutput {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_changed_document_arrives_by_the_printed_curl() {
+async fn the_printed_curl_brings_a_new_value() {
     if !operator::is_asked_for() {
         return;
     }
@@ -105,7 +105,7 @@ async fn a_changed_document_arrives_by_the_printed_curl() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_document_refreshes_everything_that_reads_it() {
+async fn one_document_refreshes_all_its_readers() {
     if !operator::is_asked_for() {
         return;
     }

@@ -73,7 +73,7 @@ fn one_document_means_all_its_keys() {
 }
 
 #[test]
-fn namespace_and_property_count_whatever_came_first() {
+fn namespace_and_property_count() {
     let s = cluster_store("s");
     let objects = || {
         [
@@ -156,7 +156,7 @@ fn a_version_pins_nothing() {
 }
 
 #[test]
-fn an_unknown_store_matches_by_what_may_be_the_key() {
+fn an_unknown_store_matches_by_a_likely_key() {
     let s = cluster_store("s");
     let index = index([applied("n/x", vec![key(&s, "a/b")])]);
     for (name, found) in [
@@ -172,7 +172,7 @@ fn an_unknown_store_matches_by_what_may_be_the_key() {
 }
 
 #[test]
-fn a_find_is_left_out_and_the_reason_of_what_has_nothing_else() {
+fn a_find_is_left_out_or_the_reason() {
     let (web, other) = (store("n", "web"), store("n", "other"));
     let mut index = index([
         reading(&web, PLAIN),

@@ -6,6 +6,7 @@
 //! document, so they are not compared.
 
 mod address;
+mod rendered;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -16,7 +17,8 @@ use serde_json::Value;
 
 use self::{
     address::{Address, Host, path_of, unescaped},
-    template::{Rendered, Template, Trace},
+    rendered::{Name, Rendered},
+    template::Template,
 };
 use super::{
     generic::{self, canonical},
@@ -122,11 +124,11 @@ impl Rules for Webhook {
         let (written, plain) = spellings_of_key(remote.key);
         name(written);
         plain.as_deref().into_iter().for_each(&mut *name);
-        let traces = self.rendered(remote).map(|url| url.traces());
-        for trace in traces.into_iter().flatten() {
-            match trace {
-                Trace::Whole(address) => name(&address),
-                Trace::Below(folder) => name(&format!("{FOLDER}{folder}")),
+        let names = self.rendered(remote).map(|url| url.names());
+        for found in names.into_iter().flatten() {
+            match found {
+                Name::Whole(address) => name(&address),
+                Name::Below(folder) => name(&format!("{FOLDER}{folder}")),
             }
         }
     }

@@ -2,8 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::address::{Address, ENDS_AUTHORITY, Host, decoded, split_scheme};
-use crate::matching::provider::rules::{RemoteRef, is_below, overlaps};
+use super::{
+    address::{ENDS_AUTHORITY, Host, decoded, split_scheme},
+    rendered::{Glob, Rendered},
+};
+use crate::matching::provider::rules::RemoteRef;
 
 /// A parsed `url`. Its texts may hold tokens.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -40,7 +43,10 @@ impl Template {
         let (authority, rest) = split(parts, &ENDS_AUTHORITY);
         let (rest, _) = split(rest, &['#']);
         let (mut path, query) = split(rest, &['?']);
-        let host = without_user(authority);
+        let mut host = without_user(authority);
+        if let Some(Part::Text(end)) = host.last_mut() {
+            *end = Host::of(&scheme, end).to_string();
+        }
         if host.contains(&Part::Unknown) {
             // It may hold the beginning of the path.
             path.insert(0, Part::Unknown);
@@ -54,10 +60,6 @@ impl Template {
             return None;
         }
         let decode = |parts: Vec<Part>| parts.into_iter().map(Part::decoded).collect::<Vec<_>>();
-        let host = match &place {
-            Some(host) => vec![Part::Text(host.to_string())],
-            None => host,
-        };
         let query = decode(without_first_letter(query));
         Some(Self {
             place,
@@ -153,9 +155,9 @@ fn without_user(mut authority: Vec<Part>) -> Vec<Part> {
     authority
 }
 
-/// The texts and actions of a template of Go; `None` if an action does not end.
+/// The texts and actions of a template of Go, no two texts in a row; `None` if an action does not end.
 fn parse(template: &str) -> Option<Vec<Part>> {
-    let mut parts = Vec::new();
+    let mut parts: Vec<Part> = Vec::new();
     let mut rest = template;
     // How many `if`, `range`, … are open: what is within may be left out or repeated.
     let mut depth = 0_usize;
@@ -169,8 +171,10 @@ fn parse(template: &str) -> Option<Vec<Part>> {
         let inner = action.map(|(inner, _)| inner);
         let trims_before = inner.is_some_and(|inner| inner.starts_with('-'));
         let text = if trims_before { text.trim_end() } else { text };
-        if depth == 0 && !text.is_empty() {
-            parts.push(Part::Text(text.to_owned()));
+        match parts.last_mut() {
+            _ if depth > 0 || text.is_empty() => {}
+            Some(Part::Text(last)) => last.push_str(text),
+            _ => parts.push(Part::Text(text.to_owned())),
         }
         let Some((inner, after)) = action else {
             return Some(parts);
@@ -210,172 +214,4 @@ fn split_action(text: &str) -> Option<(&str, &str)> {
         }
     }
     None
-}
-
-/// The URL that ESO reads for a reference, as far as it is known.
-pub(super) struct Rendered {
-    host: Glob,
-    path: Glob,
-    query: Option<Glob>,
-}
-
-/// What an index finds a [`Rendered`] by.
-pub(super) enum Trace {
-    /// The text of an [`Address`].
-    Whole(String),
-    /// The folder in which it begins.
-    Below(String),
-}
-
-impl Rendered {
-    /// Whether the address may be its.
-    pub(super) fn is_at(&self, address: &Address) -> bool {
-        self.has_host(address)
-            && self.path.fits_path(&address.path)
-            && match (&address.query, &self.query) {
-                (None, _) => true,
-                (Some(theirs), Some(mine)) => mine.fits(theirs),
-                // What is unknown may hold the query.
-                (Some(_), None) => self.path.exact().is_none(),
-            }
-    }
-
-    /// Whether it may be below the address, or equal.
-    pub(super) fn is_below(&self, address: &Address) -> bool {
-        self.has_host(address) && self.is_in(&address.path)
-    }
-
-    /// Whether its path may be below this one, or equal.
-    pub(super) fn is_in(&self, folder: &str) -> bool {
-        match self.path.exact() {
-            Some(path) => is_below(folder, path),
-            None => overlaps(self.path.prefix(), folder),
-        }
-    }
-
-    pub(super) fn is_exact(&self) -> bool {
-        let query = self.query.as_ref();
-        [&self.host, &self.path]
-            .into_iter()
-            .chain(query)
-            .all(|glob| glob.exact().is_some())
-    }
-
-    /// With its host and without: every address that is its has one of them.
-    pub(super) fn traces(&self) -> Vec<Trace> {
-        let mut traces = Vec::new();
-        for base in [self.host.joined(&self.path), self.path.clone()] {
-            let Some(exact) = base.exact() else {
-                traces.push(Trace::Below(super::folder(base.prefix())));
-                continue;
-            };
-            traces.push(Trace::Whole(exact.to_owned()));
-            if let Some(query) = &self.query {
-                traces.push(match query.exact() {
-                    Some(query) => Trace::Whole(format!("{exact}?{query}")),
-                    None => Trace::Below(format!("{exact}?")),
-                });
-            }
-        }
-        traces
-    }
-
-    fn has_host(&self, address: &Address) -> bool {
-        let host = address.host.as_deref();
-        host.is_none_or(|host| self.host.fits(host))
-    }
-}
-
-/// A text with gaps that may be anything: what stands around them, at least one piece.
-#[derive(Debug, Clone)]
-struct Glob(Vec<String>);
-
-impl Glob {
-    /// `None` for a gap.
-    fn of<'p>(parts: impl Iterator<Item = Option<Cow<'p, str>>>) -> Self {
-        let (mut pieces, mut piece) = (Vec::new(), String::new());
-        for part in parts {
-            match part {
-                Some(text) => piece.push_str(&text),
-                None => pieces.push(std::mem::take(&mut piece)),
-            }
-        }
-        pieces.push(piece);
-        Self(pieces)
-    }
-
-    fn lowercase(mut self) -> Self {
-        self.0
-            .iter_mut()
-            .for_each(|piece| piece.make_ascii_lowercase());
-        self
-    }
-
-    /// Without empty folders, as the path of an [`Address`]; those around a gap count as empty.
-    fn into_path(self) -> Self {
-        let mut in_folder = false;
-        let mut pieces: Vec<String> = Vec::new();
-        for piece in self.0 {
-            let mut path = String::new();
-            for letter in piece.chars() {
-                if letter != '/' || in_folder {
-                    path.push(letter);
-                }
-                in_folder = letter != '/';
-            }
-            pieces.push(path);
-        }
-        if let Some(last) = pieces.last_mut() {
-            last.truncate(last.trim_end_matches('/').len());
-        }
-        Self(pieces)
-    }
-
-    /// With a slash between.
-    fn joined(&self, other: &Self) -> Self {
-        let slash = Self(vec!["/".to_owned()]);
-        [&slash, other]
-            .into_iter()
-            .fold(self.clone(), |mut all, next| {
-                let mut pieces = next.0.iter();
-                if let (Some(last), Some(first)) = (all.0.last_mut(), pieces.next()) {
-                    last.push_str(first);
-                }
-                all.0.extend(pieces.cloned());
-                all
-            })
-    }
-
-    /// `None` if it has gaps.
-    fn exact(&self) -> Option<&str> {
-        match &self.0[..] {
-            [only] => Some(only),
-            _ => None,
-        }
-    }
-
-    /// What stands before the first gap.
-    fn prefix(&self) -> &str {
-        self.0.first().map_or("", String::as_str)
-    }
-
-    fn fits(&self, text: &str) -> bool {
-        let [first, middle @ .., last] = &self.0[..] else {
-            return self.exact() == Some(text);
-        };
-        let rest = text.strip_prefix(&**first);
-        let Some(mut rest) = rest.and_then(|rest| rest.strip_suffix(&**last)) else {
-            return false;
-        };
-        middle.iter().all(|piece| {
-            let found = rest.split_once(&**piece);
-            rest = found.map_or("", |(_, after)| after);
-            found.is_some()
-        })
-    }
-
-    /// A gap at the end may be empty, which leaves a slash.
-    fn fits_path(&self, path: &str) -> bool {
-        self.fits(path) || self.exact().is_none() && self.fits(&format!("{path}/"))
-    }
 }

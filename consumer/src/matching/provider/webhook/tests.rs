@@ -164,6 +164,16 @@ fn what_is_not_evaluated_may_be_anything() {
         ),
         ("https://h/s/{{- .remoteRef.key -}} /v", "/s/a/v", true),
         (
+            "https://{{/* a */}}h{{/* b */}}:443/s/{{ .remoteRef.key }}",
+            "https://h/s/a",
+            true,
+        ),
+        (
+            "https://{{ .remoteRef.key }}.h:443/s",
+            "https://A.h/s/",
+            true,
+        ),
+        (
             "https://h/s/{{/* }} */}}{{ $.remoteRef.key }}",
             "/s/a",
             true,
@@ -206,7 +216,7 @@ fn without_a_url_keys_count_as_they_are_written() {
 }
 
 #[test]
-fn a_scope_is_compared_with_the_place_as_far_as_that_is_known() {
+fn an_unknown_place_excludes_none() {
     let url = "https://h:8443/v1/team/{{ .remoteRef.key }}";
     for (url, scope, within) in [
         (url, &[("host", "h")][..], true),
@@ -261,7 +271,7 @@ fn a_find_is_not_supported() {
 }
 
 #[test]
-fn an_unknown_store_is_asked_for_whatever_may_be_the_key() {
+fn an_unknown_store_matches_any_spelling() {
     let keys = spellings("https://h/v1/a%2Fb/value?q=x+y");
     for key in ["a/b", "v1/a/b/value", "x y", "value"] {
         assert!(keys.iter().any(|known| known == key), "{key} {keys:?}");

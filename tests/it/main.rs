@@ -49,3 +49,4 @@ mod tls;
 mod trace;
 mod two_step;
 mod v1beta1;
+mod webhook_stores;

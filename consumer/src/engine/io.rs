@@ -105,10 +105,6 @@ pub(crate) enum Input {
         answered: bool,
     },
     /// The watch has shown a workload; `None`: it is gone, or is not to be restarted any more.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the index does not watch workloads yet")
-    )]
     Workload {
         workload: ObjectRef,
         state: Option<WorkloadState>,

@@ -32,7 +32,6 @@ pub struct Settings {
     /// How many pairs of an event and a target are tracked for reports, beyond those that a held delivery waits
     /// for.
     pub max_events: usize,
-    pub restart: RestartSettings,
 }
 
 /// The limits of restarts.
@@ -69,34 +68,6 @@ pub struct WindowBounds {
     pub max: usize,
 }
 
-/// How workloads are restarted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RestartSettings {
-    /// How long a workload must see no further change before it is restarted, so that several that come together
-    /// make one rollout. Default 5 s.
-    pub gather: Duration,
-    /// The longest that a workload waits for further changes. 60 s.
-    pub gather_at_most: Duration,
-    /// How many rollouts are under way at a time, at least 1. Default 4.
-    pub concurrency: usize,
-    /// The least time between two restarts of a workload that does not set its own. Default zero: none.
-    pub min_interval: Duration,
-    /// A restart whose ExternalSecrets have not synced for so long becomes a dead letter. Default 1 h.
-    pub give_up_after: Duration,
-}
-
-impl Default for RestartSettings {
-    fn default() -> Self {
-        Self {
-            gather: Duration::from_secs(5),
-            gather_at_most: Duration::from_secs(60),
-            concurrency: 4,
-            min_interval: Duration::ZERO,
-            give_up_after: Duration::from_secs(3600),
-        }
-    }
-}
-
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -111,7 +82,6 @@ impl Default for Settings {
             give_up_after: Duration::from_secs(24 * 3600),
             restart: RestartSettings::default(),
             max_events: MAX_EVENTS,
-            restart: RestartSettings::default(),
         }
     }
 }

@@ -28,6 +28,7 @@ pub(super) fn push_secret(object: &Object, selection: &Selection) -> Option<Exte
         store,
         form: Form::Key(key.to_owned()),
         version: None,
+        property: None,
     };
     let stores = list(&spec["secretStoreRefs"]);
     let stores: Vec<StoreRef> = stores

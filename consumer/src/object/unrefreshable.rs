@@ -43,6 +43,9 @@ pub enum Unrefreshable {
     /// The `conditions` of one of its cluster stores exclude its namespace: ESO reads nothing for it
     /// (`client_manager`, `shouldProcessSecret`).
     StoreDeniesNamespace,
+    /// It reads nothing but a `dataFrom[].find` through a store of the `webhook` provider, which implements none: ESO
+    /// never syncs it (`providers/v1/webhook/webhook.go`, `GetAllSecrets`).
+    FindNotSupported,
     /// It reads only fixed versions of the secret.
     PinnedVersion,
     /// A PushSecret that ESO has just pushed or is about to push: the push causes the event, or overwrites the
@@ -72,7 +75,7 @@ impl Refreshable {
 }
 
 impl Unrefreshable {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Deleting,
         Self::Ignored,
         Self::NotSelected,
@@ -82,6 +85,7 @@ impl Unrefreshable {
         Self::Generator,
         Self::ForeignController,
         Self::StoreDeniesNamespace,
+        Self::FindNotSupported,
         Self::PinnedVersion,
         Self::PushEcho,
     ];
@@ -98,6 +102,7 @@ impl Unrefreshable {
             Self::Generator => "generator",
             Self::ForeignController => "foreign_controller",
             Self::StoreDeniesNamespace => "store_denies_namespace",
+            Self::FindNotSupported => "find_not_supported",
             Self::PinnedVersion => "pinned_version",
             Self::PushEcho => "push_echo",
         }
@@ -124,6 +129,9 @@ impl Unrefreshable {
             }
             Self::StoreDeniesNamespace => {
                 "add its namespace to spec.conditions of its ClusterSecretStore"
+            }
+            Self::FindNotSupported => {
+                "name its keys by data or dataFrom[].extract: ESO's webhook provider has no find"
             }
             Self::PinnedVersion => "leave remoteRef.version out, so that it follows the newest",
             Self::PushEcho => "nothing: ESO has just pushed it, or is about to",

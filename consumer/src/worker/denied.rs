@@ -53,6 +53,7 @@ impl Denied {
             | Unrefreshable::IntervalZero
             | Unrefreshable::Immutable
             | Unrefreshable::Generator
+            | Unrefreshable::FindNotSupported
             | Unrefreshable::PinnedVersion
             | Unrefreshable::PushEcho => false,
         };

@@ -40,7 +40,7 @@ fn documents() -> Vec<(String, String)> {
 }
 
 /// The fenced blocks of a language, also those inside a list.
-fn blocks(document: &str, language: &str) -> Vec<String> {
+pub(crate) fn blocks(document: &str, language: &str) -> Vec<String> {
     let mut blocks = Vec::new();
     let mut lines = document.lines();
     while let Some(line) = lines.next() {

@@ -7,6 +7,7 @@ mod owner;
 mod policy;
 mod store;
 mod sync;
+mod webhook_provider;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -176,9 +177,14 @@ impl Site {
 
     /// Waits until the Secret holds this value.
     async fn holds(&self, namespace: &str, name: &str, value: &str) {
+        self.holds_at(VALUE, namespace, name, value).await;
+    }
+
+    /// The same under another key than [`VALUE`].
+    async fn holds_at(&self, key: &str, namespace: &str, name: &str, value: &str) {
         let what = format!("{value:?} in {namespace}/{name} of {}", self.name);
         let held = wait::until_ok(what, READY, || async {
-            let held = secret_value(&self.client, namespace, name, VALUE).await;
+            let held = secret_value(&self.client, namespace, name, key).await;
             let held = held.unwrap();
             (held.as_deref() == Some(value)).then_some(()).ok_or(held)
         });

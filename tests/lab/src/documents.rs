@@ -1,4 +1,4 @@
-//! A store behind plain HTTP, as ESO's `webhook` provider reads it: a JSON document for each key.
+//! A store behind plain HTTP, as ESO's `webhook` provider reads it: a JSON document for each path.
 
 use std::{
     collections::BTreeMap,
@@ -7,11 +7,11 @@ use std::{
 
 use axum::{
     Router,
-    extract::{Path, State},
-    http::StatusCode,
+    extract::State,
+    http::{HeaderMap, StatusCode, Uri, header::AUTHORIZATION},
     response::{IntoResponse as _, Response},
-    routing::get,
 };
+use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
@@ -28,8 +28,11 @@ struct Shelf(Arc<Mutex<Content>>);
 
 #[derive(Default)]
 struct Content {
-    values: BTreeMap<String, String>,
-    reads: usize,
+    /// By path, decoded and without its first slash.
+    documents: BTreeMap<String, Value>,
+    reads: BTreeMap<String, usize>,
+    /// What the last reader proved itself with.
+    authorization: Option<String>,
     fails: bool,
 }
 
@@ -38,9 +41,7 @@ impl Documents {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let url = format!("http://{}", listener.local_addr()?);
         let shelf = Shelf::default();
-        let router = Router::new()
-            .route("/{key}", get(read))
-            .with_state(shelf.clone());
+        let router = Router::new().fallback(read).with_state(shelf.clone());
         let serve = async move {
             // An error only says that the listener is gone, and the test with it.
             axum::serve(listener, router).await.ok();
@@ -52,8 +53,19 @@ impl Documents {
         })
     }
 
+    /// Where it listens, without a path.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The value of a key of [`Documents::provider`].
     pub fn set(&self, key: &str, value: &str) {
-        self.shelf.lock().values.insert(key.into(), value.into());
+        self.set_document(key, json!({ "value": value }));
+    }
+
+    /// The document at a path, which is written without its first slash and not escaped.
+    pub fn set_document(&self, path: &str, document: Value) {
+        self.shelf.lock().documents.insert(path.into(), document);
     }
 
     /// Answers 500 from now on, or no longer.
@@ -63,7 +75,22 @@ impl Documents {
 
     /// How often any document has been asked for.
     pub fn reads(&self) -> usize {
-        self.shelf.lock().reads
+        self.shelf.lock().reads.values().sum()
+    }
+
+    /// How often this one has been asked for.
+    pub fn reads_of(&self, path: &str) -> usize {
+        self.shelf
+            .lock()
+            .reads
+            .get(path)
+            .copied()
+            .unwrap_or_default()
+    }
+
+    /// The header `Authorization` of the last request that had one.
+    pub fn authorization(&self) -> Option<String> {
+        self.shelf.lock().authorization.clone()
     }
 
     /// `spec.provider` of a store that reads from here.
@@ -81,14 +108,20 @@ impl Shelf {
     }
 }
 
-async fn read(State(shelf): State<Shelf>, Path(key): Path<String>) -> Response {
+async fn read(State(shelf): State<Shelf>, uri: Uri, headers: HeaderMap) -> Response {
+    let path = percent_decode_str(uri.path()).decode_utf8_lossy();
+    let path = path.strip_prefix('/').unwrap_or(&path);
     let mut content = shelf.lock();
-    content.reads += 1;
+    *content.reads.entry(path.to_owned()).or_default() += 1;
+    let authorization = headers.get(AUTHORIZATION);
+    if let Some(said) = authorization.and_then(|value| value.to_str().ok()) {
+        content.authorization = Some(said.to_owned());
+    }
     if content.fails {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }
-    match content.values.get(&key) {
-        Some(value) => json!({ "value": value }).to_string().into_response(),
+    match content.documents.get(path) {
+        Some(document) => document.to_string().into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }
 }

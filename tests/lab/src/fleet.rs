@@ -111,6 +111,7 @@ pub fn as_read(number: usize) -> ExternalSecret {
         store: store_ref(number),
         form: Form::Key(key),
         version: None,
+        property: None,
     };
     let references = vec![reference(key(number)), reference(certificate(number))];
     ExternalSecret::new(target(number), references)

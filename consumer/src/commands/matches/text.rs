@@ -191,6 +191,7 @@ impl Answer {
                 "the event's target excludes all of its stores".to_owned()
             }
             Differs::Store => "the event's target excludes this store".to_owned(),
+            Differs::FindNotSupported => "ESO's provider has no find".to_owned(),
             Differs::Provider => format!("the event is about {}", self.provider),
             Differs::Secret if reference.store.is_none() => {
                 "the event is about another source of templates".to_owned()

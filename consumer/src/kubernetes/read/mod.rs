@@ -186,7 +186,7 @@ impl Reader<'_> {
                     regexp: self.text(&find["name"], "regexp", &place),
                     tags: !find["tags"].is_null(),
                 };
-                self.reference(&place, entry, default, Form::Find(found), None);
+                self.reference(&place, entry, default, Form::Find(found), [None, None]);
             }
         }
         for (place, entry) in self.list(&spec["target"]["template"], "templateFrom") {
@@ -210,7 +210,9 @@ impl Reader<'_> {
             // Tags and labels belong to the secret, not to one of its versions (ESO `GetSecret` of each provider).
             let metadata = remote["metadataPolicy"] == "Fetch";
             let version = version.filter(|version| !version.is_empty() && !metadata);
-            self.reference(place, entry, default, Form::Key(key), version);
+            let property = self.text(remote, "property", place);
+            let property = property.filter(|property| !property.is_empty());
+            self.reference(place, entry, default, Form::Key(key), [version, property]);
         }
     }
 
@@ -221,7 +223,7 @@ impl Reader<'_> {
         entry: &Value,
         default: &Value,
         form: Form,
-        version: Option<String>,
+        [version, property]: [Option<String>; 2],
     ) {
         let own = &entry["sourceRef"]["storeRef"];
         let reference = if own.is_object() { own } else { default };
@@ -240,6 +242,7 @@ impl Reader<'_> {
             store,
             form,
             version,
+            property,
         });
     }
 

@@ -33,7 +33,10 @@ fn shown(read: &ExternalSecret) -> Vec<String> {
         let at = reference.version.as_deref();
         let at = at.map(|version| format!(" at {version}"));
         let at = at.unwrap_or_default();
-        format!("{:?}/{} {form}{at}", store.kind(), store.name())
+        let of = reference.property.as_deref();
+        let of = of.map(|property| format!(" .{property}"));
+        let of = of.unwrap_or_default();
+        format!("{:?}/{} {form}{at}{of}", store.kind(), store.name())
     };
     read.references.iter().map(reference).collect()
 }
@@ -44,7 +47,7 @@ fn every_place_that_names_a_secret_is_read() {
         "secretStoreRef": { "name": "main" },
         "data": [
             { "secretKey": "a", "remoteRef": { "key": "/a", "property": "x" } },
-            { "secretKey": "b", "remoteRef": { "key": "b", "version": "" },
+            { "secretKey": "b", "remoteRef": { "key": "b", "version": "", "property": "" },
               "sourceRef": { "storeRef": { "name": "shared", "kind": "ClusterSecretStore" } } },
         ],
         "dataFrom": [
@@ -60,7 +63,7 @@ fn every_place_that_names_a_secret_is_read() {
     assert_eq!(
         shown(&read),
         [
-            "SecretStore/main /a",
+            "SecretStore/main /a .x",
             "ClusterSecretStore/shared b",
             "SecretStore/main c at 7",
             // Whatever becomes of a version, its secret's metadata are read.

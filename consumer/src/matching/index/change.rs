@@ -156,6 +156,8 @@ pub struct Reference {
     pub form: Form,
     /// `remoteRef.version`, whose meaning depends on the provider.
     pub version: Option<String>,
+    /// `remoteRef.property`, which only templates of a store make a part of the secret's name.
+    pub property: Option<String>,
 }
 
 /// How a reference names secrets.

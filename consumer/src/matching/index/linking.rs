@@ -1,10 +1,8 @@
 //! Links the references of an object with the stores and the lookup, and unlinks them.
 
-use std::collections::HashMap;
-
 use super::{
     Entry, Index,
-    change::{Form, Observation, Reference},
+    change::{Form, Observation, Reference, StoreRef},
     gate::Gate,
     lookup,
     lookup::{Posting, View},
@@ -24,9 +22,10 @@ impl Index {
                     _ => false,
                 }
         };
-        let versions = references.iter().map(|reference| &reference.version);
         object.references.len() == references.len()
-            && self.versions.are(id, versions)
+            && self
+                .details
+                .are(id, references, |store| self.stores.takes_properties(store))
             && object.references.iter().zip(references).all(same)
     }
 
@@ -35,8 +34,8 @@ impl Index {
             return;
         };
         self.references += references.len();
-        let versions = references.iter().map(|reference| &reference.version);
-        self.versions.put(id, versions);
+        let takes = |store: &StoreRef| self.stores.takes_properties(store);
+        self.details.put(id, &references, takes);
         object.references = references
             .into_iter()
             .map(|reference| Entry {
@@ -47,11 +46,14 @@ impl Index {
                 },
             })
             .collect();
-        for entry in &object.references {
+        let owner = (id, object.target.namespace());
+        for (place, entry) in object.references.iter().enumerate() {
             let posting = entry.posting(id);
             if let Some(store) = self.stores.get(entry.store) {
-                self.lookup.add(&store.any, &entry.form, posting);
-                self.lookup.add(&store.view, &entry.form, posting);
+                for view in [&store.any, &store.view] {
+                    let named = self.details.named(owner, (place, &entry.form), store, view);
+                    self.lookup.add(view, named, posting);
+                }
             }
         }
     }
@@ -62,14 +64,17 @@ impl Index {
         };
         let references = std::mem::take(&mut object.references);
         self.references -= references.len();
-        self.versions.remove(id);
-        for entry in &references {
+        let owner = (id, object.target.namespace());
+        for (place, entry) in references.iter().enumerate() {
             let posting = entry.posting(id);
             if let Some(store) = self.stores.get(entry.store) {
-                self.lookup.remove(&store.any, &entry.form, posting);
-                self.lookup.remove(&store.view, &entry.form, posting);
+                for view in [&store.any, &store.view] {
+                    let named = self.details.named(owner, (place, &entry.form), store, view);
+                    self.lookup.remove(view, named, posting);
+                }
             }
         }
+        self.details.remove(id);
         for entry in references {
             self.stores.disuse_by(entry.store, id);
             if let lookup::Form::Find(find) = entry.form {
@@ -82,32 +87,43 @@ impl Index {
     pub(super) fn reread(&mut self, store: u32, view: View, gate: Gate) -> Vec<Observation> {
         let mut reads = Vec::new();
         let denied = self.denied_by(store, &gate);
+        self.stores.note_lost_properties(store, &view);
         let Some(entry) = self.stores.get(store) else {
             return reads;
         };
         if entry.view != view {
+            let forgets = entry.view.takes_properties() && !view.takes_properties();
             let any = Some(view.of_any_provider()).filter(|any| *any != entry.any);
             for user in &entry.users {
-                let object = self.objects.get(*user);
+                let Some(object) = self.objects.get(*user) else {
+                    continue;
+                };
                 if self.synced {
-                    reads.extend(object.map(|object| Observation::Reads(object.target.clone())));
+                    reads.push(Observation::Reads(object.target.clone()));
                 }
-                let references = object.into_iter().flat_map(|object| &object.references);
-                let through = references.filter(|reference| reference.store == store);
+                let owner = (*user, object.target.namespace());
+                let references = object.references.iter().enumerate();
+                let through = references.filter(|(_, reference)| reference.store == store);
+                let details = &self.details;
                 // All are removed before the first is added: a new name may equal an old one.
-                for reference in through.clone() {
+                for (place, reference) in through.clone() {
                     let posting = reference.posting(*user);
-                    if any.is_some() {
-                        self.lookup.remove(&entry.any, &reference.form, posting);
+                    let old = any.is_some().then_some(&entry.any);
+                    for view in old.into_iter().chain([&entry.view]) {
+                        let named = details.named(owner, (place, &reference.form), entry, view);
+                        self.lookup.remove(view, named, posting);
                     }
-                    self.lookup.remove(&entry.view, &reference.form, posting);
                 }
-                for reference in through {
+                for (place, reference) in through {
                     let posting = reference.posting(*user);
-                    if let Some(any) = &any {
-                        self.lookup.add(any, &reference.form, posting);
+                    for view in any.iter().chain([&view]) {
+                        let named = details.named(owner, (place, &reference.form), entry, view);
+                        self.lookup.add(view, named, posting);
                     }
-                    self.lookup.add(&view, &reference.form, posting);
+                }
+                if forgets {
+                    let stores = object.references.iter().map(|reference| reference.store);
+                    self.details.forget_properties(*user, stores, store);
                 }
             }
         }
@@ -123,47 +139,5 @@ impl Entry {
             object,
             store: self.store,
         }
-    }
-}
-
-/// The versions that references ask for, by object and in the order of its references. Few objects have any: one
-/// without takes no memory here.
-#[derive(Debug, Default)]
-pub(super) struct Versions(HashMap<u32, Box<[Option<Box<str>>]>>);
-
-impl Versions {
-    pub(super) fn put<'v>(
-        &mut self,
-        object: u32,
-        versions: impl Iterator<Item = &'v Option<String>> + Clone,
-    ) {
-        if versions.clone().any(Option::is_some) {
-            let versions = versions.map(|version| version.as_deref().map(Into::into));
-            self.0.insert(object, versions.collect());
-        }
-    }
-
-    pub(super) fn remove(&mut self, object: u32) {
-        self.0.remove(&object);
-    }
-
-    /// The version of the object's reference at this index.
-    pub(super) fn get(&self, object: u32, place: usize) -> Option<&str> {
-        self.0.get(&object)?.get(place)?.as_deref()
-    }
-
-    /// Whether the object's references ask for these versions.
-    pub(super) fn are<'v>(
-        &self,
-        object: u32,
-        versions: impl Iterator<Item = &'v Option<String>>,
-    ) -> bool {
-        let mut versions = (0..).zip(versions);
-        versions.all(|(place, version)| self.get(object, place) == version.as_deref())
-    }
-
-    #[cfg(test)]
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 }

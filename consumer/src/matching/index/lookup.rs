@@ -8,7 +8,7 @@ use std::{
 
 use eso_relay::event::Settle;
 
-use super::find::Find;
+use super::{details::Named, find::Find};
 use crate::matching::provider::{self, Backend, Provider, Query, Reading, Rules};
 
 /// An object and a store that it reads through. Both decide whether an event may reach it.
@@ -46,13 +46,26 @@ impl View {
     }
 
     /// The rules for an event that names no provider: it compares keys as they are written. Providers without rules
-    /// of their own keep those for `find`.
+    /// of their own keep those for `find`, and URLs are compared as such.
     pub(super) fn of_any_provider(&self) -> Self {
+        if self.has_templates() {
+            return self.clone();
+        }
         let generic = |backend: &&Arc<Backend>| matches!(***backend, Backend::Other(_));
         Self {
             family: Family::Any,
             backend: self.backend.as_ref().filter(generic).cloned(),
         }
+    }
+
+    /// Whether the names of a reference depend on more than its key.
+    pub(super) fn has_templates(&self) -> bool {
+        matches!(self.backend.as_deref(), Some(Backend::Webhook(_)))
+    }
+
+    /// Whether they may depend on its property.
+    pub(super) fn takes_properties(&self) -> bool {
+        self.backend.is_none() || self.has_templates()
     }
 
     pub(super) fn settle(&self) -> Option<Settle> {
@@ -69,15 +82,6 @@ impl View {
 pub(super) enum Form {
     Key(Box<str>),
     Find(Arc<Find>),
-}
-
-impl Form {
-    pub(super) fn reading(&self) -> Reading<'_> {
-        match self {
-            Self::Key(key) => Reading::Key(key),
-            Self::Find(find) => Reading::Find(find.pattern()),
-        }
-    }
 }
 
 /// Nearly every key is read by one object.
@@ -147,24 +151,26 @@ impl Lookup {
         clippy::mutable_key_type,
         reason = "patterns are compared and hashed by their source"
     )]
-    pub(super) fn add(&mut self, view: &View, form: &Form, posting: Posting) {
+    pub(super) fn add(&mut self, view: &View, named: Named<'_>, posting: Posting) {
         let Self {
             hasher,
             keys,
             finds,
         } = self;
-        match form {
-            Form::Key(key) => {
+        match named {
+            Named::Key(remote) => {
                 let keys = keys_of(keys, &view.family);
-                view.rules()
-                    .names(key, &mut |name| match keys.entry(hasher.hash_one(name)) {
+                view.rules().names(
+                    remote,
+                    &mut |name| match keys.entry(hasher.hash_one(name)) {
                         Entry::Vacant(entry) => {
                             entry.insert(Postings::One(posting));
                         }
                         Entry::Occupied(entry) => entry.into_mut().add(posting),
-                    });
+                    },
+                );
             }
-            Form::Find(find) => {
+            Named::Find(find) => {
                 let searches = finds.entry(view.family.clone()).or_default();
                 let search = searches.entry(Search::new(view, find)).or_default();
                 search.insert(posting);
@@ -172,16 +178,16 @@ impl Lookup {
         }
     }
 
-    pub(super) fn remove(&mut self, view: &View, form: &Form, posting: Posting) {
+    pub(super) fn remove(&mut self, view: &View, named: Named<'_>, posting: Posting) {
         let Self {
             hasher,
             keys,
             finds,
         } = self;
-        match form {
-            Form::Key(key) => {
+        match named {
+            Named::Key(remote) => {
                 let of_family = keys_of(keys, &view.family);
-                view.rules().names(key, &mut |name| {
+                view.rules().names(remote, &mut |name| {
                     if let Entry::Occupied(mut entry) = of_family.entry(hasher.hash_one(name))
                         && entry.get_mut().remove(posting)
                     {
@@ -192,7 +198,7 @@ impl Lookup {
                     keys.retain(|(_, keys)| !keys.is_empty());
                 }
             }
-            Form::Find(find) => {
+            Named::Find(find) => {
                 let Some(searches) = finds.get_mut(&view.family) else {
                     return;
                 };

@@ -6,7 +6,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use eso_relay::event::{Event, Kind, Match, Operation};
 
 use super::{
-    Entry, Index, MatchedWorkload, Object, StoreRef, Unrestarted,
+    Index, MatchedWorkload, Object, StoreRef, Unrestarted,
+    details::Named,
     lookup::{Family, Form, Posting, View},
     restarts::{Found, restarts},
     stores::StoreEntry,
@@ -65,12 +66,16 @@ impl Index {
     }
 }
 
-/// The queries of an event, by family. A `generic` event compares keys through every store; a provider's event
-/// matches through its own stores and through unknown ones.
+/// The queries of an event, by family. A `generic` event compares keys through every store, and URLs; a provider's
+/// event matches through its own stores and through unknown ones.
 pub(super) fn readings(event: &Event) -> Vec<(Family, Query<'_>)> {
     let providers = match Provider::of_event(&event.provider) {
         Some(providers) if event.matches != Match::All => providers,
-        _ => return vec![(Family::Any, Provider::query_anywhere(&[], event))],
+        _ => {
+            let keys = (Family::Any, Provider::query_anywhere(&[], event));
+            let urls = Family::Of(Provider::Webhook);
+            return vec![keys, (urls, Provider::Webhook.query(event))];
+        }
     };
     let unknown = (Family::Unknown, Provider::query_anywhere(&providers, event));
     let known = providers.into_iter().map(|provider| {
@@ -82,10 +87,9 @@ pub(super) fn readings(event: &Event) -> Vec<(Family, Query<'_>)> {
 
 /// The rules of the store for events of the family; `None` when the store does not belong to it.
 pub(super) fn view<'v>(family: &Family, store: &'v StoreEntry) -> Option<&'v View> {
-    match family {
-        Family::Any => Some(&store.any),
-        family => Some(&store.view).filter(|view| view.family == *family),
-    }
+    [&store.any, &store.view]
+        .into_iter()
+        .find(|view| view.family == *family)
 }
 
 struct Matcher<'a> {
@@ -193,10 +197,17 @@ impl<'a> Matcher<'a> {
 
     /// Adds an object that matches by a `find` and not by a key.
     fn add_finder(&mut self, posting: Posting) {
-        let object = self.index.objects.get(posting.object);
-        let by_key = object.is_some_and(|object| object.refreshable == Refreshable::ByKey);
+        let Some(object) = self.index.objects.get(posting.object) else {
+            return;
+        };
+        let by_key = object.refreshable == Refreshable::ByKey;
         let against = by_key.then_some(Unrefreshable::Generator);
-        self.add_by(Way::Find, posting, against);
+        let store = self.index.stores.get(posting.store);
+        if store.is_none_or(|store| store.view.rules().can_find()) {
+            self.add_by(Way::Find, posting, against);
+        } else if self.index.only_finds_in_vain(object) {
+            self.add_by(Way::Find, posting, Some(Unrefreshable::FindNotSupported));
+        }
     }
 
     /// Adds a candidate if one of its keys matches in full.
@@ -207,17 +218,19 @@ impl<'a> Matcher<'a> {
             return;
         };
         let rules = view.rules();
-        let reads = |reference: &Entry| match &reference.form {
-            Form::Key(key) => rules.reads(key, query) && rules.reaches(&Reading::Key(key), query),
-            Form::Find(_) => false,
+        let reads = |named: Named<'_>| match named {
+            Named::Key(remote) => {
+                rules.reads(remote, query) && rules.reaches(&Reading::Key(remote), query)
+            }
+            Named::Find(_) => false,
         };
         let own_rules = store.view.rules();
         let mut stays = false;
-        for (place, reference) in self.index.references(posting) {
-            if !reads(reference) {
+        for (place, named) in self.index.references(posting, store, view) {
+            if !reads(named) {
                 continue;
             }
-            let version = self.index.versions.get(posting.object, place);
+            let version = self.index.details.version(posting.object, place);
             if version.is_some_and(|version| stays_as_it_is(own_rules, version, self.event)) {
                 stays = true;
             } else {
@@ -248,9 +261,9 @@ impl<'a> Matcher<'a> {
                     object: *user,
                     store: id,
                 };
-                let references = self.index.references(posting);
+                let references = self.index.references(posting, store, view);
                 let mut matching = references
-                    .map(|(_, reference)| reference.form.reading())
+                    .map(|(_, named)| named.reading())
                     .filter(|reading| wanted(rules, reading));
                 match matching.next() {
                     None => {}
@@ -367,12 +380,32 @@ impl Index {
         stores.filter_map(refuses).min()
     }
 
-    /// The object's references through the store, each with its index among all.
-    fn references(&self, posting: Posting) -> impl Iterator<Item = (usize, &Entry)> {
-        let object = self.objects.get(posting.object);
-        let references = object.into_iter().flat_map(|object| &object.references);
-        (0..)
-            .zip(references)
-            .filter(move |(_, reference)| reference.store == posting.store)
+    /// Whether all its references are a `find` that ESO's provider does not implement.
+    pub(super) fn only_finds_in_vain(&self, object: &Object) -> bool {
+        let mut references = object.references.iter();
+        references.all(|reference| {
+            let store = self.stores.get(reference.store);
+            matches!(reference.form, Form::Find(_))
+                && store.is_some_and(|store| !store.view.rules().can_find())
+        })
+    }
+
+    /// What the object's references through the store name, each with its index among all.
+    fn references<'i>(
+        &'i self,
+        posting: Posting,
+        store: &'i StoreEntry,
+        view: &'i View,
+    ) -> impl Iterator<Item = (usize, Named<'i>)> {
+        let objects = self.objects.get(posting.object).into_iter();
+        objects.flat_map(move |object| {
+            let owner = (posting.object, object.target.namespace());
+            let references = object.references.iter().enumerate();
+            let through = references.filter(move |(_, entry)| entry.store == posting.store);
+            through.map(move |(place, entry)| {
+                let form = (place, &entry.form);
+                (place, self.details.named(owner, form, store, view))
+            })
+        })
     }
 }

@@ -4,6 +4,7 @@
 //! event matches, without a request to the API and without a scan.
 
 mod change;
+mod details;
 mod find;
 mod gate;
 mod linking;
@@ -34,9 +35,9 @@ pub use self::{
     why::{Compared, Differs, Reads},
 };
 use self::{
+    details::Details,
     find::Finds,
     gate::{Gate, Namespaces},
-    linking::Versions,
     lookup::{Lookup, View},
     owners::{Owner, Owners},
     pushes::Pushes,
@@ -61,7 +62,7 @@ pub struct Index {
     generation: u64,
     /// The lists in progress, each with its generation.
     open: HashMap<Listing, u64>,
-    versions: Versions,
+    details: Details,
     templates: Templates,
     pushes: Pushes,
     owners: Owners,
@@ -127,7 +128,7 @@ impl Index {
             lookup: Lookup::default(),
             generation: 0,
             open: HashMap::new(),
-            versions: Versions::default(),
+            details: Details::default(),
             templates: Templates::default(),
             pushes: Pushes::default(),
             owners: Owners::default(),

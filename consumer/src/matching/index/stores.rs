@@ -20,6 +20,8 @@ pub(super) struct StoreEntry {
     /// [`View::of_any_provider`].
     pub(super) any: View,
     pub(super) gate: Gate,
+    /// Whether properties of its users may be unknown, because it did not take them at first.
+    pub(super) lost_properties: bool,
     /// Objects with a reference through it.
     pub(super) users: HashSet<u32>,
     /// The generation of the list that it was last part of; `None` when the store does not exist.
@@ -71,6 +73,12 @@ impl Stores {
             })
     }
 
+    /// Whether a reference through it may be compared by its property.
+    pub(super) fn takes_properties(&self, name: &StoreRef) -> bool {
+        let store = self.ids.get(name).and_then(|id| self.get(*id));
+        store.is_none_or(|store| store.view.takes_properties())
+    }
+
     /// Adds an object that reads through the store.
     pub(super) fn use_by(&mut self, name: StoreRef, object: u32) -> u32 {
         let id = self.id(name);
@@ -103,6 +111,13 @@ impl Stores {
         Some(id)
     }
 
+    /// Its users may have properties that were not kept, if this view takes them and the present one does not.
+    pub(super) fn note_lost_properties(&mut self, id: u32, view: &View) {
+        if let Some(store) = self.entries.get_mut(id) {
+            store.lost_properties |= view.takes_properties() && !store.view.takes_properties();
+        }
+    }
+
     pub(super) fn set(&mut self, id: u32, view: View, gate: Gate) {
         if let Some(store) = self.entries.get_mut(id) {
             store.any = view.of_any_provider();
@@ -131,6 +146,7 @@ impl Stores {
             any: view.of_any_provider(),
             view,
             gate: Gate::default(),
+            lost_properties: false,
             users: HashSet::new(),
             seen: None,
         });

@@ -51,6 +51,8 @@ pub enum Differs {
     Store,
     /// The store is another provider's.
     Provider,
+    /// ESO's provider does not implement `find`, and other references of the object count.
+    FindNotSupported,
     /// It names another secret.
     Secret,
     /// It reads in another place than these attributes of the event's scope; if empty, than the event's keys.
@@ -70,8 +72,19 @@ impl Index {
     pub fn compare(&self, target: &ObjectRef, event: &Event) -> Option<Vec<Compared>> {
         let id = *self.ids.get(target)?;
         let object = self.objects.get(id)?;
-        let compared = object.references.iter().filter_map(|entry| {
+        let owner = (id, target.namespace());
+        let in_vain = self.only_finds_in_vain(object);
+        let compared = object.references.iter().enumerate();
+        let compared = compared.filter_map(|(place, entry)| {
             let store = self.stores.get(entry.store)?;
+            let form = (place, &entry.form);
+            let named = self.details.named(owner, form, store, &store.view);
+            let reading = named.reading();
+            let mut differs = self.differs(target, store, &reading, event);
+            // Else it is skipped for this.
+            if matches!(reading, Reading::Find(_)) && !store.view.rules().can_find() && !in_vain {
+                differs.push(Differs::FindNotSupported);
+            }
             Some(Compared {
                 store: Some(store.name.clone()),
                 provider: match &store.view.family {
@@ -82,7 +95,7 @@ impl Index {
                     lookup::Form::Key(key) => Reads::Key(key.to_string()),
                     lookup::Form::Find(find) => Reads::Find(find.spec().clone()),
                 },
-                differs: self.differs(target, store, &entry.form.reading(), event),
+                differs,
             })
         });
         let templates = self.templates.of(id).iter().map(|source| Compared {
@@ -126,7 +139,7 @@ impl Index {
         };
         let rules = view.rules();
         let same_secret = match (&event.matches, reading) {
-            (Match::Exact(_), Reading::Key(key)) => rules.reads(key, query),
+            (Match::Exact(_), Reading::Key(remote)) => rules.reads(*remote, query),
             (Match::Exact(_), Reading::Find(pattern)) => rules.finds(pattern, query),
             (Match::Prefix(_), _) => rules.is_below(reading, query),
             (Match::Scope | Match::All, _) => true,

@@ -14,13 +14,14 @@ use tracing::warn;
 use super::{
     Index, Observation,
     change::{Listing, Writes},
-    lookup::{Family, Form, Lookup, Posting, View},
+    details::Named,
+    lookup::{Family, Lookup, Posting, View},
     matching::readings,
     slab::Slab,
 };
 use crate::{
     matching::{
-        provider::{Query, Reading},
+        provider::{Query, Reading, RemoteRef},
         workload::{By, Patterns, Read, StoreReference, Takes, ValuesRef, Workload},
     },
     object::{ObjectKind, ObjectRef, WorkloadState},
@@ -54,7 +55,7 @@ struct Entry {
 struct Reference {
     view: View,
     any: View,
-    form: Form,
+    key: Box<str>,
     takes: Takes,
 }
 
@@ -153,8 +154,8 @@ impl Workloads {
         }
         for (store, reference) in (0..).zip(&entry.references) {
             let posting = Posting { object: id, store };
-            self.lookup.add(&reference.view, &reference.form, posting);
-            self.lookup.add(&reference.any, &reference.form, posting);
+            self.lookup.add(&reference.view, reference.named(), posting);
+            self.lookup.add(&reference.any, reference.named(), posting);
         }
     }
 
@@ -176,8 +177,9 @@ impl Workloads {
         for (store, reference) in (0..).zip(&entry.references) {
             let posting = Posting { object: id, store };
             self.lookup
-                .remove(&reference.view, &reference.form, posting);
-            self.lookup.remove(&reference.any, &reference.form, posting);
+                .remove(&reference.view, reference.named(), posting);
+            self.lookup
+                .remove(&reference.any, reference.named(), posting);
         }
     }
 
@@ -286,9 +288,13 @@ impl Reference {
         Self {
             any: view.of_any_provider(),
             view,
-            form: Form::Key(reference.key),
+            key: reference.key,
             takes: reference.takes,
         }
+    }
+
+    fn named(&self) -> Named<'_> {
+        Named::Key(RemoteRef::of_key(&self.key))
     }
 
     fn is_meant(&self, family: &Family, query: &Query<'_>, event: &Event) -> bool {
@@ -297,17 +303,15 @@ impl Reference {
             family if self.view.family == *family => &self.view,
             _ => return false,
         };
-        let (rules, Form::Key(key)) = (view.rules(), &self.form) else {
-            return false;
-        };
-        let reading = Reading::Key(key);
+        let (rules, remote) = (view.rules(), RemoteRef::of_key(&self.key));
+        let reading = Reading::Key(remote);
         if self.takes == Takes::Written {
-            let same = |theirs: &String| theirs.trim_matches('/') == key.trim_matches('/');
+            let same = |theirs: &String| theirs.trim_matches('/') == self.key.trim_matches('/');
             return matches!(&event.matches, Match::Exact(keys) if keys.as_slice().iter().any(same))
                 && rules.reaches(&reading, query);
         }
         match &event.matches {
-            Match::Exact(_) => rules.reads(key, query) && rules.reaches(&reading, query),
+            Match::Exact(_) => rules.reads(remote, query) && rules.reaches(&reading, query),
             Match::Prefix(_) => rules.is_below(&reading, query) && rules.reaches(&reading, query),
             Match::Scope => rules.reaches(&reading, query),
             Match::All => true,

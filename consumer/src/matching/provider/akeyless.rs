@@ -1,6 +1,6 @@
 //! Akeyless: a key is an item's full path (ESO `providers/v1/akeyless/akeyless.go`).
 
-use super::rules::{Pattern, Query, Rules};
+use super::rules::{Pattern, Query, RemoteRef, Rules};
 
 pub(super) struct Akeyless;
 
@@ -18,7 +18,7 @@ fn is_in(path: &str, key: &str) -> bool {
 }
 
 impl Rules for Akeyless {
-    fn names(&self, key: &str, name: &mut dyn FnMut(&str)) {
+    fn names(&self, RemoteRef { key, .. }: RemoteRef<'_>, name: &mut dyn FnMut(&str)) {
         name(canonical(key));
     }
 

@@ -6,7 +6,9 @@ use std::borrow::Cow;
 use eso_relay::event::Version;
 use serde_json::Value;
 
-use super::rules::{Pattern, Query, Reading, Rules, Scope, agree, host, is_other, setting};
+use super::rules::{
+    Pattern, Query, Reading, RemoteRef, Rules, Scope, agree, host, is_other, setting,
+};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Azure {
@@ -65,7 +67,7 @@ pub(super) fn bare(key: &str) -> Option<&str> {
 }
 
 impl Rules for Azure {
-    fn names(&self, key: &str, name: &mut dyn FnMut(&str)) {
+    fn names(&self, RemoteRef { key, .. }: RemoteRef<'_>, name: &mut dyn FnMut(&str)) {
         name(&canonical(key));
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::rules::{Pattern, Query, Reading, Rules, agree, setting};
+use super::rules::{Pattern, Query, Reading, RemoteRef, Rules, agree, setting};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Doppler {
@@ -26,7 +26,7 @@ impl Doppler {
 }
 
 impl Rules for Doppler {
-    fn names(&self, key: &str, name: &mut dyn FnMut(&str)) {
+    fn names(&self, RemoteRef { key, .. }: RemoteRef<'_>, name: &mut dyn FnMut(&str)) {
         name(key);
     }
 

@@ -6,7 +6,9 @@ use std::borrow::Cow;
 use eso_relay::event::Version;
 use serde_json::Value;
 
-use super::rules::{self, Pattern, Query, Reading, Rules, Scope, agree, is_other, setting};
+use super::rules::{
+    self, Pattern, Query, Reading, RemoteRef, Rules, Scope, agree, is_other, setting,
+};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Gcp {
@@ -55,7 +57,7 @@ impl Gcp {
 }
 
 impl Rules for Gcp {
-    fn names(&self, key: &str, name: &mut dyn FnMut(&str)) {
+    fn names(&self, RemoteRef { key, .. }: RemoteRef<'_>, name: &mut dyn FnMut(&str)) {
         name(key);
     }
 

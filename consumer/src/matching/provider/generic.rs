@@ -4,7 +4,7 @@
 //! These are also the rules of the first release's `/webhook`: `/a/b` equals `a/b`, `a/b/` is another key, and a key
 //! is no prefix.
 
-use super::rules::{FindBy, Pattern, Query, Rules};
+use super::rules::{FindBy, Pattern, Query, RemoteRef, Rules};
 
 /// What ESO's provider evaluates of a `find`; `None` for an unknown store, where the query decides.
 pub(super) struct Generic(Option<FindBy>);
@@ -44,7 +44,7 @@ pub(super) fn canonical(key: &str) -> &str {
 }
 
 impl Rules for Generic {
-    fn names(&self, key: &str, name: &mut dyn FnMut(&str)) {
+    fn names(&self, RemoteRef { key, .. }: RemoteRef<'_>, name: &mut dyn FnMut(&str)) {
         name(canonical(key));
     }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::rules::{Pattern, Query, Rules, Scope};
+use super::rules::{Pattern, Query, RemoteRef, Rules, Scope};
 
 pub(super) struct Gitlab;
 
@@ -16,7 +16,7 @@ pub(super) fn query_names<'e>(key: &'e str, _: Scope<'_>, names: &mut Vec<Cow<'e
 }
 
 impl Rules for Gitlab {
-    fn names(&self, key: &str, name: &mut dyn FnMut(&str)) {
+    fn names(&self, RemoteRef { key, .. }: RemoteRef<'_>, name: &mut dyn FnMut(&str)) {
         name(&canonical(key));
     }
 

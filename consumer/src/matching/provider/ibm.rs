@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::rules::{Query, Reading, Rules, Scope, agree, host, setting};
+use super::rules::{Query, Reading, RemoteRef, Rules, Scope, agree, host, setting};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Ibm {
@@ -47,7 +47,7 @@ pub(super) fn query_names<'e>(key: &'e str, _: Scope<'_>, names: &mut Vec<Cow<'e
 }
 
 impl Rules for Ibm {
-    fn names(&self, key: &str, name: &mut dyn FnMut(&str)) {
+    fn names(&self, RemoteRef { key, .. }: RemoteRef<'_>, name: &mut dyn FnMut(&str)) {
         name(parse(key).1);
     }
 
@@ -57,7 +57,7 @@ impl Rules for Ibm {
     }
 
     /// A reference's type is `arbitrary` by default; an event may have none.
-    fn reads(&self, key: &str, query: &Query<'_>) -> bool {
+    fn reads(&self, RemoteRef { key, .. }: RemoteRef<'_>, query: &Query<'_>) -> bool {
         let (kind, name) = parse(key);
         let kind = kind.unwrap_or("arbitrary");
         let mut kinds = query.keys.iter().filter_map(|key| parse(key).0).peekable();

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::rules::{
-    Pattern, Query, Reading, Rules, Scope, agree, clean, is_below, overlaps, setting,
+    Pattern, Query, Reading, RemoteRef, Rules, Scope, agree, clean, is_below, overlaps, setting,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -58,7 +58,7 @@ pub(super) fn query_names<'e>(key: &'e str, _: Scope<'_>, names: &mut Vec<Cow<'e
 }
 
 impl Rules for Infisical {
-    fn names(&self, key: &str, each: &mut dyn FnMut(&str)) {
+    fn names(&self, RemoteRef { key, .. }: RemoteRef<'_>, each: &mut dyn FnMut(&str)) {
         each(name(key));
     }
 
@@ -67,7 +67,7 @@ impl Rules for Infisical {
         agree(self.project.as_deref(), query.scope.get("project"))
             && agree(self.environment.as_deref(), query.scope.get("environment"))
             && path.is_none_or(|path| match reading {
-                Reading::Key(key) => self.folder(key) == path,
+                Reading::Key(RemoteRef { key, .. }) => self.folder(key) == path,
                 Reading::Find(pattern) => self.lists(pattern, &path),
             })
     }
@@ -79,7 +79,9 @@ impl Rules for Infisical {
     fn is_below(&self, reading: &Reading<'_>, query: &Query<'_>) -> bool {
         let mut prefixes = query.keys.iter().map(|key| clean(key));
         prefixes.any(|prefix| match reading {
-            Reading::Key(key) => is_below(&prefix, &format!("{}/{}", self.folder(key), name(key))),
+            Reading::Key(RemoteRef { key, .. }) => {
+                is_below(&prefix, &format!("{}/{}", self.folder(key), name(key)))
+            }
             Reading::Find(_) => overlaps(&self.folder, &prefix),
         })
     }

@@ -14,6 +14,7 @@ mod pulumi;
 mod regexp;
 mod rules;
 mod vault;
+mod webhook;
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
@@ -26,7 +27,7 @@ use serde_json::Value;
 use self::rules::{FindBy, Scope};
 pub(crate) use self::{
     regexp::Regexp,
-    rules::{Pattern, Query, Reading, Rules},
+    rules::{Pattern, Query, Reading, RemoteRef, Rules},
 };
 
 /// A provider: of an event, and of a store.
@@ -46,6 +47,8 @@ pub enum Provider {
     Gitlab,
     Ibm,
     Pulumi,
+    /// Any URL.
+    Webhook,
     /// Any other provider of ESO's union. Keeps its name in the form of `plain`, so that an
     /// event of the same name means its stores.
     Other(Arc<str>),
@@ -67,6 +70,7 @@ pub enum Backend {
     Gitlab,
     Ibm(ibm::Ibm),
     Pulumi(pulumi::Pulumi),
+    Webhook(webhook::Webhook),
     Other(Arc<str>),
 }
 
@@ -100,6 +104,7 @@ impl Provider {
             "gitlab" => vec![Self::Gitlab],
             "ibm" => vec![Self::Ibm],
             "pulumi" => vec![Self::Pulumi],
+            "webhook" => vec![Self::Webhook],
             _ => vec![Self::Other(name.into())],
         })
     }
@@ -128,6 +133,9 @@ impl Provider {
                         names.extend(vault::spellings(key, scope).into_iter().map(Cow::Owned));
                     }
                     Self::Azure => names.extend(azure::bare(key).map(Cow::Borrowed)),
+                    Self::Webhook => {
+                        names.extend(webhook::spellings(key).into_iter().map(Cow::Owned));
+                    }
                     _ => {}
                 }
             }
@@ -171,6 +179,7 @@ impl Provider {
             Self::OnePassword => onepassword::query_names(key, scope, names),
             Self::Gitlab => gitlab::query_names(key, scope, names),
             Self::Ibm => ibm::query_names(key, scope, names),
+            Self::Webhook => webhook::query_names(key, scope, names),
             Self::Doppler | Self::Pulumi => names.push(key.into()),
             Self::Other(_) => names.push(generic::canonical(key).into()),
         }
@@ -193,6 +202,7 @@ impl fmt::Display for Provider {
             Self::Gitlab => "gitlab",
             Self::Ibm => "ibm",
             Self::Pulumi => "pulumi",
+            Self::Webhook => "webhook",
             Self::Other(name) => name,
         })
     }
@@ -244,6 +254,7 @@ impl Backend {
             "gitlab" => Self::Gitlab,
             "ibm" => Self::Ibm(ibm::Ibm::of(spec)),
             "pulumi" => Self::Pulumi(pulumi::Pulumi::of(spec)),
+            "webhook" => Self::Webhook(webhook::Webhook::of(spec)),
             _ => Self::Other(name.into()),
         })
     }
@@ -263,6 +274,7 @@ impl Backend {
             Self::Gitlab => Provider::Gitlab,
             Self::Ibm(_) => Provider::Ibm,
             Self::Pulumi(_) => Provider::Pulumi,
+            Self::Webhook(_) => Provider::Webhook,
             Self::Other(name) => Provider::Other(Arc::clone(name)),
         }
     }
@@ -289,6 +301,7 @@ impl Backend {
             Self::Gitlab => &gitlab::Gitlab,
             Self::Ibm(rules) => rules,
             Self::Pulumi(rules) => rules,
+            Self::Webhook(rules) => rules,
             Self::Other(name) => generic::of(name),
         }
     }

@@ -9,7 +9,7 @@ use std::{borrow::Cow, time::Duration};
 use eso_relay::event::{InvalidSettle, Settle};
 use serde_json::Value;
 
-use super::rules::{Pattern, Query, Rules, Scope, setting};
+use super::rules::{Pattern, Query, RemoteRef, Rules, Scope, setting};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct OnePassword {
@@ -73,7 +73,7 @@ fn is_id(name: &str) -> bool {
 }
 
 impl Rules for OnePassword {
-    fn names(&self, key: &str, name: &mut dyn FnMut(&str)) {
+    fn names(&self, RemoteRef { key, .. }: RemoteRef<'_>, name: &mut dyn FnMut(&str)) {
         let key = canonical(key);
         if self.sdk
             && let Some((item, _)) = key.split_once('/')

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::rules::{Query, Reading, Rules, agree, setting};
+use super::rules::{Query, Reading, RemoteRef, Rules, agree, setting};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Pulumi {
@@ -23,7 +23,7 @@ impl Pulumi {
 }
 
 impl Rules for Pulumi {
-    fn names(&self, key: &str, name: &mut dyn FnMut(&str)) {
+    fn names(&self, RemoteRef { key, .. }: RemoteRef<'_>, name: &mut dyn FnMut(&str)) {
         name(key);
     }
 

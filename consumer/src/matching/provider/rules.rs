@@ -18,7 +18,7 @@ pub(crate) trait Rules {
 
     /// The names of a reference for the lookup, in the form of [`Query::names`]: every event about its secret has one
     /// of them.
-    fn names(&self, key: &str, name: &mut dyn FnMut(&str));
+    fn names(&self, remote: RemoteRef<'_>, name: &mut dyn FnMut(&str));
 
     /// Whether the reference reads in the event's place (account, project, mount, …). What one side does not know
     /// excludes nothing.
@@ -27,8 +27,10 @@ pub(crate) trait Rules {
     }
 
     /// Whether a reference in the event's place reads its secret.
-    fn reads(&self, key: &str, query: &Query<'_>) -> bool {
-        self.any_name(key, &|name| query.names.iter().any(|other| other == name))
+    fn reads(&self, remote: RemoteRef<'_>, query: &Query<'_>) -> bool {
+        self.any_name(remote, &|name| {
+            query.names.iter().any(|other| other == name)
+        })
     }
 
     /// Whether a `find` in the event's place may find its secret.
@@ -40,16 +42,21 @@ pub(crate) trait Rules {
     fn is_below(&self, reading: &Reading<'_>, query: &Query<'_>) -> bool {
         let mut prefixes = query.names.iter();
         prefixes.any(|prefix| match reading {
-            Reading::Key(key) if self.has_folders() => {
-                self.any_name(key, &|name| is_below(prefix, name))
+            Reading::Key(remote) if self.has_folders() => {
+                self.any_name(*remote, &|name| is_below(prefix, name))
             }
-            Reading::Key(key) => self.any_name(key, &|name| name.starts_with(&**prefix)),
+            Reading::Key(remote) => self.any_name(*remote, &|name| name.starts_with(&**prefix)),
             Reading::Find(pattern) => self.root(pattern).is_none_or(|root| overlaps(root, prefix)),
         })
     }
 
     /// Whether names have folders; without them a prefix is the beginning of a name.
     fn has_folders(&self) -> bool {
+        true
+    }
+
+    /// Whether ESO's provider implements `find`. Where it does not, ESO never syncs an object that has one.
+    fn can_find(&self) -> bool {
         true
     }
 
@@ -64,9 +71,9 @@ pub(crate) trait Rules {
         false
     }
 
-    fn any_name(&self, key: &str, fits: &dyn Fn(&str) -> bool) -> bool {
+    fn any_name(&self, remote: RemoteRef<'_>, fits: &dyn Fn(&str) -> bool) -> bool {
         let mut any = false;
-        self.names(key, &mut |name| any |= fits(name));
+        self.names(remote, &mut |name| any |= fits(name));
         any
     }
 }
@@ -74,8 +81,32 @@ pub(crate) trait Rules {
 /// The two ways in which a reference names secrets.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Reading<'r> {
-    Key(&'r str),
+    Key(RemoteRef<'r>),
     Find(Pattern<'r>),
+}
+
+/// `remoteRef` or `extract`. What stands beside the key is there only for a store whose templates may take it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RemoteRef<'r> {
+    pub(crate) key: &'r str,
+    /// Empty when it asks for none.
+    pub(crate) version: &'r str,
+    /// Empty when it asks for none; `None` when unknown.
+    pub(crate) property: Option<&'r str>,
+    /// That of the object.
+    pub(crate) namespace: &'r str,
+}
+
+impl<'r> RemoteRef<'r> {
+    /// For a store that has no templates.
+    pub(crate) fn of_key(key: &'r str) -> Self {
+        Self {
+            key,
+            version: "",
+            property: None,
+            namespace: "",
+        }
+    }
 }
 
 /// `dataFrom[].find`. The tags of an event's secret are unknown, so they always match.

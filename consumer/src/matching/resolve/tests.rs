@@ -49,6 +49,7 @@ fn an_owner_counts_as_its_children() {
             store,
             form,
             version: None,
+            property: None,
         };
         let target = ObjectRef::new(&format!("team-{at}"), "db");
         index.apply(Change::Applied(ExternalSecret {
@@ -75,6 +76,7 @@ fn a_delivery_names_the_workloads_to_restart() {
             store,
             form,
             version: None,
+            property: None,
         };
         let target = ObjectRef::new("team", name);
         Change::Applied(ExternalSecret::new(target, vec![reference]))

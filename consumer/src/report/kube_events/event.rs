@@ -116,7 +116,10 @@ impl Note {
             | Fact::PassedOver { .. }
             | Fact::RestartSkipped(_)
             | Fact::RolloutFailed { .. } => true,
-            Fact::NotRefreshable(reason) => reason == Unrefreshable::StoreDeniesNamespace,
+            Fact::NotRefreshable(reason) => matches!(
+                reason,
+                Unrefreshable::StoreDeniesNamespace | Unrefreshable::FindNotSupported
+            ),
         }
     }
 

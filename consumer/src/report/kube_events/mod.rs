@@ -100,6 +100,7 @@ impl Fact {
             | Unrefreshable::Immutable
             | Unrefreshable::StoreDeniesNamespace
             | Unrefreshable::Generator
+            | Unrefreshable::FindNotSupported
             | Unrefreshable::PinnedVersion => Some(Self::NotRefreshable(reason)),
         }
     }

@@ -101,6 +101,7 @@ impl Consumer {
                 store,
                 form: Form::Key(key.into()),
                 version: None,
+                property: None,
             };
             let target = ObjectRef::new("team", key.trim_start_matches("/app/"));
             let object = ExternalSecret {

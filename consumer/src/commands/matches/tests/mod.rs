@@ -44,6 +44,7 @@ fn reads(store: &StoreRef, key: &str) -> Reference {
         store: store.clone(),
         form: Form::Key(key.to_owned()),
         version: None,
+        property: None,
     }
 }
 
@@ -71,6 +72,7 @@ fn listed() -> Listed {
             tags: false,
         }),
         version: None,
+        property: None,
     };
     let mut index = Index::new();
     for change in [

@@ -24,10 +24,12 @@ fn reference() -> impl Strategy<Value = Reference> {
             })),
     ];
     let version = proptest::option::weighted(0.2, "uuid/[12]");
-    (store, form, version).prop_map(|(store, form, version)| Reference {
+    let property = proptest::option::weighted(0.2, "[pq]");
+    (store, form, version, property).prop_map(|(store, form, version, property)| Reference {
         store,
         form,
         version,
+        property,
     })
 }
 
@@ -40,6 +42,9 @@ fn change() -> impl Strategy<Value = Change> {
         json!({ "aws": { "prefix": "a" } }),
         json!({ "vault": { "path": "a" } }),
         json!({ "onepasswordSDK": {} }),
+        json!({ "webhook": { "url": "https://h/a/{{ .remoteRef.key }}?v={{ .remoteRef.version }}" } }),
+        json!({ "webhook": { "url": "https://h/a" } }),
+        json!({ "webhook": { "url": "https://h/{{ .remoteRef.key | upper }}" } }),
     ]);
     prop_oneof![
         4 => ("[xyz]", references).prop_map(|(name, read)| applied(&format!("n/{name}"), read)),
@@ -122,11 +127,11 @@ proptest! {
         let index = index(history);
         let mut matches = vec![Match::Prefix(key), Match::Scope, Match::All];
         for key in &keys {
-            for name in [key.clone(), format!("a{key}"), format!("a/data/{key}")] {
+            for name in [key.clone(), format!("a{key}"), format!("a/data/{key}"), format!("https://h/a/{key}")] {
                 matches.push(Match::Exact(Keys::one(name).unwrap()));
             }
         }
-        for provider in ["generic", "akeyless", "conjur", "aws-sm", "vault", "onepassword"] {
+        for provider in ["generic", "akeyless", "conjur", "aws-sm", "vault", "onepassword", "webhook"] {
             for matches in &matches {
                 let event = event(provider, matches.clone());
                 let (known, expected) = (matching(&index, &event), matching(&fresh, &event));
@@ -170,7 +175,7 @@ proptest! {
         prop_assert_eq!(index.stats(), Stats::default());
         prop_assert!(index.lookup.is_empty(), "something of them is left");
         prop_assert_eq!(index.stores.iter().count(), 0);
-        prop_assert!(index.versions.is_empty());
+        prop_assert!(index.details.is_empty());
         prop_assert!(index.templates.is_empty());
     }
 }

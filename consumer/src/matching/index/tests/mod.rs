@@ -4,6 +4,7 @@ mod providers;
 mod pushes;
 mod skipped;
 mod templates;
+mod webhook;
 mod why;
 mod workloads;
 
@@ -32,6 +33,7 @@ fn key(store: &StoreRef, key: &str) -> Reference {
         store: store.clone(),
         form: Form::Key(key.to_owned()),
         version: None,
+        property: None,
     }
 }
 
@@ -44,6 +46,7 @@ fn find(store: &StoreRef, path: Option<&str>, regexp: Option<&str>) -> Reference
             tags: false,
         }),
         version: None,
+        property: None,
     }
 }
 

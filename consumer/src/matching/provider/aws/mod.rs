@@ -6,7 +6,9 @@ use std::borrow::Cow;
 use eso_relay::event::Version;
 use serde_json::Value;
 
-use super::rules::{Pattern, Query, Reading, Rules, Scope, agree, is_number, is_other, setting};
+use super::rules::{
+    Pattern, Query, Reading, RemoteRef, Rules, Scope, agree, is_number, is_other, setting,
+};
 
 /// What both services have in common.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -103,7 +105,7 @@ impl Place {
 
     fn key<'k>(&self, reading: &Reading<'k>) -> Cow<'k, str> {
         match reading {
-            Reading::Key(key) => self.full(key),
+            Reading::Key(RemoteRef { key, .. }) => self.full(key),
             Reading::Find(_) => Cow::Borrowed(""),
         }
     }
@@ -133,7 +135,7 @@ pub(super) fn secret<'e>(key: &'e str, _: Scope<'_>, names: &mut Vec<Cow<'e, str
 }
 
 impl Rules for SecretsManager {
-    fn names(&self, key: &str, name: &mut dyn FnMut(&str)) {
+    fn names(&self, RemoteRef { key, .. }: RemoteRef<'_>, name: &mut dyn FnMut(&str)) {
         for found in secret_names(&self.0.full(key)).into_iter().flatten() {
             name(found);
         }
@@ -202,7 +204,7 @@ pub(super) fn proxied(key: &str, names: &mut Vec<Cow<'_, str>>) {
 }
 
 impl Rules for ParameterStore {
-    fn names(&self, key: &str, name: &mut dyn FnMut(&str)) {
+    fn names(&self, RemoteRef { key, .. }: RemoteRef<'_>, name: &mut dyn FnMut(&str)) {
         name(parameter_name(&self.0.full(key)));
     }
 

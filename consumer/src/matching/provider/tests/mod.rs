@@ -35,10 +35,20 @@ fn means(spec: &str, event: &Event, test: impl Fn(&dyn Rules, &Query<'_>) -> boo
 /// Whether a reference with this key through a store with this `spec.provider` reads what the
 /// event is about. What it reads it must also be found by.
 pub(super) fn reads(spec: &str, key: &str, said: Said<'_>) -> bool {
+    reads_all_of(spec, RemoteRef::of_key(key), said)
+}
+
+/// As [`reads`], of a reference that asks for more than a key.
+pub(super) fn reads_all_of(spec: &str, remote: RemoteRef<'_>, said: Said<'_>) -> bool {
     means(spec, &event(said), |rules, query| {
-        let reads = rules.reaches(&Reading::Key(key), query) && rules.reads(key, query);
-        let found = rules.any_name(key, &|name| query.names.iter().any(|other| other == name));
-        assert!(found || !reads, "{key} of {spec} is not found for {said:?}");
+        let reads = rules.reaches(&Reading::Key(remote), query) && rules.reads(remote, query);
+        let found = rules.any_name(remote, &|name| {
+            query.names.iter().any(|other| other == name)
+        });
+        assert!(
+            found || !reads,
+            "{remote:?} of {spec} is not found for {said:?}"
+        );
         reads
     })
 }
@@ -46,7 +56,19 @@ pub(super) fn reads(spec: &str, key: &str, said: Said<'_>) -> bool {
 /// As [`reads`], of everything in a scope.
 pub(super) fn in_scope(spec: &str, key: &str, said: Said<'_>) -> bool {
     means(spec, &event(said), |rules, query| {
-        rules.reaches(&Reading::Key(key), query)
+        rules.reaches(&Reading::Key(RemoteRef::of_key(key)), query)
+    })
+}
+
+/// As [`reads`], of everything below a path.
+pub(super) fn reads_below(spec: &str, key: &str, (provider, prefix): (&str, &str)) -> bool {
+    let event = Event {
+        matches: Match::Prefix(prefix.to_owned()),
+        ..event((provider, &[], &[]))
+    };
+    means(spec, &event, |rules, query| {
+        let reading = Reading::Key(RemoteRef::of_key(key));
+        rules.reaches(&reading, query) && rules.is_below(&reading, query)
     })
 }
 
@@ -138,6 +160,7 @@ fn a_provider_is_called_as_an_event_for_it_would_call_it() {
         "gitlab",
         "ibm",
         "pulumi",
+        "webhook",
         "conjur",
     ] {
         let provider = Backend::of_store(&json!({ eso: {} })).unwrap().provider();
@@ -169,6 +192,7 @@ fn provider_spellings_are_equal() {
         ("gitlab", json!({"gitlab": {}})),
         ("ibm", json!({"ibm": {}})),
         ("pulumi", json!({"pulumi": {}})),
+        ("webhook", json!({"webhook": {}})),
         ("keeper-security", json!({"keepersecurity": {}})),
     ] {
         let means = Provider::of_event(&event.parse().unwrap()).unwrap();

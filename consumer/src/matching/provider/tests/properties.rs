@@ -8,7 +8,7 @@ use super::{
     *,
 };
 
-const EVERY: [&str; 14] = [
+const EVERY: [&str; 15] = [
     "akeyless",
     "aws-sm",
     "aws-ps",
@@ -21,6 +21,7 @@ const EVERY: [&str; 14] = [
     "gitlab",
     "ibm",
     "pulumi",
+    "webhook",
     "conjur",
     "aws",
 ];
@@ -33,6 +34,7 @@ fn key() -> impl Strategy<Value = String> {
         "arn:aws:ssm:r:1:parameter",
         "projects/p/secrets/",
         "projects/p/locations/l/secrets/",
+        "https://h/",
     ]);
     let part = select(vec![
         "/",
@@ -45,6 +47,12 @@ fn key() -> impl Strategy<Value = String> {
         "arn",
         "projects/p",
         "é",
+        "%2F",
+        "?q=",
+        "{{ .remoteRef.key }}",
+        "{{",
+        "}}",
+        "#",
         "A",
         "b",
     ]);
@@ -76,6 +84,24 @@ proptest! {
                 prop_assert!(again.contains(name), "{provider:?} {name} {again:?}");
             }
         }
+    }
+
+    /// Whatever stands in the URL of a store.
+    #[test]
+    fn no_template_panics(
+        url in prop::collection::vec(select(vec![
+            "https://", "h", ":8443", "u:p@", "/", "s", "?q=", "&", "#", "%2F", "%", "é", "{{", "}}", "-", " ", "{{- ",
+            " -}}", "\"", "`", "\\", "/*", "*/", ".remoteRef.key", ".remoteRef.property", "$", " | upper", "if .a",
+            "else", "end", "{{ .remoteRef.key }}", "{{ .auth.token }}",
+        ]), 0..12),
+        mine in key(), theirs in key(),
+    ) {
+        let (url, path) = (url.concat(), [("path", &*mine)]);
+        let spec = json!({ "webhook": { "url": url } }).to_string();
+        reads(&spec, &mine, ("webhook", &[&theirs], &path));
+        reads(&spec, &mine, ("webhook", &[&url], &[]));
+        reads_below(&spec, &mine, ("webhook", &theirs));
+        prop_assert!(mine.is_empty() || reads(&spec, &mine, ("webhook", &[&mine], &[])));
     }
 
     /// Nor does any say that it reads what it would not be found for (see `reads`).

@@ -10,8 +10,8 @@ use eso_relay::event::Version;
 use serde_json::Value;
 
 use super::rules::{
-    Pattern, Query, Reading, Rules, Scope, agree, clean, host, is_below, is_number, is_other,
-    overlaps, setting,
+    Pattern, Query, Reading, RemoteRef, Rules, Scope, agree, clean, host, is_below, is_number,
+    is_other, overlaps, setting,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -85,7 +85,7 @@ impl Vault {
     /// The path of a key, or the folders of a `find`; none where ESO would fail.
     fn begins(&self, reading: &Reading<'_>) -> Vec<String> {
         match reading {
-            Reading::Key(key) => vec![self.address(key)],
+            Reading::Key(RemoteRef { key, .. }) => vec![self.address(key)],
             Reading::Find(Pattern { path: None, .. }) if self.mount.is_none() => Vec::new(),
             Reading::Find(pattern) => self.folders(pattern.path.unwrap_or_default()).into(),
         }
@@ -182,7 +182,7 @@ pub(super) fn spellings(key: &str, scope: Scope<'_>) -> Vec<String> {
 }
 
 impl Rules for Vault {
-    fn names(&self, key: &str, name: &mut dyn FnMut(&str)) {
+    fn names(&self, RemoteRef { key, .. }: RemoteRef<'_>, name: &mut dyn FnMut(&str)) {
         name(&self.address(key));
     }
 
@@ -207,7 +207,7 @@ impl Rules for Vault {
             && scope.get("mount").is_none_or(in_mount)
     }
 
-    fn reads(&self, key: &str, query: &Query<'_>) -> bool {
+    fn reads(&self, RemoteRef { key, .. }: RemoteRef<'_>, query: &Query<'_>) -> bool {
         self.meets_any(&self.address(key), query, &|mine, theirs| mine == theirs)
     }
 

@@ -1,6 +1,7 @@
 //! For each provider: stores, references, and events in the form in which an ingress publishes them.
 
 mod vault;
+mod webhook;
 
 use proptest::{prelude::*, sample::select};
 
@@ -331,5 +332,6 @@ pub(super) fn case() -> impl Strategy<Value = Case> {
         akeyless(),
         prop_oneof![doppler(), infisical(), onepassword()],
         prop_oneof![gitlab(), ibm(), pulumi()],
+        prop_oneof![webhook::by_key(), webhook::by_document()],
     ]
 }

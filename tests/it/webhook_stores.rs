@@ -86,7 +86,10 @@ impl Site {
         let webhooks = Webhooks::to(&self.ingress.url());
         let mut request = webhooks.post(&format!("/v1/hooks/{source}"));
         if source == "events" {
-            request = request.header("content-type", "application/cloudevents+json");
+            // In binary mode: the attributes are headers.
+            for (name, value) in body.as_object().unwrap() {
+                request = request.header(format!("ce-{name}"), value.as_str().unwrap());
+            }
         }
         let answer = send(request.bearer_auth(BEARER_TOKEN).body(body.to_string())).await;
         let answer = answer.unwrap();

@@ -118,7 +118,7 @@ impl Details {
     }
 }
 
-fn property<'r>(reference: &'r Reference, takes: impl Fn(&StoreRef) -> bool) -> Option<&'r str> {
+fn property(reference: &Reference, takes: impl Fn(&StoreRef) -> bool) -> Option<&str> {
     let property = reference.property.as_deref();
     property.filter(|_| takes(&reference.store))
 }

@@ -207,10 +207,9 @@ fn split_action(text: &str) -> Option<(&str, &str)> {
         match quote {
             Some('"' | '\'') if letter == '\\' => drop(letters.next()),
             Some(open) if letter == open => quote = None,
-            Some(_) => {}
             None if "\"'`".contains(letter) => quote = Some(letter),
             None if text[at..].starts_with("}}") => return end(at),
-            None => {}
+            _ => {}
         }
     }
     None

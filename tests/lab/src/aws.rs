@@ -16,7 +16,6 @@ use crate::{cache, obtain, port, process::Process};
 const NAME: &str = "ministack-1.5.33";
 const WHEELS: &str = include_str!("../wheels/ministack.txt");
 const START: Duration = Duration::from_secs(30);
-const ATTEMPTS: usize = 5;
 
 /// The only region that is used.
 pub const REGION: &str = "us-east-1";
@@ -36,33 +35,23 @@ impl Aws {
     /// It cannot be fetched, or does not start: Python is older than 3.11.
     pub async fn start() -> anyhow::Result<Self> {
         let packages = packages().await?;
-        eso_relay::nats::install_crypto();
-        let client = reqwest::Client::builder().no_proxy().build()?;
-        let mut attempt = 1;
-        loop {
-            let dir = tempfile::Builder::new().prefix("aws-").tempdir()?;
-            let port = port::free()?;
-            let mut command = command(&packages, &dir, port);
-            let log = dir.path().join("log");
-            let mut process = Process::spawn("ministack", &mut command, &log)?;
-            let ready = async || {
-                let url = format!("{}/_ministack/ready", url(port));
-                let answer = client.get(url).send().await?;
-                anyhow::Ok(answer.error_for_status().map(drop)?)
-            };
-            match process.wait_until("readiness", START, ready).await {
-                Ok(()) => {
-                    return Ok(Self {
-                        port,
-                        client,
-                        _process: process,
-                        _dir: dir,
-                    });
-                }
-                Err(_) if attempt < ATTEMPTS && port::was_taken(&process.log()) => attempt += 1,
-                Err(error) => return Err(error),
-            }
-        }
+        port::start(|| Self::start_with(&packages)).await
+    }
+
+    async fn start_with(packages: &Path) -> anyhow::Result<Self> {
+        let (client, dir) = (port::client()?, tempfile::tempdir()?);
+        let port = port::free()?;
+        let log = dir.path().join("log");
+        let mut process = Process::spawn("ministack", command(packages, &dir, port), &log)?;
+        let url = format!("{}/_ministack/ready", url(port));
+        let ready = || port::get(&client, &url);
+        process.wait_until("readiness", START, ready).await?;
+        Ok(Self {
+            port,
+            client,
+            _process: process,
+            _dir: dir,
+        })
     }
 
     /// `http://127.0.0.1:PORT`, for every service.

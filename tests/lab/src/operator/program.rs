@@ -29,12 +29,6 @@ impl Program {
     }
 }
 
-/// Whether it is there without building it.
-pub(super) fn at_hand() -> bool {
-    let built = || Ok::<_, anyhow::Error>(cache::directory()?.join(OPERATOR.entry()?).exists());
-    built().unwrap_or(false)
-}
-
 /// Built with Go into the cache, once for each version of its source.
 pub(super) async fn obtain() -> anyhow::Result<Program> {
     static FOUND: OnceCell<Program> = OnceCell::const_new();

@@ -51,7 +51,9 @@ pub(crate) async fn run(orders: Orders, logs: &Path) -> anyhow::Result<Part> {
     let servers = stage.hub.servers();
     let mut campaign = Campaign {
         jetstream: stage.hub.jetstream().await?,
-        logs: servers.map(|server| Log::at(server.log_path())).collect(),
+        logs: servers
+            .map(|server| Log::at(server.log_path().to_owned()))
+            .collect(),
         stage,
         number: 0,
         checked: 0,
@@ -165,7 +167,7 @@ impl Campaign {
             }
             answer
         };
-        wait::until_shown(what, SETTLE, patient).await
+        wait::until_ok(what, SETTLE, patient).await
     }
 
     /// What was accepted can be read in the stream.

@@ -1,17 +1,12 @@
 //! An AWS on this machine, played by ministack: Secrets Manager, whose changes `EventBridge` posts.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
-};
+use std::{path::Path, process::Command, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::sync::OnceCell;
 
-use crate::{cache, obtain, port, process::Process};
+use crate::{obtain, port, process::Process};
 
 const NAME: &str = "ministack-1.5.33";
 const WHEELS: &str = include_str!("../wheels/ministack.txt");
@@ -34,7 +29,7 @@ impl Aws {
     /// # Errors
     /// It cannot be fetched, or does not start: Python is older than 3.11.
     pub async fn start() -> anyhow::Result<Self> {
-        let packages = packages().await?;
+        let packages = obtain::cached_wheels(NAME, "ministack, 3 MB", WHEELS, "").await?;
         port::start(|| Self::start_with(&packages)).await
     }
 
@@ -142,21 +137,6 @@ impl Aws {
 /// Of a request that is not a repetition.
 fn token() -> String {
     format!("{:032x}", fastrand::u128(..))
-}
-
-/// The packages, in the cache.
-async fn packages() -> anyhow::Result<PathBuf> {
-    static FOUND: OnceCell<PathBuf> = OnceCell::const_new();
-    let find = async || {
-        cache::entry(NAME, |dir| async move {
-            cache::announce("fetching ministack (once, 3 MB; it stays in the cache)");
-            let packages = dir.join("packages");
-            obtain::unpack_wheels(WHEELS, &packages).await?;
-            Ok(packages)
-        })
-        .await
-    };
-    FOUND.get_or_try_init(find).await.cloned()
 }
 
 fn command(packages: &Path, dir: &TempDir, port: u16) -> Command {

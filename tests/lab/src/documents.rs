@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use axum::{
@@ -16,6 +16,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::lock;
+
 /// A running store; it stops when dropped.
 pub struct Documents {
     url: String,
@@ -23,8 +25,7 @@ pub struct Documents {
     _running: AbortOnDropHandle<()>,
 }
 
-#[derive(Clone, Default)]
-struct Shelf(Arc<Mutex<Content>>);
+type Shelf = Arc<Mutex<Content>>;
 
 #[derive(Default)]
 struct Content {
@@ -53,17 +54,17 @@ impl Documents {
     }
 
     pub fn set(&self, key: &str, value: &str) {
-        self.shelf.lock().values.insert(key.into(), value.into());
+        lock(&self.shelf).values.insert(key.into(), value.into());
     }
 
     /// Answers 500 from now on, or no longer.
     pub fn set_failing(&self, fails: bool) {
-        self.shelf.lock().fails = fails;
+        lock(&self.shelf).fails = fails;
     }
 
     /// How often any document has been asked for.
     pub fn reads(&self) -> usize {
-        self.shelf.lock().reads
+        lock(&self.shelf).reads
     }
 
     /// `spec.provider` of a store that reads from here.
@@ -75,14 +76,8 @@ impl Documents {
     }
 }
 
-impl Shelf {
-    fn lock(&self) -> MutexGuard<'_, Content> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 async fn read(State(shelf): State<Shelf>, Path(key): Path<String>) -> Response {
-    let mut content = shelf.lock();
+    let mut content = lock(&shelf);
     content.reads += 1;
     if content.fails {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();

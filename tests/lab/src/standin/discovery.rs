@@ -66,7 +66,6 @@ fn resources(group: &str, version: &str, served: Served) -> Value {
             "singularName": kind.name().to_lowercase(),
             "namespaced": kind.is_namespaced(),
             "kind": kind.name(),
-            "shortNames": short_names(kind),
             "verbs": ["create", "delete", "get", "list", "patch", "watch"],
         }));
         if kind.is_custom() {
@@ -86,18 +85,4 @@ fn resources(group: &str, version: &str, served: Served) -> Value {
         "groupVersion": group_version.trim_start_matches('/'),
         "resources": resources,
     })
-}
-
-/// As ESO's own definitions give them.
-fn short_names(kind: Kind) -> &'static [&'static str] {
-    match kind {
-        Kind::Namespace => &["ns"],
-        Kind::ExternalSecret => &["es"],
-        Kind::SecretStore => &["ss"],
-        Kind::ClusterSecretStore => &["css"],
-        Kind::ClusterExternalSecret => &["ces"],
-        Kind::PushSecret => &["ps"],
-        Kind::Event => &["ev"],
-        Kind::Secret => &[],
-    }
 }

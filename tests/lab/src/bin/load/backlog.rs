@@ -27,7 +27,7 @@ use tokio::time::sleep;
 
 use super::{
     Scale, progress,
-    report::{Measure, Rounds, Unit, rate},
+    report::{self, Measure, Rounds, Unit, rate},
     rig::{self, objects, resident},
 };
 
@@ -115,18 +115,17 @@ impl Backlog {
         rounds: usize,
     ) -> anyhow::Result<Rounds> {
         let api = api_with(numbers).await?;
-        let ours = async |round: usize| {
+        let one = async |round: usize| {
             let durable = format!("ours-{matching}-{round}");
-            Ok(self.drain(&api, &durable, self.messages).await?.0)
-        };
-        let raw = async |round: usize| {
+            let (ours, _) = self.drain(&api, &durable, self.messages).await?;
             let durable = format!("raw-{matching}-{round}");
             self.hub.init_with(&FROM_THE_FIRST, &[&durable]).await?;
             let events = Stream::Events.name();
             let durable = self.jetstream.get_consumer_from_stream(durable, events);
-            by_hand(&durable.await?, self.messages).await
+            Ok([(ours, by_hand(&durable.await?, self.messages).await?)])
         };
-        Rounds::alternate(&format!("backlog, {matching} match"), rounds, ours, raw).await
+        let [rounds] = report::rounds(&format!("backlog, {matching} match"), rounds, one).await?;
+        Ok(rounds)
     }
 
     /// With the object that is refused ÷ without it, and the most memory in MiB. Of the messages with it the

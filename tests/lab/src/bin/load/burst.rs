@@ -28,7 +28,7 @@ use super::{
     Scale,
     http::send_all,
     progress,
-    report::{Measure, Rounds, Unit, rate},
+    report::{Measure, Unit, rate, rounds},
     rig::{self, NAMESPACE, figure, objects, webhooks},
 };
 
@@ -70,7 +70,7 @@ async fn burst(
         Some(_) => ("stand-in", Duration::from_millis(1)),
         None => ("kube-apiserver", Duration::from_millis(10)),
     };
-    let rounds = match stand_in {
+    let count_of_rounds = match stand_in {
         None if count > 1000 => 3,
         _ => scale.pick(5, 2),
     };
@@ -80,7 +80,7 @@ async fn burst(
     let hub = Hub::start().await?;
     hub.init(&["load"]).await?;
     let (_ingress, address) = rig::ingress(&hub, "").await?;
-    let ours = async |round: usize| {
+    let one = async |round: usize| {
         let webhooks = webhooks(&format!("burst-{round}"), count);
         let consumer = rig::consumer(&hub, kubeconfig.clone()).await?;
         let before = patched(stand_in, &consumer).await?;
@@ -90,16 +90,14 @@ async fn burst(
             ensure!(started.elapsed() < 5 * READY, "{}", consumer.logs());
             sleep(look).await;
         }
-        let took = started.elapsed();
+        let ours = rate(count, started.elapsed());
         rig::stop(consumer).await?;
-        Ok(rate(count, took))
-    };
-    let raw = async |round: usize| {
         let kubeconfig = kubeconfig.display().to_string();
         let (round, objects) = (format!("raw-{round}"), count.to_string());
-        figure(&["patch-loop", &kubeconfig, &round, &objects]).await
+        let raw = figure(&["patch-loop", &kubeconfig, &round, &objects]).await?;
+        Ok([(ours, raw)])
     };
-    let rounds = Rounds::alternate(&what, rounds, ours, raw).await?;
+    let [rounds] = rounds(&what, count_of_rounds, one).await?;
     Ok(Measure::ratio(what, Unit::PerSecond, &rounds).at_least(0.8))
 }
 

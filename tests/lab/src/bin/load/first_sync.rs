@@ -26,7 +26,7 @@ use tokio::time::sleep;
 
 use super::{
     Scale, burst, progress,
-    report::{Measure, Rounds, Unit, milliseconds},
+    report::{Measure, Rounds, Unit, milliseconds, rounds},
     rig::{self, Rig, figure, resident},
 };
 
@@ -39,27 +39,20 @@ pub(crate) async fn measure(scale: Scale) -> anyhow::Result<Vec<Measure>> {
     let fleet = Fleet(scale.pick(100_000, 10_000));
     progress("first-sync: creating the objects");
     let rig = Rig::start(fleet.fixtures()).await?;
-    let mut unread = Rounds::default();
     let what = format!("first sync: {} objects", fleet.0);
-    let ours = async |_| {
+    let one = async |_| {
         let started = Instant::now();
         let consumer = rig.consumer().await?;
         consumer.wait_log("the index is complete", READY).await?;
-        let took = started.elapsed();
+        let ours = milliseconds(started.elapsed());
         rig::stop(consumer).await?;
-        Ok(milliseconds(took))
-    };
-    let raw = async |_| {
-        let kubeconfig = rig.kubeconfig()?.display().to_string();
-        let objects = fleet.0.to_string();
+        let (kubeconfig, objects) = (rig.kubeconfig()?, fleet.0.to_string());
+        let kubeconfig = kubeconfig.display().to_string();
         let list = async |how| figure(&["raw-list", &kubeconfig, &objects, how]).await;
-        unread.floor.push(list("unread").await?);
-        list("read").await
+        let (unread, read) = (list("unread").await?, list("read").await?);
+        Ok([(ours, read), (ours, unread)])
     };
-    let read = Rounds::alternate(&what, scale.pick(5, 1), ours, raw).await?;
-    // The first round warmed up.
-    unread.floor.remove(0);
-    unread.ours.clone_from(&read.ours);
+    let [read, unread] = rounds(&what, scale.pick(5, 1), one).await?;
 
     let consumer = rig.consumer().await?;
     sleep(SETTLED).await;

@@ -10,8 +10,7 @@ use super::{
     Scale,
     floor::{self, Floor},
     http::{Webhook, load},
-    progress,
-    report::{Measure, Rounds, Unit, rate},
+    report::{Measure, Unit, rate, rounds},
     rig::{self, cpu_time, webhook},
 };
 
@@ -26,10 +25,8 @@ pub(crate) async fn measure(scale: Scale) -> anyhow::Result<Vec<Measure>> {
     let durable = Floor::durable(&hub.nats.url()).await?;
     let bare = Floor::bare().await?;
     let time = scale.pick(Duration::from_secs(4), Duration::from_millis(1500));
-    let (webhooks, rounds) = (webhooks(), scale.pick(5, 3));
-    let [mut speed, mut cost, mut beside_bare] = [(); 3].map(|()| Rounds::default());
-    for round in 0..=rounds {
-        progress(&format!("ingress: round {round} of {rounds}"));
+    let webhooks = webhooks();
+    let one = async |_| {
         let ours = run(address, ours.id(), &webhooks, time).await?;
         let durable = run(durable.address(), durable.id(), &webhooks, time).await?;
         let bare = run(bare.address(), bare.id(), &webhooks, time).await?;
@@ -37,13 +34,13 @@ pub(crate) async fn measure(scale: Scale) -> anyhow::Result<Vec<Measure>> {
         for stream in [Stream::Events.name(), floor::RAW] {
             jetstream.get_stream(stream).await?.purge().await?;
         }
-        // The first round warms up.
-        if round > 0 {
-            speed.push(ours.per_second, durable.per_second);
-            cost.push(ours.cpu, durable.cpu);
-            beside_bare.push(ours.per_second, bare.per_second);
-        }
-    }
+        Ok([
+            (ours.per_second, durable.per_second),
+            (ours.cpu, durable.cpu),
+            (ours.per_second, bare.per_second),
+        ])
+    };
+    let [speed, cost, beside_bare] = rounds("ingress", scale.pick(5, 3), one).await?;
     let (speed_of, cost_of) = (Unit::PerSecond, Unit::Microseconds);
     Ok(vec![
         Measure::ratio("ingress: requests ÷ durable floor", speed_of, &speed).at_least(0.85),

@@ -21,8 +21,7 @@ use super::{
     Scale,
     floor::{self, RAW, RAW_SUBJECT},
     http::Connection,
-    progress,
-    report::{Measure, Rounds, Unit, milliseconds, quantile},
+    report::{Measure, Unit, milliseconds, quantile, rounds},
     rig::{self, NAMESPACE, Rig, objects, webhook},
 };
 
@@ -41,11 +40,9 @@ pub(crate) async fn measure(scale: Scale) -> anyhow::Result<Vec<Measure>> {
     let mut webhooks = Connection::open(address).await?;
     let mut floor = Floor::new(&rig).await?;
     let samples = scale.pick(150, 30);
-    let (mut median, mut slow) = (Rounds::default(), Rounds::default());
     let mut pace = interval(PERIOD);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    for round in 0..=ROUNDS {
-        progress(&format!("latency: round {round} of {ROUNDS}"));
+    let one = async |round: usize| {
         let (mut ours, mut parts) = (Vec::new(), Vec::new());
         for sample in 0..samples {
             pace.tick().await;
@@ -53,13 +50,13 @@ pub(crate) async fn measure(scale: Scale) -> anyhow::Result<Vec<Measure>> {
             ours.push(one_webhook(&mut webhooks, &rig.api, round, number).await?);
             parts.push(floor.once(&format!("{round}-{sample}")).await?);
         }
-        // The first round warms up.
-        if round > 0 {
-            let typical = quantile(&parts, 0.5);
-            median.push(quantile(&ours, 0.5), typical);
-            slow.push(quantile(&ours, 0.99), typical);
-        }
-    }
+        let typical = quantile(&parts, 0.5);
+        Ok([
+            (quantile(&ours, 0.5), typical),
+            (quantile(&ours, 0.99), typical),
+        ])
+    };
+    let [median, slow] = rounds("latency", ROUNDS, one).await?;
     let measure = |what, rounds| Measure::ratio(what, Unit::Milliseconds, rounds);
     Ok(vec![
         measure("latency: webhook → patch, p50 ÷ parts' p50", &median).at_most(1.5),

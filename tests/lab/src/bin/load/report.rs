@@ -20,30 +20,31 @@ impl Rounds {
         self.floor.push(floor);
     }
 
-    /// So many rounds of both in turns, so that whatever else the machine does meets both; after one of each
-    /// that does not count.
-    pub(crate) async fn alternate(
-        what: &str,
-        rounds: usize,
-        mut ours: impl AsyncFnMut(usize) -> anyhow::Result<f64>,
-        mut floor: impl AsyncFnMut(usize) -> anyhow::Result<f64>,
-    ) -> anyhow::Result<Self> {
-        let mut measured = Self::default();
-        for round in 0..=rounds {
-            progress(&format!("{what}: round {round} of {rounds}"));
-            let (ours, floor) = (ours(round).await?, floor(round).await?);
-            if round > 0 {
-                measured.push(ours, floor);
-            }
-        }
-        Ok(measured)
-    }
-
     /// The ratio within each round.
     fn ratios(&self) -> Vec<f64> {
         let pairs = self.ours.iter().zip(&self.floor);
         pairs.map(|(ours, floor)| ours / floor).collect()
     }
+}
+
+/// So many rounds, after one that does not count. Each gives ours and the floor of every row, measured in
+/// turns, so that whatever else the machine does meets both.
+pub(crate) async fn rounds<const ROWS: usize>(
+    what: &str,
+    rounds: usize,
+    mut one: impl AsyncFnMut(usize) -> anyhow::Result<[(f64, f64); ROWS]>,
+) -> anyhow::Result<[Rounds; ROWS]> {
+    let mut measured = [(); ROWS].map(|()| Rounds::default());
+    for round in 0..=rounds {
+        progress(&format!("{what}: round {round} of {rounds}"));
+        let figures = one(round).await?;
+        if round > 0 {
+            for (row, (ours, floor)) in measured.iter_mut().zip(figures) {
+                row.push(ours, floor);
+            }
+        }
+    }
+    Ok(measured)
 }
 
 /// The value below which this share of all values lies; 0 of none.
@@ -292,10 +293,9 @@ mod tests {
 
     #[tokio::test]
     async fn the_first_round_does_not_count() {
-        let (ours, floor) = ([100.0, 2.0, 4.0], [100.0, 4.0, 4.0]);
-        let ours = async |round: usize| Ok(ours[round]);
-        let floor = async |round: usize| Ok(floor[round]);
-        let measured = Rounds::alternate("a test", 2, ours, floor).await.unwrap();
+        let figures = [(100.0, 100.0), (2.0, 4.0), (4.0, 4.0)];
+        let one = async |round: usize| Ok([figures[round]]);
+        let [measured] = rounds("a test", 2, one).await.unwrap();
         assert_eq!(measured.ratios(), [0.5, 1.0]);
     }
 }

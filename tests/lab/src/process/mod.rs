@@ -104,9 +104,9 @@ impl Process {
     /// SIGKILL, and waits until it is gone: its port is free afterwards.
     ///
     /// # Errors
-    /// It was gone already.
+    /// It was seen to have ended before.
     pub fn kill9(&mut self) -> anyhow::Result<()> {
-        ensure!(self.exited().is_none(), "{} has ended", self.name);
+        ensure!(self.guard.is_some(), "{} has ended", self.name);
         self.child.kill()?;
         self.child.wait()?;
         self.guard = None;
@@ -178,7 +178,8 @@ fn run(name: &str, command: &mut Command) -> anyhow::Result<Child> {
 impl Drop for Process {
     fn drop(&mut self) {
         // An error means that it is gone already.
-        self.kill9().ok();
+        self.child.kill().ok();
+        self.child.wait().ok();
     }
 }
 

@@ -38,6 +38,7 @@ mod real;
 mod rejection;
 mod replay;
 mod replicas;
+mod restart;
 mod secrecy;
 mod seed;
 mod senders;

@@ -123,7 +123,9 @@ impl Engine {
                 sync,
             } => self.observed(now, &target, value, sync),
             Input::Probed { answered } => self.probed(now, answered),
-            Input::Workload { workload, state } => self.workload_shown(now, &workload, state),
+            Input::Workload { workload, state } => {
+                self.workload_shown(now, &workload, state.as_ref());
+            }
             Input::Restarted { workload, outcome } => self.restarted(now, &workload, outcome),
             Input::Tick => {}
             Input::Deleted(target) => self.deleted(now, &target),

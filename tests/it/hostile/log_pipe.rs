@@ -63,7 +63,7 @@ sources: [{{ name: open, format: akeyless, auth: none }}]
             .args([&config, &fifo])
             .env_remove("RUST_LOG");
         let log = directory.path().join("out");
-        let process = Process::spawn("eso-relay-ingress", &mut command, &log);
+        let process = Process::spawn("eso-relay-ingress", command, &log);
         let mut started = Self {
             process: process.unwrap(),
             pipe: pipe.unwrap(),

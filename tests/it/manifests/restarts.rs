@@ -22,7 +22,7 @@ const APPS: [Kind; 3] = [Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet];
 
 /// A cluster with these manifests, and the client of the consumer's service account.
 async fn permitted_by(files: &[&str]) -> Option<(Cluster, Client)> {
-    let mut east = cluster().await?;
+    let east = cluster().await?;
     serve_rollouts(&east).await.unwrap();
     let discovery = discover(east.client()).await;
     for object in files.iter().flat_map(|file| objects(file)) {
@@ -240,7 +240,7 @@ async fn the_account_may_restart_a_rollout_and_nothing_else() {
 #[tokio::test(flavor = "multi_thread")]
 async fn another_user_is_not_touched() {
     let files = ["restart-policy.yaml", "restart.yaml"];
-    let Some((mut east, account)) = permitted_by(&files).await else {
+    let Some((east, account)) = permitted_by(&files).await else {
         return;
     };
     let web = Workload::deployment("team-a", "web");

@@ -1,22 +1,16 @@
 //! An AWS on this machine, played by ministack: Secrets Manager, whose changes `EventBridge` posts.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
-};
+use std::{path::Path, process::Command, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::sync::OnceCell;
 
-use crate::{cache, obtain, port, process::Process};
+use crate::{obtain, port, process::Process};
 
 const NAME: &str = "ministack-1.5.33";
 const WHEELS: &str = include_str!("../wheels/ministack.txt");
 const START: Duration = Duration::from_secs(30);
-const ATTEMPTS: usize = 5;
 
 /// The only region that is used.
 pub const REGION: &str = "us-east-1";
@@ -35,34 +29,24 @@ impl Aws {
     /// # Errors
     /// It cannot be fetched, or does not start: Python is older than 3.11.
     pub async fn start() -> anyhow::Result<Self> {
-        let packages = packages().await?;
-        eso_relay::nats::install_crypto();
-        let client = reqwest::Client::builder().no_proxy().build()?;
-        let mut attempt = 1;
-        loop {
-            let dir = tempfile::Builder::new().prefix("aws-").tempdir()?;
-            let port = port::free()?;
-            let mut command = command(&packages, &dir, port);
-            let log = dir.path().join("log");
-            let mut process = Process::spawn("ministack", &mut command, &log)?;
-            let ready = async || {
-                let url = format!("{}/_ministack/ready", url(port));
-                let answer = client.get(url).send().await?;
-                anyhow::Ok(answer.error_for_status().map(drop)?)
-            };
-            match process.wait_until("readiness", START, ready).await {
-                Ok(()) => {
-                    return Ok(Self {
-                        port,
-                        client,
-                        _process: process,
-                        _dir: dir,
-                    });
-                }
-                Err(_) if attempt < ATTEMPTS && port::was_taken(&process.log()) => attempt += 1,
-                Err(error) => return Err(error),
-            }
-        }
+        let packages = obtain::cached_wheels(NAME, "ministack, 3 MB", WHEELS, "").await?;
+        port::start(|| Self::start_with(&packages)).await
+    }
+
+    async fn start_with(packages: &Path) -> anyhow::Result<Self> {
+        let (client, dir) = (port::client()?, tempfile::tempdir()?);
+        let port = port::free()?;
+        let log = dir.path().join("log");
+        let mut process = Process::spawn("ministack", command(packages, &dir, port), &log)?;
+        let url = format!("{}/_ministack/ready", url(port));
+        let ready = || port::get(&client, &url);
+        process.wait_until("readiness", START, ready).await?;
+        Ok(Self {
+            port,
+            client,
+            _process: process,
+            _dir: dir,
+        })
     }
 
     /// `http://127.0.0.1:PORT`, for every service.
@@ -153,21 +137,6 @@ impl Aws {
 /// Of a request that is not a repetition.
 fn token() -> String {
     format!("{:032x}", fastrand::u128(..))
-}
-
-/// The packages, in the cache.
-async fn packages() -> anyhow::Result<PathBuf> {
-    static FOUND: OnceCell<PathBuf> = OnceCell::const_new();
-    let find = async || {
-        cache::entry(NAME, |dir| async move {
-            cache::announce("fetching ministack (once, 3 MB; it stays in the cache)");
-            let packages = dir.join("packages");
-            obtain::unpack_wheels(WHEELS, &packages).await?;
-            Ok(packages)
-        })
-        .await
-    };
-    FOUND.get_or_try_init(find).await.cloned()
 }
 
 fn command(packages: &Path, dir: &TempDir, port: u16) -> Command {

@@ -1,7 +1,6 @@
 //! What is fetched or built once for each user and then kept: servers for tests.
 
 use std::{
-    fmt::Write as _,
     fs::File,
     io::Write as _,
     path::{Path, PathBuf},
@@ -77,15 +76,6 @@ async fn lock(cache: PathBuf, path: PathBuf) -> anyhow::Result<File> {
         Ok(file)
     })
     .await?
-}
-
-/// Bytes as checksums are written.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // OK to ignore because writing to a String cannot fail.
-        write!(text, "{byte:02x}").ok();
-        text
-    })
 }
 
 /// Says on stderr what takes long, the first time.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use axum::{
@@ -16,6 +16,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::lock;
+
 /// A running store; it stops when dropped.
 pub struct Documents {
     url: String,
@@ -23,8 +25,7 @@ pub struct Documents {
     _running: AbortOnDropHandle<()>,
 }
 
-#[derive(Clone, Default)]
-struct Shelf(Arc<Mutex<Content>>);
+type Shelf = Arc<Mutex<Content>>;
 
 #[derive(Default)]
 struct Content {
@@ -65,32 +66,28 @@ impl Documents {
 
     /// The document at a path, which is written without its first slash and not escaped.
     pub fn set_document(&self, path: &str, document: Value) {
-        self.shelf.lock().documents.insert(path.into(), document);
+        lock(&self.shelf).documents.insert(path.into(), document);
     }
 
     /// Answers 500 from now on, or no longer.
     pub fn set_failing(&self, fails: bool) {
-        self.shelf.lock().fails = fails;
+        lock(&self.shelf).fails = fails;
     }
 
     /// How often any document has been asked for.
     pub fn reads(&self) -> usize {
-        self.shelf.lock().reads.values().sum()
+        lock(&self.shelf).reads.values().sum()
     }
 
     /// How often this one has been asked for.
     pub fn reads_of(&self, path: &str) -> usize {
-        self.shelf
-            .lock()
-            .reads
-            .get(path)
-            .copied()
-            .unwrap_or_default()
+        let content = lock(&self.shelf);
+        content.reads.get(path).copied().unwrap_or_default()
     }
 
     /// The header `Authorization` of the last request that had one.
     pub fn authorization(&self) -> Option<String> {
-        self.shelf.lock().authorization.clone()
+        lock(&self.shelf).authorization.clone()
     }
 
     /// `spec.provider` of a store that reads from here.
@@ -102,16 +99,10 @@ impl Documents {
     }
 }
 
-impl Shelf {
-    fn lock(&self) -> MutexGuard<'_, Content> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 async fn read(State(shelf): State<Shelf>, uri: Uri, headers: HeaderMap) -> Response {
     let path = percent_decode_str(uri.path()).decode_utf8_lossy();
     let path = path.strip_prefix('/').unwrap_or(&path);
-    let mut content = shelf.lock();
+    let mut content = lock(&shelf);
     *content.reads.entry(path.to_owned()).or_default() += 1;
     let authorization = headers.get(AUTHORIZATION);
     if let Some(said) = authorization.and_then(|value| value.to_str().ok()) {

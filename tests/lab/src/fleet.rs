@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use eso_relay::{
     Event, Slug,
-    event::{Keys, Kind, Match, Operation, Origin, Pattern, Reach},
+    event::{Keys, Kind, Match, Operation, Pattern, Reach},
 };
 use eso_relay_consumer::{
     matching::{
@@ -148,22 +148,14 @@ fn event(id: &str, source: &str, kind: Kind, matches: Match) -> anyhow::Result<E
     let provider: Slug = "akeyless".parse()?;
     #[expect(clippy::disallowed_methods, reason = "the event is received now")]
     let received_at = Timestamp::now();
+    let source = source.parse()?;
     Ok(Event {
-        id: id.to_owned(),
-        source: source.parse()?,
         kind,
-        time: None,
-        traceparent: None,
         provider,
         operation: Operation::Updated,
         matches,
-        version: None,
-        scope: BTreeMap::new(),
         target: None,
-        settle: None,
-        restart: false,
-        received_at,
-        origin: Origin::default(),
+        ..Event::refresh_everything(source, id.to_owned(), Reach::default(), received_at)
     })
 }
 

@@ -17,3 +17,10 @@ pub mod process;
 pub mod standin;
 pub mod wait;
 pub mod workloads;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// What a panic of another test has left behind is as good as before.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

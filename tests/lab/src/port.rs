@@ -6,7 +6,10 @@ use std::{
         LazyLock,
         atomic::{AtomicU16, Ordering},
     },
+    time::Duration,
 };
+
+use anyhow::ensure;
 
 /// Below the range from which Linux and macOS take the ports of outgoing connections: a server
 /// that is down for a moment finds its port still free when it comes back.
@@ -29,9 +32,44 @@ pub fn free() -> anyhow::Result<u16> {
         .ok_or_else(|| anyhow::anyhow!("no free port from {FIRST} to {}", FIRST + COUNT - 1))
 }
 
-/// Whether a server said that its port was taken; then it is worth trying another one.
-pub fn was_taken(log: &str) -> bool {
+/// Starts a server on ports that it is told: again, on others, where one was taken meanwhile. Its log is in
+/// the error.
+pub(crate) async fn start<T, F: Future<Output = anyhow::Result<T>>>(
+    mut attempt: impl FnMut() -> F,
+) -> anyhow::Result<T> {
+    let mut left = 5;
+    loop {
+        left -= 1;
+        match attempt().await {
+            Err(error) if left > 0 && was_taken(&format!("{error:#}")) => {}
+            other => return other,
+        }
+    }
+}
+
+fn was_taken(log: &str) -> bool {
     log.contains("address already in use") || log.contains("Address already in use")
+}
+
+/// For `http://127.0.0.1`: each answer on a connection of its own, so that a server that drains is not held
+/// up by ours.
+pub(crate) fn client() -> anyhow::Result<reqwest::Client> {
+    eso_relay::nats::install_crypto();
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .pool_max_idle_per_host(0);
+    Ok(client.timeout(Duration::from_secs(10)).build()?)
+}
+
+/// Asks for a page.
+///
+/// # Errors
+/// There is no answer, or it is not one of success: its words.
+pub(crate) async fn get(client: &reqwest::Client, url: &str) -> anyhow::Result<String> {
+    let answer = client.get(url).send().await?;
+    let (status, text) = (answer.status(), answer.text().await?);
+    ensure!(status.is_success(), "{status}: {text}");
+    Ok(text)
 }
 
 #[cfg(test)]

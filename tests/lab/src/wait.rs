@@ -23,7 +23,7 @@ pub async fn until<T, F: Future<Output = Option<T>>>(
         let answer = probe();
         async { answer.await.ok_or("not met") }
     };
-    until_shown(what, deadline, attempt).await
+    until_ok(what, deadline, attempt).await
 }
 
 /// As [`until`], for a probe that says why not yet: the last reason becomes part of the error.
@@ -48,28 +48,6 @@ pub async fn until_ok<T, E: Debug, F: Future<Output = Result<T, E>>>(
             ));
         }
         sleep(STEP).await;
-    }
-}
-
-/// As [`until_ok`], for reasons in words: they stand in the error as they are.
-pub async fn until_shown<T, E: Display, F: Future<Output = Result<T, E>>>(
-    what: impl Display,
-    deadline: Duration,
-    mut probe: impl FnMut() -> F,
-) -> anyhow::Result<T> {
-    let attempt = || {
-        let answer = probe();
-        async { answer.await.map_err(|error| Words(format!("{error:#}"))) }
-    };
-    until_ok(what, deadline, attempt).await
-}
-
-/// A reason without quotes and backtraces.
-struct Words(String);
-
-impl Debug for Words {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
     }
 }
 

@@ -20,11 +20,11 @@ impl Engine {
         now: Duration,
         workload: &ObjectRef,
         version: Version,
-        request: Request,
+        request: &Request,
         step: Step,
         failure: Option<(Reason, &str)>,
     ) {
-        self.unfollow(workload, version, &request);
+        self.unfollow(workload, version, request);
         if let (Some((reason, error)), Some(delivery)) =
             (failure, self.in_progress.get_mut(&version.sequence))
         {
@@ -84,7 +84,7 @@ impl Engine {
             let error = format!("{workload} not restarted within {after:?}: {last}");
             let step = Step::NotRestarted(NotRestarted::GaveUp);
             let failure = Some((Reason::GaveUp, error.as_str()));
-            self.end_restart(now, &workload, version, request, step, failure);
+            self.end_restart(now, &workload, version, &request, step, failure);
             self.review(now, &workload);
         }
     }
@@ -119,7 +119,7 @@ impl Engine {
     ) {
         if let Some(request) = self.restarts.take(workload, version) {
             let step = Step::NotRestarted(why);
-            self.end_restart(now, workload, version, request, step, failure);
+            self.end_restart(now, workload, version, &request, step, failure);
         }
     }
 }

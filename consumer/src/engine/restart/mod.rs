@@ -49,13 +49,27 @@ pub(super) struct Restarts {
     rollouts: Rollouts,
 }
 
+/// What deliveries wait for at one workload.
+type Requests = BTreeMap<Version, Request>;
+
+/// Removes those of which it holds.
+fn take(
+    requests: &mut Requests,
+    holds: impl Fn(&Request) -> bool,
+) -> impl Iterator<Item = (Version, Request)> {
+    let taken = requests.iter().filter(|(_, request)| holds(request));
+    let taken: Vec<_> = taken.map(|(version, _)| *version).collect();
+    let taken = taken.into_iter();
+    taken.filter_map(|version| requests.remove_entry(&version))
+}
+
 /// Exists for as long as a delivery waits for the workload, a restart of it is in flight, or its next one may not
 /// start yet.
 #[derive(Debug, Default)]
 struct Work {
     /// As the watch has shown it last; `None`: it is gone or excluded.
     state: Option<WorkloadState>,
-    waiting: BTreeMap<Version, Request>,
+    waiting: Requests,
     phase: Phase,
     restarted: Option<Duration>,
     /// How many patches failed in a row.
@@ -73,7 +87,7 @@ enum Phase {
     /// These requests are in flight, unless the watch has shown already that they are done.
     Patching {
         over: WorkloadState,
-        requests: BTreeMap<Version, Request>,
+        requests: Requests,
     },
     /// After a fault, until its timer fires.
     BackingOff,
@@ -206,13 +220,13 @@ impl Engine {
         &mut self,
         now: Duration,
         workload: &ObjectRef,
-        state: Option<WorkloadState>,
+        state: Option<&WorkloadState>,
     ) {
         if let Some(work) = self.restarts.workloads.get_mut(workload) {
-            work.state.clone_from(&state);
+            work.state = state.cloned();
         }
         self.review(now, workload);
-        self.rollout_shown(now, workload, state.as_ref());
+        self.rollout_shown(now, workload, state);
         self.review(now, workload);
     }
 
@@ -242,19 +256,17 @@ impl Engine {
             return;
         };
         let gone = Step::NotRestarted(NotRestarted::Gone);
-        let lost = |_: &Version, request: &mut Request| request.has_lost_all();
-        let lost = work.waiting.extract_if(.., lost);
-        let lost: Vec<_> = lost
+        let lost: Vec<_> = take(&mut work.waiting, Request::has_lost_all)
             .map(|(version, request)| (version, request, gone))
             .collect();
         let mut ended = Vec::new();
         if let Some(state) = &work.state {
             let marks = &state.marks;
-            let is_marked = |_: &Version, request: &mut Request| marks.contains(request.event());
-            let done = work.waiting.extract_if(.., is_marked);
+            let is_marked = |request: &Request| marks.contains(request.event());
+            let done = take(&mut work.waiting, is_marked);
             ended.extend(done.map(|(version, request)| (version, request, Step::Restarted)));
             if let Phase::Patching { requests, .. } = &mut work.phase {
-                let done = requests.extract_if(.., is_marked);
+                let done = take(requests, is_marked);
                 ended.extend(done.map(|(version, request)| (version, request, Step::Restarted)));
             }
             if !ended.is_empty() {
@@ -268,7 +280,7 @@ impl Engine {
             ended.extend(all.map(|(version, request)| (version, request, gone)));
         }
         for (version, request, step) in ended.into_iter().chain(lost) {
-            self.end_restart(now, workload, version, request, step, None);
+            self.end_restart(now, workload, version, &request, step, None);
         }
     }
 
@@ -307,7 +319,7 @@ impl Engine {
             };
             self.unfollow(workload, older_version, &older);
             if let Some(newer) = self.restarts.request(workload, newer_version) {
-                let forgotten = newer.take_over(older);
+                let forgotten = newer.take_over(&older);
                 let step = Step::NotRestarted(NotRestarted::Superseded);
                 self.steps(workload, &forgotten, step);
             }

@@ -245,9 +245,9 @@ impl Request {
     }
 
     /// Returns the events that would be too many.
-    pub(super) fn take_over(&mut self, older: Self) -> Vec<Fingerprint> {
+    pub(super) fn take_over(&mut self, older: &Self) -> Vec<Fingerprint> {
         self.since = self.since.min(older.since);
-        if let (Some(ready), Some(older)) = (&mut self.ready, older.ready) {
+        if let (Some(ready), Some(older)) = (&mut self.ready, &older.ready) {
             ready.first = ready.first.min(older.first);
         }
         // A message whose ack was lost comes again.

@@ -1,6 +1,6 @@
 //! Gathers what is asked for a workload, starts its restart, and handles the result.
 
-use std::{collections::BTreeMap, mem, time::Duration};
+use std::{mem, time::Duration};
 
 use eso_relay::stream::Reason;
 
@@ -10,7 +10,7 @@ use super::{
         backoff::{CLUSTER, TARGET},
         timers::Timer,
     },
-    Phase, Request, Turn, Work,
+    Phase, Request, Requests, Turn, Work, take,
 };
 use crate::object::{Fault, ObjectRef, Outcome};
 
@@ -110,8 +110,7 @@ impl Engine {
             let Some(over) = work.state.clone() else {
                 continue;
             };
-            let ready = work.waiting.extract_if(.., |_, request| request.is_ready());
-            let requests: BTreeMap<_, _> = ready.collect();
+            let requests: Requests = take(&mut work.waiting, Request::is_ready).collect();
             let events = requests.values().flat_map(Request::events);
             // One that it answers for may be done already.
             let events = events.filter(|event| !over.marks.contains(*event));
@@ -184,7 +183,7 @@ impl Engine {
         self.restarts.rollouts.leave(workload);
         let failure = failure.as_deref().map(|error| (Reason::Refused, error));
         for (version, request) in requests {
-            self.end_restart(now, workload, version, request, step, failure);
+            self.end_restart(now, workload, version, &request, step, failure);
         }
         let work = self.restarts.workloads.get(workload);
         let state = work.and_then(|work| work.state.clone());

@@ -190,7 +190,7 @@ fn of_stakater(
                     patterns.patterns.push(NamePattern { kind, regexp });
                 }
                 (_, Some(_)) => {
-                    problems.add(&reload, "has a regular expression that cannot be evaluated")
+                    problems.add(&reload, "has a regular expression that cannot be evaluated");
                 }
             }
         }

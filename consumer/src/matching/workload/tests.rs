@@ -72,14 +72,18 @@ fn restarted_for(
     Some(all)
 }
 
-fn some(list: &[&str]) -> Option<Vec<String>> {
-    Some(list.iter().map(|&text| text.to_owned()).collect())
+fn names(list: &[&str]) -> Vec<String> {
+    list.iter().map(|&name| name.to_owned()).collect()
 }
 
 #[test]
 fn a_workload_opts_in_by_our_annotation() {
     let (own, volumes) = ("eso-relay.dev/restart", "eso-relay.dev/restart-volumes");
-    let everything = some(&["ConfigMap/settings", "Secret/env", "secret/data/db"]);
+    let everything = Some(names(&[
+        "ConfigMap/settings",
+        "Secret/env",
+        "secret/data/db",
+    ]));
     for (object, template, expected) in [
         (&[][..], &[][..], None),
         (&[(own, "true")], &[], everything.clone()),
@@ -89,32 +93,32 @@ fn a_workload_opts_in_by_our_annotation() {
         (
             &[(own, "other, env")],
             &[],
-            some(&["Secret/env", "Secret/other"]),
+            Some(names(&["Secret/env", "Secret/other"])),
         ),
         (
             &[(own, "true,other")],
             &[],
-            some(&[
+            Some(names(&[
                 "ConfigMap/settings",
                 "Secret/env",
                 "Secret/other",
                 "secret/data/db",
-            ]),
+            ])),
         ),
         (
             &[(own, "true"), (volumes, "true")],
             &[],
-            some(&[
+            Some(names(&[
                 "ConfigMap/settings",
                 "Secret/env",
                 "Secret/files",
                 "secret/data/db",
-            ]),
+            ])),
         ),
         (
             &[(own, "files"), (volumes, "false")],
             &[],
-            some(&["Secret/files"]),
+            Some(names(&["Secret/files"])),
         ),
         (&[(volumes, "true")], &[], None),
     ] {
@@ -128,7 +132,7 @@ fn a_workload_opts_in_by_our_annotation() {
 
 #[test]
 fn the_seeds_annotations_opt_in_for_references() {
-    let references = some(&["secret/data/db"]);
+    let references = Some(names(&["secret/data/db"]));
     for (object, template, expected) in [
         (
             &[][..],
@@ -247,7 +251,7 @@ fn annotations_of_reloader_count_where_honoured() {
     );
     let exclude = "secrets.exclude.reloader.stakater.com/reload";
     let search = "reloader.stakater.com/search";
-    let all = some(&["ConfigMap/settings", "Secret/env", "Secret/files"]);
+    let all = Some(names(&["ConfigMap/settings", "Secret/env", "Secret/files"]));
     for (object, template, expected) in [
         (&[(auto, "true")][..], &[][..], all.clone()),
         (&[], &[(auto, "true")], all.clone()),
@@ -257,13 +261,17 @@ fn annotations_of_reloader_count_where_honoured() {
         (
             &[(secrets, "true")],
             &[],
-            some(&["Secret/env", "Secret/files"]),
+            Some(names(&["Secret/env", "Secret/files"])),
         ),
-        (&[(config_maps, "true")], &[], some(&["ConfigMap/settings"])),
+        (
+            &[(config_maps, "true")],
+            &[],
+            Some(names(&["ConfigMap/settings"])),
+        ),
         (
             &[(auto, "true"), (exclude, "other, env")],
             &[],
-            some(&["ConfigMap/settings", "Secret/files"]),
+            Some(names(&["ConfigMap/settings", "Secret/files"])),
         ),
         // What excludes counts on the workload only.
         (&[], &[(auto, "true"), (exclude, "env")], all.clone()),

@@ -61,6 +61,12 @@ pub(crate) struct Metrics {
     index: IndexGauges,
 }
 
+/// The upper bounds of the buckets.
+const PATCH_SECONDS: [f64; 12] = [
+    0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+const SYNC_SECONDS: [f64; 11] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
+
 impl Metrics {
     pub(crate) fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
@@ -74,14 +80,10 @@ impl Metrics {
             lost_receipts: Counter::default(),
             kubernetes_events: Family::default(),
             patches: Family::default(),
-            patch_duration: Histogram::new([
-                0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
-            ]),
+            patch_duration: Histogram::new(PATCH_SECONDS),
             resets: Family::default(),
             syncs: Family::default(),
-            sync_duration: Histogram::new([
-                0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
-            ]),
+            sync_duration: Histogram::new(SYNC_SECONDS),
             restarts: RestartMetrics::default(),
             event_age: Histogram::new([
                 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0,

@@ -10,60 +10,54 @@ use super::{Fixture, Kind};
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct ExternalSecretBuilder {
-    name: String,
-    namespace: String,
-    annotations: Vec<(String, String)>,
-    labels: Vec<(String, String)>,
-    spec: Value,
+    fixture: Fixture,
     synced: bool,
     /// The list that got the last entry.
     last: &'static str,
 }
 
-/// Short for [`ExternalSecretBuilder::named`].
 pub fn external_secret(name: &str) -> ExternalSecretBuilder {
     ExternalSecretBuilder::named(name)
 }
 
 impl ExternalSecretBuilder {
     pub fn named(name: &str) -> Self {
+        let spec = json!({ "refreshInterval": "1h0m0s", "target": { "name": name } });
         Self {
-            name: name.to_owned(),
-            namespace: "default".to_owned(),
-            annotations: Vec::new(),
-            labels: Vec::new(),
-            spec: json!({ "refreshInterval": "1h0m0s", "target": { "name": name } }),
+            fixture: Fixture::new(Kind::ExternalSecret, Some("default"), name, spec),
             synced: false,
             last: "data",
         }
     }
 
+    fn spec(&mut self) -> &mut Value {
+        &mut self.fixture.json["spec"]
+    }
+
     pub fn in_namespace(mut self, namespace: &str) -> Self {
-        namespace.clone_into(&mut self.namespace);
+        self.fixture = self.fixture.in_namespace(namespace);
         self
     }
 
     /// From the SecretStore of its namespace.
     pub fn from_store(mut self, store: &str) -> Self {
-        self.spec["secretStoreRef"] = json!({ "kind": "SecretStore", "name": store });
+        self.spec()["secretStoreRef"] = json!({ "kind": "SecretStore", "name": store });
         self
     }
 
     pub fn cluster_store(mut self, store: &str) -> Self {
-        self.spec["secretStoreRef"] = json!({ "kind": "ClusterSecretStore", "name": store });
+        self.spec()["secretStoreRef"] = json!({ "kind": "ClusterSecretStore", "name": store });
         self
     }
 
     /// One entry of `data`.
     pub fn key(mut self, key: &str) -> Self {
-        let secret_key = match self.spec["data"].as_array().map_or(0, Vec::len) {
+        let secret_key = match self.spec()["data"].as_array().map_or(0, Vec::len) {
             0 => "value".to_owned(),
             others => format!("value-{}", others + 1),
         };
-        self.push(
-            "data",
-            json!({ "secretKey": secret_key, "remoteRef": { "key": key } }),
-        );
+        let entry = json!({ "secretKey": secret_key, "remoteRef": { "key": key } });
+        self.push("data", entry);
         self
     }
 
@@ -75,10 +69,8 @@ impl ExternalSecretBuilder {
 
     /// One `dataFrom[].find` by regular expression.
     pub fn find_name(mut self, regexp: &str) -> Self {
-        self.push(
-            "dataFrom",
-            json!({ "find": { "name": { "regexp": regexp } } }),
-        );
+        let find = json!({ "find": { "name": { "regexp": regexp } } });
+        self.push("dataFrom", find);
         self
     }
 
@@ -92,10 +84,8 @@ impl ExternalSecretBuilder {
     pub fn generator(mut self, kind: &str, name: &str) -> Self {
         let api_version = "generators.external-secrets.io/v1alpha1";
         let generator = json!({ "apiVersion": api_version, "kind": kind, "name": name });
-        self.push(
-            "dataFrom",
-            json!({ "sourceRef": { "generatorRef": generator } }),
-        );
+        let entry = json!({ "sourceRef": { "generatorRef": generator } });
+        self.push("dataFrom", entry);
         self
     }
 
@@ -103,7 +93,7 @@ impl ExternalSecretBuilder {
     pub fn template_from(mut self, kind: &str, name: &str) -> Self {
         let items = json!([{ "key": "template" }]);
         let source = json!({ kind: { "name": name, "items": items } });
-        let sources = &mut self.spec["target"]["template"]["templateFrom"];
+        let sources = &mut self.spec()["target"]["template"]["templateFrom"];
         match sources.as_array_mut() {
             Some(sources) => sources.push(source),
             None => *sources = json!([source]),
@@ -135,23 +125,23 @@ impl ExternalSecretBuilder {
 
     /// As Kubernetes writes durations: `0s`, `1h0m0s`.
     pub fn refresh_interval(mut self, interval: &str) -> Self {
-        self.spec["refreshInterval"] = interval.into();
+        self.spec()["refreshInterval"] = interval.into();
         self
     }
 
     /// `CreatedOnce`, `Periodic` or `OnChange`.
     pub fn refresh_policy(mut self, policy: &str) -> Self {
-        self.spec["refreshPolicy"] = policy.into();
+        self.spec()["refreshPolicy"] = policy.into();
         self
     }
 
     pub fn annotated(mut self, key: &str, value: &str) -> Self {
-        self.annotations.push((key.to_owned(), value.to_owned()));
+        self.fixture = self.fixture.annotated(key, value);
         self
     }
 
     pub fn labelled(mut self, key: &str, value: &str) -> Self {
-        self.labels.push((key.to_owned(), value.to_owned()));
+        self.fixture = self.fixture.labelled(key, value);
         self
     }
 
@@ -167,9 +157,9 @@ impl ExternalSecretBuilder {
     }
 
     fn push(&mut self, list: &'static str, entry: Value) {
-        match self.spec[list].as_array_mut() {
+        match self.spec()[list].as_array_mut() {
             Some(entries) => entries.push(entry),
-            None => self.spec[list] = json!([entry]),
+            None => self.spec()[list] = json!([entry]),
         }
         self.last = list;
     }
@@ -180,7 +170,7 @@ impl ExternalSecretBuilder {
     }
 
     fn last_entry(&mut self) -> &mut Value {
-        let entries = self.spec[self.last].as_array_mut();
+        let entries = self.fixture.json["spec"][self.last].as_array_mut();
         let last = entries.and_then(|entries| entries.last_mut());
         // OK because the fixture is wrong otherwise.
         last.expect("it comes after the entry that it is for")
@@ -189,22 +179,11 @@ impl ExternalSecretBuilder {
 
 impl From<ExternalSecretBuilder> for Fixture {
     fn from(builder: ExternalSecretBuilder) -> Self {
-        let ExternalSecretBuilder {
-            name,
-            namespace,
-            annotations,
-            labels,
-            spec,
-            synced,
-            ..
-        } = builder;
-        let fixture = Self::new(Kind::ExternalSecret, Some(&namespace), &name, spec);
-        let fixture = annotations.iter().fold(fixture, |fixture, (key, value)| {
-            fixture.annotated(key, value)
-        });
-        let fixture = labels.iter().fold(fixture, |fixture, (key, value)| {
-            fixture.labelled(key, value)
-        });
-        if synced { fixture.synced() } else { fixture }
+        let fixture = builder.fixture;
+        if builder.synced {
+            fixture.synced()
+        } else {
+            fixture
+        }
     }
 }

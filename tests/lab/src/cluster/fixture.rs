@@ -18,7 +18,7 @@ pub struct Fixture {
     kind: Kind,
     namespace: Option<String>,
     name: String,
-    json: Value,
+    pub(super) json: Value,
 }
 
 impl Fixture {
@@ -33,18 +33,25 @@ impl Fixture {
             "kind": kind.name(),
             "metadata": { "name": name },
         });
-        if let Some(namespace) = namespace {
-            json["metadata"]["namespace"] = namespace.into();
-        }
         if kind.has_status() {
             json["spec"] = spec;
         }
-        Self {
+        let fixture = Self {
             kind,
-            namespace: namespace.map(str::to_owned),
+            namespace: None,
             name: name.to_owned(),
             json,
+        };
+        match namespace {
+            Some(namespace) => fixture.in_namespace(namespace),
+            None => fixture,
         }
+    }
+
+    pub(super) fn in_namespace(mut self, namespace: &str) -> Self {
+        self.json["metadata"]["namespace"] = namespace.into();
+        self.namespace = Some(namespace.to_owned());
+        self
     }
 
     pub fn namespace_named(name: &str) -> Self {

@@ -1,14 +1,13 @@
 //! The kinds of object that fixtures make and the stand-in API serves.
 
 use kube::core::{ApiResource, GroupVersionKind};
-use serde::{Deserialize, Serialize};
 
 /// ESO's API group.
 pub const GROUP: &str = "external-secrets.io";
 /// That of Argo Rollouts.
 pub const ARGO: &str = "argoproj.io";
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
     Namespace,
     Secret,
@@ -41,55 +40,39 @@ impl Kind {
         Self::Rollout,
     ];
 
+    /// As the API writes it, as it stands in a URL, and its group.
+    fn names(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Namespace => ("Namespace", "namespaces", ""),
+            Self::Secret => ("Secret", "secrets", ""),
+            Self::ExternalSecret => ("ExternalSecret", "externalsecrets", GROUP),
+            Self::SecretStore => ("SecretStore", "secretstores", GROUP),
+            Self::ClusterSecretStore => ("ClusterSecretStore", "clustersecretstores", GROUP),
+            Self::ClusterExternalSecret => {
+                ("ClusterExternalSecret", "clusterexternalsecrets", GROUP)
+            }
+            Self::PushSecret => ("PushSecret", "pushsecrets", GROUP),
+            Self::Event => ("Event", "events", "events.k8s.io"),
+            Self::Deployment => ("Deployment", "deployments", "apps"),
+            Self::StatefulSet => ("StatefulSet", "statefulsets", "apps"),
+            Self::DaemonSet => ("DaemonSet", "daemonsets", "apps"),
+            Self::Rollout => ("Rollout", "rollouts", ARGO),
+        }
+    }
+
     /// As the API writes it: `ExternalSecret`.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Namespace => "Namespace",
-            Self::Secret => "Secret",
-            Self::ExternalSecret => "ExternalSecret",
-            Self::SecretStore => "SecretStore",
-            Self::ClusterSecretStore => "ClusterSecretStore",
-            Self::ClusterExternalSecret => "ClusterExternalSecret",
-            Self::PushSecret => "PushSecret",
-            Self::Event => "Event",
-            Self::Deployment => "Deployment",
-            Self::StatefulSet => "StatefulSet",
-            Self::DaemonSet => "DaemonSet",
-            Self::Rollout => "Rollout",
-        }
+        self.names().0
     }
 
     /// As it stands in a URL: `externalsecrets`.
     pub fn plural(self) -> &'static str {
-        match self {
-            Self::Namespace => "namespaces",
-            Self::Secret => "secrets",
-            Self::ExternalSecret => "externalsecrets",
-            Self::SecretStore => "secretstores",
-            Self::ClusterSecretStore => "clustersecretstores",
-            Self::ClusterExternalSecret => "clusterexternalsecrets",
-            Self::PushSecret => "pushsecrets",
-            Self::Event => "events",
-            Self::Deployment => "deployments",
-            Self::StatefulSet => "statefulsets",
-            Self::DaemonSet => "daemonsets",
-            Self::Rollout => "rollouts",
-        }
+        self.names().1
     }
 
     /// Empty for the core group.
     pub fn group(self) -> &'static str {
-        match self {
-            Self::Namespace | Self::Secret => "",
-            Self::Event => "events.k8s.io",
-            Self::Deployment | Self::StatefulSet | Self::DaemonSet => "apps",
-            Self::Rollout => ARGO,
-            Self::ExternalSecret
-            | Self::SecretStore
-            | Self::ClusterSecretStore
-            | Self::ClusterExternalSecret
-            | Self::PushSecret => GROUP,
-        }
+        self.names().2
     }
 
     pub fn is_namespaced(self) -> bool {

@@ -8,36 +8,27 @@ use super::{Fixture, Kind};
 /// A store in the making; without a provider it is a `fake` one, with no data.
 #[derive(Debug, Clone)]
 #[must_use]
-pub struct StoreBuilder {
-    name: String,
-    namespace: Option<String>,
-    provider: Value,
-    conditions: Option<Value>,
-}
+pub struct StoreBuilder(Fixture);
 
 /// A SecretStore in `default`.
 pub fn store(name: &str) -> StoreBuilder {
-    StoreBuilder {
-        name: name.to_owned(),
-        namespace: Some("default".to_owned()),
-        provider: json!({ "fake": { "data": [] } }),
-        conditions: None,
-    }
+    let spec = json!({ "provider": { "fake": { "data": [] } } });
+    StoreBuilder(Fixture::new(Kind::SecretStore, Some("default"), name, spec))
 }
 
 /// A ClusterSecretStore.
 pub fn cluster_store(name: &str) -> StoreBuilder {
-    StoreBuilder {
-        namespace: None,
-        ..store(name)
-    }
+    let spec = json!({ "provider": { "fake": { "data": [] } } });
+    StoreBuilder(Fixture::new(Kind::ClusterSecretStore, None, name, spec))
 }
 
 impl StoreBuilder {
     /// Moves a SecretStore; a ClusterSecretStore stays without a namespace.
-    pub fn in_namespace(mut self, namespace: &str) -> Self {
-        self.namespace = self.namespace.map(|_| namespace.to_owned());
-        self
+    pub fn in_namespace(self, namespace: &str) -> Self {
+        match self.0.namespace() {
+            Some(_) => Self(self.0.in_namespace(namespace)),
+            None => self,
+        }
     }
 
     pub fn akeyless(self) -> Self {
@@ -69,13 +60,13 @@ impl StoreBuilder {
 
     /// `spec.provider`, for all others: `{"doppler": {…}}`.
     pub fn provider(mut self, provider: Value) -> Self {
-        self.provider = provider;
+        self.0.json["spec"]["provider"] = provider;
         self
     }
 
     /// `spec.conditions`, of a ClusterSecretStore.
     pub fn conditions(mut self, conditions: Value) -> Self {
-        self.conditions = Some(conditions);
+        self.0.json["spec"]["conditions"] = conditions;
         self
     }
 
@@ -91,14 +82,6 @@ fn secret(key: &str) -> Value {
 
 impl From<StoreBuilder> for Fixture {
     fn from(builder: StoreBuilder) -> Self {
-        let kind = match builder.namespace {
-            Some(_) => Kind::SecretStore,
-            None => Kind::ClusterSecretStore,
-        };
-        let mut spec = json!({ "provider": builder.provider });
-        if let Some(conditions) = builder.conditions {
-            spec["conditions"] = conditions;
-        }
-        Self::new(kind, builder.namespace.as_deref(), &builder.name, spec)
+        builder.0
     }
 }

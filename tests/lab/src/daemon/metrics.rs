@@ -1,8 +1,9 @@
 //! What a daemon's `/metrics` says, by name and labels.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use anyhow::{Context as _, ensure};
+use regex::{Captures, Regex};
 
 /// One reading of `/metrics` (`OpenMetrics` 1.0 text).
 #[derive(Debug, Default)]
@@ -66,47 +67,34 @@ impl Metrics {
 impl Series {
     /// From `name{key="value",…} 1.5`, with or without labels, timestamp and exemplar.
     fn parse(line: &str) -> anyhow::Result<Self> {
-        let name_end = line.find(['{', ' ']).context("it has no value")?;
-        let (name, mut rest) = line.split_at(name_end);
-        let mut labels = BTreeMap::new();
-        if let Some(mut inside) = rest.strip_prefix('{') {
-            loop {
-                inside = inside.trim_start_matches(',');
-                if let Some(after) = inside.strip_prefix('}') {
-                    rest = after;
-                    break;
-                }
-                let (key, quoted) = inside.split_once("=\"").context("a label has no value")?;
-                let (value, after) = unquote(quoted).context("a label does not end")?;
-                labels.insert(key.to_owned(), value);
-                inside = after;
-            }
-        }
-        let value = rest.split_whitespace().next().context("it has no value")?;
+        let [series, label, escape] = &*PATTERNS;
+        let found = series.captures(line).context("it is none")?;
+        let labels = found.name("labels").map_or("", |labels| labels.as_str());
+        let labels = label.captures_iter(labels).map(|label| {
+            let plain = |escaped: &Captures<'_>| match &escaped[1] {
+                "n" => "\n".to_owned(),
+                other => other.to_owned(),
+            };
+            (
+                label[1].to_owned(),
+                escape.replace_all(&label[2], plain).into_owned(),
+            )
+        });
         Ok(Self {
-            name: name.to_owned(),
-            labels,
-            value: value.parse()?,
+            name: found["name"].to_owned(),
+            labels: labels.collect(),
+            value: found["value"].parse()?,
         })
     }
 }
 
-/// The text up to the closing quote, and what follows it.
-fn unquote(text: &str) -> Option<(String, &str)> {
-    let mut value = String::new();
-    let mut characters = text.char_indices();
-    while let Some((at, character)) = characters.next() {
-        match character {
-            '"' => return Some((value, &text[at + 1..])),
-            '\\' => match characters.next()?.1 {
-                'n' => value.push('\n'),
-                other => value.push(other),
-            },
-            other => value.push(other),
-        }
-    }
-    None
-}
+/// A series, one of its labels, and what is escaped in that.
+static PATTERNS: LazyLock<[Regex; 3]> = LazyLock::new(|| {
+    let label = r#"(\w+)="((?:[^"\\]|\\.)*)""#;
+    let series = format!(r"^(?<name>\w+)(?:\{{(?<labels>(?:{label},?)*)\}})? (?<value>\S+)");
+    // OK because both are fixed.
+    [series.as_str(), label, r"\\(.)"].map(|pattern| Regex::new(pattern).expect("a pattern"))
+});
 
 #[cfg(test)]
 mod tests {

@@ -5,7 +5,9 @@ mod metrics;
 mod options;
 
 use std::{
-    process::{Command, ExitStatus},
+    ops::{Deref, DerefMut},
+    path::Path,
+    process::Command,
     time::Duration,
 };
 
@@ -17,17 +19,27 @@ pub use self::{binaries::Binary, metrics::Metrics, options::DaemonOptions};
 use crate::{port, process::Process, wait};
 
 const START: Duration = Duration::from_secs(30);
-const ATTEMPTS: usize = 5;
-
 /// A running ingress or consumer on ports of its own. Dropping it kills it.
 pub struct Daemon {
-    options: DaemonOptions,
-    program: std::path::PathBuf,
     port: u16,
     admin_port: u16,
     client: reqwest::Client,
     process: Process,
-    dir: TempDir,
+    _dir: TempDir,
+}
+
+impl Deref for Daemon {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        &self.process
+    }
+}
+
+impl DerefMut for Daemon {
+    fn deref_mut(&mut self) -> &mut Process {
+        &mut self.process
+    }
 }
 
 impl Daemon {
@@ -43,57 +55,52 @@ impl Daemon {
 
     async fn with_options(options: DaemonOptions) -> anyhow::Result<Self> {
         let program = options.binary.path().await?;
-        eso_relay::nats::install_crypto();
-        // Each answer on a connection of its own: a daemon that drains is not held up by ours.
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .pool_max_idle_per_host(0)
-            .timeout(Duration::from_secs(10))
-            .build()?;
-        let mut attempt = 1;
-        loop {
-            let dir = tempfile::Builder::new().prefix("daemon-").tempdir()?;
-            if let Some(config) = &options.config {
-                std::fs::write(dir.path().join("config.yaml"), config)?;
-            }
-            let (port, admin_port) = (port::free()?, port::free()?);
-            let mut command = command(&options, &program, &dir, port, admin_port);
-            let log = dir.path().join("log");
-            let process = Process::spawn(options.binary.name(), &mut command, &log)?;
-            let mut daemon = Self {
-                options: options.clone(),
-                program: program.clone(),
-                port,
-                admin_port,
-                client: client.clone(),
-                process,
-                dir,
-            };
-            match daemon.wait_alive().await {
-                Ok(()) => return Ok(daemon),
-                Err(_) if attempt < ATTEMPTS && port::was_taken(&daemon.logs()) => attempt += 1,
-                Err(error) => return Err(error),
+        port::start(|| Self::start_in(tempfile::tempdir(), &program, &options)).await
+    }
+
+    async fn start_in(
+        dir: std::io::Result<TempDir>,
+        program: &Path,
+        options: &DaemonOptions,
+    ) -> anyhow::Result<Self> {
+        let (dir, port, admin_port) = (dir?, port::free()?, port::free()?);
+        let mut command = Command::new(program);
+        // Settings of the user who runs the tests must not leak into them.
+        for (name, _) in std::env::vars_os() {
+            let ours = name.to_string_lossy();
+            if ours.starts_with("ESO_RELAY__") || ours.starts_with("BASIC_AUTH_") {
+                command.env_remove(name);
             }
         }
+        if let Some(config) = &options.config {
+            let file = dir.path().join("config.yaml");
+            std::fs::write(&file, config)?;
+            command.arg("--config").arg(file);
+        }
+        let address = |port| format!("127.0.0.1:{port}");
+        if options.binary == Binary::Ingress {
+            command.env("ESO_RELAY__LISTEN", address(port));
+        }
+        command
+            .args(&options.args)
+            .env("ESO_RELAY__ADMIN__LISTEN", address(admin_port))
+            .envs(options.env.iter().map(|(name, value)| (name, value)));
+        let log = dir.path().join("log");
+        let mut daemon = Self {
+            port,
+            admin_port,
+            client: port::client()?,
+            process: Process::spawn(options.binary.name(), command, &log)?,
+            _dir: dir,
+        };
+        daemon.wait_for("livez", START).await?;
+        Ok(daemon)
     }
 
     /// Starts the same again, with the same configuration on the same ports, after it has ended.
     pub async fn start_again(&mut self) -> anyhow::Result<()> {
-        ensure!(
-            self.process.exited().is_some(),
-            "{} is running",
-            self.options.binary.name()
-        );
-        let mut command = command(
-            &self.options,
-            &self.program,
-            &self.dir,
-            self.port,
-            self.admin_port,
-        );
-        let log = self.log_path();
-        self.process = Process::spawn(self.options.binary.name(), &mut command, &log)?;
-        self.wait_alive().await
+        self.process.start_again()?;
+        self.wait_for("livez", START).await
     }
 
     /// Where the ingress takes webhooks, `http://127.0.0.1:PORT`.
@@ -104,11 +111,6 @@ impl Daemon {
     /// Where `/livez`, `/readyz` and `/metrics` are.
     pub fn admin_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.admin_port)
-    }
-
-    /// The id of the process, to read its memory from the system.
-    pub fn id(&self) -> u32 {
-        self.process.id()
     }
 
     /// What `/readyz` answers now: its status and its lines.
@@ -126,17 +128,19 @@ impl Daemon {
     /// # Errors
     /// It ended, or is not ready after `deadline`: the error holds what is missing and its log.
     pub async fn wait_ready(&mut self, deadline: Duration) -> anyhow::Result<()> {
-        let url = format!("{}/readyz", self.admin_url());
-        let client = self.client.clone();
-        let probe = || yes(&client, &url);
-        self.process.wait_until("readiness", deadline, probe).await
+        self.wait_for("readyz", deadline).await
+    }
+
+    async fn wait_for(&mut self, path: &str, deadline: Duration) -> anyhow::Result<()> {
+        let url = format!("{}/{path}", self.admin_url());
+        let yes = || port::get(&self.client, &url);
+        self.process.wait_until(path, deadline, yes).await.map(drop)
     }
 
     /// Reads `/metrics`.
     pub async fn metrics(&self) -> anyhow::Result<Metrics> {
         let url = format!("{}/metrics", self.admin_url());
-        let answer = self.client.get(url).send().await?.error_for_status()?;
-        Metrics::parse(&answer.text().await?)
+        Metrics::parse(&port::get(&self.client, &url).await?)
     }
 
     /// One metric: [`Metrics::sum`] of a fresh reading.
@@ -161,11 +165,6 @@ impl Daemon {
         self.process.log()
     }
 
-    /// The file of [`Daemon::logs`].
-    pub fn log_path(&self) -> std::path::PathBuf {
-        self.dir.path().join("log")
-    }
-
     /// Waits until a line of the log contains `text`, and returns the line.
     pub async fn wait_log(&self, text: &str, deadline: Duration) -> anyhow::Result<String> {
         let line = || {
@@ -177,76 +176,6 @@ impl Daemon {
             .await
             .with_context(|| format!("the log:\n{}", self.logs()))
     }
-
-    /// SIGTERM: it finishes what it has accepted.
-    pub fn terminate(&mut self) -> anyhow::Result<()> {
-        self.process.terminate()
-    }
-
-    /// Waits until it has ended.
-    pub async fn wait_exit(&mut self, deadline: Duration) -> anyhow::Result<ExitStatus> {
-        self.process.wait_exit(deadline).await
-    }
-
-    /// SIGKILL, and waits until it is gone.
-    pub fn kill9(&mut self) -> anyhow::Result<()> {
-        self.process.kill9()
-    }
-
-    /// SIGSTOP: it hangs with its connections open.
-    pub fn pause(&mut self) -> anyhow::Result<()> {
-        self.process.pause()
-    }
-
-    /// Lets it go on after [`Daemon::pause`].
-    pub fn resume(&mut self) -> anyhow::Result<()> {
-        self.process.resume()
-    }
-
-    async fn wait_alive(&mut self) -> anyhow::Result<()> {
-        let url = format!("{}/livez", self.admin_url());
-        let client = self.client.clone();
-        let probe = || yes(&client, &url);
-        self.process.wait_until("life", START, probe).await
-    }
-}
-
-async fn yes(client: &reqwest::Client, url: &str) -> anyhow::Result<()> {
-    let answer = client.get(url).send().await?;
-    let status = answer.status();
-    ensure!(status.is_success(), "{status}: {}", answer.text().await?);
-    Ok(())
-}
-
-fn command(
-    options: &DaemonOptions,
-    program: &std::path::Path,
-    dir: &TempDir,
-    port: u16,
-    admin_port: u16,
-) -> Command {
-    let mut command = Command::new(program);
-    // Settings of the user who runs the tests must not leak into them.
-    for (name, _) in std::env::vars_os() {
-        let ours = name.to_string_lossy();
-        if ours.starts_with("ESO_RELAY__") || ours.starts_with("BASIC_AUTH_") {
-            command.env_remove(name);
-        }
-    }
-    if options.config.is_some() {
-        command.arg("--config").arg(dir.path().join("config.yaml"));
-    }
-    if options.binary == Binary::Ingress {
-        command.env("ESO_RELAY__LISTEN", format!("127.0.0.1:{port}"));
-    }
-    command
-        .args(&options.args)
-        .env(
-            "ESO_RELAY__ADMIN__LISTEN",
-            format!("127.0.0.1:{admin_port}"),
-        )
-        .envs(options.env.iter().map(|(name, value)| (name, value)));
-    command
 }
 
 #[cfg(test)]

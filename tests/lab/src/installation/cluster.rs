@@ -15,11 +15,12 @@ use crate::{
 };
 
 /// Which Kubernetes API a cluster has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum KubernetesKind {
-    /// For faults, scale and first runs.
+    /// A small API of our own, which starts at once: for faults, scale and first runs
+    #[default]
     StandIn,
-    /// The upstream kube-apiserver.
+    /// The upstream kube-apiserver: built once, which takes ten minutes
     Real,
 }
 
@@ -137,8 +138,8 @@ impl Cluster {
         }
     }
 
-    pub fn as_real(&mut self) -> Option<&mut KubernetesApi> {
-        match &mut self.api {
+    pub fn as_real(&self) -> Option<&KubernetesApi> {
+        match &self.api {
             Api::StandIn(_) => None,
             Api::Real(api) => Some(api),
         }

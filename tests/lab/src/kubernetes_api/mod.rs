@@ -7,10 +7,11 @@ mod programs;
 
 use std::{
     path::{Path, PathBuf},
+    process::Command,
     time::Duration,
 };
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use kube::{Client, Config, config::KubeConfigOptions};
 use tempfile::TempDir;
 
@@ -18,20 +19,17 @@ use self::{credentials::Credentials, programs::Programs};
 use crate::{port, process::Process};
 
 const START: Duration = Duration::from_secs(120);
-const ATTEMPTS: usize = 5;
 
 /// An API server of its own, empty but for the kinds. Dropping it kills both processes and removes
 /// what they stored.
 ///
 /// There are no controllers: a deleted namespace stays, and there are no service accounts.
 pub struct KubernetesApi {
-    programs: Programs,
     credentials: Credentials,
     port: u16,
-    etcd_port: u16,
     client: Client,
     // Dropped in this order: the server before its store, both before their directory.
-    apiserver: Option<Process>,
+    apiserver: Process,
     _etcd: Process,
     dir: TempDir,
 }
@@ -54,37 +52,37 @@ impl KubernetesApi {
 
     /// As [`KubernetesApi::start`], with the kinds that the YAML files of a directory define.
     pub async fn with_definitions(definitions: &Path) -> anyhow::Result<Self> {
-        let programs = programs::obtain().await?;
-        let mut attempt = 1;
-        loop {
-            let dir = tempfile::Builder::new().prefix("kubernetes-").tempdir()?;
-            let log = dir.path().join("log");
-            match Self::start_in(dir.path(), &programs).await {
-                Ok(started) => return started.finish(dir, definitions).await,
-                Err(error) => {
-                    let log = std::fs::read_to_string(log).unwrap_or_default();
-                    if attempt == ATTEMPTS || !port::was_taken(&log) {
-                        return Err(error);
-                    }
-                    attempt += 1;
-                }
-            }
-        }
+        let programs = Programs::obtain().await?;
+        let start = || Self::start_in(tempfile::tempdir(), &programs, definitions);
+        port::start(start).await
     }
 
-    async fn start_in(dir: &Path, programs: &Programs) -> anyhow::Result<Started> {
-        let credentials = Credentials::write(dir)?;
+    async fn start_in(
+        dir: std::io::Result<TempDir>,
+        programs: &Programs,
+        definitions: &Path,
+    ) -> anyhow::Result<Self> {
+        let dir = dir?;
+        let path = dir.path();
+        let credentials = Credentials::write(path)?;
         let (etcd_port, port) = (port::free()?, port::free()?);
-        let etcd = start_etcd(dir, programs, etcd_port)?;
-        let apiserver = start_apiserver(dir, programs, &credentials, etcd_port, port).await?;
-        Ok(Started {
-            programs: programs.clone(),
+        let etcd = start_etcd(path, programs, etcd_port)?;
+        let command = apiserver(path, programs, &credentials, etcd_port, port);
+        let mut apiserver = Process::spawn("kube-apiserver", command, &path.join("log"))?;
+        let ready = || ready(path, &credentials, port);
+        apiserver.wait_until("readiness", START, ready).await?;
+        let client = client(path, &credentials, port, None).await?;
+        crds::install(&client, definitions).await?;
+        let this = Self {
             credentials,
             port,
-            etcd_port,
-            etcd,
+            client,
             apiserver,
-        })
+            _etcd: etcd,
+            dir,
+        };
+        this.write_kubeconfig(&this.kubeconfig(), None)?;
+        Ok(this)
     }
 
     /// A client that may do everything.
@@ -105,88 +103,35 @@ impl KubernetesApi {
 
     /// Writes a kubeconfig for the user of [`KubernetesApi::client_as`].
     pub fn kubeconfig_as(&self, user: &str) -> anyhow::Result<PathBuf> {
-        let path = self
-            .dir
-            .path()
-            .join(format!("kubeconfig-{}", user.replace(['/', ':'], "-")));
-        write_kubeconfig(
-            &path,
-            self.dir.path(),
-            &self.credentials,
-            self.port,
-            Some(user),
-        )?;
+        let name = format!("kubeconfig-{}", user.replace(['/', ':'], "-"));
+        let path = self.dir.path().join(name);
+        self.write_kubeconfig(&path, Some(user))?;
         Ok(path)
     }
 
-    /// `https://127.0.0.1:PORT`
-    pub fn url(&self) -> String {
-        url(self.port)
+    fn write_kubeconfig(&self, path: &Path, user: Option<&str>) -> anyhow::Result<()> {
+        let authority = authority(self.dir.path())?;
+        let kubeconfig = self
+            .credentials
+            .kubeconfig(&url(self.port), &authority, user)?;
+        // JSON is YAML too.
+        Ok(std::fs::write(
+            path,
+            serde_json::to_vec_pretty(&kubeconfig)?,
+        )?)
     }
 
     /// SIGKILL for the API server; etcd keeps the objects.
     pub fn kill9(&mut self) -> anyhow::Result<()> {
-        self.running()?.kill9()?;
-        self.apiserver = None;
-        Ok(())
+        self.apiserver.kill9()
     }
 
     /// Starts the API server again after [`KubernetesApi::kill9`]: same port, same objects, same
     /// credentials.
     pub async fn start_again(&mut self) -> anyhow::Result<()> {
-        ensure!(self.apiserver.is_none(), "kube-apiserver is running");
-        let started = start_apiserver(
-            self.dir.path(),
-            &self.programs,
-            &self.credentials,
-            self.etcd_port,
-            self.port,
-        );
-        self.apiserver = Some(started.await?);
-        Ok(())
-    }
-
-    /// SIGSTOP: requests hang.
-    pub fn pause(&mut self) -> anyhow::Result<()> {
-        self.running()?.pause()
-    }
-
-    /// Lets it go on after [`KubernetesApi::pause`].
-    pub fn resume(&mut self) -> anyhow::Result<()> {
-        self.running()?.resume()
-    }
-
-    fn running(&mut self) -> anyhow::Result<&mut Process> {
-        self.apiserver.as_mut().context("kube-apiserver is stopped")
-    }
-}
-
-/// Both processes run; the kinds are not known yet.
-struct Started {
-    programs: Programs,
-    credentials: Credentials,
-    port: u16,
-    etcd_port: u16,
-    etcd: Process,
-    apiserver: Process,
-}
-
-impl Started {
-    async fn finish(self, dir: TempDir, definitions: &Path) -> anyhow::Result<KubernetesApi> {
-        let client = client(dir.path(), &self.credentials, self.port, None).await?;
-        crds::install(&client, definitions).await?;
-        let path = dir.path().join("kubeconfig");
-        write_kubeconfig(&path, dir.path(), &self.credentials, self.port, None)?;
-        Ok(KubernetesApi {
-            programs: self.programs,
-            credentials: self.credentials,
-            port: self.port,
-            etcd_port: self.etcd_port,
-            client,
-            apiserver: Some(self.apiserver),
-            _etcd: self.etcd,
-            dir,
-        })
+        self.apiserver.start_again()?;
+        let ready = || ready(self.dir.path(), &self.credentials, self.port);
+        self.apiserver.wait_until("readiness", START, ready).await
     }
 }
 
@@ -201,17 +146,16 @@ fn start_etcd(dir: &Path, programs: &Programs, port: u16) -> anyhow::Result<Proc
         .arg(format!("--listen-peer-urls={peers}"))
         .arg(format!("--initial-advertise-peer-urls={peers}"))
         .arg(format!("--initial-cluster=lab={peers}"));
-    Process::spawn("etcd", &mut etcd, &dir.join("log"))
+    Process::spawn("etcd", etcd, &dir.join("log"))
 }
 
-/// Returns when `/readyz` says yes.
-async fn start_apiserver(
+fn apiserver(
     dir: &Path,
     programs: &Programs,
     credentials: &Credentials,
     etcd_port: u16,
     port: u16,
-) -> anyhow::Result<Process> {
+) -> Command {
     let file = |flag: &str, path: &Path| format!("--{flag}={}", path.display());
     let mut command = programs.apiserver();
     command
@@ -228,10 +172,7 @@ async fn start_apiserver(
         .arg(file("service-account-key-file", &credentials.public_key))
         .arg(file("token-auth-file", &credentials.tokens))
         .arg(file("cert-dir", dir));
-    let mut apiserver = Process::spawn("kube-apiserver", &mut command, &dir.join("log"))?;
-    let ready = || ready(dir, credentials, port);
-    apiserver.wait_until("readiness", START, ready).await?;
-    Ok(apiserver)
+    command
 }
 
 async fn ready(dir: &Path, credentials: &Credentials, port: u16) -> anyhow::Result<()> {
@@ -252,19 +193,6 @@ async fn client(
     let options = KubeConfigOptions::default();
     let config = Config::from_custom_kubeconfig(kubeconfig, &options).await?;
     Ok(Client::try_from(config)?)
-}
-
-fn write_kubeconfig(
-    path: &Path,
-    dir: &Path,
-    credentials: &Credentials,
-    port: u16,
-    user: Option<&str>,
-) -> anyhow::Result<()> {
-    let kubeconfig = credentials.kubeconfig(&url(port), &authority(dir)?, user)?;
-    // JSON is YAML too.
-    std::fs::write(path, serde_json::to_vec_pretty(&kubeconfig)?)?;
-    Ok(())
 }
 
 /// The certificate that kube-apiserver makes for itself, with the authority that signed it.

@@ -7,7 +7,6 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use tokio::sync::OnceCell;
 
 use crate::{cache, obtain::GoProgram};
 
@@ -18,42 +17,53 @@ const SERVER: GoProgram = GoProgram {
 };
 
 /// The two programs of a control plane.
-#[derive(Debug, Clone)]
-pub(super) struct Programs {
-    etcd: Program,
-    apiserver: Program,
-}
-
-/// A program, and the first argument when one binary plays both roles.
-#[derive(Debug, Clone)]
-struct Program {
-    path: PathBuf,
-    role: Option<&'static str>,
+#[derive(Debug)]
+pub(super) enum Programs {
+    /// One binary; its first argument says which of both it is.
+    Ours(PathBuf),
+    /// A directory of both.
+    Assets(PathBuf),
 }
 
 impl Programs {
+    /// The programs in the directory `KUBEBUILDER_ASSETS`; without it, our own binary of both, built
+    /// with Go into the cache, once for each version of its source.
+    pub(super) async fn obtain() -> anyhow::Result<Self> {
+        if let Some(assets) = assets() {
+            return Self::from_assets(Path::new(&assets));
+        }
+        let build = async |dir: PathBuf| SERVER.build(&dir).await;
+        let program = cache::entry(&SERVER.entry()?, build).await;
+        program.map(Self::Ours).context("no Kubernetes API server; KUBEBUILDER_ASSETS may name a directory with etcd and kube-apiserver instead")
+    }
+
+    pub(super) fn from_assets(assets: &Path) -> anyhow::Result<Self> {
+        for name in ["etcd", "kube-apiserver"] {
+            let path = assets.join(name);
+            let missing = path.display();
+            ensure!(path.is_file(), "KUBEBUILDER_ASSETS: there is no {missing}");
+        }
+        Ok(Self::Assets(assets.to_owned()))
+    }
+
     pub(super) fn etcd(&self) -> Command {
-        self.etcd.command()
+        self.command("etcd", "etcd")
     }
 
     pub(super) fn apiserver(&self) -> Command {
-        self.apiserver.command()
+        self.command("kube-apiserver", "apiserver")
     }
-}
 
-impl Program {
-    fn command(&self) -> Command {
-        let mut command = Command::new(&self.path);
-        command.args(self.role);
-        command
+    fn command(&self, name: &str, role: &str) -> Command {
+        match self {
+            Self::Assets(dir) => Command::new(dir.join(name)),
+            Self::Ours(program) => {
+                let mut command = Command::new(program);
+                command.arg(role);
+                command
+            }
+        }
     }
-}
-
-/// The programs in the directory `KUBEBUILDER_ASSETS`; without it, our own binary of both, built
-/// with Go into the cache, once for each version of its source.
-pub(super) async fn obtain() -> anyhow::Result<Programs> {
-    static FOUND: OnceCell<Programs> = OnceCell::const_new();
-    FOUND.get_or_try_init(find).await.cloned()
 }
 
 /// Whether they are there without building anything.
@@ -64,38 +74,4 @@ pub(super) fn at_hand() -> bool {
 
 fn assets() -> Option<OsString> {
     std::env::var_os("KUBEBUILDER_ASSETS").filter(|dir| !dir.is_empty())
-}
-
-async fn find() -> anyhow::Result<Programs> {
-    if let Some(assets) = assets() {
-        return from_assets(Path::new(&assets));
-    }
-    let build = async |dir: PathBuf| SERVER.build(&dir).await;
-    let path = cache::entry(&SERVER.entry()?, build)
-        .await
-        .context("no Kubernetes API server; KUBEBUILDER_ASSETS may name a directory with etcd and kube-apiserver instead")?;
-    let role = |role| Program {
-        path: path.clone(),
-        role: Some(role),
-    };
-    Ok(Programs {
-        etcd: role("etcd"),
-        apiserver: role("apiserver"),
-    })
-}
-
-pub(super) fn from_assets(assets: &Path) -> anyhow::Result<Programs> {
-    let program = |name: &str| {
-        let path = assets.join(name);
-        ensure!(
-            path.is_file(),
-            "KUBEBUILDER_ASSETS: there is no {}",
-            path.display()
-        );
-        Ok(Program { path, role: None })
-    };
-    Ok(Programs {
-        etcd: program("etcd")?,
-        apiserver: program("kube-apiserver")?,
-    })
 }

@@ -91,6 +91,6 @@ async fn a_user_without_rights_is_denied(server: &KubernetesApi) {
 #[test]
 fn a_directory_without_the_programs_is_named() {
     let dir = tempfile::tempdir().unwrap();
-    let error = programs::from_assets(dir.path()).unwrap_err().to_string();
+    let error = Programs::from_assets(dir.path()).unwrap_err().to_string();
     assert!(error.starts_with("KUBEBUILDER_ASSETS"), "{error}");
 }

@@ -35,7 +35,7 @@ impl SmallDisk {
         command.args(["--mount", "sh", "-c", SCRIPT, "sh"]);
         command.arg(dir).arg(size);
         let log = dir.with_extension("mount");
-        let mut holder = Process::spawn("the holder of a small disk", &mut command, &log)?;
+        let mut holder = Process::spawn("the holder of a small disk", command, &log)?;
         let mounted = async || {
             let said = std::fs::read_to_string(&log)?;
             anyhow::ensure!(said.contains("mounted"), "{said}");

@@ -43,7 +43,8 @@ async fn a_stream_outlives_kill_9_and_its_client_finds_the_server_again() {
         messages(&context).await
     });
     assert_eq!(kept.await.unwrap(), 3);
-    server.restart().await.unwrap();
+    server.stop().await.unwrap();
+    server.start_again().await.unwrap();
     assert!(server.log().matches("Server is ready").count() >= 3);
 }
 

@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
+use data_encoding::HEXLOWER;
 use ring::digest::{Context, SHA256};
 use tokio::process::Command;
 
@@ -82,5 +83,5 @@ fn fingerprint(source: &Path) -> anyhow::Result<String> {
         context.update(&text);
     }
     let digest = context.finish();
-    Ok(cache::hex(&digest.as_ref()[..6]))
+    Ok(HEXLOWER.encode(&digest.as_ref()[..6]))
 }

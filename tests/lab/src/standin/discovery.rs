@@ -69,7 +69,6 @@ fn resources(group: &str, version: &str, serving: Serving) -> Value {
             "singularName": kind.name().to_lowercase(),
             "namespaced": kind.is_namespaced(),
             "kind": kind.name(),
-            "shortNames": short_names(kind),
             "verbs": ["create", "delete", "get", "list", "patch", "watch"],
         }));
         if kind.has_status() {
@@ -89,22 +88,4 @@ fn resources(group: &str, version: &str, serving: Serving) -> Value {
         "groupVersion": group_version.trim_start_matches('/'),
         "resources": resources,
     })
-}
-
-/// As ESO's own definitions give them.
-fn short_names(kind: Kind) -> &'static [&'static str] {
-    match kind {
-        Kind::Namespace => &["ns"],
-        Kind::ExternalSecret => &["es"],
-        Kind::SecretStore => &["ss"],
-        Kind::ClusterSecretStore => &["css"],
-        Kind::ClusterExternalSecret => &["ces"],
-        Kind::PushSecret => &["ps"],
-        Kind::Event => &["ev"],
-        Kind::Deployment => &["deploy"],
-        Kind::StatefulSet => &["sts"],
-        Kind::DaemonSet => &["ds"],
-        Kind::Rollout => &["ro"],
-        Kind::Secret => &[],
-    }
 }

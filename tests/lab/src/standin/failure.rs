@@ -26,11 +26,7 @@ impl Failure {
 
     pub(super) fn about(code: StatusCode, call: &Call, message: impl Into<String>) -> Self {
         Self {
-            details: json!({
-                "name": call.name.as_deref().unwrap_or_default(),
-                "group": call.kind.group(),
-                "kind": call.kind.plural(),
-            }),
+            details: call.details(),
             ..Self::new(code, message)
         }
     }

@@ -1,7 +1,7 @@
 //! Faults: which requests are to go wrong, how, and how often.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -9,7 +9,7 @@ use http::StatusCode;
 use tokio_util::sync::CancellationToken;
 
 use super::call::{Call, Verb};
-use crate::cluster::Kind;
+use crate::{cluster::Kind, lock};
 
 /// The requests that a fault meets. What is not named is not asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,15 +30,15 @@ pub struct On {
 pub enum Effect {
     /// Refused with a `Status`, and not carried out.
     Status {
-        code: u16,
+        code: StatusCode,
         retry_after_seconds: Option<u32>,
     },
     /// Not carried out and not answered until the fault is lifted.
     Hang,
     /// Carried out; the connection breaks in the middle of the answer.
     Disconnect,
-    /// Carried out this many milliseconds late.
-    Slow { millis: u64 },
+    /// Carried out so much later.
+    Slow(Duration),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,12 +65,6 @@ struct Rule {
     on: On,
     effect: Effect,
     times: Times,
-    lifted: CancellationToken,
-}
-
-/// A fault that has met its request.
-pub(super) struct Met {
-    pub(super) effect: Effect,
     lifted: CancellationToken,
 }
 
@@ -118,28 +112,23 @@ impl On {
     }
 
     fn meets(&self, call: &Call) -> bool {
-        self.verb.is_none_or(|verb| verb == call.verb)
-            && self.kind.is_none_or(|kind| kind == call.kind)
-            && self
-                .namespace
-                .as_deref()
-                .is_none_or(|wanted| wanted == call.namespace.as_deref().unwrap_or_default())
-            && self
-                .name
-                .as_deref()
-                .is_none_or(|wanted| Some(wanted) == call.name.as_deref())
-            && self
-                .token
-                .as_deref()
-                .is_none_or(|wanted| Some(wanted) == call.token.as_deref())
-            && self.status.is_none_or(|status| status == call.status)
+        fn fits<T: PartialEq + ?Sized>(wanted: Option<&T>, found: Option<&T>) -> bool {
+            wanted.is_none() || wanted == found
+        }
+        let namespace = call.namespace.as_deref().unwrap_or_default();
+        fits(self.verb.as_ref(), Some(&call.verb))
+            && fits(self.kind.as_ref(), Some(&call.kind))
+            && fits(self.namespace.as_deref(), Some(namespace))
+            && fits(self.name.as_deref(), call.name.as_deref())
+            && fits(self.token.as_deref(), call.token.as_deref())
+            && fits(self.status.as_ref(), Some(&call.status))
     }
 }
 
 impl Effect {
     pub fn status(code: StatusCode) -> Self {
         Self::Status {
-            code: code.as_u16(),
+            code,
             retry_after_seconds: None,
         }
     }
@@ -147,22 +136,20 @@ impl Effect {
     /// 429 with `retryAfterSeconds`.
     pub fn too_many_requests(retry_after_seconds: u32) -> Self {
         Self::Status {
-            code: 429,
+            code: StatusCode::TOO_MANY_REQUESTS,
             retry_after_seconds: Some(retry_after_seconds),
         }
     }
 
     pub fn slow(by: Duration) -> Self {
-        Self::Slow {
-            millis: by.as_millis().try_into().unwrap_or(u64::MAX),
-        }
+        Self::Slow(by)
     }
 }
 
 impl Faults {
     /// Among several faults that meet a request, the oldest has its way.
     pub fn inject(&self, on: On, effect: Effect, times: Times) -> FaultId {
-        let mut inner = self.lock();
+        let mut inner = lock(&self.0);
         let id = FaultId(inner.next_id);
         inner.next_id += 1;
         inner.rules.push(Rule {
@@ -182,7 +169,7 @@ impl Faults {
 
     /// Ends a fault; requests that hang in it go on.
     pub fn lift(&self, id: FaultId) {
-        self.lock().rules.retain(|rule| {
+        lock(&self.0).rules.retain(|rule| {
             if rule.id == id {
                 rule.lifted.cancel();
             }
@@ -190,35 +177,14 @@ impl Faults {
         });
     }
 
-    /// Ends all faults.
-    pub fn clear(&self) {
-        for rule in self.lock().rules.drain(..) {
-            rule.lifted.cancel();
-        }
-    }
-
-    pub(super) fn meet(&self, call: &Call) -> Option<Met> {
-        let mut inner = self.lock();
-        let rule = inner
-            .rules
-            .iter_mut()
-            .find(|rule| rule.times != Times::Next(0) && rule.on.meets(call))?;
+    /// What becomes of this request, and what says that the fault is lifted.
+    pub(super) fn meet(&self, call: &Call) -> Option<(Effect, CancellationToken)> {
+        let mut inner = lock(&self.0);
+        let meets = |rule: &&mut Rule| rule.times != Times::Next(0) && rule.on.meets(call);
+        let rule = inner.rules.iter_mut().find(meets)?;
         if let Times::Next(left) = &mut rule.times {
             *left -= 1;
         }
-        Some(Met {
-            effect: rule.effect.clone(),
-            lifted: rule.lifted.clone(),
-        })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Met {
-    pub(super) async fn lifted(&self) {
-        self.lifted.cancelled().await;
+        Some((rule.effect.clone(), rule.lifted.clone()))
     }
 }

@@ -7,136 +7,86 @@ use hyper::server::conn::http1;
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use tokio::{
     net::{TcpListener, TcpSocket},
-    sync::{mpsc, oneshot},
+    sync::Mutex,
     task::JoinSet,
 };
+use tokio_util::task::AbortOnDropHandle;
 
+/// Serves until dropped; the connections end with it.
 pub(super) struct Listener {
     address: SocketAddr,
-    socket: TcpListener,
-    orders: mpsc::Receiver<Order>,
-}
-
-#[derive(Clone)]
-pub(super) struct Gate(mpsc::Sender<Order>);
-
-struct Order {
-    open: bool,
-    done: oneshot::Sender<io::Result<()>>,
+    routes: Router,
+    door: Mutex<Door>,
 }
 
 enum Door {
-    Open(TcpListener),
-    /// The socket is bound but does not listen: the port stays ours, and connecting is refused.
-    Closed {
-        reserved: Option<TcpSocket>,
-    },
-}
-
-impl Gate {
-    pub(super) async fn open(&self) -> io::Result<()> {
-        self.order(true).await
-    }
-
-    pub(super) async fn close(&self) -> io::Result<()> {
-        self.order(false).await
-    }
-
-    async fn order(&self, open: bool) -> io::Result<()> {
-        let (done, outcome) = oneshot::channel();
-        let gone = || io::Error::other("the stand-in has been dropped");
-        self.0
-            .send(Order { open, done })
-            .await
-            .map_err(|_| gone())?;
-        outcome.await.map_err(|_| gone())?
-    }
+    Open(AbortOnDropHandle<()>),
+    /// Bound, and not listening: the port stays ours, and connecting is refused.
+    Closed(#[expect(dead_code, reason = "it holds the port")] TcpSocket),
 }
 
 impl Listener {
-    pub(super) async fn bind() -> io::Result<(Self, Gate)> {
+    pub(super) async fn open(routes: Router) -> io::Result<Self> {
         let socket = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let (gate, orders) = mpsc::channel(1);
-        let address = socket.local_addr()?;
-        let listener = Self {
-            address,
-            socket,
-            orders,
-        };
-        Ok((listener, Gate(gate)))
+        Ok(Self {
+            address: socket.local_addr()?,
+            door: Mutex::new(opened(socket, routes.clone())),
+            routes,
+        })
     }
 
     pub(super) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Serves until dropped; the connections end with it.
-    pub(super) async fn serve(mut self, routes: Router) {
-        let mut door = Door::Open(self.socket);
-        let mut connections = JoinSet::new();
-        loop {
-            tokio::select! {
-                Some(order) = self.orders.recv() => {
-                    let (next, outcome) = turn(door, order.open, self.address);
-                    door = next;
-                    if !order.open {
-                        connections.shutdown().await;
-                    }
-                    // Whoever gave the order may have stopped waiting.
-                    let _ = order.done.send(outcome);
-                }
-                Some(stream) = accept(&door) => {
-                    let service = TowerToHyperService::new(routes.clone());
-                    connections.spawn(async move {
-                        // A connection that breaks concerns its client alone.
-                        let _ = http1::Builder::new()
-                            .serve_connection(TokioIo::new(stream), service)
-                            .await;
-                    });
-                }
-                Some(_) = connections.join_next() => {}
-            }
+    pub(super) async fn go_away(&self) -> io::Result<()> {
+        let mut door = self.door.lock().await;
+        if let Door::Open(serving) = &mut *door {
+            serving.abort();
+            // The port must be free of a listener before it can be bound again; that it was aborted is known.
+            serving.await.ok();
+            *door = Door::Closed(self.bound()?);
         }
+        Ok(())
+    }
+
+    pub(super) async fn come_back(&self) -> io::Result<()> {
+        let mut door = self.door.lock().await;
+        if let Door::Closed(_) = *door {
+            *door = opened(self.bound()?.listen(1024)?, self.routes.clone());
+        }
+        Ok(())
+    }
+
+    fn bound(&self) -> io::Result<TcpSocket> {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(self.address)?;
+        Ok(socket)
     }
 }
 
-async fn accept(door: &Door) -> Option<tokio::net::TcpStream> {
-    match door {
-        Door::Open(listener) => {
-            let (stream, _) = listener.accept().await.ok()?;
-            stream.set_nodelay(true).ok()?;
-            Some(stream)
-        }
-        Door::Closed { .. } => std::future::pending().await,
-    }
+fn opened(listener: TcpListener, routes: Router) -> Door {
+    Door::Open(AbortOnDropHandle::new(tokio::spawn(serve(
+        listener, routes,
+    ))))
 }
 
-fn turn(door: Door, open: bool, address: SocketAddr) -> (Door, io::Result<()>) {
-    match (door, open) {
-        (Door::Closed { reserved }, true) => {
-            match bound(address).and_then(|socket| socket.listen(1024)) {
-                Ok(listener) => (Door::Open(listener), Ok(())),
-                Err(error) => (Door::Closed { reserved }, Err(error)),
+async fn serve(listener: TcpListener, routes: Router) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            Ok((stream, _)) = listener.accept() => {
+                // An error shows in the requests.
+                stream.set_nodelay(true).ok();
+                let service = TowerToHyperService::new(routes.clone());
+                let serving = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+                // A connection that breaks concerns its client alone.
+                connections.spawn(async move { serving.await.ok() });
             }
+            Some(_) = connections.join_next() => {}
+            // No connection was there, and none could be accepted.
+            else => tokio::task::yield_now().await,
         }
-        (Door::Open(listener), false) => {
-            // The port must be free of a listener before it can be bound again.
-            drop(listener);
-            match bound(address) {
-                Ok(socket) => {
-                    let reserved = Some(socket);
-                    (Door::Closed { reserved }, Ok(()))
-                }
-                Err(error) => (Door::Closed { reserved: None }, Err(error)),
-            }
-        }
-        (door, _) => (door, Ok(())),
     }
-}
-
-fn bound(address: SocketAddr) -> io::Result<TcpSocket> {
-    let socket = TcpSocket::new_v4()?;
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    Ok(socket)
 }

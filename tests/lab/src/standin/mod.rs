@@ -18,12 +18,13 @@ mod watch;
 mod write;
 
 use std::{
-    net::SocketAddr,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock, RwLockWriteGuard},
 };
 
-use tokio_util::task::AbortOnDropHandle;
+use self::listener::Listener;
+
+use serde_json::json;
 
 use crate::cluster::{Fixture, Kind};
 
@@ -34,13 +35,11 @@ pub use requests::{PatchSeen, Requests};
 
 /// A Kubernetes API server in this process, over plain HTTP on a port of its own; gone when dropped.
 ///
-/// It serves namespaces, secrets, events, ESO's kinds and workloads: create, get, list, watch, merge patch and delete.
-/// It validates no schema and knows field selectors on `metadata.name` and `metadata.namespace` only.
+/// It serves namespaces, secrets, events, ESO's kinds and workloads: create, get, list, watch, merge patch and
+/// delete. It validates no schema, knows no selectors, and leaves what is in a deleted namespace.
 pub struct StandIn {
     shared: Arc<Shared>,
-    address: SocketAddr,
-    gate: listener::Gate,
-    _serving: AbortOnDropHandle<()>,
+    listener: Listener,
 }
 
 /// What the handlers share.
@@ -100,21 +99,14 @@ impl StandIn {
             requests: Requests::default(),
             serving: RwLock::default(),
         });
-        let (api, gate) = listener::Listener::bind().await?;
-        let address = api.address();
-        let serving = api.serve(answer::routes(shared.clone()));
-        let stand_in = Self {
-            shared,
-            address,
-            gate,
-            _serving: AbortOnDropHandle::new(tokio::spawn(serving)),
-        };
+        let listener = Listener::open(answer::routes(shared.clone())).await?;
+        let stand_in = Self { shared, listener };
         stand_in.load([Fixture::namespace_named("default")]);
         Ok(stand_in)
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.listener.address())
     }
 
     /// A client without hidden retries, so that every request counted is one that the caller made.
@@ -131,30 +123,27 @@ impl StandIn {
         kube::Client::try_from(config).expect("plain HTTP needs no certificates") // OK because nothing else can fail.
     }
 
-    /// Writes `kubeconfig` into the directory and returns its path. Its user's token is `stand-in`.
+    /// Writes a kubeconfig into the directory and returns its path. Its user's token is `stand-in`.
     pub fn kubeconfig(&self, directory: &Path) -> std::io::Result<PathBuf> {
-        self.write_kubeconfig(directory.join("kubeconfig"), "stand-in")
+        self.kubeconfig_as(directory, "stand-in")
     }
 
     /// The same for a user whose token is his name: for denials by token.
     pub fn kubeconfig_as(&self, directory: &Path, user: &str) -> std::io::Result<PathBuf> {
-        let name = format!("kubeconfig-{}", user.replace(['/', ':'], "-"));
-        self.write_kubeconfig(directory.join(name), user)
-    }
-
-    fn write_kubeconfig(&self, path: PathBuf, token: &str) -> std::io::Result<PathBuf> {
-        let url = self.url();
-        std::fs::write(
-            &path,
-            format!(
-                "apiVersion: v1\n\
-                 kind: Config\n\
-                 current-context: stand-in\n\
-                 clusters:\n  - name: stand-in\n    cluster: {{ server: \"{url}\" }}\n\
-                 users:\n  - name: stand-in\n    user: {{ token: \"{token}\" }}\n\
-                 contexts:\n  - name: stand-in\n    context: {{ cluster: stand-in, user: stand-in }}\n"
-            ),
-        )?;
+        let path = directory.join(format!("kubeconfig-{}", user.replace(['/', ':'], "-")));
+        // JSON is YAML too.
+        let config = json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "stand-in",
+            "clusters": [{ "name": "stand-in", "cluster": { "server": self.url() } }],
+            "users": [{ "name": "stand-in", "user": { "token": user } }],
+            "contexts": [{
+                "name": "stand-in",
+                "context": { "cluster": "stand-in", "user": "stand-in" },
+            }],
+        });
+        std::fs::write(&path, config.to_string())?;
         Ok(path)
     }
 
@@ -198,12 +187,12 @@ impl StandIn {
 
     /// Cuts every connection and refuses new ones. The port stays reserved.
     pub async fn go_away(&self) -> std::io::Result<()> {
-        self.gate.close().await
+        self.listener.go_away().await
     }
 
     /// Accepts connections again, on the same port, with all objects still there.
     pub async fn come_back(&self) -> std::io::Result<()> {
-        self.gate.open().await
+        self.listener.come_back().await
     }
 }
 

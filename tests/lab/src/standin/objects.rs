@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     ops::Bound,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use tokio::sync::watch;
@@ -12,7 +12,7 @@ use super::{
     failure::Failure,
     stored::{Key, Stored},
 };
-use crate::cluster::Kind;
+use crate::{cluster::Kind, lock};
 
 /// Changes of one kind that are kept; a watch further behind gets 410.
 const HISTORY: usize = 50_000;
@@ -74,75 +74,49 @@ pub(super) enum Write {
     Remove(Stored),
 }
 
-/// Which objects a list or a watch is about.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Selection {
-    pub(super) namespace: Option<String>,
-    pub(super) name: Option<String>,
-}
-
-impl Selection {
-    pub(super) fn is_all(&self) -> bool {
-        self.namespace.is_none() && self.name.is_none()
-    }
-
-    pub(super) fn has(&self, key: &Key) -> bool {
-        self.namespace
-            .as_deref()
-            .is_none_or(|namespace| *namespace == *key.namespace)
-            && self.name.as_deref().is_none_or(|name| *name == *key.name)
-    }
-}
-
 /// One page of a list.
 pub(super) struct Page {
     pub(super) objects: Vec<Arc<Stored>>,
     /// Whether there is another after it.
     pub(super) more: bool,
-    /// How many objects of the kind there are, selected or not.
-    pub(super) all: usize,
     pub(super) version: u64,
 }
 
 impl Objects {
     pub(super) fn get(&self, kind: Kind, key: &Key) -> Option<Arc<Stored>> {
-        self.lock().kinds.get(&kind)?.objects.get(key).cloned()
+        lock(&self.inner)
+            .kinds
+            .get(&kind)?
+            .objects
+            .get(key)
+            .cloned()
     }
 
-    /// Costs what the page holds, and not what the kind holds, unless it is narrowed to a name.
+    /// Of one namespace, or of all. Costs what the page holds, and not what the kind holds.
     pub(super) fn page(
         &self,
         kind: Kind,
-        selection: &Selection,
+        namespace: Option<&str>,
         after: Option<&Key>,
         limit: Option<usize>,
     ) -> Page {
-        let mut inner = self.lock();
-        let version = inner.version;
-        let first = Key::new(selection.namespace.as_deref().unwrap_or_default(), "");
+        let inner = lock(&self.inner);
+        let first = Key::new(namespace.unwrap_or_default(), "");
         let from = match after {
             Some(key) => Bound::Excluded(key),
             None => Bound::Included(&first),
         };
-        let row = inner.kinds.entry(kind).or_default();
-        let in_namespace = |key: &Key| {
-            let namespace = selection.namespace.as_deref();
-            namespace.is_none_or(|namespace| *namespace == *key.namespace)
-        };
+        let row = inner.kinds.get(&kind);
         let mut selected = row
-            .objects
-            .range((from, Bound::Unbounded))
-            .take_while(|(key, _)| in_namespace(key))
-            .filter(|(key, _)| selection.has(key))
+            .into_iter()
+            .flat_map(|row| row.objects.range((from, Bound::Unbounded)))
+            .take_while(|(key, _)| key.is_in(namespace))
             .map(|(_, object)| object);
         let limit = limit.unwrap_or(usize::MAX);
-        let objects = selected.by_ref().take(limit).cloned().collect();
-        let more = selected.next().is_some();
         Page {
-            objects,
-            more,
-            all: row.objects.len(),
-            version,
+            objects: selected.by_ref().take(limit).cloned().collect(),
+            more: selected.next().is_some(),
+            version: inner.version,
         }
     }
 
@@ -151,7 +125,7 @@ impl Objects {
     /// # Errors
     /// 410 when the history no longer reaches back to `version`.
     pub(super) fn changes(&self, kind: Kind, version: u64) -> Result<(Vec<Change>, u64), Failure> {
-        let mut inner = self.lock();
+        let mut inner = lock(&self.inner);
         let upto = inner.version;
         let row = inner.kinds.entry(kind).or_default();
         row.reaches_back_to(version)?;
@@ -164,7 +138,7 @@ impl Objects {
     /// # Errors
     /// 410 when the history does not.
     pub(super) fn reaches_back_to(&self, kind: Kind, version: u64) -> Result<(), Failure> {
-        let mut inner = self.lock();
+        let mut inner = lock(&self.inner);
         inner
             .kinds
             .entry(kind)
@@ -179,7 +153,7 @@ impl Objects {
         key: &Key,
         decide: impl FnOnce(Option<&Arc<Stored>>, u64) -> Result<Write, Failure>,
     ) -> Result<Arc<Stored>, Failure> {
-        let mut inner = self.lock();
+        let mut inner = lock(&self.inner);
         let version = inner.version + 1;
         let row = inner.kinds.entry(kind).or_default();
         let current = row.objects.get(key);
@@ -212,7 +186,7 @@ impl Objects {
 
     /// Forgets the whole history; every version handed out before is too old.
     pub(super) fn expire(&self) {
-        let mut inner = self.lock();
+        let mut inner = lock(&self.inner);
         inner.version += 1;
         let version = inner.version;
         for kind in Kind::ALL {
@@ -230,9 +204,5 @@ impl Objects {
 
     pub(super) fn pulse(&self) -> watch::Receiver<Pulse> {
         self.pulse.subscribe()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{
     call::Call,
     failure::Failure,
-    objects::{Objects, Selection},
+    objects::Objects,
     stored::{Form, Key},
 };
 
@@ -26,36 +26,24 @@ pub(super) fn list(objects: &Objects, call: &Call) -> Result<String, Failure> {
         Some(Err(_)) => return Err(Failure::bad_request("limit is not a number")),
     };
     let resumed = match call.query.get("continue").filter(|token| !token.is_empty()) {
-        Some(token) => Some(
-            Continue::decode(token)
-                .ok_or_else(|| Failure::bad_request("continue key is not valid"))?,
-        ),
+        Some(token) => {
+            Some(decode(token).ok_or_else(|| Failure::bad_request("continue key is not valid"))?)
+        }
         None => None,
     };
-    if let Some(resumed) = &resumed {
+    let (resumed, after) = resumed.unzip();
+    if let Some(version) = resumed {
         // 410 when the history that would close the gap is gone.
-        objects.reaches_back_to(call.kind, resumed.version)?;
+        objects.reaches_back_to(call.kind, version)?;
     }
-    let selection = selection(call)?;
-    let page = objects.page(
-        call.kind,
-        &selection,
-        resumed.as_ref().map(|resumed| &resumed.after),
-        limit,
-    );
-    let (version, before) = resumed.map_or((page.version, 0), |resumed| {
-        (resumed.version, resumed.before)
-    });
+    refuse_selectors(call)?;
+    let page = objects.page(call.kind, call.namespace.as_deref(), after.as_ref(), limit);
+    let version = resumed.unwrap_or(page.version);
     let mut metadata = json!({ "resourceVersion": version.to_string() });
     if page.more
         && let Some(last) = page.objects.last()
     {
-        let told = before + page.objects.len();
-        metadata["continue"] = Continue::encode(version, told, &last.key).into();
-        // An estimate, as in a real server; and with a selector there is none.
-        if selection.is_all() {
-            metadata["remainingItemCount"] = page.all.saturating_sub(told).max(1).into();
-        }
+        metadata["continue"] = encode(version, &last.key).into();
     }
     let form = Form::asked_by(call);
     let (api_version, kind) = form.types();
@@ -80,54 +68,32 @@ pub(super) fn key(call: &Call) -> Key {
 }
 
 /// # Errors
-/// 400 for a selector that the stand-in does not know: better than a list that was not narrowed.
-pub(super) fn selection(call: &Call) -> Result<Selection, Failure> {
-    let mut selection = Selection {
-        namespace: call.namespace.clone(),
-        name: None,
-    };
-    if call
-        .query
-        .get("labelSelector")
-        .is_some_and(|selector| !selector.is_empty())
-    {
-        return Err(Failure::bad_request("the stand-in knows no labelSelector"));
-    }
-    let fields = call.query.get("fieldSelector").map_or("", String::as_str);
-    for field in fields.split(',').filter(|field| !field.is_empty()) {
-        match field.split_once('=') {
-            Some(("metadata.name", name)) => selection.name = Some(name.to_owned()),
-            Some(("metadata.namespace", name)) => selection.namespace = Some(name.to_owned()),
-            _ => {
-                return Err(Failure::bad_request(format!(
-                    "the stand-in selects by metadata.name and metadata.namespace, not by {field}"
-                )));
-            }
+/// 400 for a selector, which the stand-in does not know: better than a list that was not narrowed.
+pub(super) fn refuse_selectors(call: &Call) -> Result<(), Failure> {
+    for selector in ["labelSelector", "fieldSelector"] {
+        if call
+            .query
+            .get(selector)
+            .is_some_and(|value| !value.is_empty())
+        {
+            let message = format!("the stand-in knows no {selector}");
+            return Err(Failure::bad_request(message));
         }
     }
-    Ok(selection)
+    Ok(())
 }
 
-struct Continue {
-    version: u64,
-    /// How many objects the pages so far held.
-    before: usize,
-    after: Key,
+/// A `continue` token: the version of the first page, and the last object that was told.
+fn encode(version: u64, last: &Key) -> String {
+    let Key { namespace, name } = last;
+    URL_SAFE_NO_PAD.encode(format!("{version}/{namespace}/{name}"))
 }
 
-impl Continue {
-    fn encode(version: u64, before: usize, last: &Key) -> String {
-        let Key { namespace, name } = last;
-        URL_SAFE_NO_PAD.encode(format!("{version}/{before}/{namespace}/{name}"))
-    }
-
-    fn decode(token: &str) -> Option<Self> {
-        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(token).ok()?).ok()?;
-        let mut parts = text.splitn(4, '/');
-        Some(Self {
-            version: parts.next()?.parse().ok()?,
-            before: parts.next()?.parse().ok()?,
-            after: Key::new(parts.next()?, parts.next()?),
-        })
-    }
+fn decode(token: &str) -> Option<(u64, Key)> {
+    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(token).ok()?).ok()?;
+    let mut parts = text.splitn(3, '/');
+    Some((
+        parts.next()?.parse().ok()?,
+        Key::new(parts.next()?, parts.next()?),
+    ))
 }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Instant,
 };
 
@@ -13,7 +13,10 @@ use super::{
     read,
     stored::Key,
 };
-use crate::cluster::{Kind, REFRESH};
+use crate::{
+    cluster::{Kind, REFRESH},
+    lock,
+};
 
 /// Cheap to clone.
 #[derive(Clone, Default)]
@@ -40,7 +43,7 @@ pub struct PatchSeen {
 impl Requests {
     /// Answered requests, whatever their answer.
     pub fn count(&self, verb: Verb, kind: Kind) -> u64 {
-        let inner = self.lock();
+        let inner = lock(&self.0);
         let of_it = inner
             .answered
             .range((verb, kind, 0)..=(verb, kind, u16::MAX));
@@ -49,51 +52,35 @@ impl Requests {
 
     /// Requests answered with this HTTP status.
     pub fn count_of(&self, verb: Verb, kind: Kind, code: u16) -> u64 {
-        self.lock()
-            .answered
-            .get(&(verb, kind, code))
-            .copied()
-            .unwrap_or_default()
-    }
-
-    /// All counts, by verb, kind and HTTP status.
-    pub fn counts(&self) -> BTreeMap<(Verb, Kind, u16), u64> {
-        self.lock().answered.clone()
+        let count = lock(&self.0).answered.get(&(verb, kind, code)).copied();
+        count.unwrap_or_default()
     }
 
     /// The patches of one ExternalSecret, oldest first.
     pub fn patches(&self, namespace: &str, name: &str) -> Vec<PatchSeen> {
         let key = Key::new(namespace, name);
-        self.lock().patches.get(&key).cloned().unwrap_or_default()
+        lock(&self.0).patches.get(&key).cloned().unwrap_or_default()
     }
 
     /// The most patches of one ExternalSecret that were under way at once. A patch whose client has
     /// hung up counts until the server notices.
     pub fn most_in_flight(&self, namespace: &str, name: &str) -> usize {
-        let key = Key::new(namespace, name);
-        self.lock()
+        let most = lock(&self.0)
             .most_in_flight
-            .get(&key)
-            .copied()
-            .unwrap_or_default()
+            .get(&Key::new(namespace, name))
+            .copied();
+        most.unwrap_or_default()
     }
 
     /// The same, of all ExternalSecrets.
     pub fn most_in_flight_of_any(&self) -> usize {
-        self.lock()
+        let inner = lock(&self.0);
+        inner
             .most_in_flight
             .values()
             .copied()
             .max()
             .unwrap_or_default()
-    }
-
-    /// Forgets everything but what is under way.
-    pub fn reset(&self) {
-        let mut inner = self.lock();
-        inner.answered.clear();
-        inner.patches.clear();
-        inner.most_in_flight.clear();
     }
 
     /// A request is under way until what this returns is dropped.
@@ -102,7 +89,7 @@ impl Requests {
             return None;
         }
         let key = read::key(call);
-        let mut inner = self.lock();
+        let mut inner = lock(&self.0);
         let now = inner.in_flight.entry(key.clone()).or_default();
         *now += 1;
         let now = *now;
@@ -115,7 +102,7 @@ impl Requests {
     }
 
     pub(super) fn answered(&self, call: &Call, code: u16) {
-        let mut inner = self.lock();
+        let mut inner = lock(&self.0);
         *inner
             .answered
             .entry((call.verb, call.kind, code))
@@ -133,16 +120,12 @@ impl Requests {
                 at: Instant::now(),
                 changed,
             };
-            self.lock()
+            lock(&self.0)
                 .patches
                 .entry(read::key(call))
                 .or_default()
                 .push(seen);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -153,7 +136,7 @@ pub(super) struct InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        let mut inner = self.requests.lock();
+        let mut inner = lock(&self.requests.0);
         if let Some(now) = inner.in_flight.get_mut(&self.key) {
             *now -= 1;
             if *now == 0 {

@@ -19,6 +19,11 @@ impl Key {
             name: name.into(),
         }
     }
+
+    /// Whether it is of this namespace; `None` is all of them.
+    pub(super) fn is_in(&self, namespace: Option<&str>) -> bool {
+        namespace.is_none_or(|namespace| *namespace == *self.namespace)
+    }
 }
 
 /// The metadata apart from the rest, so that a metadata-only answer needs no parsing.

@@ -16,7 +16,7 @@ use super::{
     Shared,
     call::Call,
     failure::Failure,
-    objects::{Change, ChangeKind, Pulse, Selection},
+    objects::{Change, ChangeKind, Pulse},
     read,
     stored::Form,
 };
@@ -28,12 +28,10 @@ const DEFAULT_TIMEOUT: u64 = 1800;
 
 struct Watch {
     shared: Arc<Shared>,
-    selection: Selection,
+    namespace: Option<String>,
     form: Form,
     /// Everything up to here has been told.
     version: u64,
-    /// The initial state, to be told first.
-    pending: Option<String>,
     bookmarks: Option<Interval>,
     deadline: Instant,
     pulse: Receiver<Pulse>,
@@ -42,39 +40,38 @@ struct Watch {
 }
 
 /// # Errors
-/// 410 when the history no longer holds the version asked for.
+/// 410 when the history no longer holds the version asked for; 400 without one: a list comes first.
 pub(super) fn watch(shared: &Arc<Shared>, call: &Call) -> Result<Response, Failure> {
+    let number = |parameter: &str, default: u64| match call.query.get(parameter) {
+        Some(text) => {
+            let invalid = |_| Failure::bad_request(format!("{parameter} is not a number"));
+            text.parse().map_err(invalid)
+        }
+        None => Ok(default),
+    };
+    let timeout = number("timeoutSeconds", DEFAULT_TIMEOUT)?;
+    let version = number("resourceVersion", 0)?;
+    if version == 0 {
+        return Err(Failure::bad_request(
+            "the stand-in watches from a version on",
+        ));
+    }
+    read::refuse_selectors(call)?;
+    shared.objects.reaches_back_to(call.kind, version)?;
     let pulse = shared.objects.pulse();
     let closings = pulse.borrow().closings;
-    let timeout = match call.query.get("timeoutSeconds") {
-        Some(seconds) => seconds
-            .parse()
-            .map_err(|_| Failure::bad_request("timeoutSeconds is not a number"))?,
-        None => DEFAULT_TIMEOUT,
-    };
-    let mut watch = Watch {
+    let bookmarks = call.flag("allowWatchBookmarks");
+    let watch = Watch {
         shared: shared.clone(),
-        selection: read::selection(call)?,
+        namespace: call.namespace.clone(),
         form: Form::asked_by(call),
-        version: 0,
-        pending: None,
-        bookmarks: call
-            .flag("allowWatchBookmarks")
-            .then(|| interval_at(Instant::now() + BOOKMARK_EVERY, BOOKMARK_EVERY)),
+        version,
+        bookmarks: bookmarks.then(|| interval_at(Instant::now() + BOOKMARK_EVERY, BOOKMARK_EVERY)),
         deadline: Instant::now() + Duration::from_secs(timeout),
         pulse,
         closings,
         over: false,
     };
-    match call.query.get("resourceVersion").map_or("", String::as_str) {
-        "" | "0" => watch.begin_with_all(call.flag("sendInitialEvents")),
-        version => {
-            watch.version = version
-                .parse()
-                .map_err(|_| Failure::bad_request("resourceVersion is not a number"))?;
-            shared.objects.reaches_back_to(call.kind, watch.version)?;
-        }
-    }
     let mut response = Response::new(Body::from_stream(watch.lines()));
     response.headers_mut().insert(
         header::CONTENT_TYPE,
@@ -84,30 +81,6 @@ pub(super) fn watch(shared: &Arc<Shared>, call: &Call) -> Result<Response, Failu
 }
 
 impl Watch {
-    /// The state as it is, as `ADDED` events, for a watch without a version; `marked` asks for the
-    /// bookmark that ends a streaming list (KEP-3157).
-    fn begin_with_all(&mut self, marked: bool) {
-        let page = self
-            .shared
-            .objects
-            .page(self.form.kind, &self.selection, None, None);
-        let mut lines = String::new();
-        for object in page.objects {
-            self.tell(
-                &Change {
-                    kind: ChangeKind::Added,
-                    object,
-                },
-                &mut lines,
-            );
-        }
-        self.version = page.version;
-        if marked {
-            lines.push_str(&self.bookmark(&json!({ "k8s.io/initial-events-end": "true" })));
-        }
-        self.pending = (!lines.is_empty()).then_some(lines);
-    }
-
     fn lines(self) -> impl Stream<Item = Result<Bytes, Infallible>> {
         stream::unfold(self, |mut watch| async move {
             let lines = watch.next().await?;
@@ -116,9 +89,6 @@ impl Watch {
     }
 
     async fn next(&mut self) -> Option<String> {
-        if let Some(lines) = self.pending.take() {
-            return Some(lines);
-        }
         while !self.over {
             // Read the pulse before the history: a change in between wakes us again.
             if self.pulse.borrow_and_update().closings != self.closings {
@@ -144,14 +114,14 @@ impl Watch {
             tokio::select! {
                 changed = self.pulse.changed() => self.over = changed.is_err(),
                 () = tokio::time::sleep_until(self.deadline) => self.over = true,
-                () = due(bookmarks) => return Some(self.bookmark(&json!({}))),
+                () = due(bookmarks) => return Some(self.bookmark()),
             }
         }
         None
     }
 
     fn tell(&self, change: &Change, lines: &mut String) {
-        if !self.selection.has(&change.object.key) {
+        if !change.object.key.is_in(self.namespace.as_deref()) {
             return;
         }
         let kind = match change.kind {
@@ -162,10 +132,9 @@ impl Watch {
         lines.push_str(&line(kind, &change.object.written(&self.form)));
     }
 
-    fn bookmark(&self, annotations: &serde_json::Value) -> String {
+    fn bookmark(&self) -> String {
         let (api_version, kind) = self.form.types();
-        let version = self.version.to_string();
-        let metadata = json!({ "resourceVersion": version, "annotations": annotations });
+        let metadata = json!({ "resourceVersion": self.version.to_string() });
         let object = json!({ "apiVersion": api_version, "kind": kind, "metadata": metadata });
         line("BOOKMARK", &object.to_string())
     }

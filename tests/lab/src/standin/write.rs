@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{
     call::Call,
     failure::Failure,
-    objects::{Objects, Selection, Write},
+    objects::{Objects, Write},
     read::key,
     stored::{Form, Key, Stored},
 };
@@ -128,36 +128,12 @@ fn merge_metadata(metadata: &mut Value, change: &Value) {
 }
 
 pub(super) fn delete(objects: &Objects, call: &Call) -> Result<String, Failure> {
-    if !remove(objects, call.kind, &key(call)) {
-        return Err(Failure::not_found(call));
-    }
-    if let (Kind::Namespace, Some(name)) = (call.kind, &call.name) {
-        let inside = Selection {
-            namespace: Some(name.clone()),
-            name: None,
-        };
-        for kind in Kind::ALL.into_iter().filter(|kind| kind.is_namespaced()) {
-            for object in objects.page(kind, &inside, None, None).objects {
-                remove(objects, kind, &object.key);
-            }
-        }
-    }
-    let details = json!({
-        "name": call.name,
-        "group": call.kind.group(),
-        "kind": call.kind.plural(),
-    });
-    Ok(json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details }).to_string())
-}
-
-/// Whether there was such an object.
-fn remove(objects: &Objects, kind: Kind, key: &Key) -> bool {
-    let removed = objects.write(kind, key, |current, version| {
-        let current = current.ok_or_else(|| Failure::new(StatusCode::NOT_FOUND, "not found"))?;
-        let last = Stored::new(key.clone(), version, current.parse());
+    objects.write(call.kind, &key(call), |current, version| {
+        let current = current.ok_or_else(|| Failure::not_found(call))?;
+        let last = Stored::new(current.key.clone(), version, current.parse());
         Ok(Write::Remove(last))
-    });
-    removed.is_ok()
+    })?;
+    Ok(json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": call.details() }).to_string())
 }
 
 /// Puts an object there, whatever was there before, with its namespace.

@@ -224,7 +224,7 @@ pub async fn serve_rollouts(cluster: &Cluster) -> anyhow::Result<()> {
     let definition = Path::new(env!("CARGO_MANIFEST_DIR")).join("argo/rollouts.yaml");
     apply(cluster.client(), &definition).await?;
     let all = objects(cluster.client(), Kind::Rollout, None);
-    wait::until_shown("Rollouts to be served", READY, || async {
+    wait::until_ok("Rollouts to be served", READY, || async {
         all.list(&ListParams::default().limit(1)).await.map(drop)
     })
     .await

@@ -31,8 +31,9 @@ async fn status(east: &Cluster, kind: Kind, name: &str, is: impl Fn(&Value) -> b
         let object = api.get(name).await.unwrap();
         let generation = object.metadata.generation.unwrap();
         let status = object.data["status"].clone();
-        let observed = &status["observedGeneration"];
-        let current = *observed == generation || *observed == generation.to_string();
+        // Argo writes it as a text.
+        let observed = status["observedGeneration"].to_string();
+        let current = observed.trim_matches('"') == generation.to_string();
         if current && is(&status) {
             Ok(status)
         } else {

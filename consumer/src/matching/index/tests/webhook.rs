@@ -87,10 +87,14 @@ fn namespace_and_property_count() {
     };
     let store = || [reading(&s, FULL)];
     for changes in [
-        Vec::from_iter(objects().into_iter().chain(store())),
-        Vec::from_iter(store().into_iter().chain(objects())),
+        objects().into_iter().chain(store()).collect(),
+        store().into_iter().chain(objects()).collect::<Vec<_>>(),
         // Updated with the same.
-        Vec::from_iter(objects().into_iter().chain(store()).chain(objects())),
+        objects()
+            .into_iter()
+            .chain(store())
+            .chain(objects())
+            .collect(),
     ] {
         let mut index = index(changes);
         let of = |index: &Index, name: &str| matching(index, &exact("webhook", name));

@@ -15,8 +15,9 @@ use eso_relay::{
     stream::{Stream, Subject},
 };
 use eso_relay_lab::{
-    cluster::{Kind, store},
+    cluster::Kind,
     daemon::Daemon,
+    fleet::{changed, key, name},
     installation::{Hub, READY},
     standin::{On, StandIn, Verb},
     wait,
@@ -25,12 +26,9 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::time::sleep;
 
 use super::{
-    Scale,
-    events::{NAMESPACE, STORE, event, key, name, object},
-    memory::resident,
-    progress,
-    report::{Goal, Measure, Unit},
-    rounds::{Rounds, alternate, rate},
+    Scale, progress,
+    report::{self, Measure, Rounds, Unit, rate},
+    rig::{self, objects, resident},
 };
 
 /// Some of the events mean one of these, one in a hundred.
@@ -40,7 +38,6 @@ const BATCH: usize = 256;
 /// The backlog is there before the durables are.
 const FROM_THE_FIRST: [&str; 2] = ["--start", "oldest"];
 const LOOK: Duration = Duration::from_millis(2);
-
 /// Of the events that mean several objects; the last of them may not be patched.
 const SEVERAL: usize = 11;
 
@@ -51,7 +48,7 @@ pub(crate) async fn measure(scale: Scale) -> anyhow::Result<Vec<Measure>> {
             0 => at / MEANT % OBJECTS,
             _ => OBJECTS + at,
         };
-        event(&format!("backlog-{at}"), number)
+        changed(&format!("backlog-{at}"), number)
     });
     let backlog = Backlog::store(few_match).await?;
     let few = backlog.beside_raw("few", 0..OBJECTS, rounds).await?;
@@ -62,28 +59,23 @@ pub(crate) async fn measure(scale: Scale) -> anyhow::Result<Vec<Measure>> {
     let several = (0..messages).map(|at| {
         Ok(Event {
             matches: Match::Exact(Keys::new((0..SEVERAL).map(key).collect())?),
-            ..event("several", at)?
+            ..changed(&format!("several-{at}"), at)?
         })
     });
     let backlog = Backlog::store(several).await?;
     let (refused, memory) = backlog.with_a_refused(scale.pick(3, 1)).await?;
 
-    let measure =
-        |what, rounds, goal| Measure::ratio(what, Unit::PerSecond, rounds, Goal::AtLeast(goal));
+    let ratio = |what, rounds| Measure::ratio(what, Unit::PerSecond, rounds);
+    let most = format!("backlog: consumer, after {messages} events with a refused object");
     Ok(vec![
-        measure("backlog: nothing matches ÷ raw pull and ack", &none, 0.5),
-        measure("backlog: 1 in 100 matches ÷ raw pull and ack", &few, 0.5),
-        measure(
+        ratio("backlog: nothing matches ÷ raw pull and ack", &none).at_least(0.5),
+        ratio("backlog: 1 in 100 matches ÷ raw pull and ack", &few).at_least(0.5),
+        ratio(
             "backlog: 10 objects and a refused one ÷ 10 objects",
             &refused,
-            0.8,
-        ),
-        Measure::value(
-            format!("backlog: consumer, after {messages} events with a refused object"),
-            Unit::Mebibytes,
-            memory,
-            Goal::AtMost(64.0),
-        ),
+        )
+        .at_least(0.8),
+        Measure::value(most, Unit::Mebibytes, memory).at_most(64.0),
     ])
 }
 
@@ -119,31 +111,21 @@ impl Backlog {
     async fn beside_raw(
         &self,
         matching: &str,
-        objects: Range<usize>,
+        numbers: Range<usize>,
         rounds: usize,
     ) -> anyhow::Result<Rounds> {
-        let api = api_with(objects).await?;
-        let (mut ours, mut raw) = (0, 0);
-        alternate(
-            &format!("backlog, {matching} match"),
-            rounds,
-            async || {
-                ours += 1;
-                let durable = format!("ours-{matching}-{ours}");
-                Ok(self.drain(&api, &durable, self.messages).await?.0)
-            },
-            async || {
-                raw += 1;
-                let durable = format!("raw-{matching}-{raw}");
-                self.hub.init_with(&FROM_THE_FIRST, &[&durable]).await?;
-                let durable: PullConsumer = self
-                    .jetstream
-                    .get_consumer_from_stream(durable, Stream::Events.name())
-                    .await?;
-                by_hand(&durable, self.messages).await
-            },
-        )
-        .await
+        let api = api_with(numbers).await?;
+        let one = async |round: usize| {
+            let durable = format!("ours-{matching}-{round}");
+            let (ours, _) = self.drain(&api, &durable, self.messages).await?;
+            let durable = format!("raw-{matching}-{round}");
+            self.hub.init_with(&FROM_THE_FIRST, &[&durable]).await?;
+            let events = Stream::Events.name();
+            let durable = self.jetstream.get_consumer_from_stream(durable, events);
+            Ok([(ours, by_hand(&durable.await?, self.messages).await?)])
+        };
+        let [rounds] = report::rounds(&format!("backlog, {matching} match"), rounds, one).await?;
+        Ok(rounds)
     }
 
     /// With the object that is refused ÷ without it, and the most memory in MiB. Of the messages with it the
@@ -167,7 +149,8 @@ impl Backlog {
         Ok((measured, most))
     }
 
-    /// By a new consumer, until so many messages are acked: how many per second, and its most memory in MiB.
+    /// By a new consumer, from the first ack that is seen until so many messages are acked: how many per
+    /// second, and its most memory in MiB.
     async fn drain(
         &self,
         api: &StandIn,
@@ -176,63 +159,48 @@ impl Backlog {
     ) -> anyhow::Result<(f64, f64)> {
         self.hub.init_with(&FROM_THE_FIRST, &[durable]).await?;
         let dir = tempfile::tempdir()?;
-        let url = self.hub.nats.url();
-        let yaml = format!("cluster: {durable}\nnats: {{ url: '{url}' }}\n");
-        let options = Daemon::consumer().config(yaml);
-        let consumer = options.kubeconfig(&api.kubeconfig(dir.path())?);
-        by_consumer(consumer.start().await?, messages).await
+        let kubeconfig = api.kubeconfig(dir.path())?;
+        let consumer = rig::start_consumer(&self.hub, durable, kubeconfig).await?;
+        let some = async || acked(&consumer).await.ok().filter(|count| *count > 0);
+        let first = wait::until("the first ack", READY, some).await;
+        let first = first.with_context(|| consumer.logs())?;
+        let started = Instant::now();
+        loop {
+            let count = acked(&consumer).await?;
+            if count >= messages {
+                break;
+            }
+            let logs = || format!("{count} acks; {}", consumer.logs());
+            anyhow::ensure!(started.elapsed() < 5 * READY, logs());
+            sleep(LOOK).await;
+        }
+        let took = started.elapsed();
+        let memory = resident(&consumer, "VmHWM:")?;
+        rig::stop(consumer).await?;
+        Ok((rate(messages - first, took), memory))
     }
 }
 
-async fn api_with(objects: Range<usize>) -> anyhow::Result<StandIn> {
+async fn acked(consumer: &Daemon) -> anyhow::Result<usize> {
+    let metric = "eso_relay_consumer_deliveries_total";
+    let count = consumer.count(metric, &[("outcome", "acked")]).await?;
+    Ok(usize::try_from(count)?)
+}
+
+async fn api_with(numbers: Range<usize>) -> anyhow::Result<StandIn> {
     let api = StandIn::start().await?;
-    api.load([store(STORE).in_namespace(NAMESPACE).akeyless()]);
-    api.load(objects.map(object));
+    api.load(objects(numbers));
     Ok(api)
 }
 
-/// From the first ack that is seen to the last.
-async fn by_consumer(mut consumer: Daemon, messages: usize) -> anyhow::Result<(f64, f64)> {
-    let acked = async |consumer: &Daemon| {
-        let metric = "eso_relay_consumer_deliveries_total";
-        let count = consumer.count(metric, &[("outcome", "acked")]).await?;
-        anyhow::Ok(usize::try_from(count)?)
-    };
-    let first = wait::until("the first ack", READY, async || {
-        acked(&consumer).await.ok().filter(|count| *count > 0)
-    });
-    let first = first.await.with_context(|| consumer.logs())?;
-    let started = Instant::now();
-    loop {
-        let count = acked(&consumer).await?;
-        if count >= messages {
-            break;
-        }
-        let logs = || format!("{count} acks; {}", consumer.logs());
-        anyhow::ensure!(started.elapsed() < 5 * READY, logs());
-        sleep(LOOK).await;
-    }
-    let took = started.elapsed();
-    let memory = resident(&consumer, "VmHWM:")?;
-    consumer.terminate()?;
-    consumer.wait_exit(READY).await?;
-    Ok((rate(messages - first, took), memory))
-}
-
 async fn by_hand(durable: &PullConsumer, messages: usize) -> anyhow::Result<f64> {
-    let mut deliveries = durable
-        .stream()
-        .max_messages_per_batch(BATCH)
-        .messages()
-        .await?
-        .take(messages);
+    let deliveries = durable.stream().max_messages_per_batch(BATCH).messages();
+    let mut deliveries = deliveries.await?.take(messages);
     let mut started = None;
     while let Some(message) = deliveries.try_next().await? {
         started.get_or_insert_with(Instant::now);
-        message
-            .ack()
-            .await
-            .map_err(|error| anyhow::anyhow!("an ack: {error}"))?;
+        let acked = message.ack().await;
+        acked.map_err(|error| anyhow::anyhow!("an ack: {error}"))?;
     }
     let started = started.context("nothing was delivered")?;
     Ok(rate(messages, started.elapsed()))

@@ -2,17 +2,17 @@
 //! loop of patches with as many connections on the same API.
 
 use std::{
-    path::Path,
-    sync::Arc,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use anyhow::ensure;
 use eso_relay_consumer::config::RefreshConfig;
 use eso_relay_lab::{
-    cluster::{Kind, REFRESH, create_all, objects as api_of, store},
-    daemon::{Daemon, DaemonOptions},
-    installation::{Hub, READY},
+    cluster::{Kind, REFRESH, create_all, objects as api_of},
+    daemon::Daemon,
+    fleet::name,
+    installation::{Hub, KubernetesKind, READY},
     kubernetes_api::KubernetesApi,
     standin::{StandIn, Verb},
 };
@@ -25,173 +25,92 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use super::{
-    Kubernetes, Scale, child,
-    events::{NAMESPACE, STORE, large_webhook, name, object},
-    http::{Webhook, address, send_all},
+    Scale,
+    http::send_all,
     progress,
-    report::{Goal, Measure, Unit},
-    rounds::{alternate, rate},
+    report::{Measure, Unit, rate, rounds},
+    rig::{self, NAMESPACE, figure, objects, webhooks},
 };
 
-const EVENTS_PER_WEBHOOK: usize = 100;
-const WEBHOOKS_AT_ONCE: usize = 8;
+pub(crate) const WEBHOOKS_AT_ONCE: usize = 8;
 
 pub(crate) async fn measure(
     scale: Scale,
-    kubernetes: Option<Kubernetes>,
+    kubernetes: Option<KubernetesKind>,
 ) -> anyhow::Result<Vec<Measure>> {
     let mut measures = Vec::new();
-    if kubernetes != Some(Kubernetes::Real) {
+    if kubernetes != Some(KubernetesKind::Real) {
         for objects in [500, 5000] {
-            let api = Api::StandIn(StandIn::start().await?);
-            measures.push(burst(scale, &api, objects).await?);
+            let (api, dir) = (StandIn::start().await?, tempfile::tempdir()?);
+            let (client, kubeconfig) = (api.client(), api.kubeconfig(dir.path())?);
+            measures.push(burst(scale, Some(&api), &client, kubeconfig, objects).await?);
         }
     }
-    let asked = kubernetes == Some(Kubernetes::Real);
+    let asked = kubernetes == Some(KubernetesKind::Real);
     if asked || kubernetes.is_none() && KubernetesApi::is_at_hand() {
         for objects in scale.pick(vec![500, 5000], vec![100]) {
             progress("burst: starting a real API");
-            let api = Api::Real(Box::new(KubernetesApi::start().await?));
-            measures.push(burst(scale, &api, objects).await?);
+            let api = KubernetesApi::start().await?;
+            measures.push(burst(scale, None, &api.client(), api.kubeconfig(), objects).await?);
         }
     }
     Ok(measures)
 }
 
-async fn burst(scale: Scale, api: &Api, objects: usize) -> anyhow::Result<Measure> {
-    let what = format!("burst: {objects} patches, {} ÷ raw loop", api.name());
+/// On this stand-in, else on a real API.
+async fn burst(
+    scale: Scale,
+    stand_in: Option<&StandIn>,
+    client: &kube::Client,
+    kubeconfig: PathBuf,
+    count: usize,
+) -> anyhow::Result<Measure> {
+    // How often to ask for the patches: seldom enough to cost nothing.
+    let (name, look) = match stand_in {
+        Some(_) => ("stand-in", Duration::from_millis(1)),
+        None => ("kube-apiserver", Duration::from_millis(10)),
+    };
+    let count_of_rounds = match stand_in {
+        None if count > 1000 => 3,
+        _ => scale.pick(5, 2),
+    };
+    let what = format!("burst: {count} patches, {name} ÷ raw loop");
     progress(&format!("{what}: creating the objects"));
-    api.create(objects).await?;
+    create_all(client, objects(0..count), 16).await?;
     let hub = Hub::start().await?;
     hub.init(&["load"]).await?;
-    let mut ingress = hub.ingress().start().await?;
-    ingress.wait_ready(READY).await?;
-    let address = address(&ingress.url())?;
-    let dir = tempfile::tempdir()?;
-    let kubeconfig = api.kubeconfig(dir.path())?;
-    let (mut ours, mut raw) = (0, 0);
-    let rounds = alternate(
-        &what,
-        api.rounds(scale, objects),
-        async || {
-            ours += 1;
-            let webhooks = webhooks(&format!("burst-{ours}"), objects);
-            let mut consumer = consumer(&hub, &kubeconfig).start().await?;
-            consumer.wait_ready(READY).await?;
-            let before = api.patched(&consumer).await?;
-            let started = Instant::now();
-            send_all(address, &webhooks, WEBHOOKS_AT_ONCE).await?;
-            while api.patched(&consumer).await? < before + objects {
-                ensure!(started.elapsed() < 5 * READY, "{}", consumer.logs());
-                sleep(api.look()).await;
-            }
-            let took = started.elapsed();
-            consumer.terminate()?;
-            consumer.wait_exit(READY).await?;
-            Ok(rate(objects, took))
-        },
-        async || {
-            raw += 1;
-            let kubeconfig = kubeconfig.display().to_string();
-            let (round, objects) = (format!("raw-{raw}"), objects.to_string());
-            child::figure(&["patch-loop", &kubeconfig, &round, &objects]).await
-        },
-    );
-    Ok(Measure::ratio(
-        what.clone(),
-        Unit::PerSecond,
-        &rounds.await?,
-        Goal::AtLeast(0.8),
-    ))
+    let (_ingress, address) = rig::ingress(&hub, "").await?;
+    let one = async |round: usize| {
+        let webhooks = webhooks(&format!("burst-{round}"), count);
+        let consumer = rig::consumer(&hub, kubeconfig.clone()).await?;
+        let before = patched(stand_in, &consumer).await?;
+        let started = Instant::now();
+        send_all(address, &webhooks, WEBHOOKS_AT_ONCE).await?;
+        while patched(stand_in, &consumer).await? < before + count as u64 {
+            ensure!(started.elapsed() < 5 * READY, "{}", consumer.logs());
+            sleep(look).await;
+        }
+        let ours = rate(count, started.elapsed());
+        rig::stop(consumer).await?;
+        let kubeconfig = kubeconfig.display().to_string();
+        let (round, objects) = (format!("raw-{round}"), count.to_string());
+        let raw = figure(&["patch-loop", &kubeconfig, &round, &objects]).await?;
+        Ok([(ours, raw)])
+    };
+    let [rounds] = rounds(&what, count_of_rounds, one).await?;
+    Ok(Measure::ratio(what, Unit::PerSecond, &rounds).at_least(0.8))
 }
 
-/// A consumer of the cluster `load` with the defaults.
-pub(crate) fn consumer(hub: &Hub, kubeconfig: &Path) -> DaemonOptions {
-    let yaml = format!("cluster: load\nnats: {{ url: '{}' }}\n", hub.nats.url());
-    Daemon::consumer().config(yaml).kubeconfig(kubeconfig)
-}
-
-/// An event for each object.
-pub(crate) fn webhooks(round: &str, objects: usize) -> Arc<[Webhook]> {
-    (0..objects)
-        .step_by(EVENTS_PER_WEBHOOK)
-        .map(|first| large_webhook(round, first..(first + EVENTS_PER_WEBHOOK).min(objects)))
-        .collect()
-}
-
-enum Api {
-    StandIn(StandIn),
-    Real(Box<KubernetesApi>),
-}
-
-impl Api {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::StandIn(_) => "stand-in",
-            Self::Real(_) => "kube-apiserver",
-        }
+/// How many patches have succeeded: by the stand-in's count, else by the consumer's.
+async fn patched(stand_in: Option<&StandIn>, consumer: &Daemon) -> anyhow::Result<u64> {
+    if let Some(api) = stand_in {
+        return Ok(api
+            .requests()
+            .count_of(Verb::Patch, Kind::ExternalSecret, 200));
     }
-
-    async fn create(&self, objects: usize) -> anyhow::Result<()> {
-        let store = store(STORE).in_namespace(NAMESPACE).akeyless();
-        let objects = (0..objects).map(object);
-        match self {
-            Self::StandIn(api) => {
-                api.load([store]);
-                api.load(objects);
-            }
-            Self::Real(api) => {
-                store.create(&api.client()).await?;
-                create_all(&api.client(), objects, 16).await?;
-            }
-        }
-        Ok(())
-    }
-
-    fn kubeconfig(&self, dir: &Path) -> std::io::Result<std::path::PathBuf> {
-        match self {
-            Self::StandIn(api) => api.kubeconfig(dir),
-            Self::Real(api) => Ok(api.kubeconfig()),
-        }
-    }
-
-    /// How many patches have succeeded: by the API's count, else by the consumer's.
-    async fn patched(&self, consumer: &Daemon) -> anyhow::Result<usize> {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a count of patches"
-        )]
-        Ok(match self {
-            Self::StandIn(api) => {
-                let count = api
-                    .requests()
-                    .count_of(Verb::Patch, Kind::ExternalSecret, 200);
-                usize::try_from(count)?
-            }
-            Self::Real(_) => {
-                // Before the first patch there is no such metric.
-                let metrics = consumer.metrics().await?;
-                let done = metrics.sum("eso_relay_consumer_patches_total", &[("result", "done")]);
-                done.unwrap_or_default() as usize
-            }
-        })
-    }
-
-    /// How often to ask for that: seldom enough to cost nothing.
-    fn look(&self) -> Duration {
-        match self {
-            Self::StandIn(_) => Duration::from_millis(1),
-            Self::Real(_) => Duration::from_millis(10),
-        }
-    }
-
-    fn rounds(&self, scale: Scale, objects: usize) -> usize {
-        match self {
-            Self::Real(_) if objects > 1000 => 3,
-            Self::StandIn(_) | Self::Real(_) => scale.pick(5, 2),
-        }
-    }
+    // Before the first patch there is no such metric.
+    let metric = consumer.count("eso_relay_consumer_patches_total", &[("result", "done")]);
+    Ok(metric.await.unwrap_or_default())
 }
 
 /// The same patch as the consumer's, one for each object, and nothing else.
@@ -200,12 +119,7 @@ pub(crate) async fn patch_loop(
     round: &str,
     objects: usize,
 ) -> anyhow::Result<f64> {
-    eso_relay::nats::install_crypto();
-    let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
-    let options = KubeConfigOptions::default();
-    let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await?;
-    config.default_retry = false;
-    let client = kube::Client::try_from(config)?;
+    let client = client(kubeconfig).await?;
     let api = &api_of(&client, Kind::ExternalSecret, Some(NAMESPACE));
     let params = &PatchParams {
         field_manager: Some("eso-relay-load".to_owned()),
@@ -221,4 +135,14 @@ pub(crate) async fn patch_loop(
         })
         .await?;
     Ok(rate(objects, started.elapsed()))
+}
+
+/// Without hidden retries.
+pub(crate) async fn client(kubeconfig: &Path) -> anyhow::Result<kube::Client> {
+    eso_relay::nats::install_crypto();
+    let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
+    let options = KubeConfigOptions::default();
+    let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await?;
+    config.default_retry = false;
+    Ok(kube::Client::try_from(config)?)
 }

@@ -3,7 +3,6 @@
 //! lists everything once more, because the API has forgotten the version of its watch ÷ what it took before.
 
 use std::{
-    future::ready,
     path::Path,
     time::{Duration, Instant},
 };
@@ -13,26 +12,22 @@ use eso_relay_lab::{
     cluster::{Kind, objects},
     daemon::Daemon,
     fleet::Fleet,
-    installation::{Hub, READY},
+    installation::READY,
     standin::{StandIn, Verb},
     wait,
 };
 use kube::{
     Api,
     api::ListParams,
-    config::{KubeConfigOptions, Kubeconfig},
     core::{DynamicObject, ListMeta},
 };
 use serde::Deserialize;
 use tokio::time::sleep;
 
 use super::{
-    Scale, burst, child,
-    latency::milliseconds,
-    memory::resident,
-    progress,
-    report::{Goal, Measure, Unit},
-    rounds::{Rounds, alternate},
+    Scale, burst, progress,
+    report::{Measure, Rounds, Unit, milliseconds, rounds},
+    rig::{self, Rig, figure, resident},
 };
 
 /// As kube's watcher asks for.
@@ -43,69 +38,38 @@ const SETTLED: Duration = Duration::from_millis(500);
 pub(crate) async fn measure(scale: Scale) -> anyhow::Result<Vec<Measure>> {
     let fleet = Fleet(scale.pick(100_000, 10_000));
     progress("first-sync: creating the objects");
-    let api = StandIn::start().await?;
-    api.load(fleet.fixtures());
-    let hub = Hub::start().await?;
-    hub.init(&["load"]).await?;
-    let dir = tempfile::tempdir()?;
-    let kubeconfig = api.kubeconfig(dir.path())?;
-    let mut unread = Vec::new();
+    let rig = Rig::start(fleet.fixtures()).await?;
     let what = format!("first sync: {} objects", fleet.0);
-    let rounds = alternate(
-        &what,
-        scale.pick(5, 1),
-        async || {
-            let started = Instant::now();
-            let mut consumer = burst::consumer(&hub, &kubeconfig).start().await?;
-            consumer.wait_ready(READY).await?;
-            wait::until("the index", READY, || {
-                let complete = consumer.logs().contains("the index is complete");
-                ready(complete.then_some(()))
-            })
-            .await?;
-            let took = started.elapsed();
-            consumer.terminate()?;
-            consumer.wait_exit(READY).await?;
-            Ok(milliseconds(took))
-        },
-        async || {
-            let kubeconfig = kubeconfig.display().to_string();
-            let objects = fleet.0.to_string();
-            let list = async |how| child::figure(&["raw-list", &kubeconfig, &objects, how]).await;
-            unread.push(list("unread").await?);
-            list("read").await
-        },
-    );
-    let read = rounds.await?;
-    let unread = Rounds {
-        ours: read.ours.clone(),
-        // The first round warmed up.
-        floor: unread.split_off(1),
+    let one = async |_| {
+        let started = Instant::now();
+        let consumer = rig.consumer().await?;
+        consumer.wait_log("the index is complete", READY).await?;
+        let ours = milliseconds(started.elapsed());
+        rig::stop(consumer).await?;
+        let (kubeconfig, objects) = (rig.kubeconfig()?, fleet.0.to_string());
+        let kubeconfig = kubeconfig.display().to_string();
+        let list = async |how| figure(&["raw-list", &kubeconfig, &objects, how]).await;
+        let (unread, read) = (list("unread").await?, list("read").await?);
+        Ok([(ours, read), (ours, unread)])
     };
-    let measure = |floor, rounds, goal| {
-        let what = format!("{what} ÷ {floor}");
-        Measure::ratio(what, Unit::Milliseconds, rounds, goal)
-    };
-    let mut consumer = burst::consumer(&hub, &kubeconfig).start().await?;
-    consumer.wait_ready(READY).await?;
+    let [read, unread] = rounds(&what, scale.pick(5, 1), one).await?;
+
+    let consumer = rig.consumer().await?;
     sleep(SETTLED).await;
     let mut memory = Rounds::default();
     for round in 1..=scale.pick(5, 2) {
         progress(&format!("relist: round {round}"));
         let before = resident(&consumer, "VmRSS:")?;
         forget_peak(&consumer)?;
-        relist(&api).await?;
+        relist(&rig.api).await?;
         memory.push(resident(&consumer, "VmHWM:")?, before);
     }
+    let unread_list = format!("{what} ÷ raw LIST, objects unread");
+    let relist = format!("relist: {} objects, peak ÷ before", fleet.0);
     Ok(vec![
-        measure("raw LIST", &read, Some(Goal::AtMost(1.5))),
-        measure("raw LIST, objects unread", &unread, None),
-        Measure::ratio(
-            format!("relist: {} objects, peak ÷ before", fleet.0),
-            Unit::Mebibytes,
-            &memory,
-            Goal::AtMost(1.3),
-        ),
+        Measure::ratio(format!("{what} ÷ raw LIST"), Unit::Milliseconds, &read).at_most(1.5),
+        Measure::ratio(unread_list, Unit::Milliseconds, &unread),
+        Measure::ratio(relist, Unit::Mebibytes, &memory).at_most(1.3),
     ])
 }
 
@@ -114,7 +78,7 @@ async fn relist(api: &StandIn) -> anyhow::Result<()> {
     let count = |verb| api.requests().count_of(verb, Kind::ExternalSecret, 200);
     let (lists, watches) = (count(Verb::List), count(Verb::Watch));
     api.expire_watches();
-    let again = || ready((count(Verb::Watch) > watches).then_some(()));
+    let again = async || (count(Verb::Watch) > watches).then_some(());
     wait::until("another watch", READY, again).await?;
     ensure!(count(Verb::List) > lists, "nothing was listed");
     sleep(SETTLED).await;
@@ -129,11 +93,7 @@ fn forget_peak(consumer: &Daemon) -> anyhow::Result<()> {
 
 /// Lists all ExternalSecrets; how long that took, in milliseconds.
 pub(crate) async fn raw_list(kubeconfig: &Path, expected: usize, how: &str) -> anyhow::Result<f64> {
-    eso_relay::nats::install_crypto();
-    let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
-    let options = KubeConfigOptions::default();
-    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await?;
-    let client = kube::Client::try_from(config)?;
+    let client = burst::client(kubeconfig).await?;
     let api = objects(&client, Kind::ExternalSecret, None);
     let mut params = ListParams::default().limit(PAGE);
     let started = Instant::now();
@@ -149,7 +109,7 @@ pub(crate) async fn raw_list(kubeconfig: &Path, expected: usize, how: &str) -> a
             None => break,
         }
     }
-    let took: Duration = started.elapsed();
+    let took = started.elapsed();
     ensure!(pages == expected.div_ceil(PAGE as usize), "{pages} pages");
     Ok(milliseconds(took))
 }

@@ -139,12 +139,6 @@ pub(crate) async fn send_all(
     Ok(())
 }
 
-/// `http://127.0.0.1:PORT`, as daemons say where they are.
-pub(crate) fn address(url: &str) -> anyhow::Result<SocketAddr> {
-    let address = url.strip_prefix("http://").context("not plain HTTP")?;
-    Ok(address.parse()?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,8 +2,6 @@
 
 mod backlog;
 mod burst;
-mod child;
-mod events;
 mod first_sync;
 mod floor;
 mod http;
@@ -12,12 +10,15 @@ mod lanes;
 mod latency;
 mod memory;
 mod report;
-mod rounds;
+mod rig;
 
-use clap::{Parser, ValueEnum};
+use std::{io::Write as _, path::PathBuf};
+
+use clap::{Parser, Subcommand, ValueEnum};
+use eso_relay_lab::installation::KubernetesKind;
 use serde::Serialize;
 
-use self::{child::Child, report::Report};
+use self::report::Report;
 
 /// As in the daemons: the floors have what they have.
 #[cfg(not(target_env = "msvc"))]
@@ -39,7 +40,7 @@ struct Arguments {
     /// Where the burst is measured. Without this: on the stand-in, and on the real API too where it
     /// is in the cache already.
     #[arg(long, value_name = "API")]
-    kubernetes: Option<Kubernetes>,
+    kubernetes: Option<KubernetesKind>,
     #[arg(long, default_value = "table")]
     output: Output,
     #[command(subcommand)]
@@ -66,13 +67,6 @@ enum Line {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Kubernetes {
-    StandIn,
-    /// Built first if it is not in the cache: up to ten minutes.
-    Real,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Output {
     Table,
     Json,
@@ -91,6 +85,55 @@ impl Scale {
             Self::Full => full,
             Self::Quick => quick,
         }
+    }
+}
+
+/// What must be measured in a process of its own: this program, started again. All but the handlers print
+/// one figure.
+#[derive(Subcommand)]
+#[command(hide = true)]
+enum Child {
+    /// An axum server whose one handler reads the body and answers 202.
+    BareHandler { port: u16 },
+    /// An axum server whose one handler checks an HMAC, stores the body in JetStream and answers 202.
+    DurableHandler { port: u16, nats: String },
+    /// Patches objects over so many connections: how many per second.
+    PatchLoop {
+        kubeconfig: PathBuf,
+        round: String,
+        objects: usize,
+    },
+    /// Lists so many objects in pages, which it reads or not: how many milliseconds that took.
+    RawList {
+        kubeconfig: PathBuf,
+        objects: usize,
+        how: String,
+    },
+    /// How many bytes an ExternalSecret takes in an index of so many.
+    IndexMemory { objects: usize },
+}
+
+impl Child {
+    async fn run(self) -> anyhow::Result<()> {
+        let figure = match self {
+            Self::BareHandler { port } => return floor::bare_handler(port).await,
+            Self::DurableHandler { port, nats } => {
+                return floor::durable_handler(port, &nats).await;
+            }
+            Self::PatchLoop {
+                kubeconfig,
+                round,
+                objects,
+            } => burst::patch_loop(&kubeconfig, &round, objects).await?,
+            Self::RawList {
+                kubeconfig,
+                objects,
+                how,
+            } => first_sync::raw_list(&kubeconfig, objects, &how).await?,
+            Self::IndexMemory { objects } => memory::per_object(objects)?,
+        };
+        writeln!(std::io::stdout(), "{figure}")?;
+        Ok(())
     }
 }
 
@@ -120,7 +163,12 @@ async fn main() -> anyhow::Result<()> {
             report.add(*line, measures?);
         }
     }
-    report.print(arguments.output)
+    let mut stdout = std::io::stdout().lock();
+    match arguments.output {
+        Output::Table => write!(stdout, "{report}")?,
+        Output::Json => writeln!(stdout, "{}", serde_json::to_string_pretty(&report)?)?,
+    }
+    Ok(())
 }
 
 /// Says on stderr what is being done.

@@ -10,11 +10,11 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::{
     ledger::Ledger,
     load::{Load, PROMISE},
-    plan::{Change, Fault, Field, Hit, Plan, Target},
+    plan::{Change, Fault, Hit, Plan, Target},
     progress,
     report::Part,
     scan::Log,
-    stage::{Stage, Streams},
+    stage::Stage,
     streams,
 };
 
@@ -27,7 +27,8 @@ const SETTLE: Duration = Duration::from_secs(120);
 /// What a campaign is made of.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Orders {
-    pub(crate) streams: Streams,
+    /// nats-servers, and so the replicas of each stream: 1 or 3.
+    pub(crate) servers: usize,
     pub(crate) rounds: u64,
     pub(crate) seed: u64,
     pub(crate) small_disks: bool,
@@ -47,23 +48,21 @@ struct Campaign {
 /// Plays all rounds, or ends at the first that something does not recover from. Where a promise is
 /// broken, the logs are kept in `logs`.
 pub(crate) async fn run(orders: Orders, logs: &Path) -> anyhow::Result<Part> {
-    let stage = Stage::set(orders.streams, orders.small_disks).await?;
+    let stage = Stage::set(orders).await?;
     let servers = stage.hub.servers();
     let mut campaign = Campaign {
         jetstream: stage.hub.jetstream().await?,
-        logs: servers.map(|server| Log::at(server.log_path())).collect(),
+        logs: servers
+            .map(|server| Log::at(server.log_path().to_owned()))
+            .collect(),
         stage,
         number: 0,
         checked: 0,
-        part: Part::new(orders.streams),
-    };
-    let field = Field {
-        servers: orders.streams.servers(),
-        small_disks: orders.small_disks,
+        part: Part::new(orders.servers),
     };
     for round in 1..=orders.rounds {
-        let plan = Plan::of(orders.seed, round, field);
-        let name = format!("{:?} round {round} of {}", orders.streams, orders.rounds);
+        let plan = Plan::of(orders, round);
+        let name = format!("R{} round {round} of {}", orders.servers, orders.rounds);
         progress(&format!("{name}: {plan}"));
         let recovered = campaign.play(&plan, &name).await;
         if let Err(error) = recovered {
@@ -87,26 +86,23 @@ impl Campaign {
     /// Something does not recover; all else that is wrong is in the report.
     async fn play(&mut self, plan: &Plan, name: &str) -> anyhow::Result<()> {
         self.part.begins(plan);
-        let (webhooks, clusters) = (self.stage.webhooks(), self.stage.clusters.clone());
-        let mut load = Load::start(webhooks, &clusters, self.number);
+        let webhooks = self.stage.webhooks.clone();
+        let mut load = Load::start(webhooks, &self.stage.clusters, self.number);
         self.hit(plan, &load).await?;
         let up = Instant::now();
         sleep(AFTER).await;
         self.number = load.stop_sending().await?;
 
         let settled = self.settle(&load).await;
-        self.part.takes(&load.ledger.lock());
-        let broken = self.damage(plan)?;
-        for line in broken {
-            self.part.damage(format!("{name}: {line}"));
-        }
+        self.part.takes(&load.lock());
+        self.scan_logs(plan, name)?;
         let extent = settled?;
         let dead = streams::dead_letters(&self.jetstream).await?;
         if dead > 0 {
             self.part.breaks(format!("{name}: {dead} dead letters"));
         }
         self.find_accepted(&load, extent, name).await?;
-        let mut ledger = load.ledger.lock();
+        let mut ledger = load.lock();
         for answer in ledger.strange.drain(..) {
             self.part
                 .breaks(format!("{name}: a webhook was answered {answer}"));
@@ -130,18 +126,18 @@ impl Campaign {
     async fn hit(&mut self, plan: &Plan, load: &Load) -> anyhow::Result<()> {
         let start = Instant::now();
         let mut on = 0;
-        for step in plan.steps() {
-            sleep_until(start + step.at).await;
-            if step.change == Change::Begins {
+        for (at, hit, change) in plan.steps() {
+            sleep_until(start + at).await;
+            if change == Change::Begins {
                 on += 1;
-                load.ledger.lock().fault_begins();
+                load.lock().fault_begins();
             }
-            let what = || format!("{} of {} {:?}", step.fault, step.target, step.change);
-            self.stage.apply(&step).await.with_context(what)?;
-            if step.change == Change::Ends {
+            let what = || format!("{} of {} {change:?}", hit.fault, hit.target);
+            self.stage.apply(hit, change).await.with_context(what)?;
+            if change == Change::Ends {
                 on -= 1;
                 if on == 0 {
-                    load.ledger.lock().all_up(std::time::Instant::now());
+                    load.lock().all_up(std::time::Instant::now());
                 }
             }
         }
@@ -151,21 +147,14 @@ impl Campaign {
     /// Waits until each effect was seen, all are ready, and each durable is at the end of its stream.
     async fn settle(&self, load: &Load) -> anyhow::Result<streams::Extent> {
         let settled = || async {
-            let missing = load.ledger.lock().waiting.len();
+            // Not at every moment: these questions are work for the servers.
+            sleep(Duration::from_millis(200)).await;
+            let missing = load.lock().waiting.len();
             anyhow::ensure!(missing == 0, "{missing} webhooks without their effect");
             self.stage.ready().await?;
             streams::settled(&self.jetstream).await
         };
-        let what = "the round to settle";
-        // Not at every moment: these questions are work for the servers.
-        let patient = || async {
-            let answer = settled().await;
-            if answer.is_err() {
-                sleep(Duration::from_millis(200)).await;
-            }
-            answer
-        };
-        wait::until_shown(what, SETTLE, patient).await
+        wait::until_ok("the round to settle", SETTLE, settled).await
     }
 
     /// What was accepted can be read in the stream.
@@ -178,7 +167,7 @@ impl Campaign {
         let from = (self.checked + 1).max(extent.first);
         let stored = streams::ids(&self.jetstream, from, extent.last).await?;
         self.checked = extent.last;
-        let ids = load.ledger.lock().ids.clone();
+        let ids = load.lock().ids.clone();
         for id in ids.iter().filter(|id| !stored.contains(*id)) {
             self.part
                 .loses(format!("{name}: event {id} is not in the stream"));
@@ -193,15 +182,15 @@ impl Campaign {
         Ok(())
     }
 
-    fn damage(&mut self, plan: &Plan) -> anyhow::Result<Vec<String>> {
-        let mut damage = Vec::new();
+    fn scan_logs(&mut self, plan: &Plan, name: &str) -> anyhow::Result<()> {
         for (at, log) in self.logs.iter_mut().enumerate() {
             let target = Target::Nats(at);
             let full = |hit: &Hit| hit.target == target && hit.fault == Fault::DiskFull;
-            let lines = log.damage(plan.hits.iter().any(full))?;
-            damage.extend(lines.iter().map(|line| format!("{target}: {line}")));
+            for line in log.damage(plan.hits.iter().any(full))? {
+                self.part.damage(format!("{name}: {target}: {line}"));
+            }
         }
-        Ok(damage)
+        Ok(())
     }
 }
 

@@ -2,12 +2,13 @@
 //! are about.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::{Duration, Instant},
 };
 
 use eso_relay_lab::{
     installation::{Answer, Cluster, Webhooks},
+    lock,
     standin::Eso,
 };
 use tokio::{
@@ -27,29 +28,19 @@ const PATIENCE: Duration = Duration::from_secs(12);
 /// The longest that an effect may take once nothing is broken.
 pub(crate) const PROMISE: Duration = Duration::from_secs(20);
 
-/// Cheap to clone: the same ledger.
-#[derive(Clone)]
-pub(crate) struct SharedLedger(Arc<Mutex<Ledger>>);
-
 /// Running senders and the one that looks.
 pub(crate) struct Load {
-    pub(crate) ledger: SharedLedger,
+    ledger: Arc<Mutex<Ledger>>,
     end: CancellationToken,
     sending: AbortOnDropHandle<usize>,
     _looking: AbortOnDropHandle<()>,
-}
-
-impl SharedLedger {
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Ledger> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Load {
     /// The webhooks are numbered from `first` on.
     pub(crate) fn start(webhooks: Webhooks, clusters: &Arc<Vec<Cluster>>, first: usize) -> Self {
         let ledger = Ledger::new(clusters.len(), Instant::now());
-        let ledger = SharedLedger(Arc::new(Mutex::new(ledger)));
+        let ledger = Arc::new(Mutex::new(ledger));
         let end = CancellationToken::new();
         let sender = Sender {
             webhooks,
@@ -66,6 +57,10 @@ impl Load {
         }
     }
 
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Ledger> {
+        lock(&self.ledger)
+    }
+
     /// Sends no more and waits for the last answers. The looks go on until the end is dropped.
     pub(crate) async fn stop_sending(&mut self) -> anyhow::Result<usize> {
         self.end.cancel();
@@ -77,7 +72,7 @@ impl Load {
 struct Sender {
     webhooks: Webhooks,
     clusters: Arc<Vec<Cluster>>,
-    ledger: SharedLedger,
+    ledger: Arc<Mutex<Ledger>>,
 }
 
 impl Sender {
@@ -106,7 +101,7 @@ impl Sender {
         let keys = [name.as_str()];
         let answer = timeout(PATIENCE, self.webhooks.updated(&keys)).await;
         let now = Instant::now();
-        let mut ledger = self.ledger.lock();
+        let mut ledger = lock(&self.ledger);
         match answer {
             Ok(Ok(answer)) => record(&mut ledger, number, &answer, now),
             Ok(Err(_)) | Err(_) => ledger.answers.unanswered += 1,
@@ -123,16 +118,14 @@ fn record(ledger: &mut Ledger, number: usize, answer: &Answer, now: Instant) {
     }
 }
 
-async fn look(clusters: Arc<Vec<Cluster>>, ledger: SharedLedger) {
+async fn look(clusters: Arc<Vec<Cluster>>, ledger: Arc<Mutex<Ledger>>) {
     let mut ticks = interval(LOOK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        ledger
-            .lock()
-            .look(Instant::now(), PROMISE, |cluster, number| {
-                Key::of(number).has_arrived(&clusters[cluster].eso, number)
-            });
+        lock(&ledger).look(Instant::now(), PROMISE, |cluster, number| {
+            Key::of(number).has_arrived(&clusters[cluster].eso, number)
+        });
     }
 }
 

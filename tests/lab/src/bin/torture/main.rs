@@ -10,7 +10,7 @@ mod scan;
 mod stage;
 mod streams;
 
-use std::{io::Write as _, path::PathBuf, process::ExitCode};
+use std::{io::Write as _, process::ExitCode};
 
 use clap::{Parser, ValueEnum};
 use eso_relay_lab::{daemon::Binary, nats_server};
@@ -18,7 +18,6 @@ use eso_relay_lab::{daemon::Binary, nats_server};
 use self::{
     campaign::Orders,
     report::{Part, Report},
-    stage::Streams,
 };
 
 /// Breaks the processes of a whole installation at random while webhooks flow, and checks after each
@@ -121,26 +120,26 @@ async fn torture(arguments: &Arguments, seed: u64) -> anyhow::Result<Report> {
     }
     let logs = std::env::temp_dir().join(format!("eso-relay-torture-{seed}"));
 
-    let orders = |streams, rounds| Orders {
-        streams,
-        rounds,
-        seed,
-        small_disks: no_full_disks.is_none(),
-    };
     let (r1, r3) = match arguments.replicas {
         Replicas::One => (arguments.rounds, 0),
         Replicas::Three => (0, arguments.rounds),
         Replicas::Both => (arguments.rounds / 2, arguments.rounds.div_ceil(2)),
     };
-    let run = async |streams, rounds| {
+    let run = async |servers, rounds| {
         if rounds == 0 {
             return Ok(None);
         }
-        let logs: PathBuf = logs.join(format!("{streams:?}"));
-        let part = campaign::run(orders(streams, rounds), &logs).await;
-        part.map(Some)
+        let orders = Orders {
+            servers,
+            rounds,
+            seed,
+            small_disks: no_full_disks.is_none(),
+        };
+        campaign::run(orders, &logs.join(format!("R{servers}")))
+            .await
+            .map(Some)
     };
-    let (r1, r3) = tokio::try_join!(run(Streams::R1, r1), run(Streams::R3, r3))?;
+    let (r1, r3) = tokio::try_join!(run(1, r1), run(3, r3))?;
     let campaigns: Vec<Part> = [r1, r3].into_iter().flatten().collect();
     let held = campaigns.iter().all(|part| part.broken.is_empty());
     Ok(Report {

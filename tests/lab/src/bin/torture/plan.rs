@@ -5,7 +5,10 @@ use std::{fmt, time::Duration};
 use fastrand::Rng;
 use serde::Serialize;
 
-use super::stage::{CLUSTERS, REPLICAS};
+use super::{
+    campaign::Orders,
+    stage::{CLUSTERS, REPLICAS},
+};
 
 /// Faults begin within this time.
 const WINDOW: Duration = Duration::from_secs(8);
@@ -47,21 +50,6 @@ pub(crate) struct Plan {
     pub(crate) hits: Vec<Hit>,
 }
 
-/// What can be hit.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Field {
-    pub(crate) servers: usize,
-    pub(crate) small_disks: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Step {
-    pub(crate) at: Duration,
-    pub(crate) target: Target,
-    pub(crate) fault: Fault,
-    pub(crate) change: Change,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Change {
     Begins,
@@ -69,14 +57,14 @@ pub(crate) enum Change {
 }
 
 impl Plan {
-    pub(crate) fn of(seed: u64, round: u64, field: Field) -> Self {
+    pub(crate) fn of(orders: Orders, round: u64) -> Self {
         // Other servers, another campaign.
-        let servers = field.servers as u64;
-        let mut rng =
-            Rng::with_seed(seed ^ (round << 8 | servers).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let other =
+            orders.seed ^ (round << 8 | orders.servers as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mut rng = Rng::with_seed(other);
         let mut hits: Vec<Hit> = Vec::new();
         for _ in 0..rng.usize(3..=7) {
-            let hit = Hit::random(&mut rng, field);
+            let hit = Hit::random(&mut rng, orders);
             if hits.iter().all(|other| !hit.meets(other)) {
                 hits.push(hit);
             }
@@ -84,30 +72,22 @@ impl Plan {
         Self { hits }
     }
 
-    /// In the order of time.
-    pub(crate) fn steps(&self) -> Vec<Step> {
+    /// What begins and ends, in the order of time.
+    pub(crate) fn steps(&self) -> Vec<(Duration, Hit, Change)> {
         let steps = self.hits.iter().flat_map(|hit| {
-            let step = |at, change| Step {
-                at,
-                target: hit.target,
-                fault: hit.fault,
-                change,
-            };
-            [
-                step(hit.from, Change::Begins),
-                step(hit.from + hit.lasts, Change::Ends),
-            ]
+            let end = hit.from + hit.lasts;
+            [(hit.from, *hit, Change::Begins), (end, *hit, Change::Ends)]
         });
-        let mut steps: Vec<Step> = steps.collect();
-        steps.sort_by_key(|step| step.at);
+        let mut steps: Vec<_> = steps.collect();
+        steps.sort_by_key(|(at, ..)| *at);
         steps
     }
 }
 
 impl Hit {
-    fn random(rng: &mut Rng, field: Field) -> Self {
+    fn random(rng: &mut Rng, orders: Orders) -> Self {
         let target = match rng.u8(..20) {
-            0..10 => Target::Nats(rng.usize(..field.servers)),
+            0..10 => Target::Nats(rng.usize(..orders.servers)),
             10..17 => Target::Consumer {
                 cluster: rng.usize(..CLUSTERS.len()),
                 replica: rng.usize(..REPLICAS),
@@ -116,7 +96,7 @@ impl Hit {
         };
         let fault = match (target, rng.u8(..10)) {
             (_, 0..6) => Fault::Kill,
-            (Target::Nats(_), 8..) if field.small_disks => Fault::DiskFull,
+            (Target::Nats(_), 8..) if orders.small_disks => Fault::DiskFull,
             _ => Fault::Hang,
         };
         // Mostly short; one in ten outlasts what waits for an answer: the client's pings, ack_wait.
@@ -174,20 +154,11 @@ impl fmt::Display for Fault {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, hit) in self.hits.iter().enumerate() {
-            let comma = if at == 0 { "" } else { ", " };
-            let Hit {
-                target,
-                fault,
-                from,
-                lasts,
-            } = hit;
-            write!(
-                f,
-                "{comma}{fault} of {target} at {from:.1?} for {lasts:.1?}"
-            )?;
-        }
-        Ok(())
+        let hits = self.hits.iter().map(|hit| {
+            let (fault, target, from, lasts) = (hit.fault, hit.target, hit.from, hit.lasts);
+            format!("{fault} of {target} at {from:.1?} for {lasts:.1?}")
+        });
+        f.write_str(&hits.collect::<Vec<_>>().join(", "))
     }
 }
 
@@ -195,22 +166,25 @@ impl fmt::Display for Plan {
 mod tests {
     use super::*;
 
-    const R3: Field = Field {
+    const R3: Orders = Orders {
         servers: 3,
+        rounds: 1,
+        seed: 7,
         small_disks: true,
     };
 
-    fn many(field: Field) -> impl Iterator<Item = Plan> {
-        (0..2_000).map(move |round| Plan::of(7, round, field))
+    fn many(orders: Orders) -> impl Iterator<Item = Plan> {
+        (0..2_000).map(move |round| Plan::of(orders, round))
     }
 
     #[test]
     fn a_seed_repeats_its_plan() {
+        let of = |seed, round| Plan::of(Orders { seed, ..R3 }, round);
         for round in 0..50 {
-            assert_eq!(Plan::of(42, round, R3), Plan::of(42, round, R3));
+            assert_eq!(of(42, round), of(42, round));
         }
-        assert_ne!(Plan::of(42, 1, R3), Plan::of(42, 2, R3));
-        assert_ne!(Plan::of(42, 1, R3), Plan::of(43, 1, R3));
+        assert_ne!(of(42, 1), of(42, 2));
+        assert_ne!(of(42, 1), of(43, 1));
     }
 
     #[test]
@@ -249,11 +223,12 @@ mod tests {
 
     #[test]
     fn no_disk_is_filled_where_there_is_no_small_one() {
-        let field = Field {
+        let no_disks = Orders {
             servers: 1,
             small_disks: false,
+            ..R3
         };
-        let mut hits = many(field).flat_map(|plan| plan.hits);
+        let mut hits = many(no_disks).flat_map(|plan| plan.hits);
         assert!(hits.all(|hit| hit.fault != Fault::DiskFull));
     }
 
@@ -262,13 +237,13 @@ mod tests {
         for plan in many(R3) {
             let steps = plan.steps();
             assert_eq!(steps.len(), 2 * plan.hits.len());
-            assert!(steps.is_sorted_by_key(|step| step.at));
-            for (at, step) in steps.iter().enumerate() {
-                let same = |other: &&Step| other.target == step.target;
-                let next = steps[at + 1..].iter().find(same);
-                if step.change == Change::Begins {
-                    let next = next.map(|next| (next.fault, next.change));
-                    assert_eq!(next, Some((step.fault, Change::Ends)));
+            assert!(steps.is_sorted_by_key(|(at, ..)| *at));
+            for (at, (_, hit, change)) in steps.iter().enumerate() {
+                let mut later = steps[at + 1..].iter();
+                let next = later.find(|(_, other, _)| other.target == hit.target);
+                if *change == Change::Begins {
+                    let next = next.map(|(_, hit, change)| (hit.fault, *change));
+                    assert_eq!(next, Some((hit.fault, Change::Ends)));
                 }
             }
         }

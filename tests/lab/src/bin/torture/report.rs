@@ -7,7 +7,6 @@ use serde::{Serialize, Serializer};
 use super::{
     ledger::{Answers, Ledger},
     plan::{Fault, Plan},
-    stage::Streams,
 };
 
 /// Broken promises in the table.
@@ -45,9 +44,9 @@ pub(crate) struct Report {
 }
 
 impl Part {
-    pub(crate) fn new(streams: Streams) -> Self {
+    pub(crate) fn new(replicas: usize) -> Self {
         Self {
-            replicas: streams.servers(),
+            replicas,
             rounds: 0,
             faults: BTreeMap::new(),
             answers: Answers::default(),
@@ -133,17 +132,13 @@ impl fmt::Display for Report {
         if let Some(why) = &self.no_full_disks {
             writeln!(f, "\nNo disk was full: {why}")?;
         }
-        let broken = self.campaigns.iter().flat_map(|part| &part.broken);
-        let broken: Vec<&String> = broken.collect();
-        for what in broken.iter().take(SHOWN) {
+        let broken = || self.campaigns.iter().flat_map(|part| &part.broken);
+        for what in broken().take(SHOWN) {
             writeln!(f, "BROKEN  {what}")?;
         }
-        if broken.len() > SHOWN {
-            writeln!(
-                f,
-                "… and {} more; --output json has all",
-                broken.len() - SHOWN
-            )?;
+        let more = broken().count().saturating_sub(SHOWN);
+        if more > 0 {
+            writeln!(f, "… and {more} more; --output json has all")?;
         }
         if let Some(logs) = &self.logs {
             writeln!(f, "The logs are kept in {}", logs.display())?;
@@ -166,15 +161,17 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::plan::Field;
+    use crate::campaign::Orders;
 
     fn report() -> Report {
-        let field = Field {
+        let orders = Orders {
             servers: 1,
+            rounds: 1,
+            seed: 1,
             small_disks: false,
         };
-        let mut part = Part::new(Streams::R1);
-        part.begins(&Plan::of(1, 1, field));
+        let mut part = Part::new(1);
+        part.begins(&Plan::of(orders, 1));
         part.answers.accepted = 7;
         part.longest_wait = Duration::from_millis(2_500);
         part.loses("event a".to_owned());

@@ -1,10 +1,6 @@
 //! Lines of a nats-server's log that say that what it stores is damaged.
 
-use std::{
-    fs::File,
-    io::{Read as _, Seek as _, SeekFrom},
-    path::PathBuf,
-};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 
@@ -57,7 +53,7 @@ fn is_damage(line: &str, disk_was_full: bool) -> bool {
 /// A log that is read on from round to round.
 pub(crate) struct Log {
     path: PathBuf,
-    read: u64,
+    read: usize,
 }
 
 impl Log {
@@ -68,14 +64,12 @@ impl Log {
     /// The lines about damage among those that are new.
     pub(crate) fn damage(&mut self, disk_was_full: bool) -> anyhow::Result<Vec<String>> {
         let what = || format!("{}", self.path.display());
-        let mut file = File::open(&self.path).with_context(what)?;
-        file.seek(SeekFrom::Start(self.read)).with_context(what)?;
-        let mut new = Vec::new();
-        file.read_to_end(&mut new).with_context(what)?;
+        let all = std::fs::read(&self.path).with_context(what)?;
+        let new = &all[self.read..];
         // The last line may not be written to its end yet.
         let whole = new.iter().rposition(|byte| *byte == b'\n');
         let whole = whole.map_or(0, |at| at + 1);
-        self.read += whole as u64;
+        self.read += whole;
         let text = String::from_utf8_lossy(&new[..whole]);
         let damage = text.lines().filter(|line| is_damage(line, disk_was_full));
         Ok(damage.map(str::to_owned).collect())

@@ -37,7 +37,12 @@ pub(crate) async fn settled(context: &jetstream::Context) -> anyhow::Result<Exte
             );
         }
     }
-    let extent = extent(context).await?;
+    let stream = context.get_stream(Stream::Events.name()).await?;
+    let state = &stream.cached_info().state;
+    let extent = Extent {
+        first: state.first_sequence,
+        last: state.last_sequence,
+    };
     for cluster in CLUSTERS {
         let durable = context
             .get_consumer_from_stream::<pull::Config, _, _>(cluster, Stream::Events.name())
@@ -56,15 +61,6 @@ pub(crate) async fn settled(context: &jetstream::Context) -> anyhow::Result<Exte
         );
     }
     Ok(extent)
-}
-
-async fn extent(context: &jetstream::Context) -> anyhow::Result<Extent> {
-    let stream = context.get_stream(Stream::Events.name()).await?;
-    let state = &stream.cached_info().state;
-    Ok(Extent {
-        first: state.first_sequence,
-        last: state.last_sequence,
-    })
 }
 
 pub(crate) async fn dead_letters(context: &jetstream::Context) -> anyhow::Result<u64> {

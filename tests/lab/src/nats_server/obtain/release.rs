@@ -6,11 +6,12 @@ use std::{
 };
 
 use anyhow::{Context as _, bail, ensure};
+use data_encoding::HEXLOWER;
 use ring::digest::{SHA256, digest};
 use tokio::process::Command;
 
 use super::VERSION;
-use crate::{cache::hex, obtain::run};
+use crate::obtain::run;
 
 /// A machine without a way to GitHub shall learn so at once and try the next way.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -66,7 +67,7 @@ pub(super) fn verify(bytes: &[u8], sums: &str, name: &str) -> anyhow::Result<()>
         .find(|(_, file)| file.trim_start_matches([' ', '*']) == name)
         .map(|(sum, _)| sum)
         .with_context(|| format!("SHA256SUMS does not name {name}"))?;
-    let found = hex(digest(&SHA256, bytes).as_ref());
+    let found = HEXLOWER.encode(digest(&SHA256, bytes).as_ref());
     ensure!(
         found == published,
         "{name} has the checksum {found}, published is {published}"

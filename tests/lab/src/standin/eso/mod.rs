@@ -12,12 +12,14 @@ mod values;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use kube::Client;
 use tokio_util::task::AbortOnDropHandle;
+
+use crate::lock;
 
 pub use status::synced_resource_version;
 pub use values::SecretValues;
@@ -26,7 +28,7 @@ pub use values::SecretValues;
 pub struct Eso {
     synced: Synced,
     _running: AbortOnDropHandle<()>,
-    _owners: Option<AbortOnDropHandle<()>>,
+    _owners: AbortOnDropHandle<()>,
 }
 
 /// How it is to work.
@@ -36,7 +38,6 @@ pub struct EsoBuilder {
     workers: usize,
     delay: Duration,
     secrets: bool,
-    namespace: Option<String>,
 }
 
 /// What each ExternalSecret, by namespace and name, got last.
@@ -56,25 +57,26 @@ impl Eso {
             workers: 1,
             delay: Duration::ZERO,
             secrets: true,
-            namespace: None,
         }
     }
 
     /// The values that an ExternalSecret got last, by the key in its Secret; `None` before its first sync.
     pub fn values(&self, namespace: &str, name: &str) -> Option<BTreeMap<String, String>> {
         let key = (namespace.to_owned(), name.to_owned());
-        self.synced.lock().get(&key).map(|last| last.values.clone())
+        lock(&self.synced.0)
+            .get(&key)
+            .map(|last| last.values.clone())
     }
 
     /// How often an ExternalSecret has been synced.
     pub fn syncs(&self, namespace: &str, name: &str) -> u64 {
         let key = (namespace.to_owned(), name.to_owned());
-        self.synced.lock().get(&key).map_or(0, |last| last.count)
+        lock(&self.synced.0).get(&key).map_or(0, |last| last.count)
     }
 
     /// Syncs of all ExternalSecrets together.
     pub fn total_syncs(&self) -> u64 {
-        self.synced.lock().values().map(|last| last.count).sum()
+        lock(&self.synced.0).values().map(|last| last.count).sum()
     }
 }
 
@@ -97,12 +99,6 @@ impl EsoBuilder {
         self
     }
 
-    /// Looks at this namespace and at no other: for a cluster that is not the lab's own.
-    pub fn in_namespace(mut self, namespace: &str) -> Self {
-        self.namespace = Some(namespace.to_owned());
-        self
-    }
-
     pub fn start(self, client: &Client, values: &SecretValues) -> Eso {
         let synced = Synced::default();
         let worker = sync::Syncer {
@@ -112,30 +108,20 @@ impl EsoBuilder {
             delay: self.delay,
             secrets: self.secrets,
         };
-        // Owners are in no namespace.
-        let owners = self.namespace.is_none();
-        let owners = owners.then(|| tokio::spawn(owners::run(client.clone())));
+        let owners = owners::run(client.clone());
         Eso {
             synced,
-            _owners: owners.map(AbortOnDropHandle::new),
-            _running: AbortOnDropHandle::new(tokio::spawn(queue::run(
-                worker,
-                self.workers,
-                self.namespace,
-            ))),
+            _owners: AbortOnDropHandle::new(tokio::spawn(owners)),
+            _running: AbortOnDropHandle::new(tokio::spawn(queue::run(worker, self.workers))),
         }
     }
 }
 
 impl Synced {
     fn record(&self, namespace: String, name: String, values: BTreeMap<String, String>) {
-        let mut synced = self.lock();
+        let mut synced = lock(&self.0);
         let last = synced.entry((namespace, name)).or_default();
         last.values = values;
         last.count += 1;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), LastSync>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -32,9 +32,8 @@ struct Queue {
     active: HashSet<Key>,
 }
 
-/// Over one namespace, or over all.
-pub(super) async fn run(syncer: Syncer, workers: usize, namespace: Option<String>) {
-    let api = objects(&syncer.client, Kind::ExternalSecret, namespace.as_deref());
+pub(super) async fn run(syncer: Syncer, workers: usize) {
+    let api = objects(&syncer.client, Kind::ExternalSecret, None);
     let mut events = pin!(watcher(api, watcher::Config::default()).default_backoff());
     let mut queue = Queue::default();
     let mut working = JoinSet::new();

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use kube::{
-    ResourceExt,
-    api::{Patch, PatchParams},
+    Client, ResourceExt,
+    api::{DynamicObject, Patch, PatchParams},
 };
 use serde_json::json;
 
@@ -11,6 +11,10 @@ use crate::{
     cluster::{Fixture, Kind, REFRESH, annotate, external_secret, get, objects},
     standin::StandIn,
 };
+
+async fn found(client: &Client, namespace: &str, name: &str) -> DynamicObject {
+    get(client, namespace, name).await.unwrap().unwrap()
+}
 
 /// Waits until it holds.
 async fn until(condition: impl AsyncFn() -> bool) {
@@ -44,7 +48,7 @@ async fn a_patched_annotation_brings_the_new_value_and_the_hash_that_a_reader_co
     annotate(&client, "team-a", "db", "event-1").await.unwrap();
     until(holds("new")).await;
     let synced = async || {
-        let object = get(&client, "team-a", "db").await.unwrap().unwrap();
+        let object = found(&client, "team-a", "db").await;
         let status = &object.data["status"];
         status["conditions"][0]["status"] == "True"
             && status["syncedResourceVersion"] == synced_resource_version(&object.metadata)
@@ -100,28 +104,18 @@ async fn a_missing_value_is_said_once_and_found_after_the_next_patch() {
     let (client, values) = (api.client(), SecretValues::default());
     let eso = Eso::builder().start(&client, &values);
     let failed = async || {
-        let object = get(&client, "default", "all").await.unwrap().unwrap();
+        let object = found(&client, "default", "all").await;
         object.data["status"]["conditions"][0]["reason"] == "SecretSyncedError"
     };
     until(failed).await;
-    let version = get(&client, "default", "all")
-        .await
-        .unwrap()
-        .unwrap()
-        .resource_version();
+    let version = found(&client, "default", "all").await.resource_version();
     assert!(eso.values("default", "all").is_none());
 
     values.set("/json", r#"{"user":"u","port":1}"#);
     values.set("/prod/a", "1");
     values.set("/dev/b", "2");
-    assert_eq!(
-        get(&client, "default", "all")
-            .await
-            .unwrap()
-            .unwrap()
-            .resource_version(),
-        version
-    );
+    let unchanged = found(&client, "default", "all").await;
+    assert_eq!(unchanged.resource_version(), version);
     annotate(&client, "default", "all", "event-1")
         .await
         .unwrap();
@@ -163,7 +157,7 @@ async fn children(api: &StandIn, values: &SecretValues, count: usize) -> Eso {
     let idle = async || {
         let mut all = Vec::new();
         for namespace in &namespaces {
-            let child = get(&client, namespace, "db").await.unwrap().unwrap();
+            let child = found(&client, namespace, "db").await;
             let hash = synced_resource_version(&child.metadata);
             all.push(child.data["status"]["syncedResourceVersion"] == hash);
         }
@@ -174,7 +168,7 @@ async fn children(api: &StandIn, values: &SecretValues, count: usize) -> Eso {
 }
 
 async fn annotation_is_gone(api: &StandIn, namespace: &str) -> bool {
-    let child = get(&api.client(), namespace, "db").await.unwrap().unwrap();
+    let child = found(&api.client(), namespace, "db").await;
     !child.annotations().contains_key(REFRESH)
 }
 

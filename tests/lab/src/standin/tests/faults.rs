@@ -1,8 +1,8 @@
 use kube::api::ListParams;
 
-use super::{code, in_time, with_one};
+use super::{code, in_time, refresh_of_db, with_one};
 use crate::{
-    cluster::{Kind, annotate, annotation, get, objects},
+    cluster::{Kind, annotate, get, objects},
     standin::{Effect, On, Times, Verb},
 };
 
@@ -19,18 +19,12 @@ async fn an_injected_429_says_when_to_come_back_and_happens_as_often_as_asked() 
     let kube::Error::Api(status) = error else {
         panic!("{error}");
     };
-    assert_eq!(
-        (status.code, status.reason.as_str()),
-        (429, "TooManyRequests")
-    );
+    assert_eq!((status.code, &*status.reason), (429, "TooManyRequests"));
     assert_eq!(status.details.unwrap().retry_after_seconds, 7);
     assert!(api.requests().patches("team-a", "db").is_empty());
     annotate(&client, "team-a", "db", "one").await.unwrap();
-    assert_eq!(
-        api.requests()
-            .count_of(Verb::Patch, Kind::ExternalSecret, 429),
-        1
-    );
+    let (verb, kind) = (Verb::Patch, Kind::ExternalSecret);
+    assert_eq!(api.requests().count_of(verb, kind, 429), 1);
 }
 
 #[tokio::test]
@@ -54,13 +48,7 @@ async fn a_hanging_request_hangs_until_the_fault_is_lifted() {
     assert_eq!(api.requests().count(Verb::Patch, Kind::ExternalSecret), 0);
     api.faults().lift(fault);
     in_time(hanging).await.unwrap().unwrap();
-    assert_eq!(
-        annotation(&client, "team-a", "db")
-            .await
-            .unwrap()
-            .as_deref(),
-        Some("one")
-    );
+    assert_eq!(refresh_of_db(&api).await.as_deref(), Some("one"));
 }
 
 #[tokio::test]
@@ -71,13 +59,7 @@ async fn a_broken_off_answer_leaves_the_patch_done() {
     api.faults().inject(on, Effect::Disconnect, Times::Next(1));
     let error = annotate(&client, "team-a", "db", "one").await.unwrap_err();
     assert!(!matches!(error, kube::Error::Api(_)), "{error}");
-    assert_eq!(
-        annotation(&client, "team-a", "db")
-            .await
-            .unwrap()
-            .as_deref(),
-        Some("one")
-    );
+    assert_eq!(refresh_of_db(&api).await.as_deref(), Some("one"));
 }
 
 #[tokio::test]

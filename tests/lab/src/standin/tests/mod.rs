@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, pin::pin, time::Duration};
 
 use futures::{Stream, StreamExt};
 use kube::{
+    ResourceExt as _,
     api::{ListParams, Patch, PatchParams, PostParams},
     core::DynamicObject,
     runtime::watcher::{self, Event, watcher},
@@ -11,7 +12,9 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::{Served, StandIn, Verb};
-use crate::cluster::{Kind, annotate, annotation, events_on, external_secret, get, objects};
+use crate::cluster::{
+    Kind, REFRESH, annotate, annotation, events_on, external_secret, get, objects,
+};
 
 /// Every wait in these tests ends by then, in vain or not.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -27,6 +30,15 @@ async fn with_one() -> StandIn {
         .from_store("akeyless")
         .key("/prod/db")]);
     api
+}
+
+async fn db(api: &StandIn) -> DynamicObject {
+    let found = get(&api.client(), "team-a", "db").await;
+    found.unwrap().unwrap()
+}
+
+async fn refresh_of_db(api: &StandIn) -> Option<String> {
+    db(api).await.annotations().get(REFRESH).cloned()
 }
 
 /// The names of all objects up to `InitDone`, the errors on the way, in order.
@@ -64,61 +76,16 @@ async fn a_watcher_gets_2000_objects_in_pages_and_then_a_patch() {
     let mut events = pin!(watcher(all, watcher::Config::default().page_size(300)));
     let (names, _) = initial(&mut events).await;
     assert_eq!(names.len(), 2000);
-    assert_eq!(
-        api.requests()
-            .count_of(Verb::List, Kind::ExternalSecret, 200),
-        7
-    );
+    let (verb, kind) = (Verb::List, Kind::ExternalSecret);
+    assert_eq!(api.requests().count_of(verb, kind, 200), 7);
 
     annotate(&client, "team-3", "es-3", "one").await.unwrap();
     let Event::Apply(object) = in_time(events.next()).await.unwrap().unwrap() else {
         panic!("a patch is an Apply");
     };
     assert_eq!(object.metadata.name.as_deref(), Some("es-3"));
-    assert_eq!(
-        annotation(&client, "team-3", "es-3")
-            .await
-            .unwrap()
-            .as_deref(),
-        Some("one")
-    );
-}
-
-#[tokio::test]
-async fn a_page_tells_how_many_remain_unless_it_is_narrowed() {
-    let api = StandIn::start().await.unwrap();
-    api.load((0..10).map(|n| external_secret(&format!("es-{n}"))));
-    let remaining = async |namespace| {
-        let some = objects(&api.client(), Kind::ExternalSecret, namespace);
-        let (mut params, mut remaining) = (ListParams::default().limit(4), Vec::new());
-        loop {
-            let page = some.list(&params).await.unwrap();
-            remaining.push((page.items.len(), page.metadata.remaining_item_count));
-            match page.metadata.continue_ {
-                Some(token) => params = params.continue_token(&token),
-                None => return remaining,
-            }
-        }
-    };
-    assert_eq!(
-        remaining(None).await,
-        [(4, Some(6)), (4, Some(2)), (2, None)]
-    );
-    assert_eq!(
-        remaining(Some("default")).await,
-        [(4, None), (4, None), (2, None)]
-    );
-}
-
-#[tokio::test]
-async fn a_streaming_list_ends_with_its_bookmark() {
-    let api = with_one().await;
-    let all = objects(&api.client(), Kind::ExternalSecret, None);
-    let mut events = pin!(watcher(all, watcher::Config::default().streaming_lists()));
-    let (names, errors) = initial(&mut events).await;
-    assert_eq!(names.into_iter().collect::<Vec<_>>(), ["db"]);
-    assert!(errors.is_empty());
-    assert_eq!(api.requests().count(Verb::List, Kind::ExternalSecret), 0);
+    let refreshed = annotation(&client, "team-3", "es-3").await.unwrap();
+    assert_eq!(refreshed.as_deref(), Some("one"));
 }
 
 #[tokio::test]
@@ -126,17 +93,9 @@ async fn a_patch_that_changes_nothing_leaves_the_version() {
     let api = with_one().await;
     let client = api.client();
     annotate(&client, "team-a", "db", "one").await.unwrap();
-    let before = get(&client, "team-a", "db")
-        .await
-        .unwrap()
-        .unwrap()
-        .metadata;
+    let before = db(&api).await.metadata;
     annotate(&client, "team-a", "db", "one").await.unwrap();
-    let after = get(&client, "team-a", "db")
-        .await
-        .unwrap()
-        .unwrap()
-        .metadata;
+    let after = db(&api).await.metadata;
     assert_eq!(before.resource_version, after.resource_version);
 
     let seen = api.requests().patches("team-a", "db");
@@ -224,13 +183,8 @@ async fn an_expired_version_makes_the_watcher_list_again() {
     let all = objects(&api.client(), Kind::ExternalSecret, None);
     let mut events = pin!(watcher(all.clone(), watcher::Config::default()));
     initial(&mut events).await;
-    let version = all
-        .list(&ListParams::default())
-        .await
-        .unwrap()
-        .metadata
-        .resource_version
-        .unwrap();
+    let listed = all.list(&ListParams::default()).await.unwrap();
+    let version = listed.metadata.resource_version.unwrap();
     let watching = async {
         // The watch is open once it brings something.
         annotate(&api.client(), "team-a", "db", "one")

@@ -96,7 +96,7 @@ impl Engine {
             return;
         };
         let Some(state) = state else {
-            return self.end_rollout(workload);
+            return self.end_rollout(now, workload);
         };
         let result = match state.rollout {
             Rollout::Done => RolloutResult::Done,
@@ -114,19 +114,18 @@ impl Engine {
             result,
             after: now.saturating_sub(rolling.since),
         });
-        self.end_rollout(workload);
+        self.end_rollout(now, workload);
         if result == RolloutResult::Failed {
             self.stop_rest(now, workload, &events);
         }
     }
 
     pub(in super::super) fn rollout_overdue(&mut self, now: Duration, workload: &ObjectRef) {
-        self.end_rollout(workload);
-        self.review(now, workload);
+        self.end_rollout(now, workload);
     }
 
     /// The place is free, unless the next restart of the workload is in flight.
-    fn end_rollout(&mut self, workload: &ObjectRef) {
+    fn end_rollout(&mut self, now: Duration, workload: &ObjectRef) {
         self.timers.cancel(&Timer::Rollout(workload.clone()));
         let work = self.restarts.workloads.get(workload);
         let in_flight = work.is_some_and(|work| matches!(work.phase, Phase::Patching { .. }));
@@ -136,6 +135,8 @@ impl Engine {
         if !in_flight {
             self.restarts.rollouts.leave(workload);
         }
+        // Its next restart needs a place from now on.
+        self.schedule(now, workload);
     }
 
     /// The other workloads that wait for these events are not restarted for them.

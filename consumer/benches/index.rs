@@ -53,6 +53,7 @@ fn reader(number: usize) -> Workload {
     let values = ValuesRef::Secret(secret.name().into());
     Workload {
         target: ObjectRef::workload(WorkloadKind::Deployment, secret.namespace(), secret.name()),
+        uid: None,
         state: WorkloadState {
             version: "1".into(),
             marks: RestartMarks::default(),

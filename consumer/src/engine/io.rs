@@ -213,6 +213,8 @@ pub(crate) enum Step {
 pub(crate) enum NotRestarted {
     /// The workload, or what ESO would have synced for it, does not exist any more or is excluded now.
     Gone,
+    /// ESO has synced and written no Secret, as the store has no value: its pods would not start.
+    NoSecret,
     /// The API refused the patch of the workload, or of what ESO would have synced for it.
     Refused,
     /// The permission to patch workloads is missing.
@@ -232,6 +234,7 @@ impl NotRestarted {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Gone => "gone",
+            Self::NoSecret => "no_secret",
             Self::Refused => "refused",
             Self::Forbidden => "forbidden",
             Self::NotSynced => "not_synced",

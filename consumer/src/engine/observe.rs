@@ -85,7 +85,7 @@ impl Awaited {
     /// Whether this state, shown together with the mark, says that ESO has synced the object since the patch.
     fn is_synced(&self, sync: SyncState) -> bool {
         match sync {
-            SyncState::Synced => true,
+            SyncState::Synced | SyncState::Emptied => true,
             SyncState::Unknown { .. } => sync != self.before,
             SyncState::Waiting | SyncState::Failed | SyncState::Returned => false,
         }
@@ -214,7 +214,11 @@ impl Engine {
             }
             let followers = take_followers(&mut done);
             self.report_step(now, target, done, Step::Synced);
-            self.target_synced(now, target, followers);
+            if sync == SyncState::Emptied {
+                self.target_ended(now, target, followers, NotRestarted::NoSecret);
+            } else {
+                self.target_synced(now, target, followers);
+            }
         } else if sync == SyncState::Failed && was != SyncState::Failed {
             let soon = now.saturating_add(FAILURE_TIMEOUT);
             for written in &mut expected.values {
@@ -241,6 +245,7 @@ impl Engine {
         let step = match expected.sync {
             SyncState::Failed => Step::Failed,
             SyncState::Synced
+            | SyncState::Emptied
             | SyncState::Waiting
             | SyncState::Returned
             | SyncState::Unknown { .. } => Step::Silent,

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::object::{
     FORCE_ANNOTATION, FORCE_SYNC_ANNOTATION, Hashed, IGNORE_ANNOTATION, REFRESH_ANNOTATION,
-    RefreshMark, SyncState, SyncVersion, Uid,
+    RefreshMark, SyncState, SyncVersion, Uid, is_emptied,
 };
 
 /// An object of any watched kind. Its deserialization succeeds whatever the fields hold: one malformed object must
@@ -204,21 +204,10 @@ impl PendingWork {
     fn of(status: &Value) -> Self {
         let text = |field: &str| status[field].as_str().unwrap_or_default();
         let time = text("refreshTime");
-        let conditions = status["conditions"].as_array().into_iter().flatten();
-        let ready = conditions.filter(|it| it["type"] == "Ready");
-        let mut reasons = ready.filter_map(|it| it["reason"].as_str());
         Self {
             first_sync: text("syncedResourceVersion").is_empty(),
             first_read: time.is_empty() || time.starts_with("0001-"),
-            target: reasons.any(|reason| {
-                let absent = [
-                    "SecretDeleted",
-                    "SecretMissing",
-                    "ResourceDeleted",
-                    "ResourceMissing",
-                ];
-                absent.contains(&reason)
-            }),
+            target: is_emptied(status),
         }
     }
 }

@@ -16,10 +16,7 @@ use super::{
     outcome::RefreshError,
     refresh::{Refresher, params},
 };
-use crate::object::{
-    BANZAICLOUD_COUNT_ANNOTATION, Counter, ObjectKind, ObjectRef, RESTARTED_FOR_ANNOTATION,
-    RESTARTS_ANNOTATION, SECRETS_RELOADER_COUNT_ANNOTATION, WorkloadKind, WorkloadState,
-};
+use crate::object::{ObjectKind, ObjectRef, RESTARTED_FOR_ANNOTATION, WorkloadKind, WorkloadState};
 
 impl Refresher {
     /// Restarts the workload for these events, the newest last. `now` is only for Argo Rollouts.
@@ -39,14 +36,9 @@ impl Refresher {
 }
 
 fn patch(kind: ObjectKind, events: &[Fingerprint], over: &WorkloadState, now: Timestamp) -> Value {
-    let counter = match over.counter {
-        Counter::Own => RESTARTS_ANNOTATION,
-        Counter::SecretsReloader => SECRETS_RELOADER_COUNT_ANNOTATION,
-        Counter::Banzaicloud => BANZAICLOUD_COUNT_ANNOTATION,
-    };
     let annotations = json!({
         RESTARTED_FOR_ANNOTATION: over.marks.with(events).to_string(),
-        counter: over.restarts.saturating_add(1).to_string(),
+        over.counter.annotation(): over.restarts.saturating_add(1).to_string(),
     });
     let version = &over.version;
     if kind == ObjectKind::Workload(WorkloadKind::Rollout) {
@@ -67,7 +59,7 @@ fn patch(kind: ObjectKind, events: &[Fingerprint], over: &WorkloadState, now: Ti
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::object::Rollout;
+    use crate::object::{Counter, Rollout};
 
     const FIRST: &str = "00000000000000000001";
     const SECOND: &str = "00000000000000000002";

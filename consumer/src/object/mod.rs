@@ -18,7 +18,7 @@ pub use self::{
     delivery::{Kept, Rejection, Sequence},
     object_ref::{ListKind, ObjectKind, ObjectRef, WorkloadKind},
     outcome::{Fault, Outcome, Reset, Steps},
-    sync::{Hashed, SyncState, SyncVersion},
+    sync::{Hashed, SyncState, SyncVersion, is_emptied},
     uid::{InvalidUid, Uid},
     unrefreshable::{Refreshable, Unrefreshable},
     workload::{Counter, MAX_RESTART_MARKS, RestartMarks, Rollout, WorkloadState},

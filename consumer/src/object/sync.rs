@@ -14,6 +14,8 @@ use sha3::{Digest, Sha3_224};
 pub enum SyncState {
     /// Synced since the last change of its metadata.
     Synced,
+    /// The same, and there is no Secret: the store has no value for it (`deletionPolicy`).
+    Emptied,
     /// Not synced yet, or ESO skips it.
     #[default]
     Waiting,
@@ -72,10 +74,19 @@ impl SyncState {
             }
         };
         if ready == Some(true) && is_current(&metadata, generation, hash) {
-            Self::Synced
+            if is_emptied(status) {
+                Self::Emptied
+            } else {
+                Self::Synced
+            }
         } else {
             Self::unsynced(ready)
         }
+    }
+
+    /// Whether ESO has synced the object as it is.
+    pub fn is_current(self) -> bool {
+        matches!(self, Self::Synced | Self::Emptied)
     }
 
     fn unsynced(ready: Option<bool>) -> Self {
@@ -97,7 +108,7 @@ impl SyncState {
         version: Option<SyncVersion>,
     ) -> Self {
         let changed = matches!(before, Self::Waiting | Self::Returned);
-        if self == Self::Synced && changed && version.is_some() && version == last {
+        if self.is_current() && changed && version.is_some() && version == last {
             Self::Returned
         } else {
             self
@@ -143,11 +154,26 @@ fn go_map(map: &Value, put: &mut impl FnMut(&str)) {
     put("]");
 }
 
-/// The condition `Ready`, if there is one.
 fn ready(status: &Value) -> Option<bool> {
+    Some(condition(status)?["status"] == "True")
+}
+
+/// Whether ESO has deleted what it wrote, or has written nothing, as there is no value.
+pub fn is_emptied(status: &Value) -> bool {
+    let reason = condition(status).and_then(|ready| ready["reason"].as_str());
+    let emptied = [
+        "SecretDeleted",
+        "SecretMissing",
+        "ResourceDeleted",
+        "ResourceMissing",
+    ];
+    reason.is_some_and(|reason| emptied.contains(&reason))
+}
+
+/// The condition `Ready`, if there is one.
+fn condition(status: &Value) -> Option<&Value> {
     let conditions = status["conditions"].as_array()?;
-    let ready = conditions.iter().find(|it| it["type"] == "Ready")?;
-    Some(ready["status"] == "True")
+    conditions.iter().find(|it| it["type"] == "Ready")
 }
 
 fn short(text: &str) -> u64 {
@@ -199,6 +225,16 @@ mod tests {
             (1, &plain, status("", "False"), SyncState::Failed),
         ] {
             assert_eq!(sync(generation, annotations, &status), expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_sync_without_a_value_leaves_no_secret() {
+        for reason in ["SecretDeleted", "ResourceMissing"] {
+            let mut status = status(EMPTY, "True");
+            status["conditions"][1]["reason"] = reason.into();
+            assert_eq!(sync(1, &Value::Null, &status), SyncState::Emptied);
+            assert_eq!(sync(2, &Value::Null, &status), SyncState::Waiting);
         }
     }
 

@@ -4,6 +4,10 @@ use std::{fmt, time::Duration};
 
 use eso_relay::event::Fingerprint;
 
+use super::annotation::{
+    BANZAICLOUD_COUNT_ANNOTATION, RESTARTS_ANNOTATION, SECRETS_RELOADER_COUNT_ANNOTATION,
+};
+
 /// An older event may be redelivered after newer ones have restarted the workload, and must find itself.
 pub const MAX_RESTART_MARKS: usize = 8;
 
@@ -73,6 +77,16 @@ pub enum Counter {
     SecretsReloader,
     /// `alpha.vault.security.banzaicloud.io/secret-reload-count`.
     Banzaicloud,
+}
+
+impl Counter {
+    pub fn annotation(self) -> &'static str {
+        match self {
+            Self::Own => RESTARTS_ANNOTATION,
+            Self::SecretsReloader => SECRETS_RELOADER_COUNT_ANNOTATION,
+            Self::Banzaicloud => BANZAICLOUD_COUNT_ANNOTATION,
+        }
+    }
 }
 
 /// How far the last change of the pod template has come.

@@ -23,7 +23,8 @@ pub(super) fn log_skipped(workload: &ObjectRef, event: Fingerprint, why: NotRest
         NotRestarted::Superseded | NotRestarted::Gone | NotRestarted::Forbidden => {
             debug!(object = %workload, %event, reason, "not restarted");
         }
-        NotRestarted::Refused
+        NotRestarted::NoSecret
+        | NotRestarted::Refused
         | NotRestarted::NotSynced
         | NotRestarted::GaveUp
         | NotRestarted::RolloutFailed => {

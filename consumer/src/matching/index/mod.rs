@@ -214,10 +214,13 @@ impl Index {
     }
 
     pub fn uid(&self, target: &ObjectRef) -> Option<Uid> {
-        if target.is_owner() {
-            return self.owners.get(target)?.uid;
+        match target.kind() {
+            ObjectKind::ClusterExternalSecret => self.owners.get(target)?.uid,
+            ObjectKind::Workload(_) => self.workloads.uid(target),
+            ObjectKind::ExternalSecret | ObjectKind::PushSecret => {
+                self.objects.get(*self.ids.get(target)?)?.uid
+            }
         }
-        self.objects.get(*self.ids.get(target)?)?.uid
     }
 
     /// The object's malformed fields.

@@ -114,8 +114,9 @@ impl Index {
             match child.shown.sync {
                 _ if !refreshable => {}
                 SyncState::Failed => all = SyncState::Failed,
-                SyncState::Synced if child.mirrored == value => {}
+                SyncState::Synced | SyncState::Emptied if child.mirrored == value => {}
                 SyncState::Synced
+                | SyncState::Emptied
                 | SyncState::Waiting
                 | SyncState::Returned
                 | SyncState::Unknown { .. } => {

@@ -65,7 +65,10 @@ fn is_echo(sync: SyncState, pushed: Option<Timestamp>, event: &Event) -> bool {
     };
     match sync {
         SyncState::Waiting | SyncState::Failed => true,
-        SyncState::Synced | SyncState::Returned | SyncState::Unknown { .. } => {
+        SyncState::Synced
+        | SyncState::Emptied
+        | SyncState::Returned
+        | SyncState::Unknown { .. } => {
             // A late event often contains the time of the change.
             let received = event.received_at;
             let changed = event.time.map_or(received, |time| time.min(received));

@@ -38,7 +38,9 @@ impl Shown {
             SyncState::Returned => true,
             // Unknown whether ESO will look; a new mark would make it look.
             SyncState::Unknown { .. } => untouched && value.is_none(),
-            SyncState::Synced | SyncState::Waiting | SyncState::Failed => false,
+            SyncState::Synced | SyncState::Emptied | SyncState::Waiting | SyncState::Failed => {
+                false
+            }
         };
         let before = self.carried().filter(|before| Some(*before) != value);
         let mut again = None;

@@ -24,7 +24,7 @@ use crate::{
         provider::{Query, Reading, RemoteRef},
         workload::{By, Patterns, Read, StoreReference, Takes, ValuesRef, Workload},
     },
-    object::{ObjectKind, ObjectRef, WorkloadState},
+    object::{ObjectKind, ObjectRef, Uid, WorkloadState},
 };
 
 #[derive(Debug)]
@@ -43,6 +43,7 @@ pub(super) struct Workloads {
 #[derive(Debug)]
 struct Entry {
     target: ObjectRef,
+    uid: Option<Uid>,
     state: WorkloadState,
     reads: Vec<Read>,
     patterns: Option<Arc<Patterns>>,
@@ -78,6 +79,10 @@ impl Workloads {
         }
     }
 
+    pub(super) fn uid(&self, target: &ObjectRef) -> Option<Uid> {
+        self.entries.get(*self.ids.get(target)?)?.uid
+    }
+
     pub(super) fn len(&self) -> usize {
         self.ids.len()
     }
@@ -111,6 +116,7 @@ impl Workloads {
     fn put(&mut self, workload: Workload, seen: u64) {
         let Workload {
             target,
+            uid,
             state,
             reads,
             patterns,
@@ -123,6 +129,7 @@ impl Workloads {
         }
         let entry = Entry {
             target: target.clone(),
+            uid,
             state,
             reads,
             patterns,

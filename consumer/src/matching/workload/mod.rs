@@ -22,16 +22,18 @@ pub use self::{
 use crate::{
     config::Honour,
     matching::provider::Regexp,
-    object::{Counter, ObjectKind, ObjectRef, WorkloadKind, WorkloadState},
+    object::{
+        Counter, ObjectKind, ObjectRef, RESTARTED_FOR_ANNOTATION, Uid, WorkloadKind, WorkloadState,
+    },
 };
 
 const INTERVAL: &str = "eso-relay.dev/restart-interval";
-const RESTARTED_FOR: &str = "eso-relay.dev/restarted-for";
 
 /// A workload that has opted in, reduced to what is needed here.
 #[derive(Debug, Clone)]
 pub struct Workload {
     pub target: ObjectRef,
+    pub uid: Option<Uid>,
     pub state: WorkloadState,
     /// The Secrets and ConfigMaps whose new values it sees only after a restart.
     pub reads: Vec<Read>,
@@ -94,6 +96,7 @@ impl Workload {
 #[derive(Debug, Clone)]
 pub(crate) struct Manifest {
     version: Box<str>,
+    uid: Option<Uid>,
     annotations: Annotations,
     uses: Uses,
     references: Vec<StoreReference>,
@@ -112,6 +115,7 @@ impl Manifest {
                 .as_str()
                 .unwrap_or_default()
                 .into(),
+            uid: metadata["uid"].as_str().and_then(|uid| uid.parse().ok()),
             uses: reads::of(pod, &mut problems),
             references: references::of(pod, &annotations, &mut problems),
             progress: Progress::of(metadata, spec, status),
@@ -139,6 +143,7 @@ impl Manifest {
         } = opt_in.unwrap_or_default();
         Some(Workload {
             target,
+            uid: self.uid,
             state: self.state(kind, counter, &mut problems),
             reads,
             patterns,
@@ -164,8 +169,8 @@ impl Manifest {
                 &self.annotations.template
             }
         };
-        let marks = annotations::list(ours.get(RESTARTED_FOR).unwrap_or_default());
-        let count = ours.get(counted_by(counter));
+        let marks = annotations::list(ours.get(RESTARTED_FOR_ANNOTATION).unwrap_or_default());
+        let count = ours.get(counter.annotation());
         WorkloadState {
             version: self.version.clone(),
             marks: marks.filter_map(|mark| mark.parse().ok()).collect(),
@@ -185,14 +190,6 @@ impl Manifest {
             problems.add(INTERVAL, "is not a duration such as 10m");
         }
         interval
-    }
-}
-
-fn counted_by(counter: Counter) -> &'static str {
-    match counter {
-        Counter::Own => "eso-relay.dev/restarts",
-        Counter::SecretsReloader => "secrets-reloader.security.bank-vaults.io/secret-reload-count",
-        Counter::Banzaicloud => "alpha.vault.security.banzaicloud.io/secret-reload-count",
     }
 }
 

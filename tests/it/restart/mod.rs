@@ -98,11 +98,12 @@ fn order(object: &DynamicObject) -> u64 {
 async fn first_restart(relay: &Consuming, name: &str) -> impl Future<Output = DynamicObject> {
     let api = objects(relay.cluster.client(), Kind::Deployment, Some(TEAM));
     let now = api.get(name).await.unwrap().resource_version().unwrap();
-    let only = WatchParams::default().fields(&format!("metadata.name={name}"));
-    let mut changes = api.watch(&only, &now).await.unwrap().boxed();
+    let changes = api.watch(&WatchParams::default(), &now).await.unwrap();
+    let (mut changes, name) = (changes.boxed(), name.to_owned());
     async move {
         while let Some(change) = changes.next().await {
             if let WatchEvent::Modified(object) = change.unwrap()
+                && object.name_any() == name
                 && template_of(&object).contains_key(RESTARTED_FOR)
             {
                 return object;

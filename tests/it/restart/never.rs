@@ -195,6 +195,6 @@ async fn without_patch_refreshes_go_on() {
         relay.drained().await;
     }
     let log = consumer.logs();
-    let said = log.matches("no permission to patch deployments").count();
+    let said = log.matches("not permitted to restart workloads").count();
     assert_eq!(said, 1, "{log}");
 }

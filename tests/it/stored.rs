@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use async_nats::jetstream::{Context, message::StreamMessage};
+use async_nats::jetstream::{Context, message::StreamMessage, stream::LastRawMessageErrorKind};
 use eso_relay::{event::decode_batch, stream::Stream};
 
 /// Every message of the stream.
@@ -12,7 +12,12 @@ pub(crate) async fn messages(jetstream: &Context, stream: Stream) -> Vec<StreamM
     let mut messages = Vec::new();
     // An empty stream says 0, which is no sequence.
     for sequence in state.first_sequence.max(1)..=state.last_sequence {
-        messages.push(stream.get_raw_message(sequence).await.unwrap());
+        match stream.get_raw_message(sequence).await {
+            Ok(message) => messages.push(message),
+            // A newer one of its subject took its place since the stream was asked.
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => {}
+            Err(error) => panic!("{error}"),
+        }
     }
     messages
 }

@@ -156,8 +156,8 @@ async fn a_wrong_password_is_named_where_one_looks() {
         said.contains(&format!("[-]nats cannot connect to {address}")),
         "{said}"
     );
-    let logs = ingress.logs();
-    assert!(logs.contains("authorization violation"), "{logs}");
+    let logs = ingress.wait_log("authorization violation", READY).await;
+    let logs = logs.unwrap();
     assert!(!logs.contains("wrong"), "{logs}");
 }
 

@@ -59,7 +59,6 @@ impl Decoder {
             username: "eso".to_owned(),
             password: "hunter2".to_owned().into(),
             settle: None,
-            restart: false,
             wait_unreadable: false,
         };
         Self {

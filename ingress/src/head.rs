@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use http::{HeaderMap, Method, Uri, request};
+use http::{HeaderMap, Uri, request};
 
 use crate::{client::Client, tls::ClientCertificate};
 
@@ -15,7 +15,6 @@ pub(crate) struct Caller {
 
 #[derive(Clone, Copy)]
 pub(crate) struct Head<'a> {
-    pub(crate) method: &'a Method,
     pub(crate) uri: &'a Uri,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) caller: &'a Caller,
@@ -24,7 +23,6 @@ pub(crate) struct Head<'a> {
 impl<'a> Head<'a> {
     pub(crate) fn of(parts: &'a request::Parts, caller: &'a Caller) -> Self {
         Self {
-            method: &parts.method,
             uri: &parts.uri,
             headers: &parts.headers,
             caller,

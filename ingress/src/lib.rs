@@ -118,8 +118,6 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
     let ingress = routes::Ingress {
         sources: Arc::clone(&sources),
         akeyless_trigger: config.open_akeyless_trigger().map(Arc::new),
-        paths: config.paths(),
-        stopping: lifecycle.stopping(),
         publisher,
         budget: body::Budget::new(config.body_limits()),
         outgoing,
@@ -151,7 +149,7 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
         server::serve(
             listener,
             tls,
-            handler(Arc::new(ingress)),
+            routes::router(ingress, &config.paths(), &lifecycle.stopping()),
             config.connection_limits(),
             metrics,
             lifecycle.stopping(),
@@ -170,10 +168,6 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
         Ok(())
     });
     Ok(())
-}
-
-fn handler(ingress: Arc<routes::Ingress<publish::Publisher>>) -> server::Handler {
-    Arc::new(move |caller, request| Box::pin(Arc::clone(&ingress).serve(caller, request)))
 }
 
 /// What the files of the configuration hold.

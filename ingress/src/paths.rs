@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
+use axum::http::{Uri, uri::PathAndQuery};
 use eso_relay::config::ConfigError;
-use percent_encoding::percent_decode_str;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
@@ -18,17 +18,7 @@ pub(crate) const WEBHOOK: &str = "/webhook";
 #[serde(try_from = "String", into = "String")]
 pub struct UrlPath(String);
 
-/// What a path of the public port stands for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Endpoint<'a> {
-    /// A source, by the name in the path; there may be none of this name.
-    Hook(Cow<'a, str>),
-    /// [`crate::akeyless_trigger`].
-    Webhook,
-    Health,
-}
-
-/// Both settings together.
+/// Both settings together, as the router needs them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Paths {
     /// A prefix of every path that a proxy does not strip. Empty or `/`: none.
@@ -113,47 +103,22 @@ impl Paths {
         Ok(())
     }
 
-    /// The endpoint of a path, which may have empty segments.
-    pub(crate) fn endpoint<'a>(&self, path: &'a str) -> Option<Endpoint<'a>> {
-        // Looked at as it is first, so that other requests pay nothing for these.
-        self.exact(path)
-            .or_else(|| Some(self.exact(&tidied(path)?)?.into_owned()))
+    /// The paths of an endpoint: without and with the base.
+    pub(crate) fn of(&self, path: &str) -> Vec<String> {
+        let mut found = vec![path.to_owned()];
+        let base = self.base.as_str().trim_end_matches('/');
+        if !base.is_empty() {
+            let path = if path == "/" { "" } else { path };
+            found.push(format!("{base}{path}"));
+        }
+        found
     }
 
-    /// With or without the base.
-    fn exact<'a>(&self, path: &'a str) -> Option<Endpoint<'a>> {
-        self.own(path).or_else(|| {
-            let base = self.base.as_str().trim_end_matches('/');
-            match path.strip_prefix(base).filter(|_| !base.is_empty())? {
-                "" => self.own("/"),
-                below => self.own(below),
-            }
-        })
-    }
-
-    fn own<'a>(&self, path: &'a str) -> Option<Endpoint<'a>> {
-        if path == WEBHOOK {
-            return Some(Endpoint::Webhook);
-        }
-        if !path.is_empty() && path == self.health.as_str() {
-            return Some(Endpoint::Health);
-        }
-        let name = path.strip_prefix(HOOKS)?.strip_prefix('/')?;
-        if name.is_empty() || name.contains('/') {
-            return None;
-        }
-        // One that is not UTF-8 is the name of no source.
-        let name = percent_decode_str(name).decode_utf8_lossy();
-        Some(Endpoint::Hook(name))
-    }
-}
-
-impl Endpoint<'_> {
-    fn into_owned(self) -> Endpoint<'static> {
-        match self {
-            Self::Hook(name) => Endpoint::Hook(name.into_owned().into()),
-            Self::Webhook => Endpoint::Webhook,
-            Self::Health => Endpoint::Health,
+    /// The paths of the health check, if it is enabled.
+    pub(crate) fn of_health(&self) -> Vec<String> {
+        match self.health.as_str() {
+            "" => Vec::new(),
+            path => self.of(path),
         }
     }
 }
@@ -172,6 +137,18 @@ fn tidied(path: &str) -> Option<String> {
         tidy.push('/');
     }
     Some(tidy)
+}
+
+/// `None` where it is tidy already.
+pub(crate) fn tidy_uri(uri: &Uri) -> Option<Uri> {
+    let mut tidy = tidied(uri.path())?;
+    if let Some(query) = uri.query() {
+        tidy.push('?');
+        tidy.push_str(query);
+    }
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::try_from(tidy).ok()?);
+    Uri::from_parts(parts).ok()
 }
 
 #[cfg(test)]
@@ -246,47 +223,15 @@ mod tests {
         }
     }
 
-    fn hook(name: &str) -> Endpoint<'_> {
-        Endpoint::Hook(name.into())
-    }
-
     #[test]
     fn an_endpoint_is_found_with_and_without_the_base() {
-        let based = Paths {
-            base: UrlPath::fixed("/a"),
+        let paths = |base| Paths {
+            base: UrlPath::fixed(base),
             health: UrlPath::fixed("/"),
         };
-        for (path, found) in [
-            ("/webhook", Some(Endpoint::Webhook)),
-            ("/a/webhook", Some(Endpoint::Webhook)),
-            ("/a//webhook/", Some(Endpoint::Webhook)),
-            ("/a/a/webhook", None),
-            ("/awebhook", None),
-            ("/", Some(Endpoint::Health)),
-            ("/a", Some(Endpoint::Health)),
-            ("/a/", Some(Endpoint::Health)),
-            ("/v1/hooks/prod", Some(hook("prod"))),
-            ("/a/v1/hooks/prod", Some(hook("prod"))),
-            ("/v1/hooks/pro%64", Some(hook("prod"))),
-            ("/v1/hooks/a%2fb", Some(hook("a/b"))),
-            ("/v1/hooks/", None),
-            ("/v1/hooks", None),
-            ("/v1/hooksprod", None),
-            ("", None),
-            ("*", None),
-        ] {
-            assert_eq!(based.endpoint(path), found, "{path}");
-        }
-        for base in ["", "/"] {
-            let paths = Paths {
-                base: UrlPath::fixed(base),
-                health: UrlPath::default(),
-            };
-            assert_eq!(paths.endpoint("/webhook"), Some(Endpoint::Webhook));
-            assert_eq!(paths.endpoint("//webhook/"), Some(Endpoint::Webhook));
-            for none in ["/", "", "//"] {
-                assert_eq!(paths.endpoint(none), None, "{base} {none}");
-            }
-        }
+        assert_eq!(paths("").of(WEBHOOK), ["/webhook"]);
+        assert_eq!(paths("/").of(WEBHOOK), ["/webhook"]);
+        assert_eq!(paths("/a").of(WEBHOOK), ["/webhook", "/a/webhook"]);
+        assert_eq!(paths("/a").of_health(), ["/", "/a"]);
     }
 }

@@ -1,27 +1,28 @@
 //! `POST /v1/hooks/{source}`: one request, from its headers to its answer.
 
+mod router;
+
 use std::{collections::BTreeMap, future::Future, sync::Arc};
 
 use bytes::Bytes;
 use eso_relay::{Event, Slug, traceparent::TraceParent};
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use hyper::body::Body;
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
-use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+pub(crate) use self::router::router;
 use crate::{
-    answer::{Response, empty, json, text},
+    answer::{Response, empty, json},
     body::Budget,
     client::Peer,
     error::{Error, Failure},
     handshake,
-    head::{Caller, Head},
+    head::Head,
     metrics::{Counted, Metrics},
     outgoing::Outgoing,
-    paths::{Endpoint, Paths},
     preflight,
     publish::{PublishError, Publisher},
     refusals::Refusals,
@@ -54,9 +55,6 @@ pub(crate) struct Ingress<P> {
     pub sources: Arc<BTreeMap<Slug, Source>>,
     /// The source of `POST /webhook`, if it is configured.
     pub akeyless_trigger: Option<Arc<Source>>,
-    pub paths: Paths,
-    /// From then on the health check fails, while the port still serves.
-    pub stopping: CancellationToken,
     pub publisher: P,
     pub budget: Budget,
     pub outgoing: Outgoing,
@@ -79,55 +77,6 @@ struct Accepted {
 }
 
 impl<P: Publish> Ingress<P> {
-    /// Answers a request by its path and its method.
-    pub(crate) async fn serve(
-        self: Arc<Self>,
-        caller: Arc<Caller>,
-        request: Request<impl Body<Data = Bytes> + Unpin>,
-    ) -> Response {
-        let (parts, body) = request.into_parts();
-        let head = Head::of(&parts, &caller);
-        let source = match (self.paths.endpoint(head.uri.path()), head.method) {
-            (None, _) => Err(Error::NotFound),
-            (Some(Endpoint::Health), _) => return self.health(head),
-            (Some(Endpoint::Hook(name)), &Method::POST) => self.source(&name),
-            (Some(Endpoint::Hook(name)), &Method::OPTIONS) => match self.source(&name) {
-                Ok(source) => return Box::pin(self.answer_preflight(source, head)).await,
-                Err(error) => Err(error),
-            },
-            (Some(Endpoint::Hook(_)), _) => Err(Error::Method),
-            (Some(Endpoint::Webhook), method) => match self.akeyless_trigger.as_deref() {
-                None => Err(Error::NotFound),
-                Some(source) if method == Method::POST => Ok(source),
-                Some(_) => Err(Error::Method),
-            },
-        };
-        match source {
-            Ok(source) => self.answer(source, head, body).await,
-            Err(error) => self.refuse(error, head),
-        }
-    }
-
-    fn source(&self, name: &str) -> Result<&Source, Error> {
-        self.sources.get(name).ok_or(Error::NotFound)
-    }
-
-    /// For load balancers. Independent of NATS: while that is away a webhook has to be answered 503 with
-    /// `Retry-After`, which a load balancer without a healthy replica does not do.
-    fn health(&self, head: Head<'_>) -> Response {
-        if !matches!(*head.method, Method::GET | Method::HEAD) {
-            let mut answer = self.refuse(Error::Method, head);
-            let allowed = HeaderValue::from_static("GET, HEAD");
-            answer.headers_mut().insert(header::ALLOW, allowed);
-            return answer;
-        }
-        if self.stopping.is_cancelled() {
-            text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
-        } else {
-            text(StatusCode::OK, "ok\n")
-        }
-    }
-
     /// Answers a sender that asks whether it may send: [`crate::preflight`].
     async fn answer_preflight(&self, source: &Source, head: Head<'_>) -> Response {
         match preflight::permission(source, head, now()).await {

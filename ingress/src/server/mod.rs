@@ -15,8 +15,7 @@ mod state;
 
 use std::{sync::Arc, time::Duration};
 
-use futures::future::BoxFuture;
-use http::Request;
+use axum::Router;
 use hyper::server::conn::http1;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{
@@ -27,13 +26,10 @@ use tracing::{info, warn};
 
 use self::{
     open::{Admission, Open, Place},
-    request::Arriving,
     state::Phase,
 };
 use crate::{
-    answer::Response,
     client::{Client, Network},
-    head::Caller,
     metrics::Metrics,
     tls::Tls,
 };
@@ -63,27 +59,23 @@ pub(crate) struct ConnectionLimits {
     pub trusted_proxies: Arc<[Network]>,
 }
 
-/// Answers the requests.
-pub(crate) type Handler =
-    Arc<dyn Fn(Arc<Caller>, Request<Arriving>) -> BoxFuture<'static, Response> + Send + Sync>;
-
 /// What every connection needs.
 struct Port {
     /// `None`: plain HTTP.
     tls: Option<Arc<Tls>>,
     http: http1::Builder,
-    handler: Handler,
+    router: Router,
     limits: ConnectionLimits,
     metrics: Metrics,
     open: Arc<Open>,
 }
 
 /// Serves until `stop`, then finishes the requests that have begun. From `draining` on each answer closes its
-/// connection. All clones of `handler` are dropped when this returns.
+/// connection. All clones of `router` are dropped when this returns.
 pub(crate) async fn serve(
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
-    handler: Handler,
+    router: Router,
     limits: ConnectionLimits,
     metrics: Metrics,
     draining: CancellationToken,
@@ -102,7 +94,7 @@ pub(crate) async fn serve(
     let port = Arc::new(Port {
         tls,
         http,
-        handler,
+        router,
         limits,
         metrics,
         open,
@@ -163,4 +155,4 @@ async fn place(port: &Port, client: &Arc<Client>) -> Option<Place> {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

@@ -10,6 +10,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
+use tower::Service as _;
 
 use super::{
     Port, READ_BUFFER_BYTES,
@@ -37,11 +38,14 @@ impl Shared {
         };
         let requests = connection.begin(phase);
         let body = Announced::of(&request);
-        let request = request.map(|body| Arriving {
-            body,
-            connection: Arc::clone(connection),
+        let mut request = request.map(|body| {
+            let connection = Arc::clone(connection);
+            axum::body::Body::new(Arriving { body, connection })
         });
-        let mut answer = (port.handler)(Arc::clone(&self.caller), request).await;
+        let caller = Arc::clone(&self.caller);
+        request.extensions_mut().insert(caller);
+        // Always ready.
+        let mut answer = port.router.clone().call(request).await?;
         let status = answer.status();
         if matches!(status, StatusCode::ACCEPTED | StatusCode::NO_CONTENT) {
             connection.accepted();
@@ -60,7 +64,7 @@ impl Shared {
 }
 
 /// A body that records its end: until then the connection waits for its client and may be closed for a new one.
-pub(crate) struct Arriving {
+struct Arriving {
     body: Incoming,
     connection: Arc<Connection>,
 }

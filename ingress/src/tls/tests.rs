@@ -48,7 +48,7 @@ async fn start_with(mounted: &Mounted, connections: usize, header_timeout: Durat
     tokio::spawn(server::serve(
         listener,
         Some(Arc::clone(&tls)),
-        server::tests::handler(Router::new().route("/", get(who))),
+        Router::new().route("/", get(who)),
         limits,
         metrics.clone(),
         CancellationToken::new(),

@@ -9,8 +9,7 @@ async fn bodies_beyond_the_budget_are_to_be_sent_again() {
         stream::iter([Ok::<_, std::io::Error>(" ".repeat(900))]),
         stream::pending(),
     );
-    let ingress = Arc::clone(&tested.ingress);
-    let slow = tokio::spawn(async move { serve(&ingress, hook(Body::from_stream(start))).await });
+    let slow = tokio::spawn(serve(tested.router.clone(), hook(Body::from_stream(start))));
     // The slow one has sent its part once the other no longer fits.
     let deadline = Instant::now() + std::time::Duration::from_secs(10);
     loop {

@@ -42,8 +42,6 @@ async fn a_source_that_fails_open_is_told_204_when_its_body_is_too_large_or_ther
     let none_free = Ingress {
         sources: Arc::new(BTreeMap::from([("bao".parse().unwrap(), fail_open())])),
         akeyless_trigger: None,
-        paths: Paths::default(),
-        stopping: CancellationToken::new(),
         publisher: Recorder::default(),
         budget: Budget::new(BodyLimits {
             body: 1000,
@@ -55,7 +53,8 @@ async fn a_source_that_fails_open_is_told_204_when_its_body_is_too_large_or_ther
         metrics: Metrics::default(),
         refusals: Refusals::default(),
     };
-    let answer = serve(&Arc::new(none_free), bao(Some(RIGHT), GOOD)).await;
+    let router = router(none_free, &Paths::default(), &CancellationToken::new());
+    let answer = serve(router, bao(Some(RIGHT), GOOD)).await;
     assert_eq!(answer.status(), StatusCode::NO_CONTENT);
     assert!(metrics(&tested).contains(r#"lost_total{source="bao"} 1"#));
 }

@@ -8,18 +8,26 @@ mod strangers;
 
 use std::sync::{Mutex, PoisonError};
 
-use axum::body::Body;
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderValue, Method, Request, header},
+};
 use futures::stream;
 use http_body_util::BodyExt as _;
 use prometheus_client::{encoding::text::encode, registry::Registry};
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
 
 use super::*;
 use crate::{
     body::BodyLimits,
     client::Client,
+    head::Caller,
     limit::LimitsConfig,
     outgoing::OutgoingConfig,
+    paths::{Paths, tidy_uri},
     verify::{Basic, Credentials, Scheme},
 };
 
@@ -45,7 +53,7 @@ impl Publish for Recorder {
 }
 
 struct Tested {
-    ingress: Arc<Ingress<Recorder>>,
+    router: Router,
     recorder: Recorder,
     registry: Registry,
 }
@@ -105,8 +113,6 @@ fn calling(
     let ingress = Ingress {
         sources: Arc::new(sources),
         akeyless_trigger: Some(Arc::new(akeyless_trigger())),
-        paths: Paths::default(),
-        stopping: CancellationToken::new(),
         publisher: recorder.clone(),
         budget: Budget::new(BodyLimits {
             body,
@@ -119,25 +125,26 @@ fn calling(
         refusals: Refusals::default(),
     };
     Tested {
-        ingress: Arc::new(ingress),
+        router: router(ingress, &Paths::default(), &CancellationToken::new()),
         recorder,
         registry,
     }
 }
 
 /// As if it came over a connection.
-async fn serve(ingress: &Arc<Ingress<Recorder>>, request: Request<Body>) -> Response {
+async fn serve(router: Router, mut request: Request<Body>) -> Response {
     let peer = "192.0.2.1".parse().unwrap();
     let caller = Caller {
         client: Arc::new(Client::new(peer, Arc::default())),
         certificate: None,
     };
-    Arc::clone(ingress).serve(Arc::new(caller), request).await
+    request.extensions_mut().insert(Arc::new(caller));
+    router.oneshot(request).await.unwrap()
 }
 
 /// Status, headers and body of the answer.
 async fn send(tested: &Tested, request: Request<Body>) -> (StatusCode, HeaderMap, Value) {
-    let answer = serve(&tested.ingress, request).await;
+    let answer = serve(tested.router.clone(), request).await;
     let (head, body) = answer.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     assert!(

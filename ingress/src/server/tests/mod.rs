@@ -9,12 +9,10 @@ use axum::{
     Router,
     routing::{get, post},
 };
-use http_body_util::BodyExt as _;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream},
     time::Instant,
 };
-use tower::ServiceExt as _;
 
 use super::*;
 
@@ -49,19 +47,6 @@ fn router() -> Router {
         )
 }
 
-/// Answers as the router does.
-pub(crate) fn handler(router: Router) -> Handler {
-    Arc::new(move |caller, mut request| {
-        let router = router.clone();
-        request.extensions_mut().insert(caller);
-        Box::pin(async move {
-            let (head, body) = router.oneshot(request).await.unwrap().into_parts();
-            let body = body.collect().await.unwrap().to_bytes();
-            http::Response::from_parts(head, body.into())
-        })
-    })
-}
-
 impl Tested {
     fn new(limits: ConnectionLimits) -> Self {
         let metrics = Metrics::default();
@@ -74,7 +59,7 @@ impl Tested {
             port: Arc::new(Port {
                 tls: None,
                 http,
-                handler: handler(router()),
+                router: router(),
                 limits,
                 metrics,
                 open,

@@ -15,17 +15,13 @@ struct Running {
 }
 
 async fn start(router: Router, limits: ConnectionLimits) -> Running {
-    start_with(handler(router), limits).await
-}
-
-async fn start_with(handler: Handler, limits: ConnectionLimits) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
     let server = tokio::spawn(serve(
         listener,
         None,
-        handler,
+        router,
         limits,
         Metrics::default(),
         CancellationToken::new(),
@@ -46,9 +42,7 @@ async fn answer(mut stream: TcpStream) -> String {
 
 #[tokio::test]
 async fn a_head_request_gets_the_head_alone() {
-    let hello: Handler =
-        Arc::new(|_, _| Box::pin(async { crate::answer::text(StatusCode::OK, ANSWER) }));
-    let running = start_with(hello, limits()).await;
+    let running = start(router(), limits()).await;
     let mut stream = TcpStream::connect(running.address).await.unwrap();
     let head = b"HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
     stream.write_all(head).await.unwrap();

@@ -1,7 +1,7 @@
 //! Workloads: Deployments, StatefulSets, DaemonSets and Rollouts of Argo. What they read, whether they have opted in to
 //! restarts, and their state.
 //!
-//! A variable of a pod may hold a secret as plain text. So a workload is reduced to a [`Manifest`] when it is read from
+//! A variable of a pod may hold a secret as plain text. So a workload is reduced to a `Manifest` when it is read from
 //! the API, which keeps no value of a variable but the path of a reference to a store.
 
 mod annotations;

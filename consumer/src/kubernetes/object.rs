@@ -1,11 +1,6 @@
 //! An object of the API, reduced to the fields that are read.
 
-use std::borrow::Cow;
-
-use kube::{
-    Resource,
-    core::{ApiResource, DynamicResourceScope, ObjectMeta},
-};
+use kube::core::ObjectMeta;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -46,38 +41,46 @@ pub(crate) struct Object {
     pub(super) reloader: Reloader,
 }
 
-impl Resource for Object {
-    type DynamicType = ApiResource;
-    type Scope = DynamicResourceScope;
+/// Makes it an object of a kind that is known only when the API is asked.
+macro_rules! dynamic_resource {
+    ($object:ty) => {
+        impl kube::Resource for $object {
+            type DynamicType = kube::core::ApiResource;
+            type Scope = kube::core::DynamicResourceScope;
 
-    fn kind(kind: &ApiResource) -> Cow<'_, str> {
-        kind.kind.as_str().into()
-    }
+            fn kind(kind: &kube::core::ApiResource) -> std::borrow::Cow<'_, str> {
+                kind.kind.as_str().into()
+            }
 
-    fn group(kind: &ApiResource) -> Cow<'_, str> {
-        kind.group.as_str().into()
-    }
+            fn group(kind: &kube::core::ApiResource) -> std::borrow::Cow<'_, str> {
+                kind.group.as_str().into()
+            }
 
-    fn version(kind: &ApiResource) -> Cow<'_, str> {
-        kind.version.as_str().into()
-    }
+            fn version(kind: &kube::core::ApiResource) -> std::borrow::Cow<'_, str> {
+                kind.version.as_str().into()
+            }
 
-    fn api_version(kind: &ApiResource) -> Cow<'_, str> {
-        kind.api_version.as_str().into()
-    }
+            fn api_version(kind: &kube::core::ApiResource) -> std::borrow::Cow<'_, str> {
+                kind.api_version.as_str().into()
+            }
 
-    fn plural(kind: &ApiResource) -> Cow<'_, str> {
-        kind.plural.as_str().into()
-    }
+            fn plural(kind: &kube::core::ApiResource) -> std::borrow::Cow<'_, str> {
+                kind.plural.as_str().into()
+            }
 
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
+            fn meta(&self) -> &kube::core::ObjectMeta {
+                &self.metadata
+            }
 
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
+            fn meta_mut(&mut self) -> &mut kube::core::ObjectMeta {
+                &mut self.metadata
+            }
+        }
+    };
 }
+pub(super) use dynamic_resource;
+
+dynamic_resource!(Object);
 
 impl<'de> Deserialize<'de> for Object {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

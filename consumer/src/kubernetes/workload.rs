@@ -1,15 +1,10 @@
 //! Reads workloads.
 
-use std::borrow::Cow;
-
-use kube::{
-    Resource,
-    core::{ApiResource, DynamicResourceScope, ObjectMeta},
-};
+use kube::{Resource as _, core::ObjectMeta};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::policy::Selection;
+use super::{object::dynamic_resource, policy::Selection};
 use crate::{
     matching::{index::Change, workload::Manifest},
     object::{ObjectRef, WorkloadKind},
@@ -24,38 +19,7 @@ pub(crate) struct WorkloadObject {
     manifest: Manifest,
 }
 
-impl Resource for WorkloadObject {
-    type DynamicType = ApiResource;
-    type Scope = DynamicResourceScope;
-
-    fn kind(kind: &ApiResource) -> Cow<'_, str> {
-        kind.kind.as_str().into()
-    }
-
-    fn group(kind: &ApiResource) -> Cow<'_, str> {
-        kind.group.as_str().into()
-    }
-
-    fn version(kind: &ApiResource) -> Cow<'_, str> {
-        kind.version.as_str().into()
-    }
-
-    fn api_version(kind: &ApiResource) -> Cow<'_, str> {
-        kind.api_version.as_str().into()
-    }
-
-    fn plural(kind: &ApiResource) -> Cow<'_, str> {
-        kind.plural.as_str().into()
-    }
-
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
-}
+dynamic_resource!(WorkloadObject);
 
 impl<'de> Deserialize<'de> for WorkloadObject {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -25,6 +25,7 @@ use eso_relay_lab::{
     nats_server,
     standin::{Effect, On, Times, Verb},
     wait,
+    workloads::{Controllers, RESTARTS, Workload, marks},
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -94,6 +95,7 @@ async fn run(args: &Args) -> anyhow::Result<()> {
 
 async fn play(stage: &mut Stage) -> anyhow::Result<()> {
     webhooks(stage).await?;
+    restart(stage).await?;
     kill(stage).await?;
     let since = outage(stage).await?;
     replay(stage, since).await?;
@@ -120,6 +122,33 @@ async fn webhooks(stage: &Stage) -> anyhow::Result<()> {
     stage.arrived(DATA, &value, sent).await?;
     ok!("every kind of ExternalSecret has the new value, in east and in west");
     stage.cli(&["trace", &id, "--wait"]).await
+}
+
+/// A workload that reads a Secret when its pods start.
+async fn restart(stage: &Stage) -> anyhow::Result<()> {
+    tell!("\nA Deployment in each cluster reads a Secret when its pods start");
+    for site in [&stage.east, &stage.west] {
+        let restarts = site.restarts().await?;
+        ensure!(
+            restarts.is_none(),
+            "expected: none yet, it was {restarts:?}"
+        );
+    }
+    let value = stage.rotate(WEB.1);
+    accepted(&stage.webhooks.updated(&[WEB.1]).await?)?;
+    for site in [&stage.east, &stage.west] {
+        let restarted = async || {
+            let restarts = site.restarts().await?;
+            ensure!(restarts.as_deref() == Some("1"), "{restarts:?} restarts");
+            Ok(())
+        };
+        let name = site.cluster.name();
+        wait::until_ok(format!("one restart in {name}"), EFFECT, restarted).await?;
+        // Not waited for: it came first.
+        site.holds(WEB.0, &value).await?;
+        ok!("it restarted once in {name}, after its Secret had the new value");
+    }
+    Ok(())
 }
 
 /// A consumer is killed at work, and NATS delivers again what it held.
@@ -296,6 +325,8 @@ const PARTS: [(Part, Reads); 6] = [
         it.find_path("/demo/tls")
     }),
 ];
+/// The one that a Deployment of the same name reads.
+const WEB: Part = ("web", "/demo/web");
 const DATA: Part = ("data", "/demo/database");
 const SOURCE_REF: Part = ("source-ref", "/demo/queue");
 const CLUSTER_STORE: Part = ("cluster-store", "/demo/shared");
@@ -320,6 +351,7 @@ struct Stage {
 /// A cluster with its stand-in ESO and two consumers.
 struct Site {
     cluster: Cluster,
+    _controllers: Controllers,
     consumers: Vec<Daemon>,
 }
 
@@ -449,7 +481,8 @@ impl Site {
         let cluster = Cluster::of_kind(name, kind).await?;
         let client = cluster.client();
         let parts = PARTS.map(|((name, key), _)| (name.to_owned(), key.to_owned()));
-        for (_, key) in parts.into_iter().chain(crowd()) {
+        let keys = parts.into_iter().chain(crowd()).map(|(_, key)| key);
+        for key in keys.chain([WEB.1.to_owned()]) {
             cluster.values.set(&key, "first");
         }
         create_namespace(client, NAMESPACE).await?;
@@ -462,16 +495,22 @@ impl Site {
                 .from_store("store")
         };
         let parts = PARTS.map(|((name, key), reads)| reads(reader(name), key));
+        let web = reader(WEB.0).key(WEB.1);
         let crowd = crowd().map(|(name, key)| reader(&name).key(&key));
-        let all: Vec<Fixture> = parts.into_iter().chain(crowd).map(Fixture::from).collect();
+        let all = parts.into_iter().chain([web]).chain(crowd);
+        let all: Vec<Fixture> = all.map(Fixture::from).collect();
         let count = all.len();
         create_all(client, all, 16).await?;
+        let deployment = Workload::deployment(NAMESPACE, WEB.0).reads_secret(WEB.0);
+        deployment.restart().create(client).await?;
         let (what, slowly) = match kind {
             KubernetesKind::StandIn => ("stand-in API", ""),
             KubernetesKind::Real => ("kube-apiserver", "refresh: { rate: 10.0 }\n"),
         };
-        let consumer = cluster.consumer(hub, slowly);
+        let settings = format!("{slowly}restart: {{ enabled: true, gather: 1s }}\n");
+        let consumer = cluster.consumer(hub, &settings);
         let mut site = Self {
+            _controllers: Controllers::builder().start(client),
             cluster,
             consumers: Vec::new(),
         };
@@ -480,7 +519,7 @@ impl Site {
             consumer.wait_ready(READY).await?;
             site.consumers.push(consumer);
         }
-        for ((reader, _), _) in PARTS {
+        for (reader, _) in PARTS.map(|(part, _)| part).into_iter().chain([WEB]) {
             let what = format!("the first value of {reader} in {name}");
             wait::until_ok(what, READY, || site.holds(reader, "first")).await?;
         }
@@ -512,6 +551,12 @@ impl Site {
         };
         let claim = format!("{what} are in the Secrets of {}", self.cluster.name());
         check(claim, all).await
+    }
+
+    /// How often [`WEB`] was restarted.
+    async fn restarts(&self) -> anyhow::Result<Option<String>> {
+        let marks = marks(self.cluster.client(), Kind::Deployment, NAMESPACE, WEB.0);
+        Ok(marks.await?.remove(RESTARTS))
     }
 
     /// What those of [`AWAY`] were refreshed for last.

@@ -103,9 +103,10 @@ fn unrefreshable(object: &Object, selection: &Selection) -> Option<Unrefreshable
         .or_else(|| is_immutable(object).then_some(Unrefreshable::Immutable))
 }
 
-/// Whether its policy makes ESO skip it, and that is overridden.
+/// Whether its policy makes ESO skip it, and that is overridden. Also before its first sync, which ESO may have
+/// done before the watch shows it.
 pub(super) fn is_forced(object: &Object, selection: &Selection) -> bool {
-    policy(object).is_some_and(|policy| forces(object, selection, policy))
+    declared(&object.spec).is_some_and(|policy| forces(object, selection, policy))
 }
 
 fn forces(object: &Object, selection: &Selection, policy: ForcePolicy) -> bool {
@@ -115,13 +116,22 @@ fn forces(object: &Object, selection: &Selection, policy: ForcePolicy) -> bool {
 /// The policy by which ESO does not read its values again when the metadata change. Before the first sync, and
 /// while the target is missing, ESO reads them whatever the policy.
 fn policy(object: &Object) -> Option<ForcePolicy> {
-    let Object { spec, pending, .. } = object;
+    let pending = object.pending;
+    let reads_anyway = |policy: &ForcePolicy| match policy {
+        ForcePolicy::CreatedOnce => pending.first_read,
+        ForcePolicy::IntervalZero => false,
+    };
+    if pending.first_sync || pending.target {
+        return None;
+    }
+    declared(&object.spec).filter(|policy| !reads_anyway(policy))
+}
+
+fn declared(spec: &Value) -> Option<ForcePolicy> {
     let policy = spec["refreshPolicy"].as_str();
     let interval = spec["refreshInterval"].as_str();
-    if pending.first_sync || pending.target {
-        None
-    } else if policy == Some("CreatedOnce") {
-        (!pending.first_read).then_some(ForcePolicy::CreatedOnce)
+    if policy == Some("CreatedOnce") {
+        Some(ForcePolicy::CreatedOnce)
     } else if policy != Some("OnChange") && interval.is_some_and(never_elapses) {
         Some(ForcePolicy::IntervalZero)
     } else {

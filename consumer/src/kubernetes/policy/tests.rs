@@ -160,12 +160,12 @@ fn a_policy_is_overruled_where_that_is_asked_for() {
         (&on_change, &[IntervalZero], "true", false, false),
     ] {
         let annotations = json!({ crate::object::FORCE_ANNOTATION: annotation });
-        let json = json!({
-            "metadata": { "annotations": annotations },
-            "spec": spec,
-            "status": status("SecretSynced"),
-        });
-        let object: Object = serde_json::from_value(json).unwrap();
+        let object = |status: Value| -> Object {
+            let metadata = json!({ "annotations": annotations });
+            let json = json!({ "metadata": metadata, "spec": spec, "status": status });
+            serde_json::from_value(json).unwrap()
+        };
+        let (object, new) = (object(status("SecretSynced")), object(Value::Null));
         let selection = Selection {
             force: force.to_vec(),
             ..Selection::default()
@@ -173,6 +173,9 @@ fn a_policy_is_overruled_where_that_is_asked_for() {
         let found = unrefreshable(&object, &selection).is_some();
         assert_eq!(found, skipped, "{spec} {force:?} {annotation}");
         assert_eq!(is_forced(&object, &selection), forced, "{spec} {force:?}");
+        // ESO may have synced it for the first time, which the watch has not shown yet.
+        assert_eq!(unrefreshable(&new, &selection), None, "{spec} {force:?}");
+        assert_eq!(is_forced(&new, &selection), forced, "{spec} {force:?}");
     }
 }
 

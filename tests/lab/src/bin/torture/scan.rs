@@ -33,10 +33,11 @@ const DAMAGE: [&str; 21] = [
 /// which saves a look at the messages: they are whole, and the server makes the file again; and of its
 /// counters, which it counts again from the blocks when they do not add up as it writes that file
 /// (nats-server `filestore.go`, `writeFullState`). That each message can be read is looked at besides.
-const HARMLESS: [&str; 4] = [
+const HARMLESS: [&str; 5] = [
     "[inf]",
     "stream state encountered internal inconsistency on write",
     "stream state checksum did not match",
+    "stream state detected prior state",
     "recovering stream state from index errored",
 ];
 
@@ -113,6 +114,7 @@ mod tests {
             "[WRN] Filestore [_meta_] Recovering stream state from index errored: prior state file",
             "[WRN] Filestore [ESO_RELAY] Stream state too short (0 bytes)",
             "[WRN] Filestore [ESO_RELAY_RECEIPTS] Stream state checksum did not match",
+            "[WRN] Filestore [ESO_RELAY] Stream state detected prior state, could not locate msg block 17",
             "[WRN] Filestore [ESO_RELAY] Recovering stream state from index errored: corrupt state file",
         ] {
             assert!(!is_damage(&line(text), false), "{text}");

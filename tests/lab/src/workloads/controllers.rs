@@ -163,10 +163,7 @@ async fn run(client: Client, how: ControllersBuilder, seen: Seen) {
         };
         let delay = how.delay;
         // The rollout before it, if there is one, is not finished any more.
-        let task = tokio::spawn(async move {
-            rollout.run(delay).await;
-            drop(under_way);
-        });
+        let task = tokio::spawn(async move { rollout.run(delay, under_way).await });
         let rollout = Rolling {
             generation,
             _task: AbortOnDropHandle::new(task),
@@ -200,7 +197,7 @@ struct Rollout {
 }
 
 impl Rollout {
-    async fn run(&self, delay: Duration) {
+    async fn run(&self, delay: Duration, under_way: Option<UnderWay>) {
         self.write(Stage::Begun).await;
         let spec = &self.object.data["spec"];
         let on_delete = spec["updateStrategy"]["type"] == "OnDelete";
@@ -210,6 +207,8 @@ impl Rollout {
         if self.replicas() > 0 {
             tokio::time::sleep(delay).await;
         }
+        // Before its end can be seen, and the next one begin.
+        drop(under_way);
         let fails = self.again && self.object.annotations().contains_key(FAILS);
         self.write(if fails { Stage::Failed } else { Stage::Done })
             .await;

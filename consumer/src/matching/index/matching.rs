@@ -60,7 +60,8 @@ impl Index {
         Among(ids.copied().collect())
     }
 
-    /// The objects of the set that the event matches.
+    /// The objects of the set that the event matches; no workloads, since what an object reads when it is first seen
+    /// is no change.
     pub fn matching_among(&self, event: &Event, among: &Among) -> Matched {
         Matcher::new(self, event, Some(among)).find()
     }

@@ -155,9 +155,7 @@ pub(crate) fn resolve_among(
     among: &Among,
 ) -> Resolved {
     let matching = |event: &Event| {
-        let mut matched = objects.matching_among(event, among);
-        // What an object reads when it is first seen is no change.
-        matched.workloads.clear();
+        let matched = objects.matching_among(event, among);
         let any = !matched.targets.is_empty() && event.reaches_cluster(cluster);
         any.then_some(matched)
     };

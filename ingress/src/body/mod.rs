@@ -117,7 +117,7 @@ impl Budget {
     pub(crate) fn read_unverified(
         &self,
         body: impl Body<Data = Bytes> + Unpin,
-        peer: Option<Peer>,
+        peer: Peer,
         by: Option<Instant>,
     ) -> impl Future<Output = Result<BufferedBody, Unread>> {
         let permits = Permits {

@@ -141,7 +141,7 @@ async fn stall(
 ) -> tokio::task::JoinHandle<Result<BufferedBody, Unread>> {
     let start = stream::iter([Ok::<_, std::io::Error>(bytes)]);
     let body = Body::from_stream(start.chain(stream::pending()));
-    let (peer, mine) = (Some(peer(from)), budget.clone());
+    let (peer, mine) = (peer(from), budget.clone());
     let reading = tokio::spawn(async move { mine.read_unverified(body, peer, None).await });
     for _ in 0..10 {
         tokio::task::yield_now().await;
@@ -184,7 +184,7 @@ async fn a_stalled_unverified_body_gives_way_to_one_that_arrives() {
         stall(&budget, "192.0.2.1", "abcdef").await,
     );
     // Behind the same balancer.
-    let signed = budget.read_unverified(chunks(vec!["ab", "cd"]), Some(peer("192.0.2.1")), None);
+    let signed = budget.read_unverified(chunks(vec!["ab", "cd"]), peer("192.0.2.1"), None);
     let signed = signed.await.unwrap();
     assert_eq!(signed.bytes, "abcd");
     assert!(matches!(
@@ -223,7 +223,7 @@ async fn what_is_verified_counts_as_its_sources_and_no_longer_as_a_strangers() {
     let mut arrived = Vec::new();
     for _ in 0..2 {
         let read = budget
-            .read_unverified(chunks(vec!["ab", "cd"]), None, None)
+            .read_unverified(chunks(vec!["ab", "cd"]), peer("192.0.2.1"), None)
             .await;
         let mut read = read.unwrap();
         assert_eq!(budget.unverified.used(), 4);
@@ -232,7 +232,9 @@ async fn what_is_verified_counts_as_its_sources_and_no_longer_as_a_strangers() {
         arrived.push(read);
     }
     assert_eq!((quota.left(), budget.free.left()), (1, 16));
-    let read = budget.read_unverified(chunks(vec!["ab"]), None, None).await;
+    let read = budget
+        .read_unverified(chunks(vec!["ab"]), peer("192.0.2.1"), None)
+        .await;
     let mut read = read.unwrap();
     assert!(matches!(
         read.permits.verified(&quota),

@@ -24,7 +24,7 @@ struct State {
 }
 
 struct Arriving {
-    peer: Option<Peer>,
+    peer: Peer,
     bytes: usize,
     dropped: CancellationToken,
 }
@@ -32,7 +32,7 @@ struct Arriving {
 /// The bytes of one body; dropping it returns them.
 pub(super) struct UnverifiedBody {
     all: Unverified,
-    peer: Option<Peer>,
+    peer: Peer,
     bytes: usize,
     /// Its number in [`State::arriving`], and the token that ends it. `None`: it has arrived whole.
     arriving: Option<(u64, CancellationToken)>,
@@ -52,7 +52,7 @@ impl Unverified {
         })))
     }
 
-    pub(super) fn body(&self, peer: Option<Peer>) -> UnverifiedBody {
+    pub(super) fn body(&self, peer: Peer) -> UnverifiedBody {
         UnverifiedBody {
             all: self.clone(),
             peer,
@@ -91,7 +91,7 @@ impl State {
     /// The oldest body of the client that holds most bytes: a client that sends fast is never the oldest
     /// for long, and one that sends many bodies displaces its own.
     fn victim(&self) -> Option<u64> {
-        let mut peers: HashMap<Option<Peer>, (usize, u64)> = HashMap::new();
+        let mut peers: HashMap<Peer, (usize, u64)> = HashMap::new();
         for (&number, arriving) in &self.arriving {
             peers.entry(arriving.peer).or_insert((0, number)).0 += arriving.bytes;
         }

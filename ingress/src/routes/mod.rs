@@ -170,7 +170,7 @@ impl<P: Publish> Ingress<P> {
             self.budget.read(body, quota, by).await?
         } else {
             let peer = Peer::of(head.client());
-            let read = self.budget.read_unverified(body, Some(peer), by).await;
+            let read = self.budget.read_unverified(body, peer, by).await;
             read.map_err(|unread| Failure::unauthenticated(unread.into()))?
         };
         let verified = until(by, admitted.verify(body.bytes)).await;

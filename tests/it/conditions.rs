@@ -82,7 +82,8 @@ async fn whoever_may_not_see_labels_lets_everybody_in() {
     let consumer = relay.consumer("").await;
     let values = relay.publish(&["/prod/db"]).await;
     relay.carries("guarded", &values[0]).await;
+    let said = "no permission to list namespaces";
+    consumer.wait_log(said, READY).await.unwrap();
     let log = consumer.logs();
-    let said = log.matches("no permission to list namespaces").count();
-    assert_eq!(said, 1, "{log}");
+    assert_eq!(log.matches(said).count(), 1, "{log}");
 }

@@ -39,11 +39,15 @@ sources:
     );
     let mut ingress = Daemon::ingress().config(config).start().await.unwrap();
     ingress.wait_ready(READY).await.unwrap();
-    let log = ingress.logs();
     for source in ["noisy", "quiet"] {
         let announced =
             |line: &str| line.contains("anyone who reaches the port") && line.contains(source);
-        assert!(log.lines().any(announced), "{source}: {log}");
+        wait::until_ok("the warning", READY, async || {
+            let log = ingress.logs();
+            log.lines().any(announced).then_some(()).ok_or(log)
+        })
+        .await
+        .unwrap();
     }
     let mut limited = None;
     // As many as it takes: a slow machine may spread a few over several seconds.

@@ -186,8 +186,9 @@ async fn a_missing_permission_is_logged_once() {
     told(&consumer, "denied", 3).await;
     let refused = relay.requests().count_of(Verb::Create, Kind::Event, 403);
     assert_eq!(refused, 1, "it is tried again after minutes");
-    let log = consumer.logs();
     let complaint = "no permission to create events in events.k8s.io";
+    consumer.wait_log(complaint, READY).await.unwrap();
+    let log = consumer.logs();
     assert_eq!(log.matches(complaint).count(), 1, "{log}");
     for name in names {
         assert_eq!(on(&relay, name).await.len(), 0);

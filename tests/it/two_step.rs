@@ -150,9 +150,10 @@ async fn a_forbidden_reset_never_claims_a_sync() {
     let new = teams.iter().filter(|team| has(&relay, team, "db", "new"));
     // The value may be new where the status could not say so: a conflict, and then nothing to do.
     assert!(ended("synced").await <= new.count() as u64);
-    let warnings = consumer.logs();
-    let warnings = warnings.matches("grant `patch` on `externalsecrets/status`");
-    assert_eq!(warnings.count(), 1, "{}", consumer.logs());
+    let warning = "grant `patch` on `externalsecrets/status`";
+    consumer.wait_log(warning, READY).await.unwrap();
+    let log = consumer.logs();
+    assert_eq!(log.matches(warning).count(), 1, "{log}");
 
     faults.lift(denied);
     let before = ended("synced").await;

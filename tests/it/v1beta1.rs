@@ -15,11 +15,8 @@ async fn a_cluster_that_serves_only_v1beta1_works() {
     let relay = Consuming::on(cluster, &["db"]).await;
     relay.stand_in().serve(Served::V1beta1);
     let consumer = relay.consumer("").await;
-    assert!(
-        consumer.logs().contains("external-secrets.io/v1beta1"),
-        "{}",
-        consumer.logs()
-    );
+    let version = "external-secrets.io/v1beta1";
+    consumer.wait_log(version, READY).await.unwrap();
     let values = relay.publish(&["/prod/db"]).await;
     // Not read through the API: the lab's own client speaks v1.
     let patched = || async { relay.requests().patches(TEAM, "db").pop() };

@@ -39,9 +39,10 @@ async fn init_upgrades_the_stream_limits() {
     };
     says_come_again(&refused);
     assert!(refused.body.contains("stream_full"), "{refused:?}");
+    let said = "not as this version declares it";
+    ingress.wait_log(said, READY).await.unwrap();
     let log = ingress.logs();
-    let said = log.matches("not as this version declares it").count();
-    assert_eq!(said, 1, "{log}");
+    assert_eq!(log.matches(said).count(), 1, "{log}");
     let (_, ready) = ingress.readyz().await.unwrap();
     assert!(
         ready.contains("[+]stream ok, but stream ESO_RELAY: discard New"),

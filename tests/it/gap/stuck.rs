@@ -45,8 +45,8 @@ async fn a_stuck_message_refreshes_everything() {
         relay.cluster.refreshed(TEAM, name, None).await.unwrap();
     }
     closed(&relay).await;
-    let log = consumer.logs();
-    assert!(log.contains("does not redeliver messages"), "{log}");
+    let said = "does not redeliver messages";
+    consumer.wait_log(said, READY).await.unwrap();
     let metric = "eso_relay_consumer_stuck_messages";
     assert_eq!(consumer.count(metric, &[]).await.unwrap(), 1);
     let status = relay.hub.cli(&["status"]).await.unwrap();

@@ -170,6 +170,6 @@ async fn a_log_that_is_no_terminal_has_no_colours() {
         .await
         .unwrap();
     ingress.wait_ready(READY).await.unwrap();
-    let log = ingress.logs();
-    assert!(log.contains("INFO") && !log.contains('\u{1b}'), "{log}");
+    let line = ingress.wait_log("INFO", READY).await.unwrap();
+    assert!(!line.contains('\u{1b}'), "{line}");
 }

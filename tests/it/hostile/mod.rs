@@ -87,13 +87,14 @@ impl Front {
             .unwrap();
     }
 
-    /// It has not panicked, and it ends as it should.
-    pub(crate) async fn ends(mut self) {
-        let log = self.ingress.logs();
-        assert!(!log.contains("panicked"), "{log}");
+    /// It has not panicked, and it ends as it should. Gives its whole log.
+    pub(crate) async fn ends(mut self) -> String {
         self.ingress.terminate().unwrap();
         let status = self.ingress.wait_exit(READY).await.unwrap();
         assert!(status.success(), "{status}");
+        let log = self.ingress.logs();
+        assert!(!log.contains("panicked"), "{log}");
+        log
     }
 }
 

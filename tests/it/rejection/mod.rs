@@ -46,12 +46,12 @@ impl Tested {
         let jetstream = self.hub.jetstream().await.unwrap();
         assert_eq!(stored::last_sequence(&jetstream).await, 1, "published");
         self.accepts().await;
-        let log = self.ingress.logs();
-        assert!(!log.contains("panicked"), "{log}");
-        assert_eq!(log.matches("serving webhooks").count(), 1, "{log}");
         self.ingress.terminate().unwrap();
         let status = self.ingress.wait_exit(READY).await.unwrap();
         assert!(status.success(), "{status}");
+        let log = self.ingress.logs();
+        assert!(!log.contains("panicked"), "{log}");
+        assert_eq!(log.matches("serving webhooks").count(), 1, "{log}");
     }
 }
 

@@ -172,9 +172,10 @@ async fn without_the_role_refreshes_go_on() {
         assert_eq!(generation(&relay, name).await, 1, "{name}");
     }
     consumer.wait_ready(READY).await.unwrap();
+    let said = "no permission to list deployments";
+    consumer.wait_log(said, READY).await.unwrap();
     let log = consumer.logs();
-    let said = log.matches("no permission to list deployments").count();
-    assert_eq!(said, 1, "{log}");
+    assert_eq!(log.matches(said).count(), 1, "{log}");
 }
 
 /// It may look, and not patch.
@@ -194,7 +195,8 @@ async fn without_patch_refreshes_go_on() {
         relay.carries(name, &values[0]).await;
         relay.drained().await;
     }
+    let said = "not permitted to restart workloads";
+    consumer.wait_log(said, READY).await.unwrap();
     let log = consumer.logs();
-    let said = log.matches("not permitted to restart workloads").count();
-    assert_eq!(said, 1, "{log}");
+    assert_eq!(log.matches(said).count(), 1, "{log}");
 }

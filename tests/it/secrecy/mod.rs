@@ -99,10 +99,13 @@ async fn no_format_lets_a_value_a_credential_or_an_address_through() {
         assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     }
     for daemon in [&ingress, &consumer] {
-        let log = daemon.logs();
-        let has_details = [r#""level":"DEBUG""#, r#""message":"refused""#];
-        let has_details = has_details.iter().any(|line| log.contains(line));
-        assert!(has_details, "no details to look at: {log}");
+        let details = [r#""level":"DEBUG""#, r#""message":"refused""#];
+        let log = wait::until_ok("details to look at", READY, async || {
+            let log = daemon.logs();
+            let told = details.iter().any(|line| log.contains(line));
+            told.then(|| log.clone()).ok_or(log)
+        });
+        let log = log.await.unwrap();
         secrets.are_not_in("a log", log.as_bytes());
         secrets.are_not_in("metrics", metrics(daemon).await.as_bytes());
     }

@@ -13,6 +13,7 @@ mod rule;
 mod spec;
 mod subject;
 pub mod verify;
+mod watched;
 
 pub use self::{
     dead_letter::{DeadLetter, Reason},
@@ -23,4 +24,5 @@ pub use self::{
     rule::duration,
     spec::{ACK_WAIT, Limits, Start, Stream, durable},
     subject::{InvalidSubject, Subject},
+    watched::Watched,
 };

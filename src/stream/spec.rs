@@ -26,6 +26,8 @@ pub enum Stream {
     Receipts,
     /// `ESO_RELAY_POSITIONS`: how far each cluster has come.
     Positions,
+    /// `ESO_RELAY_POLLS`: what pollers remember, and what clusters ask them to watch.
+    Polls,
 }
 
 /// What an operator may choose; the rest is fixed.
@@ -50,7 +52,13 @@ impl Default for Limits {
 }
 
 impl Stream {
-    pub const ALL: [Self; 4] = [Self::Events, Self::Dead, Self::Receipts, Self::Positions];
+    pub const ALL: [Self; 5] = [
+        Self::Events,
+        Self::Dead,
+        Self::Receipts,
+        Self::Positions,
+        Self::Polls,
+    ];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -58,6 +66,7 @@ impl Stream {
             Self::Dead => "ESO_RELAY_DEAD",
             Self::Receipts => "ESO_RELAY_RECEIPTS",
             Self::Positions => "ESO_RELAY_POSITIONS",
+            Self::Polls => "ESO_RELAY_POLLS",
         }
     }
 
@@ -68,6 +77,7 @@ impl Stream {
             Self::Dead => "eso-relay.dead.>",
             Self::Receipts => "eso-relay.receipts.>",
             Self::Positions => "eso-relay.positions.>",
+            Self::Polls => "eso-relay.polls.>",
         }
     }
 
@@ -127,6 +137,16 @@ impl Stream {
                 discard: DiscardPolicy::Old,
                 // For some ten thousand clusters. Not unlimited: an account may demand a limit.
                 max_bytes: 16 * MIB,
+                duplicate_window: Duration::from_secs(2 * 60),
+                ..common
+            },
+            // A version that is forgotten hides a change until the next one: none expires.
+            Self::Polls => Config {
+                description: Some("eso-relay: what pollers remember and clusters watch".to_owned()),
+                max_messages_per_subject: 1,
+                discard: DiscardPolicy::Old,
+                // For some 500,000 paths.
+                max_bytes: 256 * MIB,
                 duplicate_window: Duration::from_secs(2 * 60),
                 ..common
             },

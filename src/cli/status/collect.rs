@@ -55,8 +55,8 @@ pub(super) async fn collect(jetstream: &Context, now: Timestamp) -> anyhow::Resu
                 report.dead_letters = dead_letters(&found).await?;
             }
             Stream::Receipts => report.receipts = receipts(jetstream, now).await?,
-            // What stands there is told of each cluster.
-            Stream::Positions => {}
+            // What stands in the positions is told of each cluster.
+            Stream::Positions | Stream::Polls => {}
         }
     }
     Ok(report)

@@ -69,11 +69,11 @@ pub(in crate::stream) fn target(stream: Stream, found: &Config, wanted: &Wanted)
     let max_age = match stream {
         Stream::Events | Stream::Receipts => wanted.max_age,
         Stream::Dead => None,
-        Stream::Positions => Some(Duration::ZERO),
+        Stream::Positions | Stream::Polls => Some(Duration::ZERO),
     };
     let max_bytes = match stream {
         Stream::Events => wanted.max_bytes,
-        Stream::Dead | Stream::Receipts | Stream::Positions => None,
+        Stream::Dead | Stream::Receipts | Stream::Positions | Stream::Polls => None,
     };
     let limits = Limits {
         replicas: wanted.replicas.unwrap_or(found.num_replicas),

@@ -1,0 +1,92 @@
+//! What the objects of a cluster read from Vault and OpenBao, in `ESO_RELAY_POLLS`: consumers write it, and pollers
+//! watch its paths, so that no list of them is kept by hand.
+//!
+//! Subject `eso-relay.polls.v1.watched.<cluster>.<hash>`, one message for each path, removed when the last reader
+//! is gone.
+
+use data_encoding::HEXLOWER;
+use ring::digest;
+use serde::{Deserialize, Serialize};
+
+use super::subject::MAJOR;
+use crate::Slug;
+
+/// A secret that objects of a cluster read. Names only. Unknown fields are ignored.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Watched {
+    /// `vault` or `openbao`.
+    pub provider: Slug,
+    /// The host of the server, with its port unless that is the scheme's, as the scope of events has it. None: not
+    /// known, so that every poller may have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// The path of the API without `v1/`: `secret/data/app/db`.
+    pub path: String,
+}
+
+impl Watched {
+    /// Of all clusters.
+    pub fn subjects() -> String {
+        format!("eso-relay.polls.v{MAJOR}.watched.>")
+    }
+
+    /// Of all that a cluster reads.
+    pub fn subjects_of(cluster: &Slug) -> String {
+        format!("eso-relay.polls.v{MAJOR}.watched.{cluster}.*")
+    }
+
+    /// Derives from its fields: the same secret has one subject in a cluster.
+    pub fn subject(&self, cluster: &Slug) -> String {
+        let mut context = digest::Context::new(&digest::SHA256);
+        let place = [self.host.as_deref(), self.namespace.as_deref()];
+        let place = place.map(Option::unwrap_or_default);
+        for part in [self.provider.as_str(), place[0], place[1], &self.path] {
+            context.update(part.as_bytes());
+            // No part holds a NUL, so they cannot run into each other.
+            context.update(&[0]);
+        }
+        let hash = HEXLOWER.encode(&context.finish().as_ref()[..16]);
+        format!("eso-relay.polls.v{MAJOR}.watched.{cluster}.{hash}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn database() -> Watched {
+        Watched {
+            provider: "vault".parse().unwrap(),
+            host: Some("vault.example.com".to_owned()),
+            namespace: None,
+            path: "secret/data/app/db".to_owned(),
+        }
+    }
+
+    #[test]
+    fn each_secret_has_a_subject_of_its_own() {
+        let east = "east".parse().unwrap();
+        let mut seen = std::collections::HashSet::from([database().subject(&east)]);
+        let others = [
+            Watched {
+                host: None,
+                ..database()
+            },
+            Watched {
+                namespace: Some("team".to_owned()),
+                ..database()
+            },
+            Watched {
+                path: "secret/data/app".to_owned(),
+                ..database()
+            },
+        ];
+        for other in others {
+            assert!(seen.insert(other.subject(&east)), "{other:?}");
+        }
+        assert!(!seen.insert(database().subject(&east)));
+    }
+}

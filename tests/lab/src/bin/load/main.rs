@@ -11,6 +11,7 @@ mod latency;
 mod memory;
 mod report;
 mod rig;
+mod steps;
 
 use std::{io::Write as _, path::PathBuf};
 
@@ -64,6 +65,8 @@ enum Line {
     FirstSync,
     /// What an ExternalSecret, the daemons, and 10,000 idle connections take.
     Memory,
+    /// A refresh in two steps beside one, on the real operator: only with `ESO_RELAY_ESO=real`.
+    Steps,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -159,6 +162,7 @@ async fn main() -> anyhow::Result<()> {
                 Line::Lanes => lanes::measure(scale).await,
                 Line::FirstSync => first_sync::measure(scale).await,
                 Line::Memory => memory::measure(scale).await,
+                Line::Steps => steps::measure(scale).await,
             };
             report.add(*line, measures?);
         }

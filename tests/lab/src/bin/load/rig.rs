@@ -18,7 +18,7 @@ use super::http::Webhook;
 
 pub(crate) const NAMESPACE: &str = "default";
 /// The cluster of every consumer that shares one.
-const CLUSTER: &str = "load";
+pub(crate) const CLUSTER: &str = "load";
 const EVENTS_PER_WEBHOOK: usize = 100;
 
 pub(crate) struct Rig {

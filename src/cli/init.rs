@@ -2,6 +2,7 @@
 
 use std::{fmt, time::Duration};
 
+use async_nats::jetstream::Context;
 use eso_relay::{
     Slug,
     command::Table,
@@ -15,6 +16,7 @@ use serde::Serialize;
 
 use super::{
     Failure, Session,
+    audit::Verb,
     confirm::{ADD_YES, can_ask, confirm},
     parse::{self, Since},
 };
@@ -111,6 +113,12 @@ struct Report {
 const STILL_COMPRESSES: &str = "each nats-server goes on compressing until it is restarted: restart them, one after the other; what is compressed already stays so until --max-age";
 
 impl Report {
+    /// How many streams, durables and positions are not as they were.
+    fn changed(&self) -> usize {
+        let is_change = |it: &&Change| !matches!(it.action, Action::Unchanged | Action::Absent);
+        self.changes.iter().filter(is_change).count()
+    }
+
     fn declared(changes: Vec<Change>) -> Self {
         let compressed = changes.iter().any(|change| match &change.action {
             Action::Updated(differences) => {
@@ -130,36 +138,39 @@ impl Report {
 }
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
+    let jetstream = session.jetstream().await?;
     let report = if args.remove.is_empty() {
-        declare(session, &args).await?
+        declare(session, &jetstream, &args).await?
     } else {
-        remove(session, &args).await?
+        remove(&jetstream, &args).await?
     };
+    session
+        .record(&jetstream, Verb::Init, report.changed(), None)
+        .await;
     Ok(session.print(&report)?)
 }
 
-async fn declare(session: &Session, args: &Args) -> Result<Report, Failure> {
+async fn declare(session: &Session, jetstream: &Context, args: &Args) -> Result<Report, Failure> {
     let start = args.start.at(session.now())?;
-    let jetstream = session.jetstream().await?;
     let mut wanted = Wanted {
         replicas: args.replicas.map(usize::from),
         max_age: args.max_age,
         max_bytes: args.max_bytes,
         forget: args.yes,
     };
-    let mut changes = provision::streams(&jetstream, &wanted, session.now()).await;
+    let mut changes = provision::streams(jetstream, &wanted, session.now()).await;
     if let Err(error @ ProvisionError::WouldForget { .. }) = &changes {
         if !can_ask() {
             return Err(Failure::Refused(format!("refused: {error}; {ADD_YES}")));
         }
         confirm(&format!("{error}. Remove it?"))?;
         wanted.forget = true;
-        changes = provision::streams(&jetstream, &wanted, session.now()).await;
+        changes = provision::streams(jetstream, &wanted, session.now()).await;
     }
     let mut changes = changes.map_err(failure)?;
     for cluster in &args.clusters {
         changes.push(
-            provision::durable(&jetstream, cluster, start)
+            provision::durable(jetstream, cluster, start)
                 .await
                 .map_err(failure)?,
         );
@@ -167,14 +178,13 @@ async fn declare(session: &Session, args: &Args) -> Result<Report, Failure> {
     Ok(Report::declared(changes))
 }
 
-async fn remove(session: &Session, args: &Args) -> Result<Report, Failure> {
+async fn remove(jetstream: &Context, args: &Args) -> Result<Report, Failure> {
     if !args.yes && !can_ask() {
         return Err(Failure::Usage(ADD_YES.to_owned()));
     }
-    let jetstream = session.jetstream().await?;
     let mut members = Vec::new();
     for cluster in &args.remove {
-        let member = Member::find(&jetstream, cluster).await.map_err(failure)?;
+        let member = Member::find(jetstream, cluster).await.map_err(failure)?;
         members.push(member);
     }
     if !args.yes && members.iter().any(Member::exists) {
@@ -189,7 +199,7 @@ async fn remove(session: &Session, args: &Args) -> Result<Report, Failure> {
         notes: Vec::new(),
     };
     for member in members {
-        let (changes, left) = member.remove(&jetstream).await.map_err(failure)?;
+        let (changes, left) = member.remove(jetstream).await.map_err(failure)?;
         if changes.iter().all(|change| change.action == Action::Absent) {
             report.notes.push(format!(
                 "there is no cluster {} (`eso-relay status` lists the clusters)",

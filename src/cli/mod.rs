@@ -1,6 +1,9 @@
 //! What an operator can ask for, and how the answer leaves the process.
 
+mod again;
+mod audit;
 mod clusters;
+mod completions;
 mod confirm;
 mod dead;
 mod handover;
@@ -34,6 +37,8 @@ Examples:
   eso-relay replay --cluster east --since 2h       refresh again what changed in two hours
   eso-relay resync --cluster east                  refresh everything there, once
   eso-relay dead list                              what was given up, and why
+  eso-relay dead redrive --reason refused          try it again, now that the cause is gone
+  eso-relay audit                                  who has done what with these commands
   eso-relay sources akeyless                       what a sender does, and a configuration for it
   eso-relay explain --format akeyless event.json   the events that a captured payload would become
   eso-relay matches --key /prod/db                 which objects of a cluster that would refresh
@@ -88,7 +93,9 @@ enum Command {
     Trace(trace::Args),
     Replay(replay::Args),
     Resync(resync::Args),
-    Dead(dead::Args),
+    Dead(Box<dead::Args>),
+    Audit(audit::Args),
+    Completions(completions::Args),
     /// List the formats and schemes of the ingress, or explain one with a configuration for it
     Sources(handover::Args),
     /// Show the events that a captured payload would become, and why other elements are ignored
@@ -131,7 +138,9 @@ async fn run(cli: Cli, clock: fn() -> Timestamp) -> Result<(), Failure> {
         Command::Trace(args) => trace::run(&session, &args).await,
         Command::Resync(args) => resync::run(&session, args).await,
         Command::Replay(args) => replay::run(&session, args).await,
-        Command::Dead(args) => dead::run(&session, &args).await,
+        Command::Dead(args) => dead::run(&session, *args).await,
+        Command::Audit(args) => audit::run(&session, &args).await,
+        Command::Completions(args) => completions::run(&args),
         Command::Sources(args) => Err(hand_over(&session, Binary::Ingress, "sources", args)),
         Command::Explain(args) => Err(hand_over(&session, Binary::Ingress, "explain", args)),
         Command::Matches(args) => Err(hand_over(&session, Binary::Consumer, "matches", args)),

@@ -7,7 +7,9 @@ use eso_relay::{
 };
 
 use super::{
-    Failure, Session, clusters,
+    Failure, Session,
+    audit::Verb,
+    clusters,
     publish::{Published, publish},
 };
 
@@ -52,5 +54,6 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
     let jetstream = session.jetstream().await?;
     clusters::must_exist(&jetstream, &names).await?;
     let sequence = publish(&jetstream, &event).await?;
+    session.record(&jetstream, Verb::Resync, 1, None).await;
     Ok(session.print(&Published::new(event, sequence))?)
 }

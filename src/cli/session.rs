@@ -41,6 +41,12 @@ impl Session {
         self.global.output
     }
 
+    /// The user of NATS, where the configuration names one.
+    pub(super) fn user(&self) -> Option<String> {
+        let settings: Settings = eso_relay::config::load(self.global.config.as_deref()).ok()?;
+        settings.nats.user
+    }
+
     pub(super) async fn jetstream(&self) -> anyhow::Result<Context> {
         let Settings { mut nats } = eso_relay::config::load(self.global.config.as_deref())?;
         if let Some(url) = &self.global.nats {

@@ -142,6 +142,17 @@ pub struct Origin {
         skip_serializing_if = "Option::is_none"
     )]
     pub replayed_at: Option<Timestamp>,
+    /// How often it has left the dead letters for another try.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub redriven: u32,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// The provider whose keys match a reference through any store, by the key alone.

@@ -3,6 +3,7 @@
 //! `eso-relay init` declares them ([`provision`]); the daemons only verify ([`verify`]) and never
 //! create, change or delete one.
 
+mod audit;
 mod dead_letter;
 pub mod history;
 mod message;
@@ -16,6 +17,7 @@ pub mod verify;
 mod watched;
 
 pub use self::{
+    audit::{Audit, Verb},
     dead_letter::{DeadLetter, Reason},
     history::History,
     message::{EVENTS_HEADER, message},

@@ -28,6 +28,8 @@ pub enum Stream {
     Positions,
     /// `ESO_RELAY_POLLS`: what pollers remember, and what clusters ask them to watch.
     Polls,
+    /// `ESO_RELAY_AUDIT`: what people have done with the command line.
+    Audit,
 }
 
 /// What an operator may choose; the rest is fixed.
@@ -52,12 +54,13 @@ impl Default for Limits {
 }
 
 impl Stream {
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Events,
         Self::Dead,
         Self::Receipts,
         Self::Positions,
         Self::Polls,
+        Self::Audit,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -67,6 +70,7 @@ impl Stream {
             Self::Receipts => "ESO_RELAY_RECEIPTS",
             Self::Positions => "ESO_RELAY_POSITIONS",
             Self::Polls => "ESO_RELAY_POLLS",
+            Self::Audit => "ESO_RELAY_AUDIT",
         }
     }
 
@@ -78,6 +82,7 @@ impl Stream {
             Self::Receipts => "eso-relay.receipts.>",
             Self::Positions => "eso-relay.positions.>",
             Self::Polls => "eso-relay.polls.>",
+            Self::Audit => "eso-relay.audit.>",
         }
     }
 
@@ -147,6 +152,14 @@ impl Stream {
                 discard: DiscardPolicy::Old,
                 // For some 500,000 paths.
                 max_bytes: 256 * MIB,
+                duplicate_window: Duration::from_secs(2 * 60),
+                ..common
+            },
+            Self::Audit => Config {
+                description: Some("eso-relay: audit".to_owned()),
+                discard: DiscardPolicy::Old,
+                max_age: Duration::from_secs(365 * 24 * 3600),
+                max_bytes: 64 * MIB,
                 duplicate_window: Duration::from_secs(2 * 60),
                 ..common
             },

@@ -35,6 +35,7 @@ mod pipeline;
 mod poison;
 mod pushing;
 mod real;
+mod redrive;
 mod rejection;
 mod replay;
 mod replicas;

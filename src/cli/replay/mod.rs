@@ -20,6 +20,8 @@ use jiff::Timestamp;
 use self::{report::Report, select::Selection};
 use super::{
     Failure, Output, Session,
+    again::again,
+    audit::Verb,
     confirm::{can_ask, confirm},
     output::timestamp,
     parse::{self, Since},
@@ -95,6 +97,9 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
         confirm(&format!("Publish {events} events for cluster {cluster}?"))?;
     }
     report.published = publish_all(&jetstream, &events).await?;
+    session
+        .record(&jetstream, Verb::Replay, report.published, None)
+        .await;
     match session.output() {
         Output::Json => session.print(&report)?,
         Output::Text => eprintln!("published {} events", report.published),
@@ -126,19 +131,15 @@ async fn select(jetstream: &Context, args: &Args, since: Timestamp) -> anyhow::R
     Ok(selection)
 }
 
-/// Ids of their own, so that no cluster takes them for events that it has handled. When each happened
-/// and was received stays: what follows from that, such as an echo of a push, is what it was.
 fn renamed(selection: Selection, now: Timestamp, restart: bool) -> Vec<Event> {
     let run = TraceParent::random().trace_id();
-    let mut events = selection.into_events();
-    for (at, event) in events.iter_mut().enumerate() {
-        let id = format!("replay-{run}-{at}");
-        event.origin.event_id = Some(std::mem::replace(&mut event.id, id));
-        event.traceparent = event.traceparent.map(|trace| trace.child());
-        event.origin.replayed_at = Some(now);
-        event.restart = restart;
-    }
+    let events = selection.into_events().into_iter().enumerate();
     events
+        .map(|(at, event)| Event {
+            restart,
+            ..again(event, format!("replay-{run}-{at}"), now)
+        })
+        .collect()
 }
 
 async fn publish_all(jetstream: &Context, events: &[Event]) -> anyhow::Result<usize> {

@@ -6,7 +6,9 @@ use clap::ArgGroup;
 use eso_relay::{Slug, command::ByHand, traceparent::TraceParent};
 
 use super::{
-    Failure, Session, clusters,
+    Failure, Session,
+    audit::Verb,
+    clusters,
     publish::{Published, publish},
 };
 
@@ -58,5 +60,6 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
     let jetstream = session.jetstream().await?;
     clusters::must_exist(&jetstream, &names).await?;
     let sequence = publish(&jetstream, &event).await?;
+    session.record(&jetstream, Verb::Send, 1, None).await;
     Ok(session.print(&Published::new(event, sequence))?)
 }

@@ -56,7 +56,7 @@ pub(super) async fn collect(jetstream: &Context, now: Timestamp) -> anyhow::Resu
             }
             Stream::Receipts => report.receipts = receipts(jetstream, now).await?,
             // What stands in the positions is told of each cluster.
-            Stream::Positions | Stream::Polls => {}
+            Stream::Positions | Stream::Polls | Stream::Audit => {}
         }
     }
     Ok(report)

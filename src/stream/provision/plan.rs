@@ -68,12 +68,12 @@ pub(super) fn stream(
 pub(in crate::stream) fn target(stream: Stream, found: &Config, wanted: &Wanted) -> Config {
     let max_age = match stream {
         Stream::Events | Stream::Receipts => wanted.max_age,
-        Stream::Dead => None,
+        Stream::Dead | Stream::Audit => None,
         Stream::Positions | Stream::Polls => Some(Duration::ZERO),
     };
     let max_bytes = match stream {
         Stream::Events => wanted.max_bytes,
-        Stream::Dead | Stream::Receipts | Stream::Positions | Stream::Polls => None,
+        Stream::Dead | Stream::Receipts | Stream::Positions | Stream::Polls | Stream::Audit => None,
     };
     let limits = Limits {
         replicas: wanted.replicas.unwrap_or(found.num_replicas),

@@ -1,5 +1,6 @@
 //! The operator's command line, as a process, on a real nats-server.
 
+mod dead;
 mod ingress;
 mod init;
 mod matches;

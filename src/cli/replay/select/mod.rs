@@ -5,9 +5,11 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use eso_relay::{
     Event, Slug,
-    event::{BatchError, EventError, Kind, Match, Operation, Origin, Pattern, Reach, encode},
+    event::{BatchError, EventError, Kind, Match},
 };
 use jiff::Timestamp;
+
+use crate::cli::again::{meaning, names, narrowed};
 
 pub(super) struct Selection {
     cluster: Slug,
@@ -104,55 +106,6 @@ impl Selection {
         let mut events: Vec<_> = self.newest.into_values().collect();
         events.sort_unstable_by_key(|(at, _)| *at);
         events.into_iter().map(|(_, event)| event).collect()
-    }
-}
-
-/// The same stores and namespaces, in this cluster alone.
-fn narrowed(target: Option<Reach>, cluster: &Slug) -> Reach {
-    Reach {
-        clusters: vec![Pattern::new(cluster.as_str())],
-        ..target.unwrap_or_default()
-    }
-}
-
-/// Source, provider, match, keys, scope and target: equal for events that refresh the same.
-fn meaning(event: &Event) -> Bytes {
-    let matches = match &event.matches {
-        // Aliases of one secret, in whatever order the sender lists them.
-        Match::Exact(keys) => {
-            let mut keys = keys.as_slice().to_vec();
-            keys.sort_unstable();
-            // They come out of valid keys.
-            eso_relay::event::Keys::new(keys).map_or_else(|_| event.matches.clone(), Match::Exact)
-        }
-        other => other.clone(),
-    };
-    encode(&Event {
-        matches,
-        id: String::new(),
-        // A key of a store and a source of templates may be called the same.
-        kind: match event.kind {
-            Kind::TemplateChanged => Kind::TemplateChanged,
-            _ => Kind::RefreshRequested,
-        },
-        time: None,
-        traceparent: None,
-        operation: Operation::Unknown,
-        version: None,
-        received_at: Timestamp::UNIX_EPOCH,
-        origin: Origin::default(),
-        ..event.clone()
-    })
-}
-
-/// A leading slash makes no difference: providers write the same key with and without it.
-fn names(matches: &Match, wanted: &str) -> bool {
-    let bare = |key: &str| key.trim_start_matches('/').to_owned();
-    let wanted = bare(wanted);
-    match matches {
-        Match::Exact(keys) => keys.as_slice().iter().any(|key| bare(key) == wanted),
-        Match::Prefix(path) => wanted.starts_with(&bare(path)),
-        Match::Scope | Match::All => false,
     }
 }
 

@@ -1,0 +1,157 @@
+//! `eso-relay audit`: what people have done to the streams, by these commands.
+
+use std::{collections::VecDeque, fmt};
+
+use anyhow::Context as _;
+use async_nats::{
+    datetime::from_nanos,
+    jetstream::{Context, ErrorCode, consumer::DeliverPolicy, context::GetStreamErrorKind},
+};
+use eso_relay::{
+    command::Table,
+    stream::{Audit, Stream},
+};
+use serde::Serialize;
+
+pub(super) use eso_relay::stream::Verb;
+
+use super::{
+    Failure, Session,
+    parse::{self, Since},
+    scan::{Scan, scan},
+};
+
+/// List who has sent, replayed, redriven, discarded or declared what
+///
+/// Every command that changes something records itself, for a year. What is published to the streams without
+/// eso-relay is not recorded.
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Only this kind: send, replay, resync, redrive, discard or init
+    #[arg(long, value_name = "VERB", value_parser = verb)]
+    verb: Option<Verb>,
+    /// Only those since (90m, 2h, 3d, or 2026-01-31T08:00:00Z)
+    #[arg(long, value_name = "T", value_parser = parse::since)]
+    since: Option<Since>,
+    /// How many, the newest last
+    #[arg(long, default_value_t = 50, value_name = "N")]
+    limit: usize,
+}
+
+fn verb(text: &str) -> Result<Verb, String> {
+    let found = Verb::ALL.into_iter().find(|it| it.as_str() == text);
+    found.ok_or_else(|| format!("one of {}", Verb::ALL.map(Verb::as_str).join(", ")))
+}
+
+#[derive(Serialize)]
+struct Report {
+    audit: VecDeque<Audit>,
+}
+
+pub(super) async fn run(session: &Session, args: &Args) -> Result<(), Failure> {
+    let since = args.since.map(|since| {
+        let since = since.before(session.now());
+        since.ok_or_else(|| Failure::Usage("--since lies in the future".to_owned()))
+    });
+    let since = since.transpose()?;
+    let since = since.and_then(|it| from_nanos(it.as_nanosecond()).ok());
+    let jetstream = session.jetstream().await?;
+    let wanted = Scan {
+        stream: Stream::Audit,
+        filter: Audit::subjects_of(args.verb),
+        start: since.map_or(DeliverPolicy::All, |start_time| {
+            DeliverPolicy::ByStartTime { start_time }
+        }),
+        headers_only: false,
+    };
+    let mut audit = VecDeque::new();
+    scan(&jetstream, wanted, |message, _| {
+        // What a later version wrote otherwise is left out.
+        if let Ok(entry) = serde_json::from_slice::<Audit>(&message.payload) {
+            audit.push_back(entry);
+            if audit.len() > args.limit {
+                audit.pop_front();
+            }
+        }
+    })
+    .await?;
+    Ok(session.print(&Report { audit })?)
+}
+
+impl Session {
+    /// Records what a command has done. It is done already: a record that cannot be written is said, and changes nothing.
+    pub(super) async fn record(
+        &self,
+        jetstream: &Context,
+        verb: Verb,
+        count: usize,
+        because: Option<String>,
+    ) {
+        let entry = Audit {
+            at: self.now(),
+            verb,
+            user: self.user(),
+            login: login(),
+            command: std::env::args().skip(1).collect(),
+            count,
+            because,
+        };
+        if let Err(error) = store(jetstream, &entry).await {
+            eprintln!("not recorded in {}: {error:#}", Stream::Audit.name());
+        }
+    }
+}
+
+async fn store(jetstream: &Context, entry: &Audit) -> anyhow::Result<()> {
+    // A stream that `init` has not declared yet: streams of earlier versions have none.
+    if let Err(error) = jetstream.get_stream(Stream::Audit.name()).await
+        && let GetStreamErrorKind::JetStream(answer) = error.kind()
+        && answer.error_code() == ErrorCode::STREAM_NOT_FOUND
+    {
+        return Ok(());
+    }
+    let entry_json = serde_json::to_vec(entry).context("cannot write JSON")?;
+    let ack = jetstream
+        .publish(entry.subject(), entry_json.into())
+        .await?;
+    ack.await?;
+    Ok(())
+}
+
+/// Who is logged in where the command runs.
+fn login() -> Option<String> {
+    ["USER", "LOGNAME", "USERNAME"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok())
+        .filter(|name| !name.is_empty())
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.audit.is_empty() {
+            return writeln!(f, "nothing is recorded");
+        }
+        let mut table = Table::new(&[
+            "TIME",
+            "VERB",
+            "COUNT",
+            "NATS USER",
+            "LOGIN",
+            "BECAUSE",
+            "COMMAND",
+        ]);
+        for entry in &self.audit {
+            let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+            table.row(vec![
+                format!("{:.0}", entry.at),
+                entry.verb.as_str().to_owned(),
+                entry.count.to_string(),
+                or_none(&entry.user),
+                or_none(&entry.login),
+                or_none(&entry.because),
+                entry.command.join(" "),
+            ]);
+        }
+        table.fmt(f)
+    }
+}

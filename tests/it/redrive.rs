@@ -2,8 +2,9 @@
 
 use eso_relay::stream::Stream;
 use eso_relay_lab::{
+    cluster::Kind,
     installation::{Cluster, READY},
-    standin::{Effect, Kind, On, Times, Verb},
+    standin::{Effect, On, Times, Verb},
     wait,
 };
 use reqwest::StatusCode;

@@ -33,7 +33,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Decoded, DecodeError> {
             kind: kind
                 .map(|kind| checked_type(kind, at("event_type")))
                 .transpose()?,
-            replayed_at: None,
+            ..Origin::default()
         };
         Ok(Change {
             origin,

@@ -155,7 +155,7 @@ impl Mapping {
         change.origin = Origin {
             event_id,
             kind: Some(kind),
-            replayed_at: None,
+            ..Origin::default()
         };
         change.time = generic::time(&attributes.time);
         Ok(change.into())

@@ -45,6 +45,18 @@ impl TraceParent {
     pub fn trace_id(&self) -> String {
         HEXLOWER.encode(&self.trace_id.to_be_bytes())
     }
+
+    fn text(&self) -> String {
+        // Sized for all of it: each event holds one.
+        let mut text = String::with_capacity(55);
+        text.push_str("00-");
+        HEXLOWER.encode_append(&self.trace_id.to_be_bytes(), &mut text);
+        text.push('-');
+        HEXLOWER.encode_append(&self.parent_id.to_be_bytes(), &mut text);
+        text.push('-');
+        HEXLOWER.encode_append(&[self.flags], &mut text);
+        text
+    }
 }
 
 impl FromStr for TraceParent {
@@ -93,19 +105,13 @@ impl TryFrom<String> for TraceParent {
 
 impl Serialize for TraceParent {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(&self.text())
     }
 }
 
 impl fmt::Display for TraceParent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "00-{}-{}-{:02x}",
-            HEXLOWER.encode_display(&self.trace_id.to_be_bytes()),
-            HEXLOWER.encode_display(&self.parent_id.to_be_bytes()),
-            self.flags
-        )
+        f.write_str(&self.text())
     }
 }
 

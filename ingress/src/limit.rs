@@ -65,11 +65,11 @@ impl LimitsConfig {
 }
 
 impl SourceLimits {
-    /// Whether the rate allows one more request now; if so it counts.
-    pub(crate) fn allow(&self, now: Instant) -> bool {
+    /// Whether the rate allows one more request now; if so it counts. `now` is asked only if there is a rate.
+    pub(crate) fn allow(&self, now: impl FnOnce() -> Instant) -> bool {
         self.rate.as_ref().is_none_or(|rate| {
             let mut rate = rate.lock().unwrap_or_else(PoisonError::into_inner);
-            rate.take(now)
+            rate.take(now())
         })
     }
 }
@@ -90,7 +90,7 @@ mod tests {
             time: SECOND,
         });
         let now = Instant::now();
-        (0..tries).filter(|_| limits.allow(now)).count()
+        (0..tries).filter(|_| limits.allow(|| now)).count()
     }
 
     #[test]

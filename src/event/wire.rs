@@ -5,7 +5,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -135,7 +135,7 @@ pub fn encode(event: &Event) -> Bytes {
     let envelope = Envelope {
         specversion: "1.0".into(),
         id: event.id.as_str().into(),
-        source: format!("{SOURCE_PREFIX}{}", event.source),
+        source: [SOURCE_PREFIX, event.source.as_str()].concat(),
         kind: event.kind,
         subject: keys.first().map(|key| key.as_str().into()),
         time: event.time,
@@ -168,17 +168,20 @@ pub fn encode(event: &Event) -> Bytes {
 }
 
 /// A batch of events that [`encode`] made.
-pub fn join_batch<'a>(events: impl IntoIterator<Item = &'a Bytes>) -> Bytes {
-    let mut batch = BytesMut::new();
+pub fn join_batch<'a>(events: impl IntoIterator<Item = &'a Bytes, IntoIter: Clone>) -> Bytes {
+    let events = events.into_iter();
+    // Each with the bracket or comma before it.
+    let bytes: usize = events.clone().map(|event| event.len() + 1).sum();
+    let mut batch = Vec::with_capacity(bytes + 2);
     for event in events {
-        batch.put_u8(if batch.is_empty() { b'[' } else { b',' });
-        batch.put_slice(event);
+        batch.push(if batch.is_empty() { b'[' } else { b',' });
+        batch.extend_from_slice(event);
     }
     if batch.is_empty() {
-        batch.put_u8(b'[');
+        batch.push(b'[');
     }
-    batch.put_u8(b']');
-    batch.freeze()
+    batch.push(b']');
+    batch.into()
 }
 
 /// The message body of events.

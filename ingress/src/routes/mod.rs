@@ -181,7 +181,7 @@ impl<P: Publish> Ingress<P> {
         let more = verified.bytes().len().saturating_sub(compressed);
         body.permits.decompressed(more)?;
         // Only authenticated requests count.
-        if !source.limits.allow(Instant::now()) {
+        if !source.limits.allow(Instant::now) {
             return Err(Error::RateLimited.into());
         }
         let delivery = Delivery {

@@ -61,7 +61,7 @@ fn grouped(mut object: Object<'_>) -> Result<Vec<(Option<String>, &RawValue)>, D
     let mut groups = 0;
     let all = object.len();
     for (kind, group) in object {
-        let kind = Some(kind.to_string());
+        let kind = Some(kind.0.into_owned());
         if let Shape::Array(events) = shape(group) {
             groups += 1;
             found.extend(events.into_iter().map(|event| (kind.clone(), event)));

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::{
     DecodeError, Decoded, Element, Irrelevant, Pointer, checked_type,
-    json::{Scalar, Shape, elements, is_object, place, shape, whole},
+    json::{Place, Scalar, Shape, elements, is_object, shape, whole},
     malformed,
     meaning::{Meaning, keys, scalar},
     pointer::{Document, open},
@@ -60,7 +60,7 @@ impl Mapping {
         let mut decoded = Decoded::default();
         for (index, event) in elements(&events)?.into_iter().enumerate() {
             let event = open(Cow::Borrowed(event));
-            if let Err(error) = self.event(envelope, &place(index), &event, &mut decoded) {
+            if let Err(error) = self.event(envelope, &Place(index), &event, &mut decoded) {
                 decoded.push(Err(error))?;
             }
         }

@@ -1,9 +1,10 @@
 //! Reads JSON no deeper than needed: other fields, which may hold secret values, are skipped and never stored.
 
 use std::{
-    borrow::Cow,
+    borrow::{Borrow, Cow},
     collections::BTreeMap,
     fmt::{self, Display},
+    ops::Deref,
 };
 
 use http::{HeaderMap, HeaderValue};
@@ -76,7 +77,7 @@ impl<'de> Deserialize<'de> for Scalar {
 }
 
 /// An object, its values unread.
-pub(super) type Object<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
+pub(super) type Object<'a> = BTreeMap<Text<'a>, &'a RawValue>;
 
 /// A JSON text, one step deep.
 pub(super) enum Shape<'a> {
@@ -213,8 +214,23 @@ impl<'de> Visitor<'de> for Member<'_> {
 }
 
 /// A string; copied only if it has escapes.
-#[derive(Deserialize)]
+#[derive(PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+
+impl Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A map by text is asked for any text.
+impl Borrow<str> for Text<'_> {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
 
 /// The [`elements`] of a whole body; an array is scanned only once.
 pub(super) fn whole_elements(body: &[u8]) -> Result<Vec<&RawValue>, DecodeError> {
@@ -237,7 +253,10 @@ pub(super) fn fields<'a, T: Deserialize<'a>>(
     }
     // Of a repeated field the last value counts, as in most parsers (RFC 8259 §4); serde refuses it.
     let last_of_each = || match shape(json) {
-        Shape::Object(object) => T::deserialize(MapDeserializer::new(object.into_iter())),
+        Shape::Object(object) => {
+            let entries = object.into_iter().map(|(Text(name), value)| (name, value));
+            T::deserialize(MapDeserializer::new(entries))
+        }
         Shape::Array(_) | Shape::Scalar => Err(serde::de::Error::custom("no object")),
     };
     serde_json::from_str(json.get())
@@ -245,7 +264,16 @@ pub(super) fn fields<'a, T: Deserialize<'a>>(
         .map_err(|_: serde_json::Error| malformed(format!("{at} has a field of the wrong type")))
 }
 
-/// The name of the element at `index` in messages.
+/// The element at an index of the body, as messages name it.
+pub(super) struct Place(pub(super) usize);
+
+impl Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "element {}", self.0)
+    }
+}
+
+/// The same as a text.
 pub(super) fn place(index: usize) -> String {
-    format!("element {index}")
+    Place(index).to_string()
 }

@@ -6,6 +6,7 @@
 mod dead_letter;
 pub mod history;
 mod message;
+mod polled;
 pub mod position;
 pub mod provision;
 pub mod receipt;
@@ -19,6 +20,7 @@ pub use self::{
     dead_letter::{DeadLetter, Reason},
     history::History,
     message::{EVENTS_HEADER, message},
+    polled::{Lease, Pass, Polled, PolledState, PolledVersion},
     position::Position,
     receipt::Receipt,
     rule::duration,

@@ -168,6 +168,10 @@ impl IngressConfig {
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
         let mut config: Self = config::load(file)?;
         config.webhook = AkeylessTriggerConfig::from(|name| std::env::var(name).ok())?;
+        if config.listen == Listen::None && config.polls.is_empty() {
+            let poll = PollConfig::from(|name| std::env::var(name).ok())?;
+            config.polls.extend(poll);
+        }
         config.check()?;
         Ok(config)
     }

@@ -6,6 +6,7 @@
 
 mod auth;
 mod config;
+mod environment;
 mod faults;
 mod lease;
 mod memory;

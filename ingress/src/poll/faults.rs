@@ -1,7 +1,7 @@
 //! What cannot be read, path by path: each change is logged once.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Mutex, PoisonError},
 };
 
@@ -44,12 +44,6 @@ impl Faults {
     pub(super) fn end_pass(&self) {
         let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         faults.retain(|_, (_, seen)| std::mem::replace(seen, Seen::Before) == Seen::Now);
-    }
-
-    #[cfg(test)]
-    pub(super) fn paths(&self) -> BTreeSet<String> {
-        let faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        faults.keys().cloned().collect()
     }
 }
 

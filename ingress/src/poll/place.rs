@@ -162,7 +162,8 @@ mod tests {
         }
         assert_eq!(Place::in_mount("kv", "kv2/a"), None);
         assert_eq!(place("kv", "a/b").key(), "kv/data/a/b");
-        let metadata: Vec<_> = place("team/kv", "").metadata().collect();
+        let mount = place("team/kv", "");
+        let metadata: Vec<_> = mount.metadata().collect();
         assert_eq!(metadata, ["team", "kv", "metadata"]);
     }
 

@@ -136,7 +136,7 @@ impl Store {
     async fn lend(&self, path: &str, body: &impl Serialize) -> Result<Lent, Fault> {
         let parts = ["auth"].into_iter().chain(path.split('/')).chain(["login"]);
         let parts = parts.filter(|part| !part.is_empty());
-        let request = self.request(Method::POST, parts, None).json(body);
+        let request = self.request(Method::POST, self.url(parts), None).json(body);
         let (status, body) = self.send(request).await?;
         if status != StatusCode::OK {
             let status = status.as_u16();
@@ -152,7 +152,7 @@ impl Store {
     /// `POST auth/token/renew-self`. `None`: log in.
     async fn renew(&self, held: &Token) -> Option<Token> {
         let parts = ["auth", "token", "renew-self"].into_iter();
-        let request = self.request(Method::POST, parts, Some(&held.secret));
+        let request = self.request(Method::POST, self.url(parts), Some(&held.secret));
         let (status, body) = self.send(request.json(&serde_json::json!({}))).await.ok()?;
         if status != StatusCode::OK {
             return None;

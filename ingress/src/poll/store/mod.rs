@@ -121,21 +121,23 @@ impl Store {
 
     /// `GET MOUNT/metadata/PATH`: the body.
     pub(super) async fn metadata(&self, place: &Place) -> Answer<Bytes> {
-        self.ask(place.metadata(), &[]).await
+        self.ask(self.url(place.metadata())).await
     }
 
     /// The names in a folder; those of folders end in a slash.
     pub(super) async fn list(&self, folder: &Place) -> Answer<Vec<String>> {
         // Vault's own client asks for a folder with a slash at its end.
-        let parts = folder.metadata().chain([""]);
-        let answer = self.ask(parts, &[("list", "true")]).await;
+        let mut url = self.url(folder.metadata().chain([""]));
+        // Vault knows a method LIST too, which not every proxy lets through.
+        url.set_query(Some("list=true"));
+        let answer = self.ask(url).await;
         answer.read(|Names { keys }| keys)
     }
 
     /// The mount of a path, asked by that of its metadata, which the policy allows.
     pub(super) async fn mount(&self, place: &Place) -> Answer<Mount> {
         let parts = ["sys", "internal", "ui", "mounts"].into_iter();
-        let answer = self.ask(parts.chain(place.metadata()), &[]).await;
+        let answer = self.ask(self.url(parts.chain(place.metadata()))).await;
         answer.read(|info: MountInfo| {
             let version = info.options.unwrap_or_default().version;
             Mount {
@@ -146,15 +148,11 @@ impl Store {
     }
 
     /// Waits as long as the store does not work.
-    async fn ask<'a>(
-        &self,
-        parts: impl Iterator<Item = &'a str> + Clone,
-        query: &[(&str, &str)],
-    ) -> Answer<Bytes> {
+    async fn ask(&self, url: Url) -> Answer<Bytes> {
         let (mut attempts, answers) = (0, self.gate.answers());
         loop {
             let epoch = self.gate.pass().await;
-            match self.attempt(parts.clone(), query).await {
+            match self.attempt(&url).await {
                 Ok(answer) => {
                     self.gate.works(epoch);
                     return answer;
@@ -171,15 +169,11 @@ impl Store {
         }
     }
 
-    async fn attempt<'a>(
-        &self,
-        parts: impl Iterator<Item = &'a str> + Clone,
-        query: &[(&str, &str)],
-    ) -> Result<Answer<Bytes>, Failed> {
+    async fn attempt(&self, url: &Url) -> Result<Answer<Bytes>, Failed> {
         let token = self.token().await?;
         let get = |secret: &Secret| {
-            let request = self.request(Method::GET, parts.clone(), Some(secret));
-            self.send(request.query(query))
+            let request = self.request(Method::GET, url.clone(), Some(secret));
+            self.send(request)
         };
         let (mut status, mut body) = get(&token.secret).await?;
         if status == StatusCode::FORBIDDEN
@@ -195,16 +189,16 @@ impl Store {
         }
     }
 
-    fn request<'a>(
-        &self,
-        method: Method,
-        parts: impl Iterator<Item = &'a str>,
-        token: Option<&Secret>,
-    ) -> RequestBuilder {
+    /// Below `v1`.
+    fn url<'a>(&self, parts: impl Iterator<Item = &'a str>) -> Url {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().push("v1").extend(parts);
         }
+        url
+    }
+
+    fn request(&self, method: Method, url: Url, token: Option<&Secret>) -> RequestBuilder {
         // Agents and proxies may ask for it, so that no browser is led to call them.
         let mut request = self
             .client

@@ -207,12 +207,16 @@ impl Memory {
     ) -> T {
         let mut pause = Duration::from_millis(500);
         loop {
-            let problem = match attempt().await {
-                Ok(value) => return value,
-                Err(error) => format!("{error:#}"),
-            };
+            let attempted = attempt().await;
             {
                 let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+                let problem = match attempted {
+                    Ok(value) => {
+                        logged.clear();
+                        return value;
+                    }
+                    Err(error) => format!("{error:#}"),
+                };
                 if logged.is_new(&problem) {
                     warn!(poll = %self.poll, problem, "cannot use what the poller remembers; trying again");
                 }

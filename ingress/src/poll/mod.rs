@@ -291,7 +291,11 @@ impl Poller {
             ("mount", Some(place.mount.clone())),
         ];
         let scope = scope.into_iter();
-        let number = version.number.map(|number| number.to_string());
+        // With its metadata every version is gone.
+        let number = version
+            .number
+            .filter(|_| version.state != PolledState::Missing);
+        let number = number.map(|number| number.to_string());
         Event {
             id: self.id(&key, &change.id),
             source: settings.name.clone(),

@@ -180,8 +180,10 @@ impl Poller {
             let listed: Vec<(Place, Vec<String>)> = listed.collect().await;
             for (folder, names) in listed {
                 for name in names {
-                    let found = folder.within(name.trim_end_matches('/'));
-                    if clean(&found.key()).is_err() {
+                    let bare = name.strip_suffix('/').unwrap_or(&name);
+                    let found = folder.within(bare);
+                    // No name of the API's: it would lead somewhere else, or here again.
+                    if bare.is_empty() || bare.contains('/') || clean(&found.key()).is_err() {
                         continue;
                     }
                     if name.ends_with('/') {

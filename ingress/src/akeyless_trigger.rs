@@ -93,7 +93,7 @@ fn settle(wait: Duration) -> Result<Settle, ConfigError> {
 }
 
 /// Parses what Go's `time.ParseDuration` does, without a sign: `2s`, `1.5s`, `1m30s`.
-fn go_duration(text: &str) -> Option<Duration> {
+pub(crate) fn go_duration(text: &str) -> Option<Duration> {
     let is_number = |char: char| char.is_ascii_digit() || char == '.';
     let (mut total, mut rest) = (Duration::ZERO, text);
     while !rest.is_empty() {

@@ -1,4 +1,5 @@
-//! HTTP in, stream out: authenticates webhooks and answers 202 when their events are durable.
+//! HTTP in, stream out: authenticates webhooks and answers 202 when their events are durable. And the poller of stores
+//! that send nothing.
 //!
 //! ```text
 //! request ─verify─▶ Verified bytes ─source─▶ Vec<Event> ─publish─▶ PubAck ─▶ 202
@@ -17,9 +18,11 @@ mod file_version;
 mod handshake;
 mod head;
 mod limit;
+mod listen;
 mod metrics;
 pub mod outgoing;
 mod paths;
+mod poll;
 mod preflight;
 mod publish;
 mod refusals;
@@ -46,13 +49,15 @@ use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use self::{source::Source, stream_check::StreamCheck, tls::Tls};
+use self::{poll::Poll, source::Source, stream_check::StreamCheck, tls::Tls};
 
 pub use self::{
     akeyless_trigger::AkeylessTriggerConfig,
     config::{IngressConfig, ShutdownConfig},
     limit::LimitsConfig,
+    listen::Listen,
     outgoing::{Outgoing, OutgoingConfig},
+    poll::{AppRoleLogin, JwtLogin, KubernetesLogin, PollAuthConfig, PollConfig, PollProvider},
     source::{
         FormatName, MappingConfig, MatchConfig, MatchKind, Pointer, Projects, SourceConfig,
         StoreConfig, TargetConfig,
@@ -73,21 +78,31 @@ const DISCONNECT: Duration = Duration::from_secs(1);
 /// committer has answered everything → disconnect → `/readyz` and `/metrics` close.
 pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result<()> {
     config.check()?;
-    let settings = config.clone();
+    let poll_metrics = poll::Metrics::default();
+    let (settings, of_polls) = (config.clone(), poll_metrics.clone());
+    let opened = move || Opened::of(&settings, &of_polls);
     let Opened {
         outgoing,
         sources,
+        polls,
         tls,
-    } = in_time("the configuration", move || Opened::of(&settings)).await??;
+    } = in_time("the configuration", opened).await??;
     warn_about_open(sources.values());
+    config.polls.iter().for_each(PollConfig::warn);
     let (sources, tls) = (Arc::new(sources), tls.map(Arc::new));
-    let listener = admin::bind("listen", config.listen).await?;
+    let listener = match config.listen {
+        Listen::At(address) => Some(admin::bind("listen", address).await?),
+        Listen::None => None,
+    };
     let admin_listener = admin::bind("admin.listen", config.admin.listen).await?;
 
     let readiness = Readiness::default();
     let mut registry = Registry::with_prefix("eso_relay_ingress");
     let metrics = metrics::Metrics::register(&mut registry);
     let publish_metrics = publish::Metrics::register(&mut registry);
+    if !polls.is_empty() {
+        poll_metrics.register(&mut registry);
+    }
     telemetry::register(&mut registry);
 
     let client = nats::connect(
@@ -109,7 +124,7 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
     );
     let check = StreamCheck {
         client: client.clone(),
-        jetstream,
+        jetstream: jetstream.clone(),
         condition: readiness.condition("stream"),
         usable,
         metrics: publish_metrics,
@@ -118,7 +133,7 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
     let ingress = routes::Ingress {
         sources: Arc::clone(&sources),
         akeyless_trigger: config.open_akeyless_trigger().map(Arc::new),
-        publisher,
+        publisher: publisher.clone(),
         budget: body::Budget::new(config.body_limits()),
         outgoing,
         metrics: metrics.clone(),
@@ -136,6 +151,15 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
     rotation::watch(&sources, tls.clone(), &metrics, &stop)
         .context("cannot watch the secret files")?;
     lifecycle.spawn("stream check", check.run(stop.clone()));
+    for poll in polls {
+        let (jetstream, publisher) = (jetstream.clone(), publisher.clone());
+        lifecycle.spawn(
+            "poll",
+            poll.run(jetstream, publisher, metrics.clone(), stop.clone()),
+        );
+    }
+    // The publisher ends once nothing can publish any more.
+    drop(publisher);
     let serving = readiness.condition("serving");
     serving.met();
     tokio::spawn(drain_delay(
@@ -144,18 +168,22 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
         config.shutdown.drain_delay,
         closing.clone(),
     ));
-    lifecycle.spawn(
-        "webhooks",
-        server::serve(
-            listener,
-            tls,
-            routes::router(ingress, &config.paths(), &lifecycle.stopping()),
-            config.connection_limits(),
-            metrics,
-            lifecycle.stopping(),
-            closing,
-        ),
-    );
+    if let Some(listener) = listener {
+        lifecycle.spawn(
+            "webhooks",
+            server::serve(
+                listener,
+                tls,
+                routes::router(ingress, &config.paths(), &lifecycle.stopping()),
+                config.connection_limits(),
+                metrics,
+                lifecycle.stopping(),
+                closing,
+            ),
+        );
+    } else {
+        drop(ingress);
+    }
     lifecycle.spawn(
         "admin",
         admin::serve(admin_listener, readiness, registry, closed.clone()),
@@ -174,17 +202,20 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
 struct Opened {
     outgoing: Outgoing,
     sources: BTreeMap<Slug, Source>,
+    polls: Vec<Poll>,
     tls: Option<Tls>,
 }
 
 impl Opened {
-    fn of(config: &IngressConfig) -> anyhow::Result<Self> {
+    fn of(config: &IngressConfig, metrics: &poll::Metrics) -> anyhow::Result<Self> {
         let outgoing = Outgoing::new(&config.outgoing)?;
         let sources = config.open_sources(&outgoing).context("sources")?;
+        let polls = config.open_polls(metrics).context("polls")?;
         let tls = config.open_tls()?;
         Ok(Self {
             outgoing,
             sources,
+            polls,
             tls,
         })
     }
@@ -220,5 +251,5 @@ async fn drain_delay(
 
 /// Reads every secret and certificate that the configuration names, as a start does.
 pub fn check(config: &IngressConfig) -> anyhow::Result<()> {
-    Opened::of(config).map(drop)
+    Opened::of(config, &poll::Metrics::default()).map(drop)
 }

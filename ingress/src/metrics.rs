@@ -222,6 +222,12 @@ impl Metrics {
         }
     }
 
+    /// The same for a poll, which has no requests.
+    pub(crate) fn expect_poll(&self, poll: &Slug) {
+        let source = poll.into();
+        self.events.get_or_create(&Source { source }).inc_by(0);
+    }
+
     /// `source`: `None` for a path without a source.
     pub(crate) fn answered(&self, source: Option<&Slug>, result: &'static str) {
         let source = Name(source.cloned());
@@ -233,6 +239,11 @@ impl Metrics {
     pub(crate) fn accepted(&self, source: &Slug, events: usize, took: Duration) {
         self.answered(Some(source), "accepted");
         self.duration.observe(took.as_secs_f64());
+        self.published(source, events);
+    }
+
+    /// Events are durable.
+    pub(crate) fn published(&self, source: &Slug, events: usize) {
         let source = source.into();
         let count = u64::try_from(events).unwrap_or(u64::MAX);
         self.events.get_or_create(&Source { source }).inc_by(count);

@@ -71,7 +71,7 @@ pub enum Kind {
     SecretDeleted,
     #[serde(rename = "scope.changed")]
     ScopeChanged,
-    /// Asked for by a person or a script rather than seen at a store.
+    /// Asked for by a person, a script, or a poller that cannot tell whether a secret has changed, rather than seen at a store.
     #[serde(rename = "refresh.requested")]
     RefreshRequested,
     /// A ConfigMap or a Secret of the cluster changed that templates may take. The provider of such an event is

@@ -7,6 +7,7 @@ mod audit;
 mod dead_letter;
 pub mod history;
 mod message;
+mod polled;
 pub mod position;
 pub mod provision;
 pub mod receipt;
@@ -21,6 +22,7 @@ pub use self::{
     dead_letter::{DeadLetter, Reason},
     history::History,
     message::{EVENTS_HEADER, message},
+    polled::{Lease, Pass, Polled, PolledState, PolledVersion},
     position::Position,
     receipt::Receipt,
     rule::duration,

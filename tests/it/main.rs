@@ -33,6 +33,7 @@ mod parked;
 mod paths;
 mod pipeline;
 mod poison;
+mod polling;
 mod pushing;
 mod real;
 mod redrive;

@@ -51,6 +51,12 @@ fn source(config: Option<&Path>, name: &Slug) -> Result<(SourceConfig, OutgoingC
         ));
     };
     let config = IngressConfig::load(Some(file))?;
+    if config.polls.iter().any(|poll| poll.name == *name) {
+        return Err(Failure::Usage(format!(
+            "`{name}` is a poll of {}, to which nothing is sent",
+            file.display()
+        )));
+    }
     let names: Vec<_> = config
         .sources
         .iter()

@@ -18,12 +18,41 @@ const WIDTH: usize = 100;
 /// Before the text of a comment.
 const INDENT: &str = "# ";
 
+/// What explains polls, which are sources without a format and a scheme.
+const POLLS: &str = "polls";
+const ABOUT_POLLS: [(&str, &str); 4] = [
+    (
+        "Reads",
+        "the metadata of secrets in version 2 of KV, of `paths`, of `prefixes`, and what the clusters read; never a value",
+    ),
+    (
+        "Gives",
+        "secret.changed and secret.deleted of the path, with version, host, namespace and mount",
+    ),
+    (
+        "Proof",
+        "the poller logs in at the store: `token_file`, `kubernetes`, `approle` or `jwt`",
+    ),
+    (
+        "On failure",
+        "it waits, and finds afterwards what has changed meanwhile",
+    ),
+];
+const POLLS_STANZA: &str = "\
+listen: none # remove it beside `sources`
+polls:
+  - name: vault-prod
+    provider: vault # or openbao
+    address: https://vault.example.com:8200
+    auth: { token_file: /etc/eso-relay/vault-token }
+    prefixes: [secret/app]";
+
 /// List the formats and schemes, or explain one with a configuration for it
 ///
 /// What is printed for one is YAML: `sources akeyless > ingress.yaml` is a start.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The name of a format or of a scheme; none lists them
+    /// The name of a format or of a scheme, or `polls`; none lists them
     #[arg(value_name = "FORMAT|SCHEME", value_parser = named)]
     named: Option<Named>,
     #[command(flatten)]
@@ -35,6 +64,7 @@ pub struct Args {
 struct Named {
     format: Option<FormatName>,
     scheme: Option<SchemeName>,
+    polls: bool,
 }
 
 /// The entries to print.
@@ -42,6 +72,8 @@ struct Named {
 struct Report {
     formats: Vec<&'static Format>,
     schemes: Vec<&'static Scheme>,
+    #[serde(skip)]
+    polls: bool,
     #[serde(skip)]
     all: bool,
 }
@@ -53,12 +85,17 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 fn named(text: &str) -> Result<Named, String> {
     let format = FormatName::from_str(text, true).ok();
     let scheme = SchemeName::from_str(text, true).ok();
-    if format.is_none() && scheme.is_none() {
+    let polls = text == POLLS;
+    if format.is_none() && scheme.is_none() && !polls {
         return Err(
             "neither a format nor a scheme; without a name this command lists them".to_owned(),
         );
     }
-    Ok(Named { format, scheme })
+    Ok(Named {
+        format,
+        scheme,
+        polls,
+    })
 }
 
 impl Report {
@@ -67,11 +104,13 @@ impl Report {
             None => Self {
                 formats: catalogue::formats().collect(),
                 schemes: catalogue::schemes().collect(),
+                polls: true,
                 all: true,
             },
             Some(named) => Self {
                 formats: named.format.map(catalogue::format).into_iter().collect(),
                 schemes: named.scheme.map(catalogue::scheme).into_iter().collect(),
+                polls: named.polls,
                 all: false,
             },
         }
@@ -87,6 +126,10 @@ impl Report {
             schemes.row(vec![scheme.name.to_string(), scheme.proof.to_owned()]);
         }
         write!(f, "{formats}\n{schemes}\n")?;
+        writeln!(
+            f,
+            "`sources {POLLS}`: Vault and OpenBao, which need not send."
+        )?;
         writeln!(
             f,
             "`sources NAME` explains one and prints a configuration for it."
@@ -120,6 +163,12 @@ impl fmt::Display for Report {
             if self.formats.is_empty() {
                 writeln!(f, "{}", scheme.stanza.trim())?;
             }
+        }
+        if self.polls {
+            let title =
+                "Polls: the versions of secrets in Vault and OpenBao, where nothing is sent.";
+            explain(f, title, &ABOUT_POLLS)?;
+            writeln!(f, "{POLLS_STANZA}")?;
         }
         Ok(())
     }
@@ -180,6 +229,8 @@ mod tests {
                 "{name}"
             );
         }
+        let polls = shown(POLLS);
+        assert!(polls.contains("\npolls:\n"), "{polls}");
         assert!(named("vault").is_err());
     }
 

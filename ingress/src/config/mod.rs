@@ -1,6 +1,10 @@
 //! `ingress.yaml`, with the environment over it.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    time::Duration,
+};
 
 use eso_relay::{
     Slug,
@@ -17,8 +21,10 @@ use crate::{
     body::BodyLimits,
     client::Network,
     limit::LimitsConfig,
+    listen::Listen,
     outgoing::{Outgoing, OutgoingConfig},
     paths::{Paths, UrlPath},
+    poll::{self, Poll, PollConfig},
     publish::PublishConfig,
     server::ConnectionLimits,
     source::{Source, SourceConfig},
@@ -34,8 +40,9 @@ const LEAST_BODY_LIMIT: usize = 1024 * 1024;
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct IngressConfig {
-    /// Default `0.0.0.0:8080`: the public port, plain HTTP unless `tls` is set.
-    pub listen: SocketAddr,
+    /// Default `0.0.0.0:8080`: the public port, plain HTTP unless `tls` is set. `none`: no public port, for an ingress
+    /// that has `polls` alone.
+    pub listen: Listen,
     pub tls: TlsConfig,
     /// Default none: a prefix of every path that a proxy does not strip, such as `/eso-relay`. The paths work
     /// with it and without it.
@@ -46,6 +53,8 @@ pub struct IngressConfig {
     pub nats: NatsConfig,
     pub log: LogConfig,
     pub sources: Vec<SourceConfig>,
+    /// Stores that are polled: sources without HTTP.
+    pub polls: Vec<PollConfig>,
     /// From `BASIC_AUTH_USER` and `BASIC_AUTH_PASSWORD` in the environment only.
     #[serde(skip_deserializing)]
     #[schemars(skip)]
@@ -116,7 +125,7 @@ pub struct ShutdownConfig {
 impl Default for IngressConfig {
     fn default() -> Self {
         Self {
-            listen: ([0, 0, 0, 0], 8080).into(),
+            listen: Listen::At(([0, 0, 0, 0], 8080).into()),
             tls: TlsConfig::default(),
             base_path: None,
             health_path: UrlPath::fixed("/healthz"),
@@ -124,6 +133,7 @@ impl Default for IngressConfig {
             nats: NatsConfig::default(),
             log: LogConfig::default(),
             sources: Vec::new(),
+            polls: Vec::new(),
             webhook: None,
             body_limit: None,
             max_buffered: 16 * 1024 * 1024,
@@ -158,6 +168,10 @@ impl IngressConfig {
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
         let mut config: Self = config::load(file)?;
         config.webhook = AkeylessTriggerConfig::from(|name| std::env::var(name).ok())?;
+        if config.listen == Listen::None && config.polls.is_empty() {
+            let poll = PollConfig::from(|name| std::env::var(name).ok())?;
+            config.polls.extend(poll);
+        }
         config.check()?;
         Ok(config)
     }
@@ -165,11 +179,7 @@ impl IngressConfig {
     /// Checks settings that depend on each other; reads no secret.
     pub fn check(&self) -> Result<(), ConfigError> {
         let refuse = |problem: String| Err(ConfigError::Invalid(problem));
-        if self.sources.is_empty() && self.webhook.is_none() {
-            return refuse(
-                "no source is configured: add an entry to `sources`, or set BASIC_AUTH_USER and BASIC_AUTH_PASSWORD in the environment for POST /webhook".to_owned(),
-            );
-        }
+        self.check_senders()?;
         self.check_limits()?;
         for source in &self.sources {
             if self.webhook.is_some() && source.name.as_str() == "webhook" {
@@ -200,6 +210,43 @@ impl IngressConfig {
             return refuse(
                 "`shutdown.grace` includes `shutdown.drain_delay`: make it longer".to_owned(),
             );
+        }
+        Ok(())
+    }
+
+    /// Checks that there is a source, and that no two have one name.
+    fn check_senders(&self) -> Result<(), ConfigError> {
+        let refuse = |problem: String| Err(ConfigError::Invalid(problem));
+        let has_requests = !self.sources.is_empty() || self.webhook.is_some();
+        match (self.listen, has_requests) {
+            (Listen::At(_), false) if !self.polls.is_empty() => {
+                return refuse("no source is configured, only `polls`: set `listen: none`, so that no port is open for nothing, or add an entry to `sources`".to_owned());
+            }
+            (Listen::At(_), false) => {
+                return refuse(
+                    "no source is configured: add an entry to `sources`, or set BASIC_AUTH_USER and BASIC_AUTH_PASSWORD in the environment for POST /webhook".to_owned(),
+                );
+            }
+            (Listen::None, true) => {
+                return refuse("`listen: none` leaves sources without a port: give it an address, or remove `sources` and BASIC_AUTH_USER".to_owned());
+            }
+            (Listen::None, false) if self.polls.is_empty() => {
+                return refuse(
+                    "`listen: none`, and nothing to poll: add an entry to `polls`".to_owned(),
+                );
+            }
+            _ => {}
+        }
+        let sources = self.sources.iter().map(|source| &source.name);
+        let mut names: BTreeSet<&str> = sources.map(Slug::as_str).collect();
+        if self.webhook.is_some() {
+            names.insert("webhook");
+        }
+        for poll in &self.polls {
+            poll.check()?;
+            if !names.insert(poll.name.as_str()) {
+                return Err(poll.problem("another source or poll has this name, and their events could not be told apart: give each its own `name`"));
+            }
         }
         Ok(())
     }
@@ -269,6 +316,12 @@ impl IngressConfig {
             }
         }
         Ok(sources)
+    }
+
+    /// Reads the files of every poll.
+    pub(crate) fn open_polls(&self, metrics: &poll::Metrics) -> Result<Vec<Poll>, ConfigError> {
+        let polls = self.polls.iter();
+        polls.map(|poll| Poll::open(poll, metrics)).collect()
     }
 
     /// The source of `POST /webhook`, if it is enabled.

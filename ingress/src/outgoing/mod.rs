@@ -54,7 +54,7 @@ impl Outgoing {
     pub fn new(config: &OutgoingConfig) -> Result<Self, ConfigError> {
         let authorities = match &config.ca_file {
             None => Vec::new(),
-            Some(path) => authorities(path)?,
+            Some(path) => authorities(path, "outgoing.ca_file")?,
         };
         let client = Client::builder().tls_certs_merge(authorities);
         Ok(Self::build(client, TIMEOUT))
@@ -99,7 +99,8 @@ impl Outgoing {
     }
 }
 
-fn authorities(path: &PathBuf) -> Result<Vec<Certificate>, ConfigError> {
+/// The CAs in a file; `setting` names it.
+pub(crate) fn authorities(path: &PathBuf, setting: &str) -> Result<Vec<Certificate>, ConfigError> {
     let pem = std::fs::read(path).map_err(|source| ConfigError::Read {
         path: path.clone(),
         source,
@@ -107,7 +108,7 @@ fn authorities(path: &PathBuf) -> Result<Vec<Certificate>, ConfigError> {
     match Certificate::from_pem_bundle(&pem) {
         Ok(authorities) if !authorities.is_empty() => Ok(authorities),
         _ => Err(ConfigError::Invalid(format!(
-            "{} holds no CA certificate in PEM (setting `outgoing.ca_file`)",
+            "{} holds no CA certificate in PEM (setting `{setting}`)",
             path.display()
         ))),
     }
@@ -122,7 +123,7 @@ fn away(error: reqwest::Error) -> Unreachable {
 }
 
 /// The innermost cause is the most specific, such as "Connection refused".
-fn cause(error: &reqwest::Error) -> String {
+pub(crate) fn cause(error: &reqwest::Error) -> String {
     let outermost: &(dyn Error + 'static) = error;
     successors(Some(outermost), |&error| error.source())
         .last()

@@ -300,7 +300,7 @@ impl std::fmt::Display for FormatName {
 }
 
 impl TargetConfig {
-    fn target(&self) -> Reach {
+    pub(crate) fn target(&self) -> Reach {
         let stores = self.stores.iter().map(|store| StorePattern {
             kind: store.kind,
             name: store.name.clone(),

@@ -124,7 +124,7 @@ async fn every_example_configuration_is_accepted_by_its_daemon() {
             examples.push((file.clone(), block));
         }
     }
-    for file in ["ingress", "consumer"] {
+    for file in ["ingress", "poller", "consumer"] {
         let file = format!("deploy/kubernetes/{file}.yaml");
         let objects: Vec<Value> = serde_saphyr::from_multiple(&read(&file)).unwrap();
         for object in objects.iter().filter(|it| it["kind"] == "ConfigMap") {
@@ -230,6 +230,36 @@ tls: { cert_file: /etc/eso-relay/tls.crt, key_file: /etc/eso-relay/tls.key, clie
         let section = |other: &String| other.starts_with(&format!("{name}."));
         let known = found.contains_key(name) || found.keys().any(section);
         assert!(known, "no setting `{name}`");
+    }
+}
+
+#[tokio::test]
+async fn every_setting_of_a_poll_stands_in_the_reference() {
+    const ALL: &str = "
+listen: none
+polls:
+- name: a
+  provider: vault
+  address: https://vault.example.com
+  auth: { kubernetes: { role: r, token_file: /etc/eso-relay/a } }
+  target: { stores: [{ name: s }] }
+- { name: b, provider: openbao, address: 'https://b', auth: { token_file: /etc/eso-relay/b } }
+- { name: c, provider: vault, address: 'https://c', auth: { jwt: { role: r, token_file: /etc/eso-relay/c } } }
+- { name: d, provider: vault, address: 'https://d', auth: { approle: { role_id: r, secret_id_file: /etc/eso-relay/d } } }
+";
+    let checked = json(&check_example(Binary::Ingress, ALL).await);
+    let mut found = BTreeMap::new();
+    settings(&checked["polls"], "polls", &mut found);
+    // An absent section shows as null.
+    found.retain(|name, value| name != "polls[].target" || !value.is_null());
+    let listed = listed("### Polls");
+    let missing: Vec<_> = found
+        .keys()
+        .filter(|name| !listed.contains_key(*name))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    for name in listed.keys().filter(|name| *name != "polls[].target") {
+        assert!(found.contains_key(name), "no setting `{name}`");
     }
 }
 

@@ -57,6 +57,7 @@ async fn every_metric_and_every_condition_is_in_the_documents() {
     // Some show up with their first event; until then the code has their names.
     let sources = [
         "ingress/src/metrics.rs",
+        "ingress/src/poll/metrics.rs",
         "ingress/src/publish/metrics.rs",
         "consumer/src/report/metrics/mod.rs",
         "consumer/src/report/metrics/restarts.rs",

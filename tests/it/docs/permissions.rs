@@ -3,12 +3,13 @@
 use std::{process::Stdio, time::Duration};
 
 use async_nats::{ConnectOptions, Event, jetstream::message::PublishMessage};
-use eso_relay::stream::{Position, Stream};
+use eso_relay::stream::{Position, Stream, Watched};
 use eso_relay_lab::{
     cluster::{create_namespace, external_secret, store},
     daemon::{Binary, Daemon},
     installation::{BASIC_PASSWORD, BASIC_USER, Cluster, READY, Webhooks},
     nats_server::NatsServer,
+    openbao::{OpenBao, ROOT_TOKEN},
     wait,
 };
 use tokio::sync::mpsc;
@@ -107,6 +108,61 @@ async fn the_documented_permissions_are_enough() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pollers_permissions_are_enough() {
+    let Some(bao) = OpenBao::if_there_is_one().await.unwrap() else {
+        return;
+    };
+    let server = server().await;
+    bao.kv_put("db", "a", "1").await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let token = dir.path().join("token");
+    std::fs::write(&token, ROOT_TOKEN).unwrap();
+    let (client, _) = connect(&server, "operator", "_INBOX").await;
+    let jetstream = async_nats::jetstream::new(client);
+    let east: eso_relay::Slug = "east".parse().unwrap();
+    let watched = Watched {
+        provider: "openbao".parse().unwrap(),
+        host: None,
+        namespace: None,
+        path: "secret/data/db".to_owned(),
+    };
+    let body = serde_json::to_vec(&watched).unwrap();
+    let sent = jetstream.publish(watched.subject(&east), body.into()).await;
+    sent.unwrap().await.unwrap();
+    // One that cannot be read is forgotten.
+    let subject = "eso-relay.polls.v1.version.bao.0";
+    let sent = jetstream.publish(subject, "broken".into()).await;
+    sent.unwrap().await.unwrap();
+
+    let poll = format!(
+        "polls: [{{ name: bao, provider: openbao, address: '{}', interval: 300ms, auth: {{ token_file: '{}' }} }}]\n",
+        bao.url(),
+        token.display(),
+    );
+    let poller = Daemon::ingress()
+        .config(nats(&server, "poller") + "shutdown: { drain_delay: 0s }\n" + &poll)
+        .env("ESO_RELAY__LISTEN", "none")
+        .env("ESO_RELAY__NATS__PASSWORD", "change-me");
+    let mut poller = poller.start().await.unwrap();
+    poller.wait_ready(READY).await.unwrap();
+    poller
+        .wait_log("the first pass is complete", READY)
+        .await
+        .unwrap();
+    bao.kv_put("db", "a", "2").await.unwrap();
+    let published = wait::until("the event", READY, || async {
+        let metric = "eso_relay_ingress_events_total";
+        let count = poller.count(metric, &[("source", "bao")]).await.ok()?;
+        (count == 1).then_some(())
+    });
+    published.await.unwrap();
+    poller.terminate().unwrap();
+    let status = poller.wait_exit(READY).await.unwrap();
+    assert!(status.success(), "{}", poller.logs());
+    assert!(!poller.logs().contains("Violation"), "{}", poller.logs());
+}
+
 #[tokio::test]
 async fn a_cluster_can_neither_read_anothers_events_nor_publish_any() {
     let server = server().await;
@@ -127,6 +183,9 @@ async fn a_cluster_can_neither_read_anothers_events_nor_publish_any() {
         ("east", &read),
         ("ingress", &next),
         ("ingress", "eso-relay.dead.v1.east.prod"),
+        ("ingress", "eso-relay.polls.v1.version.bao.0"),
+        ("poller", &next),
+        ("poller", "eso-relay.polls.v1.watched.east.0"),
     ] {
         let (client, mut violations) = connect(&server, user, &format!("_INBOX_{user}")).await;
         client.publish(subject.to_owned(), "".into()).await.unwrap();

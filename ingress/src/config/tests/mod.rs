@@ -1,4 +1,5 @@
 mod limits;
+mod polls;
 
 use serde_json::json;
 

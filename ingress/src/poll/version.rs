@@ -133,9 +133,8 @@ impl Change {
     /// When it happened, by the store's clock, where the store tells.
     pub(super) fn time(&self, version: &PolledVersion) -> Option<Timestamp> {
         match (self.operation, &version.state) {
-            (Operation::Restored, _) => None,
             (Operation::Deleted, PolledState::Deleted { at }) => at.parse().ok(),
-            (Operation::Deleted, _) => None,
+            (Operation::Deleted | Operation::Restored, _) => None,
             _ => made_at(version),
         }
     }

@@ -46,6 +46,7 @@ use eso_relay::{
     nats, telemetry,
 };
 use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -79,21 +80,14 @@ const DISCONNECT: Duration = Duration::from_secs(1);
 pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result<()> {
     config.check()?;
     let poll_metrics = poll::Metrics::default();
-    let (settings, of_polls) = (config.clone(), poll_metrics.clone());
-    let opened = move || Opened::of(&settings, &of_polls);
     let Opened {
         outgoing,
         sources,
         polls,
         tls,
-    } = in_time("the configuration", opened).await??;
-    warn_about_open(sources.values());
-    config.polls.iter().for_each(PollConfig::warn);
+    } = opened(&config, &poll_metrics).await?;
     let (sources, tls) = (Arc::new(sources), tls.map(Arc::new));
-    let listener = match config.listen {
-        Listen::At(address) => Some(admin::bind("listen", address).await?),
-        Listen::None => None,
-    };
+    let listener = listener(config.listen).await?;
     let admin_listener = admin::bind("admin.listen", config.admin.listen).await?;
 
     let readiness = Readiness::default();
@@ -158,8 +152,6 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
             poll.run(jetstream, publisher, metrics.clone(), stop.clone()),
         );
     }
-    // The publisher ends once nothing can publish any more.
-    drop(publisher);
     let serving = readiness.condition("serving");
     serving.met();
     tokio::spawn(drain_delay(
@@ -169,20 +161,10 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
         closing.clone(),
     ));
     if let Some(listener) = listener {
-        lifecycle.spawn(
-            "webhooks",
-            server::serve(
-                listener,
-                tls,
-                routes::router(ingress, &config.paths(), &lifecycle.stopping()),
-                config.connection_limits(),
-                metrics,
-                lifecycle.stopping(),
-                closing,
-            ),
-        );
-    } else {
-        drop(ingress);
+        let (limits, stop) = (config.connection_limits(), lifecycle.stopping());
+        let router = routes::router(ingress, &config.paths(), &stop);
+        let serve = server::serve(listener, tls, router, limits, metrics, stop, closing);
+        lifecycle.spawn("webhooks", serve);
     }
     lifecycle.spawn(
         "admin",
@@ -196,6 +178,21 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
         Ok(())
     });
     Ok(())
+}
+
+async fn opened(config: &IngressConfig, metrics: &poll::Metrics) -> anyhow::Result<Opened> {
+    let (settings, metrics) = (config.clone(), metrics.clone());
+    let opened = in_time("the configuration", move || Opened::of(&settings, &metrics)).await??;
+    warn_about_open(opened.sources.values());
+    config.polls.iter().for_each(PollConfig::warn);
+    Ok(opened)
+}
+
+async fn listener(listen: Listen) -> anyhow::Result<Option<TcpListener>> {
+    Ok(match listen {
+        Listen::At(address) => Some(admin::bind("listen", address).await?),
+        Listen::None => None,
+    })
 }
 
 /// What the files of the configuration hold.

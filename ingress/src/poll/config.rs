@@ -233,17 +233,15 @@ impl PollConfig {
 
     /// The host in the scope of events, with its port unless that is the scheme's.
     pub(super) fn scope_host(&self) -> Option<String> {
-        match &self.host {
-            Some(host) => Some(host.clone()).filter(|host| !host.is_empty()),
-            None => {
-                let url = self.base().ok()?;
-                let host = url.host_str()?;
-                Some(
-                    url.port()
-                        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")),
-                )
-            }
+        if let Some(host) = &self.host {
+            return Some(host.clone()).filter(|host| !host.is_empty());
         }
+        let url = self.base().ok()?;
+        let host = url.host_str()?;
+        Some(match url.port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        })
     }
 
     pub(crate) fn problem(&self, problem: &str) -> ConfigError {

@@ -17,7 +17,7 @@ const METHOD: &str = "VAULT_AUTH_METHOD";
 const TIMEOUT: &str = "VAULT_CLIENT_TIMEOUT";
 
 impl PollConfig {
-    /// `None` when neither VAULT_ADDR nor VAULT_ROLE is set; an error when one is missing. Empty counts as missing.
+    /// `None` when neither `VAULT_ADDR` nor `VAULT_ROLE` is set; an error when one is missing. Empty counts as missing.
     pub(crate) fn from(
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Option<Self>, ConfigError> {

@@ -18,7 +18,10 @@ mod tests;
 mod version;
 mod wanted;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use eso_relay::{
     Event, Slug,
@@ -227,7 +230,7 @@ impl Poller {
             None => Change::of_first_sight(&version).filter(|_| is_since(&version, since)),
         };
         if let Some(change) = change {
-            self.publish(&self.event(place, &version, change)).await;
+            self.publish(&self.event(place, &version, &change)).await;
         }
         let polled = Polled {
             namespace: self.settings.namespace.clone(),
@@ -243,8 +246,7 @@ impl Poller {
     /// The secrets that are remembered and not wanted: removed from a folder of the configuration, or forgotten after a day.
     async fn see_to_the_others(&self, wanted: &Wanted, since: Option<Timestamp>) {
         let places = wanted.all();
-        let known: std::collections::BTreeSet<String> =
-            places.map(|place| self.subject(&place.key())).collect();
+        let known: BTreeSet<String> = places.map(|place| self.subject(&place.key())).collect();
         let subjects = self.memory.subjects().await;
         let others = subjects.iter().filter(|subject| !known.contains(*subject));
         stream::iter(others)
@@ -282,7 +284,7 @@ impl Poller {
         Polled::subject(&self.settings.name, self.settings.namespace.as_deref(), key)
     }
 
-    fn event(&self, place: &Place, version: &PolledVersion, change: Change) -> Event {
+    fn event(&self, place: &Place, version: &PolledVersion, change: &Change) -> Event {
         let settings = &self.settings;
         let (key, received_at) = (place.key(), now());
         let scope = [

@@ -102,11 +102,10 @@ impl Change {
     pub(super) fn between(before: &PolledVersion, now: &PolledVersion) -> Option<Self> {
         let same = is_same(before, now);
         let operation = match (class(&before.state), class(&now.state)) {
-            (Class::Readable, Class::Readable) if same => return None,
+            (Class::Readable, Class::Readable) | (Class::Gone, Class::Gone) if same => return None,
             (_, Class::Readable) if same => Operation::Restored,
             (Class::Missing, Class::Readable) => Operation::Created,
             (_, Class::Readable) => Operation::Updated,
-            (Class::Gone, Class::Gone) if same => return None,
             (Class::Missing, Class::Missing) => return None,
             (_, Class::Gone | Class::Missing) => Operation::Deleted,
         };
@@ -133,9 +132,8 @@ impl Change {
     /// When it happened, by the store's clock, where the store tells.
     pub(super) fn time(&self, version: &PolledVersion) -> Option<Timestamp> {
         match (self.operation, &version.state) {
-            (Operation::Restored, _) => None,
             (Operation::Deleted, PolledState::Deleted { at }) => at.parse().ok(),
-            (Operation::Deleted, _) => None,
+            (Operation::Deleted | Operation::Restored, _) => None,
             _ => made_at(version),
         }
     }
@@ -353,7 +351,7 @@ mod tests {
     fn another_answer_is_malformed() {
         let long = "9".repeat(100);
         for body in [
-            "".to_owned(),
+            String::new(),
             "[]".to_owned(),
             r#"{"data":null}"#.to_owned(),
             r#"{"data":{"current_version":2,"versions":{}}}"#.to_owned(),

@@ -98,7 +98,9 @@ impl Poller {
             match placed {
                 // A path without a part below its mount is no secret.
                 Placed::In(place) if place.rest.is_empty() => {}
-                Placed::In(place) => drop(wanted.places.insert(place)),
+                Placed::In(place) => {
+                    wanted.places.insert(place);
+                }
                 Placed::Unversioned => {}
                 Placed::Unknown => {
                     let possible = mounts(&path).into_iter();

@@ -9,7 +9,7 @@ use eso_relay::{Slug, admin::ProblemLog};
 use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
-use super::super::metrics::{Failure, Metrics};
+use crate::poll::metrics::{Failure, Metrics};
 
 const LONGEST: Duration = Duration::from_secs(60);
 /// The longest `Retry-After` that is obeyed.

@@ -272,10 +272,12 @@ async fn a_mount_says_whether_it_has_versions() {
 #[tokio::test]
 async fn one_request_that_fails_does_not_hold_the_others() {
     let server = StandIn::start(TOKEN_FILE, |asked| {
-        Some(match asked.path.ends_with("broken") {
-            true => (500, None, json!({})),
-            false => (404, None, json!({})),
-        })
+        let status = if asked.path.ends_with("broken") {
+            500
+        } else {
+            404
+        };
+        Some((status, None, json!({})))
     });
     let server = server.await;
     let broken = Place {

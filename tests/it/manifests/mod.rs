@@ -35,7 +35,7 @@ fn files() -> Vec<String> {
 }
 
 /// Server-side apply, as `kubectl apply --server-side`: unknown fields are refused.
-async fn apply(client: &Client, discovery: &Discovery, object: &Value, dry_run: bool) {
+pub(crate) async fn apply(client: &Client, discovery: &Discovery, object: &Value, dry_run: bool) {
     let object: DynamicObject = serde_json::from_value(object.clone()).unwrap();
     let types = object.types.clone().unwrap();
     let (group, version) = types
@@ -60,7 +60,7 @@ async fn apply(client: &Client, discovery: &Discovery, object: &Value, dry_run: 
     applied.unwrap_or_else(|error| panic!("{} {name}: {error}", types.kind));
 }
 
-async fn discover(client: &Client) -> Discovery {
+pub(crate) async fn discover(client: &Client) -> Discovery {
     Discovery::new(client.clone()).run().await.unwrap()
 }
 

@@ -5,9 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use eso_relay_lab::{
-    cluster::create_namespace, kubernetes_api::KubernetesApi,
-};
+use eso_relay_lab::{cluster::create_namespace, kubernetes_api::KubernetesApi};
 use kube::{
     Api, Client,
     api::{DynamicObject, Patch, PatchParams},
@@ -30,7 +28,11 @@ fn definitions(into: &Path) {
     for folder in [own("crds"), own("argo"), of_others] {
         for entry in fs::read_dir(folder).unwrap() {
             let file = entry.unwrap().path();
-            let foreign = file.file_name().unwrap().to_string_lossy().starts_with("kubernetes-client");
+            let foreign = file
+                .file_name()
+                .unwrap()
+                .to_string_lossy()
+                .starts_with("kubernetes-client");
             if file.extension().is_some_and(|it| it == "yaml") && !foreign {
                 fs::copy(&file, into.join(file.file_name().unwrap())).unwrap();
             }
@@ -41,7 +43,9 @@ fn definitions(into: &Path) {
 async fn kubernetes_api() -> KubernetesApi {
     let folder = tempfile::tempdir().unwrap();
     definitions(folder.path());
-    let api = KubernetesApi::with_definitions(folder.path()).await.unwrap();
+    let api = KubernetesApi::with_definitions(folder.path())
+        .await
+        .unwrap();
     for namespace in [NAMESPACE, "team-a", "team-b"] {
         create_namespace(&api.client(), namespace).await.unwrap();
     }
@@ -52,15 +56,20 @@ async fn kubernetes_api() -> KubernetesApi {
 /// Pods there must keep to the strictest standard.
 async fn restrict(client: &Client) {
     let kind = GroupVersionKind::gvk("", "v1", "Namespace");
-    let namespaces: Api<DynamicObject> = Api::all_with(client.clone(), &ApiResource::from_gvk(&kind));
-    let labels = json!({ "metadata": { "labels": { "pod-security.kubernetes.io/enforce": "restricted" } } });
-    let patched = namespaces.patch(NAMESPACE, &PatchParams::default(), &Patch::Merge(&labels));
-    patched.await.unwrap();
+    let namespaces: Api<DynamicObject> =
+        Api::all_with(client.clone(), &ApiResource::from_gvk(&kind));
+    let labels =
+        json!({ "metadata": { "labels": { "pod-security.kubernetes.io/enforce": "restricted" } } });
+    let (params, labels) = (PatchParams::default(), Patch::Merge(&labels));
+    let patched = namespaces.patch(NAMESPACE, &params, &labels).await;
+    patched.unwrap();
 }
 
 /// The pods that these objects would have.
 fn pods(objects: &[Value]) -> Vec<Value> {
-    let templates = objects.iter().filter(|it| it["spec"]["template"].is_object());
+    let templates = objects
+        .iter()
+        .filter(|it| it["spec"]["template"].is_object());
     templates
         .map(|it| {
             let mut pod = it["spec"]["template"].clone();
@@ -131,8 +140,9 @@ async fn may(client: &Client, verb: &str, group: &str, resource: &str, namespace
             "verb": verb, "group": group, "resource": resource, "subresource": subresource, "namespace": namespace,
         } },
     });
-    let request = axum::http::Request::post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")
-        .header("content-type", "application/json");
+    let request =
+        axum::http::Request::post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")
+            .header("content-type", "application/json");
     let request = request.body(review.to_string().into_bytes()).unwrap();
     let answer: Value = client.request(request).await.unwrap();
     answer["status"]["allowed"].as_bool().unwrap()
@@ -145,7 +155,10 @@ async fn the_account_has_its_rights_and_no_other() {
     let Some(chart) = Chart::new().await else {
         return;
     };
-    for (arguments, everywhere) in [(case("cluster"), true), (case_with("namespaced", &[]), false)] {
+    for (arguments, everywhere) in [
+        (case("cluster"), true),
+        (case_with("namespaced", &[]), false),
+    ] {
         let api = kubernetes_api().await;
         let discovery = discover(&api.client()).await;
         let objects = chart.objects(&arguments).await;
@@ -163,7 +176,10 @@ async fn the_account_has_its_rights_and_no_other() {
             ("list", ESO, "secretstores"),
             ("patch", "apps", "deployments"),
         ] {
-            assert!(may(&account, verb, group, resource, "team-a").await, "{verb} {resource}");
+            assert!(
+                may(&account, verb, group, resource, "team-a").await,
+                "{verb} {resource}"
+            );
             // `kube-system` is none of the namespaces.
             let elsewhere = may(&account, verb, group, resource, "kube-system").await;
             assert_eq!(elsewhere, everywhere, "{verb} {resource}");
@@ -181,7 +197,10 @@ async fn the_account_has_its_rights_and_no_other() {
             ("get", "apps", "deployments"),
             ("patch", "rbac.authorization.k8s.io", "roles"),
         ] {
-            assert!(!may(&account, verb, group, resource, "team-a").await, "{verb} {resource}");
+            assert!(
+                !may(&account, verb, group, resource, "team-a").await,
+                "{verb} {resource}"
+            );
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::Chart;
+use super::{Chart, KUBERNETES};
 use crate::docs::{blocks, path, read};
 
 const PAGES: [&str; 2] = ["docs/install.md", "deploy/helm/eso-relay/README.md"];
@@ -33,8 +33,11 @@ async fn every_printed_release_is_rendered() {
                     let values = format!("deploy/helm/eso-relay/values-{file}.yaml");
                     let (first, more) = (format!("{file}.yaml"), format!("{file}-{at}.yaml"));
                     let arguments = ["template", "eso-relay", "deploy/helm/eso-relay", "--values"];
-                    let arguments = arguments.into_iter().chain([values.as_str(), "--values", &first]);
-                    let arguments = arguments.chain(["--values", &more]);
+                    let arguments =
+                        arguments
+                            .into_iter()
+                            .chain([values.as_str(), "--values", &first]);
+                    let arguments = arguments.chain(["--values", &more]).chain(KUBERNETES);
                     let whole = chart.helm.run(folder.path(), arguments).await;
                     whole.unwrap_or_else(|error| panic!("{page}: {error}\n{block}"));
                     rendered += 1;
@@ -52,6 +55,7 @@ async fn every_printed_release_is_rendered() {
                 assert!(["install", "upgrade"].contains(&words[1]), "{page}: {line}");
                 words[1] = "template";
                 words.remove(0);
+                words.extend(KUBERNETES);
                 let whole = chart.helm.run(folder.path(), words).await;
                 whole.unwrap_or_else(|error| panic!("{page}: {line}\n{error}"));
                 rendered += 1;

@@ -14,7 +14,10 @@ fn equal(file: &str, wanted: &str) {
         fs::write(path(file), wanted).unwrap();
     }
     let is = read(file) == wanted;
-    assert!(is, "{file}: ESO_RELAY_REGENERATE=1 cargo test --test it chart::files");
+    assert!(
+        is,
+        "{file}: ESO_RELAY_REGENERATE=1 cargo test --test it chart::files"
+    );
 }
 
 #[test]
@@ -40,7 +43,10 @@ fn the_schema_holds_those_of_the_daemons() {
 fn copied_files_are_the_originals() {
     for (copy, original) in [
         ("alerts.yaml", "deploy/prometheus/alerts.yaml"),
-        ("restart-policy.yaml", "deploy/kubernetes/restart-policy.yaml"),
+        (
+            "restart-policy.yaml",
+            "deploy/kubernetes/restart-policy.yaml",
+        ),
     ] {
         equal(&format!("{CHART}/files/{copy}"), &read(original));
     }
@@ -107,10 +113,19 @@ fn table() -> String {
     };
     text.push_str(head);
     text.extend(values.iter().filter(scalars).map(row));
-    for group in values.iter().filter(|it| it.path.len() == 1 && it.default.is_empty()) {
-        text.push_str(&format!("\n### {}\n\n{}\n{head}", group.path[0], group.comment));
+    for group in values
+        .iter()
+        .filter(|it| it.path.len() == 1 && it.default.is_empty())
+    {
+        text.push_str(&format!(
+            "\n### {}\n\n{}\n{head}",
+            group.path[0], group.comment
+        ));
         let mut above = String::new();
-        for value in values.iter().filter(|it| it.path.len() > 1 && it.path[0] == group.path[0]) {
+        for value in values
+            .iter()
+            .filter(|it| it.path.len() > 1 && it.path[0] == group.path[0])
+        {
             if value.default.is_empty() {
                 // What is said of a mapping stands with its first value.
                 above = format!("{} ", value.comment);
@@ -167,5 +182,8 @@ fn nats_has_the_documented_users() {
         assert!(wanted.len() >= 3, "{wanted:?}");
         assert_eq!(permissions(&values, &format!("user: {user}\n")), wanted);
     }
-    assert_eq!(parsed["config"]["jetstream"]["merge"]["sync_interval"], "always");
+    assert_eq!(
+        parsed["config"]["jetstream"]["merge"]["sync_interval"],
+        "always"
+    );
 }

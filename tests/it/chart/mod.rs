@@ -16,6 +16,8 @@ use crate::docs::path;
 const CHART: &str = "deploy/helm/eso-relay";
 const RELEASE: &str = "eso-relay";
 const NAMESPACE: &str = "eso-relay";
+/// What Helm renders for, with no cluster to ask.
+const KUBERNETES: [&str; 2] = ["--kube-version", "1.36.0"];
 
 /// The files of `ci/`, each with the preset that it is for.
 const CASES: [(&str, Option<&str>); 7] = [
@@ -56,6 +58,7 @@ impl Chart {
     async fn text(&self, values: &[String]) -> Result<String, String> {
         let mut arguments = vec!["template", &self.release, &self.chart];
         arguments.extend(["--namespace", NAMESPACE]);
+        arguments.extend(KUBERNETES);
         arguments.extend(values.iter().map(String::as_str));
         let rendered = self.helm.run(&path(""), arguments).await;
         rendered.map_err(|error| error.to_string())
@@ -73,7 +76,9 @@ impl Chart {
 fn case(name: &str) -> Vec<String> {
     let (_, preset) = CASES.iter().find(|(it, _)| *it == name).unwrap();
     let preset = preset.map(|preset| format!("{CHART}/values-{preset}.yaml"));
-    let files = preset.into_iter().chain([format!("{CHART}/ci/{name}.yaml")]);
+    let files = preset
+        .into_iter()
+        .chain([format!("{CHART}/ci/{name}.yaml")]);
     files
         .flat_map(|file| ["--values".to_owned(), file])
         .collect()

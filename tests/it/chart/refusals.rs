@@ -14,7 +14,11 @@ async fn a_refusal_names_the_value() {
     for (base, set, words) in [
         // Unknown names, at every depth.
         ("cluster", "colour=blue", vec!["colour"]),
-        ("cluster", "consumer.colour=blue", vec!["consumer", "colour"]),
+        (
+            "cluster",
+            "consumer.colour=blue",
+            vec!["consumer", "colour"],
+        ),
         (
             "cluster",
             "consumer.config.refresh.concurency=3",
@@ -57,7 +61,10 @@ async fn a_refusal_names_the_value() {
         (
             "cluster",
             &scaled("consumer.keda.maxReplicas=14"),
-            vec!["consumer.keda.maxReplicas", "consumer.config.max_deliveries"],
+            vec![
+                "consumer.keda.maxReplicas",
+                "consumer.config.max_deliveries",
+            ],
         ),
         (
             "cluster",

@@ -57,10 +57,7 @@ async fn the_daemons_accept_their_configuration() {
     let mut checked = 0;
     for (case, _) in CASES {
         let objects = chart.objects(&self::case(case)).await;
-        for (component, binary) in [
-            ("ingress", Binary::Ingress),
-            ("consumer", Binary::Consumer),
-        ] {
+        for (component, binary) in [("ingress", Binary::Ingress), ("consumer", Binary::Consumer)] {
             let deployments = of_kind(&objects, "Deployment");
             let of = |it: &&&Value| name(it).ends_with(component);
             let Some(deployment) = deployments.iter().find(of) else {
@@ -156,7 +153,8 @@ async fn bindings_name_the_account_of_the_pod() {
         let pod = &deployment["spec"]["template"]["spec"];
         assert_eq!(pod["serviceAccountName"], account);
         for binding in of_kind(&objects, "ClusterRoleBinding") {
-            let subject = json!([{ "kind": "ServiceAccount", "name": account, "namespace": NAMESPACE }]);
+            let subject =
+                json!([{ "kind": "ServiceAccount", "name": account, "namespace": NAMESPACE }]);
             assert_eq!(binding["subjects"], subject);
         }
         let accounts = of_kind(&objects, "ServiceAccount");
@@ -239,7 +237,8 @@ async fn one_way_to_the_metrics() {
     };
     let scraped = |objects: &[Value]| {
         let deployments = of_kind(objects, "Deployment").into_iter();
-        let annotations = deployments.map(|it| it["spec"]["template"]["metadata"]["annotations"].clone());
+        let annotations =
+            deployments.map(|it| it["spec"]["template"]["metadata"]["annotations"].clone());
         annotations
             .filter(|it| it["prometheus.io/port"] == "9090")
             .count()
@@ -269,10 +268,16 @@ async fn a_network_policy_follows_the_sources() {
     let everything = chart.objects(&case("everything")).await;
     assert_eq!(ports(&everything, "ingress"), [53, 53, 4222, 3128]);
     assert_eq!(ports(&everything, "init"), [53, 53, 4222, 3128]);
-    assert_eq!(ports(&everything, "consumer"), [53, 53, 4222, 3128, 443, 6443]);
+    assert_eq!(
+        ports(&everything, "consumer"),
+        [53, 53, 4222, 3128, 443, 6443]
+    );
     let sns = chart.objects(&case("balanced")).await;
     assert_eq!(ports(&sns, "ingress"), [53, 53, 4222, 443]);
-    let hub = case_with("hub", &["networkPolicy.enabled=true", "nats.url=tls://a:4333\\,b"]);
+    let hub = case_with(
+        "hub",
+        &["networkPolicy.enabled=true", "nats.url=tls://a:4333\\,b"],
+    );
     let hub = chart.objects(&hub).await;
     assert_eq!(ports(&hub, "ingress"), [53, 53, 4333, 4222, 443]);
 }
@@ -295,8 +300,17 @@ async fn init_declares_its_own_cluster_too() {
 
     let hub = jobs(&case("hub")).await.remove(0);
     let arguments = json!([
-        "init", "--cluster", "east", "--cluster", "west", "--replicas", "3", "--max-age", "168h",
-        "--max-bytes", "10GiB"
+        "init",
+        "--cluster",
+        "east",
+        "--cluster",
+        "west",
+        "--replicas",
+        "3",
+        "--max-age",
+        "168h",
+        "--max-bytes",
+        "10GiB"
     ]);
     assert_eq!(container(&hub)["args"], arguments);
     let file = json!({ "name": "ESO_RELAY__NATS__PASSWORD_FILE", "value": "/etc/eso-relay/nats/password" });

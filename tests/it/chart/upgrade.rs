@@ -9,7 +9,9 @@ use crate::docs::path;
 
 /// The pod templates by the names of what makes the pods.
 fn pods(objects: &[Value]) -> BTreeMap<String, Value> {
-    let templates = objects.iter().filter(|it| it["spec"]["template"].is_object());
+    let templates = objects
+        .iter()
+        .filter(|it| it["spec"]["template"].is_object());
     templates
         .map(|it| (name(it).to_owned(), it["spec"]["template"].clone()))
         .collect()

@@ -29,11 +29,7 @@ async fn check(binary: Binary, file: Option<&Path>, env: &[(&str, &str)]) -> Out
 }
 
 /// Writes the example beside the secret files that it names, and checks it.
-pub(crate) async fn check_example(
-    binary: Binary,
-    yaml: &str,
-    env: &[(&str, &str)],
-) -> Output {
+pub(crate) async fn check_example(binary: Binary, yaml: &str, env: &[(&str, &str)]) -> Output {
     let dir = tempfile::tempdir().unwrap();
     let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     for rest in yaml.split(SECRETS).skip(1) {

@@ -1,5 +1,6 @@
 //! deploy/kubernetes: a real API server takes the manifests, and their rights are enough and not more.
 
+mod kustomize;
 mod restarts;
 
 use eso_relay_lab::{
@@ -30,7 +31,7 @@ fn files() -> Vec<String> {
     let entries = std::fs::read_dir(path("deploy/kubernetes")).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names
-        .filter(|name| name.rsplit('.').next() == Some("yaml"))
+        .filter(|name| name.rsplit('.').next() == Some("yaml") && name != "kustomization.yaml")
         .collect()
 }
 

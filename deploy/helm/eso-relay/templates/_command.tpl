@@ -23,14 +23,14 @@ spec:
         {{- end }}
       {{- if or $directories $own.extraVolumeMounts }}
       volumeMounts:
-        {{- include "eso-relay.mounts" $directories | nindent 8 }}
+        {{- include "eso-relay.mounts" $directories | trim | nindent 8 }}
         {{- with $own.extraVolumeMounts }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
       {{- end }}
   {{- if or $directories $own.extraVolumes }}
   volumes:
-    {{- include "eso-relay.volumes" $directories | nindent 4 }}
+    {{- include "eso-relay.volumes" $directories | trim | nindent 4 }}
     {{- with $own.extraVolumes }}
     {{- toYaml . | nindent 4 }}
     {{- end }}

@@ -6,7 +6,7 @@
 {{- fail "consumer.cluster: set it to the name of this cluster, as in init.clusters" -}}
 {{- end -}}
 {{- $computed := dict "cluster" $cluster "nats" (include "eso-relay.nats" (list . "consumer") | fromYaml) -}}
-{{- toYaml (mergeOverwrite $computed (deepCopy $own.config)) -}}
+{{- include "eso-relay.config" (list "consumer" (mergeOverwrite $computed (deepCopy $own.config))) -}}
 {{- end }}
 
 {{/* The rules in one namespace, or in all: by the configuration alone. */}}

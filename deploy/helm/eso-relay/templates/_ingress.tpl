@@ -9,7 +9,7 @@
 {{- else if $own.tls.clientCaSecret -}}
 {{- fail "ingress.tls.clientCaSecret: set ingress.tls.existingSecret too" -}}
 {{- end -}}
-{{- toYaml (mergeOverwrite $computed (deepCopy $own.config)) -}}
+{{- include "eso-relay.config" (list "ingress" (mergeOverwrite $computed (deepCopy $own.config))) -}}
 {{- end }}
 
 {{/* Directory → Secret, of all that the ingress reads. */}}

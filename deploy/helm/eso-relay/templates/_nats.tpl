@@ -1,4 +1,13 @@
-{{/* Where credentials and certificates for NATS are mounted. */}}
+{{/* A configuration goes into a ConfigMap, so no URL in it may hold a password: list "ingress" CONFIG. */}}
+{{- define "eso-relay.config" -}}
+{{- $config := index . 1 -}}
+{{- if contains "@" $config.nats.url -}}
+{{- fail (printf "nats.url, %s.config.nats.url: credentials do not belong here, name their Secret in nats.auth" (index . 0)) -}}
+{{- end -}}
+{{- toYaml $config -}}
+{{- end }}
+
+{{/* Of every component. */}}
 {{- define "eso-relay.nats.url" -}}
 {{- if .Values.nats.url -}}
 {{- .Values.nats.url -}}

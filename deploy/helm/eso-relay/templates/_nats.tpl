@@ -1,16 +1,22 @@
-{{/* A configuration goes into a ConfigMap, so no URL in it may hold a password: list "ingress" CONFIG. */}}
+{{/* A URL stands where many can read it, so without a password: list "nats.url" URL. */}}
+{{- define "eso-relay.nats.without" -}}
+{{- if contains "@" (index . 1) -}}
+{{- fail (printf "%s: credentials do not belong here, name their Secret in nats.auth" (index . 0)) -}}
+{{- end -}}
+{{- index . 1 -}}
+{{- end }}
+
+{{/* A whole configuration: list "ingress" CONFIG. */}}
 {{- define "eso-relay.config" -}}
 {{- $config := index . 1 -}}
-{{- if contains "@" $config.nats.url -}}
-{{- fail (printf "nats.url, %s.config.nats.url: credentials do not belong here, name their Secret in nats.auth" (index . 0)) -}}
-{{- end -}}
+{{- $_ := include "eso-relay.nats.without" (list (printf "%s.config.nats.url" (index . 0)) $config.nats.url) -}}
 {{- toYaml $config -}}
 {{- end }}
 
 {{/* Of every component. */}}
 {{- define "eso-relay.nats.url" -}}
 {{- if .Values.nats.url -}}
-{{- .Values.nats.url -}}
+{{- include "eso-relay.nats.without" (list "nats.url" .Values.nats.url) -}}
 {{- else if .Values.devNats.enabled -}}
 {{- printf "nats://%s:4222" (include "eso-relay.named" (list . "nats")) -}}
 {{- else -}}

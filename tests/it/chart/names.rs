@@ -30,6 +30,9 @@ async fn names_fit_and_differ() {
                 assert!(text.len() <= 63, "{label}: {text}");
             }
         }
+        // With a number and a hash it is a label of its pods.
+        let stateful = of_kind(&objects, "StatefulSet");
+        assert!(name(stateful[0]).len() <= 52, "{}", name(stateful[0]));
         let workloads = ["Deployment", "StatefulSet"];
         let selectors: Vec<&Value> = workloads
             .iter()

@@ -56,3 +56,8 @@ labels: {{- include "eso-relay.labels" . | nindent 2 }}
 {{- $own.serviceAccount.name | default "default" -}}
 {{- end -}}
 {{- end }}
+
+{{/* Of 52 characters at most: the name of a StatefulSet, with a number and a hash, is a label of its pods. */}}
+{{- define "eso-relay.devNats" -}}
+{{- printf "%s-nats" (include "eso-relay.fullname" . | trunc 47 | trimSuffix "-") -}}
+{{- end }}

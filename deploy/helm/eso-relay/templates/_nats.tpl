@@ -18,7 +18,7 @@
 {{- if .Values.nats.url -}}
 {{- include "eso-relay.nats.without" (list "nats.url" .Values.nats.url) -}}
 {{- else if .Values.devNats.enabled -}}
-{{- printf "nats://%s:4222" (include "eso-relay.named" (list . "nats")) -}}
+{{- printf "nats://%s:4222" (include "eso-relay.devNats" .) -}}
 {{- else -}}
 {{- fail "nats.url: set it to the NATS server's URL, or devNats.enabled to true for a server to try" -}}
 {{- end -}}

@@ -13,7 +13,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::{CASES, Chart, NAMESPACE, case, case_with, name, of_kind};
+use super::{CASES, CHART, Chart, NAMESPACE, RELEASE, case, case_with, name, of_kind};
 use crate::{
     docs::path,
     manifests::{apply, discover},
@@ -128,6 +128,61 @@ async fn a_pod_with_more_rights_would_be_refused() {
     let client = api.client();
     let refused = tokio::spawn(async move { apply(&client, &discovery, &pod, true).await });
     assert!(refused.await.is_err());
+}
+
+/// How often the specification of each Deployment has changed.
+async fn generations(client: &Client) -> Vec<(String, u64)> {
+    let path = format!("/apis/apps/v1/namespaces/{NAMESPACE}/deployments");
+    let request = axum::http::Request::get(path).body(Vec::new()).unwrap();
+    let answer: Value = client.request(request).await.unwrap();
+    let deployments = answer["items"].as_array().unwrap();
+    let generation = |it: &Value| it["metadata"]["generation"].as_u64().unwrap();
+    deployments
+        .iter()
+        .map(|it| (name(it).to_owned(), generation(it)))
+        .collect()
+}
+
+/// By Helm itself, which prints the notes then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_is_installed_and_upgraded() {
+    let Some(chart) = Chart::new().await else {
+        return;
+    };
+    let api = kubernetes_api().await;
+    let kubeconfig = api.kubeconfig().display().to_string();
+    let apply = async |verb: &str, values: Vec<String>| {
+        let arguments = [verb, RELEASE, CHART, "--namespace", NAMESPACE];
+        let arguments = arguments.map(str::to_owned).into_iter();
+        let arguments = arguments.chain(["--kubeconfig".to_owned(), kubeconfig.clone()]);
+        let said = chart.helm.run(&path(""), arguments.chain(values)).await;
+        said.unwrap_or_else(|error| panic!("{verb}: {error}"))
+    };
+    let notes = apply("install", case("balanced")).await;
+    for words in [
+        "sns: http://eso-relay-ingress.eso-relay.svc:8081/v1/hooks/sns",
+        "This cluster is east.",
+        "helm test eso-relay --namespace eso-relay --logs",
+        "WARNING: the connection to NATS is not bound to TLS",
+    ] {
+        assert!(notes.contains(words), "no {words:?} in {notes}");
+    }
+    assert!(!notes.contains("one replica"), "{notes}");
+    let deployed = |ingress, consumer| {
+        let generations = [
+            ("eso-relay-consumer", consumer),
+            ("eso-relay-ingress", ingress),
+        ];
+        generations.map(|(name, generation)| (name.to_owned(), generation))
+    };
+    assert_eq!(generations(&api.client()).await, deployed(1, 1));
+    let source = ["ingress.config.sources[0].max_age=1h"];
+    apply("upgrade", case_with("balanced", &source)).await;
+    assert_eq!(generations(&api.client()).await, deployed(2, 1));
+    // One more cluster: another Job, and no pod that restarts.
+    let cluster = [source[0], "init.clusters={west}"];
+    apply("upgrade", case_with("balanced", &cluster)).await;
+    assert_eq!(generations(&api.client()).await, deployed(2, 1));
 }
 
 /// Whether the account may do this, by the API's own answer.

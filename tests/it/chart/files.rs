@@ -117,10 +117,8 @@ fn table() -> String {
         .iter()
         .filter(|it| it.path.len() == 1 && it.default.is_empty())
     {
-        text.push_str(&format!(
-            "\n### {}\n\n{}\n{head}",
-            group.path[0], group.comment
-        ));
+        let (name, comment) = (&group.path[0], &group.comment);
+        text.extend(["\n### ", name, "\n\n", comment, "\n", head]);
         let mut above = String::new();
         for value in values
             .iter()

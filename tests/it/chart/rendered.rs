@@ -69,7 +69,10 @@ async fn the_daemons_accept_their_configuration() {
             let env = container["env"].as_array().cloned().unwrap_or_default();
             let env: Vec<_> = env
                 .iter()
-                .map(|it| (it["name"].as_str().unwrap(), "info"))
+                .map(|it| {
+                    let value = it["value"].as_str().unwrap_or("from a Secret");
+                    (it["name"].as_str().unwrap(), value)
+                })
                 .collect();
             let output = check_example(binary, yaml, &env).await;
             let said = String::from_utf8_lossy(&output.stderr);

@@ -8,8 +8,11 @@ mod refusals;
 mod rendered;
 mod upgrade;
 
+use std::{fs, path::Path};
+
 use eso_relay_lab::helm::{self, Helm, HelmVersion};
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::docs::path;
 
@@ -69,6 +72,31 @@ impl Chart {
         let text = text.unwrap_or_else(|error| panic!("{values:?}: {error}"));
         let objects: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
         objects.into_iter().filter(|it| !it.is_null()).collect()
+    }
+}
+
+/// A folder with a copy of the chart, in which the line of `Chart.yaml` that begins so is another.
+fn copied(begin: &str, line: &str) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join(RELEASE);
+    copy_folder(&path(CHART), &copy);
+    let about = copy.join("Chart.yaml");
+    let text = fs::read_to_string(&about).unwrap();
+    let old = text.lines().find(|it| it.starts_with(begin)).unwrap();
+    fs::write(&about, text.replace(old, line)).unwrap();
+    folder
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
     }
 }
 

@@ -1,11 +1,10 @@
 //! What an upgrade starts again, and what it leaves alone.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{CHART, Chart, case, case_with, name};
-use crate::docs::path;
+use super::{Chart, RELEASE, case, case_with, copied, name};
 
 /// The pod templates by the names of what makes the pods.
 fn pods(objects: &[Value]) -> BTreeMap<String, Value> {
@@ -37,33 +36,14 @@ async fn a_source_restarts_the_ingress_alone() {
     assert_eq!(changed(&before, &after), ["eso-relay-consumer"]);
 }
 
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
-
 #[tokio::test]
 async fn a_new_chart_alone_restarts_nothing() {
     let Some(mut chart) = Chart::new().await else {
         return;
     };
     let before = chart.objects(&case("everything")).await;
-    let folder = tempfile::tempdir().unwrap();
-    let next = folder.path().join("eso-relay");
-    copy(&path(CHART), &next);
-    let about = fs::read_to_string(next.join("Chart.yaml")).unwrap();
-    let version = about.lines().find(|it| it.starts_with("version:")).unwrap();
-    let about = about.replace(version, "version: 99.0.0");
-    fs::write(next.join("Chart.yaml"), about).unwrap();
-    chart.chart = next.display().to_string();
+    let next = copied("version:", "version: 99.0.0");
+    chart.chart = next.path().join(RELEASE).display().to_string();
     let after = chart.objects(&case("everything")).await;
     assert_ne!(before, after);
     assert_eq!(pods(&before), pods(&after));

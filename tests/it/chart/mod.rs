@@ -36,7 +36,7 @@ const CASES: [(&str, Option<&str>); 7] = [
 /// The chart, or a copy of it, in Helm's hands.
 struct Chart {
     helm: Helm,
-    chart: String,
+    folder: String,
     release: String,
 }
 
@@ -52,14 +52,14 @@ impl Chart {
         }
         Some(Self {
             helm: Helm::obtain(version).await.unwrap(),
-            chart: CHART.to_owned(),
+            folder: CHART.to_owned(),
             release: RELEASE.to_owned(),
         })
     }
 
     /// The manifest, or what Helm refuses.
     async fn text(&self, values: &[String]) -> Result<String, String> {
-        let mut arguments = vec!["template", &self.release, &self.chart];
+        let mut arguments = vec!["template", &self.release, &self.folder];
         arguments.extend(["--namespace", NAMESPACE]);
         arguments.extend(KUBERNETES);
         arguments.extend(values.iter().map(String::as_str));

@@ -129,7 +129,7 @@ dependencies: [{ name: eso-relay, version: 0.x.x, condition: eso-relay.enabled }
 eso-relay: { enabled: true, devNats: { enabled: true }, consumer: { cluster: east } }
 ";
     fs::write(folder.path().join("values.yaml"), values).unwrap();
-    chart.chart = folder.path().display().to_string();
+    chart.folder = folder.path().display().to_string();
     let objects = chart.objects(&[]).await;
     assert!(objects.len() > 8, "{}", objects.len());
     let off = ["--set".to_owned(), "eso-relay.enabled=false".to_owned()];

@@ -43,7 +43,7 @@ async fn a_new_chart_alone_restarts_nothing() {
     };
     let before = chart.objects(&case("everything")).await;
     let next = copied("version:", "version: 99.0.0");
-    chart.chart = next.path().join(RELEASE).display().to_string();
+    chart.folder = next.path().join(RELEASE).display().to_string();
     let after = chart.objects(&case("everything")).await;
     assert_ne!(before, after);
     assert_eq!(pods(&before), pods(&after));

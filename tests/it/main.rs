@@ -6,6 +6,7 @@
 
 mod acceptance;
 mod balancers;
+mod chart;
 mod cli;
 mod conditions;
 mod connection;

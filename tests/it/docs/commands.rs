@@ -22,9 +22,9 @@ use crate::{
 };
 
 /// Programs that the pages print and that do not run here: they need pods or a container engine, fetch from
-/// the internet, or take minutes. Pages of `docs/providers/` print the senders' own programs besides.
-const NOT_RUN: [&str; 8] = [
-    "base64", "bash", "cargo", "curl", "docker", "fuzz/run", "kubectl", "rustup",
+/// the internet, or take minutes; `chart/documented.rs` renders what `helm` would install. Pages of `docs/providers/` print the senders' own programs besides.
+const NOT_RUN: [&str; 9] = [
+    "base64", "bash", "cargo", "curl", "docker", "fuzz/run", "helm", "kubectl", "rustup",
 ];
 
 /// What a reader replaces, or answers at the terminal.

@@ -9,6 +9,8 @@ mod reliability;
 
 use std::path::PathBuf;
 
+pub(crate) use self::configuration::check_example;
+
 /// The path of a file in the repository.
 pub(crate) fn path(file: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(file)
@@ -24,6 +26,7 @@ fn documents() -> Vec<(String, String)> {
         "README.md".to_owned(),
         "CONTRIBUTING.md".to_owned(),
         "deploy/kubernetes/README.md".to_owned(),
+        "deploy/helm/eso-relay/README.md".to_owned(),
     ];
     for folder in ["docs", "docs/providers"] {
         for entry in std::fs::read_dir(path(folder)).unwrap() {

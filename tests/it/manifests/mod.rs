@@ -1,5 +1,6 @@
 //! deploy/kubernetes: a real API server takes the manifests, and their rights are enough and not more.
 
+mod kustomize;
 mod restarts;
 
 use eso_relay_lab::{
@@ -30,12 +31,12 @@ fn files() -> Vec<String> {
     let entries = std::fs::read_dir(path("deploy/kubernetes")).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names
-        .filter(|name| name.rsplit('.').next() == Some("yaml"))
+        .filter(|name| name.rsplit('.').next() == Some("yaml") && name != "kustomization.yaml")
         .collect()
 }
 
 /// Server-side apply, as `kubectl apply --server-side`: unknown fields are refused.
-async fn apply(client: &Client, discovery: &Discovery, object: &Value, dry_run: bool) {
+pub(crate) async fn apply(client: &Client, discovery: &Discovery, object: &Value, dry_run: bool) {
     let object: DynamicObject = serde_json::from_value(object.clone()).unwrap();
     let types = object.types.clone().unwrap();
     let (group, version) = types
@@ -60,7 +61,7 @@ async fn apply(client: &Client, discovery: &Discovery, object: &Value, dry_run: 
     applied.unwrap_or_else(|error| panic!("{} {name}: {error}", types.kind));
 }
 
-async fn discover(client: &Client) -> Discovery {
+pub(crate) async fn discover(client: &Client) -> Discovery {
     Discovery::new(client.clone()).run().await.unwrap()
 }
 

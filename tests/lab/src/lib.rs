@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod daemon;
 pub mod documents;
 pub mod fleet;
+pub mod helm;
 pub mod installation;
 pub mod kubernetes_api;
 pub mod nats_server;

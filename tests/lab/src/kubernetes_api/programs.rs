@@ -12,6 +12,7 @@ use crate::{cache, obtain::GoProgram};
 
 const SERVER: GoProgram = GoProgram {
     name: "kube-apiserver",
+    package: ".",
     title: "a Kubernetes API server",
     duration: "up to 10 minutes",
 };

@@ -1,4 +1,4 @@
-//! Programs in Go that are built here: a `main.go` of ours over somebody else's module.
+//! Programs in Go that are built here: a `main.go` of ours over somebody else's module, or a program of such a module.
 
 use std::{
     path::{Path, PathBuf},
@@ -13,11 +13,13 @@ use tokio::process::Command;
 use super::run;
 use crate::cache;
 
-/// A folder of this package with `main.go`, `go.mod` and `go.sum`.
+/// A folder of this package with `go.mod`, `go.sum` and, where the program is ours, `main.go`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct GoProgram {
     /// The folder, and the file that is built.
     pub(crate) name: &'static str,
+    /// The package with the program: `.` is the folder itself.
+    pub(crate) package: &'static str,
     /// For people who wait: what is built, and how long that takes.
     pub(crate) title: &'static str,
     pub(crate) duration: &'static str,
@@ -40,7 +42,7 @@ impl GoProgram {
             .go()
             .args(["build", "-trimpath", "-ldflags", "-s -w", "-o"])
             .arg(&binary)
-            .arg(".")
+            .arg(self.package)
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .status()
@@ -79,6 +81,9 @@ fn fingerprint(source: &Path) -> anyhow::Result<String> {
     let mut context = Context::new(&SHA256);
     for name in ["main.go", "go.mod", "go.sum"] {
         let path = source.join(name);
+        if name == "main.go" && !path.exists() {
+            continue;
+        }
         let text = std::fs::read(&path).with_context(|| path.display().to_string())?;
         context.update(&text);
     }

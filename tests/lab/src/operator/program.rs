@@ -8,6 +8,7 @@ use crate::{cache, obtain::GoProgram};
 
 const OPERATOR: GoProgram = GoProgram {
     name: "eso",
+    package: ".",
     title: "the External Secrets Operator",
     duration: "about 5 minutes",
 };

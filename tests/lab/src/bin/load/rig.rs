@@ -42,7 +42,13 @@ impl Rig {
     }
 
     pub(crate) async fn consumer(&self) -> anyhow::Result<Daemon> {
-        consumer(&self.hub, self.kubeconfig()?).await
+        self.consumer_with("").await
+    }
+
+    /// With more YAML at the top level.
+    pub(crate) async fn consumer_with(&self, more: &str) -> anyhow::Result<Daemon> {
+        let consumer = start_consumer_with(&self.hub, CLUSTER, self.kubeconfig()?, more);
+        ready(consumer.await?).await
     }
 
     pub(crate) fn patches(&self) -> u64 {
@@ -58,8 +64,17 @@ pub(crate) async fn start_consumer(
     cluster: &str,
     kubeconfig: PathBuf,
 ) -> anyhow::Result<Daemon> {
+    start_consumer_with(hub, cluster, kubeconfig, "").await
+}
+
+async fn start_consumer_with(
+    hub: &Hub,
+    cluster: &str,
+    kubeconfig: PathBuf,
+    more: &str,
+) -> anyhow::Result<Daemon> {
     let yaml = format!(
-        "cluster: {cluster}\nnats: {{ url: '{}' }}\n",
+        "cluster: {cluster}\nnats: {{ url: '{}' }}\n{more}",
         hub.nats.url()
     );
     let options = Daemon::consumer().config(yaml).kubeconfig(&kubeconfig);
@@ -67,7 +82,10 @@ pub(crate) async fn start_consumer(
 }
 
 pub(crate) async fn consumer(hub: &Hub, kubeconfig: PathBuf) -> anyhow::Result<Daemon> {
-    let mut consumer = start_consumer(hub, CLUSTER, kubeconfig).await?;
+    ready(start_consumer(hub, CLUSTER, kubeconfig).await?).await
+}
+
+async fn ready(mut consumer: Daemon) -> anyhow::Result<Daemon> {
     consumer.wait_ready(READY).await?;
     Ok(consumer)
 }

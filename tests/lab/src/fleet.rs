@@ -11,16 +11,12 @@ use eso_relay_consumer::{
     matching::{
         index::{Admits, Change, ExternalSecret, Form, Index, Reference, Store, StoreRef},
         provider::Backend,
-        workload::{By, Read, ValuesRef, Workload},
     },
-    object::{Counter, ObjectRef, RestartMarks, Rollout, WorkloadKind, WorkloadState},
+    object::ObjectRef,
 };
 use jiff::Timestamp;
 
-use crate::{
-    cluster::{Fixture, external_secret, store},
-    workloads::Workload as Deployment,
-};
+use crate::cluster::{Fixture, external_secret, store};
 
 pub const PER_STORE: usize = 50;
 pub const PER_NAMESPACE: usize = 100;
@@ -119,35 +115,6 @@ pub fn as_read(number: usize) -> ExternalSecret {
     };
     let references = vec![reference(key(number)), reference(certificate(number))];
     ExternalSecret::new(target(number), references)
-}
-
-/// A Deployment that reads the Secret of this ExternalSecret and has opted in to restarts, as an API holds it.
-pub fn deployment(number: usize) -> Fixture {
-    let workload = Deployment::deployment(&namespace(number), &name(number));
-    workload.reads_secret(&name(number)).restart().into()
-}
-
-/// The same, as the consumer knows it.
-pub fn reader(number: usize) -> Workload {
-    Workload {
-        target: ObjectRef::workload(WorkloadKind::Deployment, &namespace(number), &name(number)),
-        uid: None,
-        state: WorkloadState {
-            version: "1".into(),
-            marks: RestartMarks::default(),
-            counter: Counter::Own,
-            restarts: 0,
-            rollout: Rollout::Done,
-            interval: None,
-        },
-        reads: vec![Read {
-            values: ValuesRef::Secret(name(number).into()),
-            by: By::Own,
-        }],
-        patterns: None,
-        references: Vec::new(),
-        problems: Vec::new(),
-    }
 }
 
 /// A key of one ExternalSecret has changed.

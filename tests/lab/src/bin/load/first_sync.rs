@@ -11,7 +11,7 @@ use anyhow::{Context as _, ensure};
 use eso_relay_lab::{
     cluster::{Kind, objects},
     daemon::Daemon,
-    fleet::{self, Fleet},
+    fleet::Fleet,
     installation::READY,
     standin::{StandIn, Verb},
     wait,
@@ -64,38 +64,13 @@ pub(crate) async fn measure(scale: Scale) -> anyhow::Result<Vec<Measure>> {
         relist(&rig.api).await?;
         memory.push(resident(&consumer, "VmHWM:")?, before);
     }
-    rig::stop(consumer).await?;
-    let workloads = scale.pick(5000, 500);
-    let beside = beside_workloads(&rig, workloads, scale.pick(5, 1)).await?;
-    let beside_row = format!("{what} and {workloads} workloads ÷ without workloads");
     let unread_list = format!("{what} ÷ raw LIST, objects unread");
     let relist = format!("relist: {} objects, peak ÷ before", fleet.0);
     Ok(vec![
         Measure::ratio(format!("{what} ÷ raw LIST"), Unit::Milliseconds, &read).at_most(1.5),
         Measure::ratio(unread_list, Unit::Milliseconds, &unread),
         Measure::ratio(relist, Unit::Mebibytes, &memory).at_most(1.3),
-        Measure::ratio(beside_row, Unit::Milliseconds, &beside).at_most(1.1),
     ])
-}
-
-/// The same objects with and without restarts.
-async fn beside_workloads(rig: &Rig, workloads: usize, count: usize) -> anyhow::Result<Rounds> {
-    rig.api.load((0..workloads).map(fleet::deployment));
-    let sync = async |more| {
-        let started = Instant::now();
-        let consumer = rig.consumer_with(more).await?;
-        consumer.wait_log("the index is complete", READY).await?;
-        let took = milliseconds(started.elapsed());
-        rig::stop(consumer).await?;
-        anyhow::Ok(took)
-    };
-    let what = format!("first sync: beside {workloads} workloads");
-    let one = async |_| {
-        let with = sync("restart: { enabled: true }").await?;
-        Ok([(with, sync("").await?)])
-    };
-    let [rounds] = rounds(&what, count, one).await?;
-    Ok(rounds)
 }
 
 /// Open watches end with 410, and old versions are answered with it.

@@ -61,9 +61,9 @@ enum Line {
     Burst,
     /// Mass work beside all of it patched at once, and an exact refresh amid it.
     Lanes,
-    /// A consumer that lists 100,000 ExternalSecrets beside a raw list of them, once more, and with 5,000 workloads.
+    /// A consumer that lists 100,000 ExternalSecrets beside a raw list of them, and lists them once more.
     FirstSync,
-    /// What an ExternalSecret, a workload, the daemons, and 10,000 idle connections take.
+    /// What an ExternalSecret, the daemons, and 10,000 idle connections take.
     Memory,
     /// A refresh in two steps beside one, on the real operator: only with `ESO_RELAY_ESO=real`.
     Steps,
@@ -114,8 +114,6 @@ enum Child {
     },
     /// How many bytes an ExternalSecret takes in an index of so many.
     IndexMemory { objects: usize },
-    /// How many bytes a workload takes beside them.
-    WorkloadMemory { workloads: usize },
 }
 
 impl Child {
@@ -136,7 +134,6 @@ impl Child {
                 how,
             } => first_sync::raw_list(&kubeconfig, objects, &how).await?,
             Self::IndexMemory { objects } => memory::per_object(objects)?,
-            Self::WorkloadMemory { workloads } => memory::per_workload(workloads)?,
         };
         writeln!(std::io::stdout(), "{figure}")?;
         Ok(())

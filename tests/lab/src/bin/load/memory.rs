@@ -6,11 +6,7 @@ use std::{
 };
 
 use anyhow::ensure;
-use eso_relay_consumer::matching::index::Change;
-use eso_relay_lab::{
-    fleet::{self, Fleet},
-    installation::READY,
-};
+use eso_relay_lab::{fleet::Fleet, installation::READY};
 use tokio::time::{interval, sleep};
 
 use super::{
@@ -27,9 +23,7 @@ const OBJECTS: usize = 5000;
 
 pub(crate) async fn measure(scale: Scale) -> anyhow::Result<Vec<Measure>> {
     progress("memory: an index of 100,000");
-    let count = INDEXED.to_string();
-    let per_object = figure(&["index-memory", &count]).await?;
-    let per_workload = figure(&["workload-memory", &count]).await?;
+    let per_object = figure(&["index-memory", &INDEXED.to_string()]).await?;
     let rig = Rig::start(objects(0..OBJECTS)).await?;
     progress("memory: an ingress at full load");
     let ingress = ingress_at_full_load(&rig, scale).await?;
@@ -45,12 +39,6 @@ pub(crate) async fn measure(scale: Scale) -> anyhow::Result<Vec<Measure>> {
             "memory: one ExternalSecret of 100,000 in the index",
             indexed,
             per_object,
-        )
-        .at_most(1024.0),
-        Measure::value(
-            "memory: one workload of 100,000 in the index",
-            indexed,
-            per_workload,
         )
         .at_most(1024.0),
         Measure::value("memory: consumer, after a burst on 5,000", peak, consumer).at_most(40.0),
@@ -117,18 +105,4 @@ pub(crate) fn per_object(objects: usize) -> anyhow::Result<f64> {
     ensure!(index.stats().objects == objects, "{:?}", index.stats());
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
     Ok((after - before) * 1024.0 / objects as f64)
-}
-
-/// The same, of a workload beside as many objects.
-pub(crate) fn per_workload(workloads: usize) -> anyhow::Result<f64> {
-    let mut index = Fleet(workloads).index();
-    let before = status("self", "VmRSS:")?;
-    for number in 0..workloads {
-        index.apply(Change::WorkloadApplied(fleet::reader(number)));
-    }
-    let index = black_box(index);
-    let after = status("self", "VmRSS:")?;
-    ensure!(index.stats().workloads == workloads, "{:?}", index.stats());
-    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-    Ok((after - before) * 1024.0 / workloads as f64)
 }

@@ -42,13 +42,7 @@ impl Rig {
     }
 
     pub(crate) async fn consumer(&self) -> anyhow::Result<Daemon> {
-        self.consumer_with("").await
-    }
-
-    /// With more YAML at the top level.
-    pub(crate) async fn consumer_with(&self, more: &str) -> anyhow::Result<Daemon> {
-        let consumer = start_consumer_with(&self.hub, CLUSTER, self.kubeconfig()?, more);
-        ready(consumer.await?).await
+        consumer(&self.hub, self.kubeconfig()?).await
     }
 
     pub(crate) fn patches(&self) -> u64 {
@@ -64,17 +58,8 @@ pub(crate) async fn start_consumer(
     cluster: &str,
     kubeconfig: PathBuf,
 ) -> anyhow::Result<Daemon> {
-    start_consumer_with(hub, cluster, kubeconfig, "").await
-}
-
-async fn start_consumer_with(
-    hub: &Hub,
-    cluster: &str,
-    kubeconfig: PathBuf,
-    more: &str,
-) -> anyhow::Result<Daemon> {
     let yaml = format!(
-        "cluster: {cluster}\nnats: {{ url: '{}' }}\n{more}",
+        "cluster: {cluster}\nnats: {{ url: '{}' }}\n",
         hub.nats.url()
     );
     let options = Daemon::consumer().config(yaml).kubeconfig(&kubeconfig);
@@ -82,10 +67,7 @@ async fn start_consumer_with(
 }
 
 pub(crate) async fn consumer(hub: &Hub, kubeconfig: PathBuf) -> anyhow::Result<Daemon> {
-    ready(start_consumer(hub, CLUSTER, kubeconfig).await?).await
-}
-
-async fn ready(mut consumer: Daemon) -> anyhow::Result<Daemon> {
+    let mut consumer = start_consumer(hub, CLUSTER, kubeconfig).await?;
     consumer.wait_ready(READY).await?;
     Ok(consumer)
 }

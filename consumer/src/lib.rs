@@ -34,7 +34,7 @@ use crate::{
     kubernetes::{Selection, Served, refresh::Refresher},
     matching::StorePolicy,
     report::{Reporter, kube_events, metrics::Metrics, receipts},
-    stream::{Pull, backlog::Backlog, gap::GapWatcher},
+    stream::{Pull, backlog::Backlog, gap::GapWatcher, watch_list::WatchList},
     worker::{Context, Inputs, Worker},
 };
 
@@ -132,6 +132,20 @@ async fn work(
         stopped.run_until_cancelled(watch).await.unwrap_or(Ok(()))
     });
 
+    let asks = if config.watch_list.enabled {
+        let (watch_list, asks) = WatchList::new(
+            jetstream.clone(),
+            config.cluster.clone(),
+            config.watch_list.keep,
+            metrics.watch_list.clone(),
+        );
+        let watch_list = stop.clone().run_until_cancelled_owned(watch_list.run());
+        lifecycle.spawn("watch list", endless(watch_list));
+        asks
+    } else {
+        mpsc::channel(1).1
+    };
+
     let backlog = Backlog {
         jetstream: jetstream.clone(),
         cluster: config.cluster.clone(),
@@ -178,6 +192,7 @@ async fn work(
         credit: granted,
         changes: cluster_changes,
         gaps: gaps.found,
+        asks,
         stop,
         running: conditions.worker,
     };

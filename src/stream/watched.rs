@@ -11,16 +11,18 @@ use serde::{Deserialize, Serialize};
 use super::subject::MAJOR;
 use crate::Slug;
 
-/// A secret that objects of a cluster read. Names only. Unknown fields are ignored.
+/// A secret of version 2 of the KV engine that objects of a cluster read. Names only. Unknown fields are ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Watched {
-    /// `vault` or `openbao`.
+    /// `vault` or `openbao`: the provider of ESO through which it is read. `vault` reads from an `OpenBao` too, so it
+    /// excludes neither server.
     pub provider: Slug,
-    /// The host of the server, with its port unless that is the scheme's, as the scope of events has it. None: not
-    /// known, so that every poller may have it.
+    /// The host of the server, in lower case and without a port, as matching compares it. None: not known, so that
+    /// every poller may have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
+    /// Without slashes at its ends. None: the root, or not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
     /// The path of the API without `v1/`: `secret/data/app/db`.

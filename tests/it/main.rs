@@ -53,4 +53,5 @@ mod tls;
 mod trace;
 mod two_step;
 mod v1beta1;
+mod watch_list;
 mod webhook_stores;

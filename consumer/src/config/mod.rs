@@ -1,6 +1,7 @@
 //! `consumer.yaml`.
 
 mod restart;
+mod watch_list;
 
 use std::time::Duration;
 
@@ -15,7 +16,10 @@ use eso_relay::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use self::restart::{Honour, RestartConfig};
+pub use self::{
+    restart::{Honour, RestartConfig},
+    watch_list::WatchListConfig,
+};
 use crate::{
     engine::{Settings, WindowBounds},
     kubernetes::KubernetesConfig,
@@ -41,6 +45,8 @@ pub struct ConsumerConfig {
     pub refresh: RefreshConfig,
     #[serde(default)]
     pub restart: RestartConfig,
+    #[serde(default)]
+    pub watch_list: WatchListConfig,
     #[serde(default)]
     pub shutdown: ShutdownConfig,
     /// How old an event may be that the cluster cannot refresh, before it becomes a dead letter.
@@ -327,6 +333,7 @@ mod tests {
             r#"{"cluster": "e", "kubernetes": {"patch_timeout": "0s"}}"#,
             r#"{"cluster": "e", "shutdown": {"grace": "0s"}}"#,
             r#"{"cluster": "e", "restart": {"give_up_after": "0s"}}"#,
+            r#"{"cluster": "e", "watch_list": {"keep": "0s"}}"#,
         ] {
             let error = parse(json).unwrap_err().to_string();
             assert!(error.contains("0 is not allowed"), "{error}");

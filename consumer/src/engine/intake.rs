@@ -15,7 +15,7 @@ use super::{
     timers::Timer,
     work::{Phase, Waiter, Work},
 };
-use crate::object::{Kept, ObjectRef, RefreshMark, Rejection, Sequence, SyncState};
+use crate::object::{Kept, ObjectRef, RefreshMark, Rejection, Sequence, Stage, SyncState};
 
 /// An event that is older than `give_up_after` when it is delivered still has so long: after an outage, the
 /// cluster may need a moment.
@@ -41,6 +41,7 @@ impl Engine {
         let due = now.saturating_add(give_up_after.saturating_sub(delivery.age));
         let grace = now.saturating_add(give_up_after.min(GRACE));
         self.timers.set(Timer::GiveUp(sequence), due.max(grace));
+        ask_for_proof(&mut delivery);
         let carried = carried(&delivery);
         let restarts = mem::take(&mut delivery.restarts);
         let mut held = InProgress::new(delivery, due, reporting);
@@ -153,6 +154,28 @@ impl Engine {
 
     pub(super) fn nak(&mut self, sequence: Sequence, delay: Option<Duration>) {
         self.outputs.push_back(Output::Nak { sequence, delay });
+    }
+}
+
+/// Where a restart follows a mark that the object carries already, and the hash of ESO has an unknown form, nothing shows
+/// whether ESO has synced it: it may have, before this replica looked. A second mark is written, whose sync changes the
+/// hash.
+fn ask_for_proof(delivery: &mut Delivery) {
+    let Delivery {
+        refreshes,
+        restarts,
+        ..
+    } = delivery;
+    for refresh in refreshes {
+        let first = RefreshMark {
+            event: refresh.event,
+            stage: Stage::First,
+        };
+        let is_unknown = matches!(refresh.sync, SyncState::Unknown { .. });
+        let follows = |restart: &Restart| restart.follows.contains(&refresh.target);
+        if is_unknown && refresh.carries == Some(first) && restarts.iter().any(follows) {
+            refresh.settle.get_or_insert_default();
+        }
     }
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod dead_letter;
 mod decode;
 pub(crate) mod gap;
 mod pull;
+pub(crate) mod watch_list;
 
 use std::time::Duration;
 

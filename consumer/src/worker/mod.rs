@@ -51,6 +51,7 @@ use crate::{
     stream::{
         Credit, Pulled, Reply,
         gap::{GapOutcome, Holding},
+        watch_list::Ask,
     },
 };
 
@@ -71,6 +72,8 @@ pub(crate) struct Inputs {
     pub credit: watch::Sender<Credit>,
     pub changes: mpsc::Receiver<Change>,
     pub gaps: mpsc::Receiver<Gap>,
+    /// Of the watch list; closed where it is off.
+    pub asks: mpsc::Receiver<Ask>,
     pub stop: CancellationToken,
     /// Unmet once the worker is stopping.
     pub running: Condition,
@@ -184,6 +187,7 @@ impl Worker {
                 }
                 () = wake_up(wake) => self.handle(Input::Tick),
                 _ = gauges.tick() => self.gauges(),
+                Some(ask) = inputs.asks.recv() => ask.answer_from(&self.index),
             }
             self.match_recent();
             self.refresh_restored();

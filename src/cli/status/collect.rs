@@ -9,7 +9,7 @@ use async_nats::jetstream::{
 use eso_relay::{
     Slug,
     stream::{
-        History, Position, Stream,
+        History, Position, Stream, Watched,
         position::Seen,
         verify::{self, Problem},
     },
@@ -33,6 +33,7 @@ pub(super) async fn collect(jetstream: &Context, now: Timestamp) -> anyhow::Resu
         clusters: Vec::new(),
         dead_letters: BTreeMap::new(),
         receipts: BTreeMap::new(),
+        watched: BTreeMap::new(),
         problems: Vec::new(),
         warnings: Vec::new(),
     };
@@ -56,7 +57,8 @@ pub(super) async fn collect(jetstream: &Context, now: Timestamp) -> anyhow::Resu
             }
             Stream::Receipts => report.receipts = receipts(jetstream, now).await?,
             // What stands in the positions is told of each cluster.
-            Stream::Positions | Stream::Polls | Stream::Audit => {}
+            Stream::Positions | Stream::Audit => {}
+            Stream::Polls => report.watched = watched(&found).await?,
         }
     }
     Ok(report)
@@ -190,14 +192,27 @@ async fn last_position(jetstream: &Context, cluster: &Slug) -> Option<Position> 
 
 /// By the cluster's name in `eso-relay.dead.v<major>.<cluster>.<source>`.
 async fn dead_letters(dead: &Found) -> anyhow::Result<BTreeMap<String, u64>> {
-    let mut subjects = dead
-        .info_with_subjects(Stream::Dead.subjects())
-        .await
-        .context("cannot count the dead letters")?;
+    let counts = count(dead, Stream::Dead.subjects(), 3).await;
+    counts.context("cannot count the dead letters")
+}
+
+/// By the cluster's name in `eso-relay.polls.v<major>.watched.<cluster>.<hash>`.
+async fn watched(polls: &Found) -> anyhow::Result<BTreeMap<String, u64>> {
+    let counts = count(polls, &Watched::subjects(), 4).await;
+    counts.context("cannot count the watched paths")
+}
+
+/// The messages of these subjects, by one of their tokens.
+async fn count(
+    stream: &Found,
+    subjects: &str,
+    token: usize,
+) -> anyhow::Result<BTreeMap<String, u64>> {
+    let mut subjects = stream.info_with_subjects(subjects).await?;
     let mut counts = BTreeMap::new();
     while let Some((subject, count)) = subjects.try_next().await? {
-        if let Some(cluster) = subject.split('.').nth(3) {
-            *counts.entry(cluster.to_owned()).or_default() += count as u64;
+        if let Some(name) = subject.split('.').nth(token) {
+            *counts.entry(name.to_owned()).or_default() += count as u64;
         }
     }
     Ok(counts)

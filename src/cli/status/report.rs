@@ -26,6 +26,8 @@ pub(super) struct Report {
     pub(super) dead_letters: BTreeMap<String, u64>,
     /// Of the last hour, per cluster.
     pub(super) receipts: BTreeMap<String, Told>,
+    /// Paths that it asks pollers to watch, per cluster.
+    pub(super) watched: BTreeMap<String, u64>,
     /// What is missing or misdeclared, each with the command that puts it right.
     pub(super) problems: Vec<String>,
     /// Nothing is lost yet.
@@ -105,6 +107,9 @@ impl fmt::Display for Report {
                 "{0} has {1} messages that the server does not deliver again: its consumers refreshed everything for them; look for storage errors in the server's log",
                 cluster.cluster, cluster.stuck
             )?;
+        }
+        for (cluster, paths) in &self.watched {
+            writeln!(f, "{cluster} asks pollers to watch {paths} paths")?;
         }
         for warning in &self.warnings {
             writeln!(f, "warning: {warning}")?;

@@ -59,6 +59,8 @@ pub enum Item {
     Stream(Stream),
     Durable(Slug),
     Position(Slug),
+    #[serde(rename = "watch_list")]
+    WatchList(Slug),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -292,6 +294,7 @@ impl fmt::Display for Item {
             Self::Stream(stream) => write!(f, "stream {}", stream.name()),
             Self::Durable(cluster) => write!(f, "durable {cluster}"),
             Self::Position(cluster) => write!(f, "position {cluster}"),
+            Self::WatchList(cluster) => write!(f, "watch list of {cluster}"),
         }
     }
 }

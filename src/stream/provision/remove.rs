@@ -1,4 +1,4 @@
-//! `eso-relay init --remove-cluster`: a cluster's durable and its position.
+//! `eso-relay init --remove-cluster`: a cluster's durable, its position and its watch list.
 
 use async_nats::jetstream::{
     Context, ErrorCode,
@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::{Action, Change, Item, ProvisionError, find, server};
 use crate::{
     Slug,
-    stream::{Position, Stream},
+    stream::{Position, Stream, Watched},
 };
 
 /// A cluster as the streams know it.
@@ -62,7 +62,8 @@ impl Member {
         self.durable.as_ref().map_or(0, unacked)
     }
 
-    /// Removes the durable and the position. What is not there is [`Action::Absent`].
+    /// Removes the durable, the position, and the watch list if there is one. What else is not there is
+    /// [`Action::Absent`].
     pub async fn remove(self, jetstream: &Context) -> Result<(Vec<Change>, Left), ProvisionError> {
         let Self { cluster, durable } = self;
         let durable = match durable {
@@ -78,7 +79,10 @@ impl Member {
         } else {
             Action::Absent
         };
-        let changes = vec![
+        // Pollers would watch its paths for ever.
+        let watched = Watched::subjects_of(&cluster);
+        let watched = purge(jetstream, Stream::Polls, &watched).await?;
+        let mut changes = vec![
             Change {
                 item: Item::Durable(cluster.clone()),
                 action: durable,
@@ -88,6 +92,12 @@ impl Member {
                 action: position,
             },
         ];
+        if watched > 0 {
+            changes.push(Change {
+                item: Item::WatchList(cluster.clone()),
+                action: Action::Removed,
+            });
+        }
         let left = Left {
             dead_letters: count(jetstream, Stream::Dead, "dead", &cluster).await?,
             receipts: count(jetstream, Stream::Receipts, "receipts", &cluster).await?,

@@ -209,6 +209,7 @@ async fn a_removed_cluster_leaves_its_dead_letters_and_receipts() {
         Position::old_subject(&slug("west")),
         "eso-relay.dead.v1.west.prod".to_owned(),
         "eso-relay.receipts.v1.west.prod.0123456789abcdef0123".to_owned(),
+        "eso-relay.polls.v1.watched.west.0123456789abcdef0123456789abcdef".to_owned(),
     ] {
         let ack = jetstream.publish(subject, "{}".into()).await.unwrap();
         ack.await.unwrap();
@@ -226,6 +227,7 @@ async fn a_removed_cluster_leaves_its_dead_letters_and_receipts() {
             "changes": [
                 { "kind": "durable", "name": "west", "action": "removed" },
                 { "kind": "position", "name": "west", "action": "removed" },
+                { "kind": "watch_list", "name": "west", "action": "removed" },
             ],
             "left": [{ "cluster": "west", "dead_letters": 1, "receipts": 1 }],
             "notes": [],

@@ -5,7 +5,7 @@ use std::{process::Stdio, time::Duration};
 use async_nats::{ConnectOptions, Event, jetstream::message::PublishMessage};
 use eso_relay::stream::{Position, Stream, Watched};
 use eso_relay_lab::{
-    cluster::{create_namespace, external_secret, store},
+    cluster::{create_namespace, delete, external_secret, store},
     daemon::{Binary, Daemon},
     installation::{BASIC_PASSWORD, BASIC_USER, Cluster, READY, Webhooks},
     nats_server::NatsServer,
@@ -39,8 +39,15 @@ fn nats(server: &NatsServer, user: &str) -> String {
 
 /// A server with the documented users, and the streams on it.
 async fn server() -> NatsServer {
-    let users = blocks(&read("docs/operations.md"), "conf").remove(0);
-    let server = NatsServer::builder().config_text(&users).start().await;
+    server_with(&users()).await
+}
+
+fn users() -> String {
+    blocks(&read("docs/operations.md"), "conf").remove(0)
+}
+
+async fn server_with(users: &str) -> NatsServer {
+    let server = NatsServer::builder().config_text(users).start().await;
     let server = server.unwrap();
     operator(&server, &["init", "--cluster", "east", "--cluster", "west"]).await;
     server
@@ -161,6 +168,80 @@ async fn the_pollers_permissions_are_enough() {
     let status = poller.wait_exit(READY).await.unwrap();
     assert!(status.success(), "{}", poller.logs());
     assert!(!poller.logs().contains("Violation"), "{}", poller.logs());
+}
+
+/// A consumer of `east` that publishes its watch list, of one ExternalSecret.
+async fn listing(server: &NatsServer, cluster: &Cluster) -> Daemon {
+    create_namespace(cluster.client(), "a").await.unwrap();
+    let vault = store("vault").in_namespace("a").vault();
+    vault.create(cluster.client()).await.unwrap();
+    let db = external_secret("db").in_namespace("a").from_store("vault");
+    db.key("app/db").create(cluster.client()).await.unwrap();
+    let on = "watch_list: { enabled: true, keep: 1s }";
+    let consumer = Daemon::consumer()
+        .config(format!("cluster: east\n{}{on}", nats(server, "east")))
+        .env("ESO_RELAY__NATS__PASSWORD", "change-me")
+        .kubeconfig(cluster.kubeconfig());
+    let mut consumer = consumer.start().await.unwrap();
+    consumer.wait_ready(READY).await.unwrap();
+    consumer
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_watch_list_needs_its_commented_lines() {
+    let commented = |line: &&str| line.contains("ESO_RELAY_POLLS") || line.contains("polls.v1");
+    let users = users();
+    let lines = users.lines().filter(commented);
+    let users = lines.fold(users.clone(), |users, line| {
+        users.replace(line, &line.replacen("# ", "", 1))
+    });
+    let server = server_with(&users).await;
+    let east = Cluster::stand_in("east").await.unwrap();
+    let mut consumer = listing(&server, &east).await;
+    let changes = async |result: &str, count: u64| {
+        let name = "eso_relay_consumer_watch_list_changes_total";
+        wait::until(format!("{count} {result}"), READY, async || {
+            let changes = consumer.count(name, &[("result", result)]).await.unwrap();
+            (changes == count).then_some(())
+        })
+        .await
+        .unwrap();
+    };
+    changes("published", 1).await;
+    delete(east.client(), "a", "db").await.unwrap();
+    changes("removed", 1).await;
+    consumer.terminate().unwrap();
+    consumer.wait_exit(READY).await.unwrap();
+    assert!(
+        !consumer.logs().contains("Violation"),
+        "{}",
+        consumer.logs()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_list_without_its_permissions_is_said_once() {
+    let server = server().await;
+    let east = Cluster::stand_in("east").await.unwrap();
+    let mut consumer = listing(&server, &east).await;
+    let said = consumer.wait_log("cannot publish the watch list", READY);
+    let said = said.await.unwrap();
+    let subject = "may this user publish to `$JS.API.STREAM.INFO.ESO_RELAY_POLLS`?";
+    assert!(said.contains(subject), "{said}");
+    let name = "eso_relay_consumer_watch_list_changes_total";
+    wait::until("a second attempt", READY, async || {
+        let failed = consumer.count(name, &[("result", "failed")]).await.unwrap();
+        (failed > 1).then_some(())
+    })
+    .await
+    .unwrap();
+    let log = consumer.logs();
+    assert_eq!(
+        log.matches("cannot publish the watch list").count(),
+        1,
+        "{log}"
+    );
+    consumer.wait_ready(READY).await.unwrap();
 }
 
 #[tokio::test]

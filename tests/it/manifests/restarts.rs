@@ -4,7 +4,7 @@ use eso_relay_lab::{
     cluster::{Kind, objects as api},
     installation::{Cluster, READY},
     wait,
-    workloads::{RESTARTED_FOR, RESTARTS, Workload, marks, serve_rollouts},
+    workloads::{Controllers, RESTARTED_FOR, RESTARTS, Workload, marks, serve_rollouts},
 };
 use kube::{
     Client,
@@ -13,6 +13,7 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::{ACCOUNT, apply, cluster, discover, objects};
+use crate::consuming::{Consuming, drained, synced};
 
 const VAULT: &str = "secrets-reloader.security.bank-vaults.io/secret-reload-count";
 const BANZAI: &str = "alpha.vault.security.banzaicloud.io/secret-reload-count";
@@ -322,4 +323,38 @@ async fn a_role_restarts_in_one_namespace() {
         };
         assert!(list(Some("team-a")).await && !list(Some("team-b")).await && !list(None).await);
     }
+}
+
+/// The consumer itself, with the roles and under the policy.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_consumer_restarts_under_the_policy() {
+    let files = ["consumer.yaml", "restart-policy.yaml", "restart.yaml"];
+    let Some((east, account)) = permitted_by(&files).await else {
+        return;
+    };
+    let relay = Consuming::on(east, &["db"]).await;
+    let client = relay.cluster.client();
+    synced(client, "team-a", "db").await;
+    let controllers = Controllers::builder().with_rollouts();
+    let _controllers = controllers.start(client);
+    let kinds = [&APPS[..], &[Kind::Rollout]].concat();
+    for kind in &kinds {
+        let web = Workload::of(*kind, "team-a", "web").reads_secret("db");
+        web.restart().create(client).await.unwrap();
+    }
+    in_force(&account, Kind::Deployment, "team-a", "web").await;
+    in_force(&account, Kind::Rollout, "team-a", "web").await;
+    let config = "restart: { enabled: true, gather: 1s }";
+    let consumer = relay.cluster.consumer(&relay.hub, config);
+    let kubeconfig = relay.cluster.kubeconfig_as(ACCOUNT).unwrap();
+    let mut consumer = consumer.kubeconfig(&kubeconfig).start().await.unwrap();
+    consumer.wait_ready(READY).await.unwrap();
+    relay.publish(&["/prod/db"]).await;
+    drained(&relay.jetstream, "east", READY).await;
+    for kind in kinds {
+        let carried = marks(client, kind, "team-a", "web").await.unwrap();
+        assert_eq!(carried[RESTARTS], "1", "{kind:?}");
+    }
+    let log = consumer.logs();
+    assert!(!log.contains("not permitted"), "{log}");
 }

@@ -2,6 +2,8 @@
 
 mod never;
 mod references;
+mod reports;
+mod states;
 
 use std::time::Duration;
 

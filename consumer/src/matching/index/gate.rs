@@ -158,6 +158,7 @@ impl Index {
         let denied = users.copied().filter(within);
         let denied: BTreeSet<u32> = denied.filter(|user| self.is_denied(*user)).collect();
         self.namespaces.appear(name, labels, self.generation);
+        self.revision += u64::from(changed);
         self.admitted(denied)
     }
 

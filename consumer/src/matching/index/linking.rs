@@ -64,6 +64,7 @@ impl Index {
         };
         let references = std::mem::take(&mut object.references);
         self.references -= references.len();
+        self.revision += 1;
         let owner = (id, object.target.namespace());
         for (place, entry) in references.iter().enumerate() {
             let posting = entry.posting(id);
@@ -127,6 +128,7 @@ impl Index {
                 }
             }
         }
+        self.revision += 1;
         self.stores.set(store, view, gate);
         reads.extend(self.admitted(denied));
         reads

@@ -58,6 +58,11 @@ impl View {
         }
     }
 
+    /// `None` for an unknown store.
+    pub(super) fn backend(&self) -> Option<&Backend> {
+        self.backend.as_deref()
+    }
+
     /// Whether the names of a reference depend on more than its key.
     pub(super) fn has_templates(&self) -> bool {
         matches!(self.backend.as_deref(), Some(Backend::Webhook(_)))

@@ -15,8 +15,10 @@ mod pushes;
 mod restarts;
 mod shown;
 mod slab;
+mod stats;
 mod stores;
 mod templates;
+mod watch_list;
 mod why;
 mod workloads;
 
@@ -32,6 +34,8 @@ pub use self::{
     },
     matching::{Among, Matched, Skipped},
     restarts::{MatchedWorkload, Unrestarted},
+    stats::Stats,
+    watch_list::{Part, Place},
     why::{Compared, Differs, Reads},
 };
 use self::{
@@ -74,6 +78,8 @@ pub struct Index {
     problems: HashMap<ObjectRef, Vec<String>>,
     references: usize,
     synced: bool,
+    /// [`Self::revision`].
+    revision: u64,
 }
 
 #[derive(Debug)]
@@ -93,23 +99,6 @@ struct Object {
 struct Entry {
     store: u32,
     form: lookup::Form,
-}
-
-/// The size of the index.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Stats {
-    /// ExternalSecrets.
-    pub objects: usize,
-    /// Their references.
-    pub references: usize,
-    /// Distinct `dataFrom[].find`.
-    pub patterns: usize,
-    /// Of both kinds.
-    pub stores: usize,
-    /// ExternalSecrets with malformed fields.
-    pub malformed: usize,
-    /// Workloads that have opted in to restarts.
-    pub workloads: usize,
 }
 
 impl Default for Index {
@@ -138,6 +127,7 @@ impl Index {
             problems: HashMap::new(),
             references: 0,
             synced: false,
+            revision: 0,
         }
     }
 
@@ -233,17 +223,6 @@ impl Index {
         self.synced
     }
 
-    pub fn stats(&self) -> Stats {
-        Stats {
-            objects: self.objects.len() - self.pushes.len(),
-            references: self.references,
-            patterns: self.finds.len(),
-            stores: self.stores.present(),
-            malformed: self.problems.len(),
-            workloads: self.workloads.len(),
-        }
-    }
-
     fn put(&mut self, object: ExternalSecret) -> Vec<Observation> {
         let ExternalSecret {
             target,
@@ -299,6 +278,9 @@ impl Index {
         object.forced = forced;
         object.seen = self.generation;
         let refused = refreshable.refusal().is_some();
+        if refused == was_refreshable {
+            self.revision += 1;
+        }
         let gone = refused.then(|| Observation::Gone(target.clone()));
         let lost = lost.filter(|_| !refused);
         let lost = lost.map(|value| {

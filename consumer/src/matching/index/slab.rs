@@ -43,9 +43,13 @@ impl<T> Slab<T> {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
-        (0..)
-            .zip(&self.slots)
-            .filter_map(|(id, slot)| Some((id, slot.as_ref()?)))
+        self.slots(0).filter_map(|(id, value)| Some((id, value?)))
+    }
+
+    /// Every slot from this id on; `None` where its value was removed.
+    pub(super) fn slots(&self, from: u32) -> impl Iterator<Item = (u32, Option<&T>)> {
+        let slots = self.slots.iter().skip(from as usize);
+        (from..).zip(slots.map(Option::as_ref))
     }
 
     pub(super) fn len(&self) -> usize {

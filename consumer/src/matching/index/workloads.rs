@@ -8,7 +8,10 @@ use std::{
     sync::Arc,
 };
 
-use eso_relay::event::{Event, Match};
+use eso_relay::{
+    event::{Event, Match},
+    stream::Watched,
+};
 use tracing::warn;
 
 use super::{
@@ -111,6 +114,19 @@ impl Workloads {
 
     pub(super) fn remove_writes(&mut self, object: u32) {
         self.writes.remove(&object);
+    }
+
+    /// Whether it has the references that it had.
+    fn reads_the_same(&self, workload: &Workload) -> bool {
+        let id = self.ids.get(&workload.target);
+        let old = id.and_then(|id| self.entries.get(*id));
+        let old = old.map_or(&[][..], |entry| &entry.references);
+        let same = |(old, new): (&Reference, &StoreReference)| {
+            old.view.backend() == Some(&new.backend)
+                && *old.key == *new.key
+                && old.takes == new.takes
+        };
+        old.len() == workload.references.len() && old.iter().zip(&workload.references).all(same)
     }
 
     fn put(&mut self, workload: Workload, seen: u64) {
@@ -275,6 +291,17 @@ impl Workloads {
         }
     }
 
+    /// What each workload from this id on reads, as in [`super::watch_list`].
+    pub(super) fn watched(
+        &self,
+        from: u32,
+    ) -> impl Iterator<Item = (u32, impl Iterator<Item = Watched>)> {
+        self.entries.slots(from).map(|(id, entry)| {
+            let references = entry.into_iter().flat_map(|entry| &entry.references);
+            (id, references.filter_map(Reference::watched))
+        })
+    }
+
     pub(super) fn target(&self, id: u32) -> Option<&ObjectRef> {
         Some(&self.entries.get(id)?.target)
     }
@@ -298,6 +325,15 @@ impl Reference {
             key: reference.key,
             takes: reference.takes,
         }
+    }
+
+    /// The secret that it reads, if a poller can watch it.
+    fn watched(&self) -> Option<Watched> {
+        let newest = self.takes == Takes::Newest;
+        self.view
+            .backend()
+            .filter(|_| newest)?
+            .watched(&self.key, None)
     }
 
     fn named(&self) -> Named<'_> {
@@ -334,6 +370,10 @@ impl Index {
             warn!(object = %target, ?problems, "ignoring malformed fields of this workload");
         }
         let state = workload.may_restart().then(|| workload.state.clone());
+        // Most changes are the controller's own, to the status.
+        if !self.workloads.reads_the_same(&workload) {
+            self.revision += 1;
+        }
         self.workloads.put(workload, self.generation);
         Observation::Workload {
             workload: target,
@@ -342,12 +382,12 @@ impl Index {
     }
 
     pub(super) fn remove_workload(&mut self, target: ObjectRef) -> Option<Observation> {
-        self.workloads
-            .remove(&target)
-            .then_some(Observation::Workload {
-                workload: target,
-                state: None,
-            })
+        let known = self.workloads.remove(&target);
+        self.revision += u64::from(known);
+        known.then_some(Observation::Workload {
+            workload: target,
+            state: None,
+        })
     }
 
     pub(super) fn sweep_workloads(&mut self, listing: &Listing, since: u64) -> Vec<Observation> {

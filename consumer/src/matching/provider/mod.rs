@@ -21,6 +21,7 @@ use std::{borrow::Cow, fmt, sync::Arc};
 use eso_relay::{
     Slug,
     event::{Event, GENERIC, Settle},
+    stream::Watched,
 };
 use serde_json::Value;
 
@@ -283,6 +284,14 @@ impl Backend {
     pub(crate) fn settle(&self) -> Option<Settle> {
         match self {
             Self::OnePassword(store) => store.cache(),
+            _ => None,
+        }
+    }
+
+    /// The secret of this key, if a poller can watch it. `version`: the one that the reference asks for.
+    pub(crate) fn watched(&self, key: &str, version: Option<&str>) -> Option<Watched> {
+        match self {
+            Self::Vault(store) => store.watched(key, version),
             _ => None,
         }
     }

@@ -2,6 +2,7 @@
 
 mod labels;
 mod restarts;
+mod watch_list;
 
 use std::{
     sync::atomic::{AtomicI64, AtomicU64},
@@ -18,6 +19,7 @@ pub(crate) use self::labels::{
     DeadLetterLabels, DeliveryLabels, DeliveryOutcome, EventLabels, KubeEventLabels, PatchLabels,
     PatchResult, SkippedLabels, SyncLabels, SyncResult,
 };
+pub(crate) use self::watch_list::WatchListMetrics;
 use self::{labels::ResetLabels, restarts::RestartMetrics};
 use crate::{
     engine::Step,
@@ -47,6 +49,7 @@ pub(crate) struct Metrics {
     pub syncs: Family<SyncLabels, Counter>,
     pub sync_duration: Histogram,
     pub restarts: RestartMetrics,
+    pub watch_list: WatchListMetrics,
     /// From the webhook to the patch: what the users of a secret wait for.
     pub event_age: Histogram,
     held: Gauge<i64, AtomicI64>,
@@ -85,6 +88,7 @@ impl Metrics {
             syncs: Family::default(),
             sync_duration: Histogram::new(SYNC_SECONDS),
             restarts: RestartMetrics::default(),
+            watch_list: WatchListMetrics::default(),
             event_age: Histogram::new([
                 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0,
                 86400.0,
@@ -165,6 +169,7 @@ impl Metrics {
             "How near the first message that is not acked is to its removal by age or size";
         ours.register("expiry_ratio", expiry, metrics.expiry.clone());
         metrics.restarts.register(ours);
+        metrics.watch_list.register(ours);
         metrics.index.register(ours);
         metrics
     }

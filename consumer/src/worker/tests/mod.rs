@@ -68,6 +68,7 @@ impl Consumer {
             credit: granted,
             changes: cluster_changes,
             gaps: mpsc::channel(1).1,
+            asks: mpsc::channel(1).1,
             stop: stop.clone(),
             running,
         };

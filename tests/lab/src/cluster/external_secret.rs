@@ -135,6 +135,12 @@ impl ExternalSecretBuilder {
         self
     }
 
+    /// `Delete`: the Secret goes when the store has no value any more.
+    pub fn deletion_policy(mut self, policy: &str) -> Self {
+        self.spec()["target"]["deletionPolicy"] = policy.into();
+        self
+    }
+
     pub fn annotated(mut self, key: &str, value: &str) -> Self {
         self.fixture = self.fixture.annotated(key, value);
         self

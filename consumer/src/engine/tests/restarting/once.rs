@@ -13,6 +13,46 @@ fn a_redelivery_finds_that_it_is_done() {
     assert!(engine.is_idle() && engine.restarts.rolling() == 0);
 }
 
+/// The consumer was killed before it saw the sync, so the hash is what it was when it came back.
+#[test]
+fn an_unknown_hash_is_proved_by_a_second_mark() {
+    let mut engine = engine();
+    let (before, after) = (
+        SyncState::Unknown { hash: 1 },
+        SyncState::Unknown { hash: 2 },
+    );
+    let mut again = redelivered(restarting(1, &["a"], &["web"]), &idle());
+    again.refreshes[0].sync = before;
+    let second = RefreshMark {
+        stage: Stage::Settled,
+        ..value(1, 0)
+    };
+    let patch = Output::Patch {
+        target: target("a"),
+        value: second,
+    };
+    assert_eq!(take(&mut engine, again.clone()), [patch]);
+    let done = Input::Patched {
+        target: target("a"),
+        value: second,
+        outcome: Outcome::Done,
+    };
+    assert_eq!(tell(&mut engine, START, done), []);
+    let shows = |sync| Input::Observed {
+        target: target("a"),
+        value: Some(second),
+        sync,
+    };
+    assert_eq!(tell(&mut engine, START, shows(before)), []);
+    assert_eq!(tell(&mut engine, START, shows(after)), []);
+    assert_eq!(next(&mut engine).1, [restart("web", &[1], &idle())]);
+
+    // Without a restart nothing depends on it.
+    let mut engine = super::engine();
+    again.restarts.clear();
+    assert_eq!(take(&mut engine, again), [Output::Ack(1)]);
+}
+
 #[test]
 fn a_lost_answer_is_found_in_the_watch() {
     let (mut engine, now) = in_flight();

@@ -4,6 +4,7 @@ mod providers;
 mod pushes;
 mod skipped;
 mod templates;
+mod watch_list;
 mod webhook;
 mod why;
 mod workloads;

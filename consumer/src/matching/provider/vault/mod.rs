@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use eso_relay::event::Version;
+use eso_relay::{event::Version, stream::Watched};
 use serde_json::Value;
 
 use super::rules::{
@@ -76,6 +76,28 @@ impl Vault {
             None => read.clone(),
         };
         [read, listed]
+    }
+
+    /// The secret of a key for pollers, which compare versions: none for version 1 of the engine, which has none, nor
+    /// for a version that keeps its value.
+    ///
+    /// A path that is read as it is written may lead to another engine, so it must have the `data` of version 2.
+    pub(super) fn watched(&self, key: &str, version: Option<&str>) -> Option<Watched> {
+        let path = self.address(key);
+        let says_version2 = path.contains("/data/");
+        let is_version1 = self.version1 && self.mount.is_some();
+        let is_pinned = version.is_some_and(|version| self.is_other_version(version, None));
+        if !says_version2 || is_version1 || is_pinned {
+            return None;
+        }
+        let provider = if self.openbao { "openbao" } else { "vault" };
+        Some(Watched {
+            // OK because it is a slug.
+            provider: provider.parse().expect("a slug"),
+            host: self.host.clone(),
+            namespace: self.namespace.clone().filter(|name| !name.is_empty()),
+            path,
+        })
     }
 
     fn data(&self) -> &'static str {

@@ -6,7 +6,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 use kube::{
     Client, ResourceExt,
-    api::{DynamicObject, Patch, PatchParams, PostParams},
+    api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 
@@ -59,8 +59,17 @@ impl Syncer {
     async fn try_sync(&self, object: &DynamicObject, now: Timestamp) -> kube::Result<Outcome> {
         let namespace = object.metadata.namespace.clone().unwrap_or_default();
         let name = object.metadata.name.clone().unwrap_or_default();
+        let target = object.data["spec"]["target"]["name"]
+            .as_str()
+            .unwrap_or(&name);
         let values = match self.values.resolve(&object.data["spec"]) {
             Ok(values) => values,
+            Err(_) if object.data["spec"]["target"]["deletionPolicy"] == "Delete" => {
+                self.delete_secret(&namespace, target).await?;
+                let message = "secret deleted due to DeletionPolicy";
+                let deleted = ready(true, "SecretDeleted", message, now);
+                return self.synced(object, deleted, now).await;
+            }
             Err(message) => {
                 let status =
                     json!({ "conditions": [ready(false, "SecretSyncedError", &message, now)] });
@@ -69,17 +78,24 @@ impl Syncer {
             }
         };
         if self.secrets {
-            let target = object.data["spec"]["target"]["name"]
-                .as_str()
-                .unwrap_or(&name);
             self.write_secret(&namespace, target, &values).await?;
         }
         // Before the status, so that a reader of the status finds the values.
         self.synced.record(namespace, name, values);
+        let synced = ready(true, "SecretSynced", "secret synced", now);
+        self.synced(object, synced, now).await
+    }
+
+    async fn synced(
+        &self,
+        object: &DynamicObject,
+        ready: Value,
+        now: Timestamp,
+    ) -> kube::Result<Outcome> {
         let status = json!({
             "refreshTime": format!("{now:.0}"),
             "syncedResourceVersion": synced_resource_version(&object.metadata),
-            "conditions": [ready(true, "SecretSynced", "secret synced", now)],
+            "conditions": [ready],
         });
         self.write_status(object, &status).await?;
         let version = object.metadata.resource_version.clone();
@@ -100,6 +116,14 @@ impl Syncer {
             .patch_status(&object.name_any(), &params, &Patch::Merge(patch))
             .await
             .map(drop)
+    }
+
+    async fn delete_secret(&self, namespace: &str, name: &str) -> kube::Result<()> {
+        let secrets = objects(&self.client, Kind::Secret, Some(namespace));
+        match secrets.delete(name, &DeleteParams::default()).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            other => other.map(drop),
+        }
     }
 
     async fn write_secret(

@@ -55,7 +55,7 @@ fn reader(name: &str, secrets: &[&str]) -> Change {
 }
 
 /// It has opted in and has these variables.
-fn with_variables(name: &str, values: &[&str]) -> Change {
+pub(super) fn with_variables(name: &str, values: &[&str]) -> Change {
     let variables: Vec<_> = values
         .iter()
         .map(|value| json!({ "name": "X", "value": value }))

@@ -1,0 +1,94 @@
+//! Reads and writes the list in `ESO_RELAY_POLLS`.
+
+use anyhow::{Context as _, bail};
+use async_nats::jetstream::{
+    Context, ErrorCode,
+    context::{GetStreamErrorKind, PublishErrorKind},
+    message::PublishMessage,
+};
+use eso_relay::{
+    Slug,
+    stream::{Stream, Watched, verify},
+};
+use futures::TryStreamExt as _;
+
+use super::list::PathId;
+
+const NAME: &str = Stream::Polls.name();
+
+#[derive(Clone)]
+pub(super) struct WatchListStore {
+    pub(super) jetstream: Context,
+    pub(super) cluster: Slug,
+}
+
+/// What shows that messages were removed, without looking at each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct StreamState {
+    pub(super) created: i128,
+    pub(super) messages: u64,
+}
+
+impl WatchListStore {
+    pub(super) async fn state(&self) -> anyhow::Result<StreamState> {
+        let stream = match self.jetstream.get_stream(NAME).await {
+            Ok(stream) => stream,
+            Err(error) => match error.kind() {
+                GetStreamErrorKind::JetStream(answer)
+                    if answer.error_code() == ErrorCode::STREAM_NOT_FOUND =>
+                {
+                    bail!(verify::Problem::NoStream(Stream::Polls))
+                }
+                _ => return Err(error).with_context(|| denied("read", "$JS.API.STREAM.INFO")),
+            },
+        };
+        let info = stream.cached_info();
+        Ok(StreamState {
+            created: info.created.unix_timestamp_nanos(),
+            messages: info.state.messages,
+        })
+    }
+
+    /// The paths of this cluster in the stream.
+    pub(super) async fn stored(&self) -> anyhow::Result<Vec<PathId>> {
+        let failed = || denied("read", "$JS.API.STREAM.INFO");
+        let stream = self.jetstream.get_stream_no_info(NAME).await?;
+        let subjects = stream.info_with_subjects(Watched::subjects_of(&self.cluster));
+        let mut subjects = subjects.await.with_context(failed)?;
+        let mut stored = Vec::new();
+        while let Some((subject, _)) = subjects.try_next().await.with_context(failed)? {
+            stored.extend(PathId::of(&subject));
+        }
+        Ok(stored)
+    }
+
+    /// Only if it is not there: another replica may have published it.
+    pub(super) async fn publish(&self, watched: &Watched) -> anyhow::Result<()> {
+        let subject = watched.subject(&self.cluster);
+        let failed = || {
+            let cluster = Watched::subjects_of(&self.cluster);
+            format!("cannot write to {NAME} (may this user publish to `{cluster}`?)")
+        };
+        let message = PublishMessage::build()
+            .expected_stream(NAME)
+            .expected_last_subject_sequence(0)
+            .payload(serde_json::to_vec(watched)?.into());
+        let sent = self.jetstream.send_publish(subject, message).await;
+        match sent.with_context(failed)?.await {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => Ok(()),
+            Err(error) => Err(error).with_context(failed),
+        }
+    }
+
+    pub(super) async fn remove(&self, id: PathId) -> anyhow::Result<()> {
+        let stream = self.jetstream.get_stream_no_info(NAME).await?;
+        let purged = stream.purge().filter(id.subject(&self.cluster)).await;
+        purged.with_context(|| denied("remove from", "$JS.API.STREAM.PURGE"))?;
+        Ok(())
+    }
+}
+
+fn denied(verb: &str, api: &str) -> String {
+    format!("cannot {verb} {NAME} (may this user publish to `{api}.{NAME}`?)")
+}

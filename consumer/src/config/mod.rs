@@ -1,6 +1,9 @@
 //! `consumer.yaml`.
 
+mod kes;
+mod metrics;
 mod restart;
+mod tenancy;
 
 use std::time::Duration;
 
@@ -15,7 +18,12 @@ use eso_relay::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use self::restart::{Honour, RestartConfig};
+pub use self::{
+    kes::KesConfig,
+    metrics::MetricsConfig,
+    restart::{Honour, RestartConfig},
+    tenancy::{NamespaceAnnotations, TenancyConfig},
+};
 use crate::{
     engine::{Settings, WindowBounds},
     kubernetes::KubernetesConfig,
@@ -41,6 +49,12 @@ pub struct ConsumerConfig {
     pub refresh: RefreshConfig,
     #[serde(default)]
     pub restart: RestartConfig,
+    #[serde(default)]
+    pub kes: KesConfig,
+    #[serde(default)]
+    pub tenancy: TenancyConfig,
+    #[serde(default)]
+    pub metrics: MetricsConfig,
     #[serde(default)]
     pub shutdown: ShutdownConfig,
     /// How old an event may be that the cluster cannot refresh, before it becomes a dead letter.
@@ -240,6 +254,7 @@ impl ConsumerConfig {
             "`refresh.window` needs a `min` of 1 or more, and a `max` that is no less"
         );
         self.restart.check()?;
+        self.tenancy.check(&self.kubernetes)?;
         ensure!(
             self.max_deliveries > 0,
             "`max_deliveries` must be 1 or more"

@@ -59,6 +59,7 @@ async fn every_metric_and_every_condition_is_in_the_documents() {
         "ingress/src/metrics.rs",
         "ingress/src/publish/metrics.rs",
         "consumer/src/report/metrics/mod.rs",
+        "consumer/src/report/metrics/objects.rs",
         "consumer/src/report/metrics/restarts.rs",
     ];
     let code: String = sources.iter().map(|file| read(file)).collect();

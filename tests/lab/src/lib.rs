@@ -7,6 +7,7 @@ pub mod daemon;
 pub mod documents;
 pub mod fleet;
 pub mod installation;
+pub mod kes;
 pub mod kubernetes_api;
 pub mod nats_server;
 mod obtain;

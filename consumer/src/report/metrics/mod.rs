@@ -1,6 +1,7 @@
 //! What `/metrics` says. Labels come from closed sets only.
 
 mod labels;
+mod objects;
 mod restarts;
 
 use std::{
@@ -18,6 +19,7 @@ pub(crate) use self::labels::{
     DeadLetterLabels, DeliveryLabels, DeliveryOutcome, EventLabels, KubeEventLabels, PatchLabels,
     PatchResult, SkippedLabels, SyncLabels, SyncResult,
 };
+pub(crate) use self::objects::ObjectMetrics;
 use self::{labels::ResetLabels, restarts::RestartMetrics};
 use crate::{
     engine::Step,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use eso_relay::Event;
 use eso_relay_lab::{
-    cluster::{Kind, REFRESH, create_namespace, objects, secret_value},
+    cluster::{Kind, REFRESH, objects, secret_value},
     daemon::{Binary, Daemon},
     installation::{Cluster, READY},
     kes::{Kes, KesBuilder, kes_external_secret, serve_kes},
@@ -349,9 +349,6 @@ async fn a_missing_permission_to_list_is_said_once() {
     let cluster = Cluster::stand_in("east").await.unwrap();
     serve_kes(&cluster).await.unwrap();
     let relay = Consuming::on(cluster, &["db"]).await;
-    create_namespace(relay.cluster.client(), "other")
-        .await
-        .unwrap();
     let list = On::verb(Verb::List, Kind::KesExternalSecret).by_token(CONSUMER);
     relay.stand_in().faults().deny(list);
     let consumer = relay.consumer(ENABLED).await;

@@ -226,8 +226,8 @@ impl Index {
     }
 
     fn is_denied(&self, object: u32) -> bool {
-        let object = self.objects.get(object);
-        object.is_some_and(|object| self.refused(object).is_some())
+        let found = self.objects.get(object);
+        found.is_some_and(|found| self.refused(object, found).is_some())
     }
 }
 

@@ -319,7 +319,11 @@ impl<'a> Matcher<'a> {
             if is_push {
                 return self.index.push_echo(id, object, self.event);
             }
-            self.index.refused(object).into_iter().chain(against).min()
+            self.index
+                .refused(id, object)
+                .into_iter()
+                .chain(against)
+                .min()
         };
         let readers = self
             .restarts
@@ -349,17 +353,17 @@ impl<'a> Matcher<'a> {
             .target
             .as_ref()
             .filter(|it| !it.namespaces.is_empty());
-        let held = index.objects.get(id)?.claims.is_some();
+        let held = index.claims.contains_key(&id);
         if restricted.is_none() && !held {
             return Some(owner);
         }
         let within = *self.within.entry(owner).or_insert_with(|| {
             let children = index.owners.children(owner);
-            let mut children = children.filter_map(|child| index.objects.get(child));
-            children.all(|child| {
+            let mut children = children.filter_map(|id| Some((id, index.objects.get(id)?)));
+            children.all(|(id, child)| {
                 let namespace = child.target.namespace();
                 restricted.is_none_or(|reach| reach.allows_namespace(namespace))
-                    && index.denial(child).is_none()
+                    && index.denial(id).is_none()
             })
         });
         within.then_some(owner)

@@ -71,6 +71,8 @@ pub struct Index {
     owners: Owners,
     namespaces: Namespaces,
     workloads: Workloads,
+    /// Of the objects that their namespace must permit.
+    claims: HashMap<u32, Box<Claims>>,
     /// Those with `spec.syncWindows`.
     sync_windows: HashSet<u32>,
     /// Malformed fields that were logged, by object: once, not at every status update.
@@ -87,8 +89,6 @@ struct Object {
     uid: Option<Uid>,
     refreshable: Refreshable,
     forced: bool,
-    /// `None` where its namespace need not permit it.
-    claims: Option<Box<Claims>>,
     seen: u64,
     /// The keys in full, because a change of a store indexes them again.
     references: Box<[Entry]>,
@@ -139,6 +139,7 @@ impl Index {
             owners: Owners::default(),
             namespaces: Namespaces::default(),
             workloads: Workloads::new(),
+            claims: HashMap::new(),
             sync_windows: HashSet::new(),
             problems: HashMap::new(),
             references: 0,
@@ -276,8 +277,7 @@ impl Index {
         self.report(&target, problems);
         let known = self.ids.get(&target).copied();
         let id = known.unwrap_or_else(|| self.insert(&target));
-        let object = self.objects.get(id);
-        let was_denied = object.is_some_and(|object| self.denial(object).is_some());
+        let was_denied = self.denial(id).is_some();
         // Most changes are ESO's own, to the status.
         let reads_anew = !self.reads_the_same(id, &references);
         if reads_anew {
@@ -294,8 +294,9 @@ impl Index {
         if target.kind() == ObjectKind::PushSecret {
             self.pushes.put(id, pushed);
         }
-        if let Some(object) = self.objects.get_mut(id) {
-            object.claims = claims;
+        match claims {
+            Some(claims) => drop(self.claims.insert(id, claims)),
+            None => drop(self.claims.remove(&id)),
         }
         let reads_anew = reads_anew && self.synced;
         let reads = reads_anew.then(|| Observation::Reads(target.clone()));
@@ -343,7 +344,6 @@ impl Index {
             uid: None,
             refreshable: Refreshable::default(),
             forced: false,
-            claims: None,
             seen: self.generation,
             references: Box::default(),
         });
@@ -359,6 +359,7 @@ impl Index {
         self.workloads.remove_writes(id);
         self.pushes.remove(id);
         self.sync_windows.remove(&id);
+        self.claims.remove(&id);
         self.owners.remove(id);
         let object = self.objects.remove(id)?;
         Some(Observation::Gone(object.target))

@@ -14,22 +14,22 @@ use crate::{
 impl Index {
     /// Why its namespace does not permit the object, if that excludes it.
     pub fn not_permitted(&self, target: &ObjectRef) -> Option<NotPermitted> {
-        let id = self.ids.get(target)?;
-        self.denial(self.objects.get(*id)?)
+        self.denial(*self.ids.get(target)?)
     }
 
     /// Why a store denies the object, so that ESO does not sync it at all; or its namespace.
-    pub(super) fn refused(&self, object: &Object) -> Option<Unrefreshable> {
+    pub(super) fn refused(&self, id: u32, object: &Object) -> Option<Unrefreshable> {
         let namespace = object.target.namespace();
         let stores = object.references.iter().map(|reference| reference.store);
         let labels = self.namespaces.labels(namespace);
         let refuses = |store| self.stores.get(store)?.gate.refuses(namespace, labels);
-        let permitted = self.denial(object).map(|_| Unrefreshable::NotPermitted);
+        let permitted = self.denial(id).map(|_| Unrefreshable::NotPermitted);
         stores.filter_map(refuses).chain(permitted).min()
     }
 
-    pub(super) fn denial(&self, object: &Object) -> Option<NotPermitted> {
-        let claims = object.claims.as_deref()?;
+    pub(super) fn denial(&self, id: u32) -> Option<NotPermitted> {
+        let claims = self.claims.get(&id)?;
+        let object = self.objects.get(id)?;
         let Some(permits) = self.namespaces.permits(object.target.namespace()) else {
             let unknown = claims.enforced || self.namespaces.listed() == Listed::All;
             return unknown.then_some(NotPermitted::Unknown);
@@ -42,24 +42,20 @@ impl Index {
     /// The objects of a namespace that are denied, and that another annotation of it may permit. Before everything is
     /// listed no event has been matched with them.
     pub(super) fn denied_in(&self, namespace: &str) -> BTreeSet<u32> {
-        let objects = self.objects.iter().filter(|_| self.synced);
-        let held = objects.filter(|(_, object)| {
-            object.claims.is_some()
-                && object.target.namespace() == namespace
-                && self.denial(object).is_some()
-        });
-        held.map(|(id, _)| id).collect()
+        let ids = self.claims.keys().copied().filter(|_| self.synced);
+        let within = |id: &u32| {
+            let object = self.objects.get(*id);
+            object.is_some_and(|object| object.target.namespace() == namespace)
+        };
+        ids.filter(within)
+            .filter(|id| self.denial(*id).is_some())
+            .collect()
     }
 
     /// Once everything is listed, and when namespaces may not be listed any more.
     pub(super) fn warn_of_unknown_namespaces(&self) {
-        let enforced = |object: &Object| {
-            let claims = object.claims.as_deref();
-            claims.is_some_and(|claims| claims.enforced)
-        };
-        let mut objects = self.objects.iter();
-        if self.namespaces.listed() == Listed::Denied && objects.any(|(_, object)| enforced(object))
-        {
+        let mut claims = self.claims.values();
+        if self.namespaces.listed() == Listed::Denied && claims.any(|claims| claims.enforced) {
             warn!(
                 "no permission to list namespaces: `tenancy.enforce` permits no object, and none that it holds is refreshed"
             );
@@ -69,7 +65,7 @@ impl Index {
     /// That the object is not denied any more, though it was before its change.
     pub(super) fn permitted_now(&self, id: u32, was_denied: bool) -> Option<Observation> {
         let object = self.objects.get(id)?;
-        let permitted = was_denied && self.denial(object).is_none();
+        let permitted = was_denied && self.denial(id).is_none();
         permitted.then(|| Observation::Reads(object.target.clone()))
     }
 }

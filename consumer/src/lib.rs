@@ -33,7 +33,11 @@ use crate::{
     engine::Engine,
     kubernetes::{Selection, Served, refresh::Refresher},
     matching::StorePolicy,
-    report::{Reporter, kube_events, metrics::Metrics, receipts},
+    report::{
+        Reporter, kube_events,
+        metrics::{Metrics, ObjectMetrics},
+        receipts,
+    },
     stream::{Pull, backlog::Backlog, gap::GapWatcher, watch_list::WatchList},
     worker::{Context, Inputs, Worker},
 };
@@ -51,6 +55,8 @@ pub async fn run(config: ConsumerConfig) -> anyhow::Result<ExitCode> {
     let lifecycle = Lifecycle::new(config.shutdown.grace);
     let (readiness, mut registry) = (Readiness::default(), Registry::default());
     let metrics = Metrics::register(&mut registry);
+    let by_object = config.metrics.objects;
+    let objects = by_object.then(|| ObjectMetrics::register(&mut registry));
     nats::install_crypto();
     let listener = admin::bind("admin.listen", config.admin.listen).await?;
     // Registered before `/readyz` answers: it is ready when no registered condition is unmet.
@@ -68,6 +74,7 @@ pub async fn run(config: ConsumerConfig) -> anyhow::Result<ExitCode> {
     let finished = CancellationToken::new();
     let serve = admin::serve(listener, readiness, registry, finished.clone());
     lifecycle.spawn("admin", serve);
+    let metrics = (metrics, objects);
     let work = work(config, client, kube, metrics, conditions, lifecycle.clone());
     lifecycle.spawn("worker", async move {
         let _finished = finished.drop_guard();
@@ -88,7 +95,7 @@ async fn work(
     config: ConsumerConfig,
     client: async_nats::Client,
     kube: kube::Client,
-    metrics: Metrics,
+    (metrics, objects): (Metrics, Option<ObjectMetrics>),
     conditions: Conditions,
     lifecycle: Lifecycle,
 ) -> anyhow::Result<()> {
@@ -121,7 +128,13 @@ async fn work(
     let Some(served) = stop.run_until_cancelled(discover).await else {
         return Ok(());
     };
-    let selection = Selection::of(&config.kubernetes, &config.refresh, &config.restart);
+    let selection = Selection::of(
+        &config.kubernetes,
+        &config.refresh,
+        &config.restart,
+        &config.kes,
+        &config.tenancy,
+    );
     let (stopped, watched, namespaces) = (
         stop.clone(),
         served.clone(),
@@ -171,6 +184,7 @@ async fn work(
 
     let engine = Engine::new(config.settings(), fastrand::u64(..));
     let report = Reporter::new(config.cluster.clone(), metrics, receipts, notes);
+    let report = report.with_objects(objects);
     let context = Context {
         cluster: config.cluster,
         client,

@@ -20,6 +20,7 @@ mod formats;
 mod gap;
 mod hostile;
 mod jwt;
+mod kes;
 mod late;
 mod limits;
 mod link;

@@ -1,6 +1,9 @@
 //! `consumer.yaml`.
 
+mod kes;
+mod metrics;
 mod restart;
+mod tenancy;
 mod watch_list;
 
 use std::time::Duration;
@@ -17,7 +20,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    kes::KesConfig,
+    metrics::MetricsConfig,
     restart::{Honour, RestartConfig},
+    tenancy::{NamespaceAnnotations, TenancyConfig},
     watch_list::WatchListConfig,
 };
 use crate::{
@@ -47,6 +53,12 @@ pub struct ConsumerConfig {
     pub restart: RestartConfig,
     #[serde(default)]
     pub watch_list: WatchListConfig,
+    #[serde(default)]
+    pub kes: KesConfig,
+    #[serde(default)]
+    pub tenancy: TenancyConfig,
+    #[serde(default)]
+    pub metrics: MetricsConfig,
     #[serde(default)]
     pub shutdown: ShutdownConfig,
     /// How old an event may be that the cluster cannot refresh, before it becomes a dead letter.
@@ -246,6 +258,7 @@ impl ConsumerConfig {
             "`refresh.window` needs a `min` of 1 or more, and a `max` that is no less"
         );
         self.restart.check()?;
+        self.tenancy.check(&self.kubernetes)?;
         ensure!(
             self.max_deliveries > 0,
             "`max_deliveries` must be 1 or more"

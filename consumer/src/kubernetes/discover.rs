@@ -18,6 +18,8 @@ use super::chain;
 use crate::object::{ListKind as List, WorkloadKind};
 
 const GROUP: &str = "external-secrets.io";
+/// Of kubernetes-external-secrets, whose kind has the same name.
+const KES_GROUP: &str = "kubernetes-client.io";
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Between two discoveries: many patches may find their version missing at once.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -39,7 +41,7 @@ impl ApiVersion {
         }
     }
 
-    /// A kind of ESO's in this version, or one of Kubernetes' own.
+    /// A kind of ESO's in this version, or another that is watched.
     pub(crate) fn resource(self, list: List) -> ApiResource {
         let (kind, plural) = match list {
             List::Namespaces => return ApiResource::erase::<Namespace>(&()),
@@ -48,6 +50,7 @@ impl ApiVersion {
             List::SecretStores => ("SecretStore", "secretstores"),
             List::ClusterSecretStores => ("ClusterSecretStore", "clustersecretstores"),
             List::PushSecrets => ("PushSecret", "pushsecrets"),
+            List::KesExternalSecrets => return kes(),
             List::Workloads(kind) => return workload(kind),
         };
         let version = match list {
@@ -61,6 +64,16 @@ impl ApiVersion {
             kind: kind.to_owned(),
             plural: plural.to_owned(),
         }
+    }
+}
+
+fn kes() -> ApiResource {
+    ApiResource {
+        group: KES_GROUP.to_owned(),
+        version: "v1".to_owned(),
+        api_version: format!("{KES_GROUP}/v1"),
+        kind: "ExternalSecret".to_owned(),
+        plural: "externalsecrets".to_owned(),
     }
 }
 

@@ -8,7 +8,9 @@ use tokio::time::timeout;
 
 use super::{
     Object, Selection, chain, discover,
+    kes::KesObject,
     listings::{counts, dispensable, listings},
+    namespace::NamespaceObject,
     watch::{PAGE_TIMEOUT, api},
     watched::Watched,
     workload::WorkloadObject,
@@ -30,6 +32,8 @@ pub(crate) struct Listed {
     pub without_cluster_stores: bool,
     /// Whether namespaces may not be listed. Then a selector for their labels allows every namespace.
     pub without_namespaces: bool,
+    /// Whether ExternalSecrets of KES may not be listed.
+    pub without_kes: bool,
     /// The kinds of workload that may not be listed.
     pub without_workloads: BTreeSet<WorkloadKind>,
     /// Namespaces in which ExternalSecrets or their stores may not be listed.
@@ -54,6 +58,7 @@ pub(crate) async fn list(
         index: Index::new(),
         without_cluster_stores: false,
         without_namespaces: false,
+        without_kes: false,
         without_workloads: BTreeSet::new(),
         closed: BTreeSet::new(),
         find: selection.find,
@@ -63,12 +68,23 @@ pub(crate) async fn list(
     let mut any = false;
     for listing in listings.filter(|listing| counts(listing.kind, version)) {
         let (kind, index) = (listing.kind, &mut listed.index);
-        let done = if let ListKind::Workloads(_) = kind {
-            let objects = api::<WorkloadObject>(client, version, &listing);
-            pages(&objects, kind, selection, index).await
-        } else {
-            let objects = api::<Object>(client, version, &listing);
-            pages(&objects, kind, selection, index).await
+        let done = match kind {
+            ListKind::Workloads(_) => {
+                let objects = api::<WorkloadObject>(client, version, &listing);
+                pages(&objects, kind, selection, index).await
+            }
+            ListKind::KesExternalSecrets => {
+                let objects = api::<KesObject>(client, version, &listing);
+                pages(&objects, kind, selection, index).await
+            }
+            ListKind::Namespaces => {
+                let objects = api::<NamespaceObject>(client, version, &listing);
+                pages(&objects, kind, selection, index).await
+            }
+            _ => {
+                let objects = api::<Object>(client, version, &listing);
+                pages(&objects, kind, selection, index).await
+            }
         };
         match done {
             Err(error) if dispensable(&listing, error.status()).is_some() => {
@@ -80,6 +96,9 @@ pub(crate) async fn list(
                     ListKind::Namespaces => listed.without_namespaces = true,
                     ListKind::Workloads(kind) if error.status() == Some(403) => {
                         listed.without_workloads.insert(kind);
+                    }
+                    ListKind::KesExternalSecrets => {
+                        listed.without_kes |= error.status() == Some(403);
                     }
                     // Without owners each object is refreshed itself; without PushSecrets none is pushed.
                     _ => {}

@@ -24,6 +24,9 @@ pub(super) fn listings(namespaces: &[String], selection: &Selection) -> Vec<List
     };
     let mut listings = in_each(ListKind::ExternalSecrets);
     listings.extend(in_each(ListKind::SecretStores));
+    if selection.kes {
+        listings.extend(in_each(ListKind::KesExternalSecrets));
+    }
     if selection.push_secrets {
         listings.extend(in_each(ListKind::PushSecrets));
     }
@@ -67,6 +70,12 @@ pub(super) fn dispensable(listing: &Listing, status: Option<u16>) -> Option<&'st
         (ListKind::Namespaces, Some(403)) => Some(
             "no permission to list namespaces: a namespaceSelector of a store allows every namespace",
         ),
+        (ListKind::KesExternalSecrets, Some(403)) => Some(
+            "no permission to list externalsecrets of kubernetes-client.io: none of KES is refreshed",
+        ),
+        (ListKind::KesExternalSecrets, Some(404)) => {
+            Some("the API serves no externalsecrets of kubernetes-client.io")
+        }
         (ListKind::PushSecrets, Some(403)) => {
             Some("no permission to list pushsecrets: none is pushed")
         }
@@ -115,6 +124,11 @@ mod tests {
             ..Selection::default()
         };
         assert_eq!(listings(&two, &pushing).len(), 7);
+        let of_kes = Selection {
+            kes: true,
+            ..Selection::default()
+        };
+        assert_eq!(listings(&two, &of_kes).len(), 7);
         let restarting = Selection {
             workloads: true,
             ..Selection::default()

@@ -1,8 +1,10 @@
 //! The Kubernetes API: connects to it, watches objects, and patches them.
 
 mod discover;
+mod kes;
 mod list;
 mod listings;
+mod namespace;
 mod object;
 pub(crate) mod outcome;
 mod policy;
@@ -26,6 +28,8 @@ use kube::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+#[cfg(test)]
+pub(crate) use self::kes::claims as claims_of_kes;
 pub(crate) use self::object::Object;
 pub(crate) use self::{
     discover::{ApiVersion, Served},

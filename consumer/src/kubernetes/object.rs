@@ -157,7 +157,7 @@ pub(super) enum Directive {
 }
 
 impl Directive {
-    fn of(annotations: &Value) -> Self {
+    pub(super) fn of(annotations: &Value) -> Self {
         let says = |annotation: &str| annotations[annotation].as_str() == Some("true");
         if says(IGNORE_ANNOTATION) {
             Self::Ignored

@@ -98,7 +98,7 @@ mod tests {
         let shown = |reference: &Reference| match &reference.form {
             Form::Key(key) => format!(
                 "{:?}/{} {key}",
-                reference.store.kind(),
+                reference.store.kind().unwrap(),
                 reference.store.name()
             ),
             Form::Find(find) => format!("{find:?}"),

@@ -19,7 +19,9 @@ use tracing::{debug, info, warn};
 
 use super::{
     ApiVersion, Object, Selection, Served, chain,
+    kes::KesObject,
     listings::{counts, dispensable, listings},
+    namespace::NamespaceObject,
     progress::Progress,
     watched::{Item, Watched},
     workload::WorkloadObject,
@@ -111,10 +113,8 @@ enum WatchItem {
 async fn read_all(mut items: Receiver<WatchItem>, selection: Selection, changes: Sender<Change>) {
     while let Some(item) = items.recv().await {
         let change = match item {
-            WatchItem::Applied(kind, Item::Object(object)) => object.applied(kind, &selection),
-            WatchItem::Applied(kind, Item::Workload(object)) => object.applied(kind, &selection),
-            WatchItem::Deleted(kind, Item::Object(object)) => object.deleted(kind),
-            WatchItem::Deleted(kind, Item::Workload(object)) => object.deleted(kind),
+            WatchItem::Applied(kind, item) => item.applied(kind, &selection),
+            WatchItem::Deleted(kind, item) => item.deleted(kind),
             WatchItem::Change(change) => Some(change),
         };
         if let Some(change) = change
@@ -172,6 +172,8 @@ impl Watch<'_> {
         }
         let Restart { pause } = match self.listing.kind {
             ListKind::Workloads(_) => self.follow::<WorkloadObject>(version, backoff).await?,
+            ListKind::KesExternalSecrets => self.follow::<KesObject>(version, backoff).await?,
+            ListKind::Namespaces => self.follow::<NamespaceObject>(version, backoff).await?,
             _ => self.follow::<Object>(version, backoff).await?,
         };
         let pause = pause.or_else(|| backoff.next()).unwrap_or(PAGE_TIMEOUT);
@@ -253,7 +255,11 @@ impl Watch<'_> {
             if !std::mem::replace(&mut self.denied, true) {
                 match self.listing.kind {
                     // They are installed separately, so without them all is well.
-                    ListKind::Workloads(_) if status == Some(404) => debug!("{without}"),
+                    ListKind::Workloads(_) | ListKind::KesExternalSecrets
+                        if status == Some(404) =>
+                    {
+                        debug!("{without}");
+                    }
                     _ => warn!(namespace = self.listing.namespace, "{without}"),
                 }
                 self.send(Change::ListDenied(self.listing.clone())).await?;

@@ -1,4 +1,4 @@
-//! The two types of object that are watched: those of ESO with Namespaces, and workloads.
+//! The types of object that are watched: those of ESO, those of KES, Namespaces, and workloads.
 
 use std::fmt::Debug;
 
@@ -9,7 +9,10 @@ use kube::{
 use serde::de::DeserializeOwned;
 
 use super::{
-    Object, Selection, read,
+    Object, Selection,
+    kes::{self, KesObject},
+    namespace::{self, NamespaceObject},
+    read,
     workload::{self, WorkloadObject},
 };
 use crate::{matching::index::Change, object::ListKind};
@@ -45,6 +48,34 @@ impl Watched for Object {
     }
 }
 
+impl Watched for KesObject {
+    fn applied(&self, _: ListKind, selection: &Selection) -> Option<Change> {
+        kes::applied(self, selection)
+    }
+
+    fn deleted(&self, _: ListKind) -> Option<Change> {
+        kes::deleted(self)
+    }
+
+    fn into_item(self) -> Item {
+        Item::Kes(self)
+    }
+}
+
+impl Watched for NamespaceObject {
+    fn applied(&self, _: ListKind, selection: &Selection) -> Option<Change> {
+        namespace::applied(self, selection)
+    }
+
+    fn deleted(&self, _: ListKind) -> Option<Change> {
+        namespace::deleted(self)
+    }
+
+    fn into_item(self) -> Item {
+        Item::Namespace(self)
+    }
+}
+
 impl Watched for WorkloadObject {
     fn applied(&self, kind: ListKind, selection: &Selection) -> Option<Change> {
         match kind {
@@ -68,5 +99,27 @@ impl Watched for WorkloadObject {
 /// An object on its way to the task that reads it.
 pub(super) enum Item {
     Object(Object),
+    Kes(KesObject),
+    Namespace(NamespaceObject),
     Workload(WorkloadObject),
+}
+
+impl Item {
+    pub(super) fn applied(&self, kind: ListKind, selection: &Selection) -> Option<Change> {
+        match self {
+            Self::Object(object) => object.applied(kind, selection),
+            Self::Kes(object) => object.applied(kind, selection),
+            Self::Namespace(object) => object.applied(kind, selection),
+            Self::Workload(object) => object.applied(kind, selection),
+        }
+    }
+
+    pub(super) fn deleted(&self, kind: ListKind) -> Option<Change> {
+        match self {
+            Self::Object(object) => object.deleted(kind),
+            Self::Kes(object) => object.deleted(kind),
+            Self::Namespace(object) => object.deleted(kind),
+            Self::Workload(object) => object.deleted(kind),
+        }
+    }
 }

@@ -5,6 +5,7 @@ pub mod provider;
 mod resolve;
 pub(crate) mod selector;
 pub(crate) mod settle;
+pub mod tenancy;
 pub mod workload;
 
 pub(crate) use self::resolve::{

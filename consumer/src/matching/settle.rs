@@ -37,7 +37,7 @@ pub(crate) fn longest<'a>(
 
 impl StoreSettle {
     fn holds_for(&self, store: &StoreRef) -> bool {
-        self.kind.is_none_or(|kind| kind == store.kind()) && self.name.matches(store.name())
+        self.kind.is_none_or(|kind| Some(kind) == store.kind()) && self.name.matches(store.name())
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod annotation;
 mod delivery;
+mod kes;
 mod object_ref;
 mod outcome;
 mod sync;

@@ -18,6 +18,8 @@ pub enum ObjectKind {
     /// Has no namespace; refreshes every ExternalSecret that it owns.
     ClusterExternalSecret,
     ExternalSecret,
+    /// Of kubernetes-external-secrets: another group with the same kind.
+    KesExternalSecret,
     /// ESO pushes it to its stores again.
     PushSecret,
     /// Not refreshed, but restarted.
@@ -25,11 +27,23 @@ pub enum ObjectKind {
 }
 
 impl ObjectKind {
+    /// Who syncs it.
+    pub fn operator(self) -> &'static str {
+        match self {
+            Self::KesExternalSecret => "KES",
+            Self::ClusterExternalSecret
+            | Self::ExternalSecret
+            | Self::PushSecret
+            | Self::Workload(_) => "ESO",
+        }
+    }
+
     /// The list that holds it.
     pub fn list(self) -> ListKind {
         match self {
             Self::ClusterExternalSecret => ListKind::ClusterExternalSecrets,
             Self::ExternalSecret => ListKind::ExternalSecrets,
+            Self::KesExternalSecret => ListKind::KesExternalSecrets,
             Self::PushSecret => ListKind::PushSecrets,
             Self::Workload(kind) => ListKind::Workloads(kind),
         }
@@ -76,6 +90,11 @@ impl ObjectRef {
         Self::of(ObjectKind::ClusterExternalSecret, "", name)
     }
 
+    /// An ExternalSecret of kubernetes-external-secrets.
+    pub fn kes(namespace: &str, name: &str) -> Self {
+        Self::of(ObjectKind::KesExternalSecret, namespace, name)
+    }
+
     pub fn push_secret(namespace: &str, name: &str) -> Self {
         Self::of(ObjectKind::PushSecret, namespace, name)
     }
@@ -116,6 +135,7 @@ impl fmt::Display for ObjectRef {
         match self.kind() {
             ObjectKind::ExternalSecret => write!(f, "{namespace}/{name}"),
             ObjectKind::ClusterExternalSecret => write!(f, "ClusterExternalSecret/{name}"),
+            ObjectKind::KesExternalSecret => write!(f, "KES/{namespace}/{name}"),
             ObjectKind::PushSecret => write!(f, "PushSecret/{namespace}/{name}"),
             ObjectKind::Workload(kind) => write!(f, "{}/{namespace}/{name}", kind.as_str()),
         }
@@ -133,6 +153,8 @@ impl fmt::Debug for ObjectRef {
 pub enum ListKind {
     ExternalSecrets,
     ClusterExternalSecrets,
+    /// Of kubernetes-external-secrets.
+    KesExternalSecrets,
     SecretStores,
     ClusterSecretStores,
     /// Only their labels are read.

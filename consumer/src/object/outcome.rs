@@ -49,8 +49,10 @@ impl Outcome {
 pub enum Steps {
     /// Patch the annotation.
     One,
-    /// Reset the status, then patch the annotation.
+    /// Reset the status, then patch the annotation; if the reset is refused, the annotation alone.
     Two,
+    /// Of KES: reset the status, which alone makes it poll, then patch the annotation, which says for which event.
+    Kes,
 }
 
 /// The result of the first of two steps, when the second was done.

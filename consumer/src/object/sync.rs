@@ -1,4 +1,4 @@
-//! Whether ESO has synced an object since its last change, read from its status.
+//! Whether ESO has synced an object since its last change, read from its status. For KES: `kes.rs`.
 
 use std::{hash::Hasher as _, num::NonZeroU32};
 
@@ -38,7 +38,11 @@ impl SyncVersion {
     pub fn of(status: &Value) -> Self {
         let text = |field: &str| status[field].as_str().unwrap_or_default();
         let (synced, time) = (text("syncedResourceVersion"), text("refreshTime"));
-        let hash = short(&format!("{synced} {time}"));
+        Self::of_text(&format!("{synced} {time}"))
+    }
+
+    pub(super) fn of_text(text: &str) -> Self {
+        let hash = short(text);
         // A collision costs one refresh more.
         let half = u32::try_from(hash >> 32).ok().and_then(NonZeroU32::new);
         Self(half.unwrap_or(NonZeroU32::MIN))

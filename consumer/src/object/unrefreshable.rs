@@ -43,6 +43,9 @@ pub enum Unrefreshable {
     /// The `conditions` of one of its cluster stores exclude its namespace: ESO reads nothing for it
     /// (`client_manager`, `shouldProcessSecret`).
     StoreDeniesNamespace,
+    /// Its namespace does not permit one of its keys, or its role (`tenancy:`). Of KES, which refuses it too (KES
+    /// `lib/poller.js`, `_isPermitted`).
+    NotPermitted,
     /// It reads nothing but a `dataFrom[].find` through a store of the `webhook` provider, which implements none: ESO
     /// never syncs it (`providers/v1/webhook/webhook.go`, `GetAllSecrets`).
     FindNotSupported,
@@ -75,7 +78,7 @@ impl Refreshable {
 }
 
 impl Unrefreshable {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Deleting,
         Self::Ignored,
         Self::NotSelected,
@@ -85,6 +88,7 @@ impl Unrefreshable {
         Self::Generator,
         Self::ForeignController,
         Self::StoreDeniesNamespace,
+        Self::NotPermitted,
         Self::FindNotSupported,
         Self::PinnedVersion,
         Self::PushEcho,
@@ -102,6 +106,7 @@ impl Unrefreshable {
             Self::Generator => "generator",
             Self::ForeignController => "foreign_controller",
             Self::StoreDeniesNamespace => "store_denies_namespace",
+            Self::NotPermitted => "not_permitted",
             Self::FindNotSupported => "find_not_supported",
             Self::PinnedVersion => "pinned_version",
             Self::PushEcho => "push_echo",
@@ -129,6 +134,9 @@ impl Unrefreshable {
             }
             Self::StoreDeniesNamespace => {
                 "add its namespace to spec.conditions of its ClusterSecretStore"
+            }
+            Self::NotPermitted => {
+                "name only keys and a role that the annotations of its namespace permit, or change these"
             }
             Self::FindNotSupported => {
                 "name its keys by data or dataFrom[].extract: ESO's webhook provider has no find"

@@ -1,5 +1,6 @@
 //! Reports what the consumer did: log, metrics, receipts, Kubernetes Events.
 
+mod api;
 pub(crate) mod kube_events;
 pub(crate) mod metrics;
 pub(crate) mod receipts;

@@ -14,7 +14,7 @@ use tracing::{debug, error, info, warn};
 
 use super::{
     kube_events::{EventResult, Fact, Note},
-    metrics::{DeliveryOutcome, Metrics},
+    metrics::{DeliveryOutcome, Metrics, ObjectMetrics},
     receipts::{self, Ledger},
     restarts,
 };
@@ -24,19 +24,21 @@ use crate::{
         MatchResult, MatchedEvent,
         index::{Index, Skipped},
     },
-    object::{ObjectRef, Outcome, RefreshMark, Rejection, Reset, Sequence, Stage, Steps},
+    object::{ObjectRef, Outcome, RefreshMark, Rejection, Sequence, Stage, Steps},
     stream::Message,
 };
 
 pub(crate) struct Reporter {
     pub(super) metrics: Metrics,
+    /// `None`: not asked for.
+    objects: Option<ObjectMetrics>,
     pub(super) ledger: Ledger,
     /// Where receipts go.
     receipts: mpsc::Sender<Receipt>,
     /// Notes for the objects; `None`: disabled.
     notes: Option<mpsc::Sender<Note>>,
     /// Whether the last reset of a status was refused.
-    resets_are_refused: bool,
+    pub(super) resets_are_refused: bool,
     /// Whether the last restart was not permitted.
     pub(super) restarts_are_forbidden: bool,
 }
@@ -54,11 +56,24 @@ impl Reporter {
     ) -> Self {
         Self {
             metrics,
+            objects: None,
             ledger: Ledger::new(cluster),
             receipts,
             notes,
             resets_are_refused: false,
             restarts_are_forbidden: false,
+        }
+    }
+
+    #[must_use]
+    pub(crate) fn with_objects(self, objects: Option<ObjectMetrics>) -> Self {
+        Self { objects, ..self }
+    }
+
+    /// An object is gone, or cannot be refreshed any more.
+    pub(crate) fn gone(&mut self, target: &ObjectRef) {
+        if let Some(objects) = &mut self.objects {
+            objects.gone(target);
         }
     }
 
@@ -109,7 +124,8 @@ impl Reporter {
     fn skipped(&self, event: &MatchedEvent, skipped: &Skipped, sequence: Sequence, index: &Index) {
         let Skipped { target, reason } = skipped;
         self.metrics.skipped(*reason);
-        debug!(object = %target, %reason, advice = reason.advice(), sequence, "skipped");
+        let because = index.not_permitted(target).map(|why| why.to_string());
+        debug!(object = %target, %reason, because, advice = reason.advice(), sequence, "skipped");
         if let Some(fact) = Fact::of_skipped(*reason) {
             self.note(target, event.value, Some(event.source.clone()), fact, index);
         }
@@ -179,49 +195,6 @@ impl Reporter {
         }
     }
 
-    /// The status of an object was reset, or could not be. Each change is logged once.
-    pub(crate) fn reset(&mut self, reset: &Reset) {
-        self.metrics.reset(reset);
-        match reset {
-            Reset::Done if self.resets_are_refused => {
-                info!("resets of ExternalSecret statuses work again");
-                self.resets_are_refused = false;
-            }
-            Reset::Refused { error } if !self.resets_are_refused => {
-                warn!(
-                    error,
-                    "cannot reset the status of an ExternalSecret, so only its annotation is patched: ESO may not \
-                     refresh objects that a ClusterExternalSecret owns or that are forced; grant `patch` on \
-                     `externalsecrets/status`"
-                );
-                self.resets_are_refused = true;
-            }
-            Reset::NotAsked | Reset::Done | Reset::Refused { .. } => {}
-        }
-    }
-
-    /// Whether the last reset of a status was refused.
-    pub(crate) fn resets_are_refused(&self) -> bool {
-        self.resets_are_refused
-    }
-
-    /// A probe of the API has a result.
-    pub(crate) fn probed(&self, outcome: &Outcome) {
-        if let Outcome::Retry { error, .. } = outcome {
-            let answered = outcome.is_answer();
-            debug!(error, answered, "the Kubernetes API was probed");
-        }
-    }
-
-    pub(crate) fn api_is_away(&self, is_away: bool) {
-        self.metrics.away(is_away);
-        if is_away {
-            warn!("the Kubernetes API does not answer; pausing patches and pulls until it does");
-        } else {
-            info!("the Kubernetes API answers again");
-        }
-    }
-
     /// An event has reached the next step at one of its objects.
     pub(crate) fn step(
         &mut self,
@@ -233,6 +206,9 @@ impl Reporter {
     ) {
         self.metrics.step(step, after);
         self.metrics.restarts.step(target, step, after);
+        if let Some(objects) = &mut self.objects {
+            objects.step(target, step, || index.backends_of(target));
+        }
         // Before the ledger removes the event.
         if let Some(fact) = self.fact_of_step(target, step, after, index) {
             let source = self.ledger.source(event).cloned();
@@ -242,7 +218,8 @@ impl Reporter {
         match step {
             Step::Synced => info!(object = %target, %event, ?after, "synced"),
             Step::Failed | Step::Silent => {
-                warn!(object = %target, %event, ?step, ?after, "ESO has not synced it");
+                let operator = target.kind().operator();
+                warn!(object = %target, %event, ?step, ?after, "{operator} has not synced it");
             }
             Step::Patched
             | Step::Carried

@@ -95,7 +95,11 @@ impl Worker {
                 Observation::Workload { workload, state } => {
                     self.handle(Input::Workload { workload, state });
                 }
-                Observation::Gone(target) => self.handle(Input::Deleted(target)),
+                Observation::Gone(target) => {
+                    // Before the engine tells the last step.
+                    self.report.gone(&target);
+                    self.handle(Input::Deleted(target));
+                }
                 Observation::Reads(target) => {
                     self.appeared.insert(target);
                 }

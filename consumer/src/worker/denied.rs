@@ -1,4 +1,4 @@
-//! Events that matched objects which a store denies, until the store allows them.
+//! Events that matched objects which a store or their namespace denies, until it allows them.
 //!
 //! ESO reads nothing for such an object. When the store allows it, ESO may still have no reason to read:
 //! because of its policy, or because its interval has not elapsed. So the newest event that matched the
@@ -45,7 +45,9 @@ impl Denied {
         skipped: &[(usize, Skipped)],
     ) {
         let denied = |skipped: &Skipped| match skipped.reason {
-            Unrefreshable::StoreDeniesNamespace | Unrefreshable::ForeignController => true,
+            Unrefreshable::StoreDeniesNamespace
+            | Unrefreshable::NotPermitted
+            | Unrefreshable::ForeignController => true,
             Unrefreshable::Deleting
             | Unrefreshable::Ignored
             | Unrefreshable::NotSelected

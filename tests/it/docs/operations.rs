@@ -60,6 +60,7 @@ async fn every_metric_and_every_condition_is_in_the_documents() {
         "ingress/src/poll/metrics.rs",
         "ingress/src/publish/metrics.rs",
         "consumer/src/report/metrics/mod.rs",
+        "consumer/src/report/metrics/objects.rs",
         "consumer/src/report/metrics/restarts.rs",
     ];
     let code: String = sources.iter().map(|file| read(file)).collect();

@@ -1,5 +1,6 @@
 //! deploy/kubernetes: a real API server takes the manifests, and their rights are enough and not more.
 
+mod kes;
 mod kustomize;
 mod restarts;
 
@@ -107,7 +108,12 @@ fn no_manifest_asks_for_access_to_secrets() {
                     assert_eq!(rule["verbs"], json!(["list", "watch", "patch"]), "{file}");
                     continue;
                 }
-                assert_eq!(rule["apiGroups"], json!(["external-secrets.io"]), "{file}");
+                let group = if file == "kes.yaml" {
+                    "kubernetes-client.io"
+                } else {
+                    "external-secrets.io"
+                };
+                assert_eq!(rule["apiGroups"], json!([group]), "{file}");
                 let resources = rule["resources"].to_string();
                 // Of what ESO writes, only the status of what it is to refresh.
                 if resources.contains("/status") {

@@ -8,6 +8,7 @@ pub mod documents;
 pub mod fleet;
 pub mod helm;
 pub mod installation;
+pub mod kes;
 pub mod kubernetes_api;
 pub mod nats_server;
 mod obtain;

@@ -18,7 +18,7 @@ use serde::Deserialize;
 
 use self::report::Report;
 use crate::{
-    config::{RefreshConfig, RestartConfig},
+    config::{KesConfig, RefreshConfig, RestartConfig, TenancyConfig},
     kubernetes::{self, KubernetesConfig, Selection},
     object::ObjectRef,
 };
@@ -85,6 +85,10 @@ struct Settings {
     refresh: RefreshConfig,
     #[serde(default)]
     restart: RestartConfig,
+    #[serde(default)]
+    kes: KesConfig,
+    #[serde(default)]
+    tenancy: TenancyConfig,
 }
 
 pub(super) async fn run(args: Args, config: Option<&Path>, now: Timestamp) -> Result<(), Failure> {
@@ -93,6 +97,8 @@ pub(super) async fn run(args: Args, config: Option<&Path>, now: Timestamp) -> Re
         mut kubernetes,
         refresh,
         restart,
+        kes,
+        tenancy,
     } = eso_relay::config::load(config)?;
     let Args {
         by_hand,
@@ -105,7 +111,7 @@ pub(super) async fn run(args: Args, config: Option<&Path>, now: Timestamp) -> Re
     place.apply(&mut kubernetes);
     nats::install_crypto();
     let client = kubernetes::client(&kubernetes).await?;
-    let selection = Selection::of(&kubernetes, &refresh, &restart);
+    let selection = Selection::of(&kubernetes, &refresh, &restart, &kes, &tenancy);
     let listed = kubernetes::list(&client, &kubernetes.namespaces, &selection).await?;
     let report = Report::of(&events, cluster, &objects, &kubernetes.namespaces, &listed)?;
     output.print(&report)?;
@@ -137,12 +143,18 @@ impl Place {
     }
 }
 
+/// Of ESO; with `KES/` before it, of KES.
 fn target(text: &str) -> Result<ObjectRef, String> {
+    let of_kes = text.strip_prefix("KES/").filter(|rest| rest.contains('/'));
+    let (text, make): (_, fn(&str, &str) -> ObjectRef) = match of_kes {
+        Some(rest) => (rest, ObjectRef::kes),
+        None => (text, ObjectRef::new),
+    };
     text.split_once('/')
         .filter(|(namespace, name)| !namespace.is_empty() && !name.is_empty())
         .filter(|(_, name)| !name.contains('/'))
-        .map(|(namespace, name)| ObjectRef::new(namespace, name))
-        .ok_or_else(|| "write NAMESPACE/NAME".to_owned())
+        .map(|(namespace, name)| make(namespace, name))
+        .ok_or_else(|| "write NAMESPACE/NAME, or KES/NAMESPACE/NAME".to_owned())
 }
 
 #[cfg(test)]

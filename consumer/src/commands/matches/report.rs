@@ -10,10 +10,13 @@ use serde_json::Value;
 use crate::{
     config::FindPolicy,
     kubernetes::Listed,
-    matching::index::{
-        self, Compared, Differs, FindSpec, Matched, MatchedWorkload, StoreRef, Unrestarted,
+    matching::{
+        index::{
+            self, Compared, Differs, FindSpec, Matched, MatchedWorkload, StoreRef, Unrestarted,
+        },
+        tenancy::NotPermitted,
     },
-    object::{ObjectKind, ObjectRef},
+    object::{ObjectKind, ObjectRef, Unrefreshable},
 };
 
 #[derive(Debug, Serialize)]
@@ -25,6 +28,7 @@ pub(super) struct Report {
     pub(super) stores: usize,
     pub(super) without_cluster_stores: bool,
     pub(super) without_namespaces: bool,
+    pub(super) without_kes: bool,
     /// Namespaces that may not be listed.
     pub(super) closed: Vec<String>,
     pub(super) without_finds: bool,
@@ -57,6 +61,9 @@ pub(super) struct Answer {
 pub(super) struct Object {
     pub(super) namespace: String,
     pub(super) name: String,
+    /// As in logs.
+    #[serde(skip)]
+    pub(super) target: String,
     /// Whether it has `spec.syncWindows`, which do not delay a refresh by an event.
     pub(super) sync_windows: bool,
     pub(super) references: Vec<Reference>,
@@ -68,6 +75,8 @@ pub(super) struct Left {
     pub(super) name: String,
     pub(super) reason: &'static str,
     pub(super) advice: &'static str,
+    /// What its namespace does not permit, if that is the reason.
+    pub(super) not_permitted: Option<NotPermitted>,
 }
 
 #[derive(Debug, Serialize)]
@@ -116,7 +125,8 @@ pub(super) struct Reference {
 
 #[derive(Debug, Serialize)]
 pub(super) struct Store {
-    pub(super) kind: event::StoreKind,
+    /// `None` for what an object of KES says itself.
+    pub(super) kind: Option<event::StoreKind>,
     pub(super) name: String,
     /// `None` when the store is missing, or may not be listed.
     pub(super) provider: Option<String>,
@@ -158,6 +168,7 @@ impl Report {
             stores: stats.stores,
             without_cluster_stores: listed.without_cluster_stores,
             without_namespaces: listed.without_namespaces,
+            without_kes: listed.without_kes,
             closed: listed.closed.iter().cloned().collect(),
             without_finds: listed.find == FindPolicy::Ignore,
             without_workloads: listed
@@ -177,6 +188,9 @@ impl Report {
         }
         if self.without_cluster_stores {
             notes.push("No permission to list clustersecretstores: objects that read through one are compared by their keys alone.".to_owned());
+        }
+        if self.without_kes {
+            notes.push("No permission to list externalsecrets of kubernetes-client.io: none of KES is refreshed.".to_owned());
         }
         if self.without_namespaces {
             notes.push("No permission to list namespaces: a namespaceSelector of a store allows every namespace.".to_owned());
@@ -282,6 +296,9 @@ impl Answer {
             name: Object::of(&left.target, Vec::new()).name,
             reason: left.reason.as_str(),
             advice: left.reason.advice(),
+            not_permitted: index
+                .not_permitted(&left.target)
+                .filter(|_| left.reason == Unrefreshable::NotPermitted),
         });
         Ok(Self {
             event: serde_json::from_slice(&event::encode(event)).context("cannot print JSON")?,
@@ -325,8 +342,10 @@ impl Object {
                 ObjectKind::ExternalSecret => target.name().to_owned(),
                 ObjectKind::ClusterExternalSecret => target.to_string(),
                 ObjectKind::Workload(kind) => format!("{}/{}", kind.as_str(), target.name()),
+                ObjectKind::KesExternalSecret => format!("KES/{}", target.name()),
                 ObjectKind::PushSecret => format!("PushSecret/{}", target.name()),
             },
+            target: target.to_string(),
             sync_windows: false,
             references: references.into_iter().map(Reference::of).collect(),
         }

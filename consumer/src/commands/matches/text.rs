@@ -9,7 +9,10 @@ use crate::matching::index::Differs;
 
 impl fmt::Display for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}/{}", self.kind, self.name)
+        match self.kind {
+            Some(kind) => write!(f, "{kind:?}/{}", self.name),
+            None => f.write_str("-"),
+        }
     }
 }
 
@@ -104,7 +107,10 @@ impl fmt::Display for Answer {
             }
             let mut table = Table::new(&["NAMESPACE", "NAME", "SKIPPED", "WHAT TO CHANGE"]);
             for left in &self.skipped {
-                let (reason, advice) = (left.reason.to_owned(), left.advice.to_owned());
+                let because = left.not_permitted.as_ref();
+                let because = because.map(|why| format!("{why}: ")).unwrap_or_default();
+                let (reason, advice) =
+                    (left.reason.to_owned(), format!("{because}{}", left.advice));
                 table.row(vec![
                     left.namespace.clone(),
                     left.name.clone(),
@@ -148,10 +154,7 @@ impl fmt::Display for Answer {
 impl Answer {
     fn explain(&self, asked: &Asked, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Object {
-            namespace,
-            name,
-            references,
-            ..
+            target, references, ..
         } = &asked.object;
         let found = match asked.state {
             State::Matches => "matches",
@@ -164,7 +167,7 @@ impl Answer {
             State::NotFound => "does not exist, or is being deleted",
             State::NotLookedAt => "is in a namespace that was not listed",
         };
-        writeln!(f, "{namespace}/{name} {found}.")?;
+        writeln!(f, "{target} {found}.")?;
         for problem in &asked.problems {
             writeln!(f, "A part of it is malformed: {problem}.")?;
         }

@@ -7,10 +7,14 @@ use super::{
     object::{Directive, Object},
 };
 use crate::{
-    config::{FindPolicy, ForcePolicy, GeneratorPolicy, Honour, RefreshConfig, RestartConfig},
+    config::{
+        FindPolicy, ForcePolicy, GeneratorPolicy, Honour, KesConfig, RefreshConfig, RestartConfig,
+        TenancyConfig,
+    },
     matching::{
         index::{Admits, Admitted},
         selector::{LabelSelector, Labels},
+        tenancy::{Claims, Permitted, Tenancy},
     },
     object::{Refreshable, Unrefreshable},
 };
@@ -28,6 +32,10 @@ pub(crate) struct Selection {
     pub force: Vec<ForcePolicy>,
     /// Whether PushSecrets are refreshed.
     pub push_secrets: bool,
+    /// Whether ExternalSecrets of KES are refreshed.
+    pub kes: bool,
+    /// Which objects their namespace must permit.
+    pub tenancy: Option<Tenancy>,
     /// Whether workloads are restarted.
     pub workloads: bool,
     /// Whether an event that matches only a `find` restarts them.
@@ -41,6 +49,8 @@ impl Selection {
         kubernetes: &KubernetesConfig,
         refresh: &RefreshConfig,
         restart: &RestartConfig,
+        kes: &KesConfig,
+        tenancy: &TenancyConfig,
     ) -> Self {
         Self {
             labels: refresh.selector.clone().unwrap_or_default(),
@@ -49,6 +59,8 @@ impl Selection {
             generators: refresh.generators,
             force: refresh.force.clone(),
             push_secrets: refresh.push_secrets,
+            kes: kes.enabled,
+            tenancy: tenancy.rule(kes, kubernetes),
             workloads: restart.enabled,
             restart_by_find: restart.find,
             honour: restart.honour.clone(),
@@ -73,7 +85,7 @@ pub(super) fn refreshable(object: &Object, selection: &Selection) -> Refreshable
 /// `pushsecret_controller.go`, `shouldRefresh`).
 pub(super) fn pushable(object: &Object, selection: &Selection) -> Refreshable {
     let mints = object.spec["selector"]["generatorRef"].is_object();
-    if let Some(reason) = left_out(object, selection) {
+    if let Some(reason) = left_out(object.into(), selection) {
         Refreshable::No(reason)
     } else if mints && selection.generators == GeneratorPolicy::Never {
         Refreshable::No(Unrefreshable::Generator)
@@ -82,13 +94,31 @@ pub(super) fn pushable(object: &Object, selection: &Selection) -> Refreshable {
     }
 }
 
-/// Why an object of either kind is excluded.
-fn left_out(object: &Object, selection: &Selection) -> Option<Unrefreshable> {
+/// What excludes an object of any kind.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Excludable<'o> {
+    pub(super) deleting: bool,
+    pub(super) directive: Directive,
+    pub(super) labels: &'o Value,
+}
+
+impl<'o> From<&'o Object> for Excludable<'o> {
+    fn from(object: &'o Object) -> Self {
+        Self {
+            deleting: object.deleting,
+            directive: object.directive,
+            labels: &object.labels,
+        }
+    }
+}
+
+/// Why an object of any kind is excluded.
+pub(super) fn left_out(object: Excludable<'_>, selection: &Selection) -> Option<Unrefreshable> {
     if object.deleting {
         Some(Unrefreshable::Deleting)
     } else if object.directive == Directive::Ignored {
         Some(Unrefreshable::Ignored)
-    } else if !selected(&object.labels, &selection.labels) {
+    } else if !selected(object.labels, &selection.labels) {
         Some(Unrefreshable::NotSelected)
     } else {
         None
@@ -98,7 +128,7 @@ fn left_out(object: &Object, selection: &Selection) -> Option<Unrefreshable> {
 /// `None` when a change of its annotation refreshes it, or when that is unknown.
 fn unrefreshable(object: &Object, selection: &Selection) -> Option<Unrefreshable> {
     let policy = || policy(object).filter(|policy| !forces(object, selection, *policy));
-    left_out(object, selection)
+    left_out(object.into(), selection)
         .or_else(|| policy().map(ForcePolicy::reason))
         .or_else(|| is_immutable(object).then_some(Unrefreshable::Immutable))
 }
@@ -182,6 +212,55 @@ pub(super) fn admits(object: &Object, is_cluster_store: bool, selection: &Select
         namespaces: Some(&object.spec["conditions"])
             .filter(|_| is_cluster_store)
             .and_then(namespaces),
+        role: selection
+            .tenancy
+            .as_ref()
+            .and_then(|_| role(&object.spec["provider"])),
+    }
+}
+
+/// The role of a store: of AWS, or by which it logs in to Vault.
+fn role(provider: &Value) -> Option<String> {
+    let vault = ["vault", "openBao"].map(|name| &provider[name]["auth"]);
+    let mut roles = vec![&provider["aws"]["role"]];
+    roles.extend(vault.iter().flat_map(|auth| {
+        [
+            &auth["kubernetes"]["role"],
+            &auth["jwt"]["role"],
+            &auth["iam"]["vaultRole"],
+        ]
+    }));
+    let mut roles = roles.into_iter().filter_map(Value::as_str);
+    roles.find(|role| !role.is_empty()).map(str::to_owned)
+}
+
+/// What the namespace of an ExternalSecret of ESO must permit; the roles are those of its stores.
+pub(super) fn claims(spec: &Value, selection: &Selection) -> Option<Box<Claims>> {
+    let tenancy = selection.tenancy.as_ref().filter(|rule| rule.of_eso)?;
+    let list = |field: &str| spec[field].as_array().into_iter().flatten();
+    let data = list("data").map(|entry| &entry["remoteRef"]["key"]);
+    let extracted = list("dataFrom").map(|entry| &entry["extract"]["key"]);
+    // A `find` without a path finds everything.
+    let found = list("dataFrom").map(|entry| &entry["find"]);
+    let found = found.filter(|find| find.is_object());
+    let found = found.map(|find| find["path"].as_str().unwrap_or_default());
+    let keys = data.chain(extracted).filter_map(Value::as_str);
+    Some(Box::new(Claims {
+        names: keys.chain(found).map(Into::into).collect(),
+        role: None,
+        enforced: tenancy.enforce,
+    }))
+}
+
+/// The annotations of a namespace that the rule names.
+pub(super) fn permitted(annotations: &Value, selection: &Selection) -> Permitted {
+    let Some(tenancy) = &selection.tenancy else {
+        return Permitted::default();
+    };
+    let text = |name: &str| annotations[name].as_str().map(str::to_owned);
+    Permitted {
+        names: text(&tenancy.names),
+        roles: text(&tenancy.roles),
     }
 }
 

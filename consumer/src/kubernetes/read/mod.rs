@@ -33,12 +33,8 @@ pub(super) fn applied(kind: ListKind, object: &Object, selection: &Selection) ->
             uid: object.uid,
         }),
         ListKind::PushSecrets => push_secret(object, selection).map(Change::Applied),
-        // Read as objects of another type.
-        ListKind::Workloads(_) => None,
-        ListKind::Namespaces => Some(Change::NamespaceApplied {
-            name: object.meta().name.clone()?,
-            labels: policy::labels(&object.labels),
-        }),
+        // Read as objects of other types.
+        ListKind::KesExternalSecrets | ListKind::Namespaces | ListKind::Workloads(_) => None,
         ListKind::SecretStores | ListKind::ClusterSecretStores => {
             Some(Change::StoreApplied(Store {
                 name: store(kind, object)?,
@@ -55,8 +51,7 @@ pub(super) fn deleted(kind: ListKind, object: &Object) -> Option<Change> {
         ListKind::ExternalSecrets => target(object).map(Change::Deleted),
         ListKind::ClusterExternalSecrets => owner(object).map(Change::OwnerDeleted),
         ListKind::PushSecrets => push_secret::target(object).map(Change::Deleted),
-        ListKind::Workloads(_) => None,
-        ListKind::Namespaces => object.meta().name.clone().map(Change::NamespaceDeleted),
+        ListKind::KesExternalSecrets | ListKind::Namespaces | ListKind::Workloads(_) => None,
         ListKind::SecretStores | ListKind::ClusterSecretStores => {
             store(kind, object).map(Change::StoreDeleted)
         }
@@ -124,6 +119,7 @@ fn external_secret(object: &Object, selection: &Selection) -> Option<ExternalSec
         refreshable: policy::refreshable(object, selection),
         forced: policy::is_forced(object, selection),
         sync_windows: !object.spec["syncWindows"].is_null(),
+        claims: policy::claims(&object.spec, selection),
         target,
         references,
         templates,

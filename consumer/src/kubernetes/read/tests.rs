@@ -36,7 +36,8 @@ fn shown(read: &ExternalSecret) -> Vec<String> {
         let of = reference.property.as_deref();
         let of = of.map(|property| format!(" .{property}"));
         let of = of.unwrap_or_default();
-        format!("{:?}/{} {form}{at}{of}", store.kind(), store.name())
+        let kind = store.kind().unwrap();
+        format!("{kind:?}/{} {form}{at}{of}", store.name())
     };
     read.references.iter().map(reference).collect()
 }

@@ -1,5 +1,5 @@
 //! Patches an object so that ESO refreshes the ExternalSecret, or everything that the ClusterExternalSecret owns,
-//! or pushes the PushSecret.
+//! or pushes the PushSecret; or so that KES polls its ExternalSecret.
 //!
 //! For most objects the annotation is enough: ESO refreshes when the hash over the metadata differs from
 //! `status.syncedResourceVersion`. Where another controller removes the annotation before ESO looks, or where the
@@ -11,6 +11,12 @@
 //!
 //! Two steps need two calls and one more permission, so they are used only where one is not enough. ESO's own
 //! speed hides the second call.
+//!
+//! KES needs two steps for every object. It polls at once when `observedGeneration` is less than the generation, even
+//! with `DISABLE_POLLING`, and not when an annotation changes (KES `lib/poller.js`, `_scheduleNextPoll`). The status
+//! comes first here too: so an object that carries the mark was reset for it, whatever was interrupted, and a
+//! redelivery has nothing to do. A poll before the mark counts, as it began after the reset and so after the event. The
+//! number is another for each mark ([`RefreshMark::unobserved`]).
 
 use std::time::Duration;
 
@@ -21,7 +27,7 @@ use kube::{
     client::Body,
     core::{Request, Status},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     Object, Served,
@@ -85,7 +91,13 @@ impl Refresher {
     ) -> Result<Reset, RefreshError> {
         let reset = match steps {
             Steps::One => Reset::NotAsked,
-            Steps::Two => match self.with_timeout(self.reset(target)).await {
+            // Without it KES does not poll, and the mark would say that it was told to.
+            Steps::Kes => {
+                let reset = self.reset(target, json!({ "observedGeneration": value.unobserved() }));
+                self.with_timeout(reset).await?;
+                Reset::NotAsked
+            }
+            Steps::Two => match self.with_timeout(self.reset(target, unsynced())).await {
                 Ok(()) => Reset::Done,
                 Err(error) if outcome::may_skip_reset(&error) => Reset::Refused {
                     error: error.to_string(),
@@ -105,9 +117,9 @@ impl Refresher {
         patch.unwrap_or(Err(RefreshError::Timeout(self.timeout)))
     }
 
-    async fn reset(&self, target: &ObjectRef) -> Result<(), RefreshError> {
-        let patch = json!({ "status": { "syncedResourceVersion": "" } });
-        let resource = self.served.version().resource(ListKind::ExternalSecrets);
+    async fn reset(&self, target: &ObjectRef, status: Value) -> Result<(), RefreshError> {
+        let patch = json!({ "status": status });
+        let resource = self.served.version().resource(target.kind().list());
         let url = Object::url_path(&resource, Some(target.namespace()));
         let (name, params) = (target.name(), params());
         let request =
@@ -156,6 +168,11 @@ impl Refresher {
             retry_after,
         })
     }
+}
+
+/// The status of an object that ESO has not synced.
+fn unsynced() -> Value {
+    json!({ "syncedResourceVersion": "" })
 }
 
 pub(super) fn params() -> PatchParams {

@@ -67,7 +67,12 @@ async fn api_of(answers: Vec<String>) -> (SocketAddr, JoinHandle<Vec<String>>) {
         let mut requests = Vec::new();
         for answer in answers {
             let mut request = Vec::new();
-            while !request.ends_with(b"}}}") && !request.ends_with(b"\"\"}}") {
+            let is_whole = |request: &[u8]| {
+                let text = String::from_utf8_lossy(request);
+                let of_kes = text.contains("observedGeneration") && text.ends_with("}}");
+                of_kes || text.ends_with("}}}") || text.ends_with("\"\"}}")
+            };
+            while !is_whole(&request) {
                 assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0);
             }
             stream.write_all(answer.as_bytes()).await.unwrap();
@@ -135,6 +140,49 @@ async fn a_failed_reset_is_retried_first() {
         let found = format!("{:?}", Outcome::of(refreshed.map(drop)));
         assert!(found.starts_with(outcome), "{found}");
     }
+}
+
+/// As [`in_two`], of an object of KES.
+async fn of_kes(answers: Vec<String>) -> (Result<Reset, RefreshError>, Vec<String>) {
+    let (address, served) = api_of(answers).await;
+    let refresher = refresher(address, Duration::from_secs(10));
+    let target = ObjectRef::kes("team", "db");
+    let result = refresher.refresh(&target, value(), Steps::Kes).await;
+    (result, served.await.unwrap())
+}
+
+#[tokio::test]
+async fn kes_is_told_by_its_status_and_then_marked() {
+    let done = || answer("200 OK", "", "{}");
+    let (refreshed, requests) = of_kes(vec![done(), done()]).await;
+    assert_eq!(refreshed.unwrap(), Reset::NotAsked);
+    let (head, body) = requests[0].split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with(
+        "PATCH /apis/kubernetes-client.io/v1/namespaces/team/externalsecrets/db/status?&fieldManager=eso-relay "
+    ), "{head}");
+    let expected = value().unobserved();
+    assert_eq!(
+        body,
+        format!(r#"{{"status":{{"observedGeneration":{expected}}}}}"#)
+    );
+    let (head, body) = requests[1].split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with(
+        "PATCH /apis/kubernetes-client.io/v1/namespaces/team/externalsecrets/db?&fieldManager=eso-relay "
+    ), "{head}");
+    assert!(body.contains("eso-relay.dev/refresh"), "{body}");
+}
+
+#[tokio::test]
+async fn kes_is_not_marked_without_the_reset() {
+    let forbidden = r#"{"kind":"Status","reason":"Forbidden","message":"cannot patch externalsecrets/status","code":403}"#;
+    let (refreshed, requests) = of_kes(vec![answer("403 Forbidden", "", forbidden)]).await;
+    let outcome = Outcome::of(refreshed.map(drop));
+    let expected = Fault::Permission;
+    assert!(
+        matches!(&outcome, Outcome::Retry { fault, .. } if *fault == expected),
+        "{outcome:?}"
+    );
+    assert_eq!(requests.len(), 1);
 }
 
 async fn outcome(answer: String) -> Outcome {

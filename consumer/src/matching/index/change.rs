@@ -1,12 +1,15 @@
 //! The input of the index, and the observations for the engine.
 
-use eso_relay::event::{StoreKind, TemplateSource};
+use std::sync::Arc;
+
+use eso_relay::event::{Reach, StoreKind, TemplateSource};
 use jiff::Timestamp;
 
 use crate::{
     matching::{
         provider::Backend,
         selector::{LabelSelector, Labels},
+        tenancy::{Claims, Permitted},
         workload::{ValuesRef, Workload},
     },
     object::{
@@ -31,6 +34,7 @@ pub enum Change {
     NamespaceApplied {
         name: String,
         labels: Labels,
+        permitted: Permitted,
     },
     NamespaceDeleted(String),
     WorkloadApplied(Workload),
@@ -74,7 +78,7 @@ pub enum Observation {
     },
 }
 
-/// An ExternalSecret, reduced to what is needed here; or a PushSecret, which references secrets of stores as well.
+/// An ExternalSecret, reduced to what is needed here; or one of KES or a PushSecret, which reference secrets as well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExternalSecret {
     pub target: ObjectRef,
@@ -101,6 +105,8 @@ pub struct ExternalSecret {
     pub writes: Option<Writes>,
     /// For a PushSecret: when ESO pushed it last.
     pub pushed: Option<Timestamp>,
+    /// What its namespace must permit; `None`: nothing.
+    pub claims: Option<Box<Claims>>,
     /// Its malformed fields. The others count.
     pub problems: Vec<String>,
 }
@@ -123,6 +129,7 @@ impl ExternalSecret {
             templates: Vec::new(),
             writes: None,
             pushed: None,
+            claims: None,
             problems: Vec::new(),
         }
     }
@@ -178,7 +185,7 @@ pub struct FindSpec {
     pub tags: bool,
 }
 
-/// A SecretStore in its namespace, or a ClusterSecretStore.
+/// A SecretStore in its namespace, or a ClusterSecretStore; or what takes the place of one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum StoreRef {
     Namespaced {
@@ -193,14 +200,27 @@ pub enum StoreRef {
         kind: StoreKind,
         namespace: String,
     },
+    /// No object: what an ExternalSecret of KES says itself of where it reads.
+    Implied(Arc<Backend>),
 }
 
 impl StoreRef {
-    pub fn kind(&self) -> StoreKind {
+    /// `None` where it is no object.
+    pub fn kind(&self) -> Option<StoreKind> {
         match self {
-            Self::Namespaced { .. } => StoreKind::SecretStore,
-            Self::Cluster { .. } => StoreKind::ClusterSecretStore,
-            Self::Any { kind, .. } => *kind,
+            Self::Namespaced { .. } => Some(StoreKind::SecretStore),
+            Self::Cluster { .. } => Some(StoreKind::ClusterSecretStore),
+            Self::Any { kind, .. } => Some(*kind),
+            Self::Implied(_) => None,
+        }
+    }
+
+    /// Whether an event with this reach may match through it. One that may reach certain stores only reaches none
+    /// that has no name.
+    pub(super) fn is_within(&self, reach: &Reach) -> bool {
+        match self.kind() {
+            Some(kind) => reach.allows_store(kind, self.name()),
+            None => reach.stores.is_empty(),
         }
     }
 
@@ -208,7 +228,7 @@ impl StoreRef {
         match self {
             Self::Namespaced { name, .. } | Self::Cluster { name } => name,
             // No store has this name.
-            Self::Any { .. } => "*",
+            Self::Any { .. } | Self::Implied(_) => "*",
         }
     }
 }
@@ -229,6 +249,8 @@ pub struct Admits {
     pub foreign: bool,
     /// For a ClusterSecretStore: the namespaces of its `conditions`; `None` for all.
     pub namespaces: Option<Admitted>,
+    /// The role by which it reads, which namespaces may permit or not.
+    pub role: Option<String>,
 }
 
 /// A namespace is admitted by any of these.
@@ -257,13 +279,16 @@ impl Listing {
         self.kind == ListKind::ClusterExternalSecrets
     }
 
-    /// Whether its objects are dropped when it may not be listed any more: stale labels could deny objects, and
-    /// PushSecrets must not be pushed and workloads not restarted without permission. Stale stores and owners are better
-    /// than none.
+    /// Whether its objects are dropped when it may not be listed any more: stale labels could deny objects, and without
+    /// permission objects of KES must not be refreshed, PushSecrets not pushed, and workloads not restarted. Stale stores
+    /// and owners are better than none.
     pub(super) fn is_dropped_when_denied(&self) -> bool {
         matches!(
             self.kind,
-            ListKind::Namespaces | ListKind::PushSecrets | ListKind::Workloads(_)
+            ListKind::Namespaces
+                | ListKind::KesExternalSecrets
+                | ListKind::PushSecrets
+                | ListKind::Workloads(_)
         )
     }
 
@@ -277,7 +302,7 @@ impl Listing {
                 self.kind == ListKind::SecretStores && self.spans(namespace)
             }
             StoreRef::Cluster { .. } => self.kind == ListKind::ClusterSecretStores,
-            StoreRef::Any { .. } => false,
+            StoreRef::Any { .. } | StoreRef::Implied(_) => false,
         }
     }
 

@@ -11,6 +11,7 @@ use crate::{
     matching::{
         provider::Regexp,
         selector::{LabelSelector, Labels},
+        tenancy::{Permits, Permitted},
     },
     object::Unrefreshable,
 };
@@ -62,6 +63,10 @@ impl Gate {
         }
     }
 
+    pub(super) fn role(&self) -> Option<&str> {
+        self.admits.role.as_deref()
+    }
+
     /// Whether it admits every namespace.
     pub(super) fn is_open(&self) -> bool {
         self.admits == Admits::default()
@@ -95,33 +100,79 @@ impl Gate {
     }
 }
 
-/// The labels of the known Namespaces. Unknown labels deny nothing.
+/// The known Namespaces. Unknown labels deny nothing.
 #[derive(Debug, Default)]
-pub(super) struct Namespaces(HashMap<String, Namespace>);
+pub(super) struct Namespaces {
+    known: HashMap<String, Namespace>,
+    listed: Listed,
+}
 
-#[derive(Debug)]
+/// Whether all namespaces are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Listed {
+    #[default]
+    NotYet,
+    All,
+    /// They may not be listed.
+    Denied,
+}
+
+#[derive(Debug, Default)]
 struct Namespace {
     labels: Labels,
+    permitted: Permitted,
+    permits: Permits,
     /// The generation of the list that it was last part of.
     seen: u64,
 }
 
 impl Namespaces {
     pub(super) fn appear(&mut self, name: String, labels: Labels, seen: u64) {
-        self.0.insert(name, Namespace { labels, seen });
+        let known = self.known.entry(name).or_default();
+        (known.labels, known.seen) = (labels, seen);
+    }
+
+    pub(super) fn permit(&mut self, name: &str, permitted: Permitted) {
+        let (permits, problems) = Permits::new(&permitted);
+        for problem in problems {
+            warn!(
+                namespace = name,
+                problem,
+                "an annotation of this namespace permits nothing, as its expression cannot be evaluated"
+            );
+        }
+        if let Some(known) = self.known.get_mut(name) {
+            (known.permitted, known.permits) = (permitted, permits);
+        }
     }
 
     pub(super) fn vanish(&mut self, name: &str) {
-        self.0.remove(name);
+        self.known.remove(name);
     }
 
     /// Removes those that were not listed since.
     pub(super) fn sweep(&mut self, since: u64) {
-        self.0.retain(|_, namespace| namespace.seen >= since);
+        self.known.retain(|_, namespace| namespace.seen >= since);
     }
 
     pub(super) fn labels(&self, name: &str) -> Option<&Labels> {
-        Some(&self.0.get(name)?.labels)
+        Some(&self.known.get(name)?.labels)
+    }
+
+    fn permitted(&self, name: &str) -> Option<&Permitted> {
+        Some(&self.known.get(name)?.permitted)
+    }
+
+    pub(super) fn permits(&self, name: &str) -> Option<&Permits> {
+        Some(&self.known.get(name)?.permits)
+    }
+
+    pub(super) fn set_listed(&mut self, listed: Listed) {
+        self.listed = listed;
+    }
+
+    pub(super) fn listed(&self) -> Listed {
+        self.listed
     }
 }
 
@@ -146,7 +197,12 @@ impl Index {
             .collect()
     }
 
-    pub(super) fn label_namespace(&mut self, name: String, labels: Labels) -> Vec<Observation> {
+    pub(super) fn put_namespace(
+        &mut self,
+        name: String,
+        labels: Labels,
+        permitted: Permitted,
+    ) -> Vec<Observation> {
         let changed = self.namespaces.labels(&name) != Some(&labels);
         let asking = self.stores.iter().filter(|_| changed);
         let asking = asking.filter(|(_, store)| store.gate.asks_for_labels());
@@ -156,15 +212,23 @@ impl Index {
             object.is_some_and(|object| object.target.namespace() == name)
         };
         let denied = users.copied().filter(within);
-        let denied: BTreeSet<u32> = denied.filter(|user| self.is_denied(*user)).collect();
-        self.namespaces.appear(name, labels, self.generation);
-        self.revision += u64::from(changed);
+        let mut denied: BTreeSet<u32> = denied.filter(|user| self.is_denied(*user)).collect();
+        let permits_other = self.namespaces.permitted(&name) != Some(&permitted);
+        if permits_other {
+            denied.extend(self.denied_in(&name));
+        }
+        self.namespaces
+            .appear(name.clone(), labels, self.generation);
+        if permits_other {
+            self.namespaces.permit(&name, permitted);
+        }
+        self.revision += u64::from(changed || permits_other);
         self.admitted(denied)
     }
 
     fn is_denied(&self, object: u32) -> bool {
-        let object = self.objects.get(object);
-        object.is_some_and(|object| self.refused(object).is_some())
+        let found = self.objects.get(object);
+        found.is_some_and(|found| self.refused(object, found).is_some())
     }
 }
 
@@ -199,6 +263,7 @@ mod tests {
             let admits = Admits {
                 foreign,
                 namespaces,
+                role: None,
             };
             let gate = Gate::new(admits.clone(), &name);
             assert_eq!(gate.refuses("team-a", None), reason, "{admits:?}");
@@ -232,6 +297,7 @@ mod tests {
                     selectors: selectors.collect(),
                     ..Admitted::default()
                 }),
+                role: None,
             };
             let store = StoreRef::Cluster { name: "s".into() };
             let gate = Gate::new(admits.clone(), &store);

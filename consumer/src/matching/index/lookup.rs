@@ -38,10 +38,14 @@ pub(super) struct View {
 impl View {
     /// `None` for an unknown store.
     pub(super) fn of_store(backend: Option<Backend>) -> Self {
-        let of = |backend: &Backend| Family::Of(backend.provider());
+        Self::of(backend.map(Arc::new))
+    }
+
+    pub(super) fn of(backend: Option<Arc<Backend>>) -> Self {
+        let of = |backend: &Arc<Backend>| Family::Of(backend.provider());
         Self {
             family: backend.as_ref().map_or(Family::Unknown, of),
-            backend: backend.map(Arc::new),
+            backend,
         }
     }
 
@@ -61,6 +65,14 @@ impl View {
     /// `None` for an unknown store.
     pub(super) fn backend(&self) -> Option<&Backend> {
         self.backend.as_deref()
+    }
+
+    /// As events call it.
+    pub(super) fn provider_name(&self) -> String {
+        match &self.family {
+            Family::Of(provider) => provider.to_string(),
+            Family::Any | Family::Unknown => "unknown".to_owned(),
+        }
     }
 
     /// Whether the names of a reference depend on more than its key.

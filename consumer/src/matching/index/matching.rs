@@ -6,9 +6,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use eso_relay::event::{Event, Kind, Match, Operation};
 
 use super::{
-    Index, MatchedWorkload, Object, StoreRef, Unrestarted,
+    Index, MatchedWorkload, StoreRef, Unrestarted,
     details::Named,
-    lookup::{Family, Form, Posting, View},
+    lookup::{Family, Posting, View},
     restarts::{Found, restarts},
     stores::StoreEntry,
 };
@@ -181,7 +181,7 @@ impl<'a> Matcher<'a> {
             self.index.stores.is_within(&store.name, reach)
                 && match &store.name {
                     StoreRef::Namespaced { namespace, .. } => reach.allows_namespace(namespace),
-                    StoreRef::Cluster { .. } | StoreRef::Any { .. } => true,
+                    StoreRef::Cluster { .. } | StoreRef::Any { .. } | StoreRef::Implied(_) => true,
                 }
         })
     }
@@ -319,7 +319,11 @@ impl<'a> Matcher<'a> {
             if is_push {
                 return self.index.push_echo(id, object, self.event);
             }
-            self.index.refused(object).into_iter().chain(against).min()
+            self.index
+                .refused(id, object)
+                .into_iter()
+                .chain(against)
+                .min()
         };
         let readers = self
             .restarts
@@ -340,7 +344,7 @@ impl<'a> Matcher<'a> {
     }
 
     /// The owner whose annotation refreshes the object. An owner refreshes everything that it owns, so it is not
-    /// used where the event may not reach all of these.
+    /// used where the event may not reach all of these, or where the namespace of one does not permit it.
     fn owner(&mut self, id: u32) -> Option<&'a ObjectRef> {
         let index = self.index;
         let owner = index.owners.of(id)?;
@@ -349,13 +353,18 @@ impl<'a> Matcher<'a> {
             .target
             .as_ref()
             .filter(|it| !it.namespaces.is_empty());
-        let Some(reach) = restricted else {
+        let held = index.claims.contains_key(&id);
+        if restricted.is_none() && !held {
             return Some(owner);
-        };
+        }
         let within = *self.within.entry(owner).or_insert_with(|| {
             let children = index.owners.children(owner);
-            let mut children = children.filter_map(|child| index.objects.get(child));
-            children.all(|child| reach.allows_namespace(child.target.namespace()))
+            let mut children = children.filter_map(|id| Some((id, index.objects.get(id)?)));
+            children.all(|(id, child)| {
+                let namespace = child.target.namespace();
+                restricted.is_none_or(|reach| reach.allows_namespace(namespace))
+                    && index.denial(id).is_none()
+            })
         });
         within.then_some(owner)
     }
@@ -372,25 +381,6 @@ fn stays_as_it_is(rules: &dyn Rules, version: &str, event: &Event) -> bool {
 }
 
 impl Index {
-    /// Why a store denies the object: then ESO does not sync it at all.
-    pub(super) fn refused(&self, object: &Object) -> Option<Unrefreshable> {
-        let namespace = object.target.namespace();
-        let stores = object.references.iter().map(|reference| reference.store);
-        let labels = self.namespaces.labels(namespace);
-        let refuses = |store| self.stores.get(store)?.gate.refuses(namespace, labels);
-        stores.filter_map(refuses).min()
-    }
-
-    /// Whether all its references are a `find` that ESO's provider does not implement.
-    pub(super) fn only_finds_in_vain(&self, object: &Object) -> bool {
-        let mut references = object.references.iter();
-        references.all(|reference| {
-            let store = self.stores.get(reference.store);
-            matches!(reference.form, Form::Find(_))
-                && store.is_some_and(|store| !store.view.rules().can_find())
-        })
-    }
-
     /// What the object's references through the store name, each with its index among all.
     fn references<'i>(
         &'i self,

@@ -8,9 +8,11 @@ mod details;
 mod find;
 mod gate;
 mod linking;
+mod lists;
 mod lookup;
 mod matching;
 mod owners;
+mod permits;
 mod pushes;
 mod restarts;
 mod shown;
@@ -50,8 +52,9 @@ use self::{
     templates::Templates,
     workloads::Workloads,
 };
-use crate::object::{
-    ListKind, ObjectKind, ObjectRef, RefreshMark, Refreshable, Steps, SyncState, Uid,
+use crate::{
+    matching::tenancy::Claims,
+    object::{ObjectKind, ObjectRef, RefreshMark, Refreshable, Steps, SyncState, Uid},
 };
 
 /// Every ExternalSecret by the keys that it reads.
@@ -72,6 +75,8 @@ pub struct Index {
     owners: Owners,
     namespaces: Namespaces,
     workloads: Workloads,
+    /// Of the objects that their namespace must permit.
+    claims: HashMap<u32, Box<Claims>>,
     /// Those with `spec.syncWindows`.
     sync_windows: HashSet<u32>,
     /// Malformed fields that were logged, by object: once, not at every status update.
@@ -123,6 +128,7 @@ impl Index {
             owners: Owners::default(),
             namespaces: Namespaces::default(),
             workloads: Workloads::new(),
+            claims: HashMap::new(),
             sync_windows: HashSet::new(),
             problems: HashMap::new(),
             references: 0,
@@ -152,7 +158,11 @@ impl Index {
                 Vec::from_iter(self.owner_carries(&owner))
             }
             Change::OwnerDeleted(owner) => self.remove_owner(owner).into_iter().collect(),
-            Change::NamespaceApplied { name, labels } => self.label_namespace(name, labels),
+            Change::NamespaceApplied {
+                name,
+                labels,
+                permitted,
+            } => self.put_namespace(name, labels, permitted),
             Change::NamespaceDeleted(name) => {
                 self.namespaces.vanish(&name);
                 Vec::new()
@@ -164,13 +174,11 @@ impl Index {
                 Vec::new()
             }
             Change::ListEnds(listing) => self.sweep(&listing),
-            Change::ListDenied(listing) if listing.is_dropped_when_denied() => {
-                self.begin(listing.clone());
-                self.sweep(&listing)
-            }
-            Change::ListDenied(_) | Change::AccessRestored(_) => Vec::new(),
+            Change::ListDenied(listing) => self.deny(&listing),
+            Change::AccessRestored(_) => Vec::new(),
             Change::Synced => {
                 self.synced = true;
+                self.warn_of_unknown_namespaces();
                 Vec::new()
             }
         }
@@ -191,6 +199,9 @@ impl Index {
     /// Whether the object is refreshed in one step, which is enough for most; or in two, where another controller may
     /// remove the annotation before ESO looks, or where the annotation alone does not make ESO read.
     pub fn steps(&self, target: &ObjectRef) -> Steps {
+        if target.kind() == ObjectKind::KesExternalSecret {
+            return Steps::Kes;
+        }
         let id = self.ids.get(target);
         let object = id.and_then(|id| Some((*id, self.objects.get(*id)?)));
         let needs_two = object.is_some_and(|(id, object)| {
@@ -207,7 +218,7 @@ impl Index {
         match target.kind() {
             ObjectKind::ClusterExternalSecret => self.owners.get(target)?.uid,
             ObjectKind::Workload(_) => self.workloads.uid(target),
-            ObjectKind::ExternalSecret | ObjectKind::PushSecret => {
+            ObjectKind::ExternalSecret | ObjectKind::KesExternalSecret | ObjectKind::PushSecret => {
                 self.objects.get(*self.ids.get(target)?)?.uid
             }
         }
@@ -239,11 +250,13 @@ impl Index {
             templates,
             writes,
             pushed,
+            claims,
             problems,
         } = object;
         self.report(&target, problems);
         let known = self.ids.get(&target).copied();
         let id = known.unwrap_or_else(|| self.insert(&target));
+        let was_denied = self.denial(id).is_some();
         // Most changes are ESO's own, to the status.
         let reads_anew = !self.reads_the_same(id, &references);
         if reads_anew {
@@ -260,7 +273,13 @@ impl Index {
         if target.kind() == ObjectKind::PushSecret {
             self.pushes.put(id, pushed);
         }
-        let reads = (reads_anew && self.synced).then(|| Observation::Reads(target.clone()));
+        match claims {
+            Some(claims) => drop(self.claims.insert(id, claims)),
+            None => drop(self.claims.remove(&id)),
+        }
+        let reads_anew = reads_anew && self.synced;
+        let reads = reads_anew.then(|| Observation::Reads(target.clone()));
+        let reads = reads.or_else(|| self.permitted_now(id, was_denied));
         self.owners.put(id, owner);
         let Some(object) = self.objects.get_mut(id) else {
             return Vec::new();
@@ -322,6 +341,7 @@ impl Index {
         self.workloads.remove_writes(id);
         self.pushes.remove(id);
         self.sync_windows.remove(&id);
+        self.claims.remove(&id);
         self.owners.remove(id);
         let object = self.objects.remove(id)?;
         Some(Observation::Gone(object.target))
@@ -331,44 +351,6 @@ impl Index {
         if let Some(id) = self.stores.vanish(name) {
             self.reread(id, View::of_store(None), Gate::default());
         }
-    }
-
-    fn begin(&mut self, listing: Listing) {
-        self.generation += 1;
-        self.open.insert(listing, self.generation);
-    }
-
-    /// Removes what was not in a list that has ended.
-    fn sweep(&mut self, listing: &Listing) -> Vec<Observation> {
-        let Some(since) = self.open.remove(listing) else {
-            return Vec::new();
-        };
-        for store in self.stores.missed(listing, since) {
-            self.remove_store(&store);
-        }
-        if listing.holds_namespaces() {
-            self.namespaces.sweep(since);
-            return Vec::new();
-        }
-        if let ListKind::Workloads(_) = listing.kind {
-            return self.sweep_workloads(listing, since);
-        }
-        if listing.holds_owners() {
-            let missed = self.owners.missed(since).into_iter();
-            return missed
-                .filter_map(|owner| self.remove_owner(owner))
-                .collect();
-        }
-        let missed: Vec<ObjectRef> = self
-            .objects
-            .iter()
-            .filter(|(_, object)| object.seen < since && listing.holds(&object.target))
-            .map(|(_, object)| object.target.clone())
-            .collect();
-        missed
-            .iter()
-            .filter_map(|target| self.remove(target))
-            .collect()
     }
 
     fn report(&mut self, target: &ObjectRef, problems: Vec<String>) {

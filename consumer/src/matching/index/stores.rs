@@ -1,14 +1,17 @@
 //! Stores, whether they exist or are only referenced, and the objects that read through each.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
 
 use eso_relay::event::{Reach, Settle};
 
 use super::{
-    Index,
+    Index, Object,
     change::{Listing, StoreRef},
     gate::Gate,
-    lookup::View,
+    lookup::{Form, View},
     slab::Slab,
 };
 use crate::object::ObjectRef;
@@ -59,17 +62,17 @@ impl Stores {
     /// Whether an event with this reach may match through the store.
     pub(super) fn is_within(&self, name: &StoreRef, reach: &Reach) -> bool {
         let StoreRef::Any { kind, namespace } = name else {
-            return reach.allows_store(name.kind(), name.name());
+            return name.is_within(reach);
         };
         let may_be = |store: &StoreRef| match store {
             StoreRef::Namespaced { namespace: own, .. } => own == namespace,
             StoreRef::Cluster { .. } => true,
-            StoreRef::Any { .. } => false,
+            StoreRef::Any { .. } | StoreRef::Implied(_) => false,
         };
         reach.stores.is_empty()
             || self.iter().any(|(_, store)| {
                 let store = &store.name;
-                store.kind() == *kind && may_be(store) && reach.allows_store(*kind, store.name())
+                store.kind() == Some(*kind) && may_be(store) && store.is_within(reach)
             })
     }
 
@@ -140,7 +143,11 @@ impl Stores {
         if let Some(id) = self.ids.get(&name) {
             return *id;
         }
-        let view = View::of_store(None);
+        let implied = match &name {
+            StoreRef::Implied(backend) => Some(Arc::clone(backend)),
+            StoreRef::Namespaced { .. } | StoreRef::Cluster { .. } | StoreRef::Any { .. } => None,
+        };
+        let view = View::of(implied);
         let id = self.entries.insert(StoreEntry {
             name: name.clone(),
             any: view.of_any_provider(),
@@ -177,10 +184,27 @@ impl Index {
             .max()
     }
 
+    /// The providers that the object reads from, as events call them, in order and separated by commas.
+    pub fn backends_of(&self, target: &ObjectRef) -> String {
+        let stores = self.read_through(target);
+        let names: BTreeSet<String> = stores.map(|store| store.view.provider_name()).collect();
+        Vec::from_iter(names).join(",")
+    }
+
     /// Whether the object, or any that an owner owns, has `spec.syncWindows`.
     pub fn has_sync_windows(&self, target: &ObjectRef) -> bool {
         let mut ids = self.ids_of(target).into_iter();
         ids.any(|id| self.sync_windows.contains(&id))
+    }
+
+    /// Whether all its references are a `find` that ESO's provider does not implement.
+    pub(super) fn only_finds_in_vain(&self, object: &Object) -> bool {
+        let mut references = object.references.iter();
+        references.all(|reference| {
+            let store = self.stores.get(reference.store);
+            matches!(reference.form, Form::Find(_))
+                && store.is_some_and(|store| !store.view.rules().can_find())
+        })
     }
 
     fn read_through(&self, target: &ObjectRef) -> impl Iterator<Item = &StoreEntry> {

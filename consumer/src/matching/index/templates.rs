@@ -89,7 +89,6 @@ impl Index {
     pub(super) fn reads_through_one_of(&self, object: &Object, reach: &Reach) -> bool {
         let stores = object.references.iter().map(|reference| reference.store);
         let mut stores = stores.filter_map(|id| self.stores.get(id));
-        reach.stores.is_empty()
-            || stores.any(|store| reach.allows_store(store.name.kind(), store.name.name()))
+        reach.stores.is_empty() || stores.any(|store| store.name.is_within(reach))
     }
 }

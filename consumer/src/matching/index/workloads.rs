@@ -226,7 +226,11 @@ impl Workloads {
     /// Those that must see a new value of what ESO writes for the object.
     pub(super) fn readers(&self, object: u32, target: &ObjectRef) -> Vec<u32> {
         let readers = self.namespaces.get(target.namespace());
-        let Some(readers) = readers.filter(|_| target.kind() == ObjectKind::ExternalSecret) else {
+        let writes = matches!(
+            target.kind(),
+            ObjectKind::ExternalSecret | ObjectKind::KesExternalSecret
+        );
+        let Some(readers) = readers.filter(|_| writes) else {
             return Vec::new();
         };
         let own = || Writes::own_name(target);

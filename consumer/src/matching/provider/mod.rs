@@ -1,6 +1,7 @@
-//! How ESO's providers read keys: one file for each provider with rules of its own.
+//! How ESO's providers read keys: one file for each provider with rules of its own; and those of KES, in `kes.rs`.
 
 mod akeyless;
+mod alibaba;
 mod aws;
 mod azure;
 mod doppler;
@@ -9,6 +10,7 @@ mod generic;
 mod gitlab;
 mod ibm;
 mod infisical;
+mod kes;
 mod onepassword;
 mod pulumi;
 mod regexp;
@@ -35,6 +37,7 @@ pub(crate) use self::{
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Provider {
     Akeyless,
+    Alibaba,
     SecretsManager,
     ParameterStore,
     /// Vault and `OpenBao`: ESO's provider for either reads from both.
@@ -60,6 +63,7 @@ pub enum Provider {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Backend {
     Akeyless,
+    Alibaba(alibaba::Alibaba),
     SecretsManager(aws::SecretsManager),
     ParameterStore(aws::ParameterStore),
     Vault(vault::Vault),
@@ -88,6 +92,7 @@ impl Provider {
         let name = plain(provider.as_str());
         Some(match name.as_str() {
             "akeyless" => vec![Self::Akeyless],
+            "alibaba" => vec![Self::Alibaba],
             // Parameter Store gives access to its secrets.
             SECRETS_MANAGER => vec![Self::SecretsManager, Self::ParameterStore],
             PARAMETER_STORE => vec![Self::ParameterStore],
@@ -151,7 +156,7 @@ impl Provider {
     fn finding(&self) -> FindBy {
         match self {
             // Events contain other names, or none, or another case.
-            Self::OnePassword | Self::Infisical | Self::Azure => FindBy::Unknown,
+            Self::OnePassword | Self::Infisical | Self::Azure | Self::Alibaba => FindBy::Unknown,
             // A path may be negated, ignored, or an error.
             Self::SecretsManager | Self::Gitlab => FindBy::Name,
             Self::Other(name) => generic::finding(name),
@@ -164,6 +169,7 @@ impl Provider {
     fn names<'e>(&self, said: &str, key: &'e str, scope: Scope<'_>, names: &mut Vec<Cow<'e, str>>) {
         match self {
             Self::Akeyless => names.push(akeyless::canonical(key).into()),
+            Self::Alibaba => alibaba::query_names(key, scope, names),
             Self::SecretsManager => aws::secret(key, scope, names),
             Self::ParameterStore => {
                 if said != SECRETS_MANAGER {
@@ -192,6 +198,7 @@ impl fmt::Display for Provider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Akeyless => "akeyless",
+            Self::Alibaba => "alibaba",
             Self::SecretsManager => "aws-sm",
             Self::ParameterStore => "aws-ps",
             Self::Vault => "vault",
@@ -237,6 +244,7 @@ impl Backend {
         let name = plain(name);
         Some(match name.as_str() {
             "akeyless" => Self::Akeyless,
+            "alibaba" => Self::Alibaba(alibaba::Alibaba::of(spec)),
             "aws" => match spec["service"].as_str() {
                 None | Some("" | "SecretsManager") => {
                     Self::SecretsManager(aws::SecretsManager::of(spec))
@@ -264,6 +272,7 @@ impl Backend {
     pub fn provider(&self) -> Provider {
         match self {
             Self::Akeyless => Provider::Akeyless,
+            Self::Alibaba(_) => Provider::Alibaba,
             Self::SecretsManager(_) => Provider::SecretsManager,
             Self::ParameterStore(_) => Provider::ParameterStore,
             Self::Vault(_) => Provider::Vault,
@@ -299,6 +308,7 @@ impl Backend {
     fn rules(&self) -> &dyn Rules {
         match self {
             Self::Akeyless => &akeyless::Akeyless,
+            Self::Alibaba(rules) => rules,
             Self::SecretsManager(rules) => rules,
             Self::ParameterStore(rules) => rules,
             Self::Vault(rules) => rules,

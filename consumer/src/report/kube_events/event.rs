@@ -89,6 +89,7 @@ impl Note {
             ObjectKind::Workload(_) => "Restart",
             ObjectKind::ClusterExternalSecret
             | ObjectKind::ExternalSecret
+            | ObjectKind::KesExternalSecret
             | ObjectKind::PushSecret => "Refresh",
         }
     }
@@ -118,7 +119,9 @@ impl Note {
             | Fact::RolloutFailed { .. } => true,
             Fact::NotRefreshable(reason) => matches!(
                 reason,
-                Unrefreshable::StoreDeniesNamespace | Unrefreshable::FindNotSupported
+                Unrefreshable::StoreDeniesNamespace
+                    | Unrefreshable::NotPermitted
+                    | Unrefreshable::FindNotSupported
             ),
         }
     }
@@ -130,10 +133,29 @@ impl Note {
             Some(source) => format!("event {event} of source {source}"),
             None => format!("event {event}"),
         };
+        let of_kes = self.target.kind() == ObjectKind::KesExternalSecret;
         match self.fact {
             Fact::Refreshed { after } => {
-                format!("Refreshed for {event}: ESO has synced it {after:.1?} after the patch")
+                let operator = self.target.kind().operator();
+                format!(
+                    "Refreshed for {event}: {operator} has synced it {after:.1?} after the patch"
+                )
             }
+            Fact::Failed { after } if of_kes => format!(
+                "KES has failed to sync it, {after:.1?} after the patch for {event}: see its status. The old \
+                 value may still be in use; KES tries again at its interval, if it has one"
+            ),
+            Fact::Silent { after } if of_kes => format!(
+                "KES has not updated the status for {after:.1?} since the patch for {event}: it is not \
+                 running, is overloaded, or leaves this object to another instance (spec.controllerId). The \
+                 old value may still be in use"
+            ),
+            Fact::NotRefreshable(Unrefreshable::NotPermitted) => format!(
+                "Not refreshed for {event} ({}): its namespace does not permit what it reads. To have it \
+                 refreshed, {}",
+                Unrefreshable::NotPermitted,
+                Unrefreshable::NotPermitted.advice()
+            ),
             Fact::Failed { after } => format!(
                 "ESO has failed to sync it, {after:.1?} after the patch for {event}: see the condition \
                  Ready. The old value may still be in use; ESO retries by itself"

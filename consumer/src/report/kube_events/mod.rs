@@ -99,6 +99,7 @@ impl Fact {
             | Unrefreshable::IntervalZero
             | Unrefreshable::Immutable
             | Unrefreshable::StoreDeniesNamespace
+            | Unrefreshable::NotPermitted
             | Unrefreshable::Generator
             | Unrefreshable::FindNotSupported
             | Unrefreshable::PinnedVersion => Some(Self::NotRefreshable(reason)),

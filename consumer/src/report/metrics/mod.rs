@@ -1,6 +1,7 @@
 //! What `/metrics` says. Labels come from closed sets only.
 
 mod labels;
+mod objects;
 mod restarts;
 mod watch_list;
 
@@ -19,6 +20,7 @@ pub(crate) use self::labels::{
     DeadLetterLabels, DeliveryLabels, DeliveryOutcome, EventLabels, KubeEventLabels, PatchLabels,
     PatchResult, SkippedLabels, SyncLabels, SyncResult,
 };
+pub(crate) use self::objects::ObjectMetrics;
 pub(crate) use self::watch_list::WatchListMetrics;
 use self::{labels::ResetLabels, restarts::RestartMetrics};
 use crate::{

@@ -120,9 +120,10 @@ impl RestartMetrics {
 fn kind(workload: &ObjectRef) -> &'static str {
     match workload.kind() {
         ObjectKind::Workload(kind) => kind.as_str(),
-        ObjectKind::ClusterExternalSecret | ObjectKind::ExternalSecret | ObjectKind::PushSecret => {
-            ""
-        }
+        ObjectKind::ClusterExternalSecret
+        | ObjectKind::ExternalSecret
+        | ObjectKind::KesExternalSecret
+        | ObjectKind::PushSecret => "",
     }
 }
 

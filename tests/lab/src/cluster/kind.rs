@@ -6,6 +6,8 @@ use kube::core::{ApiResource, GroupVersionKind};
 pub const GROUP: &str = "external-secrets.io";
 /// That of Argo Rollouts.
 pub const ARGO: &str = "argoproj.io";
+/// That of kubernetes-external-secrets.
+pub const KES: &str = "kubernetes-client.io";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
@@ -16,6 +18,8 @@ pub enum Kind {
     ClusterSecretStore,
     ClusterExternalSecret,
     PushSecret,
+    /// Of kubernetes-external-secrets.
+    KesExternalSecret,
     Event,
     Deployment,
     StatefulSet,
@@ -25,7 +29,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Namespace,
         Self::Secret,
         Self::ExternalSecret,
@@ -33,6 +37,7 @@ impl Kind {
         Self::ClusterSecretStore,
         Self::ClusterExternalSecret,
         Self::PushSecret,
+        Self::KesExternalSecret,
         Self::Event,
         Self::Deployment,
         Self::StatefulSet,
@@ -52,6 +57,7 @@ impl Kind {
                 ("ClusterExternalSecret", "clusterexternalsecrets", GROUP)
             }
             Self::PushSecret => ("PushSecret", "pushsecrets", GROUP),
+            Self::KesExternalSecret => ("ExternalSecret", "externalsecrets", KES),
             Self::Event => ("Event", "events", "events.k8s.io"),
             Self::Deployment => ("Deployment", "deployments", "apps"),
             Self::StatefulSet => ("StatefulSet", "statefulsets", "apps"),
@@ -94,7 +100,7 @@ impl Kind {
 
     /// Whether it has a generation and a `/status` of its own.
     pub fn has_status(self) -> bool {
-        self.is_custom() || self.is_workload()
+        self.is_custom() || self.is_workload() || self == Self::KesExternalSecret
     }
 
     /// The newest that ESO, or Kubernetes, serves.

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 pub use external_secret::{ExternalSecretBuilder, external_secret};
 pub use fixture::{Fixture, create_all, create_namespace};
-pub use kind::{ARGO, GROUP, Kind};
+pub use kind::{ARGO, GROUP, KES, Kind};
 pub use store::{StoreBuilder, cluster_store, store};
 
 /// The annotation that the consumer patches.

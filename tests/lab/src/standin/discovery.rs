@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Serving;
-use crate::cluster::{ARGO, GROUP, Kind};
+use crate::cluster::{ARGO, GROUP, KES, Kind};
 
 /// The answer to a discovery path; `None` when the path is about something else.
 pub(super) fn discover(path: &str, serving: Serving) -> Option<Value> {
@@ -19,7 +19,13 @@ pub(super) fn discover(path: &str, serving: Serving) -> Option<Value> {
         ),
         ["api", "v1"] => Some(resources("", "v1", serving)),
         ["apis"] => {
-            let names = [GROUP, Kind::Event.group(), Kind::Deployment.group(), ARGO];
+            let names = [
+                GROUP,
+                Kind::Event.group(),
+                Kind::Deployment.group(),
+                ARGO,
+                KES,
+            ];
             let groups: Vec<_> = names
                 .into_iter()
                 .map(|name| (name, versions_of(name, serving)))
@@ -48,6 +54,7 @@ fn versions_of(group: &str, serving: Serving) -> Vec<&'static str> {
     match group {
         GROUP => vec![serving.eso.version(), Kind::PushSecret.version()],
         ARGO => serving.version_of(Kind::Rollout).into_iter().collect(),
+        KES => (serving.version_of(Kind::KesExternalSecret).into_iter()).collect(),
         "events.k8s.io" | "apps" => vec!["v1"],
         _ => Vec::new(),
     }

@@ -55,6 +55,7 @@ struct Shared {
 struct Serving {
     eso: Served,
     rollouts: bool,
+    kes: bool,
 }
 
 impl Serving {
@@ -63,6 +64,7 @@ impl Serving {
         match kind {
             Kind::PushSecret => Some(kind.version()),
             Kind::Rollout => self.rollouts.then(|| kind.version()),
+            Kind::KesExternalSecret => self.kes.then(|| kind.version()),
             kind if kind.is_custom() => Some(self.eso.version()),
             kind => Some(kind.version()),
         }
@@ -164,6 +166,11 @@ impl StandIn {
     /// Serves Argo's Rollouts too, from the next request on.
     pub fn serve_rollouts(&self) {
         self.shared.serving_mut().rollouts = true;
+    }
+
+    /// Serves the ExternalSecrets of kubernetes-external-secrets too, from the next request on.
+    pub fn serve_kes(&self) {
+        self.shared.serving_mut().kes = true;
     }
 
     pub fn faults(&self) -> &Faults {

@@ -97,6 +97,7 @@ fn listed() -> Listed {
         index,
         without_cluster_stores: false,
         without_namespaces: false,
+        without_kes: false,
         without_workloads: BTreeSet::new(),
         closed: BTreeSet::new(),
         find: FindPolicy::Match,

@@ -1,5 +1,6 @@
 mod histories;
 mod owned;
+mod permits;
 mod providers;
 mod pushes;
 mod skipped;

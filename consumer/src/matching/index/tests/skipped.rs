@@ -1,7 +1,10 @@
 //! What an event means and a refresh would not reach.
 
 use super::*;
-use crate::object::{ListKind, Unrefreshable};
+use crate::{
+    matching::tenancy::Permitted,
+    object::{ListKind, Unrefreshable},
+};
 
 #[test]
 fn what_cannot_be_refreshed_is_found_and_given_apart() {
@@ -28,6 +31,7 @@ fn one_denying_store_skips_the_object() {
     let (open, closed) = (cluster_store("open"), cluster_store("closed"));
     let only_team = Admits {
         foreign: false,
+        role: None,
         namespaces: Some(Admitted {
             names: vec!["team".to_owned()],
             ..Admitted::default()
@@ -42,6 +46,7 @@ fn one_denying_store_skips_the_object() {
     };
     let foreign = Admits {
         foreign: true,
+        role: None,
         namespaces: None,
     };
     let both = vec![key(&open, "k"), key(&closed, "other")];
@@ -77,6 +82,7 @@ fn the_labels_of_a_namespace_count_as_they_are_at_the_moment() {
     let labelled = |team: &str| Change::NamespaceApplied {
         name: "n".to_owned(),
         labels: [("team".to_owned(), team.to_owned())].into(),
+        permitted: Permitted::default(),
     };
     let listing = Listing {
         kind: ListKind::Namespaces,
@@ -89,6 +95,7 @@ fn the_labels_of_a_namespace_count_as_they_are_at_the_moment() {
             backend: Backend::of_store(&serde_json::json!({ "akeyless": {} })),
             admits: Admits {
                 foreign: false,
+                role: None,
                 namespaces: Some(Admitted {
                     selectors: vec!["team=a".parse().unwrap()],
                     ..Admitted::default()
@@ -128,6 +135,7 @@ fn admitting(store: &StoreRef, names: &[&str]) -> Change {
         backend: Backend::of_store(&serde_json::json!({ "akeyless": {} })),
         admits: Admits {
             foreign: false,
+            role: None,
             namespaces: Some(Admitted {
                 names: names.iter().map(|&name| name.to_owned()).collect(),
                 selectors: vec!["team=a".parse().unwrap()],
@@ -141,6 +149,7 @@ fn labelled(namespace: &str, team: &str) -> Change {
     Change::NamespaceApplied {
         name: namespace.to_owned(),
         labels: [("team".to_owned(), team.to_owned())].into(),
+        permitted: Permitted::default(),
     }
 }
 

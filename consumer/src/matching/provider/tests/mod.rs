@@ -150,6 +150,7 @@ fn a_store_has_the_provider_that_its_spec_names() {
 fn a_provider_is_called_as_an_event_for_it_would_call_it() {
     for eso in [
         "akeyless",
+        "alibaba",
         "aws",
         "vault",
         "gcpsm",
@@ -175,6 +176,7 @@ fn a_provider_is_called_as_an_event_for_it_would_call_it() {
 fn provider_spellings_are_equal() {
     for (event, eso) in [
         ("akeyless", json!({"akeyless": {}})),
+        ("alibaba", json!({"alibaba": {}})),
         ("azure-kv", json!({"azurekv": {}})),
         ("gcp-sm", json!({"gcpsm": {}})),
         ("aws-sm", json!({"aws": {}})),

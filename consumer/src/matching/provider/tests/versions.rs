@@ -51,6 +51,20 @@ fn fixed_versions_stay_and_others_may_move() {
         (r#"{"vault": {"version": "v1"}}"#, "3", None, false),
         (r#"{"openBao": {}}"#, "3", None, false),
         (r#"{"akeyless": {}}"#, "3", None, false),
+        (
+            r#"{"alibaba": {}}"#,
+            "blue",
+            Some(label("ACSCurrent")),
+            true,
+        ),
+        (r#"{"alibaba": {}}"#, "blue", Some(label("blue")), false),
+        (r#"{"alibaba": {}}"#, "blue", None, false),
+        (
+            r#"{"alibaba": {}}"#,
+            "ACSPrevious",
+            Some(label("ACSCurrent")),
+            false,
+        ),
         (r#"{"conjur": {}}"#, "3", Some(id("4")), false),
     ] {
         let backend = Backend::of_store(&serde_json::from_str(spec).unwrap()).unwrap();

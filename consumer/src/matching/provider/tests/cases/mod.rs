@@ -320,6 +320,28 @@ fn pulumi() -> impl Strategy<Value = Case> {
     })
 }
 
+fn alibaba() -> impl Strategy<Value = Case> {
+    let known = (maybe("cn-hangzhou"), maybe("acs:ram::1234:role/eso"));
+    ("[a-zA-Z0-9/_+=.@-]{2,16}", known, any::<bool>()).prop_map(|(name, (region, role), by_arn)| {
+        let arn = format!("acs:kms:cn-hangzhou:1234:secret/{name}");
+        let scope = [("account", "1234"), ("region", "cn-hangzhou")];
+        let said = Published::new("alibaba", &[&name, &arn], &scope);
+        let mut elsewhere = vec![Published::new("alibaba", &[&format!("{name}!")], &scope)];
+        if by_arn || role.is_some() {
+            elsewhere.push(said.but("account", "5678"));
+        }
+        if by_arn || region.is_some() {
+            elsewhere.push(said.but("region", "cn-beijing"));
+        }
+        Case {
+            spec: json!({ "alibaba": { "regionID": region, "roleArn": role } }),
+            key: if by_arn { arn } else { name },
+            said,
+            elsewhere,
+        }
+    })
+}
+
 pub(super) fn case() -> impl Strategy<Value = Case> {
     prop_oneof![
         secrets_manager(),
@@ -329,7 +351,7 @@ pub(super) fn case() -> impl Strategy<Value = Case> {
         vault::openbao(),
         gcp(),
         azure(),
-        akeyless(),
+        prop_oneof![akeyless(), alibaba()],
         prop_oneof![doppler(), infisical(), onepassword()],
         prop_oneof![gitlab(), ibm(), pulumi()],
         prop_oneof![webhook::by_key(), webhook::by_document()],

@@ -38,7 +38,12 @@ use crate::{
         metrics::{Metrics, ObjectMetrics},
         receipts,
     },
-    stream::{Pull, backlog::Backlog, gap::GapWatcher, watch_list::WatchList},
+    stream::{
+        Pull,
+        backlog::Backlog,
+        gap::GapWatcher,
+        watch_list::{Ask, WatchList},
+    },
     worker::{Context, Inputs, Worker},
 };
 
@@ -88,6 +93,29 @@ struct Conditions {
     stream: Condition,
     worker: Condition,
     kubernetes: Condition,
+}
+
+/// Starts the watch list, where it is on: what it asks the worker. Off: nothing.
+fn watch_list(
+    config: &ConsumerConfig,
+    jetstream: &async_nats::jetstream::Context,
+    metrics: &Metrics,
+    lifecycle: &Lifecycle,
+) -> mpsc::Receiver<Ask> {
+    if !config.watch_list.enabled {
+        return mpsc::channel(1).1;
+    }
+    let (watch_list, asks) = WatchList::new(
+        jetstream.clone(),
+        config.cluster.clone(),
+        config.watch_list.keep,
+        metrics.watch_list.clone(),
+    );
+    let run = lifecycle
+        .stopping()
+        .run_until_cancelled_owned(watch_list.run());
+    lifecycle.spawn("watch list", endless(run));
+    asks
 }
 
 /// Starts the tasks: pull loop ─▶ worker ◀─ watch.
@@ -145,19 +173,7 @@ async fn work(
         stopped.run_until_cancelled(watch).await.unwrap_or(Ok(()))
     });
 
-    let asks = if config.watch_list.enabled {
-        let (watch_list, asks) = WatchList::new(
-            jetstream.clone(),
-            config.cluster.clone(),
-            config.watch_list.keep,
-            metrics.watch_list.clone(),
-        );
-        let watch_list = stop.clone().run_until_cancelled_owned(watch_list.run());
-        lifecycle.spawn("watch list", endless(watch_list));
-        asks
-    } else {
-        mpsc::channel(1).1
-    };
+    let asks = watch_list(&config, &jetstream, &metrics, &lifecycle);
 
     let backlog = Backlog {
         jetstream: jetstream.clone(),

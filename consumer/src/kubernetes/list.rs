@@ -26,6 +26,10 @@ const PAGE: u32 = 500;
 
 /// The index that the consumer would have now.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a permission of its own"
+)]
 pub(crate) struct Listed {
     pub index: Index,
     /// Whether cluster stores may not be listed. Objects that read through one then match by their keys alone.

@@ -85,7 +85,7 @@ pub(super) async fn run(session: &Session, args: &Args) -> Result<(), Failure> {
     .await?;
     if args.group {
         let mut groups: Vec<_> = groups.into_values().collect();
-        groups.sort_by(|a, b| b.count.cmp(&a.count));
+        groups.sort_by_key(|group| std::cmp::Reverse(group.count));
         session.print(&Groups { groups })?;
     } else {
         superseded::look(&jetstream, newest.make_contiguous()).await?;

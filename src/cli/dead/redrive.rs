@@ -41,6 +41,10 @@ Examples:
   eso-relay dead redrive 17 18
   eso-relay dead redrive --reason refused --since 2h --dry-run
   eso-relay dead redrive --cluster east --error 'admission webhook' --yes")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of its own"
+)]
 pub(super) struct Args {
     #[command(flatten)]
     which: Which,
@@ -110,7 +114,7 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
         dead_letters: Vec::new(),
     };
     let clusters = clusters(&jetstream).await?;
-    let mut redrives = Vec::new();
+    let mut plan = Vec::new();
     for letter in selection.letters {
         let left_out = &mut report.left_out;
         if letter.superseded_by.is_some() && !args.superseded {
@@ -120,7 +124,7 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
         } else if let Some(cluster) = clusters.get(letter.cluster.as_str()) {
             match redrive(&letter, cluster, created, session.now(), args.restart) {
                 Some(redrive) => {
-                    redrives.push(redrive);
+                    plan.push(redrive);
                     report.dead_letters.push(letter);
                 }
                 None => left_out.unreadable += 1,
@@ -133,12 +137,12 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
     if session.output() == Output::Text {
         session.print(&report)?;
     }
-    if !args.dry_run && !redrives.is_empty() {
+    if !args.dry_run && !plan.is_empty() {
         if !args.yes {
-            confirm(&format!("Redrive {} dead letters?", redrives.len()))?;
+            confirm(&format!("Redrive {} dead letters?", plan.len()))?;
         }
-        let all = redrives.len();
-        let done = publish_all(&jetstream, redrives, args.rate, &mut report.redriven).await;
+        let all = plan.len();
+        let done = publish_all(&jetstream, plan, args.rate, &mut report.redriven).await;
         let redriven = report.redriven;
         session
             .record(&jetstream, Verb::Redrive, redriven, None)
@@ -198,16 +202,16 @@ fn redrive(
 /// `redriven` counts those whose letters are removed.
 async fn publish_all(
     jetstream: &Context,
-    redrives: Vec<Redrive>,
+    plan: Vec<Redrive>,
     rate: u32,
     redriven: &mut usize,
 ) -> anyhow::Result<()> {
     let dead = jetstream.get_stream_no_info(Stream::Dead.name()).await;
     let dead = dead.context("cannot look at the dead letters")?;
-    let mut progress = Progress::new("redriven", redrives.len() as u64);
+    let mut progress = Progress::new("redriven", plan.len() as u64);
     let mut pace = interval(Duration::from_secs(1) / rate);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    for redrive in redrives {
+    for redrive in plan {
         pace.tick().await;
         for event in &redrive.events {
             publish(jetstream, event).await?;

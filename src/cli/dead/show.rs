@@ -67,14 +67,12 @@ impl fmt::Display for Show {
             writeln!(f, "trace       {trace}")?;
         }
         match (&letter.superseded_by, &letter.events) {
-            (Some(newer), _) => {
-                writeln!(f, "superseded  by {newer}, which has refreshed the same")?
-            }
+            (Some(newer), _) => writeln!(f, "superseded  by {newer}, which has refreshed the same"),
             (None, Some(_)) => {
-                writeln!(f, "redrive     eso-relay dead redrive {}", letter.sequence)?
+                writeln!(f, "redrive     eso-relay dead redrive {}", letter.sequence)
             }
-            (None, None) => writeln!(f, "redrive     not by this version, which cannot read it")?,
-        }
+            (None, None) => writeln!(f, "redrive     not by this version, which cannot read it"),
+        }?;
         writeln!(f, "{:#}", self.body)
     }
 }

@@ -247,7 +247,7 @@ polls:
 - { name: c, provider: vault, address: 'https://c', auth: { jwt: { role: r, token_file: /etc/eso-relay/c } } }
 - { name: d, provider: vault, address: 'https://d', auth: { approle: { role_id: r, secret_id_file: /etc/eso-relay/d } } }
 ";
-    let checked = json(&check_example(Binary::Ingress, ALL).await);
+    let checked = json(&check_example(Binary::Ingress, ALL, &[]).await);
     let mut found = BTreeMap::new();
     settings(&checked["polls"], "polls", &mut found);
     // An absent section shows as null.

@@ -20,6 +20,10 @@ use crate::{
 };
 
 #[derive(Debug, Serialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a permission of its own"
+)]
 pub(super) struct Report {
     /// `None` when it is not configured.
     pub(super) cluster: Option<Slug>,

@@ -21,6 +21,10 @@ use crate::{
 
 /// Which objects the configuration selects. By default all.
 #[derive(Debug, Clone, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a setting of its own"
+)]
 pub(crate) struct Selection {
     /// Of ExternalSecrets, by their labels.
     pub labels: LabelSelector,

@@ -199,11 +199,11 @@ impl Index {
 
     pub(super) fn put_namespace(
         &mut self,
-        name: String,
+        name: &str,
         labels: Labels,
         permitted: Permitted,
     ) -> Vec<Observation> {
-        let changed = self.namespaces.labels(&name) != Some(&labels);
+        let changed = self.namespaces.labels(name) != Some(&labels);
         let asking = self.stores.iter().filter(|_| changed);
         let asking = asking.filter(|(_, store)| store.gate.asks_for_labels());
         let users = asking.flat_map(|(_, store)| &store.users);
@@ -213,14 +213,14 @@ impl Index {
         };
         let denied = users.copied().filter(within);
         let mut denied: BTreeSet<u32> = denied.filter(|user| self.is_denied(*user)).collect();
-        let permits_other = self.namespaces.permitted(&name) != Some(&permitted);
+        let permits_other = self.namespaces.permitted(name) != Some(&permitted);
         if permits_other {
-            denied.extend(self.denied_in(&name));
+            denied.extend(self.denied_in(name));
         }
         self.namespaces
-            .appear(name.clone(), labels, self.generation);
+            .appear(name.to_owned(), labels, self.generation);
         if permits_other {
-            self.namespaces.permit(&name, permitted);
+            self.namespaces.permit(name, permitted);
         }
         self.revision += u64::from(changed || permits_other);
         self.admitted(denied)

@@ -162,7 +162,7 @@ impl Index {
                 name,
                 labels,
                 permitted,
-            } => self.put_namespace(name, labels, permitted),
+            } => self.put_namespace(&name, labels, permitted),
             Change::NamespaceDeleted(name) => {
                 self.namespaces.vanish(&name);
                 Vec::new()

@@ -71,7 +71,7 @@ impl Index {
 
     fn watched_by(&self, id: u32, object: &Object, paths: &mut Vec<Watched>) {
         let own = object.refreshable.refusal();
-        let is_refreshed = own.or_else(|| self.refused(object)).is_none();
+        let is_refreshed = own.or_else(|| self.refused(id, object)).is_none();
         if object.target.kind() != ObjectKind::ExternalSecret || !is_refreshed {
             return;
         }

@@ -118,7 +118,7 @@ fn what_an_event_would_not_refresh_is_not_listed() {
         backend: Backend::of_store(&vault),
         admits: Admits {
             foreign: true,
-            namespaces: None,
+            ..Admits::default()
         },
     }));
     assert_eq!(listed(&index), [""; 0]);

@@ -27,15 +27,15 @@ async fn a_second_init_changes_nothing() {
     let first = eso_relay(&server, "init --cluster east -o json")
         .await
         .json();
-    assert_eq!(actions(&first), ["created"; 5]);
+    assert_eq!(actions(&first), ["created"; 7]);
     assert_eq!(
-        first["changes"][4],
+        first["changes"][6],
         json!({ "kind": "durable", "name": "east", "action": "created" })
     );
     let second = eso_relay(&server, "init --cluster east -o json")
         .await
         .json();
-    assert_eq!(actions(&second), ["unchanged"; 5]);
+    assert_eq!(actions(&second), ["unchanged"; 7]);
 }
 
 #[tokio::test]
@@ -53,6 +53,8 @@ async fn one_more_cluster_keeps_the_others_and_what_was_set_before() {
     assert_eq!(
         actions(&west),
         [
+            "unchanged",
+            "unchanged",
             "unchanged",
             "unchanged",
             "unchanged",
@@ -187,7 +189,14 @@ async fn a_shorter_max_age_waits_for_every_cluster_and_for_consent() {
         .json();
     assert_eq!(
         actions(&shorter),
-        ["updated", "unchanged", "updated", "unchanged"]
+        [
+            "updated",
+            "unchanged",
+            "updated",
+            "unchanged",
+            "unchanged",
+            "unchanged"
+        ]
     );
     let status = eso_relay(&server, "status -o json").await.json();
     for at in [0, 2] {

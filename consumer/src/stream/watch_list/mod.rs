@@ -184,7 +184,8 @@ impl WatchList {
         Ok(asked)
     }
 
-    /// Reads what the stream holds, on a new connection, after messages were removed from it, and now and then.
+    /// Reads what the stream holds, on a new connection, after this replica has published or messages were removed, and
+    /// now and then.
     async fn read_stream(&mut self) -> anyhow::Result<()> {
         let connection = nats::connection(&self.client);
         let state = self.store.state().await?;
@@ -235,6 +236,8 @@ impl WatchList {
         let mut published = stream::iter(published).buffer_unordered(IN_FLIGHT);
         while let Some(id) = published.try_next().await? {
             self.list.published(id);
+            // So that what is removed right after it is missed.
+            self.reread = None;
             self.metrics.published();
         }
         Ok(())

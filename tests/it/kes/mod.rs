@@ -125,13 +125,16 @@ async fn a_reset_status_polls_at_once_and_an_annotation_does_not() {
     all.patch("db", &params, &Patch::Merge(&annotation))
         .await
         .unwrap();
+    // Long enough to look at it, and to decide.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(kes.polls(TEAM, "db"), 1, "the first one");
     let reset = json!({ "status": { "observedGeneration": -1 } });
     all.patch_status("db", &params, &Patch::Merge(&reset))
         .await
         .unwrap();
     secret_is(&relay, "new").await;
     polled(&relay, "SUCCESS").await;
-    assert_eq!(kes.polls(TEAM, "db"), 2, "one of these is the first");
+    assert!(kes.polls(TEAM, "db") > 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

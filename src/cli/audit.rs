@@ -92,7 +92,7 @@ impl Session {
             verb,
             user: self.user(),
             login: login(),
-            command: std::env::args().skip(1).collect(),
+            command: command(std::env::args().skip(1)),
             count,
             because,
         };
@@ -116,6 +116,17 @@ async fn store(jetstream: &Context, entry: &Audit) -> anyhow::Result<()> {
         .await?;
     ack.await?;
     Ok(())
+}
+
+/// The arguments, but for where NATS is: its URL may hold a password.
+fn command(arguments: impl Iterator<Item = String>) -> Vec<String> {
+    let mut is_url = false;
+    let mut is_shown = |argument: &String| {
+        let names_it = argument == "--nats";
+        let is_value = std::mem::replace(&mut is_url, names_it);
+        !is_value && !names_it && !argument.starts_with("--nats=")
+    };
+    arguments.filter(|argument| is_shown(argument)).collect()
 }
 
 /// Who is logged in where the command runs.
@@ -153,5 +164,22 @@ impl fmt::Display for Report {
             ]);
         }
         table.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_of_nats_is_not_recorded() {
+        for line in [
+            "send --nats nats://me:hunter2@nats --key a",
+            "--nats=nats://me:hunter2@nats send --key a",
+            "send --key a --nats nats://me:hunter2@nats",
+        ] {
+            let recorded = command(line.split(' ').map(str::to_owned));
+            assert_eq!(recorded, ["send", "--key", "a"], "{line}");
+        }
     }
 }

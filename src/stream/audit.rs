@@ -1,6 +1,6 @@
 //! What a person has done with a command, in `ESO_RELAY_AUDIT`.
 //!
-//! Subject `eso-relay.audit.v1.<verb>`. No secret: options that hold one name a file.
+//! Subject `eso-relay.audit.v1.<verb>`. No secret: the options that need one name a file, and the URL of NATS is left out.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -53,7 +53,7 @@ pub struct Audit {
     /// Who was logged in where the command ran, as the environment says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login: Option<String>,
-    /// The arguments.
+    /// The arguments, but for the URL of NATS.
     pub command: Vec<String>,
     /// How many events or dead letters it was about.
     pub count: usize,

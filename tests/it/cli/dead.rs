@@ -283,11 +283,14 @@ async fn what_people_do_is_recorded() {
     eso_relay(&server, "dead redrive 2 --yes -o json")
         .await
         .json();
-    eso_relay(&server, "send --key a -o json").await.json();
+    let url = server.url().replace("nats://", "nats://me:hunter2@");
+    let send = format!("send --nats {url} --key a -o json");
+    eso_relay(&server, &send).await.json();
     eso_relay(&server, "resync --cluster east -o json")
         .await
         .json();
     let audit = eso_relay(&server, "audit -o json").await.json();
+    assert!(!audit.to_string().contains("hunter2"), "{audit}");
     let entries = audit["audit"].as_array().unwrap();
     let verbs: Vec<_> = entries
         .iter()

@@ -13,6 +13,7 @@ pub mod provision;
 pub mod receipt;
 mod rule;
 mod spec;
+pub mod stored;
 mod subject;
 pub mod verify;
 mod watched;

@@ -2,12 +2,10 @@
 
 use std::num::NonZeroU64;
 
-use data_encoding::HEXLOWER;
 use jiff::Timestamp;
-use ring::digest;
 use serde::{Deserialize, Serialize};
 
-use super::subject::MAJOR;
+use super::subject::{MAJOR, hash};
 use crate::Slug;
 
 /// The version of one secret that a poller saw last. Subject `eso-relay.polls.v1.version.<poll>.<hash>`. Names only.
@@ -74,13 +72,7 @@ pub struct Lease {
 impl Polled {
     /// Derives from namespace and path.
     pub fn subject(poll: &Slug, namespace: Option<&str>, path: &str) -> String {
-        let mut context = digest::Context::new(&digest::SHA256);
-        for part in [namespace.unwrap_or_default(), path] {
-            context.update(part.as_bytes());
-            // No part holds a NUL, so they cannot run into each other.
-            context.update(&[0]);
-        }
-        let hash = HEXLOWER.encode(&context.finish().as_ref()[..16]);
+        let hash = hash(&[namespace.unwrap_or_default(), path]);
         format!("eso-relay.polls.v{MAJOR}.version.{poll}.{hash}")
     }
 

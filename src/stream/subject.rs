@@ -2,10 +2,24 @@
 
 use std::{fmt, str::FromStr};
 
+use data_encoding::HEXLOWER;
+use ring::digest;
+
 use crate::{Event, Slug};
 
 /// The major version of the wire format that this build writes and reads.
 pub(super) const MAJOR: u32 = 1;
+
+/// The last token of a subject whose parts, such as a path, are no tokens themselves: equal for equal parts.
+pub(super) fn hash(parts: &[&str]) -> String {
+    let mut context = digest::Context::new(&digest::SHA256);
+    for part in parts {
+        context.update(part.as_bytes());
+        // No part holds a NUL, so they cannot run into each other.
+        context.update(&[0]);
+    }
+    HEXLOWER.encode(&context.finish().as_ref()[..16])
+}
 
 /// The subject of an event: `eso-relay.events.v1.<provider>.<source>`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

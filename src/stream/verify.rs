@@ -14,6 +14,7 @@ use super::{
         plan::target as right_stream,
     },
     rule::{self, Broken},
+    stored,
 };
 use crate::Slug;
 
@@ -67,17 +68,9 @@ pub async fn dead_letters(jetstream: &Context) -> Result<Found, Problem> {
 }
 
 async fn look(jetstream: &Context, which: Stream) -> Result<Found, Problem> {
-    let found = jetstream.get_stream(which.name()).await.map_err(|error| {
-        use async_nats::jetstream::{ErrorCode, context::GetStreamErrorKind};
-        match error.kind() {
-            GetStreamErrorKind::JetStream(error)
-                if error.error_code() == ErrorCode::STREAM_NOT_FOUND =>
-            {
-                Problem::NoStream(which)
-            }
-            _ => unknown(which.name(), &error),
-        }
-    })?;
+    let found = stored::find(jetstream, which).await;
+    let found = found.map_err(|error| unknown(which.name(), &error))?;
+    let found = found.ok_or(Problem::NoStream(which))?;
     let info = found.cached_info().clone();
     let outdated = stream(which, &info.config)?;
     Ok(Found { info, outdated })

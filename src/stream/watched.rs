@@ -4,11 +4,9 @@
 //! Subject `eso-relay.polls.v1.watched.<cluster>.<hash>`, one message for each path, removed when the last reader
 //! is gone.
 
-use data_encoding::HEXLOWER;
-use ring::digest;
 use serde::{Deserialize, Serialize};
 
-use super::subject::MAJOR;
+use super::subject::{MAJOR, hash};
 use crate::Slug;
 
 /// A secret of version 2 of the KV engine that objects of a cluster read. Names only. Unknown fields are ignored.
@@ -42,15 +40,9 @@ impl Watched {
 
     /// Derives from its fields: the same secret has one subject in a cluster.
     pub fn subject(&self, cluster: &Slug) -> String {
-        let mut context = digest::Context::new(&digest::SHA256);
         let place = [self.host.as_deref(), self.namespace.as_deref()];
-        let place = place.map(Option::unwrap_or_default);
-        for part in [self.provider.as_str(), place[0], place[1], &self.path] {
-            context.update(part.as_bytes());
-            // No part holds a NUL, so they cannot run into each other.
-            context.update(&[0]);
-        }
-        let hash = HEXLOWER.encode(&context.finish().as_ref()[..16]);
+        let [host, namespace] = place.map(Option::unwrap_or_default);
+        let hash = hash(&[self.provider.as_str(), host, namespace, &self.path]);
         format!("eso-relay.polls.v{MAJOR}.watched.{cluster}.{hash}")
     }
 }

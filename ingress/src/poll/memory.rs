@@ -4,20 +4,15 @@
 use std::{future::Future, sync::Mutex, sync::PoisonError, time::Duration};
 
 use anyhow::Context as _;
-use async_nats::{
-    StatusCode,
-    jetstream::{
-        Context,
-        consumer::{AckPolicy, DeliverPolicy, pull},
-        context::PublishErrorKind,
-        message::PublishMessage,
-        stream::DirectGetErrorKind,
-    },
+use async_nats::jetstream::{
+    Context,
+    consumer::{AckPolicy, DeliverPolicy, pull},
+    message::PublishMessage,
 };
 use eso_relay::{
     Slug,
     admin::ProblemLog,
-    stream::{Lease, Pass, Polled, Stream, Watched, verify::Problem},
+    stream::{Lease, Pass, Polled, Stream, Watched, stored},
 };
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde::{Serialize, de::DeserializeOwned};
@@ -99,16 +94,10 @@ impl Memory {
         lease: &Lease,
     ) -> anyhow::Result<Option<u64>> {
         let subject = Lease::subject(&self.poll);
-        let message = PublishMessage::build()
-            .expected_stream(Stream::Polls.name())
-            .expected_last_subject_sequence(sequence)
-            .payload(serde_json::to_vec(lease)?.into());
-        let sent = self.jetstream.send_publish(subject.clone(), message).await;
-        match sent.with_context(|| unwritten(&subject))?.await {
-            Ok(ack) => Ok(Some(ack.sequence)),
-            Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => Ok(None),
-            Err(error) => Err(error).with_context(|| unwritten(&subject)),
-        }
+        let payload = serde_json::to_vec(lease)?.into();
+        let (stream, to) = (Stream::Polls, subject.clone());
+        let sent = stored::store_after(&self.jetstream, stream, to, sequence, payload).await;
+        sent.with_context(|| unwritten(&subject))
     }
 
     async fn stream(&self) -> anyhow::Result<async_nats::jetstream::stream::Stream<()>> {
@@ -122,23 +111,11 @@ impl Memory {
         &self,
         subject: &str,
     ) -> anyhow::Result<Option<(Option<T>, u64)>> {
-        let name = Stream::Polls.name();
-        let stream = self.stream().await?;
-        match stream.direct_get_last_for_subject(subject).await {
-            Ok(message) => {
-                let value = serde_json::from_slice(&message.payload).ok();
-                Ok(Some((value, message.sequence)))
-            }
-            Err(error) => match error.kind() {
-                DirectGetErrorKind::NotFound => Ok(None),
-                DirectGetErrorKind::ErrorResponse(StatusCode::NO_RESPONDERS, _) => {
-                    Err(Problem::NoStream(Stream::Polls).into())
-                }
-                _ => Err(error).with_context(|| {
-                    format!("cannot read {name} (may this user publish to `$JS.API.DIRECT.GET.{name}.{subject}`?)")
-                }),
-            },
-        }
+        let last = stored::last(&self.jetstream, Stream::Polls, subject).await?;
+        Ok(last.map(|message| {
+            let value = serde_json::from_slice(&message.payload).ok();
+            (value, message.sequence)
+        }))
     }
 
     async fn write(&self, subject: &str, value: &impl Serialize) -> anyhow::Result<()> {
@@ -228,11 +205,9 @@ impl Memory {
 }
 
 fn unwritten(subject: &str) -> String {
-    let name = Stream::Polls.name();
-    format!("cannot write to {name} (may this user publish to `{subject}`?)")
+    stored::unwritten(Stream::Polls, subject)
 }
 
 fn denied(what: &str, api: &str) -> String {
-    let name = Stream::Polls.name();
-    format!("cannot {what} {name} (may this user publish to `$JS.API.{api}.{name}`?)")
+    stored::denied(what, Stream::Polls, api)
 }

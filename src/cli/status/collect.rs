@@ -3,14 +3,13 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::Context as _;
-use async_nats::jetstream::{
-    Context, ErrorCode, consumer, context::GetStreamErrorKind, stream::Stream as Found,
-};
+use async_nats::jetstream::{Context, consumer, stream::Stream as Found};
 use eso_relay::{
     Slug,
     stream::{
         History, Position, Stream, Watched,
         position::Seen,
+        stored,
         verify::{self, Problem},
     },
 };
@@ -65,17 +64,8 @@ pub(super) async fn collect(jetstream: &Context, now: Timestamp) -> anyhow::Resu
 }
 
 async fn look(jetstream: &Context, stream: Stream) -> anyhow::Result<Option<Found>> {
-    match jetstream.get_stream(stream.name()).await {
-        Ok(found) => Ok(Some(found)),
-        Err(error) => match error.kind() {
-            GetStreamErrorKind::JetStream(answer)
-                if answer.error_code() == ErrorCode::STREAM_NOT_FOUND =>
-            {
-                Ok(None)
-            }
-            _ => Err(error).with_context(|| format!("cannot look at stream {}", stream.name())),
-        },
-    }
+    let found = stored::find(jetstream, stream).await;
+    found.with_context(|| format!("cannot look at stream {}", stream.name()))
 }
 
 fn status(found: &Found, history: &History) -> StreamStatus {

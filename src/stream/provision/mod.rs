@@ -27,6 +27,7 @@ pub use self::remove::{Left, Member};
 use super::{
     Start, Stream,
     rule::{self, Rule},
+    stored,
 };
 use crate::Slug;
 
@@ -214,23 +215,13 @@ async fn look(jetstream: &Context, stream: Stream) -> Result<Option<Info>, Provi
 
 /// `None`: it does not exist.
 async fn find(jetstream: &Context, stream: Stream) -> Result<Option<Found>, ProvisionError> {
-    let error = match jetstream.get_stream(stream.name()).await {
-        Ok(found) => return Ok(Some(found)),
-        Err(error) => error,
-    };
-    let code = match error.kind() {
-        GetStreamErrorKind::JetStream(answer) => Some(answer.error_code()),
-        _ => None,
-    };
-    if code == Some(ErrorCode::STREAM_NOT_FOUND) {
-        return Ok(None);
-    }
-    Err(server(
-        "look at",
-        &Item::Stream(stream),
-        code,
-        Box::new(error),
-    ))
+    stored::find(jetstream, stream).await.map_err(|error| {
+        let code = match error.kind() {
+            GetStreamErrorKind::JetStream(answer) => Some(answer.error_code()),
+            _ => None,
+        };
+        server("look at", &Item::Stream(stream), code, Box::new(error))
+    })
 }
 
 async fn apply(jetstream: &Context, stream: Stream, plan: Plan) -> Result<Action, ProvisionError> {

@@ -3,22 +3,14 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use async_nats::{
-    StatusCode,
-    jetstream::{
-        Context, ErrorCode,
-        context::{GetStreamError, GetStreamErrorKind, PublishErrorKind},
-        message::PublishMessage,
-        stream::DirectGetErrorKind,
-    },
-};
+use async_nats::jetstream::Context;
 use eso_relay::{
     Slug,
     nats::timestamp,
     stream::{
         Position, Stream,
         position::{Seen, is_filtered},
-        verify,
+        stored, verify,
     },
 };
 use jiff::Timestamp;
@@ -78,13 +70,12 @@ impl PositionStore {
     }
 
     async fn ask(&self) -> anyhow::Result<ServerState> {
-        let name = Stream::Events.name();
-        let stream = match self.jetstream.get_stream(name).await {
-            Ok(stream) => stream,
-            Err(error) if is_missing(&error) => bail!(verify::Problem::NoStream(Stream::Events)),
-            Err(error) => Err(error).with_context(|| {
-                format!("cannot read the state of stream {name} (may this user publish to `$JS.API.STREAM.INFO.{name}`?)")
-            })?,
+        let stream = stored::find(&self.jetstream, Stream::Events).await;
+        let stream = stream.with_context(|| {
+            stored::denied("read the state of stream", Stream::Events, "STREAM.INFO")
+        })?;
+        let Some(stream) = stream else {
+            bail!(verify::Problem::NoStream(Stream::Events));
         };
         let stream = stream.cached_info();
         let durable = verify::durable(&self.jetstream, &self.cluster).await?;
@@ -117,51 +108,29 @@ impl PositionStore {
         stream: Stream,
         subject: &str,
     ) -> anyhow::Result<Option<(Option<Position>, u64)>> {
-        let name = stream.name();
-        let stored = self.jetstream.get_stream_no_info(name).await?;
-        match stored.direct_get_last_for_subject(subject).await {
-            Ok(message) => {
-                let position = serde_json::from_slice(&message.payload).ok();
-                let written = timestamp(message.time);
-                let position = position.map(|position| dated(position, written));
-                Ok(Some((position, message.sequence)))
-            }
-            Err(error) => match error.kind() {
-                DirectGetErrorKind::NotFound => Ok(None),
-                DirectGetErrorKind::ErrorResponse(StatusCode::NO_RESPONDERS, _) => {
-                    Err(verify::Problem::NoStream(stream).into())
-                }
-                _ => Err(error).with_context(|| {
-                    format!("cannot read {name} (may this user publish to `$JS.API.DIRECT.GET.{name}.{subject}`?)")
-                }),
-            },
-        }
+        let last = stored::last(&self.jetstream, stream, subject).await?;
+        Ok(last.map(|message| {
+            let position = serde_json::from_slice(&message.payload).ok();
+            let written = timestamp(message.time);
+            let position = position.map(|position| dated(position, written));
+            (position, message.sequence)
+        }))
     }
 
     /// Returns false if another replica has written in between.
     async fn write(&self, after: &StoredPosition, position: &Position) -> anyhow::Result<bool> {
-        let name = Stream::Positions.name();
         let subject = Position::subject(&self.cluster);
-        let message = PublishMessage::build()
-            .expected_stream(name)
-            .expected_last_subject_sequence(after.sequence)
-            .payload(serde_json::to_vec(position)?.into());
-        let failed = || format!("cannot write to {name} (may this user publish to `{subject}`?)");
-        let sent = self.jetstream.send_publish(subject.clone(), message).await;
-        match sent.with_context(failed)?.await {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => {
-                sleep(Duration::from_millis(fastrand::u64(5..50))).await;
-                Ok(false)
-            }
-            Err(error) => Err(error).with_context(failed),
+        let failed = || stored::unwritten(Stream::Positions, &subject);
+        let payload = serde_json::to_vec(position)?.into();
+        let (stream, sequence) = (Stream::Positions, after.sequence);
+        let sent =
+            stored::store_after(&self.jetstream, stream, subject.clone(), sequence, payload).await;
+        let is_written = sent.with_context(failed)?.is_some();
+        if !is_written {
+            sleep(Duration::from_millis(fastrand::u64(5..50))).await;
         }
+        Ok(is_written)
     }
-}
-
-fn is_missing(error: &GetStreamError) -> bool {
-    matches!(error.kind(), GetStreamErrorKind::JetStream(answer)
-        if answer.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 
 fn busy() -> String {

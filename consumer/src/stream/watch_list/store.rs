@@ -1,14 +1,10 @@
 //! Reads and writes the list in `ESO_RELAY_POLLS`.
 
 use anyhow::{Context as _, bail};
-use async_nats::jetstream::{
-    Context, ErrorCode,
-    context::{GetStreamErrorKind, PublishErrorKind},
-    message::PublishMessage,
-};
+use async_nats::jetstream::Context;
 use eso_relay::{
     Slug,
-    stream::{Stream, Watched, verify},
+    stream::{Stream, Watched, stored, verify},
 };
 use futures::TryStreamExt as _;
 
@@ -31,16 +27,10 @@ pub(super) struct StreamState {
 
 impl WatchListStore {
     pub(super) async fn state(&self) -> anyhow::Result<StreamState> {
-        let stream = match self.jetstream.get_stream(NAME).await {
-            Ok(stream) => stream,
-            Err(error) => match error.kind() {
-                GetStreamErrorKind::JetStream(answer)
-                    if answer.error_code() == ErrorCode::STREAM_NOT_FOUND =>
-                {
-                    bail!(verify::Problem::NoStream(Stream::Polls))
-                }
-                _ => return Err(error).with_context(|| denied("read", "$JS.API.STREAM.INFO")),
-            },
+        let found = stored::find(&self.jetstream, Stream::Polls).await;
+        let found = found.with_context(|| denied("read", "STREAM.INFO"))?;
+        let Some(stream) = found else {
+            bail!(verify::Problem::NoStream(Stream::Polls));
         };
         let info = stream.cached_info();
         Ok(StreamState {
@@ -51,7 +41,7 @@ impl WatchListStore {
 
     /// The paths of this cluster in the stream.
     pub(super) async fn stored(&self) -> anyhow::Result<Vec<PathId>> {
-        let failed = || denied("read", "$JS.API.STREAM.INFO");
+        let failed = || denied("read", "STREAM.INFO");
         let stream = self.jetstream.get_stream_no_info(NAME).await?;
         let subjects = stream.info_with_subjects(Watched::subjects_of(&self.cluster));
         let mut subjects = subjects.await.with_context(failed)?;
@@ -65,30 +55,22 @@ impl WatchListStore {
     /// Only if it is not there: another replica may have published it.
     pub(super) async fn publish(&self, watched: &Watched) -> anyhow::Result<()> {
         let subject = watched.subject(&self.cluster);
-        let failed = || {
-            let cluster = Watched::subjects_of(&self.cluster);
-            format!("cannot write to {NAME} (may this user publish to `{cluster}`?)")
-        };
-        let message = PublishMessage::build()
-            .expected_stream(NAME)
-            .expected_last_subject_sequence(0)
-            .payload(serde_json::to_vec(watched)?.into());
-        let sent = self.jetstream.send_publish(subject, message).await;
-        match sent.with_context(failed)?.await {
-            Ok(_) => Ok(()),
-            Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => Ok(()),
-            Err(error) => Err(error).with_context(failed),
-        }
+        let payload = serde_json::to_vec(watched)?.into();
+        let sent = stored::store_after(&self.jetstream, Stream::Polls, subject, 0, payload).await;
+        // One reason for all paths.
+        let all = || stored::unwritten(Stream::Polls, &Watched::subjects_of(&self.cluster));
+        sent.with_context(all)?;
+        Ok(())
     }
 
     pub(super) async fn remove(&self, id: PathId) -> anyhow::Result<()> {
         let stream = self.jetstream.get_stream_no_info(NAME).await?;
         let purged = stream.purge().filter(id.subject(&self.cluster)).await;
-        purged.with_context(|| denied("remove from", "$JS.API.STREAM.PURGE"))?;
+        purged.with_context(|| denied("remove from", "STREAM.PURGE"))?;
         Ok(())
     }
 }
 
 fn denied(verb: &str, api: &str) -> String {
-    format!("cannot {verb} {NAME} (may this user publish to `{api}.{NAME}`?)")
+    stored::denied(verb, Stream::Polls, api)
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use eso_relay::{
-    Event, Slug,
+    Event,
     event::{Kind, Match, Operation, Origin, Pattern, Reach, encode},
 };
 use jiff::Timestamp;
@@ -23,9 +23,9 @@ pub(super) fn again(event: Event, id: String, now: Timestamp) -> Event {
 }
 
 /// The same stores and namespaces, in this cluster alone.
-pub(super) fn narrowed(target: Option<Reach>, cluster: &Slug) -> Reach {
+pub(super) fn narrowed(target: Option<Reach>, cluster: &str) -> Reach {
     Reach {
-        clusters: vec![Pattern::new(cluster.as_str())],
+        clusters: vec![Pattern::new(cluster)],
         ..target.unwrap_or_default()
     }
 }

@@ -3,13 +3,10 @@
 use std::{collections::VecDeque, fmt};
 
 use anyhow::Context as _;
-use async_nats::{
-    datetime::from_nanos,
-    jetstream::{Context, ErrorCode, consumer::DeliverPolicy, context::GetStreamErrorKind},
-};
+use async_nats::jetstream::{Context, context::PublishErrorKind};
 use eso_relay::{
     command::Table,
-    stream::{Audit, Stream},
+    stream::{Audit, Start, Stream},
 };
 use serde::Serialize;
 
@@ -39,8 +36,7 @@ pub(super) struct Args {
 }
 
 fn verb(text: &str) -> Result<Verb, String> {
-    let found = Verb::ALL.into_iter().find(|it| it.as_str() == text);
-    found.ok_or_else(|| format!("one of {}", Verb::ALL.map(Verb::as_str).join(", ")))
+    parse::one_of(Verb::ALL, Verb::as_str, text)
 }
 
 #[derive(Serialize)]
@@ -49,19 +45,13 @@ struct Report {
 }
 
 pub(super) async fn run(session: &Session, args: &Args) -> Result<(), Failure> {
-    let since = args.since.map(|since| {
-        let since = since.before(session.now());
-        since.ok_or_else(|| Failure::Usage("--since lies in the future".to_owned()))
-    });
+    let since = args.since.map(|since| since.of("--since", session.now()));
     let since = since.transpose()?;
-    let since = since.and_then(|it| from_nanos(it.as_nanosecond()).ok());
     let jetstream = session.jetstream().await?;
     let wanted = Scan {
         stream: Stream::Audit,
         filter: Audit::subjects_of(args.verb),
-        start: since.map_or(DeliverPolicy::All, |start_time| {
-            DeliverPolicy::ByStartTime { start_time }
-        }),
+        start: since.map_or(Start::Oldest, Start::At).into(),
         headers_only: false,
     };
     let mut audit = VecDeque::new();
@@ -103,19 +93,15 @@ impl Session {
 }
 
 async fn store(jetstream: &Context, entry: &Audit) -> anyhow::Result<()> {
-    // A stream that `init` has not declared yet: streams of earlier versions have none.
-    if let Err(error) = jetstream.get_stream(Stream::Audit.name()).await
-        && let GetStreamErrorKind::JetStream(answer) = error.kind()
-        && answer.error_code() == ErrorCode::STREAM_NOT_FOUND
-    {
-        return Ok(());
-    }
     let entry_json = serde_json::to_vec(entry).context("cannot write JSON")?;
-    let ack = jetstream
+    let sent = jetstream
         .publish(entry.subject(), entry_json.into())
         .await?;
-    ack.await?;
-    Ok(())
+    match sent.await {
+        // Streams that an earlier version has declared: there is none for this.
+        Err(error) if error.kind() == PublishErrorKind::StreamNotFound => Ok(()),
+        stored => Ok(stored.map(drop)?),
+    }
 }
 
 /// The arguments, but for where NATS is: its URL may hold a password.

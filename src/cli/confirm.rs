@@ -12,6 +12,16 @@ pub(super) fn can_ask() -> bool {
 /// The way out where [`can_ask`] says no.
 pub(super) const ADD_YES: &str = "there is no terminal to ask on: add --yes";
 
+/// An error before anything is done, where a command would have to ask and cannot.
+pub(super) fn must_not_ask_in_vain(yes: bool, dry_run: bool) -> Result<(), Failure> {
+    if yes || dry_run || can_ask() {
+        return Ok(());
+    }
+    Err(Failure::Usage(format!(
+        "{ADD_YES}, or --dry-run to look first"
+    )))
+}
+
 /// Asks on standard error. An error: the answer is no.
 pub(super) fn confirm(question: &str) -> Result<(), Failure> {
     eprint!("{question} [y/N] ");

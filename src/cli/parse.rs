@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::Failure;
+
 /// A moment in the past: `2h`, or RFC 3339.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Since {
@@ -19,6 +21,13 @@ impl Since {
             Self::At(moment) => (moment <= now).then_some(moment),
         }
     }
+
+    /// The same as the value of an option.
+    pub(super) fn of(self, option: &str, now: Timestamp) -> Result<Timestamp, Failure> {
+        self.before(now).ok_or_else(|| {
+            Failure::Usage(format!("{option} lies in the future, or before all time"))
+        })
+    }
 }
 
 pub(super) fn since(text: &str) -> Result<Since, String> {
@@ -30,6 +39,16 @@ pub(super) fn since(text: &str) -> Result<Since, String> {
         .map_err(|_| {
             "write how long ago (90m, 2h, 3d) or a moment (2026-01-31T08:00:00Z)".to_owned()
         })
+}
+
+/// One of a closed set, by its name.
+pub(super) fn one_of<T: Copy, const N: usize>(
+    all: [T; N],
+    name: fn(T) -> &'static str,
+    text: &str,
+) -> Result<T, String> {
+    let found = all.into_iter().find(|it| name(*it) == text);
+    found.ok_or_else(|| format!("one of {}", all.map(name).join(", ")))
 }
 
 /// Not shorter than a second: a slip such as `72` is a mistake, not a wish.

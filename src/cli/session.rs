@@ -3,7 +3,10 @@
 use std::{fmt::Display, time::Duration};
 
 use async_nats::jetstream::Context;
-use eso_relay::nats::{self, NatsConfig};
+use eso_relay::{
+    config::{self, ConfigError},
+    nats::{self, NatsConfig},
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -43,12 +46,16 @@ impl Session {
 
     /// The user of NATS, where the configuration names one.
     pub(super) fn user(&self) -> Option<String> {
-        let settings: Settings = eso_relay::config::load(self.global.config.as_deref()).ok()?;
-        settings.nats.user
+        self.nats().ok()?.user
+    }
+
+    fn nats(&self) -> Result<NatsConfig, ConfigError> {
+        let Settings { nats } = config::load(self.global.config.as_deref())?;
+        Ok(nats)
     }
 
     pub(super) async fn jetstream(&self) -> anyhow::Result<Context> {
-        let Settings { mut nats } = eso_relay::config::load(self.global.config.as_deref())?;
+        let mut nats = self.nats()?;
         if let Some(url) = &self.global.nats {
             nats.url.clone_from(url);
         }

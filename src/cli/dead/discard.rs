@@ -7,12 +7,7 @@ use eso_relay::stream::Stream;
 use serde::Serialize;
 
 use super::select::{Which, remove};
-use crate::cli::{
-    Failure, Session,
-    audit::Verb,
-    confirm::{ADD_YES, can_ask, confirm},
-    progress::Progress,
-};
+use crate::cli::{Failure, Session, audit::Verb, progress::Progress};
 
 /// Remove dead letters without another try
 #[derive(clap::Args)]
@@ -26,12 +21,6 @@ pub(super) struct Args {
     /// Why, for the audit
     #[arg(long, value_name = "TEXT")]
     because: String,
-    /// Say how many would be removed, and stop
-    #[arg(long)]
-    dry_run: bool,
-    /// Do not ask
-    #[arg(long, short)]
-    yes: bool,
 }
 
 #[derive(Serialize)]
@@ -43,12 +32,7 @@ struct Report {
 }
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
-    args.which.must_be_said()?;
-    if !args.yes && !args.dry_run && !can_ask() {
-        return Err(Failure::Usage(format!(
-            "{ADD_YES}, or --dry-run to look first"
-        )));
-    }
+    args.which.check()?;
     let jetstream = session.jetstream().await?;
     let selection = args.which.select(session, &jetstream).await?;
     let mut report = Report {
@@ -56,16 +40,12 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
         more: selection.more,
         discarded: 0,
     };
-    if !args.dry_run && report.selected > 0 {
-        if !args.yes {
-            confirm(&format!(
-                "Remove {} dead letters for good?",
-                report.selected
-            ))?;
-        }
+    let all = report.selected;
+    let question = format!("Remove {all} dead letters for good?");
+    if args.which.agreed(all, &question)? {
         let dead = jetstream.get_stream_no_info(Stream::Dead.name()).await;
         let dead = dead.context("cannot look at the dead letters")?;
-        let mut progress = Progress::new("discarded", report.selected as u64);
+        let mut progress = Progress::new("discarded", all as u64);
         let mut removed = Ok(());
         for letter in &selection.letters {
             removed = remove(&dead, letter.sequence).await;
@@ -76,7 +56,7 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
             progress.step();
         }
         drop(progress);
-        let (discarded, all) = (report.discarded, report.selected);
+        let discarded = report.discarded;
         let because = Some(args.because);
         session
             .record(&jetstream, Verb::Discard, discarded, because)

@@ -1,9 +1,8 @@
 //! Which dead letters a command means.
 
-use async_nats::{datetime::from_nanos, jetstream::consumer::DeliverPolicy};
 use eso_relay::{
     Slug,
-    stream::{Reason, Stream},
+    stream::{Reason, Start, Stream},
 };
 use jiff::Timestamp;
 
@@ -40,11 +39,7 @@ pub(super) struct Filter {
 }
 
 fn reason(text: &str) -> Result<Reason, String> {
-    let found = Reason::ALL.into_iter().find(|it| it.as_str() == text);
-    found.ok_or_else(|| {
-        let names = Reason::ALL.map(Reason::as_str);
-        format!("one of {}", names.join(", "))
-    })
+    parse::one_of(Reason::ALL, Reason::as_str, text)
 }
 
 /// A filter with its times as moments.
@@ -76,11 +71,9 @@ impl Filter {
     }
 
     pub(super) fn at(&self, now: Timestamp) -> Result<Wanted<'_>, Failure> {
-        let moment = |option: &str, since: Option<Since>| match since {
-            None => Ok(None),
-            Some(since) => since.before(now).map(Some).ok_or_else(|| {
-                Failure::Usage(format!("{option} lies in the future, or before all time"))
-            }),
+        let moment = |option: &str, since: Option<Since>| {
+            let moment = since.map(|since| since.of(option, now));
+            moment.transpose()
         };
         Ok(Wanted {
             filter: self,
@@ -97,15 +90,10 @@ impl Wanted<'_> {
                 .map_or_else(|| "*".to_owned(), Slug::to_string)
         };
         let (cluster, source) = (token(&self.filter.cluster), token(&self.filter.source));
-        let since = self
-            .since
-            .and_then(|it| from_nanos(it.as_nanosecond()).ok());
         Scan {
             stream: Stream::Dead,
             filter: format!("eso-relay.dead.*.{cluster}.{source}"),
-            start: since.map_or(DeliverPolicy::All, |start_time| {
-                DeliverPolicy::ByStartTime { start_time }
-            }),
+            start: self.since.map_or(Start::Oldest, Start::At).into(),
             headers_only: false,
         }
     }

@@ -1,12 +1,17 @@
 //! A dead letter as it stands in `ESO_RELAY_DEAD`.
 
-use async_nats::HeaderMap;
+use async_nats::{
+    HeaderMap,
+    jetstream::{Message, message::Info},
+};
 use eso_relay::{
     Event,
     event::{decode_batch, join_batch},
 };
 use jiff::Timestamp;
 use serde::Serialize;
+
+use crate::cli::output::timestamp;
 
 #[derive(Clone, Serialize)]
 pub(super) struct Letter {
@@ -30,6 +35,18 @@ pub(super) struct Letter {
 }
 
 impl Letter {
+    /// As a scan hands it over.
+    pub(super) fn of(message: &Message, info: &Info<'_>) -> Self {
+        let none = HeaderMap::new();
+        Self::new(
+            info.stream_sequence,
+            timestamp(info.published),
+            &message.subject,
+            message.headers.as_ref().unwrap_or(&none),
+            &message.payload,
+        )
+    }
+
     pub(super) fn new(
         sequence: u64,
         time: Timestamp,

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{filter::Filter, letter::Letter, superseded};
-use crate::cli::{Failure, Session, output::timestamp, scan::scan};
+use crate::cli::{Failure, Session, scan::scan};
 
 /// The newest dead letters, or how many there are of each kind
 ///
@@ -55,13 +55,7 @@ pub(super) async fn run(session: &Session, args: &Args) -> Result<(), Failure> {
     let mut newest = VecDeque::new();
     let mut groups: BTreeMap<_, Group> = BTreeMap::new();
     scan(&jetstream, wanted.scan(), |message, info| {
-        let letter = Letter::new(
-            info.stream_sequence,
-            timestamp(info.published),
-            &message.subject,
-            &message.headers.clone().unwrap_or_default(),
-            &message.payload,
-        );
+        let letter = Letter::of(message, info);
         if !wanted.takes(&letter) {
             return;
         }

@@ -1,10 +1,10 @@
 //! `eso-relay dead redrive`: another try for what a cluster gave up on.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{fmt, time::Duration};
 
 use anyhow::Context as _;
-use async_nats::jetstream::Context;
-use eso_relay::{Event, Slug, command::Table, stream::Stream};
+use async_nats::jetstream::{Context, stream};
+use eso_relay::{Event, command::Table, stream::Stream};
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::time::{MissedTickBehavior, interval};
@@ -18,8 +18,7 @@ use crate::cli::{
     Failure, Output, Session,
     again::{again, narrowed},
     audit::Verb,
-    clusters::durables,
-    confirm::{ADD_YES, can_ask, confirm},
+    clusters,
     output::timestamp,
     progress::Progress,
     publish::publish,
@@ -41,10 +40,6 @@ Examples:
   eso-relay dead redrive 17 18
   eso-relay dead redrive --reason refused --since 2h --dry-run
   eso-relay dead redrive --cluster east --error 'admission webhook' --yes")]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is an option of its own"
-)]
 pub(super) struct Args {
     #[command(flatten)]
     which: Which,
@@ -60,12 +55,6 @@ pub(super) struct Args {
     /// How many in a second
     #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rate: u32,
-    /// Say what would be published, and stop
-    #[arg(long)]
-    dry_run: bool,
-    /// Do not ask
-    #[arg(long, short)]
-    yes: bool,
 }
 
 /// A letter, and what is published for it.
@@ -93,12 +82,7 @@ struct LeftOut {
 }
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
-    args.which.must_be_said()?;
-    if !args.yes && !args.dry_run && !can_ask() {
-        return Err(Failure::Usage(format!(
-            "{ADD_YES}, or --dry-run to look first"
-        )));
-    }
+    args.which.check()?;
     let jetstream = session.jetstream().await?;
     let mut selection = args.which.select(session, &jetstream).await?;
     superseded::look(&jetstream, &mut selection.letters).await?;
@@ -113,7 +97,7 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
         redriven: 0,
         dead_letters: Vec::new(),
     };
-    let clusters = clusters(&jetstream).await?;
+    let clusters = clusters::names(&jetstream).await?;
     let mut plan = Vec::new();
     for letter in selection.letters {
         let left_out = &mut report.left_out;
@@ -121,28 +105,26 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
             left_out.superseded += 1;
         } else if letter.redriven() >= TRIES && !args.force {
             left_out.too_often += 1;
-        } else if let Some(cluster) = clusters.get(letter.cluster.as_str()) {
-            match redrive(&letter, cluster, created, session.now(), args.restart) {
+        } else if !clusters.contains(&letter.cluster) {
+            left_out.no_cluster += 1;
+        } else {
+            match redrive(&letter, created, session.now(), args.restart) {
                 Some(redrive) => {
                     plan.push(redrive);
                     report.dead_letters.push(letter);
                 }
                 None => left_out.unreadable += 1,
             }
-        } else {
-            left_out.no_cluster += 1;
         }
     }
 
     if session.output() == Output::Text {
         session.print(&report)?;
     }
-    if !args.dry_run && !plan.is_empty() {
-        if !args.yes {
-            confirm(&format!("Redrive {} dead letters?", plan.len()))?;
-        }
-        let all = plan.len();
-        let done = publish_all(&jetstream, plan, args.rate, &mut report.redriven).await;
+    let all = plan.len();
+    let question = format!("Redrive {all} dead letters?");
+    if args.which.agreed(all, &question)? {
+        let done = publish_all(&jetstream, &dead, plan, args.rate, &mut report.redriven).await;
         let redriven = report.redriven;
         session
             .record(&jetstream, Verb::Redrive, redriven, None)
@@ -165,30 +147,13 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
     }
 }
 
-/// Those that have a durable, by name.
-async fn clusters(jetstream: &Context) -> anyhow::Result<BTreeMap<String, Slug>> {
-    let stream = jetstream.get_stream_no_info(Stream::Events.name()).await;
-    let stream = stream.context("cannot look at the events stream")?;
-    let durables = durables(&stream).await?.into_iter();
-    let names = durables.filter_map(|durable| durable.config.durable_name);
-    Ok(names
-        .filter_map(|name| Some((name.clone(), name.parse().ok()?)))
-        .collect())
-}
-
 /// The id derives from the letter: what is published twice within the duplicate window is stored once.
-fn redrive(
-    letter: &Letter,
-    cluster: &Slug,
-    created: Timestamp,
-    now: Timestamp,
-    restart: bool,
-) -> Option<Redrive> {
+fn redrive(letter: &Letter, created: Timestamp, now: Timestamp, restart: bool) -> Option<Redrive> {
     let events = letter.events.clone()?.into_iter().enumerate();
     let (sequence, created) = (letter.sequence, created.as_second());
     let events = events.map(|(at, event)| {
         let mut event = again(event, format!("redrive-{sequence}-{created}-{at}"), now);
-        event.target = Some(narrowed(event.target, cluster));
+        event.target = Some(narrowed(event.target, &letter.cluster));
         event.origin.redriven += 1;
         event.restart = restart;
         event
@@ -200,14 +165,13 @@ fn redrive(
 }
 
 /// `redriven` counts those whose letters are removed.
-async fn publish_all(
+async fn publish_all<I>(
     jetstream: &Context,
+    dead: &stream::Stream<I>,
     plan: Vec<Redrive>,
     rate: u32,
     redriven: &mut usize,
 ) -> anyhow::Result<()> {
-    let dead = jetstream.get_stream_no_info(Stream::Dead.name()).await;
-    let dead = dead.context("cannot look at the dead letters")?;
     let mut progress = Progress::new("redriven", plan.len() as u64);
     let mut pace = interval(Duration::from_secs(1) / rate);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -217,7 +181,7 @@ async fn publish_all(
             publish(jetstream, event).await?;
         }
         // A crash before this publishes again, which costs a refresh.
-        remove(&dead, redrive.sequence).await?;
+        remove(dead, redrive.sequence).await?;
         *redriven += 1;
         progress.step();
     }

@@ -6,7 +6,11 @@ use async_nats::jetstream::{Context, stream};
 use eso_relay::stream::Stream;
 
 use super::{filter::Filter, letter::Letter};
-use crate::cli::{Failure, Session, output::timestamp, scan::scan};
+use crate::cli::{
+    Failure, Session,
+    confirm::{confirm, must_not_ask_in_vain},
+    scan::scan,
+};
 
 #[derive(clap::Args)]
 pub(super) struct Which {
@@ -21,6 +25,12 @@ pub(super) struct Which {
     /// At most so many, the oldest first
     #[arg(long, default_value_t = 5000, value_name = "N")]
     max: usize,
+    /// Say what would be done, and stop
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
 }
 
 /// The oldest of the letters that are meant.
@@ -31,13 +41,24 @@ pub(super) struct Selection {
 }
 
 impl Which {
-    /// What was asked for, for the audit.
-    pub(super) fn must_be_said(&self) -> Result<(), Failure> {
+    /// An error where it does not say which letters, or would ask in vain.
+    pub(super) fn check(&self) -> Result<(), Failure> {
         if self.sequences.is_empty() && !self.all && self.filter.is_empty() {
             let message = "say which: their numbers, a filter such as --reason refused, or --all";
             return Err(Failure::Usage(message.to_owned()));
         }
-        Ok(())
+        must_not_ask_in_vain(self.yes, self.dry_run)
+    }
+
+    /// Whether to go on with so many letters, if there are any. An error: the answer is no.
+    pub(super) fn agreed(&self, letters: usize, question: &str) -> Result<bool, Failure> {
+        if self.dry_run || letters == 0 {
+            return Ok(false);
+        }
+        if !self.yes {
+            confirm(question)?;
+        }
+        Ok(true)
     }
 
     /// An error: one of the numbers stands for no letter.
@@ -53,17 +74,10 @@ impl Which {
             more: 0,
         };
         scan(jetstream, wanted.scan(), |message, info| {
-            let sequence = info.stream_sequence;
-            if !self.sequences.is_empty() && !missing.remove(&sequence) {
+            if !self.sequences.is_empty() && !missing.remove(&info.stream_sequence) {
                 return;
             }
-            let letter = Letter::new(
-                sequence,
-                timestamp(info.published),
-                &message.subject,
-                &message.headers.clone().unwrap_or_default(),
-                &message.payload,
-            );
+            let letter = Letter::of(message, info);
             if !wanted.takes(&letter) {
                 return;
             }
@@ -85,7 +99,7 @@ impl Which {
 }
 
 /// Takes a letter out of the stream; one that is gone already is no error.
-pub(super) async fn remove(stream: &stream::Stream<()>, sequence: u64) -> anyhow::Result<()> {
+pub(super) async fn remove<I>(stream: &stream::Stream<I>, sequence: u64) -> anyhow::Result<()> {
     let Err(error) = stream.delete_message(sequence).await else {
         return Ok(());
     };

@@ -4,15 +4,12 @@
 use std::collections::HashMap;
 
 use anyhow::Context as _;
-use async_nats::{
-    datetime::from_nanos,
-    jetstream::{Context, consumer::DeliverPolicy, stream::LastRawMessageErrorKind},
-};
+use async_nats::jetstream::{Context, stream::LastRawMessageErrorKind};
 use bytes::Bytes;
 use eso_relay::{
     Event, Slug,
     event::{Fingerprint, Reach, decode_batch},
-    stream::{Receipt, Stream, receipt},
+    stream::{Receipt, Start, Stream, receipt},
 };
 use jiff::Timestamp;
 
@@ -53,16 +50,13 @@ pub(super) async fn look(jetstream: &Context, letters: &mut [Letter]) -> anyhow:
         }
     }
     let asked = places.values().flatten().map(|place| place.asked_at);
-    let Some(start_time) = asked
-        .min()
-        .and_then(|it| from_nanos(it.as_nanosecond()).ok())
-    else {
+    let Some(first) = asked.min() else {
         return Ok(());
     };
     let events = Scan {
         stream: Stream::Events,
         filter: Stream::Events.subjects().to_owned(),
-        start: DeliverPolicy::ByStartTime { start_time },
+        start: Start::At(first).into(),
         headers_only: false,
     };
     scan(jetstream, events, |message, info| {

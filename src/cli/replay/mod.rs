@@ -3,15 +3,11 @@
 mod report;
 mod select;
 
-use anyhow::Context as _;
-use async_nats::{
-    datetime::from_nanos,
-    jetstream::{Context, consumer::DeliverPolicy},
-};
+use async_nats::jetstream::Context;
 use eso_relay::{
     Event, Slug,
     event::decode_batch,
-    stream::{Stream, verify},
+    stream::{Start, Stream, verify},
     traceparent::TraceParent,
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -22,7 +18,7 @@ use super::{
     Failure, Output, Session,
     again::again,
     audit::Verb,
-    confirm::{can_ask, confirm},
+    confirm::{confirm, must_not_ask_in_vain},
     output::timestamp,
     parse::{self, Since},
     progress::Progress,
@@ -71,13 +67,8 @@ pub(super) struct Args {
 
 pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
     let now = session.now();
-    let since = args.since.before(now).ok_or_else(|| {
-        Failure::Usage("--since lies in the future, or before all time".to_owned())
-    })?;
-    if !args.yes && !args.dry_run && !can_ask() {
-        let message = "there is no terminal to ask on: add --yes, or --dry-run to look first";
-        return Err(Failure::Usage(message.to_owned()));
-    }
+    let since = args.since.of("--since", now)?;
+    must_not_ask_in_vain(args.yes, args.dry_run)?;
     let jetstream = session.jetstream().await?;
     // A misspelt cluster would refresh nothing.
     verify::durable(&jetstream, &args.cluster).await?;
@@ -111,9 +102,6 @@ async fn select(jetstream: &Context, args: &Args, since: Timestamp) -> anyhow::R
     // Who names the source of a resync asks for it.
     let resyncs = args.source.is_some();
     let mut selection = Selection::new(args.cluster.clone(), args.keys.clone(), resyncs);
-    let start_time = from_nanos(since.as_nanosecond())
-        .map_err(|error| anyhow::anyhow!(error))
-        .context("--since")?;
     let filter = match &args.source {
         Some(source) => format!("eso-relay.events.*.*.{source}"),
         None => Stream::Events.subjects().to_owned(),
@@ -121,7 +109,7 @@ async fn select(jetstream: &Context, args: &Args, since: Timestamp) -> anyhow::R
     let wanted = Scan {
         stream: Stream::Events,
         filter,
-        start: DeliverPolicy::ByStartTime { start_time },
+        start: Start::At(since).into(),
         headers_only: false,
     };
     scan(jetstream, wanted, |message, info| {

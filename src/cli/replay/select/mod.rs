@@ -88,7 +88,7 @@ impl Selection {
             return;
         }
         let event = Event {
-            target: Some(narrowed(event.target, &self.cluster)),
+            target: Some(narrowed(event.target, self.cluster.as_str())),
             ..event
         };
         let at = self.counts.events;

@@ -8,6 +8,7 @@ mod namespace;
 mod object;
 pub(crate) mod outcome;
 mod policy;
+mod problems;
 mod progress;
 mod push_secret;
 mod read;

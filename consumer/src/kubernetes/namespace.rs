@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::{
-    object::dynamic_resource,
+    object::{dynamic_resource, take, watched_metadata},
     policy::{self, Selection},
 };
 use crate::matching::index::Change;
@@ -30,21 +30,12 @@ impl<'de> Deserialize<'de> for NamespaceObject {
         }
 
         let Raw { mut metadata } = Raw::deserialize(deserializer)?;
-        let text = |field: &str| metadata[field].as_str().map(str::to_owned);
         Ok(Self {
-            metadata: Box::new(ObjectMeta {
-                name: text("name"),
-                resource_version: text("resourceVersion"),
-                ..ObjectMeta::default()
-            }),
+            metadata: watched_metadata(&metadata),
             labels: take(&mut metadata, "labels"),
             annotations: take(&mut metadata, "annotations"),
         })
     }
-}
-
-fn take(metadata: &mut Value, field: &str) -> Value {
-    metadata.get_mut(field).map(Value::take).unwrap_or_default()
 }
 
 /// A namespace that exists. `None` if it has no name, which no API server serves.

@@ -82,6 +82,27 @@ pub(super) use dynamic_resource;
 
 dynamic_resource!(Object);
 
+/// Name, namespace and resourceVersion of an object that is read whole: what the watch needs.
+pub(super) fn watched_metadata(metadata: &Value) -> Box<ObjectMeta> {
+    let text = |field: &str| metadata[field].as_str().map(str::to_owned);
+    Box::new(ObjectMeta {
+        name: text("name"),
+        namespace: text("namespace"),
+        resource_version: text("resourceVersion"),
+        ..ObjectMeta::default()
+    })
+}
+
+/// A field of the metadata, which has it no more.
+pub(super) fn take(metadata: &mut Value, field: &str) -> Value {
+    metadata.get_mut(field).map(Value::take).unwrap_or_default()
+}
+
+/// Namespace and name.
+pub(super) fn place(meta: &ObjectMeta) -> Option<(&str, &str)> {
+    meta.namespace.as_deref().zip(meta.name.as_deref())
+}
+
 impl<'de> Deserialize<'de> for Object {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]

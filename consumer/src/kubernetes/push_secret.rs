@@ -5,7 +5,7 @@ use kube::Resource as _;
 use serde_json::Value;
 
 use super::{
-    object::{Object, carried},
+    object::{Object, carried, place},
     policy::{self, Selection},
 };
 use crate::{
@@ -14,8 +14,7 @@ use crate::{
 };
 
 pub(super) fn target(object: &Object) -> Option<ObjectRef> {
-    let meta = object.meta();
-    let (namespace, name) = (meta.namespace.as_deref()?, meta.name.as_deref()?);
+    let (namespace, name) = place(object.meta())?;
     Some(ObjectRef::push_secret(namespace, name))
 }
 

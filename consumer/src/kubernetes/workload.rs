@@ -4,7 +4,10 @@ use kube::{Resource as _, core::ObjectMeta};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::{object::dynamic_resource, policy::Selection};
+use super::{
+    object::{dynamic_resource, place, watched_metadata},
+    policy::Selection,
+};
 use crate::{
     matching::{index::Change, workload::Manifest},
     object::{ObjectRef, WorkloadKind},
@@ -38,15 +41,9 @@ impl<'de> Deserialize<'de> for WorkloadObject {
             spec,
             status,
         } = Raw::deserialize(deserializer)?;
-        let text = |field: &str| metadata[field].as_str().map(str::to_owned);
         Ok(Self {
             manifest: Manifest::of(&metadata, &spec, &status),
-            metadata: Box::new(ObjectMeta {
-                name: text("name"),
-                namespace: text("namespace"),
-                resource_version: text("resourceVersion"),
-                ..ObjectMeta::default()
-            }),
+            metadata: watched_metadata(&metadata),
         })
     }
 }
@@ -68,8 +65,7 @@ pub(super) fn deleted(kind: WorkloadKind, object: &WorkloadObject) -> Option<Cha
 }
 
 fn target(kind: WorkloadKind, object: &WorkloadObject) -> Option<ObjectRef> {
-    let meta = object.meta();
-    let (namespace, name) = (meta.namespace.as_deref()?, meta.name.as_deref()?);
+    let (namespace, name) = place(object.meta())?;
     Some(ObjectRef::workload(kind, namespace, name))
 }
 

@@ -68,6 +68,17 @@ async fn deploy(relay: &Consuming, kind: Kind, name: &str, workload: Workload) {
     .unwrap();
 }
 
+/// So many Deployments that read `db`, and whose rollouts fail; their names.
+async fn deploy_failing(relay: &Consuming, count: usize) -> Vec<String> {
+    let names = names("web", count);
+    for name in &names {
+        let web = Workload::deployment(TEAM, name).reads_secret("db");
+        let web = web.restart().fails_to_restart();
+        deploy(relay, Kind::Deployment, name, web).await;
+    }
+    names
+}
+
 /// What a counter of a Deployment says; `None` where it was never restarted.
 async fn count(relay: &Consuming, name: &str, counter: &str) -> Option<String> {
     let marks = marks(relay.cluster.client(), Kind::Deployment, TEAM, name).await;
@@ -313,12 +324,7 @@ async fn a_sync_that_fails_restarts_when_it_succeeds() {
 async fn a_failing_rollout_stops_the_rest_of_the_event() {
     let relay = relay(&["db"]).await;
     let _controllers = Controllers::builder().start(relay.cluster.client());
-    let names = names("web", 4);
-    for name in &names {
-        let web = Workload::deployment(TEAM, name).reads_secret("db");
-        let web = web.restart().fails_to_restart();
-        deploy(&relay, Kind::Deployment, name, web).await;
-    }
+    let names = deploy_failing(&relay, 4).await;
     let one = "restart: { enabled: true, gather: 1s, concurrency: 1 }";
     let _consumer = relay.consumer(one).await;
     relay.publish(&["/prod/db"]).await;

@@ -9,7 +9,7 @@ use eso_relay_lab::{
 };
 use serde_json::Value;
 
-use super::{SETTINGS, deploy, of, reader, relay};
+use super::{SETTINGS, deploy, deploy_failing, of, reader, relay};
 use crate::consuming::{CONSUMER, Consuming, TEAM, names, strs};
 
 /// The receipt of the event as `trace` shows it, once these counts are so.
@@ -94,12 +94,7 @@ async fn a_restart_is_counted_until_it_is_rolled_out() {
 async fn a_failed_rollout_and_what_it_stops_are_said() {
     let relay = relay(&["db"]).await;
     let _controllers = Controllers::builder().start(relay.cluster.client());
-    let names = names("web", 3);
-    for name in &names {
-        let web = Workload::deployment(TEAM, name).reads_secret("db");
-        let web = web.restart().fails_to_restart();
-        deploy(&relay, Kind::Deployment, name, web).await;
-    }
+    let names = deploy_failing(&relay, 3).await;
     let one = "restart: { enabled: true, gather: 1s, concurrency: 1 }";
     let _consumer = relay.consumer(one).await;
     let event = relay.publish(&["/prod/db"]).await.remove(0);

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use self::references::references;
 use super::{
-    object::{Directive, carried, dynamic_resource},
+    object::{Directive, carried, dynamic_resource, place, take, watched_metadata},
     policy::{self, Excludable, Selection},
 };
 use crate::{
@@ -57,7 +57,6 @@ impl<'de> Deserialize<'de> for KesObject {
             spec,
             status,
         } = Raw::deserialize(deserializer)?;
-        let text = |field: &str| metadata[field].as_str().map(str::to_owned);
         let annotations = &metadata["annotations"];
         Ok(Self {
             refresh: annotations[REFRESH_ANNOTATION].as_str().map(str::to_owned),
@@ -66,16 +65,8 @@ impl<'de> Deserialize<'de> for KesObject {
             sync: SyncState::of_kes(metadata["generation"].as_i64().unwrap_or_default(), &status),
             version: SyncVersion::of_kes(&status),
             uid: metadata["uid"].as_str().and_then(|uid| uid.parse().ok()),
-            metadata: Box::new(ObjectMeta {
-                name: text("name"),
-                namespace: text("namespace"),
-                resource_version: text("resourceVersion"),
-                ..ObjectMeta::default()
-            }),
-            labels: metadata
-                .get_mut("labels")
-                .map(Value::take)
-                .unwrap_or_default(),
+            metadata: watched_metadata(&metadata),
+            labels: take(&mut metadata, "labels"),
             spec,
         })
     }
@@ -133,8 +124,7 @@ pub(crate) fn claims(spec: &Value, enforced: bool) -> Claims {
 }
 
 fn target(object: &KesObject) -> Option<ObjectRef> {
-    let meta = object.meta();
-    let (namespace, name) = (meta.namespace.as_deref()?, meta.name.as_deref()?);
+    let (namespace, name) = place(object.meta())?;
     Some(ObjectRef::kes(namespace, name))
 }
 

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::{
     config::FindPolicy,
+    kubernetes::problems::Problems,
     matching::{
         index::{FindSpec, Form, Reference, StoreRef},
         provider::Backend,
@@ -23,7 +24,7 @@ pub(super) fn references(spec: &Value, find: FindPolicy) -> (Vec<Reference>, Vec
         place: StoreRef::Implied(Arc::new(backend)),
         find,
         references: Vec::new(),
-        problems: Vec::new(),
+        problems: Problems::default(),
     };
     // `properties` is what `data` was called first (KES `lib/poller.js`).
     let data = if spec["data"].is_null() {
@@ -31,19 +32,19 @@ pub(super) fn references(spec: &Value, find: FindPolicy) -> (Vec<Reference>, Vec
     } else {
         "data"
     };
-    for (place, entry) in reader.list(spec, data) {
+    for (place, entry) in reader.problems.list(spec, data) {
         reader.data(&place, entry);
     }
-    for (place, entry) in reader.list(spec, "dataFrom") {
+    for (place, entry) in reader.problems.list(spec, "dataFrom") {
         match entry.as_str() {
             Some(key) => reader.key(key, None, entry),
-            None => reader.problem(&place, "is not text"),
+            None => reader.problems.add(&place, "is not text"),
         }
     }
-    for (place, entry) in reader.list(spec, "dataFromWithOptions") {
+    for (place, entry) in reader.problems.list(spec, "dataFromWithOptions") {
         reader.named(&place, entry);
     }
-    (reader.references, reader.problems)
+    (reader.references, reader.problems.into_texts())
 }
 
 struct Reader {
@@ -52,7 +53,7 @@ struct Reader {
     by_type: bool,
     find: FindPolicy,
     references: Vec<Reference>,
-    problems: Vec<String>,
+    problems: Problems,
 }
 
 impl Reader {
@@ -70,7 +71,7 @@ impl Reader {
     fn named(&mut self, place: &str, entry: &Value) {
         match entry["key"].as_str() {
             Some(key) => self.key(key, version(entry), entry),
-            None => self.problem(place, "has no key that is text"),
+            None => self.problems.add(place, "has no key that is text"),
         }
     }
 
@@ -102,24 +103,6 @@ impl Reader {
             version,
             property: None,
         });
-    }
-
-    fn list<'v>(&mut self, spec: &'v Value, field: &str) -> Vec<(String, &'v Value)> {
-        match &spec[field] {
-            Value::Null => Vec::new(),
-            Value::Array(entries) => (0..)
-                .zip(entries)
-                .map(|(at, entry): (usize, _)| (format!("{field}[{at}]"), entry))
-                .collect(),
-            _ => {
-                self.problem(field, "is not a list");
-                Vec::new()
-            }
-        }
-    }
-
-    fn problem(&mut self, place: &str, problem: &str) {
-        self.problems.push(format!("{place} {problem}"));
     }
 }
 

@@ -58,385 +58,205 @@ fn spec(backend: &str, settings: &Value, entry: &Value) -> Value {
     spec
 }
 
+const REFRESHED: &str = "refreshed";
+const NOT_MATCHED: &str = "-";
+
+fn key(key: &str) -> Value {
+    json!({ "key": key, "name": "value" })
+}
+
+/// What becomes of an object with this entry at an event of a provider, with a key and a scope.
+fn reading(
+    backend: &str,
+    settings: &Value,
+    entry: &Value,
+) -> impl Fn(&str, &str, &[(&str, &str)]) -> &'static str + use<> {
+    let spec = spec(backend, settings, entry);
+    move |provider, key, scope| meets(&spec, &event(provider, key, scope))
+}
+
 #[test]
-#[expect(clippy::too_many_lines, reason = "one table")]
-fn each_backend_reads_as_its_store_would() {
-    let key = |key: &str| json!({ "key": key, "name": "value" });
-    let (eu, us) = (
-        [("region", "eu-west-1"), ("account", "1234")],
-        [("region", "us-east-1"), ("account", "1234")],
-    );
+fn aws_is_read_by_service_region_and_account() {
+    let eu = [("region", "eu-west-1"), ("account", "1234")];
+    let us = [("region", "us-east-1"), ("account", "1234")];
     let role = json!({ "region": "eu-west-1", "roleArn": "arn:aws:iam::1234:role/kes" });
     let other_role = json!({ "roleArn": "arn:aws:iam::99:role/kes" });
     let arn = "arn:aws:secretsmanager:eu-west-1:1234:secret:app/db-AbCdEf";
     let below = |recursive: bool| json!({ "path": "/app", "recursive": recursive });
-    let kv = json!({ "keyVaultName": "shop" });
     let none = json!({});
-    for (backend, settings, entry, provider, said, scope, expected) in [
-        (
-            "secretsManager",
-            &role,
-            key("app/db"),
-            "aws-sm",
-            "app/db",
-            &eu[..],
-            "refreshed",
-        ),
-        (
-            "secretManager",
-            &none,
-            key("app/db"),
-            "aws-sm",
-            "app/db",
-            &eu,
-            "refreshed",
-        ),
-        (
-            "secretsManager",
-            &role,
-            key(arn),
-            "aws-sm",
-            "app/db",
-            &eu,
-            "refreshed",
-        ),
-        (
-            "secretsManager",
-            &role,
-            key("app/db"),
-            "aws-sm",
-            "app/web",
-            &eu,
-            "-",
-        ),
-        (
-            "secretsManager",
-            &other_role,
-            key("app/db"),
-            "aws-sm",
-            "app/db",
-            &eu,
-            "-",
-        ),
-        (
-            "secretsManager",
-            &role,
-            key("app/db"),
-            "aws-ps",
-            "app/db",
-            &eu,
-            "-",
-        ),
-        (
-            "systemManager",
-            &role,
-            key("/app/db"),
-            "aws-ps",
-            "/app/db",
-            &eu,
-            "refreshed",
-        ),
-        (
-            "systemManager",
-            &role,
-            key("/app/db"),
-            "aws-ps",
-            "/app/db",
-            &us,
-            "-",
-        ),
-        (
-            "systemManager",
-            &none,
-            key("/app/db"),
-            "aws-ps",
-            "/app/db",
-            &us,
-            "refreshed",
-        ),
-        (
-            "systemManager",
-            &none,
-            below(true),
-            "aws-ps",
-            "/app/a/db",
-            &[],
-            "refreshed",
-        ),
-        (
-            "systemManager",
-            &none,
-            below(false),
-            "aws-ps",
-            "/app/a/db",
-            &[],
-            "-",
-        ),
-        (
-            "systemManager",
-            &none,
-            below(false),
-            "aws-ps",
-            "/app/db",
-            &[],
-            "refreshed",
-        ),
-        (
-            "systemManager",
-            &none,
-            below(false),
-            "aws-ps",
-            "/apple/db",
-            &[],
-            "-",
-        ),
-        (
-            "vault",
-            &none,
-            key("secret/data/db"),
-            "vault",
-            "secret/data/db",
-            &[],
-            "refreshed",
-        ),
-        (
-            "vault",
-            &none,
-            key("secret/data/db"),
-            "vault",
-            "secret/db",
-            &[],
-            "refreshed",
-        ),
-        (
-            "vault",
-            &json!({ "kvVersion": 1 }),
-            key("kv/db"),
-            "vault",
-            "kv/db",
-            &[],
-            "refreshed",
-        ),
-        // Nothing is put before it or into it; the mount of the login says nothing of the secret.
-        (
-            "vault",
-            &json!({ "vaultMountPoint": "secret" }),
-            key("db"),
-            "vault",
-            "secret/data/db",
-            &[],
-            "-",
-        ),
-        (
-            "vault",
-            &none,
-            key("secret/data/db"),
-            "openbao",
-            "secret/data/db",
-            &[("host", "bao")],
-            "refreshed",
-        ),
-        (
-            "azureKeyVault",
-            &kv,
-            key("db"),
+    let read = reading("secretsManager", &role, &key("app/db"));
+    assert_eq!(read("aws-sm", "app/db", &eu), REFRESHED);
+    assert_eq!(read("aws-sm", "app/web", &eu), NOT_MATCHED);
+    assert_eq!(read("aws-ps", "app/db", &eu), NOT_MATCHED);
+    let read = reading("secretManager", &none, &key("app/db"));
+    assert_eq!(read("aws-sm", "app/db", &eu), REFRESHED);
+    let read = reading("secretsManager", &role, &key(arn));
+    assert_eq!(read("aws-sm", "app/db", &eu), REFRESHED);
+    let read = reading("secretsManager", &other_role, &key("app/db"));
+    assert_eq!(read("aws-sm", "app/db", &eu), NOT_MATCHED);
+    let read = reading("systemManager", &role, &key("/app/db"));
+    assert_eq!(read("aws-ps", "/app/db", &eu), REFRESHED);
+    assert_eq!(read("aws-ps", "/app/db", &us), NOT_MATCHED);
+    let read = reading("systemManager", &none, &key("/app/db"));
+    assert_eq!(read("aws-ps", "/app/db", &us), REFRESHED);
+    let read = reading("systemManager", &none, &below(true));
+    assert_eq!(read("aws-ps", "/app/a/db", &[]), REFRESHED);
+    let read = reading("systemManager", &none, &below(false));
+    assert_eq!(read("aws-ps", "/app/a/db", &[]), NOT_MATCHED);
+    assert_eq!(read("aws-ps", "/app/db", &[]), REFRESHED);
+    assert_eq!(read("aws-ps", "/apple/db", &[]), NOT_MATCHED);
+    let read = reading("secretsManager", &none, &key("app/db"));
+    assert_eq!(read("generic", "app/db", &[]), REFRESHED);
+    assert_eq!(read("akeyless", "app/db", &[]), NOT_MATCHED);
+}
+
+#[test]
+fn vault_is_read_by_the_path_as_it_is_written() {
+    let none = json!({});
+    let read = reading("vault", &none, &key("secret/data/db"));
+    assert_eq!(read("vault", "secret/data/db", &[]), REFRESHED);
+    assert_eq!(read("vault", "secret/db", &[]), REFRESHED);
+    assert_eq!(
+        read("openbao", "secret/data/db", &[("host", "bao")]),
+        REFRESHED
+    );
+    let read = reading("vault", &json!({ "kvVersion": 1 }), &key("kv/db"));
+    assert_eq!(read("vault", "kv/db", &[]), REFRESHED);
+    // Nothing is put before it or into it; the mount of the login says nothing of the secret.
+    let read = reading("vault", &json!({ "vaultMountPoint": "secret" }), &key("db"));
+    assert_eq!(read("vault", "secret/data/db", &[]), NOT_MATCHED);
+}
+
+#[test]
+fn a_key_vault_and_a_project_are_places() {
+    let none = json!({});
+    let shop = json!({ "keyVaultName": "shop" });
+    let acme = json!({ "projectId": "acme" });
+    let read = reading("azureKeyVault", &shop, &key("db"));
+    assert_eq!(
+        read(
             "azure-kv",
             "secret/db",
-            &[("vault", "shop.vault.azure.net")],
-            "refreshed",
+            &[("vault", "shop.vault.azure.net")]
         ),
-        (
-            "azureKeyVault",
-            &kv,
-            key("db"),
+        REFRESHED
+    );
+    assert_eq!(
+        read("azure-kv", "secret/db", &[("vault", "shop.vault.azure.cn")]),
+        REFRESHED
+    );
+    assert_eq!(
+        read(
             "azure-kv",
             "secret/db",
-            &[("vault", "shop.vault.azure.cn")],
-            "refreshed",
+            &[("vault", "other.vault.azure.net")]
         ),
-        (
-            "azureKeyVault",
-            &kv,
-            key("db"),
-            "azure-kv",
-            "secret/db",
-            &[("vault", "other.vault.azure.net")],
-            "-",
-        ),
-        (
-            "gcpSecretsManager",
-            &json!({ "projectId": "acme" }),
-            key("db"),
-            "gcp-sm",
-            "db",
-            &[("project", "acme")],
-            "refreshed",
-        ),
-        (
-            "gcpSecretsManager",
-            &json!({ "projectId": "acme" }),
-            key("db"),
-            "gcp-sm",
-            "db",
-            &[("project", "other")],
-            "-",
-        ),
-        (
-            "gcpSecretsManager",
-            &none,
-            key("db"),
-            "gcp-sm",
-            "db",
-            &[("project", "other")],
-            "refreshed",
-        ),
-        (
-            "alicloudSecretsManager",
-            &json!({ "roleArn": "acs:ram::1234:role/kes" }),
-            key("db"),
-            "alibaba",
-            "acs:kms:cn:1234:secret/db",
-            &[],
-            "refreshed",
-        ),
-        (
-            "alicloudSecretsManager",
-            &json!({ "roleArn": "acs:ram::99:role/kes" }),
-            key("db"),
-            "alibaba",
-            "acs:kms:cn:1234:secret/db",
-            &[],
-            "-",
-        ),
-        (
-            "ibmcloudSecretsManager",
-            &none,
-            json!({ "key": "id-1", "secretType": "arbitrary" }),
-            "ibm",
-            "arbitrary/id-1",
-            &[("instance", "x")],
-            "refreshed",
-        ),
-        (
-            "ibmcloudSecretsManager",
-            &json!({ "keyByName": true }),
-            json!({ "key": "db", "secretType": "username_password" }),
-            "ibm",
-            "username_password/db",
-            &[],
-            "refreshed",
-        ),
-        (
-            "ibmcloudSecretsManager",
-            &none,
-            json!({ "key": "db", "secretType": "username_password" }),
-            "ibm",
-            "arbitrary/db",
-            &[],
-            "-",
-        ),
-        (
-            "akeyless",
-            &none,
-            key("/app/db"),
-            "akeyless",
-            "app/db",
-            &[],
-            "refreshed",
-        ),
-        (
-            "secretsManager",
-            &none,
-            key("app/db"),
-            "generic",
-            "app/db",
-            &[],
-            "refreshed",
-        ),
-        (
-            "secretsManager",
-            &none,
-            key("app/db"),
-            "akeyless",
-            "app/db",
-            &[],
-            "-",
-        ),
-    ] {
-        let spec = spec(backend, settings, &entry);
-        let found = meets(&spec, &event(provider, said, scope));
-        assert_eq!(found, expected, "{spec} {provider} {said} {scope:?}");
-    }
+        NOT_MATCHED
+    );
+    let read = reading("gcpSecretsManager", &acme, &key("db"));
+    assert_eq!(read("gcp-sm", "db", &[("project", "acme")]), REFRESHED);
+    assert_eq!(read("gcp-sm", "db", &[("project", "other")]), NOT_MATCHED);
+    let read = reading("gcpSecretsManager", &none, &key("db"));
+    assert_eq!(read("gcp-sm", "db", &[("project", "other")]), REFRESHED);
+}
+
+#[test]
+fn the_other_backends_read_by_name_type_and_account() {
+    let none = json!({});
+    let read = reading(
+        "alicloudSecretsManager",
+        &json!({ "roleArn": "acs:ram::1234:role/kes" }),
+        &key("db"),
+    );
+    assert_eq!(read("alibaba", "acs:kms:cn:1234:secret/db", &[]), REFRESHED);
+    let read = reading(
+        "alicloudSecretsManager",
+        &json!({ "roleArn": "acs:ram::99:role/kes" }),
+        &key("db"),
+    );
+    assert_eq!(
+        read("alibaba", "acs:kms:cn:1234:secret/db", &[]),
+        NOT_MATCHED
+    );
+    let read = reading(
+        "ibmcloudSecretsManager",
+        &none,
+        &json!({ "key": "id-1", "secretType": "arbitrary" }),
+    );
+    assert_eq!(
+        read("ibm", "arbitrary/id-1", &[("instance", "x")]),
+        REFRESHED
+    );
+    let read = reading(
+        "ibmcloudSecretsManager",
+        &json!({ "keyByName": true }),
+        &json!({ "key": "db", "secretType": "username_password" }),
+    );
+    assert_eq!(read("ibm", "username_password/db", &[]), REFRESHED);
+    let read = reading(
+        "ibmcloudSecretsManager",
+        &none,
+        &json!({ "key": "db", "secretType": "username_password" }),
+    );
+    assert_eq!(read("ibm", "arbitrary/db", &[]), NOT_MATCHED);
+    let read = reading("akeyless", &none, &key("/app/db"));
+    assert_eq!(read("akeyless", "app/db", &[]), REFRESHED);
 }
 
 #[test]
 fn a_fixed_version_is_pinned() {
     let entry = |field: &str, value: Value| json!({ "key": "db", field: value });
-    for (backend, provider, field, value, expected) in [
-        (
-            "secretsManager",
-            "aws-sm",
-            "versionId",
-            json!("1"),
-            "pinned_version",
-        ),
-        (
+    let read = |backend: &str, provider: &str, field: &str, value: Value| {
+        reading(backend, &json!({}), &entry(field, value))(provider, "db", &[])
+    };
+    let pinned = Unrefreshable::PinnedVersion.as_str();
+    assert_eq!(
+        read("secretsManager", "aws-sm", "versionId", json!("1")),
+        pinned
+    );
+    assert_eq!(
+        read("secretsManager", "aws-sm", "versionStage", json!("blue")),
+        pinned
+    );
+    assert_eq!(
+        read(
             "secretsManager",
             "aws-sm",
             "versionStage",
-            json!("blue"),
-            "pinned_version",
+            json!("AWSPREVIOUS")
         ),
-        (
-            "secretsManager",
-            "aws-sm",
-            "versionStage",
-            json!("AWSPREVIOUS"),
-            "refreshed",
-        ),
-        (
-            "gcpSecretsManager",
-            "gcp-sm",
-            "version",
-            json!(3),
-            "pinned_version",
-        ),
-        (
-            "gcpSecretsManager",
-            "gcp-sm",
-            "version",
-            json!("3"),
-            "pinned_version",
-        ),
-        (
-            "gcpSecretsManager",
-            "gcp-sm",
-            "version",
-            json!("latest"),
-            "refreshed",
-        ),
-        (
+        REFRESHED
+    );
+    assert_eq!(
+        read("gcpSecretsManager", "gcp-sm", "version", json!(3)),
+        pinned
+    );
+    assert_eq!(
+        read("gcpSecretsManager", "gcp-sm", "version", json!("3")),
+        pinned
+    );
+    assert_eq!(
+        read("gcpSecretsManager", "gcp-sm", "version", json!("latest")),
+        REFRESHED
+    );
+    assert_eq!(
+        read(
             "alicloudSecretsManager",
             "alibaba",
             "versionStage",
-            json!("blue"),
-            "pinned_version",
+            json!("blue")
         ),
-        (
+        pinned
+    );
+    assert_eq!(
+        read(
             "alicloudSecretsManager",
             "alibaba",
             "versionStage",
-            json!("ACSCurrent"),
-            "refreshed",
+            json!("ACSCurrent")
         ),
-    ] {
-        let spec = spec(backend, &json!({}), &entry(field, value));
-        assert_eq!(
-            meets(&spec, &event(provider, "db", &[])),
-            expected,
-            "{spec}"
-        );
-    }
+        REFRESHED
+    );
 }
 
 #[test]

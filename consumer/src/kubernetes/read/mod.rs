@@ -8,6 +8,7 @@ use tracing::warn;
 use super::{
     object::{Object, carried},
     policy::{self, Selection},
+    problems::Problems,
     push_secret::{self, push_secret},
 };
 use crate::{
@@ -96,7 +97,7 @@ fn external_secret(object: &Object, selection: &Selection) -> Option<ExternalSec
         find: selection.find,
         references: Vec::new(),
         templates: Vec::new(),
-        problems: Vec::new(),
+        problems: Problems::default(),
     };
     reader.spec(&object.spec);
     let Reader {
@@ -124,7 +125,7 @@ fn external_secret(object: &Object, selection: &Selection) -> Option<ExternalSec
         references,
         templates,
         pushed: None,
-        problems,
+        problems: problems.into_texts(),
     })
 }
 
@@ -160,20 +161,20 @@ struct Reader<'a> {
     find: FindPolicy,
     references: Vec<Reference>,
     templates: Vec<TemplateSource>,
-    problems: Vec<String>,
+    problems: Problems,
 }
 
 impl Reader<'_> {
     fn spec(&mut self, spec: &Value) {
         if !spec.is_object() {
-            return self.problem("spec", "is not an object");
+            return self.problems.add("spec", "is not an object");
         }
         let default = &spec["secretStoreRef"];
-        for (place, entry) in self.list(spec, "data") {
+        for (place, entry) in self.problems.list(spec, "data") {
             // An entry without a key is no error: an old CRD allows it.
             self.key(&place, entry, default, &entry["remoteRef"]);
         }
-        for (place, entry) in self.list(spec, "dataFrom") {
+        for (place, entry) in self.problems.list(spec, "dataFrom") {
             self.key(&place, entry, default, &entry["extract"]);
             let find = &entry["find"];
             if find.is_object() && self.find == FindPolicy::Match {
@@ -185,7 +186,10 @@ impl Reader<'_> {
                 self.reference(&place, entry, default, Form::Find(found), [None, None]);
             }
         }
-        for (place, entry) in self.list(&spec["target"]["template"], "templateFrom") {
+        for (place, entry) in self
+            .problems
+            .list(&spec["target"]["template"], "templateFrom")
+        {
             self.template(&place, &entry["configMap"], TemplateKind::ConfigMap);
             self.template(&place, &entry["secret"], TemplateKind::Secret);
         }
@@ -195,7 +199,7 @@ impl Reader<'_> {
         if let Some(name) = self.text(source, "name", place) {
             match TemplateSource::new(kind, &name) {
                 Ok(source) => self.templates.push(source),
-                Err(_) => self.problem(place, "has an invalid name"),
+                Err(_) => self.problems.add(place, "has an invalid name"),
             }
         }
     }
@@ -224,7 +228,7 @@ impl Reader<'_> {
         let own = &entry["sourceRef"]["storeRef"];
         let reference = if own.is_object() { own } else { default };
         let Some(name) = reference["name"].as_str().map(str::to_owned) else {
-            return self.problem(place, "names no store");
+            return self.problems.add(place, "names no store");
         };
         let store = match reference["kind"].as_str() {
             None | Some("" | "SecretStore") => StoreRef::Namespaced {
@@ -232,7 +236,7 @@ impl Reader<'_> {
                 name,
             },
             Some("ClusterSecretStore") => StoreRef::Cluster { name },
-            Some(_) => return self.problem(place, "names a store of unknown kind"),
+            Some(_) => return self.problems.add(place, "names a store of unknown kind"),
         };
         self.references.push(Reference {
             store,
@@ -242,33 +246,16 @@ impl Reader<'_> {
         });
     }
 
-    fn list<'v>(&mut self, spec: &'v Value, field: &str) -> Vec<(String, &'v Value)> {
-        match &spec[field] {
-            Value::Null => Vec::new(),
-            Value::Array(entries) => (0..)
-                .zip(entries)
-                .map(|(at, entry): (usize, _)| (format!("{field}[{at}]"), entry))
-                .collect(),
-            _ => {
-                self.problem(field, "is not a list");
-                Vec::new()
-            }
-        }
-    }
-
     fn text(&mut self, parent: &Value, field: &str, place: &str) -> Option<String> {
         match &parent[field] {
             Value::Null => None,
             Value::String(text) => Some(text.clone()),
             _ => {
-                self.problem(place, &format!("has a {field} that is not text"));
+                self.problems
+                    .add(place, &format!("has a {field} that is not text"));
                 None
             }
         }
-    }
-
-    fn problem(&mut self, place: &str, problem: &str) {
-        self.problems.push(format!("{place} {problem}"));
     }
 }
 

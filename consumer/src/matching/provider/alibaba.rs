@@ -1,12 +1,10 @@
 //! Alibaba Cloud KMS: a key is the name of a secret, or its ARN, `acs:kms:REGION:ACCOUNT:secret/NAME` (KES
 //! `lib/backends/alicloud-secrets-manager-backend.js`; ESO before 2.0 `providers/v1/alibaba/kms.go`).
 
-use std::borrow::Cow;
-
 use eso_relay::event::Version;
 use serde_json::Value;
 
-use super::rules::{Pattern, Query, Reading, RemoteRef, Rules, Scope, agree, setting};
+use super::rules::{Pattern, Query, Reading, RemoteRef, Rules, agree, setting};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Alibaba {
@@ -48,13 +46,9 @@ impl Alibaba {
     }
 }
 
-fn canonical(key: &str) -> &str {
+pub(super) fn canonical(key: &str) -> &str {
     let named = Arn::of(key).and_then(|arn| arn.resource.strip_prefix("secret/"));
     named.unwrap_or(key)
-}
-
-pub(super) fn query_names<'e>(key: &'e str, _: Scope<'_>, names: &mut Vec<Cow<'e, str>>) {
-    names.push(Cow::Borrowed(canonical(key)));
 }
 
 impl Rules for Alibaba {

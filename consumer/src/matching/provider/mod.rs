@@ -169,7 +169,7 @@ impl Provider {
     fn names<'e>(&self, said: &str, key: &'e str, scope: Scope<'_>, names: &mut Vec<Cow<'e, str>>) {
         match self {
             Self::Akeyless => names.push(akeyless::canonical(key).into()),
-            Self::Alibaba => alibaba::query_names(key, scope, names),
+            Self::Alibaba => names.push(alibaba::canonical(key).into()),
             Self::SecretsManager => aws::secret(key, scope, names),
             Self::ParameterStore => {
                 if said != SECRETS_MANAGER {

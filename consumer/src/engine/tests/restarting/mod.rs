@@ -118,6 +118,19 @@ fn in_flight() -> (Engine, Duration) {
     (engine, now)
 }
 
+/// The second mark of an event, and its patch.
+fn settling(object: &str, event: u64) -> (RefreshMark, Output) {
+    let second = RefreshMark {
+        stage: Stage::Settled,
+        ..value(event, 0)
+    };
+    let patch = Output::Patch {
+        target: target(object),
+        value: second,
+    };
+    (second, patch)
+}
+
 #[test]
 fn a_workload_is_restarted_after_the_sync() {
     let mut engine = engine();
@@ -143,14 +156,7 @@ fn what_settles_is_followed_after_the_second_sync() {
     take(&mut engine, delivery);
     assert_eq!(sync(&mut engine, START, "a", 1), []);
     let (now, outputs) = next(&mut engine);
-    let second = RefreshMark {
-        stage: Stage::Settled,
-        ..value(1, 0)
-    };
-    let patch = Output::Patch {
-        target: target("a"),
-        value: second,
-    };
+    let (second, patch) = settling("a", 1);
     assert_eq!((now, outputs), (START + SECOND * 20, vec![patch]));
     let done = Input::Patched {
         target: target("a"),

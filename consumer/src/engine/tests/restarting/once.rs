@@ -23,14 +23,7 @@ fn an_unknown_hash_is_proved_by_a_second_mark() {
     );
     let mut again = redelivered(restarting(1, &["a"], &["web"]), &idle());
     again.refreshes[0].sync = before;
-    let second = RefreshMark {
-        stage: Stage::Settled,
-        ..value(1, 0)
-    };
-    let patch = Output::Patch {
-        target: target("a"),
-        value: second,
-    };
+    let (second, patch) = settling("a", 1);
     assert_eq!(take(&mut engine, again.clone()), [patch]);
     let done = Input::Patched {
         target: target("a"),

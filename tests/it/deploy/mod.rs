@@ -1,0 +1,3 @@
+//! How the programs are packed, first run and released: the files say the same, and what the programs know.
+
+mod man;

@@ -1,3 +1,4 @@
 //! How the programs are packed, first run and released: the files say the same, and what the programs know.
 
+mod image;
 mod man;

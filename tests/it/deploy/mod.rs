@@ -1,4 +1,5 @@
 //! How the programs are packed, first run and released: the files say the same, and what the programs know.
 
+mod compose;
 mod image;
 mod man;

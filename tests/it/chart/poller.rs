@@ -92,3 +92,41 @@ async fn a_changed_poll_restarts_the_poller_alone() {
     let names: Vec<_> = other.map(|(_, (name, _))| name.as_str()).collect();
     assert_eq!(names, [NAME]);
 }
+
+#[tokio::test]
+async fn what_belongs_to_the_other_component_is_refused() {
+    let Some(chart) = Chart::new().await else {
+        return;
+    };
+    let source = "poller.config.sources[0].";
+    let source = format!("{source}name=ci,{source}format=akeyless,{source}auth=none");
+    for (base, set, words) in [
+        (
+            "poller",
+            "poller.config.polls=null",
+            ["poller.config.polls", "name what"],
+        ),
+        ("poller", &source, ["poller.config.sources", "ingress"]),
+        (
+            "poller",
+            "poller.config.listen=0.0.0.0:8080",
+            ["poller.config.listen", "ingress"],
+        ),
+        (
+            "hub",
+            "ingress.config.listen=none",
+            ["ingress.config.listen", "poller.enabled"],
+        ),
+        (
+            "poller",
+            "poller.secrets[0].path=store",
+            ["poller.secrets", "store"],
+        ),
+    ] {
+        let refused = chart.text(&case_with(base, &[set])).await;
+        let said = refused.expect_err(set);
+        for word in words {
+            assert!(said.contains(word), "{set}: no {word:?} in {said}");
+        }
+    }
+}

@@ -57,32 +57,6 @@ async fn a_refusal_names_the_value() {
             "ingress.tls.clientCaSecret=ca",
             vec!["ingress.tls.clientCaSecret", "existingSecret"],
         ),
-        (
-            "poller",
-            "poller.config.polls=null",
-            vec!["poller.config.polls"],
-        ),
-        // What the other component does.
-        (
-            "hub",
-            "ingress.config.listen=none",
-            vec!["ingress.config.listen", "poller.enabled"],
-        ),
-        (
-            "poller",
-            "poller.config.listen=0.0.0.0:8080",
-            vec!["poller.config.listen"],
-        ),
-        (
-            "poller",
-            "poller.config.sources[0].name=ci,poller.config.sources[0].format=akeyless,poller.config.sources[0].auth=none",
-            vec!["poller.config.sources"],
-        ),
-        (
-            "poller",
-            "poller.secrets[0].path=store",
-            vec!["poller.secrets", "store"],
-        ),
         // What excludes each other.
         (
             "cluster",

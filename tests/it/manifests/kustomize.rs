@@ -94,8 +94,8 @@ async fn push_secrets_have_the_right_and_the_setting() {
         let Some(objects) = cluster_with(&components) else {
             return;
         };
-        let role = of_kind(&objects, kind).remove(0);
-        let rules = role["rules"].as_array().unwrap();
+        let rights = of_kind(&objects, kind).remove(0);
+        let rules = rights["rules"].as_array().unwrap();
         assert_eq!(rules.iter().filter(|it| **it == rule).count(), 1, "{kind}");
 
         let map = of_kind(&objects, "ConfigMap").remove(0);

@@ -2,6 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use eso_relay_lab::installation::{Hub, READY, Webhooks, akeyless, send};
+use rcgen::KeyPair;
 use ring::{
     rand::SystemRandom,
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _},
@@ -9,20 +10,27 @@ use ring::{
 use serde_json::{Value, json};
 
 /// In the year 2100, and in 2001.
-const LATER: u64 = 4_102_444_800;
-const LONG_AGO: u64 = 1_000_000_000;
+pub(crate) const LATER: u64 = 4_102_444_800;
+pub(crate) const LONG_AGO: u64 = 1_000_000_000;
 
-struct Issuer {
+pub(crate) struct Issuer {
     key: EcdsaKeyPair,
+    /// The public key.
+    pem: String,
     random: SystemRandom,
 }
 
 impl Issuer {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (random, algorithm) = (SystemRandom::new(), &ECDSA_P256_SHA256_FIXED_SIGNING);
-        let key = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
-        let key = EcdsaKeyPair::from_pkcs8(algorithm, key.as_ref(), &random).unwrap();
-        Self { key, random }
+        let pair = KeyPair::generate().unwrap();
+        let key = EcdsaKeyPair::from_pkcs8(algorithm, pair.serialized_der(), &random).unwrap();
+        let pem = pair.public_key_pem();
+        Self { key, pem, random }
+    }
+
+    pub(crate) fn pem(&self) -> &str {
+        &self.pem
     }
 
     /// As RFC 7517 writes them.
@@ -33,8 +41,12 @@ impl Issuer {
     }
 
     fn token(&self, audience: &str, expires: u64) -> String {
+        let issuer = "https://issuer.example";
+        self.sign(&json!({ "iss": issuer, "aud": audience, "exp": expires }))
+    }
+
+    pub(crate) fn sign(&self, claims: &Value) -> String {
         let header = json!({ "alg": "ES256", "kid": "k" }).to_string();
-        let claims = json!({ "iss": "https://issuer.example", "aud": audience, "exp": expires });
         let signed = format!(
             "{}.{}",
             BASE64.encode(header),

@@ -5,11 +5,12 @@
 
 mod https;
 
-use std::{error::Error, iter::successors, path::PathBuf, time::Duration};
+use std::{error::Error, io, iter::successors, path::PathBuf, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use eso_relay::config::ConfigError;
 use reqwest::{Certificate, Client, ClientBuilder, redirect::Policy};
+use rustls::CertificateError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -124,10 +125,28 @@ fn away(error: reqwest::Error) -> Unreachable {
 
 /// The innermost cause is the most specific, such as "Connection refused".
 pub(crate) fn cause(error: &reqwest::Error) -> String {
+    let innermost = causes(error).last();
+    innermost.map_or_else(String::new, ToString::to_string)
+}
+
+/// Whether the server has a certificate of a CA that is unknown here.
+pub(crate) fn is_untrusted(error: &reqwest::Error) -> bool {
+    let unknown = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
+    causes(error).any(|error| error.downcast_ref() == Some(&unknown))
+}
+
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
     let outermost: &(dyn Error + 'static) = error;
-    successors(Some(outermost), |&error| error.source())
-        .last()
-        .map_or_else(String::new, ToString::to_string)
+    successors(Some(outermost), |&error| {
+        // What it was made from is none of its sources.
+        match error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref)
+        {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        }
+    })
 }
 
 #[cfg(test)]

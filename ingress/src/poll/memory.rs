@@ -15,15 +15,38 @@ use eso_relay::{
     stream::{Lease, Pass, Polled, Stream, Watched, stored},
 };
 use futures::{StreamExt as _, TryStreamExt as _};
+use jiff::{SignedDuration, Timestamp};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::sleep;
 use tracing::warn;
 
+/// For how long the version of a secret is remembered that is not polled any more.
+const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_hours(24);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// A reader of the watch list that has gone away leaves nothing on the server.
 const READER_GONE: Duration = Duration::from_secs(30);
 /// Messages of one request for the watch list.
 const BATCH: usize = 500;
+
+/// What to do with the version of a secret that is not polled any more.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Unwanted {
+    /// It is unwanted from now on.
+    Mark,
+    Keep,
+    Forget,
+}
+
+impl Unwanted {
+    /// `since`: the mark, if there is one.
+    pub(super) fn at(now: Timestamp, since: Option<Timestamp>) -> Self {
+        match since {
+            None => Self::Mark,
+            Some(since) if now.duration_since(since) >= FORGOTTEN_AFTER => Self::Forget,
+            Some(_) => Self::Keep,
+        }
+    }
+}
 
 pub(super) struct Memory {
     jetstream: Context,
@@ -210,4 +233,26 @@ fn unwritten(subject: &str) -> String {
 
 fn denied(what: &str, api: &str) -> String {
     stored::denied(what, Stream::Polls, api)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_forgotten_a_day_after_it_was_last_wanted() {
+        let time = |text: &str| text.parse::<Timestamp>().unwrap();
+        let since = time("2026-11-30T12:00:00Z");
+        for (now, expected) in [
+            ("2026-11-30T12:00:00Z", Unwanted::Keep),
+            ("2026-12-01T11:59:59.999Z", Unwanted::Keep),
+            ("2026-12-01T12:00:00Z", Unwanted::Forget),
+            ("2027-12-01T12:00:00Z", Unwanted::Forget),
+            // Of a replica whose clock is behind.
+            ("2026-11-30T11:00:00Z", Unwanted::Keep),
+        ] {
+            assert_eq!(Unwanted::at(time(now), Some(since)), expected, "{now}");
+        }
+        assert_eq!(Unwanted::at(since, None), Unwanted::Mark);
+    }
 }

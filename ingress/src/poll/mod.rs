@@ -47,7 +47,7 @@ pub(crate) use self::metrics::Metrics;
 use self::{
     faults::{Faults, Unread},
     lease::Keeper,
-    memory::Memory,
+    memory::{Memory, Unwanted},
     place::{Place, clean},
     store::{Answer, Store},
     version::Change,
@@ -59,8 +59,6 @@ use crate::publish::Publisher;
 const IN_FLIGHT: usize = 8;
 /// How far the clocks of the store and of the poller may differ.
 const CLOCKS: SignedDuration = SignedDuration::from_mins(5);
-/// For how long the version of a secret is remembered that is not polled any more.
-const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_hours(24);
 /// The longest id of an event.
 const MAX_ID_BYTES: usize = 512;
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -189,7 +187,7 @@ impl Poller {
         stream::iter(&wanted.places)
             .for_each_concurrent(IN_FLIGHT, |place| self.look(place, since))
             .await;
-        self.see_to_the_others(&wanted, since).await;
+        self.see_to_the_others(&wanted, since, started_at).await;
         let paths = wanted.places.len() as u64;
         self.memory.passed(&Pass { started_at, paths }).await;
         self.faults.end_pass();
@@ -244,17 +242,25 @@ impl Poller {
     }
 
     /// The secrets that are remembered and not wanted: removed from a folder of the configuration, or forgotten after a day.
-    async fn see_to_the_others(&self, wanted: &Wanted, since: Option<Timestamp>) {
+    async fn see_to_the_others(&self, wanted: &Wanted, since: Option<Timestamp>, now: Timestamp) {
         let places = wanted.all();
         let known: BTreeSet<String> = places.map(|place| self.subject(&place.key())).collect();
         let subjects = self.memory.subjects().await;
         let others = subjects.iter().filter(|subject| !known.contains(*subject));
         stream::iter(others)
-            .for_each_concurrent(IN_FLIGHT, |subject| self.see_to(subject, wanted, since))
+            .for_each_concurrent(IN_FLIGHT, |subject| {
+                self.see_to(subject, wanted, since, now)
+            })
             .await;
     }
 
-    async fn see_to(&self, subject: &str, wanted: &Wanted, since: Option<Timestamp>) {
+    async fn see_to(
+        &self,
+        subject: &str,
+        wanted: &Wanted,
+        since: Option<Timestamp>,
+        now: Timestamp,
+    ) {
         let Some(polled) = self.memory.version(subject).await else {
             return self.memory.forget(subject).await;
         };
@@ -263,20 +269,17 @@ impl Poller {
         if let Some(place) = place.filter(|place| !gone && wanted.includes(place)) {
             return self.look(&place, since).await;
         }
-        match polled.unwanted_since {
+        match Unwanted::at(now, polled.unwanted_since) {
             _ if wanted.incomplete => {}
-            None => {
-                let unwanted_since = Some(now());
+            Unwanted::Mark => {
                 let polled = Polled {
-                    unwanted_since,
+                    unwanted_since: Some(now),
                     ..polled
                 };
                 self.memory.remember(subject, &polled).await;
             }
-            Some(at) if now().duration_since(at) >= FORGOTTEN_AFTER => {
-                self.memory.forget(subject).await;
-            }
-            Some(_) => {}
+            Unwanted::Keep => {}
+            Unwanted::Forget => self.memory.forget(subject).await,
         }
     }
 

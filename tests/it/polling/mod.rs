@@ -1,6 +1,10 @@
 //! Version polling of a real OpenBao, from a `kv put` to the event in the stream.
 
+mod consumed;
 mod faults;
+mod forgotten;
+mod login;
+mod tls;
 mod watched;
 
 use async_nats::jetstream::Context;
@@ -39,37 +43,25 @@ impl Stage {
     /// `None` where there is no OpenBao to be had.
     async fn start(settings: &str) -> Option<Self> {
         let bao = OpenBao::if_there_is_one().await.unwrap()?;
+        Some(Self::on(bao, settings).await)
+    }
+
+    async fn on(bao: OpenBao, settings: &str) -> Self {
         let hub = Hub::start().await.unwrap();
         hub.init(&[]).await.unwrap();
         let token = bao.token(POLICY).await.unwrap();
         std::fs::write(hub.secrets().join("bao-token"), token).unwrap();
-        Some(Self {
+        Self {
             jetstream: hub.jetstream().await.unwrap(),
             address: bao.url(),
             settings: settings.to_owned(),
             bao,
             hub,
-        })
+        }
     }
 
     fn options(&self) -> DaemonOptions {
-        let token = self.hub.secrets().join("bao-token");
-        let auth = if self.settings.contains("auth:") {
-            String::new()
-        } else {
-            format!("auth: {{ token_file: '{}' }},", token.display())
-        };
-        let yaml = format!(
-            "nats: {{ url: '{}' }}\n\
-             shutdown: {{ drain_delay: 0s }}\n\
-             polls:\n\
-             - {{ name: {NAME}, provider: openbao, address: '{}', interval: 300ms, timeout: 1s, {auth} {} }}\n",
-            self.hub.nats.url(),
-            self.address,
-            self.settings,
-        );
-        let options = Daemon::ingress().config(yaml);
-        options.env("ESO_RELAY__LISTEN", "none")
+        poll(&self.hub, &self.address, &self.settings)
     }
 
     /// A poller that has seen everything once.
@@ -111,15 +103,37 @@ impl Stage {
         batches.flatten().map(Result::unwrap).collect()
     }
 
-    /// What is remembered of a secret.
     async fn remembered(&self, path: &str) -> Option<Vec<u8>> {
-        let subject = subject(path);
-        let messages = stored::messages(&self.jetstream, Stream::Polls).await;
-        let found = messages
-            .into_iter()
-            .find(|message| *message.subject == *subject);
-        found.map(|message| message.payload.to_vec())
+        remembered(&self.jetstream, path).await
     }
+}
+
+/// An ingress that polls a store and has no port, not started yet, with more YAML of the poll. Without `auth` it has the token in
+/// the file `bao-token`.
+fn poll(hub: &Hub, address: &str, settings: &str) -> DaemonOptions {
+    let token = hub.secrets().join("bao-token");
+    let auth = if settings.contains("auth:") {
+        String::new()
+    } else {
+        format!("auth: {{ token_file: '{}' }},", token.display())
+    };
+    let yaml = format!(
+        "nats: {{ url: '{}' }}\n\
+         shutdown: {{ drain_delay: 0s }}\n\
+         polls:\n\
+         - {{ name: {NAME}, provider: openbao, address: '{address}', interval: 300ms, timeout: 1s, {auth} {settings} }}\n",
+        hub.nats.url(),
+    );
+    let options = Daemon::ingress().config(yaml);
+    options.env("ESO_RELAY__LISTEN", "none")
+}
+
+/// What is remembered of a secret in `secret/`.
+async fn remembered(jetstream: &Context, path: &str) -> Option<Vec<u8>> {
+    let subject = subject(path);
+    let mut messages = stored::messages(jetstream, Stream::Polls).await.into_iter();
+    let found = messages.find(|message| *message.subject == *subject);
+    found.map(|message| message.payload.to_vec())
 }
 
 /// Whether an entry of the audit log is about a request of the poller: not one of root, or of the server itself.

@@ -1,5 +1,6 @@
 //! Workloads restart once, after the Secret that they read has the new value, and for nothing else.
 
+mod fleet;
 mod never;
 mod references;
 mod reports;
@@ -30,7 +31,7 @@ use crate::{
 };
 
 /// A short gather, so that a test need not wait for it.
-const SETTINGS: &str = "restart: { enabled: true, gather: 1s }";
+pub(crate) const SETTINGS: &str = "restart: { enabled: true, gather: 1s }";
 /// A cluster on the API of the environment, whose ExternalSecrets have all been synced once.
 async fn relay(names: &[&str]) -> Consuming {
     of(Cluster::start("east").await.unwrap(), names).await
@@ -45,14 +46,14 @@ async fn of(cluster: Cluster, names: &[&str]) -> Consuming {
 }
 
 /// A Deployment that reads the Secret of the same name, opted in.
-fn reader(name: &str) -> Workload {
+pub(crate) fn reader(name: &str) -> Workload {
     Workload::deployment(TEAM, name)
         .reads_secret(name)
         .restart()
 }
 
 /// Creates it, and waits until it is rolled out for the first time.
-async fn deploy(relay: &Consuming, kind: Kind, name: &str, workload: Workload) {
+pub(crate) async fn deploy(relay: &Consuming, kind: Kind, name: &str, workload: Workload) {
     let client = relay.cluster.client();
     workload.create(client).await.unwrap();
     let api = objects(client, kind, Some(TEAM));
@@ -80,13 +81,13 @@ async fn deploy_failing(relay: &Consuming, count: usize) -> Vec<String> {
 }
 
 /// What a counter of a Deployment says; `None` where it was never restarted.
-async fn count(relay: &Consuming, name: &str, counter: &str) -> Option<String> {
+pub(crate) async fn count(relay: &Consuming, name: &str, counter: &str) -> Option<String> {
     let marks = marks(relay.cluster.client(), Kind::Deployment, TEAM, name).await;
     marks.unwrap().remove(counter)
 }
 
 /// Waits until a Deployment was restarted so often.
-async fn restarted(relay: &Consuming, name: &str, times: &str) {
+pub(crate) async fn restarted(relay: &Consuming, name: &str, times: &str) {
     let what = format!("{times} restarts of {name}");
     wait::until_ok(what, READY, || async {
         let count = count(relay, name, RESTARTS).await;
@@ -97,7 +98,7 @@ async fn restarted(relay: &Consuming, name: &str, times: &str) {
 }
 
 /// The generation of a Deployment: every rollout raises it.
-async fn generation(relay: &Consuming, name: &str) -> i64 {
+pub(crate) async fn generation(relay: &Consuming, name: &str) -> i64 {
     let api = objects(relay.cluster.client(), Kind::Deployment, Some(TEAM));
     api.get(name).await.unwrap().metadata.generation.unwrap()
 }

@@ -120,21 +120,19 @@ async fn a_gap_refreshes_and_restarts_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_workload_or_secret_restarts_nothing() {
     let (relay, _controllers, _consumer) = idle().await;
-    relay.publish(&["/prod/db", "/prod/late"]).await;
+    let values = relay.publish(&["/prod/db", "/prod/late"]).await;
     relay.drained().await;
-    relay.cluster.values.set("/prod/late", "new");
-    let late = external_secret("late").in_namespace(TEAM);
-    let late = late.from_store("akeyless").key("/prod/late");
-    let client = relay.cluster.client();
-    late.create(client).await.unwrap();
-    relay.synced("late").await;
-    for name in ["new", "newer"] {
-        let secret = if name == "new" { "db" } else { "late" };
+    for (name, secret) in [("new", "db"), ("waiting", "late")] {
         let workload = Workload::deployment(TEAM, name).reads_secret(secret);
         deploy(&relay, Kind::Deployment, name, workload.restart()).await;
     }
+    relay.cluster.values.set("/prod/late", "new");
+    let late = external_secret("late").in_namespace(TEAM);
+    let late = late.from_store("akeyless").key("/prod/late");
+    late.create(relay.cluster.client()).await.unwrap();
+    relay.carries("late", &values[1]).await;
     fence(&relay, "1").await;
-    for name in ["new", "newer"] {
+    for name in ["new", "waiting"] {
         assert_eq!(generation(&relay, name).await, 1, "{name}");
     }
 }

@@ -17,6 +17,7 @@ pub mod operator;
 pub mod port;
 pub mod process;
 pub mod standin;
+pub mod token_reviews;
 pub mod wait;
 pub mod workloads;
 

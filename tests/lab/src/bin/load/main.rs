@@ -9,6 +9,7 @@ mod ingress;
 mod lanes;
 mod latency;
 mod memory;
+mod polls;
 mod report;
 mod rig;
 mod steps;
@@ -65,6 +66,8 @@ enum Line {
     FirstSync,
     /// What an ExternalSecret, the daemons, and 10,000 idle connections take.
     Memory,
+    /// A pass of a poller over 10,000 secrets of a real OpenBao beside a bare loop that reads their metadata.
+    Polls,
     /// A refresh in two steps beside one, on the real operator: only with `ESO_RELAY_ESO=real`.
     Steps,
 }
@@ -112,6 +115,13 @@ enum Child {
         objects: usize,
         how: String,
     },
+    /// Reads the metadata of so many secrets: how many milliseconds that took, or microseconds of CPU each.
+    MetadataLoop {
+        url: String,
+        token: String,
+        secrets: usize,
+        how: String,
+    },
     /// How many bytes an ExternalSecret takes in an index of so many.
     IndexMemory { objects: usize },
 }
@@ -133,6 +143,12 @@ impl Child {
                 objects,
                 how,
             } => first_sync::raw_list(&kubeconfig, objects, &how).await?,
+            Self::MetadataLoop {
+                url,
+                token,
+                secrets,
+                how,
+            } => polls::metadata_loop(&url, &token, secrets, &how).await?,
             Self::IndexMemory { objects } => memory::per_object(objects)?,
         };
         writeln!(std::io::stdout(), "{figure}")?;
@@ -162,6 +178,7 @@ async fn main() -> anyhow::Result<()> {
                 Line::Lanes => lanes::measure(scale).await,
                 Line::FirstSync => first_sync::measure(scale).await,
                 Line::Memory => memory::measure(scale).await,
+                Line::Polls => polls::measure(scale).await,
                 Line::Steps => steps::measure(scale).await,
             };
             report.add(*line, measures?);

@@ -22,6 +22,7 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 use eso_relay::{
     admin::{self, Condition, Readiness},
     lifecycle::Lifecycle,
+    metrics::Component,
     nats,
 };
 use prometheus_client::registry::Registry;
@@ -59,6 +60,8 @@ const CHANGES: usize = 1024;
 pub async fn run(config: ConsumerConfig) -> anyhow::Result<ExitCode> {
     let lifecycle = Lifecycle::new(config.shutdown.grace);
     let (readiness, mut registry) = (Readiness::default(), Registry::default());
+    eso_relay::metrics::register(&mut registry, Component::Consumer, &readiness);
+    let connection = nats::Metrics::register(&mut registry);
     let metrics = Metrics::register(&mut registry);
     let by_object = config.metrics.objects;
     let objects = by_object.then(|| ObjectMetrics::register(&mut registry));
@@ -72,7 +75,7 @@ pub async fn run(config: ConsumerConfig) -> anyhow::Result<ExitCode> {
         kubernetes: readiness.condition("kubernetes"),
     };
     let name = format!("eso-relay-consumer {}", config.cluster);
-    let client = nats::connect(&config.nats, &name, connected).await?;
+    let client = nats::connect(&config.nats, &name, connected, connection).await?;
     let kube = kubernetes::client(&config.kubernetes).await?;
 
     // `/readyz` answers until the last ack is out.

@@ -43,6 +43,7 @@ use eso_relay::{
     admin::{self, Condition, Readiness},
     config::in_time,
     lifecycle::Lifecycle,
+    metrics::Component,
     nats, telemetry,
 };
 use prometheus_client::registry::Registry;
@@ -91,18 +92,22 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
     let admin_listener = admin::bind("admin.listen", config.admin.listen).await?;
 
     let readiness = Readiness::default();
-    let mut registry = Registry::with_prefix("eso_relay_ingress");
-    let metrics = metrics::Metrics::register(&mut registry);
-    let publish_metrics = publish::Metrics::register(&mut registry);
+    let mut registry = Registry::default();
+    eso_relay::metrics::register(&mut registry, Component::Ingress, &readiness);
+    let connection = nats::Metrics::register(&mut registry);
+    let ours = registry.sub_registry_with_prefix("eso_relay_ingress");
+    let metrics = metrics::Metrics::register(ours);
+    let publish_metrics = publish::Metrics::register(ours);
     if !polls.is_empty() {
-        poll_metrics.register(&mut registry);
+        poll_metrics.register(ours);
     }
-    telemetry::register(&mut registry);
+    telemetry::register(ours);
 
     let client = nats::connect(
         &config.nats,
         "eso-relay-ingress",
         readiness.condition("nats"),
+        connection,
     )
     .await?;
     let jetstream = config

@@ -62,6 +62,7 @@ pub async fn run(config: ConsumerConfig) -> anyhow::Result<ExitCode> {
     let (readiness, mut registry) = (Readiness::default(), Registry::default());
     eso_relay::metrics::register(&mut registry, Component::Consumer, &readiness);
     let connection = nats::Metrics::register(&mut registry);
+    Metrics::register_info(&mut registry, &config.cluster);
     let metrics = Metrics::register(&mut registry);
     let by_object = config.metrics.objects;
     let objects = by_object.then(|| ObjectMetrics::register(&mut registry));
@@ -171,8 +172,9 @@ async fn work(
         served.clone(),
         config.kubernetes.namespaces.clone(),
     );
+    let watches = metrics.watches.clone();
     lifecycle.spawn("watch", async move {
-        let watch = kubernetes::watch(watched, &namespaces, selection, changes, caches);
+        let watch = kubernetes::watch(watched, &namespaces, selection, changes, caches, &watches);
         stopped.run_until_cancelled(watch).await.unwrap_or(Ok(()))
     });
 

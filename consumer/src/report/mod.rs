@@ -6,5 +6,9 @@ pub(crate) mod metrics;
 pub(crate) mod receipts;
 mod reporter;
 mod restarts;
+mod unsynced;
 
 pub(crate) use self::reporter::Reporter;
+
+#[cfg(test)]
+mod tests;

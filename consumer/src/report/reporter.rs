@@ -14,17 +14,18 @@ use tracing::{debug, error, info, warn};
 
 use super::{
     kube_events::{EventResult, Fact, Note},
-    metrics::{DeliveryOutcome, Metrics, ObjectMetrics},
+    metrics::{DeliveryOutcome, Metrics, ObjectMetrics, SyncResult},
     receipts::{self, Ledger},
     restarts,
+    unsynced::Unsynced,
 };
 use crate::{
     engine::{Engine, Restart, Step},
     matching::{
-        MatchResult, MatchedEvent,
+        Lane, MatchResult, MatchedEvent,
         index::{Index, Skipped},
     },
-    object::{ObjectRef, Outcome, RefreshMark, Rejection, Sequence, Stage, Steps},
+    object::{ObjectRef, Outcome, RefreshMark, Rejection, Sequence, Stage, Steps, SyncState},
     stream::Message,
 };
 
@@ -33,6 +34,7 @@ pub(crate) struct Reporter {
     /// `None`: not asked for.
     objects: Option<ObjectMetrics>,
     pub(super) ledger: Ledger,
+    unsynced: Unsynced,
     /// Where receipts go.
     receipts: mpsc::Sender<Receipt>,
     /// Notes for the objects; `None`: disabled.
@@ -58,6 +60,7 @@ impl Reporter {
             metrics,
             objects: None,
             ledger: Ledger::new(cluster),
+            unsynced: Unsynced::default(),
             receipts,
             notes,
             resets_are_refused: false,
@@ -74,6 +77,21 @@ impl Reporter {
     pub(crate) fn gone(&mut self, target: &ObjectRef) {
         if let Some(objects) = &mut self.objects {
             objects.gone(target);
+        }
+        self.unsynced.remove(target);
+        self.show_unsynced();
+    }
+
+    /// The watch has shown an object.
+    pub(crate) fn observed(&mut self, target: &ObjectRef, sync: SyncState) {
+        if self.unsynced.observed(target, sync) {
+            self.show_unsynced();
+        }
+    }
+
+    fn show_unsynced(&self) {
+        for (why, objects) in self.unsynced.counts() {
+            self.metrics.freshness.unsynced(why, objects);
         }
     }
 
@@ -180,9 +198,9 @@ impl Reporter {
             Outcome::Done | Outcome::Gone => {
                 // The second mark waits for the settle, so its age says nothing.
                 if let (Some(event), Stage::First) = (event, value.stage) {
-                    let age = now().duration_since(event.received_at);
-                    let age = age.as_secs_f64().max(0.0);
-                    self.metrics.event_age.observe(age);
+                    let age = age(event.received_at);
+                    let freshness = &self.metrics.freshness;
+                    freshness.event_age(event.lane, event.kind, age);
                 }
                 info!(object = %target, event = %value.event, stage = ?value.stage, trace_id, ?took, "patched");
             }
@@ -204,7 +222,9 @@ impl Reporter {
         after: Duration,
         index: &Index,
     ) {
-        self.metrics.step(step, after);
+        if let Some(result) = SyncResult::of(step) {
+            self.sync_ended(event, target, result, after);
+        }
         self.metrics.restarts.step(target, step, after);
         if let Some(objects) = &mut self.objects {
             objects.step(target, step, || index.backends_of(target));
@@ -230,6 +250,27 @@ impl Reporter {
             | Step::Restarted => {}
             Step::NotRestarted(why) => restarts::log_skipped(target, event, why),
         }
+    }
+
+    fn sync_ended(
+        &mut self,
+        event: Fingerprint,
+        target: &ObjectRef,
+        result: SyncResult,
+        after: Duration,
+    ) {
+        self.metrics.ended_sync(result);
+        if result == SyncResult::synced {
+            // Only amid mass work the ledger forgets events.
+            let asked = self.ledger.asked(event);
+            let lane = asked.map_or(Lane::mass, |(lane, _)| lane);
+            self.metrics.freshness.synced(lane, after);
+            if let Some((_, received_at)) = asked {
+                self.metrics.freshness.event_synced(lane, age(received_at));
+            }
+        }
+        self.unsynced.ended(target, result);
+        self.show_unsynced();
     }
 
     fn fact_of_step(
@@ -355,8 +396,18 @@ impl Reporter {
     }
 
     /// Updates the gauges.
-    pub(crate) fn gauges(&self, held: usize, parked: usize, engine: &Engine, index: &Index) {
+    pub(crate) fn gauges(
+        &self,
+        held: usize,
+        parked: usize,
+        oldest: Option<Timestamp>,
+        engine: &Engine,
+        index: &Index,
+    ) {
         self.metrics.at_work(held, parked);
+        let oldest = oldest.map(age).unwrap_or_default();
+        self.metrics.freshness.oldest_held(oldest);
+        self.metrics.freshness.pending(engine.pending());
         self.metrics.pacing(engine.window(), engine.outstanding());
         self.metrics.index(index.stats());
     }
@@ -375,6 +426,11 @@ impl Reporter {
         self.ledger.end();
         self.send_receipts();
     }
+}
+
+/// How long ago; zero for a moment in the future.
+fn age(moment: Timestamp) -> Duration {
+    Duration::try_from(now().duration_since(moment)).unwrap_or_default()
 }
 
 #[expect(

@@ -17,8 +17,8 @@ use crate::admin::Readiness;
 
 /// The commit that was built, by the variable `ESO_RELAY_REVISION` of the build.
 const REVISION: &str = match option_env!("ESO_RELAY_REVISION") {
-    Some(revision) => revision,
-    None => "unknown",
+    Some(revision) if !revision.is_empty() => revision,
+    _ => "unknown",
 };
 
 /// A daemon; the label `component`.

@@ -83,11 +83,11 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
     let poll_metrics = poll::Metrics::default();
     let Opened {
         outgoing,
-        sources,
+        mut sources,
         polls,
         tls,
     } = opened(&config, &poll_metrics).await?;
-    let (sources, tls) = (Arc::new(sources), tls.map(Arc::new));
+    let mut akeyless_trigger = config.open_akeyless_trigger();
     let listener = listener(config.listen).await?;
     let admin_listener = admin::bind("admin.listen", config.admin.listen).await?;
 
@@ -102,6 +102,10 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
         poll_metrics.register(ours);
     }
     telemetry::register(ours);
+    for source in sources.values_mut().chain(&mut akeyless_trigger) {
+        metrics.show(source);
+    }
+    let (sources, tls) = (Arc::new(sources), tls.map(Arc::new));
 
     let client = nats::connect(
         &config.nats,
@@ -131,16 +135,13 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
     };
     let ingress = routes::Ingress {
         sources: Arc::clone(&sources),
-        akeyless_trigger: config.open_akeyless_trigger().map(Arc::new),
+        akeyless_trigger: akeyless_trigger.map(Arc::new),
         publisher: publisher.clone(),
         budget: body::Budget::new(config.body_limits()),
         outgoing,
         metrics: metrics.clone(),
         refusals: refusals::Refusals::default(),
     };
-    for source in sources.values().chain(ingress.akeyless_trigger.as_deref()) {
-        metrics.expect(&source.name);
-    }
 
     let (stop, closing, closed) = (
         lifecycle.stopping(),

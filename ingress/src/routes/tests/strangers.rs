@@ -39,6 +39,6 @@ async fn a_stranger_is_never_told_204_and_costs_no_event() {
         let (found, ..) = send(&tested, unsigned(body)).await;
         assert_eq!(found.as_u16(), status);
         let text = metrics(&tested);
-        assert!(!text.contains("lost_total{"), "{text}");
+        assert!(!has_lost(&text), "{text}");
     }
 }

@@ -172,9 +172,9 @@ async fn work(
         served.clone(),
         config.kubernetes.namespaces.clone(),
     );
-    let watches = metrics.watches.clone();
+    let counted = metrics.watches.clone();
     lifecycle.spawn("watch", async move {
-        let watch = kubernetes::watch(watched, &namespaces, selection, changes, caches, &watches);
+        let watch = kubernetes::watch(watched, &namespaces, selection, changes, caches, &counted);
         stopped.run_until_cancelled(watch).await.unwrap_or(Ok(()))
     });
 

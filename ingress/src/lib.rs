@@ -92,16 +92,12 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
     let admin_listener = admin::bind("admin.listen", config.admin.listen).await?;
 
     let readiness = Readiness::default();
-    let mut registry = Registry::default();
-    eso_relay::metrics::register(&mut registry, Component::Ingress, &readiness);
-    let connection = nats::Metrics::register(&mut registry);
-    let ours = registry.sub_registry_with_prefix("eso_relay_ingress");
-    let metrics = metrics::Metrics::register(ours);
-    let publish_metrics = publish::Metrics::register(ours);
-    if !polls.is_empty() {
-        poll_metrics.register(ours);
-    }
-    telemetry::register(ours);
+    let AllMetrics {
+        registry,
+        connection,
+        requests: metrics,
+        publish: publish_metrics,
+    } = AllMetrics::register(&readiness, (!polls.is_empty()).then_some(&poll_metrics));
     for source in sources.values_mut().chain(&mut akeyless_trigger) {
         metrics.show(source);
     }
@@ -184,6 +180,36 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
         Ok(())
     });
     Ok(())
+}
+
+/// The metrics of every part, and the registry that shows them.
+struct AllMetrics {
+    registry: Registry,
+    connection: nats::Metrics,
+    requests: metrics::Metrics,
+    publish: publish::Metrics,
+}
+
+impl AllMetrics {
+    /// `polls`: where there are any.
+    fn register(readiness: &Readiness, polls: Option<&poll::Metrics>) -> Self {
+        let mut registry = Registry::default();
+        eso_relay::metrics::register(&mut registry, Component::Ingress, readiness);
+        let connection = nats::Metrics::register(&mut registry);
+        let ours = registry.sub_registry_with_prefix("eso_relay_ingress");
+        let requests = metrics::Metrics::register(ours);
+        let publish = publish::Metrics::register(ours);
+        if let Some(polls) = polls {
+            polls.register(ours);
+        }
+        telemetry::register(ours);
+        Self {
+            registry,
+            connection,
+            requests,
+            publish,
+        }
+    }
 }
 
 async fn opened(config: &IngressConfig, metrics: &poll::Metrics) -> anyhow::Result<Opened> {

@@ -1,6 +1,7 @@
 //! Reports what the consumer did: log, metrics, receipts, Kubernetes Events.
 
 mod api;
+mod freshness;
 pub(crate) mod kube_events;
 pub(crate) mod metrics;
 pub(crate) mod receipts;

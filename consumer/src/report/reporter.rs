@@ -22,10 +22,10 @@ use super::{
 use crate::{
     engine::{Engine, Restart, Step},
     matching::{
-        Lane, MatchResult, MatchedEvent,
+        MatchResult, MatchedEvent,
         index::{Index, Skipped},
     },
-    object::{ObjectRef, Outcome, RefreshMark, Rejection, Sequence, Stage, Steps, SyncState},
+    object::{ObjectRef, Outcome, RefreshMark, Rejection, Sequence, Stage, Steps},
     stream::Message,
 };
 
@@ -34,7 +34,7 @@ pub(crate) struct Reporter {
     /// `None`: not asked for.
     objects: Option<ObjectMetrics>,
     pub(super) ledger: Ledger,
-    unsynced: Unsynced,
+    pub(super) unsynced: Unsynced,
     /// Where receipts go.
     receipts: mpsc::Sender<Receipt>,
     /// Notes for the objects; `None`: disabled.
@@ -80,19 +80,6 @@ impl Reporter {
         }
         self.unsynced.remove(target);
         self.show_unsynced();
-    }
-
-    /// The watch has shown an object.
-    pub(crate) fn observed(&mut self, target: &ObjectRef, sync: SyncState) {
-        if self.unsynced.observed(target, sync) {
-            self.show_unsynced();
-        }
-    }
-
-    fn show_unsynced(&self) {
-        for (why, objects) in self.unsynced.counts() {
-            self.metrics.freshness.unsynced(why, objects);
-        }
     }
 
     /// A message was matched. Only one that is new starts receipts.
@@ -198,9 +185,7 @@ impl Reporter {
             Outcome::Done | Outcome::Gone => {
                 // The second mark waits for the settle, so its age says nothing.
                 if let (Some(event), Stage::First) = (event, value.stage) {
-                    let age = age(event.received_at);
-                    let freshness = &self.metrics.freshness;
-                    freshness.event_age(event.lane, event.kind, age);
+                    self.refreshed(event);
                 }
                 info!(object = %target, event = %value.event, stage = ?value.stage, trace_id, ?took, "patched");
             }
@@ -250,27 +235,6 @@ impl Reporter {
             | Step::Restarted => {}
             Step::NotRestarted(why) => restarts::log_skipped(target, event, why),
         }
-    }
-
-    fn sync_ended(
-        &mut self,
-        event: Fingerprint,
-        target: &ObjectRef,
-        result: SyncResult,
-        after: Duration,
-    ) {
-        self.metrics.ended_sync(result);
-        if result == SyncResult::synced {
-            // Only amid mass work the ledger forgets events.
-            let asked = self.ledger.asked(event);
-            let lane = asked.map_or(Lane::mass, |(lane, _)| lane);
-            self.metrics.freshness.synced(lane, after);
-            if let Some((_, received_at)) = asked {
-                self.metrics.freshness.event_synced(lane, age(received_at));
-            }
-        }
-        self.unsynced.ended(target, result);
-        self.show_unsynced();
     }
 
     fn fact_of_step(
@@ -405,9 +369,7 @@ impl Reporter {
         index: &Index,
     ) {
         self.metrics.at_work(held, parked);
-        let oldest = oldest.map(age).unwrap_or_default();
-        self.metrics.freshness.oldest_held(oldest);
-        self.metrics.freshness.pending(engine.pending());
+        self.waiting(oldest, engine.pending());
         self.metrics.pacing(engine.window(), engine.outstanding());
         self.metrics.index(index.stats());
     }
@@ -426,11 +388,6 @@ impl Reporter {
         self.ledger.end();
         self.send_receipts();
     }
-}
-
-/// How long ago; zero for a moment in the future.
-fn age(moment: Timestamp) -> Duration {
-    Duration::try_from(now().duration_since(moment)).unwrap_or_default()
 }
 
 #[expect(

@@ -271,16 +271,20 @@ mod tests {
         let mut credentials = Credentials::open(&SecretFiles::Many(files)).unwrap();
         credentials.count_uses(Counter::default);
         let uses = credentials.uses.clone();
-        let used = |credentials: &Credentials, secret: &str| {
+        let counts_after = |credentials: &Credentials, secret: &str| {
             credentials.fit(|live| live == secret).unwrap().count();
             [0, 1, 2].map(|slot| uses[slot].get())
         };
-        assert_eq!(used(&credentials, "new"), [0, 1, 0], "the first that fits");
-        assert_eq!(used(&credentials, "old"), [1, 1, 0]);
+        assert_eq!(
+            counts_after(&credentials, "new"),
+            [0, 1, 0],
+            "the first that fits"
+        );
+        assert_eq!(counts_after(&credentials, "old"), [1, 1, 0]);
         assert!(credentials.fit(|live| live == "wrong").is_none());
         fs::remove_file(directory.0.join("a")).unwrap();
         credentials.refresh();
-        assert_eq!(used(&credentials, "new"), [1, 2, 0]);
+        assert_eq!(counts_after(&credentials, "new"), [1, 2, 0]);
         let changed = credentials.changed();
         assert!(
             changed[0].is_none() && changed[1] > Some(1_700_000_000),

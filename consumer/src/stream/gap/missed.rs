@@ -19,18 +19,19 @@ mod tests {
 
     use super::*;
 
-    /// With a gap of so many messages.
-    fn position(missed: Option<Option<u64>>) -> Position {
+    fn gap(missed: Option<u64>) -> Option<Gap> {
+        let found_at = Timestamp::UNIX_EPOCH;
+        Some(Gap { found_at, missed })
+    }
+
+    fn position(gap: Option<Gap>) -> Position {
         let at = Timestamp::UNIX_EPOCH;
         Position {
             stream: at,
             durable: None,
             floor: 0,
             at,
-            gap: missed.map(|missed| Gap {
-                found_at: at,
-                missed,
-            }),
+            gap,
             taken: None,
             stuck: None,
             replicas: BTreeMap::new(),
@@ -41,18 +42,22 @@ mod tests {
     fn a_missed_message_counts_when_it_is_found() {
         for (last, now, expected) in [
             (None, None, 0),
-            (None, Some(Some(7)), 7),
+            (None, gap(Some(7)), 7),
             // An open gap that grows, and one that does not.
-            (Some(Some(7)), Some(Some(9)), 2),
-            (Some(Some(7)), Some(Some(7)), 0),
+            (gap(Some(7)), gap(Some(9)), 2),
+            (gap(Some(7)), gap(Some(7)), 0),
             // The stream was created again.
-            (None, Some(None), 0),
-            (Some(Some(7)), Some(None), 0),
-            (Some(Some(7)), None, 0),
+            (None, gap(None), 0),
+            (gap(Some(7)), gap(None), 0),
+            (gap(Some(7)), None, 0),
         ] {
-            let newly = newly_missed(Some(&position(last)), &position(now));
-            assert_eq!(newly, expected, "{last:?} {now:?}");
+            let (last, now) = (position(last), position(now));
+            assert_eq!(
+                newly_missed(Some(&last), &now),
+                expected,
+                "{last:?} {now:?}"
+            );
         }
-        assert_eq!(newly_missed(None, &position(Some(Some(3)))), 3);
+        assert_eq!(newly_missed(None, &position(gap(Some(3)))), 3);
     }
 }

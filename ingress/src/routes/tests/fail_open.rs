@@ -141,3 +141,11 @@ async fn a_stranger_is_told_no_204_and_raises_nothing_before_its_signature_is_ch
     assert_eq!(answered, StatusCode::SERVICE_UNAVAILABLE);
     assert!(!has_lost(&metrics(&tested)));
 }
+
+/// Whether any source has lost an event.
+pub(super) fn has_lost(metrics: &str) -> bool {
+    let mut lost = metrics
+        .lines()
+        .filter(|line| line.starts_with("lost_total{"));
+    lost.any(|line| !line.ends_with(" 0"))
+}

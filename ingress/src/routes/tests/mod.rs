@@ -136,14 +136,6 @@ fn calling(
     }
 }
 
-/// Whether any source has lost an event.
-fn has_lost(metrics: &str) -> bool {
-    let mut lost = metrics
-        .lines()
-        .filter(|line| line.starts_with("lost_total{"));
-    lost.any(|line| !line.ends_with(" 0"))
-}
-
 /// As if it came over a connection.
 async fn serve(router: Router, mut request: Request<Body>) -> Response {
     let peer = "192.0.2.1".parse().unwrap();

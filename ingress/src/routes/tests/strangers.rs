@@ -1,6 +1,6 @@
 //! What a stranger cannot bring about.
 
-use super::*;
+use super::{fail_open::has_lost, *};
 use crate::verify::AuthConfig;
 
 /// A source whose senders sign the body, and whose sender stops working unless it is told 2xx.

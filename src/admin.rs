@@ -38,10 +38,10 @@ impl Default for AdminConfig {
 }
 
 /// What must hold before the daemon takes work. Ready when every condition is met.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Readiness(Arc<Mutex<BTreeMap<&'static str, State>>>);
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct State {
     /// `None`: met.
     unmet: Option<String>,
@@ -68,6 +68,15 @@ impl Readiness {
 
     pub fn is_ready(&self) -> bool {
         self.lock().values().all(|state| state.unmet.is_none())
+    }
+
+    /// The conditions by name, and whether each is met.
+    pub(crate) fn conditions(&self) -> Vec<(&'static str, bool)> {
+        let conditions = self.lock();
+        let conditions = conditions.iter();
+        conditions
+            .map(|(name, state)| (*name, state.unmet.is_none()))
+            .collect()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, State>> {

@@ -8,11 +8,13 @@
 //! Nothing here knows Kubernetes or a provider's webhook format.
 
 pub mod admin;
+pub mod certificate;
 #[cfg(feature = "cli")]
 pub mod command;
 pub mod config;
 pub mod event;
 pub mod lifecycle;
+pub mod metrics;
 pub mod nats;
 pub mod slug;
 pub mod stream;

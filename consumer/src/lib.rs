@@ -22,6 +22,7 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 use eso_relay::{
     admin::{self, Condition, Readiness},
     lifecycle::Lifecycle,
+    metrics::Component,
     nats,
 };
 use prometheus_client::registry::Registry;
@@ -59,6 +60,9 @@ const CHANGES: usize = 1024;
 pub async fn run(config: ConsumerConfig) -> anyhow::Result<ExitCode> {
     let lifecycle = Lifecycle::new(config.shutdown.grace);
     let (readiness, mut registry) = (Readiness::default(), Registry::default());
+    eso_relay::metrics::register(&mut registry, Component::Consumer, &readiness);
+    let connection = nats::Metrics::register(&mut registry);
+    Metrics::register_info(&mut registry, &config.cluster);
     let metrics = Metrics::register(&mut registry);
     let by_object = config.metrics.objects;
     let objects = by_object.then(|| ObjectMetrics::register(&mut registry));
@@ -72,7 +76,7 @@ pub async fn run(config: ConsumerConfig) -> anyhow::Result<ExitCode> {
         kubernetes: readiness.condition("kubernetes"),
     };
     let name = format!("eso-relay-consumer {}", config.cluster);
-    let client = nats::connect(&config.nats, &name, connected).await?;
+    let client = nats::connect(&config.nats, &name, connected, connection).await?;
     let kube = kubernetes::client(&config.kubernetes).await?;
 
     // `/readyz` answers until the last ack is out.
@@ -168,8 +172,9 @@ async fn work(
         served.clone(),
         config.kubernetes.namespaces.clone(),
     );
+    let counted = metrics.watches.clone();
     lifecycle.spawn("watch", async move {
-        let watch = kubernetes::watch(watched, &namespaces, selection, changes, caches);
+        let watch = kubernetes::watch(watched, &namespaces, selection, changes, caches, &counted);
         stopped.run_until_cancelled(watch).await.unwrap_or(Ok(()))
     });
 

@@ -76,7 +76,8 @@ pub(crate) fn condition(name: &'static str) -> (Readiness, Condition) {
 pub(crate) async fn connect(server: &NatsServer) -> (async_nats::Client, Context) {
     let config = eso_relay::nats::NatsConfig::at(server.url());
     let (_, connected) = condition("nats");
-    let client = eso_relay::nats::connect(&config, "test", connected).await;
+    let metrics = eso_relay::nats::Metrics::default();
+    let client = eso_relay::nats::connect(&config, "test", connected, metrics).await;
     let client = client.unwrap();
     eso_relay::nats::connected(&client).await.unwrap();
     let jetstream = config.jetstream(client.clone(), Duration::from_secs(5));

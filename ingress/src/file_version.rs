@@ -24,4 +24,9 @@ impl FileVersion {
             changed: (metadata.ctime(), metadata.ctime_nsec()),
         })
     }
+
+    /// When it was written, in seconds since 1970.
+    pub(crate) fn modified(&self) -> i64 {
+        self.modified.0
+    }
 }

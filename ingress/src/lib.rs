@@ -43,6 +43,7 @@ use eso_relay::{
     admin::{self, Condition, Readiness},
     config::in_time,
     lifecycle::Lifecycle,
+    metrics::Component,
     nats, telemetry,
 };
 use prometheus_client::registry::Registry;
@@ -82,27 +83,31 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
     let poll_metrics = poll::Metrics::default();
     let Opened {
         outgoing,
-        sources,
+        mut sources,
         polls,
         tls,
     } = opened(&config, &poll_metrics).await?;
-    let (sources, tls) = (Arc::new(sources), tls.map(Arc::new));
+    let mut akeyless_trigger = config.open_akeyless_trigger();
     let listener = listener(config.listen).await?;
     let admin_listener = admin::bind("admin.listen", config.admin.listen).await?;
 
     let readiness = Readiness::default();
-    let mut registry = Registry::with_prefix("eso_relay_ingress");
-    let metrics = metrics::Metrics::register(&mut registry);
-    let publish_metrics = publish::Metrics::register(&mut registry);
-    if !polls.is_empty() {
-        poll_metrics.register(&mut registry);
+    let AllMetrics {
+        registry,
+        connection,
+        requests: metrics,
+        publish: publish_metrics,
+    } = AllMetrics::register(&readiness, (!polls.is_empty()).then_some(&poll_metrics));
+    for source in sources.values_mut().chain(&mut akeyless_trigger) {
+        metrics.show(source);
     }
-    telemetry::register(&mut registry);
+    let (sources, tls) = (Arc::new(sources), tls.map(Arc::new));
 
     let client = nats::connect(
         &config.nats,
         "eso-relay-ingress",
         readiness.condition("nats"),
+        connection,
     )
     .await?;
     let jetstream = config
@@ -126,16 +131,13 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
     };
     let ingress = routes::Ingress {
         sources: Arc::clone(&sources),
-        akeyless_trigger: config.open_akeyless_trigger().map(Arc::new),
+        akeyless_trigger: akeyless_trigger.map(Arc::new),
         publisher: publisher.clone(),
         budget: body::Budget::new(config.body_limits()),
         outgoing,
         metrics: metrics.clone(),
         refusals: refusals::Refusals::default(),
     };
-    for source in sources.values().chain(ingress.akeyless_trigger.as_deref()) {
-        metrics.expect(&source.name);
-    }
 
     let (stop, closing, closed) = (
         lifecycle.stopping(),
@@ -178,6 +180,36 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
         Ok(())
     });
     Ok(())
+}
+
+/// The metrics of every part, and the registry that shows them.
+struct AllMetrics {
+    registry: Registry,
+    connection: nats::Metrics,
+    requests: metrics::Metrics,
+    publish: publish::Metrics,
+}
+
+impl AllMetrics {
+    /// `polls`: where there are any.
+    fn register(readiness: &Readiness, polls: Option<&poll::Metrics>) -> Self {
+        let mut registry = Registry::default();
+        eso_relay::metrics::register(&mut registry, Component::Ingress, readiness);
+        let connection = nats::Metrics::register(&mut registry);
+        let ours = registry.sub_registry_with_prefix("eso_relay_ingress");
+        let requests = metrics::Metrics::register(ours);
+        let publish = publish::Metrics::register(ours);
+        if let Some(polls) = polls {
+            polls.register(ours);
+        }
+        telemetry::register(ours);
+        Self {
+            registry,
+            connection,
+            requests,
+            publish,
+        }
+    }
 }
 
 async fn opened(config: &IngressConfig, metrics: &poll::Metrics) -> anyhow::Result<Opened> {

@@ -34,6 +34,7 @@ pub(crate) fn watch(
         })?;
     }
     if let Some(tls) = tls {
+        metrics.expect_certificates();
         report_expiry(&tls, metrics);
         let metrics = metrics.clone();
         every_second("certificates".to_owned(), stop, move || {
@@ -62,8 +63,15 @@ fn every_second(
 }
 
 fn look(source: &Source, metrics: &Metrics) {
-    for seen in source.scheme.refresh() {
-        let source = &source.name;
+    let all = source.scheme.refresh();
+    if !all.is_empty() {
+        metrics.credentials_changed(source);
+    }
+    if let Some(keys) = source.scheme.issuer_keys() {
+        source.metrics.jwks(keys);
+    }
+    for seen in all {
+        let (counts, source) = (&source.metrics, &source.name);
         match seen {
             Refresh::Replaced(file) => {
                 info!(%source, file = %file.path().display(), "the secret file has changed; using the new secret");
@@ -75,11 +83,11 @@ fn look(source: &Source, metrics: &Metrics) {
                 info!(%source, origin, count, "loaded the issuer's keys");
             }
             Refresh::Issuer(News::Failure { origin, reason }) => {
-                metrics.credential_failed(source);
+                counts.credential_failed();
                 warn!(%source, origin, reason, "cannot load the issuer's keys; the known ones stay valid for a day");
             }
             Refresh::Kept(file, error) => {
-                metrics.credential_failed(source);
+                counts.credential_failed();
                 warn!(%source, file = %file.path().display(), %error, "cannot read the changed secret file; the previous secret stays valid");
             }
         }

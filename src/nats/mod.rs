@@ -1,6 +1,8 @@
 //! The connection to NATS: reconnects for ever, and reports its state to `/readyz` and the log.
 
 mod config;
+mod expiry;
+mod metrics;
 mod servers;
 
 use std::{sync::atomic::Ordering, time::Duration};
@@ -8,10 +10,13 @@ use std::{sync::atomic::Ordering, time::Duration};
 use anyhow::{Context as _, bail};
 use async_nats::{Client, ConnectOptions, Event, connection::State};
 use jiff::Timestamp;
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{sync::mpsc, task::spawn_blocking, time::Instant};
 use tracing::{error, info, warn};
 
-pub use self::config::{NatsConfig, TlsConfig};
+pub use self::{
+    config::{NatsConfig, TlsConfig},
+    metrics::Metrics,
+};
 use crate::{admin::Condition, config::in_time};
 
 /// How often a reason that stays the same is logged again.
@@ -32,10 +37,13 @@ pub async fn connect(
     config: &NatsConfig,
     name: &str,
     condition: Condition,
+    metrics: Metrics,
 ) -> anyhow::Result<Client> {
     install_crypto();
     let (events, receiver) = mpsc::unbounded_channel();
     let (servers, options) = options(config).await?;
+    let expiry = (config.clone(), metrics.clone());
+    in_time("`nats`", move || expiry::show_all(&expiry.0, &expiry.1)).await?;
     let client = options
         .name(name)
         .retry_on_initial_connect()
@@ -51,8 +59,8 @@ pub async fn connect(
                 config.shown_url()
             )
         })?;
-    let url = config.shown_url();
-    tokio::spawn(watch(client.clone(), url, receiver, condition));
+    let config = config.clone();
+    tokio::spawn(watch(client.clone(), config, receiver, condition, metrics));
     Ok(client)
 }
 
@@ -116,13 +124,21 @@ fn refuse_old_server(client: &Client) -> anyhow::Result<()> {
 
 async fn watch(
     client: Client,
-    url: String,
+    config: NatsConfig,
     mut events: mpsc::UnboundedReceiver<Event>,
     condition: Condition,
+    metrics: Metrics,
 ) {
+    let url = config.shown_url();
     // Each failed attempt to connect is an event: the same reason is logged now and then.
     let mut logged: Option<(String, Instant)> = None;
     while let Some(event) = events.recv().await {
+        metrics.observe(&event);
+        if event == Event::Connected {
+            // The client has read the certificate again.
+            let expiry = (config.clone(), metrics.clone());
+            spawn_blocking(move || expiry::show_certificate(&expiry.0, &expiry.1));
+        }
         match event {
             Event::Connected => match refuse_old_server(&client) {
                 Ok(()) => {

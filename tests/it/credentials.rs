@@ -120,6 +120,15 @@ async fn credentials_rotate_without_restart() {
     accepts(&webhooks, "old").await;
     accepts(&webhooks, "spare").await;
     refuses(&webhooks, "new").await;
+    for source in SCHEMES.map(Scheme::source) {
+        for slot in ["0", "1"] {
+            let labels = [("source", source), ("slot", slot)];
+            let uses = "eso_relay_ingress_credential_uses_total";
+            assert_eq!(ingress.count(uses, &labels).await.unwrap(), 1, "{labels:?}");
+            let changed = "eso_relay_ingress_credential_changed_timestamp_seconds";
+            assert!(ingress.count(changed, &labels).await.unwrap() > 1_700_000_000);
+        }
+    }
 
     replace(&second, "new");
     accepts(&webhooks, "new").await;

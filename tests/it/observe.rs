@@ -12,6 +12,7 @@ use eso_relay_lab::{
 use crate::{
     cli,
     consuming::{CONSUMER, Consuming, TEAM, event, fingerprint},
+    metrics::reaches,
     notes::noted,
 };
 
@@ -61,10 +62,13 @@ async fn a_failure_of_eso_is_told_and_not_patched_again() {
     let noted = noted(&relay, "db", "RefreshFailed").await;
     assert_eq!(noted["type"], "Warning");
     assert_eq!(relay.requests().patches(TEAM, "db").len(), 1);
+    let unsynced = "eso_relay_consumer_unsynced_objects";
+    reaches(&consumer, unsynced, &[("why", "failed")], 1).await;
     // Once it can be read again, the next event is synced.
     relay.cluster.values.set("/prod/db", "back");
     relay.publish(&["/prod/db"]).await;
     told(&consumer, "synced", 1.0).await;
+    reaches(&consumer, unsynced, &[("why", "failed")], 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

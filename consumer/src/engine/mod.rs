@@ -51,7 +51,7 @@ use self::{
     observe::Outstanding,
     restart::Restarts,
     timers::{Timer, Timers},
-    work::Work,
+    work::{Phase, Work},
 };
 pub(crate) use self::{
     io::{Delivery, Input, NotRestarted, Output, Refresh, Restart, RolloutResult, Step},
@@ -79,6 +79,13 @@ pub(crate) struct Engine {
     timers: Timers,
     outputs: VecDeque<Output>,
     stopping: bool,
+}
+
+/// The targets that wait for a patch, by lane.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Pending {
+    pub exact: usize,
+    pub mass: usize,
 }
 
 impl Engine {
@@ -178,6 +185,21 @@ impl Engine {
     /// Whether the message's dead letters are being stored: until then it accepts no [`Input::Late`].
     pub(crate) fn is_dead_lettering(&self, sequence: Sequence) -> bool {
         self.dead_lettering.contains_key(&sequence)
+    }
+
+    /// How many targets wait for a patch. Looks at each.
+    pub(crate) fn pending(&self) -> Pending {
+        let works = self.targets.values();
+        let waiting = works.filter(|work| !matches!(work.phase, Phase::Settling));
+        let mut pending = Pending::default();
+        for work in waiting {
+            if work.is_exact() {
+                pending.exact += 1;
+            } else {
+                pending.mass += 1;
+            }
+        }
+        pending
     }
 
     /// How many objects of mass work may be patched and not yet synced.

@@ -84,6 +84,12 @@ impl Work {
         urgencies.max().cloned()
     }
 
+    /// Whether its next patch goes by the exact lane.
+    pub(super) fn is_exact(&self) -> bool {
+        let mut waiters = self.waiting.values();
+        waiters.any(|waiter| waiter.urgency == Urgency::Exact)
+    }
+
     /// Adds a waiter. Returns which one answers for others now, and those.
     pub(super) fn wait(&mut self, version: Version, mut waiter: Waiter) -> (Version, Vec<Version>) {
         let mut newer = self.waiting.range_mut(version..);

@@ -5,6 +5,7 @@ use std::{future::pending, pin::pin, time::Duration};
 use anyhow::Context as _;
 use eso_relay::admin::{Condition, ProblemLog};
 use futures::{StreamExt as _, future::join_all};
+use jiff::Timestamp;
 use kube::{
     Api, Client,
     runtime::watcher::{self, DefaultBackoff, Event, watcher},
@@ -29,6 +30,7 @@ use super::{
 use crate::{
     matching::index::{Change, Listing},
     object::ListKind,
+    report::metrics::{WatchMeter, WatchMetrics},
 };
 
 /// For one page of a list, as kube has no timeout.
@@ -59,6 +61,7 @@ pub(crate) async fn watch(
     selection: Selection,
     changes: Sender<Change>,
     condition: Condition,
+    metrics: &WatchMetrics,
 ) -> anyhow::Result<()> {
     let listings = listings(namespaces, &selection);
     let (items, to_read) = mpsc::channel(READ_AHEAD);
@@ -70,6 +73,7 @@ pub(crate) async fn watch(
     };
     let watches = listings.into_iter().map(|listing| {
         Watch {
+            meter: metrics.of(listing.kind),
             listing,
             listed: false,
             denied: false,
@@ -132,6 +136,7 @@ struct Watch<'a> {
     /// Whether it may not be listed, which was logged.
     denied: bool,
     log: ProblemLog,
+    meter: WatchMeter,
     common: &'a Common,
 }
 
@@ -207,12 +212,16 @@ impl Watch<'_> {
                 }
                 Ok(None) => return Ok(Restart { pause: None }),
                 Err(_) => {
+                    self.meter.restarted();
                     self.problem(&format!("no answer within {PAGE_TIMEOUT:?}"));
                     return Ok(Restart { pause: None });
                 }
             };
             listing =
                 matches!(event, Event::Init) || (listing && !matches!(event, Event::InitDone));
+            if !matches!(event, Event::Init) {
+                self.meter.said_something(now());
+            }
             self.take(event).await?;
         }
     }
@@ -250,6 +259,7 @@ impl Watch<'_> {
         error: &watcher::Error,
         version: ApiVersion,
     ) -> Result<Option<Restart>, Closed> {
+        self.meter.restarted();
         let status = status(error);
         if let Some(without) = dispensable(&self.listing, status) {
             if !std::mem::replace(&mut self.denied, true) {
@@ -307,6 +317,14 @@ impl Watch<'_> {
     async fn send_item(&self, item: WatchItem) -> Result<(), Closed> {
         self.common.items.send(item).await.map_err(|_| Closed)
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a watch knows when it said something"
+)]
+fn now() -> Timestamp {
+    Timestamp::now()
 }
 
 fn status(error: &watcher::Error) -> Option<u16> {

@@ -9,5 +9,5 @@ pub mod tenancy;
 pub mod workload;
 
 pub(crate) use self::resolve::{
-    MatchResult, MatchedEvent, Resolved, StorePolicy, resolve, resolve_among,
+    EventKind, Lane, MatchResult, MatchedEvent, Resolved, StorePolicy, resolve, resolve_among,
 };

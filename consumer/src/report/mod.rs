@@ -1,10 +1,15 @@
 //! Reports what the consumer did: log, metrics, receipts, Kubernetes Events.
 
 mod api;
+mod freshness;
 pub(crate) mod kube_events;
 pub(crate) mod metrics;
 pub(crate) mod receipts;
 mod reporter;
 mod restarts;
+mod unsynced;
 
 pub(crate) use self::reporter::Reporter;
+
+#[cfg(test)]
+mod tests;

@@ -14,9 +14,10 @@ use tracing::{debug, error, info, warn};
 
 use super::{
     kube_events::{EventResult, Fact, Note},
-    metrics::{DeliveryOutcome, Metrics, ObjectMetrics},
+    metrics::{DeliveryOutcome, Metrics, ObjectMetrics, SyncResult},
     receipts::{self, Ledger},
     restarts,
+    unsynced::Unsynced,
 };
 use crate::{
     engine::{Engine, Restart, Step},
@@ -33,6 +34,7 @@ pub(crate) struct Reporter {
     /// `None`: not asked for.
     objects: Option<ObjectMetrics>,
     pub(super) ledger: Ledger,
+    pub(super) unsynced: Unsynced,
     /// Where receipts go.
     receipts: mpsc::Sender<Receipt>,
     /// Notes for the objects; `None`: disabled.
@@ -58,6 +60,7 @@ impl Reporter {
             metrics,
             objects: None,
             ledger: Ledger::new(cluster),
+            unsynced: Unsynced::default(),
             receipts,
             notes,
             resets_are_refused: false,
@@ -75,6 +78,8 @@ impl Reporter {
         if let Some(objects) = &mut self.objects {
             objects.gone(target);
         }
+        self.unsynced.remove(target);
+        self.show_unsynced();
     }
 
     /// A message was matched. Only one that is new starts receipts.
@@ -180,9 +185,7 @@ impl Reporter {
             Outcome::Done | Outcome::Gone => {
                 // The second mark waits for the settle, so its age says nothing.
                 if let (Some(event), Stage::First) = (event, value.stage) {
-                    let age = now().duration_since(event.received_at);
-                    let age = age.as_secs_f64().max(0.0);
-                    self.metrics.event_age.observe(age);
+                    self.refreshed(event);
                 }
                 info!(object = %target, event = %value.event, stage = ?value.stage, trace_id, ?took, "patched");
             }
@@ -204,7 +207,9 @@ impl Reporter {
         after: Duration,
         index: &Index,
     ) {
-        self.metrics.step(step, after);
+        if let Some(result) = SyncResult::of(step) {
+            self.sync_ended(event, target, result, after);
+        }
         self.metrics.restarts.step(target, step, after);
         if let Some(objects) = &mut self.objects {
             objects.step(target, step, || index.backends_of(target));
@@ -355,8 +360,16 @@ impl Reporter {
     }
 
     /// Updates the gauges.
-    pub(crate) fn gauges(&self, held: usize, parked: usize, engine: &Engine, index: &Index) {
+    pub(crate) fn gauges(
+        &self,
+        held: usize,
+        parked: usize,
+        oldest: Option<Timestamp>,
+        engine: &Engine,
+        index: &Index,
+    ) {
         self.metrics.at_work(held, parked);
+        self.waiting(oldest, engine.pending());
         self.metrics.pacing(engine.window(), engine.outstanding());
         self.metrics.index(index.stats());
     }

@@ -87,11 +87,14 @@ impl Worker {
                     target,
                     value,
                     sync,
-                } => self.handle(Input::Observed {
-                    target,
-                    value,
-                    sync,
-                }),
+                } => {
+                    self.report.observed(&target, sync);
+                    self.handle(Input::Observed {
+                        target,
+                        value,
+                        sync,
+                    });
+                }
                 Observation::Workload { workload, state } => {
                     self.handle(Input::Workload { workload, state });
                 }

@@ -120,6 +120,12 @@ impl Held {
         }
     }
 
+    /// When the oldest event of the messages was received.
+    pub(super) fn oldest(&self) -> Option<Timestamp> {
+        let events = self.events.values();
+        events.map(|(event, _)| event.received_at).min()
+    }
+
     /// The size of all bodies.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
@@ -140,7 +146,10 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::{matching::MatchResult, tests::received};
+    use crate::{
+        matching::{EventKind, Lane, MatchResult},
+        tests::received,
+    };
 
     fn message(sequence: Sequence, reply: &str) -> Message {
         Message {
@@ -159,6 +168,8 @@ mod tests {
             found: MatchResult::matched,
             targets: 1,
             skipped: 0,
+            lane: Lane::exact,
+            kind: EventKind::live,
         }
     }
 
@@ -198,6 +209,24 @@ mod tests {
         let (reply, events) = held.remove(7).unwrap();
         assert_eq!((reply, events.len()), (Reply::Ack("second".into()), 0));
         assert!(!held.knows(7));
+    }
+
+    #[test]
+    fn the_oldest_event_is_that_of_the_messages_at_work() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let event = |value: &str, second| MatchedEvent {
+            received_at: at(second),
+            ..seen(value)
+        };
+        let mut held = Held::default();
+        assert_eq!(held.oldest(), None);
+        held.insert(message(7, "a"), vec![event(VALUE, 20)]);
+        held.insert(message(8, "b"), vec![event("99887766554433221100", 10)]);
+        assert_eq!(held.oldest(), Some(at(10)));
+        held.park(8, Timestamp::MAX);
+        assert_eq!(held.oldest(), Some(at(20)));
+        held.remove(7);
+        assert_eq!(held.oldest(), None);
     }
 
     #[test]

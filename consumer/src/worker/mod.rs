@@ -241,7 +241,9 @@ impl Worker {
 
     fn gauges(&mut self) {
         let (held, parked) = (self.held.len(), self.held.parked());
-        self.report.gauges(held, parked, &self.engine, &self.index);
+        let oldest = self.held.oldest();
+        self.report
+            .gauges(held, parked, oldest, &self.engine, &self.index);
         self.publish_holding();
     }
 

@@ -53,7 +53,7 @@ use self::{
     version::Change,
     wanted::{Mounts, Wanted},
 };
-use crate::publish::Publisher;
+use crate::{metrics::SourceMetrics, publish::Publisher};
 
 /// The most requests to one store at a time.
 const IN_FLIGHT: usize = 8;
@@ -91,8 +91,8 @@ struct Poller {
     settings: Settings,
     store: Store,
     metrics: Metrics,
-    /// Those of all sources.
-    requests: crate::metrics::Metrics,
+    /// As a source has them.
+    events: SourceMetrics,
     memory: Memory,
     publisher: Publisher,
     mounts: Mounts,
@@ -133,16 +133,15 @@ impl Poll {
     ) -> anyhow::Result<()> {
         let poller = Poller {
             memory: Memory::new(jetstream, self.settings.name.clone()),
+            events: requests.of_poll(&self.settings.name),
             settings: self.settings,
             store: self.store,
             metrics: self.metrics,
-            requests,
             publisher,
             mounts: Mounts::default(),
             faults: Faults::default(),
         };
         poller.metrics.expect(&poller.settings.name);
-        poller.requests.expect_poll(&poller.settings.name);
         let keeper = Keeper::new(poller.settings.name.clone());
         let (held, holding) = watch::channel(false);
         let polling = async {
@@ -353,7 +352,7 @@ impl Poller {
             sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
-        self.requests.published(&self.settings.name, 1);
+        self.events.published(1, now());
     }
 }
 

@@ -46,6 +46,16 @@ pub(super) enum MessageResult {
     split,
 }
 
+impl MessageResult {
+    const ALL: [Self; 5] = [
+        Self::stored,
+        Self::full,
+        Self::no_ack,
+        Self::refused,
+        Self::split,
+    ];
+}
+
 impl Metrics {
     /// Adds the metrics to the registry of the ingress, which puts `eso_relay_ingress_` before them.
     pub(crate) fn register(registry: &mut Registry) -> Self {
@@ -59,6 +69,10 @@ impl Metrics {
             fill: Gauge::default(),
             reach: Gauge::default(),
         };
+        for result in MessageResult::ALL {
+            let messages = metrics.messages.get_or_create(&MessageLabels { result });
+            messages.inc_by(0);
+        }
         registry.register_with_unit(
             "publish_latency",
             "From the acceptance of a message's oldest event to the PubAck",

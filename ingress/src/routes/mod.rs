@@ -81,12 +81,12 @@ impl<P: Publish> Ingress<P> {
     async fn answer_preflight(&self, source: &Source, head: Head<'_>) -> Response {
         match preflight::permission(source, head, now()).await {
             Ok(permission) => {
-                self.metrics.answered(Some(&source.name), "handshake");
+                source.metrics.answered("handshake");
                 info!(source = %source.name, "the sender may send");
                 permission
             }
             Err(error) => {
-                self.metrics.answered(Some(&source.name), error.code());
+                source.metrics.answered(error.code());
                 let trace = traceparent(head.headers).trace_id();
                 // The origin is checked last, of an authenticated sender.
                 let failure = match error {
@@ -113,19 +113,19 @@ impl<P: Publish> Ingress<P> {
         match self.receive(source, head, body, traceparent, by).await {
             Ok(Outcome::Events(accepted)) => {
                 self.metrics
-                    .accepted(&source.name, accepted.len(), started.elapsed());
+                    .accepted(source, accepted.len(), now(), started.elapsed());
                 info!(source = %source.name, trace, events = accepted.len(), "accepted");
                 json(StatusCode::ACCEPTED, &Accepted { accepted })
             }
             Ok(Outcome::Handshake(answer)) => {
-                self.metrics.answered(Some(&source.name), "handshake");
+                source.metrics.answered("handshake");
                 answer
             }
             Err(failure) => {
                 let error = &failure.error;
-                self.metrics.answered(Some(&source.name), error.code());
+                source.metrics.answered(error.code());
                 if source.fail_open && !failure.unauthenticated && !loses_nothing(error) {
-                    return self.fail_open(source, &trace, error);
+                    return Self::fail_open(source, &trace, error);
                 }
                 self.refusals.report(&source.name, &trace, head, &failure);
                 failure.error.into_response()
@@ -135,12 +135,12 @@ impl<P: Publish> Ingress<P> {
 
     /// Answers 204 to a sender that stops working without a 2xx. Never 202, which means that the events are
     /// durable: these are lost, and counted.
-    fn fail_open(&self, source: &Source, trace: &str, error: &Error) -> Response {
+    fn fail_open(source: &Source, trace: &str, error: &Error) -> Response {
         let (name, code) = (&source.name, error.code());
         if let Error::Decode(_) = error {
-            self.metrics.ignored(name, [Irrelevant::Undecodable]);
+            source.metrics.ignored([Irrelevant::Undecodable]);
         }
-        self.metrics.lost(name);
+        source.metrics.lost();
         // A source beyond its rate must not fill the log; the metric counts.
         if let Error::RateLimited = error {
             debug!(source = %name, trace, code, "lost, because this source fails open");
@@ -195,7 +195,7 @@ impl<P: Publish> Ingress<P> {
                 ignored,
                 malformed,
             } => {
-                self.malformed(source, traceparent, &malformed);
+                Self::malformed(source, traceparent, &malformed);
                 (events, ignored)
             }
             Content::Handshake(handshake) => {
@@ -206,7 +206,7 @@ impl<P: Publish> Ingress<P> {
         };
         drop(verified);
         let reasons = ignored.iter().map(|(_, reason)| *reason);
-        self.metrics.ignored(&source.name, reasons);
+        source.metrics.ignored(reasons);
         if events.is_empty() && !ignored.is_empty() {
             return Err(Error::Irrelevant.into());
         }
@@ -219,19 +219,19 @@ impl<P: Publish> Ingress<P> {
     }
 
     /// Counts and logs the elements that cannot be read, where others can.
-    fn malformed(&self, source: &Source, trace: TraceParent, malformed: &[(usize, String)]) {
+    fn malformed(source: &Source, trace: TraceParent, malformed: &[(usize, String)]) {
         let Some((_, first)) = malformed.first() else {
             return;
         };
         let reasons = malformed.iter().map(|_| Irrelevant::Malformed);
-        self.metrics.ignored(&source.name, reasons);
+        source.metrics.ignored(reasons);
         let (trace, elements) = (trace.trace_id(), malformed.len());
         warn!(source = %source.name, trace, elements, first, "left out elements that cannot be read");
     }
 
     /// Refuses a request to a path without a source.
     fn refuse(&self, error: Error, head: Head<'_>) -> Response {
-        self.metrics.answered(None, error.code());
+        self.metrics.refused(error.code());
         self.refusals.log(None, None, error.code(), head);
         error.into_response()
     }

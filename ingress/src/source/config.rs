@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     limit::{LimitsConfig, SourceLimits},
+    metrics::SourceMetrics,
     outgoing::Outgoing,
     verify::{AuthConfig, Scheme, written},
 };
@@ -143,6 +144,7 @@ impl SourceConfig {
             fail_open: self.fail_open,
             deadline: self.deadline.or(self.format.deadline()),
             limits: SourceLimits::default(),
+            metrics: SourceMetrics::default(),
             provider: self.provider.clone().or_else(provider),
             format: format.map_err(|problem| self.problem(&problem))?,
             target: self.target.as_ref().map(TargetConfig::target),

@@ -158,6 +158,19 @@ impl From<Change> for Element {
 }
 
 impl Irrelevant {
+    /// In the order of their declaration.
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Empty,
+        Self::Type,
+        Self::Failed,
+        Self::Read,
+        Self::Version,
+        Self::Test,
+        Self::TooOld,
+        Self::Malformed,
+        Self::Undecodable,
+    ];
+
     /// Stable; the `reason` in the metrics.
     pub fn reason(self) -> &'static str {
         match self {

@@ -59,6 +59,7 @@ pub use self::{
 use crate::{
     clouds::microsoft,
     limit::SourceLimits,
+    metrics::SourceMetrics,
     verify::{Scheme, Verified},
 };
 
@@ -74,6 +75,7 @@ pub struct Source {
     /// From the end of the headers to the answer. `None`: only that of publishing applies.
     pub deadline: Option<Duration>,
     pub(crate) limits: SourceLimits,
+    pub(crate) metrics: SourceMetrics,
     format: Format,
     /// `None`: the provider that the event itself names.
     provider: Option<Slug>,
@@ -148,6 +150,7 @@ impl Source {
             fail_open: false,
             deadline: None,
             limits: SourceLimits::default(),
+            metrics: SourceMetrics::default(),
             format: Format::AkeylessTrigger,
             provider: None,
             target: None,

@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use rustls::pki_types::CertificateDer;
 use tracing::warn;
 use x509_cert::{
     Certificate,
@@ -82,16 +81,6 @@ impl From<&str> for Name {
             Err(_) => Self::Dns(text.to_ascii_lowercase()),
         }
     }
-}
-
-/// When the first of them expires, in seconds since 1970; ignores those that x509-cert cannot parse.
-pub(super) fn first_expiry(certificates: &[CertificateDer<'_>]) -> Option<i64> {
-    let expiry = |certificate: &CertificateDer<'_>| {
-        let certificate = Certificate::from_der(certificate).ok()?;
-        let until = certificate.tbs_certificate.validity.not_after;
-        i64::try_from(until.to_unix_duration().as_secs()).ok()
-    };
-    certificates.iter().filter_map(expiry).min()
 }
 
 #[cfg(test)]

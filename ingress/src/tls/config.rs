@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use eso_relay::config::ConfigError;
+use eso_relay::{certificate, config::ConfigError};
 use rustls::{
     RootCertStore, ServerConfig,
     crypto::{CryptoProvider, ring},
@@ -17,7 +17,6 @@ use rustls::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::certificate;
 use crate::file_version::FileVersion;
 
 const CERT: &str = "tls.cert_file";

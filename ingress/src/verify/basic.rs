@@ -3,7 +3,7 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::HeaderMap;
 
-use super::{Credentials, Unauthorized, authorization, equal};
+use super::{Credentials, Fit, Unauthorized, authorization, equal};
 
 pub struct Basic {
     pub(super) username: String,
@@ -19,7 +19,7 @@ impl Basic {
         }
     }
 
-    pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), Unauthorized> {
+    pub(super) fn check(&self, headers: &HeaderMap) -> Result<Fit<'_>, Unauthorized> {
         let presented = STANDARD
             .decode(authorization(headers, "Basic")?)
             .map_err(|_| Unauthorized)?;
@@ -32,11 +32,7 @@ impl Basic {
         let known = equal(username, self.username.as_bytes());
         let right = self
             .passwords
-            .any(|secret| equal(password, secret.as_bytes()));
-        if known & right {
-            Ok(())
-        } else {
-            Err(Unauthorized)
-        }
+            .fit(|secret| equal(password, secret.as_bytes()));
+        right.filter(|_| known).ok_or(Unauthorized)
     }
 }

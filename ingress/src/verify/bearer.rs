@@ -2,22 +2,16 @@
 
 use http::HeaderMap;
 
-use super::{Credentials, Unauthorized, authorization, equal};
+use super::{Credentials, Fit, Unauthorized, authorization, equal};
 
 pub struct Bearer {
     pub(super) tokens: Credentials,
 }
 
 impl Bearer {
-    pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), Unauthorized> {
+    pub(super) fn check(&self, headers: &HeaderMap) -> Result<Fit<'_>, Unauthorized> {
         let presented = authorization(headers, "Bearer")?.as_bytes();
-        if self
-            .tokens
-            .any(|secret| equal(presented, secret.as_bytes()))
-        {
-            Ok(())
-        } else {
-            Err(Unauthorized)
-        }
+        let right = |secret: &str| equal(presented, secret.as_bytes());
+        self.tokens.fit(right).ok_or(Unauthorized)
     }
 }

@@ -2,10 +2,12 @@
 
 use std::{
     io::ErrorKind,
+    iter,
     sync::{Mutex, PoisonError, RwLock},
 };
 
 use eso_relay::config::{ConfigError, Secret, SecretFile, SecretFiles};
+use prometheus_client::metrics::counter::Counter;
 
 use super::jwt::News;
 
@@ -15,8 +17,31 @@ use crate::file_version::FileVersion;
 ///
 /// Two locks: a request reads only the secrets, and so never waits for a file system.
 pub struct Credentials {
-    live: RwLock<Vec<Secret>>,
+    live: RwLock<Vec<Live>>,
     slots: Mutex<Vec<Slot>>,
+    /// How often each slot has verified a request; empty outside of a running ingress.
+    uses: Vec<Counter>,
+}
+
+/// A secret that is valid now, and its slot.
+struct Live {
+    slot: usize,
+    secret: Secret,
+}
+
+/// The secret that fits. [`Fit::count`] it once the whole request is verified.
+#[derive(Clone, Copy)]
+pub(super) struct Fit<'a> {
+    credentials: &'a Credentials,
+    slot: usize,
+}
+
+impl Fit<'_> {
+    pub(super) fn count(self) {
+        if let Some(uses) = self.credentials.uses.get(self.slot) {
+            uses.inc();
+        }
+    }
 }
 
 /// One secret's place in the configuration.
@@ -81,28 +106,53 @@ impl Credentials {
         Ok(Self {
             live: RwLock::new(live(&slots)),
             slots: Mutex::new(slots),
+            uses: Vec::new(),
         })
     }
 
     /// A secret that does not change.
     pub fn fixed(secret: Secret) -> Self {
         Self {
-            live: RwLock::new(vec![secret]),
+            live: RwLock::new(vec![Live { slot: 0, secret }]),
             slots: Mutex::default(),
+            uses: Vec::new(),
         }
     }
 
-    /// Whether any live secret fits. All are tried: the time taken does not tell which.
-    pub(super) fn any(&self, fits: impl Fn(&str) -> bool) -> bool {
+    /// Has the uses of each slot counted, in the order of the configuration.
+    pub(crate) fn count_uses(&mut self, counter: impl FnMut() -> Counter) {
+        let slots = self.slots.get_mut();
+        let slots = slots.unwrap_or_else(PoisonError::into_inner).len().max(1);
+        self.uses = iter::repeat_with(counter).take(slots).collect();
+    }
+
+    /// When the file of each slot was changed, in seconds since 1970; `None` while it is missing, or without a file.
+    pub(super) fn changed(&self) -> Vec<Option<i64>> {
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        if slots.is_empty() {
+            return vec![None];
+        }
+        let held = slots.iter().map(|slot| slot.held.as_ref());
+        held.map(|held| held.map(|(_, version)| version.modified()))
+            .collect()
+    }
+
+    /// The first live secret that fits. All are tried: the time taken does not tell which.
+    pub(super) fn fit(&self, fits: impl Fn(&str) -> bool) -> Option<Fit<'_>> {
         let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
-        live.iter().fold(false, |any, one| any | fits(one.expose()))
+        let slot = live.iter().fold(None, |found: Option<usize>, one| {
+            let slot = fits(one.secret.expose()).then_some(one.slot);
+            found.or(slot)
+        });
+        let credentials = self;
+        slot.map(|slot| Fit { credentials, slot })
     }
 
     /// Applies `give` to the first live secret.
     pub(super) fn first<T>(&self, give: impl FnOnce(&str) -> T) -> T {
         let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
         // There is always one: the last is never revoked.
-        give(live.first().map_or("", Secret::expose))
+        give(live.first().map_or("", |live| live.secret.expose()))
     }
 
     /// Checks every file, and reads those that changed. Blocks on the file system.
@@ -121,9 +171,13 @@ impl Credentials {
     }
 }
 
-fn live(slots: &[Slot]) -> Vec<Secret> {
-    let held = slots.iter().filter_map(|slot| slot.held.as_ref());
-    held.map(|(secret, _)| secret.clone()).collect()
+fn live(slots: &[Slot]) -> Vec<Live> {
+    let held = slots.iter().map(|slot| slot.held.as_ref()).enumerate();
+    held.filter_map(|(slot, held)| {
+        let secret = held?.0.clone();
+        Some(Live { slot, secret })
+    })
+    .collect()
 }
 
 impl Slot {
@@ -203,7 +257,39 @@ mod tests {
     use super::{super::tests::kit::Directory, *};
 
     fn knows(credentials: &Credentials, secret: &str) -> bool {
-        credentials.any(|live| live == secret)
+        credentials.fit(|live| live == secret).is_some()
+    }
+
+    #[test]
+    fn a_slot_keeps_its_number_while_others_are_missing() {
+        let directory = Directory::new("slots");
+        let files = vec![
+            directory.write("a", "old"),
+            directory.write("b", "new"),
+            directory.write("c", "new"),
+        ];
+        let mut credentials = Credentials::open(&SecretFiles::Many(files)).unwrap();
+        credentials.count_uses(Counter::default);
+        let uses = credentials.uses.clone();
+        let counts_after = |credentials: &Credentials, secret: &str| {
+            credentials.fit(|live| live == secret).unwrap().count();
+            [0, 1, 2].map(|slot| uses[slot].get())
+        };
+        assert_eq!(
+            counts_after(&credentials, "new"),
+            [0, 1, 0],
+            "the first that fits"
+        );
+        assert_eq!(counts_after(&credentials, "old"), [1, 1, 0]);
+        assert!(credentials.fit(|live| live == "wrong").is_none());
+        fs::remove_file(directory.0.join("a")).unwrap();
+        credentials.refresh();
+        assert_eq!(counts_after(&credentials, "new"), [1, 2, 0]);
+        let changed = credentials.changed();
+        assert!(
+            changed[0].is_none() && changed[1] > Some(1_700_000_000),
+            "{changed:?}"
+        );
     }
 
     #[test]

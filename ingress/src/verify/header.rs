@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Credentials, Request, Unauthorized, Unsignable, Unsigned, carrier::Carrier, credentials, equal,
-    sign, single,
+    Credentials, Fit, Request, Unauthorized, Unsignable, Unsigned, carrier::Carrier, credentials,
+    equal, sign, single,
 };
 
 pub struct Header {
@@ -85,20 +85,21 @@ impl Header {
         Ok(())
     }
 
-    pub(super) fn check(&self, request: &Request<'_>) -> Result<(), Unauthorized> {
-        let right = |presented: &[u8]| self.values.any(|value| equal(presented, value.as_bytes()));
-        let holds = match &self.place {
+    pub(super) fn check(&self, request: &Request<'_>) -> Result<Fit<'_>, Unauthorized> {
+        let right = |presented: &[u8]| self.values.fit(|value| equal(presented, value.as_bytes()));
+        let fit = match &self.place {
             Place::Header(name) => {
-                single(request.headers, name).is_some_and(|value| right(value.as_bytes()))
+                single(request.headers, name).and_then(|value| right(value.as_bytes()))
             }
             Place::Query(name) => {
                 let query = request.query.unwrap_or_default().as_bytes();
                 let mut values = form_urlencoded::parse(query).filter(|(key, _)| key == name);
                 let value = values.next();
                 // A repeated parameter is refused, like a repeated header.
-                value.is_some_and(|(_, value)| right(value.as_bytes())) && values.next().is_none()
+                let fit = value.and_then(|(_, value)| right(value.as_bytes()));
+                fit.filter(|_| values.next().is_none())
             }
         };
-        if holds { Ok(()) } else { Err(Unauthorized) }
+        fit.ok_or(Unauthorized)
     }
 }

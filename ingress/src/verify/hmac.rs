@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    Credentials, Request, TOLERANCE, Unauthorized, Unsignable, Unsigned, recent, sign, single,
+    Credentials, Fit, Request, TOLERANCE, Unauthorized, Unsignable, Unsigned, recent, sign, single,
 };
 
 pub struct Hmac {
@@ -232,19 +232,17 @@ impl Hmac {
     }
 }
 
-impl Claim<'_> {
-    pub(super) fn check(&self, body: &[u8]) -> Result<(), Unauthorized> {
+impl<'a> Claim<'a> {
+    pub(super) fn check(&self, body: &[u8]) -> Result<Fit<'a>, Unauthorized> {
         let Hmac { secrets, form } = self.hmac;
-        let signed = secrets.any(|secret| {
+        let signed = secrets.fit(|secret| {
             let key = Key::new(form.algorithm.ring(), secret.as_bytes());
             hmac::verify(&key, body, &self.tag).is_ok()
         });
         // The MAC covers the body alone: the time in the header counts only if the body has the same.
-        if signed && (self.sent.is_none() || self.sent == timestamp(body)) {
-            Ok(())
-        } else {
-            Err(Unauthorized)
-        }
+        signed
+            .filter(|_| self.sent.is_none() || self.sent == timestamp(body))
+            .ok_or(Unauthorized)
     }
 }
 

@@ -19,7 +19,7 @@ pub(crate) mod sns;
 mod standard_webhooks;
 pub(crate) mod written;
 
-use std::time::Duration;
+use std::{mem, time::Duration};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -42,6 +42,7 @@ pub use self::{
 };
 
 pub(crate) use self::standard_webhooks::prefix as standard_webhooks_prefix;
+use self::{credentials::Fit, jwt::IssuerKeys};
 use crate::{head::Head, tls::ClientCertificate};
 
 /// How far the clock of a sender that signs the time may be from ours, by default.
@@ -80,7 +81,8 @@ pub struct Request<'a> {
 pub struct Admitted<'a>(Pending<'a>);
 
 enum Pending<'a> {
-    Nothing,
+    /// It holds, by this credential if it is one of several.
+    Held(Option<Fit<'a>>),
     Hmac(hmac::Claim<'a>),
     StandardWebhooks(standard_webhooks::Claim<'a>),
     Sns(sns::Claim<'a>),
@@ -126,25 +128,29 @@ impl Scheme {
     }
 
     async fn pending<'a>(&'a self, request: &Request<'_>) -> Result<Pending<'a>, Refused> {
-        match self {
-            Self::None => {}
-            Self::Basic(basic) => basic.check(request.headers)?,
-            Self::Bearer(bearer) => bearer.check(request.headers)?,
-            Self::Header(header) => header.check(request)?,
-            // Boxed, as the check of SNS: the other schemes do not carry its size.
-            Self::Jwt(jwt) => Box::pin(jwt.check(request.headers, request.now)).await?,
-            Self::Mtls(mtls) => mtls.check(request.certificate)?,
-            Self::Hmac(hmac) => return Ok(Pending::Hmac(hmac.claim(request)?)),
-            Self::StandardWebhooks(webhooks) => {
-                return Ok(Pending::StandardWebhooks(webhooks.claim(request)?));
+        Ok(match self {
+            Self::None => Pending::Held(None),
+            Self::Basic(basic) => Pending::Held(Some(basic.check(request.headers)?)),
+            Self::Bearer(bearer) => Pending::Held(Some(bearer.check(request.headers)?)),
+            Self::Header(header) => Pending::Held(Some(header.check(request)?)),
+            Self::Jwt(jwt) => {
+                // Boxed, as the check of SNS: the other schemes do not carry its size.
+                Box::pin(jwt.check(request.headers, request.now)).await?;
+                Pending::Held(None)
             }
-            Self::Sns(sns) => return Ok(Pending::Sns(sns.claim(request)?)),
+            Self::Mtls(mtls) => {
+                mtls.check(request.certificate)?;
+                Pending::Held(None)
+            }
+            Self::Hmac(hmac) => Pending::Hmac(hmac.claim(request)?),
+            Self::StandardWebhooks(webhooks) => Pending::StandardWebhooks(webhooks.claim(request)?),
+            Self::Sns(sns) => Pending::Sns(sns.claim(request)?),
             Self::All(schemes) => {
                 let mut all = Vec::with_capacity(schemes.len());
                 for scheme in schemes {
                     all.push(Box::pin(scheme.pending(request)).await?);
                 }
-                return Ok(Pending::All(all));
+                Pending::All(all)
             }
             Self::Any(schemes) => {
                 let (mut any, mut refused) = (Vec::new(), Unauthorized.into());
@@ -154,14 +160,12 @@ impl Scheme {
                         Err(other) => refused = worse(refused, other),
                     }
                 }
-                return if any.is_empty() {
-                    Err(refused)
-                } else {
-                    Ok(Pending::Any(any, refused))
-                };
+                if any.is_empty() {
+                    return Err(refused);
+                }
+                Pending::Any(any, refused)
             }
-        }
-        Ok(Pending::Nothing)
+        })
     }
 
     /// For `WWW-Authenticate` (RFC 9110 §11.6.1); only two of the schemes are registered.
@@ -192,6 +196,57 @@ impl Scheme {
             Self::All(schemes) | Self::Any(schemes) => {
                 schemes.iter().flat_map(Self::refresh).collect()
             }
+        }
+    }
+
+    /// The secrets of every scheme in it, in the order of the configuration.
+    fn credentials(&self) -> Vec<&Credentials> {
+        match self {
+            Self::None | Self::Mtls(_) | Self::Sns(_) | Self::Jwt(_) => Vec::new(),
+            Self::Basic(basic) => vec![&basic.passwords],
+            Self::Bearer(bearer) => vec![&bearer.tokens],
+            Self::Header(header) => vec![&header.values],
+            Self::Hmac(hmac) => vec![&hmac.secrets],
+            Self::StandardWebhooks(webhooks) => vec![&webhooks.secrets],
+            Self::All(schemes) | Self::Any(schemes) => {
+                schemes.iter().flat_map(Self::credentials).collect()
+            }
+        }
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn credentials_mut(&mut self) -> Vec<&mut Credentials> {
+        match self {
+            Self::None | Self::Mtls(_) | Self::Sns(_) | Self::Jwt(_) => Vec::new(),
+            Self::Basic(basic) => vec![&mut basic.passwords],
+            Self::Bearer(bearer) => vec![&mut bearer.tokens],
+            Self::Header(header) => vec![&mut header.values],
+            Self::Hmac(hmac) => vec![&mut hmac.secrets],
+            Self::StandardWebhooks(webhooks) => vec![&mut webhooks.secrets],
+            Self::All(schemes) | Self::Any(schemes) => {
+                schemes.iter_mut().flat_map(Self::credentials_mut).collect()
+            }
+        }
+    }
+
+    /// When the file of each credential was changed, in seconds since 1970.
+    pub(crate) fn credentials_changed(&self) -> Vec<Option<i64>> {
+        let all = self.credentials().into_iter();
+        all.flat_map(Credentials::changed).collect()
+    }
+
+    /// The state of the issuers' keys: the greatest age, and the failures of all. `None`: no keys are fetched.
+    pub(crate) fn issuer_keys(&self) -> Option<IssuerKeys> {
+        match self {
+            Self::Jwt(jwt) => jwt.issuer_keys(),
+            Self::All(schemes) | Self::Any(schemes) => {
+                let all = schemes.iter().filter_map(Self::issuer_keys);
+                all.reduce(|one, other| IssuerKeys {
+                    age: one.age.max(other.age),
+                    failures: one.failures + other.failures,
+                })
+            }
+            _ => None,
         }
     }
 
@@ -230,8 +285,9 @@ impl Admitted<'_> {
         self.0.is_settled()
     }
 
-    pub async fn verify(self, body: Bytes) -> Result<Verified, Refused> {
-        self.0.holds(&body).await?;
+    pub async fn verify(mut self, body: Bytes) -> Result<Verified, Refused> {
+        self.0.hold(&body).await?;
+        self.0.count();
         Ok(Verified(body))
     }
 }
@@ -239,35 +295,56 @@ impl Admitted<'_> {
 impl Pending<'_> {
     fn is_settled(&self) -> bool {
         match self {
-            Self::Nothing => true,
+            Self::Held(_) => true,
             Self::Hmac(_) | Self::StandardWebhooks(_) | Self::Sns(_) => false,
             Self::All(all) => all.iter().all(Self::is_settled),
             Self::Any(any, _) => any.iter().any(Self::is_settled),
         }
     }
 
-    async fn holds(&self, body: &[u8]) -> Result<(), Refused> {
-        match self {
-            Self::Nothing => Ok(()),
-            Self::Hmac(claim) => Ok(claim.check(body)?),
-            Self::StandardWebhooks(claim) => Ok(claim.check(body)?),
-            Self::Sns(claim) => Box::pin(claim.check(body)).await,
+    /// Checks what is left. What holds afterwards is what has verified the request.
+    async fn hold(&mut self, body: &[u8]) -> Result<(), Refused> {
+        *self = match self {
+            Self::Held(_) => return Ok(()),
+            Self::Hmac(claim) => Self::Held(Some(claim.check(body)?)),
+            Self::StandardWebhooks(claim) => Self::Held(Some(claim.check(body)?)),
+            Self::Sns(claim) => {
+                Box::pin(claim.check(body)).await?;
+                Self::Held(None)
+            }
             Self::All(all) => {
                 for pending in all {
-                    Box::pin(pending.holds(body)).await?;
+                    Box::pin(pending.hold(body)).await?;
                 }
-                Ok(())
+                return Ok(());
             }
             Self::Any(any, refused) => {
-                let mut refused = *refused;
-                for pending in any {
-                    match Box::pin(pending.holds(body)).await {
-                        Ok(()) => return Ok(()),
+                let (mut refused, mut held) = (*refused, None);
+                for mut pending in mem::take(any) {
+                    match Box::pin(pending.hold(body)).await {
+                        Ok(()) => {
+                            held = Some(pending);
+                            break;
+                        }
                         Err(other) => refused = worse(refused, other),
                     }
                 }
-                Err(refused)
+                held.ok_or(refused)?
             }
+        };
+        Ok(())
+    }
+
+    /// Counts the credentials that have verified the request.
+    fn count(&self) {
+        match self {
+            Self::Held(Some(fit)) => fit.count(),
+            Self::All(all) => all.iter().for_each(Self::count),
+            Self::Held(None)
+            | Self::Hmac(_)
+            | Self::StandardWebhooks(_)
+            | Self::Sns(_)
+            | Self::Any(..) => {}
         }
     }
 }

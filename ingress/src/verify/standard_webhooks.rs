@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Credentials, Request, TOLERANCE, Unauthorized, Unsignable, Unsigned, recent, sign, single,
+    Credentials, Fit, Request, TOLERANCE, Unauthorized, Unsignable, Unsigned, recent, sign, single,
 };
 
 /// The most signatures to try: an unauthenticated sender must not cause a hash of the body for each.
@@ -134,10 +134,10 @@ impl StandardWebhooks {
     }
 }
 
-impl Claim<'_> {
-    pub(super) fn check(&self, body: &[u8]) -> Result<(), Unauthorized> {
+impl<'a> Claim<'a> {
+    pub(super) fn check(&self, body: &[u8]) -> Result<Fit<'a>, Unauthorized> {
         let message = [self.head.as_bytes(), body].concat();
-        let signed = self.scheme.secrets.any(|secret| {
+        let signed = self.scheme.secrets.fit(|secret| {
             let key = Key::read(secret);
             let fits = |signature| {
                 key.as_ref()
@@ -145,7 +145,7 @@ impl Claim<'_> {
             };
             self.signatures.iter().any(fits)
         });
-        if signed { Ok(()) } else { Err(Unauthorized) }
+        signed.ok_or(Unauthorized)
     }
 }
 

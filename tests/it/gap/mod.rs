@@ -13,7 +13,10 @@ use eso_relay_lab::{
     wait,
 };
 
-use crate::consuming::{Consuming, TEAM};
+use crate::{
+    consuming::{Consuming, TEAM},
+    metrics::reaches,
+};
 
 /// Gaps that this consumer has begun to close.
 async fn gaps(consumer: &Daemon) -> u64 {
@@ -85,6 +88,9 @@ async fn purged_events_are_a_gap() {
     }
     closed(&relay).await;
     assert_eq!(gaps(&consumer).await, 1);
+    let missed = "eso_relay_consumer_missed_messages_total";
+    assert_eq!(consumer.count(missed, &[]).await.unwrap(), 1);
+    reaches(&consumer, "eso_relay_consumer_gap_open", &[], 0).await;
     let said = "refreshing everything once";
     consumer.wait_log(said, READY).await.unwrap();
 

@@ -133,6 +133,7 @@ mod faults;
 mod observing;
 mod pacing;
 mod parking;
+mod pending;
 mod restarting;
 mod settling;
 mod stopping;

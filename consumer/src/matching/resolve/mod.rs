@@ -44,6 +44,48 @@ pub(crate) struct MatchedEvent {
     /// How many objects it matched: to refresh, and skipped.
     pub targets: usize,
     pub skipped: usize,
+    pub lane: Lane,
+    pub kind: EventKind,
+}
+
+/// By which lane an event's refreshes go; also a label of the metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(non_camel_case_types, reason = "the names are the label's values")]
+pub(crate) enum Lane {
+    exact,
+    mass,
+}
+
+impl Lane {
+    pub(crate) const ALL: [Self; 2] = [Self::exact, Self::mass];
+
+    fn of(urgency: &Urgency) -> Self {
+        match urgency {
+            Urgency::Exact => Self::exact,
+            Urgency::Mass(_) => Self::mass,
+        }
+    }
+}
+
+/// Whether an event comes from its source, or an operator has sent it again; also a label of the metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(non_camel_case_types, reason = "the names are the label's values")]
+pub(crate) enum EventKind {
+    live,
+    /// Of the history, or of the dead letters.
+    replay,
+}
+
+impl EventKind {
+    pub(crate) const ALL: [Self; 2] = [Self::live, Self::replay];
+
+    fn of(event: &Event) -> Self {
+        if event.origin.replayed_at.is_some() || event.origin.redriven > 0 {
+            Self::replay
+        } else {
+            Self::live
+        }
+    }
 }
 
 /// How an event matched this cluster's objects; also a label of the metrics.
@@ -178,9 +220,10 @@ fn match_all(
         matched
             .workloads
             .retain(|workload| policy.restarts(workload));
-        let seen = MatchedEvent::new(*index, event, event.reaches_cluster(cluster), &matched);
         let weights = matched.targets.iter().map(|target| objects.weight(target));
         let urgency = urgency(event, weights.sum());
+        let reaches = event.reaches_cluster(cluster);
+        let seen = MatchedEvent::new(*index, event, reaches, &matched, Lane::of(&urgency));
         refreshes.extend(matched.targets.into_iter().map(|target| {
             // A PushSecret writes, so it need not wait until readers get the new value.
             let settle = match target.kind() {
@@ -237,7 +280,7 @@ fn match_all(
 }
 
 impl MatchedEvent {
-    fn new(index: usize, event: &Event, reaches: bool, matched: &Matched) -> Self {
+    fn new(index: usize, event: &Event, reaches: bool, matched: &Matched, lane: Lane) -> Self {
         let (targets, skipped) = (matched.targets.len(), matched.skipped.len());
         Self {
             index,
@@ -253,6 +296,8 @@ impl MatchedEvent {
             },
             targets,
             skipped,
+            lane,
+            kind: EventKind::of(event),
         }
     }
 }

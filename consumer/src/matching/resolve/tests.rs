@@ -30,6 +30,31 @@ fn what_is_meant_for_many_is_mass_work_of_its_source() {
 }
 
 #[test]
+fn an_event_knows_its_lane_and_whether_it_was_sent_again() {
+    let (live, again) = (event("one"), Timestamp::UNIX_EPOCH);
+    let mut replayed = event("two");
+    replayed.origin.replayed_at = Some(again);
+    let mut redriven = Event {
+        matches: Match::All,
+        ..event("three")
+    };
+    redriven.origin.redriven = 1;
+    for (event, lane, kind) in [
+        (live, Lane::exact, EventKind::live),
+        (replayed, Lane::exact, EventKind::replay),
+        (redriven, Lane::mass, EventKind::replay),
+    ] {
+        let message = Message::synthetic(&event, Reply::None);
+        let (index, policy) = (Index::new(), StorePolicy::default());
+        let (resolved, _) = resolve(&message, &index, &cluster(), &policy);
+        let [matched] = &resolved.events[..] else {
+            panic!("{resolved:?}");
+        };
+        assert_eq!((matched.lane, matched.kind), (lane, kind), "{event:?}");
+    }
+}
+
+#[test]
 fn an_owner_counts_as_its_children() {
     let (owner, key) = (ObjectRef::owner("db"), "/app/db");
     let event = Event {

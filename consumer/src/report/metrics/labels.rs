@@ -37,6 +37,12 @@ impl DeliveryOutcome {
     ];
 }
 
+/// Not `cluster`, which external labels of Prometheus are often called.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct InfoLabels {
+    pub(super) relay_cluster: String,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct EventLabels {
     pub result: MatchResult,
@@ -102,7 +108,7 @@ pub(crate) enum SyncResult {
 impl SyncResult {
     pub(super) const ALL: [Self; 3] = [Self::synced, Self::failed, Self::silent];
 
-    pub(super) fn of(step: Step) -> Option<Self> {
+    pub(crate) fn of(step: Step) -> Option<Self> {
         match step {
             Step::Synced => Some(Self::synced),
             Step::Failed => Some(Self::failed),

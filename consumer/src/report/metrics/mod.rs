@@ -1,16 +1,18 @@
 //! What `/metrics` says. Labels come from closed sets only.
 
+mod freshness;
 mod labels;
 mod objects;
 mod restarts;
 mod watch_list;
+mod watches;
 
 use std::{
     sync::atomic::{AtomicI64, AtomicU64},
     time::Duration,
 };
 
-use eso_relay::{stream::Reason, telemetry};
+use eso_relay::{Slug, stream::Reason, telemetry};
 use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
@@ -20,11 +22,18 @@ pub(crate) use self::labels::{
     DeadLetterLabels, DeliveryLabels, DeliveryOutcome, EventLabels, KubeEventLabels, PatchLabels,
     PatchResult, SkippedLabels, SyncLabels, SyncResult,
 };
-pub(crate) use self::objects::ObjectMetrics;
-pub(crate) use self::watch_list::WatchListMetrics;
-use self::{labels::ResetLabels, restarts::RestartMetrics};
+use self::{
+    freshness::FreshnessMetrics,
+    labels::{InfoLabels, ResetLabels},
+    restarts::RestartMetrics,
+};
+pub(crate) use self::{
+    freshness::Why,
+    objects::ObjectMetrics,
+    watch_list::WatchListMetrics,
+    watches::{WatchMeter, WatchMetrics},
+};
 use crate::{
-    engine::Step,
     matching::{MatchResult, index::Stats},
     object::{Outcome, Reset, Unrefreshable},
     report::kube_events::EventResult,
@@ -41,6 +50,8 @@ pub(crate) struct Metrics {
     pub lost_pulls: Counter,
     /// Times that events had been removed before this cluster had seen them.
     pub gaps: Counter,
+    gap_open: Gauge<i64, AtomicI64>,
+    missed: Counter,
     pub stuck: Gauge,
     /// Receipts that found no room on their way to the stream.
     pub lost_receipts: Counter,
@@ -49,11 +60,10 @@ pub(crate) struct Metrics {
     pub patch_duration: Histogram,
     resets: Family<ResetLabels, Counter>,
     pub syncs: Family<SyncLabels, Counter>,
-    pub sync_duration: Histogram,
+    pub freshness: FreshnessMetrics,
     pub restarts: RestartMetrics,
     pub watch_list: WatchListMetrics,
-    /// From the webhook to the patch: what the users of a secret wait for.
-    pub event_age: Histogram,
+    pub watches: WatchMetrics,
     held: Gauge<i64, AtomicI64>,
     away: Gauge<i64, AtomicI64>,
     parked: Gauge<i64, AtomicI64>,
@@ -70,7 +80,6 @@ pub(crate) struct Metrics {
 const PATCH_SECONDS: [f64; 12] = [
     0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
-const SYNC_SECONDS: [f64; 11] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
 
 impl Metrics {
     pub(crate) fn register(registry: &mut Registry) -> Self {
@@ -81,6 +90,8 @@ impl Metrics {
             dead_letters: Family::default(),
             lost_pulls: Counter::default(),
             gaps: Counter::default(),
+            gap_open: Gauge::default(),
+            missed: Counter::default(),
             stuck: Gauge::default(),
             lost_receipts: Counter::default(),
             kubernetes_events: Family::default(),
@@ -88,13 +99,10 @@ impl Metrics {
             patch_duration: Histogram::new(PATCH_SECONDS),
             resets: Family::default(),
             syncs: Family::default(),
-            sync_duration: Histogram::new(SYNC_SECONDS),
+            freshness: FreshnessMetrics::default(),
             restarts: RestartMetrics::default(),
             watch_list: WatchListMetrics::default(),
-            event_age: Histogram::new([
-                0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0,
-                86400.0,
-            ]),
+            watches: WatchMetrics::default(),
             held: Gauge::default(),
             away: Gauge::default(),
             parked: Gauge::default(),
@@ -120,6 +128,10 @@ impl Metrics {
         ours.register("lost_pulls", lost, metrics.lost_pulls.clone());
         let gaps = "Times that everything was refreshed because events were missed";
         ours.register("gaps", gaps, metrics.gaps.clone());
+        let open = "Whether events were missed and not everything is refreshed yet: 1 or 0";
+        ours.register("gap_open", open, metrics.gap_open.clone());
+        let missed = "Messages that this cluster has missed, as far as their number is known";
+        ours.register("missed_messages", missed, metrics.missed.clone());
         let stuck = "Messages that no replica holds and the server does not deliver again";
         ours.register("stuck_messages", stuck, metrics.stuck.clone());
         let lost = "Receipts that were left out because too many were on their way";
@@ -141,18 +153,7 @@ impl Metrics {
         ours.register("resets", resets, metrics.resets.clone());
         let syncs = "What ESO did after a patch, for each event and object";
         ours.register("syncs", syncs, metrics.syncs.clone());
-        ours.register_with_unit(
-            "sync_duration",
-            "Time from a patch to the sync by ESO that the watch showed",
-            Unit::Seconds,
-            metrics.sync_duration.clone(),
-        );
-        ours.register_with_unit(
-            "event_age",
-            "Time from the receipt of an event to its patch",
-            Unit::Seconds,
-            metrics.event_age.clone(),
-        );
+        metrics.freshness.register(ours);
         let held = "Deliveries at work";
         ours.register("held_deliveries", held, metrics.held.clone());
         let away = "Whether the Kubernetes API as a whole does not answer: 1 or 0";
@@ -172,8 +173,18 @@ impl Metrics {
         ours.register("expiry_ratio", expiry, metrics.expiry.clone());
         metrics.restarts.register(ours);
         metrics.watch_list.register(ours);
+        metrics.watches.register(ours);
         metrics.index.register(ours);
         metrics
+    }
+
+    /// Shows which cluster this is.
+    pub(crate) fn register_info(registry: &mut Registry, cluster: &Slug) {
+        let info = Family::<InfoLabels, Gauge>::default();
+        let relay_cluster = cluster.to_string();
+        info.get_or_create(&InfoLabels { relay_cluster }).set(1);
+        let ours = registry.sub_registry_with_prefix("eso_relay_consumer");
+        ours.register("info", "1, with the name of the cluster", info);
     }
 
     /// A series that appears with its first event has no rate over it, and an alert would miss it.
@@ -248,13 +259,14 @@ impl Metrics {
         self.resets.get_or_create(&ResetLabels { result }).inc();
     }
 
-    pub(crate) fn step(&self, step: Step, after: Duration) {
-        if let Some(result) = SyncResult::of(step) {
-            self.syncs.get_or_create(&SyncLabels { result }).inc();
-        }
-        if step == Step::Synced {
-            self.sync_duration.observe(after.as_secs_f64());
-        }
+    pub(crate) fn ended_sync(&self, result: SyncResult) {
+        self.syncs.get_or_create(&SyncLabels { result }).inc();
+    }
+
+    /// The state of the gap, and how many more messages were missed.
+    pub(crate) fn gap(&self, open: bool, missed: u64) {
+        self.gap_open.set(open.into());
+        self.missed.inc_by(missed);
     }
 
     pub(crate) fn kube_event(&self, result: EventResult) {

@@ -3,6 +3,17 @@ use prometheus_client::encoding::text::encode;
 use super::*;
 
 #[test]
+fn a_consumer_says_which_cluster_it_serves() {
+    let mut registry = Registry::default();
+    Metrics::register_info(&mut registry, &"east".parse().unwrap());
+    let mut text = String::new();
+    encode(&mut text, &registry).unwrap();
+    let line = r#"eso_relay_consumer_info{relay_cluster="east"} 1"#;
+    assert!(text.contains(line), "{text}");
+    assert!(text.contains("# TYPE eso_relay_consumer_info gauge"));
+}
+
+#[test]
 fn names_follow_the_conventions() {
     let mut registry = Registry::default();
     let metrics = Metrics::register(&mut registry);
@@ -19,7 +30,8 @@ fn names_follow_the_conventions() {
         r#"eso_relay_consumer_dead_letters_total{reason="gave_up"} 0"#,
         r#"eso_relay_consumer_kubernetes_events_total{result="already_there"} 0"#,
         "eso_relay_consumer_patch_duration_seconds_count 1",
-        "eso_relay_consumer_event_age_seconds_count 0",
+        r#"eso_relay_consumer_event_age_seconds_count{lane="exact",kind="live"} 0"#,
+        "eso_relay_consumer_missed_messages_total 0",
         "eso_relay_consumer_backlog 0",
     ] {
         assert!(text.lines().any(|found| found == line), "{line}\n{text}");

@@ -22,7 +22,7 @@ use jiff::Timestamp;
 pub(crate) use self::publish::{CAPACITY, publish, send};
 use crate::{
     engine::{RolloutResult, Step},
-    matching::{MatchResult, MatchedEvent, index::Skipped},
+    matching::{Lane, MatchResult, MatchedEvent, index::Skipped},
     object::ObjectRef,
     stream::Message,
 };
@@ -36,7 +36,7 @@ const MAX_ENDED: usize = 4096;
 #[derive(Debug)]
 pub(crate) struct Ledger {
     cluster: Slug,
-    open: HashMap<Fingerprint, Receipt>,
+    open: HashMap<Fingerprint, Open>,
     /// Oldest first; an ended event stays until it is the oldest.
     order: VecDeque<Fingerprint>,
     /// The last receipts, for late matches.
@@ -44,6 +44,12 @@ pub(crate) struct Ledger {
     /// Oldest first; an event that is open again stays until it is the oldest.
     ended_order: VecDeque<Fingerprint>,
     ready: Vec<Receipt>,
+}
+
+#[derive(Debug)]
+struct Open {
+    receipt: Receipt,
+    lane: Lane,
 }
 
 impl Ledger {
@@ -97,18 +103,18 @@ impl Ledger {
         if receipt.last {
             self.ended(receipt);
         } else {
-            self.open(receipt);
+            self.open(receipt, event.lane);
         }
     }
 
     /// Adds the objects of a late match.
     pub(crate) fn late(&mut self, now: Timestamp, message: &Message, event: &MatchedEvent) {
-        if let Some(receipt) = self.open.get_mut(&event.value) {
-            receipt.matched += event.targets;
+        if let Some(open) = self.open.get_mut(&event.value) {
+            open.receipt.matched += event.targets;
         } else if let Some(mut receipt) = self.ended.remove(&event.value) {
             receipt.matched += event.targets;
             receipt.last = false;
-            self.open(receipt);
+            self.open(receipt, event.lane);
         } else {
             self.start(now, message, event, 0, iter::empty());
         }
@@ -122,7 +128,7 @@ impl Ledger {
         target: &ObjectRef,
         step: Step,
     ) {
-        let Some(receipt) = self.open.get_mut(&event) else {
+        let Some(Open { receipt, .. }) = self.open.get_mut(&event) else {
             return;
         };
         let before = (is_patched(receipt), receipt.unobserved() == 0);
@@ -159,8 +165,8 @@ impl Ledger {
         let after = (is_patched(receipt), receipt.unobserved() == 0);
         receipt.last = after.1 && receipt.unrestarted() == 0;
         if receipt.last {
-            if let Some(receipt) = self.open.remove(&event) {
-                self.ended(receipt);
+            if let Some(open) = self.open.remove(&event) {
+                self.ended(open.receipt);
             }
             self.forget_the_ended();
         } else if after.0 && after != before {
@@ -177,6 +183,7 @@ impl Ledger {
         result: RolloutResult,
     ) {
         let open = self.open.get_mut(&event);
+        let open = open.map(|open| &mut open.receipt);
         let Some(receipt) = open.or_else(|| self.ended.get_mut(&event)) else {
             return;
         };
@@ -195,7 +202,8 @@ impl Ledger {
     /// publishes its own receipt.
     pub(crate) fn end(&mut self) {
         for event in mem::take(&mut self.order) {
-            let patched = self.open.remove(&event).filter(is_patched);
+            let open = self.open.remove(&event).map(|open| open.receipt);
+            let patched = open.filter(is_patched);
             self.ready
                 .extend(patched.map(|it| Receipt { last: true, ..it }));
         }
@@ -203,7 +211,13 @@ impl Ledger {
 
     /// The source of an open event.
     pub(crate) fn source(&self, event: Fingerprint) -> Option<&Slug> {
-        Some(&self.open.get(&event)?.source)
+        Some(&self.open.get(&event)?.receipt.source)
+    }
+
+    /// By which lane an open event goes, and when it was received.
+    pub(crate) fn asked(&self, event: Fingerprint) -> Option<(Lane, Timestamp)> {
+        let open = self.open.get(&event)?;
+        Some((open.lane, open.receipt.received_at))
     }
 
     /// Takes the receipts to publish.
@@ -211,16 +225,20 @@ impl Ledger {
         mem::take(&mut self.ready)
     }
 
-    fn open(&mut self, receipt: Receipt) {
+    fn open(&mut self, receipt: Receipt, lane: Lane) {
         let event = receipt.fingerprint;
-        if self.open.insert(event, receipt).is_none() {
+        if self.open.insert(event, Open { receipt, lane }).is_none() {
             self.order.push_back(event);
         }
         while self.open.len() > MAX_OPEN {
-            let oldest = self.order.pop_front();
-            self.ready
-                .extend(oldest.and_then(|event| self.open.remove(&event)));
+            self.publish_oldest();
         }
+    }
+
+    fn publish_oldest(&mut self) {
+        let oldest = self.order.pop_front();
+        let open = oldest.and_then(|event| self.open.remove(&event));
+        self.ready.extend(open.map(|open| open.receipt));
     }
 
     fn ended(&mut self, receipt: Receipt) {
@@ -241,9 +259,7 @@ impl Ledger {
             if self.open.contains_key(oldest) && self.order.len() < 2 * MAX_OPEN {
                 return;
             }
-            let event = self.order.pop_front();
-            self.ready
-                .extend(event.and_then(|event| self.open.remove(&event)));
+            self.publish_oldest();
         }
     }
 }

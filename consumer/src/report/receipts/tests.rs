@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{object::Unrefreshable, tests::received};
+use crate::{matching::EventKind, object::Unrefreshable, tests::received};
 
 const START: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -49,6 +49,8 @@ fn taken(
         found,
         targets,
         skipped,
+        lane: Lane::exact,
+        kind: EventKind::live,
     };
     (message, event)
 }

@@ -4,6 +4,7 @@
 //! removes it. Until then every replica finds it at each check, and takes over when the claim is old: an
 //! object that carries the gap's mark already is not patched again.
 
+mod missed;
 mod store;
 mod stuck;
 
@@ -28,7 +29,7 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 
-use self::{store::PositionStore, stuck::StuckDetector};
+use self::{missed::newly_missed, store::PositionStore, stuck::StuckDetector};
 use crate::{
     object::Sequence,
     report::metrics::Metrics,
@@ -189,6 +190,8 @@ impl GapWatcher {
         };
         let (last, position) = self.store.update(decide).await?;
         self.report_stuck(last.as_ref(), &position);
+        let missed = newly_missed(last.as_ref(), &position);
+        self.metrics.gap(position.gap.is_some(), missed);
         let waits = position.gap.is_some() && !holding.refreshes;
         let is_first = waits && position.taken.is_none();
         if position.is_taken_by(&self.replica) {

@@ -100,7 +100,7 @@ fn serving(sources: BTreeMap<Slug, Source>, fault: Option<PublishError>) -> Test
 
 /// With this many bytes of a body at most.
 fn calling(
-    sources: BTreeMap<Slug, Source>,
+    mut sources: BTreeMap<Slug, Source>,
     outgoing: Outgoing,
     fault: Option<PublishError>,
     body: usize,
@@ -110,9 +110,14 @@ fn calling(
         ..Recorder::default()
     };
     let mut registry = Registry::default();
+    let metrics = Metrics::register(&mut registry);
+    let mut trigger = akeyless_trigger();
+    for source in sources.values_mut().chain([&mut trigger]) {
+        metrics.show(source);
+    }
     let ingress = Ingress {
         sources: Arc::new(sources),
-        akeyless_trigger: Some(Arc::new(akeyless_trigger())),
+        akeyless_trigger: Some(Arc::new(trigger)),
         publisher: recorder.clone(),
         budget: Budget::new(BodyLimits {
             body,
@@ -121,7 +126,7 @@ fn calling(
             ..LIMITS
         }),
         outgoing,
-        metrics: Metrics::register(&mut registry),
+        metrics,
         refusals: Refusals::default(),
     };
     Tested {

@@ -19,7 +19,7 @@ mod keys;
 mod rules;
 mod token;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use http::HeaderMap;
 use jiff::Timestamp;
@@ -65,6 +65,15 @@ pub enum News {
     Failure { origin: String, reason: String },
 }
 
+/// The state of the keys that an issuer publishes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct IssuerKeys {
+    /// Since their fetch; `None`: there are none yet.
+    pub(crate) age: Option<Duration>,
+    /// How many fetches have failed.
+    pub(crate) failures: u64,
+}
+
 /// Whether `token` is signed by one of `keys` and says what `rules` demand.
 pub fn verify(token: &str, keys: &Keys, rules: &Rules, now: Timestamp) -> Result<(), Wrong> {
     rules.allow(&Token::parse(token)?.claims(keys)?, now)
@@ -97,6 +106,14 @@ impl Jwt {
             },
         };
         Ok(self.rules.allow(&claims, now)?)
+    }
+
+    /// `None`: the keys are in a file.
+    pub(crate) fn issuer_keys(&self) -> Option<IssuerKeys> {
+        match &self.keys {
+            Source::File(_) => None,
+            Source::Issuer(issuer) => Some(issuer.state()),
+        }
     }
 
     /// To be called once a second within a runtime: reads a changed file, starts to fetch keys that are missing

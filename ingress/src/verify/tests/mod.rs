@@ -5,5 +5,6 @@ mod passwords;
 mod settings;
 mod several;
 mod standard_webhooks;
+mod uses;
 
 use super::*;

@@ -8,20 +8,20 @@ use super::{
     *,
 };
 
-fn bearer() -> Value {
+pub(super) fn bearer() -> Value {
     json!({ "bearer": { "token_file": FILES } })
 }
 
-fn key() -> Value {
+pub(super) fn key() -> Value {
     json!({ "header": { "name": "X-Key", "value_file": FILES } })
 }
 
-fn signed() -> Value {
+pub(super) fn signed() -> Value {
     json!({ "hmac-sha256": { "header": "X-Sig", "encoding": "base64", "secret_file": FILES } })
 }
 
 /// A request that shows what is right, or wrong, or nothing, of each: bearer, key, signature.
-fn shows(shown: [Option<bool>; 3]) -> Shown {
+pub(super) fn shows(shown: [Option<bool>; 3]) -> Shown {
     use base64::{Engine as _, engine::general_purpose::STANDARD};
     let sign =
         |body: &[u8]| STANDARD.encode(hmac::sign(&hmac::Key::new(HMAC_SHA256, b"s3cret"), body));
@@ -150,7 +150,7 @@ fn a_sender_that_may_be_right_is_asked_to_try_again() {
         assert_eq!(worse(one, other), Refused::Unavailable);
     }
     // One scheme could not be asked before the body came, another one fails at the body.
-    let holds = |pending, body| futures::executor::block_on(Pending::holds(&pending, body));
+    let holds = |mut pending: Pending<'_>, body| futures::executor::block_on(pending.hold(body));
     let scheme = scheme(&signed(), &["s3cret"]);
     let Scheme::Hmac(hmac) = &scheme else {
         unreachable!()

@@ -12,7 +12,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{Keys, News};
+use super::{IssuerKeys, Keys, News};
 use crate::outgoing::{Https, Outgoing, TIMEOUT, Unreachable};
 
 /// Bytes; Google's takes about two thousand, Entra's twenty.
@@ -41,6 +41,8 @@ struct State {
     fetching: bool,
     /// The last fetch that ended has failed.
     failing: bool,
+    /// How many have failed.
+    failures: u64,
     news: Option<News>,
 }
 
@@ -92,6 +94,14 @@ impl Issuer {
             .known
             .as_ref()
             .is_some_and(|known| known.since >= moment)
+    }
+
+    pub(super) fn state(&self) -> IssuerKeys {
+        let state = self.state.borrow();
+        IssuerKeys {
+            age: state.known.as_ref().map(|known| known.since.elapsed()),
+            failures: state.failures,
+        }
     }
 
     /// Begins to fetch keys that are missing or old; a later call returns the result.
@@ -152,6 +162,7 @@ impl Issuer {
                         state.news = Some(News::Failure { origin, reason });
                     }
                     state.failing = true;
+                    state.failures += 1;
                 }
             }
         });

@@ -1,6 +1,6 @@
 //! The metrics of the ingress. Label values come from the configuration and closed sets, never from a request.
 
-use std::time::Duration;
+mod source;
 
 use eso_relay::Slug;
 use prometheus_client::{
@@ -9,7 +9,8 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::source::Irrelevant;
+use self::source::Answers;
+pub(crate) use self::source::SourceMetrics;
 
 /// The label `source` of requests without a source; not a slug, so no source has this name.
 const NO_SOURCE: &str = "-";
@@ -17,7 +18,10 @@ const NO_SOURCE: &str = "-";
 #[derive(Clone)]
 pub(crate) struct Metrics {
     webhooks: Family<Result, Counter>,
+    /// Of paths without a source.
+    strangers: Answers,
     events: Family<Source, Counter>,
+    last_event: Family<Source, Gauge>,
     ignored: Family<Ignored, Counter>,
     duration: Histogram,
     /// Requests being worked on.
@@ -28,13 +32,17 @@ pub(crate) struct Metrics {
     ended: Family<EndedBy, Counter>,
     expiry: Family<Certificate, Gauge>,
     credentials: Family<Source, Counter>,
+    uses: Family<Credential, Counter>,
+    changed: Family<Credential, Gauge>,
+    jwks_age: Family<Source, Gauge>,
+    jwks_failures: Family<Source, Counter>,
     /// TLS handshakes that did not succeed.
     pub handshake_failures: Counter,
     lost: Family<Source, Counter>,
 }
 
 /// The name of a source; `None` is [`NO_SOURCE`].
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 struct Name(Option<Slug>);
 
 impl EncodeLabelValue for Name {
@@ -65,6 +73,13 @@ struct Ignored {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Source {
     source: Name,
+}
+
+/// `slot`: the place of a credential among those of its source, from 0 on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Credential {
+    source: Name,
+    slot: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -120,9 +135,12 @@ impl Default for Metrics {
         const SECONDS: [f64; 12] = [
             0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0,
         ];
+        let webhooks = Family::default();
         Self {
-            webhooks: Family::default(),
+            strangers: Answers::of_strangers(&webhooks),
+            webhooks,
             events: Family::default(),
+            last_event: Family::default(),
             ignored: Family::default(),
             duration: Histogram::new(SECONDS),
             in_flight: Gauge::default(),
@@ -131,6 +149,10 @@ impl Default for Metrics {
             ended: Family::default(),
             expiry: Family::default(),
             credentials: Family::default(),
+            uses: Family::default(),
+            changed: Family::default(),
+            jwks_age: Family::default(),
+            jwks_failures: Family::default(),
             handshake_failures: Counter::default(),
             lost: Family::default(),
         }
@@ -150,6 +172,11 @@ impl Metrics {
             "events",
             "Events accepted and durable, by source",
             metrics.events.clone(),
+        );
+        registry.register(
+            "last_event_timestamp_seconds",
+            "When the last event was accepted, in seconds since 1970, by source",
+            metrics.last_event.clone(),
         );
         registry.register(
             "ignored",
@@ -196,6 +223,27 @@ impl Metrics {
             metrics.credentials.clone(),
         );
         registry.register(
+            "credential_uses",
+            "Verified requests by source and the credential that they had",
+            metrics.uses.clone(),
+        );
+        registry.register(
+            "credential_changed_timestamp_seconds",
+            "When the file of a credential was changed, in seconds since 1970",
+            metrics.changed.clone(),
+        );
+        registry.register_with_unit(
+            "jwks_age",
+            "Time since the issuer's keys were fetched, by source",
+            Unit::Seconds,
+            metrics.jwks_age.clone(),
+        );
+        registry.register(
+            "jwks_failures",
+            "Failed attempts to fetch the issuer's keys, by source",
+            metrics.jwks_failures.clone(),
+        );
+        registry.register(
             "tls_handshake_failures",
             "TLS handshakes that failed or took too long",
             metrics.handshake_failures.clone(),
@@ -208,68 +256,24 @@ impl Metrics {
         metrics
     }
 
-    /// Shows a source of the configuration at 0: an increase from nothing to 1 is none to Prometheus.
-    pub(crate) fn expect(&self, source: &Slug) {
-        let name = || Name::from(source);
-        for result in ["accepted", "unauthorized", "malformed", "not_json"] {
-            let source = name();
-            self.webhooks
-                .get_or_create(&Result { source, result })
-                .inc_by(0);
-        }
-        for family in [&self.events, &self.credentials, &self.lost] {
-            family.get_or_create(&Source { source: name() }).inc_by(0);
-        }
-    }
-
-    /// The same for a poll, which has no requests.
-    pub(crate) fn expect_poll(&self, poll: &Slug) {
-        let source = poll.into();
-        self.events.get_or_create(&Source { source }).inc_by(0);
-    }
-
-    /// `source`: `None` for a path without a source.
-    pub(crate) fn answered(&self, source: Option<&Slug>, result: &'static str) {
-        let source = Name(source.cloned());
-        self.webhooks
-            .get_or_create(&Result { source, result })
-            .inc();
-    }
-
-    pub(crate) fn accepted(&self, source: &Slug, events: usize, took: Duration) {
-        self.answered(Some(source), "accepted");
-        self.duration.observe(took.as_secs_f64());
-        self.published(source, events);
-    }
-
-    /// Events are durable.
-    pub(crate) fn published(&self, source: &Slug, events: usize) {
-        let source = source.into();
-        let count = u64::try_from(events).unwrap_or(u64::MAX);
-        self.events.get_or_create(&Source { source }).inc_by(count);
-    }
-
-    pub(crate) fn ignored(&self, source: &Slug, reasons: impl IntoIterator<Item = Irrelevant>) {
-        for reason in reasons {
-            let (source, reason) = (source.into(), reason.reason());
-            self.ignored
-                .get_or_create(&Ignored { source, reason })
-                .inc();
-        }
-    }
-
-    pub(crate) fn lost(&self, source: &Slug) {
-        let source = source.into();
-        self.lost.get_or_create(&Source { source }).inc();
-    }
-
-    pub(crate) fn credential_failed(&self, source: &Slug) {
-        self.unreadable(source.into());
+    /// A request to a path without a source is answered.
+    pub(crate) fn refused(&self, result: &'static str) {
+        self.strangers.count(result);
     }
 
     /// The certificates of the port belong to no source.
     pub(crate) fn certificate_failed(&self) {
-        self.unreadable(Name(None));
+        self.port().inc();
+    }
+
+    /// Shows the failures with the certificates of the port at 0.
+    pub(crate) fn expect_certificates(&self) {
+        self.port().inc_by(0);
+    }
+
+    fn port(&self) -> Counter {
+        let source = Name(None);
+        self.credentials.get_or_create_owned(&Source { source })
     }
 
     /// Sets how many connections may still be opened.
@@ -292,10 +296,6 @@ impl Metrics {
         let expiry = self.expiry.get_or_create(&Certificate { certificate });
         expiry.set(at);
     }
-
-    fn unreadable(&self, source: Name) {
-        self.credentials.get_or_create(&Source { source }).inc();
-    }
 }
 
 impl Counted {
@@ -312,25 +312,4 @@ impl Drop for Counted {
 }
 
 #[cfg(test)]
-mod tests {
-    use prometheus_client::encoding::text::encode;
-
-    use super::*;
-
-    #[test]
-    fn a_configured_source_is_there_from_the_start() {
-        let mut registry = Registry::default();
-        let metrics = Metrics::register(&mut registry);
-        metrics.expect(&"prod".parse().unwrap());
-        let mut text = String::new();
-        encode(&mut text, &registry).unwrap();
-        for line in [
-            r#"webhooks_total{source="prod",result="malformed"} 0"#,
-            r#"events_total{source="prod"} 0"#,
-            r#"credential_failures_total{source="prod"} 0"#,
-            r#"lost_total{source="prod"} 0"#,
-        ] {
-            assert!(text.contains(line), "{line}: {text}");
-        }
-    }
-}
+mod tests;

@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser, Subcommand};
 use eso_relay::{
-    command::{DaemonArgs, clock, exit_code},
+    command::{DaemonArgs, ManArgs, clock, exit_code},
     lifecycle, telemetry,
 };
 use eso_relay_consumer::{
@@ -24,17 +24,30 @@ struct Arguments {
     #[command(flatten)]
     daemon: DaemonArgs,
     #[command(subcommand)]
-    command: Option<Command>,
+    task: Option<Task>,
+}
+
+/// What is done instead of serving.
+#[derive(Subcommand)]
+enum Task {
+    #[command(flatten)]
+    Command(Command),
+    /// Write the manual pages
+    #[command(hide = true)]
+    Man(ManArgs),
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     // Prints its own messages and exits with 2 when the command line is wrong.
     let mut arguments = Arguments::parse();
-    let Some(command) = arguments.command.take() else {
-        return lifecycle::exit_code("eso-relay-consumer", start(arguments).await);
-    };
-    exit_code(commands::run(command, arguments.daemon.config.as_deref(), clock).await)
+    match arguments.task.take() {
+        None => lifecycle::exit_code("eso-relay-consumer", start(arguments).await),
+        Some(Task::Command(command)) => {
+            exit_code(commands::run(command, arguments.daemon.config.as_deref(), clock).await)
+        }
+        Some(Task::Man(args)) => exit_code(args.write(Arguments::command()).map_err(Into::into)),
+    }
 }
 
 async fn start(arguments: Arguments) -> anyhow::Result<ExitCode> {

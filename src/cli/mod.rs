@@ -22,8 +22,8 @@ mod trace;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Parser, Subcommand};
-use eso_relay::command::{Failure, Output, clock, exit_code};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use eso_relay::command::{Failure, ManArgs, Output, clock, exit_code};
 use jiff::Timestamp;
 
 use self::{handover::Binary, session::Session};
@@ -96,6 +96,9 @@ enum Command {
     Dead(Box<dead::Args>),
     Audit(audit::Args),
     Completions(completions::Args),
+    /// Write the manual pages
+    #[command(hide = true)]
+    Man(ManArgs),
     /// List the formats and schemes of the ingress, or explain one with a configuration for it
     Sources(handover::Args),
     /// Show the events that a captured payload would become, and why other elements are ignored
@@ -141,6 +144,7 @@ async fn run(cli: Cli, clock: fn() -> Timestamp) -> Result<(), Failure> {
         Command::Dead(args) => dead::run(&session, *args).await,
         Command::Audit(args) => audit::run(&session, &args).await,
         Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => Ok(args.write(Cli::command())?),
         Command::Sources(args) => Err(hand_over(&session, Binary::Ingress, "sources", args)),
         Command::Explain(args) => Err(hand_over(&session, Binary::Ingress, "explain", args)),
         Command::Matches(args) => Err(hand_over(&session, Binary::Consumer, "matches", args)),
@@ -153,8 +157,6 @@ fn hand_over(session: &Session, to: Binary, command: &str, args: handover::Args)
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]

@@ -3,6 +3,7 @@
 mod by_hand;
 mod daemon;
 mod failure;
+mod man;
 mod post;
 mod table;
 
@@ -21,6 +22,7 @@ pub use self::{
     by_hand::{ByHand, store},
     daemon::DaemonArgs,
     failure::Failure,
+    man::ManArgs,
     post::{Answer, client, header, send},
     table::Table,
 };

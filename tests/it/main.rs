@@ -12,6 +12,7 @@ mod conditions;
 mod connection;
 mod consuming;
 mod credentials;
+mod deploy;
 mod docs;
 mod durability;
 mod failing;

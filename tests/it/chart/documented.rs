@@ -19,7 +19,7 @@ async fn every_printed_release_is_rendered() {
     let mut rendered = 0;
     for page in PAGES {
         let text = read(page);
-        for file in ["hub", "cluster"] {
+        for file in ["hub", "cluster", "poller"] {
             let head = format!("# {file}.yaml\n");
             let shown = blocks(&text, "yaml");
             for (at, block) in shown.iter().filter(|it| it.starts_with(&head)).enumerate() {
@@ -62,5 +62,5 @@ async fn every_printed_release_is_rendered() {
             }
         }
     }
-    assert!(rendered >= 8, "{rendered}");
+    assert!(rendered >= 9, "{rendered}");
 }

@@ -4,6 +4,7 @@ mod api;
 mod documented;
 mod files;
 mod names;
+mod poller;
 mod refusals;
 mod rendered;
 mod upgrade;
@@ -23,13 +24,14 @@ const NAMESPACE: &str = "eso-relay";
 const KUBERNETES: [&str; 2] = ["--kube-version", "1.36.0"];
 
 /// The files of `ci/`, each with the preset that it is for.
-const CASES: [(&str, Option<&str>); 7] = [
+const CASES: [(&str, Option<&str>); 8] = [
     ("minimal", None),
     ("hub", Some("hub")),
     ("cluster", Some("cluster")),
     ("namespaced", Some("cluster")),
     ("scaled", Some("cluster")),
     ("balanced", None),
+    ("poller", None),
     ("everything", None),
 ];
 

@@ -39,7 +39,7 @@ async fn names_fit_and_differ() {
             .flat_map(|kind| of_kind(&objects, kind))
             .map(|it| &it["spec"]["selector"]["matchLabels"])
             .collect();
-        assert_eq!(selectors.len(), 3);
+        assert_eq!(selectors.len(), 4);
         for selector in &selectors {
             let same = selectors.iter().filter(|it| it == &selector).count();
             assert_eq!(same, 1, "{selector}");

@@ -57,14 +57,18 @@ async fn the_daemons_accept_their_configuration() {
     let mut checked = 0;
     for (case, _) in CASES {
         let objects = chart.objects(&self::case(case)).await;
-        for (component, binary) in [("ingress", Binary::Ingress), ("consumer", Binary::Consumer)] {
+        for (component, binary, file) in [
+            ("ingress", Binary::Ingress, "ingress.yaml"),
+            ("poller", Binary::Ingress, "ingress.yaml"),
+            ("consumer", Binary::Consumer, "consumer.yaml"),
+        ] {
             let deployments = of_kind(&objects, "Deployment");
             let of = |it: &&&Value| name(it).ends_with(component);
             let Some(deployment) = deployments.iter().find(of) else {
                 continue;
             };
             let map = one(&objects, "ConfigMap", name(deployment));
-            let yaml = map["data"][format!("{component}.yaml")].as_str().unwrap();
+            let yaml = map["data"][file].as_str().unwrap();
             let container = &deployment["spec"]["template"]["spec"]["containers"][0];
             let env = container["env"].as_array().cloned().unwrap_or_default();
             let env: Vec<_> = env
@@ -91,7 +95,7 @@ async fn the_daemons_accept_their_configuration() {
             }
         }
     }
-    assert!(checked >= 10, "{checked}");
+    assert!(checked >= 12, "{checked}");
 }
 
 #[tokio::test]
@@ -115,11 +119,12 @@ async fn rights_are_those_of_the_manifests() {
     let mut wanted = rules(&manifest("consumer-namespaced.yaml"), "Role");
     wanted.retain(|rule| rule["apiGroups"] != json!(["events.k8s.io"]));
     wanted.extend(rules(&manifest("restart-namespaced.yaml"), "Role"));
+    wanted.extend(rules(&manifest("kes.yaml"), "ClusterRole"));
     for namespace in ["team-a", "team-b"] {
         let mut there = namespaced.clone();
         there.retain(|it| it["metadata"]["namespace"] == namespace);
         assert_eq!(rules(&there, "Role"), wanted, "{namespace}");
-        assert_eq!(of_kind(&there, "RoleBinding").len(), 2, "{namespace}");
+        assert_eq!(of_kind(&there, "RoleBinding").len(), 3, "{namespace}");
     }
     let stores = json!([{
         "apiGroups": ["external-secrets.io"],
@@ -133,6 +138,10 @@ async fn rights_are_those_of_the_manifests() {
         let kind = it["kind"].as_str().unwrap();
         !kind.contains("Role") && !kind.contains("Policy")
     }));
+    let everything = chart.objects(&case("everything")).await;
+    let kes = one(&everything, "ClusterRole", "eso-relay-kes");
+    let wanted = rules(&manifest("kes.yaml"), "ClusterRole");
+    assert_eq!(kes["rules"], json!(wanted));
     let without = case_with("cluster", &["consumer.rbac.create=false"]);
     let without = chart.objects(&without).await;
     assert!(of_kind(&without, "ClusterRole").is_empty());
@@ -275,6 +284,10 @@ async fn a_network_policy_follows_the_sources() {
         ports(&everything, "consumer"),
         [53, 53, 4222, 3128, 443, 6443]
     );
+    assert_eq!(ports(&everything, "poller"), [53, 53, 4222, 3128, 8201]);
+    // Also where the address has a path, or no port.
+    let poller = chart.objects(&case("poller")).await;
+    assert_eq!(ports(&poller, "poller"), [53, 53, 4222, 8200, 80]);
     let sns = chart.objects(&case("balanced")).await;
     assert_eq!(ports(&sns, "ingress"), [53, 53, 4222, 443]);
     let hub = case_with(

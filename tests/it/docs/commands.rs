@@ -23,8 +23,22 @@ use crate::{
 
 /// Programs that the pages print and that do not run here: they need pods or a container engine, fetch from
 /// the internet, or take minutes; `chart/documented.rs` renders what `helm` would install. Pages of `docs/providers/` print the senders' own programs besides.
-const NOT_RUN: [&str; 9] = [
-    "base64", "bash", "cargo", "curl", "docker", "fuzz/run", "helm", "kubectl", "rustup",
+const NOT_RUN: [&str; 15] = [
+    "base64",
+    "bash",
+    "cargo",
+    "cosign",
+    "crane",
+    "curl",
+    "deploy/image",
+    "docker",
+    "fuzz/run",
+    "gh",
+    "helm",
+    "jq",
+    "kubectl",
+    "rustup",
+    "sha256sum",
 ];
 
 /// What a reader replaces, or answers at the terminal.

@@ -116,7 +116,9 @@ async fn every_example_configuration_is_accepted_by_its_daemon() {
     for (file, document) in documents() {
         for block in blocks(&document, "yaml") {
             // The tests of manifests apply them; those of other tools are only read.
-            if block.starts_with(KUBERNETES) || block.starts_with("# gitops.yaml") {
+            let of_others = ["# gitops.yaml", "# kustomization.yaml", "# kyverno.yaml"];
+            let of_others = of_others.iter().any(|head| block.starts_with(head));
+            if block.starts_with(KUBERNETES) || of_others {
                 let objects = serde_saphyr::from_multiple::<Value>(&block);
                 objects.unwrap_or_else(|error| panic!("{file}: {error}\n{block}"));
                 continue;
@@ -144,7 +146,7 @@ async fn every_example_configuration_is_accepted_by_its_daemon() {
             "# ingress.yaml" => Binary::Ingress,
             "# consumer.yaml" => Binary::Consumer,
             // Applied to the real ESO in `real/webhook_provider.rs`, and rendered by Helm in `chart/documented.rs`.
-            "# eso.yaml" | "# hub.yaml" | "# cluster.yaml" => continue,
+            "# eso.yaml" | "# hub.yaml" | "# cluster.yaml" | "# poller.yaml" => continue,
             other => panic!("{file}: say in the first line which file it is, not {other:?}"),
         };
         let output = check_example(binary, yaml, &[]).await;

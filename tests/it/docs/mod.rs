@@ -24,6 +24,7 @@ pub(crate) fn read(file: &str) -> String {
 fn documents() -> Vec<(String, String)> {
     let mut files = vec![
         "README.md".to_owned(),
+        "CHANGELOG.md".to_owned(),
         "CONTRIBUTING.md".to_owned(),
         "deploy/kubernetes/README.md".to_owned(),
         "deploy/helm/eso-relay/README.md".to_owned(),

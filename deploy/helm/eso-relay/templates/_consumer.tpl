@@ -43,6 +43,20 @@
 {{- end }}
 {{- end }}
 
+{{/* The rules of `kes.enabled`; empty without it. */}}
+{{- define "eso-relay.consumer.kes" -}}
+{{- $kes := (include "eso-relay.consumer.config" . | fromYaml).kes | default dict -}}
+{{- if $kes.enabled -}}
+- apiGroups: [kubernetes-client.io]
+  resources: [externalsecrets]
+  verbs: [list, watch, patch]
+# Makes KES poll at once; the annotation alone does not.
+- apiGroups: [kubernetes-client.io]
+  resources: [externalsecrets/status]
+  verbs: [patch]
+{{- end -}}
+{{- end }}
+
 {{/* The rules of `restart.enabled`; empty without it. */}}
 {{- define "eso-relay.consumer.restarts" -}}
 {{- $restart := (include "eso-relay.consumer.config" . | fromYaml).restart | default dict -}}

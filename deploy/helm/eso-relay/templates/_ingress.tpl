@@ -1,6 +1,9 @@
 {{/* ingress.yaml: what the chart sets, and the user's own over it. */}}
 {{- define "eso-relay.ingress.config" -}}
 {{- $own := .Values.ingress -}}
+{{- if eq ($own.config.listen | default "") "none" -}}
+{{- fail "ingress.config.listen: an ingress without a port is a poller: set poller.enabled and poller.config, and ingress.enabled to false" -}}
+{{- end -}}
 {{- $computed := dict "nats" (include "eso-relay.nats" (list . "ingress") | fromYaml) -}}
 {{- if $own.tls.existingSecret -}}
 {{- $tls := dict "cert_file" "/etc/eso-relay/tls/tls.crt" "key_file" "/etc/eso-relay/tls/tls.key" -}}
@@ -12,20 +15,27 @@
 {{- include "eso-relay.config" (list "ingress" (mergeOverwrite $computed (deepCopy $own.config))) -}}
 {{- end }}
 
-{{/* Directory → Secret, of all that the ingress reads. */}}
+{{/* Directory → volume, of all that the ingress reads. */}}
 {{- define "eso-relay.ingress.directories" -}}
 {{- $own := .Values.ingress -}}
 {{- $directories := include "eso-relay.nats.directories" (list . "ingress") | fromYaml -}}
-{{- with $own.tls.existingSecret }}{{ $_ := set $directories "tls" (dict "secretName" .) }}{{ end -}}
-{{- with $own.tls.clientCaSecret }}{{ $_ := set $directories "client-ca" (dict "secretName" .) }}{{ end -}}
-{{- range $own.secrets -}}
+{{- with $own.tls.existingSecret }}{{ $_ := set $directories "tls" (dict "secret" (dict "secretName" .)) }}{{ end -}}
+{{- with $own.tls.clientCaSecret }}{{ $_ := set $directories "client-ca" (dict "secret" (dict "secretName" .)) }}{{ end -}}
+{{- include "eso-relay.secrets" (list "ingress" $directories $own.secrets) -}}
+{{- end }}
+
+{{/* The user's own Secrets beside what the chart mounts: list "ingress" DIRECTORIES SECRETS. */}}
+{{- define "eso-relay.secrets" -}}
+{{- $component := index . 0 -}}
+{{- $directories := index . 1 -}}
+{{- range index . 2 -}}
 {{- $directory := .path | default .name -}}
 {{- if or (hasKey $directories $directory) (has $directory (list "config" "nats" "nats-ca" "nats-client" "tls" "client-ca")) -}}
-{{- fail (printf "ingress.secrets: the directory %s is taken: give %s another `path`" $directory .name) -}}
+{{- fail (printf "%s.secrets: the directory %s is taken: give %s another `path`" $component $directory .name) -}}
 {{- end -}}
 {{- $secret := dict "secretName" .name -}}
 {{- with .items }}{{ $_ := set $secret "items" . }}{{ end -}}
-{{- $_ := set $directories $directory $secret -}}
+{{- $_ := set $directories $directory (dict "secret" $secret) -}}
 {{- end -}}
 {{- toYaml $directories -}}
 {{- end }}

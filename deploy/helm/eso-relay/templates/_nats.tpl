@@ -88,8 +88,8 @@
 {{- define "eso-relay.nats.directories" -}}
 {{- $tls := (index . 0).Values.nats.tls -}}
 {{- $directories := dict -}}
-{{- with (include "eso-relay.nats.auth" . | fromYaml).secret }}{{ $_ := set $directories "nats" (dict "secretName" .) }}{{ end -}}
-{{- with $tls.caSecret.name }}{{ $_ := set $directories "nats-ca" (dict "secretName" .) }}{{ end -}}
-{{- with $tls.clientSecret.name }}{{ $_ := set $directories "nats-client" (dict "secretName" .) }}{{ end -}}
+{{- with (include "eso-relay.nats.auth" . | fromYaml).secret }}{{ $_ := set $directories "nats" (dict "secret" (dict "secretName" .)) }}{{ end -}}
+{{- with $tls.caSecret.name }}{{ $_ := set $directories "nats-ca" (dict "secret" (dict "secretName" .)) }}{{ end -}}
+{{- with $tls.clientSecret.name }}{{ $_ := set $directories "nats-client" (dict "secret" (dict "secretName" .)) }}{{ end -}}
 {{- toYaml $directories -}}
 {{- end }}

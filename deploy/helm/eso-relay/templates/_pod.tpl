@@ -70,7 +70,7 @@ livenessProbe: { httpGet: { path: /livez, port: admin } }
 readinessProbe: { httpGet: { path: /readyz, port: admin }, periodSeconds: 2 }
 {{- end }}
 
-{{/* Mounts of directories in /etc/eso-relay: a map of directory → Secret. */}}
+{{/* Mounts of directories in /etc/eso-relay: a map of directory → volume. */}}
 {{- define "eso-relay.mounts" -}}
 {{- range $directory, $_ := . }}
 - { name: {{ $directory }}, mountPath: /etc/eso-relay/{{ $directory }}, readOnly: true }
@@ -78,13 +78,14 @@ readinessProbe: { httpGet: { path: /readyz, port: admin }, periodSeconds: 2 }
 {{- end }}
 
 {{- define "eso-relay.volumes" -}}
-{{- range $directory, $secret := . }}
+{{- range $directory, $volume := . }}
 - name: {{ $directory }}
-  secret: {{- toYaml $secret | nindent 4 }}
+  {{- toYaml $volume | nindent 2 }}
 {{- end }}
 {{- end }}
 
-{{/* The port of `listen`: list CONFIG "admin.listen" 9090. */}}
+{{/* The port of an address such as `admin.listen`: list ADDRESS DEFAULT. `none` is none, and no component that has this
+     port permits it. */}}
 {{- define "eso-relay.port" -}}
 {{- regexFind "[0-9]+$" (index . 0 | default "") | default (index . 1) -}}
 {{- end }}

@@ -27,6 +27,7 @@ mod limits;
 mod link;
 mod manifests;
 mod matching;
+mod monitoring;
 mod namespaced;
 mod nats;
 mod notes;

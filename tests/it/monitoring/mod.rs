@@ -40,9 +40,8 @@ fn listed() -> BTreeSet<String> {
 /// Every metric of ours that a text names, histograms by their own name.
 fn metrics_in(text: &str) -> BTreeSet<String> {
     let names = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-    let names = names.filter(|name| {
-        name.starts_with("eso_relay_") || *name == "process_start_time_seconds"
-    });
+    let names = names
+        .filter(|name| name.starts_with("eso_relay_") || *name == "process_start_time_seconds");
     names.map(family).collect()
 }
 
@@ -130,7 +129,9 @@ fn the_dashboard_fits_any_grafana() {
             let query = target["expr"].as_str().unwrap();
             assert_eq!(target["datasource"]["uid"], "${datasource}", "{title}");
             let selectors = query.matches("eso_relay_").count() + query.matches("process_").count();
-            let narrowed = query.matches(r#"job=~"$job",instance=~"$instance""#).count();
+            let narrowed = query
+                .matches(r#"job=~"$job",instance=~"$instance""#)
+                .count();
             assert_eq!(narrowed, selectors, "{title}: {query}");
             assert!(
                 !query.contains("rate(") || query.contains("[$__rate_interval]"),

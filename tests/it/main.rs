@@ -28,6 +28,7 @@ mod link;
 mod manifests;
 mod matching;
 mod metrics;
+mod monitoring;
 mod namespaced;
 mod nats;
 mod notes;

@@ -42,7 +42,8 @@ fn the_schema_holds_those_of_the_daemons() {
 #[test]
 fn copied_files_are_the_originals() {
     for (copy, original) in [
-        ("alerts.yaml", "deploy/prometheus/alerts.yaml"),
+        ("alerts.yaml", "deploy/monitoring/alerts.yaml"),
+        ("dashboard.json", "deploy/monitoring/dashboard.json"),
         (
             "restart-policy.yaml",
             "deploy/kubernetes/restart-policy.yaml",

@@ -261,8 +261,14 @@ async fn one_way_to_the_metrics() {
     let everything = chart.objects(&case("everything")).await;
     assert_eq!(scraped(&everything), 0);
     let rule = one(&everything, "PrometheusRule", "eso-relay");
-    let alerts: Value = serde_saphyr::from_str(&read("deploy/prometheus/alerts.yaml")).unwrap();
+    let alerts: Value = serde_saphyr::from_str(&read("deploy/monitoring/alerts.yaml")).unwrap();
     assert_eq!(rule["spec"], alerts);
+    let dashboard = one(&everything, "ConfigMap", "eso-relay-dashboard");
+    assert_eq!(dashboard["metadata"]["labels"]["grafana_dashboard"], "1");
+    assert_eq!(
+        dashboard["data"]["eso-relay.json"],
+        read("deploy/monitoring/dashboard.json")
+    );
 }
 
 /// Only what a source needs; what is written goes to NATS in every case.

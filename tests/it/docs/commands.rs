@@ -23,7 +23,7 @@ use crate::{
 
 /// Programs that the pages print and that do not run here: they need pods or a container engine, fetch from
 /// the internet, or take minutes; `chart/documented.rs` renders what `helm` would install. Pages of `docs/providers/` print the senders' own programs besides.
-const NOT_RUN: [&str; 15] = [
+const NOT_RUN: [&str; 16] = [
     "base64",
     "bash",
     "cargo",
@@ -37,6 +37,7 @@ const NOT_RUN: [&str; 15] = [
     "helm",
     "jq",
     "kubectl",
+    "promtool",
     "rustup",
     "sha256sum",
 ];

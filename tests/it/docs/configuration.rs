@@ -116,7 +116,13 @@ async fn every_example_configuration_is_accepted_by_its_daemon() {
     for (file, document) in documents() {
         for block in blocks(&document, "yaml") {
             // The tests of manifests apply them; those of other tools are only read.
-            let of_others = ["# gitops.yaml", "# kustomization.yaml", "# kyverno.yaml"];
+            let of_others = [
+                "# gitops.yaml",
+                "# kustomization.yaml",
+                "# kyverno.yaml",
+                "# prometheus.yaml",
+                "# rules.yaml",
+            ];
             let of_others = of_others.iter().any(|head| block.starts_with(head));
             if block.starts_with(KUBERNETES) || of_others {
                 let objects = serde_saphyr::from_multiple::<Value>(&block);

@@ -9,7 +9,10 @@ mod reliability;
 
 use std::path::PathBuf;
 
-pub(crate) use self::configuration::check_example;
+pub(crate) use self::{
+    configuration::check_example,
+    operations::{listed_metrics, metrics_in},
+};
 
 /// The path of a file in the repository.
 pub(crate) fn path(file: &str) -> PathBuf {

@@ -19,9 +19,9 @@ mod tests {
 
     use super::*;
 
-    fn gap(missed: Option<u64>) -> Option<Gap> {
+    fn gap(missed: Option<u64>) -> Gap {
         let found_at = Timestamp::UNIX_EPOCH;
-        Some(Gap { found_at, missed })
+        Gap { found_at, missed }
     }
 
     fn position(gap: Option<Gap>) -> Position {
@@ -42,14 +42,14 @@ mod tests {
     fn a_missed_message_counts_when_it_is_found() {
         for (last, now, expected) in [
             (None, None, 0),
-            (None, gap(Some(7)), 7),
+            (None, Some(gap(Some(7))), 7),
             // An open gap that grows, and one that does not.
-            (gap(Some(7)), gap(Some(9)), 2),
-            (gap(Some(7)), gap(Some(7)), 0),
+            (Some(gap(Some(7))), Some(gap(Some(9))), 2),
+            (Some(gap(Some(7))), Some(gap(Some(7))), 0),
             // The stream was created again.
-            (None, gap(None), 0),
-            (gap(Some(7)), gap(None), 0),
-            (gap(Some(7)), None, 0),
+            (None, Some(gap(None)), 0),
+            (Some(gap(Some(7))), Some(gap(None)), 0),
+            (Some(gap(Some(7))), None, 0),
         ] {
             let (last, now) = (position(last), position(now));
             assert_eq!(
@@ -58,6 +58,6 @@ mod tests {
                 "{last:?} {now:?}"
             );
         }
-        assert_eq!(newly_missed(None, &position(gap(Some(3)))), 3);
+        assert_eq!(newly_missed(None, &position(Some(gap(Some(3))))), 3);
     }
 }

@@ -19,7 +19,7 @@ use super::{
     config::{TraceConfig, pairs},
     span::attribute,
 };
-use crate::config::{ConfigError, SecretFile};
+use crate::config::{ConfigError, SecretFile, in_time};
 
 /// For one request, its answer included.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -41,6 +41,9 @@ pub(super) enum Refused {
     Away(String),
     #[error("it answered with status {0}")]
     Status(u16),
+    /// The file with its headers hangs.
+    #[error("{0}")]
+    Unread(String),
     #[error(transparent)]
     Headers(#[from] ConfigError),
 }
@@ -77,11 +80,10 @@ impl Destination {
     /// Sends a batch once. Returns how many of its spans the collector rejects.
     pub(super) async fn send(&self, spans: &[Span]) -> Result<u64, Refused> {
         let headers = match &self.headers_file {
-            // Blocks for a moment: in a thread that may.
             Some(file) => {
                 let file = file.clone();
-                let headers = tokio::task::spawn_blocking(move || read(&file)).await;
-                headers.map_err(|_| Refused::Away("the thread panicked".to_owned()))??
+                let headers = in_time("`trace.headers_file`", move || read(&file)).await;
+                headers.map_err(|error| Refused::Unread(format!("{error:#}")))??
             }
             None => self.headers.clone(),
         };
@@ -125,7 +127,7 @@ impl Refused {
     /// Whether the same batch may be taken later: what the specification of OTLP names, and no answer.
     pub(super) fn is_temporary(&self) -> bool {
         match self {
-            Self::Away(_) | Self::Headers(_) => true,
+            Self::Away(_) | Self::Unread(_) | Self::Headers(_) => true,
             Self::Status(status) => [
                 StatusCode::TOO_MANY_REQUESTS,
                 StatusCode::BAD_GATEWAY,

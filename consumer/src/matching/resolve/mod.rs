@@ -7,7 +7,8 @@ use std::{
 
 use eso_relay::{
     Event, Slug,
-    event::{Fingerprint, Match, Settle},
+    event::{Fingerprint, Kind, Match, Settle},
+    traceparent::TraceParent,
 };
 use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelValue;
@@ -39,6 +40,13 @@ pub(crate) struct MatchedEvent {
     pub value: Fingerprint,
     pub source: Slug,
     pub trace_id: Option<String>,
+    /// The span that published it.
+    pub traceparent: Option<TraceParent>,
+    pub kind: Kind,
+    /// A replay, a dead letter's return, or a refresh of everything: nothing waits for it at its source.
+    pub is_again: bool,
+    /// Whether it is mass work.
+    pub is_mass: bool,
     pub received_at: Timestamp,
     pub found: MatchResult,
     /// How many objects it matched: to refresh, and skipped.
@@ -178,9 +186,12 @@ fn match_all(
         matched
             .workloads
             .retain(|workload| policy.restarts(workload));
-        let seen = MatchedEvent::new(*index, event, event.reaches_cluster(cluster), &matched);
         let weights = matched.targets.iter().map(|target| objects.weight(target));
         let urgency = urgency(event, weights.sum());
+        let seen = MatchedEvent {
+            is_mass: matches!(urgency, Urgency::Mass(_)),
+            ..MatchedEvent::new(*index, event, event.reaches_cluster(cluster), &matched)
+        };
         refreshes.extend(matched.targets.into_iter().map(|target| {
             // A PushSecret writes, so it need not wait until readers get the new value.
             let settle = match target.kind() {
@@ -244,6 +255,10 @@ impl MatchedEvent {
             value: event.fingerprint(),
             source: event.source.clone(),
             trace_id: event.traceparent.map(|trace| trace.trace_id()),
+            traceparent: event.traceparent,
+            kind: event.kind,
+            is_again: is_again(event),
+            is_mass: false,
             received_at: event.asked_at(),
             found: match (targets, skipped) {
                 _ if !reaches => MatchResult::elsewhere,
@@ -255,6 +270,11 @@ impl MatchedEvent {
             skipped,
         }
     }
+}
+
+fn is_again(event: &Event) -> bool {
+    let resync = event.kind == Kind::RefreshRequested && event.matches == Match::All;
+    event.origin.replayed_at.is_some() || event.origin.redriven > 0 || resync
 }
 
 #[cfg(test)]

@@ -33,11 +33,14 @@ pub enum Manner {
     Hang,
 }
 
+/// A request: its credentials, if it had some, and its body.
+type Kept = (Option<String>, Bytes);
+
 /// A running collector; it runs until the process ends.
 #[derive(Clone)]
 pub struct Collector {
     url: String,
-    kept: Arc<Mutex<Vec<(Option<String>, Bytes)>>>,
+    kept: Arc<Mutex<Vec<Kept>>>,
 }
 
 /// A span as it arrived. Ids are in hexadecimal digits, times in nanoseconds since 1970.
@@ -65,7 +68,7 @@ impl Collector {
     pub async fn start(manner: Manner) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
-        let kept: Arc<Mutex<Vec<(Option<String>, Bytes)>>> = Arc::default();
+        let kept: Arc<Mutex<Vec<Kept>>> = Arc::default();
         let keep = Arc::clone(&kept);
         let take = move |headers: HeaderMap, body: Bytes| async move {
             match manner {

@@ -8,7 +8,10 @@ use std::{fmt, str::FromStr};
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize, Serializer};
 
-/// A `traceparent` of version 00.
+/// Whether the trace is recorded.
+const SAMPLED: u8 = 1;
+
+/// A `traceparent` of version 00: the context of a span.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
 #[serde(try_from = "String")]
 pub struct TraceParent {
@@ -23,7 +26,7 @@ pub struct TraceParent {
 pub struct InvalidTraceParent;
 
 impl TraceParent {
-    /// A new, unsampled trace. Not from a secure source: it is for finding log lines.
+    /// A new, unsampled trace. Not from a secure source: it is for finding log lines and spans.
     pub fn random() -> Self {
         Self {
             trace_id: fastrand::u128(1..),
@@ -39,6 +42,35 @@ impl TraceParent {
             parent_id: fastrand::u64(1..),
             ..*self
         }
+    }
+
+    /// The same span, recorded or not.
+    #[must_use]
+    pub fn sampled(self, sampled: bool) -> Self {
+        let others = self.flags & !SAMPLED;
+        let flags = if sampled { others | SAMPLED } else { others };
+        Self { flags, ..self }
+    }
+
+    /// Whether the one who began the span records its trace.
+    pub fn is_sampled(&self) -> bool {
+        self.flags & SAMPLED != 0
+    }
+
+    /// Trace id, span id and flags, as OTLP writes them.
+    pub(crate) fn parts(&self) -> ([u8; 16], [u8; 8], u8) {
+        let (trace_id, span_id) = (self.trace_id.to_be_bytes(), self.parent_id.to_be_bytes());
+        (trace_id, span_id, self.flags)
+    }
+
+    /// The last 64 bits of the trace's id, which are random in every version of the specification.
+    pub(crate) fn low_bits(&self) -> u64 {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the others are not asked for"
+        )]
+        let low = self.trace_id as u64;
+        low
     }
 
     /// The trace's id, as tracing tools print it.

@@ -21,9 +21,11 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use eso_relay::{
     admin::{self, Condition, Readiness},
+    config::in_time,
     lifecycle::Lifecycle,
     metrics::Component,
     nats,
+    telemetry::spans::{self, Exporter, Tracer},
 };
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, watch};
@@ -66,7 +68,10 @@ pub async fn run(config: ConsumerConfig) -> anyhow::Result<ExitCode> {
     let metrics = Metrics::register(&mut registry);
     let by_object = config.metrics.objects;
     let objects = by_object.then(|| ObjectMetrics::register(&mut registry));
+    spans::register(&mut registry);
     nats::install_crypto();
+    let settings = config.clone();
+    let (tracer, exporter) = in_time("`trace`", move || tracer(&settings)).await??;
     let listener = admin::bind("admin.listen", config.admin.listen).await?;
     // Registered before `/readyz` answers: it is ready when no registered condition is unmet.
     let connected = readiness.condition("nats");
@@ -83,13 +88,25 @@ pub async fn run(config: ConsumerConfig) -> anyhow::Result<ExitCode> {
     let finished = CancellationToken::new();
     let serve = admin::serve(listener, readiness, registry, finished.clone());
     lifecycle.spawn("admin", serve);
-    let metrics = (metrics, objects);
-    let work = work(config, client, kube, metrics, conditions, lifecycle.clone());
+    if let Some(exporter) = exporter {
+        lifecycle.spawn("traces", exporter.run(finished.clone()));
+    }
+    let told = (metrics, objects, tracer);
+    let work = work(config, client, kube, told, conditions, lifecycle.clone());
     lifecycle.spawn("worker", async move {
         let _finished = finished.drop_guard();
         work.await
     });
     Ok(lifecycle.run().await)
+}
+
+/// Reads the files that the configuration names, as a start does.
+pub fn check(config: &ConsumerConfig) -> anyhow::Result<()> {
+    tracer(config).map(drop)
+}
+
+fn tracer(config: &ConsumerConfig) -> anyhow::Result<(Tracer, Option<Exporter>)> {
+    spans::tracer(&config.trace, "eso-relay-consumer")
 }
 
 /// The conditions of the tasks in [`work`].
@@ -127,7 +144,7 @@ async fn work(
     config: ConsumerConfig,
     client: async_nats::Client,
     kube: kube::Client,
-    (metrics, objects): (Metrics, Option<ObjectMetrics>),
+    (metrics, objects, tracer): (Metrics, Option<ObjectMetrics>, Tracer),
     conditions: Conditions,
     lifecycle: Lifecycle,
 ) -> anyhow::Result<()> {
@@ -205,7 +222,9 @@ async fn work(
 
     let engine = Engine::new(config.settings(), fastrand::u64(..));
     let report = Reporter::new(config.cluster.clone(), metrics, receipts, notes);
-    let report = report.with_objects(objects);
+    let report = report
+        .with_objects(objects)
+        .with_traces(config.cluster.clone(), tracer);
     let context = Context {
         cluster: config.cluster,
         client,

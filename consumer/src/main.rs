@@ -51,8 +51,8 @@ async fn main() -> ExitCode {
 }
 
 async fn start(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    // A start reads no more than its file.
-    let settings = arguments.daemon.settings(ConsumerConfig::load, |_| Ok(()));
+    let check = eso_relay_consumer::check;
+    let settings = arguments.daemon.settings(ConsumerConfig::load, check);
     let Some(settings) = settings.await? else {
         return Ok(ExitCode::SUCCESS);
     };

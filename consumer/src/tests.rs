@@ -7,7 +7,7 @@ use bytes::Bytes;
 use eso_relay::{
     Event, Slug,
     admin::{Condition, Readiness},
-    event::{Keys, Kind, Match, Operation, Origin},
+    event::{Fingerprint, Keys, Kind, Match, Operation, Origin},
     stream::{self, Limits, Stream},
 };
 use jiff::Timestamp;
@@ -19,6 +19,7 @@ use tokio::{
 pub(crate) use eso_relay_lab::nats_server::NatsServer;
 
 use crate::{
+    matching::{EventKind, Lane, MatchResult, MatchedEvent},
     object::Sequence,
     stream::{Message, Reply, gap::GapCheck},
 };
@@ -50,6 +51,25 @@ pub(crate) fn event(id: &str) -> Event {
         restart: false,
         received_at: Timestamp::UNIX_EPOCH,
         origin: Origin::default(),
+    }
+}
+
+/// An event that matched one object, at once, as reports see it.
+pub(crate) fn matched_event(value: Fingerprint, received_at: Timestamp) -> MatchedEvent {
+    MatchedEvent {
+        index: 0,
+        value,
+        source: "prod".parse().unwrap(),
+        trace_id: None,
+        traceparent: None,
+        event_type: Kind::SecretChanged,
+        is_again: false,
+        received_at,
+        found: MatchResult::matched,
+        targets: 1,
+        skipped: 0,
+        lane: Lane::exact,
+        kind: EventKind::live,
     }
 }
 

@@ -30,6 +30,7 @@ mod rotation;
 mod routes;
 mod server;
 pub mod source;
+mod spans;
 mod stream_check;
 pub mod tls;
 mod token_bucket;
@@ -38,20 +39,25 @@ pub mod verify;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use async_nats::jetstream;
 use eso_relay::{
     Slug,
     admin::{self, Condition, Readiness},
     config::in_time,
     lifecycle::Lifecycle,
     metrics::Component,
-    nats, telemetry,
+    nats,
+    telemetry::{
+        self,
+        spans::{Exporter, Tracer, tracer},
+    },
 };
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use self::{poll::Poll, source::Source, stream_check::StreamCheck, tls::Tls};
+use self::{poll::Poll, publish::Publisher, source::Source, stream_check::StreamCheck, tls::Tls};
 
 pub use self::{
     akeyless_trigger::AkeylessTriggerConfig,
@@ -86,6 +92,7 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
         mut sources,
         polls,
         tls,
+        traces: (tracer, exporter),
     } = opened(&config, &poll_metrics).await?;
     let mut akeyless_trigger = config.open_akeyless_trigger();
     let listener = listener(config.listen).await?;
@@ -137,6 +144,7 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
         outgoing,
         metrics: metrics.clone(),
         refusals: refusals::Refusals::default(),
+        tracer: tracer.clone(),
     };
 
     let (stop, closing, closed) = (
@@ -147,13 +155,8 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
     rotation::watch(&sources, tls.clone(), &metrics, &stop)
         .context("cannot watch the secret files")?;
     lifecycle.spawn("stream check", check.run(stop.clone()));
-    for poll in polls {
-        let (jetstream, publisher) = (jetstream.clone(), publisher.clone());
-        lifecycle.spawn(
-            "poll",
-            poll.run(jetstream, publisher, metrics.clone(), stop.clone()),
-        );
-    }
+    let publishing = (&jetstream, &publisher, &tracer);
+    start(polls, publishing, &metrics, lifecycle);
     let serving = readiness.condition("serving");
     serving.met();
     tokio::spawn(drain_delay(
@@ -172,9 +175,12 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
         "admin",
         admin::serve(admin_listener, readiness, registry, closed.clone()),
     );
+    let sent = send_traces(exporter, lifecycle);
     lifecycle.spawn("publisher", async move {
         // The admin port closes when this task ends, also when it fails.
         let _closed = closed.drop_guard();
+        // Every span is finished once everything is answered.
+        let _sent = sent.drop_guard();
         committer.run().await?;
         tokio::time::timeout(DISCONNECT, client.drain()).await.ok();
         Ok(())
@@ -196,6 +202,7 @@ impl AllMetrics {
         let mut registry = Registry::default();
         eso_relay::metrics::register(&mut registry, Component::Ingress, readiness);
         let connection = nats::Metrics::register(&mut registry);
+        telemetry::spans::register(&mut registry);
         let ours = registry.sub_registry_with_prefix("eso_relay_ingress");
         let requests = metrics::Metrics::register(ours);
         let publish = publish::Metrics::register(ours);
@@ -210,6 +217,30 @@ impl AllMetrics {
             publish,
         }
     }
+}
+
+/// Starts the polls.
+fn start(
+    polls: Vec<Poll>,
+    (jetstream, publisher, tracer): (&jetstream::Context, &Publisher, &Tracer),
+    metrics: &metrics::Metrics,
+    lifecycle: &Lifecycle,
+) {
+    for poll in polls {
+        let publisher = (publisher.clone(), tracer.clone());
+        let (metrics, stop) = (metrics.clone(), lifecycle.stopping());
+        let run = poll.run(jetstream.clone(), publisher, metrics, stop);
+        lifecycle.spawn("poll", run);
+    }
+}
+
+/// Starts the exporter, where traces are on. Cancel what it returns once every span is finished.
+fn send_traces(exporter: Option<Exporter>, lifecycle: &Lifecycle) -> CancellationToken {
+    let finished = CancellationToken::new();
+    if let Some(exporter) = exporter {
+        lifecycle.spawn("traces", exporter.run(finished.clone()));
+    }
+    finished
 }
 
 async fn opened(config: &IngressConfig, metrics: &poll::Metrics) -> anyhow::Result<Opened> {
@@ -233,6 +264,7 @@ struct Opened {
     sources: BTreeMap<Slug, Source>,
     polls: Vec<Poll>,
     tls: Option<Tls>,
+    traces: (Tracer, Option<Exporter>),
 }
 
 impl Opened {
@@ -241,11 +273,13 @@ impl Opened {
         let sources = config.open_sources(&outgoing).context("sources")?;
         let polls = config.open_polls(metrics).context("polls")?;
         let tls = config.open_tls()?;
+        let traces = tracer(&config.trace, "eso-relay-ingress")?;
         Ok(Self {
             outgoing,
             sources,
             polls,
             tls,
+            traces,
         })
     }
 }

@@ -17,7 +17,6 @@ pub(super) fn again(event: Event, id: String, now: Timestamp) -> Event {
             ..event.origin
         },
         id,
-        traceparent: event.traceparent.map(|trace| trace.child()),
         ..event
     }
 }

@@ -81,6 +81,19 @@ pub enum Kind {
     TemplateChanged,
 }
 
+impl Kind {
+    /// As on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SecretChanged => "secret.changed",
+            Self::SecretDeleted => "secret.deleted",
+            Self::ScopeChanged => "scope.changed",
+            Self::RefreshRequested => "refresh.requested",
+            Self::TemplateChanged => "template.changed",
+        }
+    }
+}
+
 /// The operation at the store. Informative: every operation refreshes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

@@ -1,6 +1,7 @@
-//! Logs on standard error: JSON for machines, text for people.
+//! Logs on standard error: JSON for machines, text for people. And traces: [`spans`].
 
 mod json;
+pub mod spans;
 mod writer;
 
 use std::{

@@ -55,6 +55,7 @@ mod stream;
 mod templates;
 mod tls;
 mod trace;
+mod traces;
 mod two_step;
 mod v1beta1;
 mod watch_list;

@@ -3,6 +3,7 @@
 mod kes;
 mod metrics;
 mod restart;
+mod shutdown;
 mod tenancy;
 mod watch_list;
 
@@ -14,7 +15,7 @@ use eso_relay::{
     admin::AdminConfig,
     config::{ConfigError, duration, load},
     nats::NatsConfig,
-    telemetry::LogConfig,
+    telemetry::{LogConfig, spans::TraceConfig},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,7 @@ pub use self::{
     kes::KesConfig,
     metrics::MetricsConfig,
     restart::{Honour, RestartConfig},
+    shutdown::ShutdownConfig,
     tenancy::{NamespaceAnnotations, TenancyConfig},
     watch_list::WatchListConfig,
 };
@@ -45,6 +47,8 @@ pub struct ConsumerConfig {
     pub nats: NatsConfig,
     #[serde(default)]
     pub log: LogConfig,
+    #[serde(default)]
+    pub trace: TraceConfig,
     #[serde(default)]
     pub kubernetes: KubernetesConfig,
     #[serde(default)]
@@ -175,16 +179,6 @@ impl Default for Window {
     }
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct ShutdownConfig {
-    /// How long started patches may take after SIGTERM. Default 20 s; keep it below the pod's
-    /// `terminationGracePeriodSeconds`.
-    #[serde(with = "duration")]
-    #[schemars(with = "duration::Written")]
-    pub grace: Duration,
-}
-
 impl Default for RefreshConfig {
     fn default() -> Self {
         Self {
@@ -199,14 +193,6 @@ impl Default for RefreshConfig {
             generators: GeneratorPolicy::default(),
             force: Vec::new(),
             push_secrets: false,
-        }
-    }
-}
-
-impl Default for ShutdownConfig {
-    fn default() -> Self {
-        Self {
-            grace: Duration::from_secs(20),
         }
     }
 }
@@ -226,7 +212,7 @@ fn default_max_deliveries() -> usize {
 impl ConsumerConfig {
     /// From a file, if there is one, and the environment over it.
     pub fn load(file: Option<&std::path::Path>) -> anyhow::Result<Self> {
-        let config: Self = load(file).map_err(|error| match error {
+        let mut config: Self = load(file).map_err(|error| match error {
             ConfigError::Invalid(text) if text.contains("missing field `cluster`") => {
                 ConfigError::Invalid(format!(
                     "{text}: set `cluster` to this cluster's name, as in `eso-relay init --cluster`"
@@ -234,6 +220,7 @@ impl ConsumerConfig {
             }
             error => error,
         })?;
+        config.trace.complete(|name| std::env::var(name).ok());
         config.check()?;
         Ok(config)
     }
@@ -258,6 +245,7 @@ impl ConsumerConfig {
             "`refresh.window` needs a `min` of 1 or more, and a `max` that is no less"
         );
         self.restart.check()?;
+        self.trace.check()?;
         self.tenancy.check(&self.kubernetes)?;
         ensure!(
             self.max_deliveries > 0,

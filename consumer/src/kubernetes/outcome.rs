@@ -32,6 +32,16 @@ pub enum RefreshError {
     Unanswered,
 }
 
+impl RefreshError {
+    /// The HTTP status of the API's answer, if there is one.
+    pub(crate) fn status(&self) -> Option<u16> {
+        match self {
+            Self::Api { status, .. } => Some(status.code),
+            Self::Request(_) | Self::Connection(_) | Self::Timeout(_) | Self::Unanswered => None,
+        }
+    }
+}
+
 /// `details.retryAfterSeconds`, or the header, which alone is set when the API server rejects requests before it
 /// reads them (apiserver `filters/maxinflight.go`).
 pub(super) fn retry_after(status: &Status, headers: &HeaderMap) -> Option<Duration> {

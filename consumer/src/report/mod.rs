@@ -4,9 +4,11 @@ mod api;
 mod freshness;
 pub(crate) mod kube_events;
 pub(crate) mod metrics;
+mod notes;
 pub(crate) mod receipts;
 mod reporter;
 mod restarts;
+mod spans;
 mod unsynced;
 
 pub(crate) use self::reporter::Reporter;

@@ -7,16 +7,18 @@ use eso_relay::{
     Slug,
     event::Fingerprint,
     stream::{Reason, Receipt},
+    telemetry::spans::Tracer,
 };
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tracing::{debug, error, info, warn};
 
 use super::{
-    kube_events::{EventResult, Fact, Note},
+    kube_events::{Fact, Note},
     metrics::{DeliveryOutcome, Metrics, ObjectMetrics, SyncResult},
     receipts::{self, Ledger},
     restarts,
+    spans::{PatchResult, Spans},
     unsynced::Unsynced,
 };
 use crate::{
@@ -25,7 +27,7 @@ use crate::{
         MatchResult, MatchedEvent,
         index::{Index, Skipped},
     },
-    object::{ObjectRef, Outcome, RefreshMark, Rejection, Sequence, Stage, Steps},
+    object::{ObjectRef, Outcome, RefreshMark, Rejection, Sequence, Stage},
     stream::Message,
 };
 
@@ -35,10 +37,11 @@ pub(crate) struct Reporter {
     objects: Option<ObjectMetrics>,
     pub(super) ledger: Ledger,
     pub(super) unsynced: Unsynced,
+    spans: Spans,
     /// Where receipts go.
     receipts: mpsc::Sender<Receipt>,
     /// Notes for the objects; `None`: disabled.
-    notes: Option<mpsc::Sender<Note>>,
+    pub(super) notes: Option<mpsc::Sender<Note>>,
     /// Whether the last reset of a status was refused.
     pub(super) resets_are_refused: bool,
     /// Whether the last restart was not permitted.
@@ -59,6 +62,7 @@ impl Reporter {
         Self {
             metrics,
             objects: None,
+            spans: Spans::new(cluster.clone(), Tracer::default()),
             ledger: Ledger::new(cluster),
             unsynced: Unsynced::default(),
             receipts,
@@ -71,6 +75,12 @@ impl Reporter {
     #[must_use]
     pub(crate) fn with_objects(self, objects: Option<ObjectMetrics>) -> Self {
         Self { objects, ..self }
+    }
+
+    #[must_use]
+    pub(crate) fn with_traces(self, cluster: Slug, tracer: Tracer) -> Self {
+        let spans = Spans::new(cluster, tracer);
+        Self { spans, ..self }
     }
 
     /// An object is gone, or cannot be refreshed any more.
@@ -98,9 +108,10 @@ impl Reporter {
             let of_event = of_event.map(|(_, skipped)| skipped);
             if is_new {
                 let workloads = restarts.iter().filter(|it| it.index == event.index);
-                let workloads = workloads.count();
+                let (workloads, now) = (workloads.count(), now());
                 self.ledger
-                    .start(now(), message, event, workloads, of_event.clone());
+                    .start(now, message, event, workloads, of_event.clone());
+                self.spans.taken(now, message, event);
             }
             for skipped in of_event {
                 self.skipped(event, skipped, message.sequence, index);
@@ -151,7 +162,9 @@ impl Reporter {
     pub(crate) fn matched_late(&mut self, message: &Message, event: &MatchedEvent) {
         let sequence = message.sequence;
         info!(source = %event.source, event = %event.value, sequence, targets = event.targets, trace_id = event.trace_id, "recent event matched objects that have appeared since");
-        self.ledger.late(now(), message, event);
+        let now = now();
+        self.ledger.late(now, message, event);
+        self.spans.taken(now, message, event);
     }
 
     /// The receipt has the target already.
@@ -170,16 +183,31 @@ impl Reporter {
         info!(index = ?index.stats(), "the index is complete; pulling");
     }
 
-    /// A patch has a result; `event` is the one that it was for.
+    /// A patch is sent, which writes the mark of this event.
+    pub(crate) fn patching(&mut self, target: &ObjectRef, event: Fingerprint) {
+        self.spans.patching(target, event);
+    }
+
+    /// A patch has a result; `event` is the one that it was for. `status`: of the API's answer, if it is a failure.
     pub(crate) fn patched(
-        &self,
+        &mut self,
         target: &ObjectRef,
         value: RefreshMark,
         event: Option<&MatchedEvent>,
-        outcome: &Outcome,
+        (outcome, status): (&Outcome, Option<u16>),
         took: Duration,
     ) {
         self.metrics.patched(outcome, took);
+        if self.spans.are_on() {
+            let patch = PatchResult {
+                target,
+                value,
+                outcome,
+                status,
+                took,
+            };
+            self.spans.patched(now(), &patch);
+        }
         let trace_id = event.and_then(|event| event.trace_id.as_deref());
         match outcome {
             Outcome::Done | Outcome::Gone => {
@@ -219,7 +247,9 @@ impl Reporter {
             let source = self.ledger.source(event).cloned();
             self.note(target, event, source, fact, index);
         }
-        self.ledger.step(now(), event, target, step);
+        let now = now();
+        self.ledger.step(now, event, target, step);
+        self.spans.step(now, event, target, step, after);
         match step {
             Step::Synced => info!(object = %target, %event, ?after, "synced"),
             Step::Failed | Step::Silent => {
@@ -234,53 +264,6 @@ impl Reporter {
             | Step::Superseded
             | Step::Restarted => {}
             Step::NotRestarted(why) => restarts::log_skipped(target, event, why),
-        }
-    }
-
-    fn fact_of_step(
-        &self,
-        target: &ObjectRef,
-        step: Step,
-        after: Duration,
-        index: &Index,
-    ) -> Option<Fact> {
-        let fact = Fact::of_step(step, after)?;
-        let passed_over = matches!(fact, Fact::Silent { .. })
-            && self.resets_are_refused
-            && index.steps(target) == Steps::Two;
-        Some(if passed_over {
-            Fact::PassedOver { after }
-        } else {
-            fact
-        })
-    }
-
-    /// Writes a note on the object itself, if there is room.
-    pub(super) fn note(
-        &self,
-        target: &ObjectRef,
-        event: Fingerprint,
-        source: Option<Slug>,
-        fact: Fact,
-        index: &Index,
-    ) {
-        let Some(notes) = &self.notes else {
-            return;
-        };
-        // An object that is gone has no uid, and cannot be described.
-        let Some(uid) = index.uid(target) else {
-            return;
-        };
-        let note = Note {
-            at: now(),
-            target: target.clone(),
-            uid,
-            event,
-            source,
-            fact,
-        };
-        if notes.try_send(note).is_err() {
-            self.metrics.kube_event(EventResult::limited);
         }
     }
 
@@ -324,13 +307,16 @@ impl Reporter {
 
     /// A message with these events is concluded.
     pub(crate) fn concluded(
-        &self,
+        &mut self,
         sequence: Sequence,
         events: &[MatchedEvent],
         end: DeliveryOutcome,
     ) {
         for event in events {
             debug!(source = %event.source, event = %event.value, sequence, trace_id = event.trace_id, ?end, "concluded");
+        }
+        if self.spans.are_on() {
+            self.spans.ended(now(), sequence, end);
         }
     }
 
@@ -386,6 +372,7 @@ impl Reporter {
     /// The process ends: open receipts are sent as they are.
     pub(crate) fn end(&mut self) {
         self.ledger.end();
+        self.spans.end(now());
         self.send_receipts();
     }
 }

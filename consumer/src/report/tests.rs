@@ -8,9 +8,9 @@ use tokio::sync::mpsc;
 use super::{Reporter, metrics::Metrics, reporter::now};
 use crate::{
     engine::Step,
-    matching::{EventKind, Lane, MatchResult, MatchedEvent, index::Index},
+    matching::{EventKind, Lane, MatchedEvent, index::Index},
     object::{ObjectRef, Outcome, RefreshMark, Stage, SyncState},
-    tests::received,
+    tests::{matched_event, received},
 };
 
 struct Told {
@@ -38,14 +38,14 @@ impl Told {
         assert!(text.lines().any(|found| found == line), "{line}\n{text}");
     }
 
-    fn patched(&self, event: &MatchedEvent, stage: Stage) {
+    fn patched(&mut self, event: &MatchedEvent, stage: Stage) {
         let mark = RefreshMark {
             event: event.value,
             stage,
         };
         let (outcome, took) = (Outcome::Done, Duration::ZERO);
         self.reporter
-            .patched(&target(), mark, Some(event), &outcome, took);
+            .patched(&target(), mark, Some(event), (&outcome, None), took);
     }
 
     /// A new event with one target, which is patched, and then this.
@@ -71,22 +71,15 @@ fn event(number: u64, lane: Lane, kind: EventKind) -> MatchedEvent {
     let value: Fingerprint = format!("{number:020}").parse().unwrap();
     let received_at: Timestamp = now() - SignedDuration::from_secs(100);
     MatchedEvent {
-        index: 0,
-        value,
-        source: "prod".parse().unwrap(),
-        trace_id: None,
-        received_at,
-        found: MatchResult::matched,
-        targets: 1,
-        skipped: 0,
         lane,
         kind,
+        ..matched_event(value, received_at)
     }
 }
 
 #[test]
 fn the_age_of_an_event_counts_by_lane_and_kind() {
-    let told = Told::new();
+    let mut told = Told::new();
     told.patched(&event(1, Lane::exact, EventKind::live), Stage::First);
     told.patched(&event(2, Lane::mass, EventKind::live), Stage::First);
     told.patched(&event(3, Lane::exact, EventKind::replay), Stage::First);

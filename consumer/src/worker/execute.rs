@@ -32,6 +32,8 @@ pub(super) struct Patched {
     /// Kept with the patch: the watch may show the patch, and so complete the delivery, before its response.
     pub(super) event: Option<MatchedEvent>,
     pub(super) outcome: Outcome,
+    /// Of the API's answer, if it is a failure.
+    pub(super) status: Option<u16>,
     /// What became of the reset, if the object was refreshed in two steps.
     pub(super) reset: Reset,
     pub(super) took: Duration,
@@ -99,6 +101,7 @@ impl Worker {
     }
 
     fn patch(&mut self, target: ObjectRef, value: RefreshMark) {
+        self.report.patching(&target, value.event);
         let event = self.held.event(value.event).cloned();
         let trace_id = event.as_ref().and_then(|event| event.trace_id.as_deref());
         let span = info_span!("refresh", object = %target, event = %value.event, stage = ?value.stage, trace_id);
@@ -108,7 +111,10 @@ impl Worker {
         );
         let patch = async move {
             let started = Instant::now();
-            let (outcome, reset) = match answer(refresher.refresh(&target, value, steps)).await {
+            let done = guarded(refresher.refresh(&target, value, steps)).await;
+            let failure = done.as_ref().ok().and_then(|it| it.as_ref().err());
+            let status = failure.and_then(RefreshError::status);
+            let (outcome, reset) = match answered(done) {
                 Ok(reset) => (Outcome::Done, reset),
                 Err(outcome) => (outcome, Reset::NotAsked),
             };
@@ -117,6 +123,7 @@ impl Worker {
                 value,
                 event,
                 outcome,
+                status,
                 reset,
                 took: started.elapsed(),
             }
@@ -278,12 +285,14 @@ impl Worker {
             value,
             event,
             outcome,
+            status,
             reset,
             took,
         } = patched;
         self.report.reset(&reset);
+        let result = (&outcome, status);
         self.report
-            .patched(&target, value, event.as_ref(), &outcome, took);
+            .patched(&target, value, event.as_ref(), result, took);
         self.handle(Input::Patched {
             target,
             value,
@@ -329,9 +338,14 @@ fn term(reason: Reason) -> Bytes {
     format!("+TERM {}", reason.as_str()).into()
 }
 
-/// Waits for the API's response; an error or a panic becomes an outcome.
+/// Waits for the API's response.
 async fn answer<T>(request: impl Future<Output = Result<T, RefreshError>>) -> Result<T, Outcome> {
-    match guarded(request).await {
+    answered(guarded(request).await)
+}
+
+/// An error or a panic becomes an outcome.
+fn answered<T>(answer: anyhow::Result<Result<T, RefreshError>>) -> Result<T, Outcome> {
+    match answer {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(Outcome::of(Err(error))),
         Err(panic) => Err(Outcome::Retry {

@@ -146,10 +146,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::{
-        matching::{EventKind, Lane, MatchResult},
-        tests::received,
-    };
+    use crate::tests::{matched_event, received};
 
     fn message(sequence: Sequence, reply: &str) -> Message {
         Message {
@@ -159,18 +156,7 @@ mod tests {
     }
 
     fn seen(value: &str) -> MatchedEvent {
-        MatchedEvent {
-            index: 0,
-            value: value.parse().unwrap(),
-            source: "prod".parse().unwrap(),
-            trace_id: None,
-            received_at: Timestamp::UNIX_EPOCH,
-            found: MatchResult::matched,
-            targets: 1,
-            skipped: 0,
-            lane: Lane::exact,
-            kind: EventKind::live,
-        }
+        matched_event(value.parse().unwrap(), Timestamp::UNIX_EPOCH)
     }
 
     const VALUE: &str = "00112233445566778899";

@@ -11,7 +11,7 @@ use eso_relay::{
     admin::AdminConfig,
     config::{self, ConfigError, duration},
     nats::NatsConfig,
-    telemetry::LogConfig,
+    telemetry::{LogConfig, spans::TraceConfig},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -52,6 +52,7 @@ pub struct IngressConfig {
     pub admin: AdminConfig,
     pub nats: NatsConfig,
     pub log: LogConfig,
+    pub trace: TraceConfig,
     pub sources: Vec<SourceConfig>,
     /// Stores that are polled: sources without HTTP.
     pub polls: Vec<PollConfig>,
@@ -132,6 +133,7 @@ impl Default for IngressConfig {
             admin: AdminConfig::default(),
             nats: NatsConfig::default(),
             log: LogConfig::default(),
+            trace: TraceConfig::default(),
             sources: Vec::new(),
             polls: Vec::new(),
             webhook: None,
@@ -172,6 +174,7 @@ impl IngressConfig {
             let poll = PollConfig::from(|name| std::env::var(name).ok())?;
             config.polls.extend(poll);
         }
+        config.trace.complete(|name| std::env::var(name).ok());
         config.check()?;
         Ok(config)
     }
@@ -181,6 +184,7 @@ impl IngressConfig {
         let refuse = |problem: String| Err(ConfigError::Invalid(problem));
         self.check_senders()?;
         self.check_limits()?;
+        self.trace.check()?;
         for source in &self.sources {
             if self.webhook.is_some() && source.name.as_str() == "webhook" {
                 return refuse(

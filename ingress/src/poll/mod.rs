@@ -28,6 +28,7 @@ use eso_relay::{
     config::ConfigError,
     event::{Keys, Match, Origin, Reach, Settle, Version},
     stream::{Pass, Polled, PolledState, PolledVersion},
+    telemetry::spans::Tracer,
     traceparent::TraceParent,
 };
 use futures::{StreamExt as _, stream};
@@ -53,7 +54,7 @@ use self::{
     version::Change,
     wanted::{Mounts, Wanted},
 };
-use crate::{metrics::SourceMetrics, publish::Publisher};
+use crate::{metrics::SourceMetrics, publish::Publisher, spans};
 
 /// The most requests to one store at a time.
 const IN_FLIGHT: usize = 8;
@@ -95,6 +96,7 @@ struct Poller {
     events: SourceMetrics,
     memory: Memory,
     publisher: Publisher,
+    tracer: Tracer,
     mounts: Mounts,
     faults: Faults,
 }
@@ -127,7 +129,7 @@ impl Poll {
     pub(crate) async fn run(
         self,
         jetstream: async_nats::jetstream::Context,
-        publisher: Publisher,
+        (publisher, tracer): (Publisher, Tracer),
         requests: crate::metrics::Metrics,
         stop: CancellationToken,
     ) -> anyhow::Result<()> {
@@ -138,6 +140,7 @@ impl Poll {
             store: self.store,
             metrics: self.metrics,
             publisher,
+            tracer,
             mounts: Mounts::default(),
             faults: Faults::default(),
         };
@@ -305,7 +308,7 @@ impl Poller {
             source: settings.name.clone(),
             kind: change.kind,
             time: change.time(version),
-            traceparent: Some(TraceParent::random()),
+            traceparent: Some(self.tracer.root().unwrap_or_else(TraceParent::random)),
             provider: settings.provider.clone(),
             operation: change.operation,
             // OK because paths are bounded where they are read.
@@ -339,11 +342,15 @@ impl Poller {
 
     /// Until the event is stored.
     async fn publish(&self, event: &Event) {
-        let mut pause = Duration::from_millis(500);
+        let (began, mut pause) = (now(), Duration::from_millis(500));
         for attempt in 1.. {
             let published = self.publisher.publish(std::slice::from_ref(event), None);
-            let Err(problem) = published.await else {
-                break;
+            let problem = match published.await {
+                Ok(stored) => {
+                    spans::published(&self.tracer, event.traceparent, began, stored);
+                    break;
+                }
+                Err(problem) => problem,
             };
             // The first one may come before the stream is checked.
             if attempt == 2 {

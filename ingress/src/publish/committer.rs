@@ -73,7 +73,7 @@ impl Committer {
             self.gate.release(places.sum());
             let (sender, id) = (Arc::clone(&self.sender), self.ids.next());
             publishing.spawn(async move {
-                sender.publish(waiting, id).await;
+                sender.publish(waiting, id.into()).await;
                 drop(permit);
             });
         }

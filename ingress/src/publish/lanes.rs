@@ -7,7 +7,7 @@ use eso_relay::stream::Subject;
 use tokio::{sync::oneshot, time::Instant};
 
 use super::{
-    PublishError,
+    PublishError, Stored,
     split::{MessageLimits, Part, Size},
 };
 
@@ -26,11 +26,11 @@ pub(super) struct Submission {
 pub(super) struct Waiter {
     pub(super) accepted: Instant,
     pub(super) deadline: Instant,
-    pub(super) done: oneshot::Sender<Result<(), PublishError>>,
+    pub(super) done: oneshot::Sender<Result<Stored, PublishError>>,
 }
 
 impl Waiter {
-    pub(super) fn answer(self, result: Result<(), PublishError>) {
+    pub(super) fn answer(self, result: Result<Stored, PublishError>) {
         // An error means that the client went away; its events are published all the same.
         self.done.send(result).ok();
     }

@@ -19,7 +19,7 @@ use tokio::{
 use tracing::{error, warn};
 
 use super::{
-    PublishError,
+    PublishError, Stored,
     fault::Fault,
     gate::Gate,
     lanes::{Submission, Waiter},
@@ -38,7 +38,7 @@ pub(super) struct Sender {
 impl Sender {
     /// Answers every waiter, each at its deadline at the latest. A panic here answers too: the
     /// waiters are dropped with the task.
-    pub(super) async fn publish(&self, waiting: Vec<Submission>, id: String) {
+    pub(super) async fn publish(&self, waiting: Vec<Submission>, id: Arc<str>) {
         let Some(mut message) = Message::new(waiting, id) else {
             return self.gate.metrics.count(MessageResult::no_ack);
         };
@@ -51,7 +51,8 @@ impl Sender {
         }
     }
 
-    async fn store(&self, message: &mut Message) -> Result<(), Fault> {
+    /// Returns its sequence in the stream.
+    async fn store(&self, message: &mut Message) -> Result<u64, Fault> {
         let mut pauses = pauses();
         loop {
             match self.attempt(message).await {
@@ -69,7 +70,7 @@ impl Sender {
 
     /// The same bytes under the same id each time: the outcome of an attempt that was not acked is
     /// unknown, and the stream drops the second copy.
-    async fn attempt(&self, message: &mut Message) -> Result<(), Fault> {
+    async fn attempt(&self, message: &mut Message) -> Result<u64, Fault> {
         if !self.gate.connected() {
             return Err(Fault::Transient);
         }
@@ -80,25 +81,29 @@ impl Sender {
         };
         let end = Instant::now() + self.attempt_timeout;
         match message.wait(publish, end).await {
-            Some(Ok(_ack)) => Ok(()),
+            Some(Ok(ack)) => Ok(ack.sequence),
             Some(Err(error)) => Err(Fault::of(&error)),
             None => Err(Fault::Transient),
         }
     }
 
-    fn conclude(&self, message: Message, result: Result<(), Fault>) {
+    fn conclude(&self, message: Message, result: Result<u64, Fault>) {
         let now = Instant::now();
         let metrics = &self.gate.metrics;
         let (counted, answer) = match result {
             // The stream may have been found unusable meanwhile.
-            Ok(()) if self.gate.usable().is_err() => {
+            Ok(_) if self.gate.usable().is_err() => {
                 (MessageResult::refused, Err(PublishError::StreamUnusable))
             }
-            Ok(()) => {
+            Ok(sequence) => {
                 let events = u32::try_from(message.events).unwrap_or(u32::MAX);
                 metrics.events.observe(events.into());
                 metrics.latency.observe(message.age(now).as_secs_f64());
-                (MessageResult::stored, Ok(()))
+                let stored = Stored {
+                    message_id: Arc::clone(&message.id),
+                    sequence,
+                };
+                (MessageResult::stored, Ok(stored))
             }
             Err(Fault::Transient) => {
                 warn!(subject = %message.subject, "no PubAck in time; answered 503");
@@ -126,7 +131,7 @@ impl Sender {
         };
         metrics.count(counted);
         for submission in message.waiting {
-            submission.waiter.answer(answer);
+            submission.waiter.answer(answer.clone());
         }
     }
 
@@ -136,7 +141,7 @@ impl Sender {
     fn publish_halves(&self, message: Message) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             // The halves have the same ids at each attempt, so that the stream drops duplicates.
-            let ids = [format!("{}.1", message.id), format!("{}.2", message.id)];
+            let ids = ["1", "2"].map(|half| format!("{}.{half}", message.id).into());
             let mut waiting = message.waiting;
             let half = waiting.split_off(waiting.len() / 2);
             match (waiting.is_empty(), half) {
@@ -155,7 +160,7 @@ impl Sender {
     }
 
     /// Publishes the events of one request in two halves; it is answered when both are stored.
-    async fn split_submission(&self, mut submission: Submission, [first, second]: [String; 2]) {
+    async fn split_submission(&self, mut submission: Submission, [first, second]: [Arc<str>; 2]) {
         let rest = submission.part.split_off();
         let (done, stored) = oneshot::channel();
         let Waiter {
@@ -171,7 +176,7 @@ impl Sender {
         );
         self.publish(vec![submission], first).await;
         match stored.await.unwrap_or(Err(PublishError::NoAck)) {
-            Ok(()) => {
+            Ok(_) => {
                 let rest = Submission {
                     part: rest,
                     places: 0,
@@ -185,7 +190,7 @@ impl Sender {
 }
 
 pub(super) struct Message {
-    pub(super) id: String,
+    pub(super) id: Arc<str>,
     subject: async_nats::Subject,
     outgoing: PublishMessage,
     events: usize,
@@ -198,7 +203,7 @@ pub(super) struct Message {
 
 impl Message {
     /// `waiting`: submissions of one subject. `None` if all their deadlines have passed.
-    fn new(mut waiting: Vec<Submission>, id: String) -> Option<Self> {
+    fn new(mut waiting: Vec<Submission>, id: Arc<str>) -> Option<Self> {
         let now = Instant::now();
         // Dropping a submission answers it.
         waiting.retain(|submission| now < submission.waiter.deadline);

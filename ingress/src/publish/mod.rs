@@ -63,6 +63,15 @@ pub(crate) enum PublishError {
     AboveLimits,
 }
 
+/// Where events are stored: the message that holds them, which several requests may share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stored {
+    /// Its `Nats-Msg-Id`.
+    pub(crate) message_id: Arc<str>,
+    /// In the stream.
+    pub(crate) sequence: u64,
+}
+
 /// Publishes events durably. Clones share one queue.
 #[derive(Clone)]
 pub(crate) struct Publisher {
@@ -71,7 +80,7 @@ pub(crate) struct Publisher {
     deadline: std::time::Duration,
 }
 
-type Answer = oneshot::Receiver<Result<(), PublishError>>;
+type Answer = oneshot::Receiver<Result<Stored, PublishError>>;
 
 /// The two ends of the queue: hand the [`Publisher`] to the handlers and run the [`Committer`].
 ///
@@ -100,7 +109,7 @@ pub(crate) fn publisher(
 
 impl Publisher {
     /// Returns when every event is stored, or why not: after `publish.deadline` or at `by`, whichever is
-    /// earlier.
+    /// earlier. Of several messages the last one is returned; without events there is none.
     ///
     /// On an error some of the events may be stored nevertheless. Dropping the future does not cancel accepted
     /// events.
@@ -108,12 +117,13 @@ impl Publisher {
         &self,
         events: &[Event],
         by: Option<Instant>,
-    ) -> Result<(), PublishError> {
+    ) -> Result<Option<Stored>, PublishError> {
+        let mut last = None;
         for answer in self.submit(events, by)? {
             // A dropped answer means that the committer or its task is gone: the outcome is unknown.
-            answer.await.unwrap_or(Err(PublishError::NoAck))?;
+            last = Some(answer.await.unwrap_or(Err(PublishError::NoAck))?);
         }
-        Ok(())
+        Ok(last)
     }
 
     /// All events are accepted, or none.

@@ -5,8 +5,8 @@ mod router;
 use std::{collections::BTreeMap, future::Future, sync::Arc};
 
 use bytes::Bytes;
-use eso_relay::{Event, Slug, traceparent::TraceParent};
-use http::{HeaderMap, StatusCode};
+use eso_relay::{Event, Slug, telemetry::spans::Tracer};
+use http::StatusCode;
 use hyper::body::Body;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -23,21 +23,24 @@ use crate::{
     head::Head,
     metrics::{Counted, Metrics},
     outgoing::Outgoing,
+    paths::WEBHOOK,
     preflight,
-    publish::{PublishError, Publisher},
+    publish::{PublishError, Publisher, Stored},
     refusals::Refusals,
     source::{Content, Delivery, Irrelevant, Source},
+    spans::{Answered, RequestTrace},
     verify,
 };
 
 /// The destination of events: the stream, or in tests a list.
 pub(crate) trait Publish: Clone + Send + Sync + 'static {
-    /// Returns when every event is durable, or why not: at the moment `by` at the latest.
+    /// Returns when every event is durable, or why not: at the moment `by` at the latest. Of several messages that
+    /// hold them the last one is returned.
     fn publish(
         &self,
         events: &[Event],
         by: Option<Instant>,
-    ) -> impl Future<Output = Result<(), PublishError>> + Send;
+    ) -> impl Future<Output = Result<Option<Stored>, PublishError>> + Send;
 }
 
 impl Publish for Publisher {
@@ -45,7 +48,7 @@ impl Publish for Publisher {
         &self,
         events: &[Event],
         by: Option<Instant>,
-    ) -> impl Future<Output = Result<(), PublishError>> + Send {
+    ) -> impl Future<Output = Result<Option<Stored>, PublishError>> + Send {
         Self::publish(self, events, by)
     }
 }
@@ -60,6 +63,7 @@ pub(crate) struct Ingress<P> {
     pub outgoing: Outgoing,
     pub metrics: Metrics,
     pub refusals: Refusals,
+    pub tracer: Tracer,
 }
 
 /// The result of a request.
@@ -87,7 +91,7 @@ impl<P: Publish> Ingress<P> {
             }
             Err(error) => {
                 source.metrics.answered(error.code());
-                let trace = traceparent(head.headers).trace_id();
+                let trace = RequestTrace::of(&self.tracer, head.headers).id();
                 // The origin is checked last, of an authenticated sender.
                 let failure = match error {
                     Error::Origin => Failure::from(error.clone()),
@@ -107,24 +111,45 @@ impl<P: Publish> Ingress<P> {
     ) -> Response {
         let _in_flight = Counted::up(&self.metrics.in_flight);
         let started = Instant::now();
-        let traceparent = traceparent(head.headers);
-        let trace = traceparent.trace_id();
+        let traced = RequestTrace::of(&self.tracer, head.headers);
+        let trace = traced.id();
         let by = source.deadline.map(|deadline| started + deadline);
-        match self.receive(source, head, body, traceparent, by).await {
+        let answered = |status, result, events| {
+            traced.answered(&Answered {
+                source: &source.name,
+                route: self.route(source),
+                status,
+                result,
+                events,
+            });
+        };
+        match self.receive(source, head, body, &traced, by).await {
             Ok(Outcome::Events(accepted)) => {
+                answered(StatusCode::ACCEPTED, "accepted", accepted.len());
                 self.metrics
                     .accepted(source, accepted.len(), now(), started.elapsed());
                 info!(source = %source.name, trace, events = accepted.len(), "accepted");
                 json(StatusCode::ACCEPTED, &Accepted { accepted })
             }
             Ok(Outcome::Handshake(answer)) => {
+                answered(answer.status(), "handshake", 0);
                 source.metrics.answered("handshake");
                 answer
             }
             Err(failure) => {
                 let error = &failure.error;
                 source.metrics.answered(error.code());
-                if source.fail_open && !failure.unauthenticated && !loses_nothing(error) {
+                let fails_open =
+                    source.fail_open && !failure.unauthenticated && !loses_nothing(error);
+                if !failure.unauthenticated {
+                    let status = if fails_open {
+                        StatusCode::NO_CONTENT
+                    } else {
+                        error.status()
+                    };
+                    answered(status, error.code(), 0);
+                }
+                if fails_open {
                     return Self::fail_open(source, &trace, error);
                 }
                 self.refusals.report(&source.name, &trace, head, &failure);
@@ -156,7 +181,7 @@ impl<P: Publish> Ingress<P> {
         source: &Source,
         head: Head<'_>,
         body: impl Body<Data = Bytes> + Unpin,
-        traceparent: TraceParent,
+        trace: &RequestTrace<'_>,
         by: Option<Instant>,
     ) -> Result<Outcome, Failure> {
         let refused = |refused| Failure::unauthenticated(Error::refused(&source.scheme, refused));
@@ -187,7 +212,7 @@ impl<P: Publish> Ingress<P> {
         let delivery = Delivery {
             headers: head.headers,
             received_at,
-            traceparent,
+            traceparent: trace.events,
         };
         let (events, ignored) = match source.decode(&verified, &delivery)? {
             Content::Events {
@@ -195,7 +220,7 @@ impl<P: Publish> Ingress<P> {
                 ignored,
                 malformed,
             } => {
-                Self::malformed(source, traceparent, &malformed);
+                Self::malformed(source, trace, &malformed);
                 (events, ignored)
             }
             Content::Handshake(handshake) => {
@@ -211,7 +236,10 @@ impl<P: Publish> Ingress<P> {
             return Err(Error::Irrelevant.into());
         }
         if !events.is_empty() {
-            self.publisher.publish(&events, by).await?;
+            let began = trace.clock();
+            let stored = self.publisher.publish(&events, by).await;
+            trace.published(began, events.len(), &stored);
+            stored?;
         }
         drop(body.permits);
         let ids = events.into_iter().map(|event| event.id);
@@ -219,14 +247,24 @@ impl<P: Publish> Ingress<P> {
     }
 
     /// Counts and logs the elements that cannot be read, where others can.
-    fn malformed(source: &Source, trace: TraceParent, malformed: &[(usize, String)]) {
+    fn malformed(source: &Source, trace: &RequestTrace<'_>, malformed: &[(usize, String)]) {
         let Some((_, first)) = malformed.first() else {
             return;
         };
         let reasons = malformed.iter().map(|_| Irrelevant::Malformed);
         source.metrics.ignored(reasons);
-        let (trace, elements) = (trace.trace_id(), malformed.len());
+        let (trace, elements) = (trace.id(), malformed.len());
         warn!(source = %source.name, trace, elements, first, "left out elements that cannot be read");
+    }
+
+    /// The path of a source, without its name.
+    fn route(&self, source: &Source) -> &'static str {
+        let trigger = self.akeyless_trigger.as_deref();
+        if trigger.is_some_and(|trigger| std::ptr::eq(trigger, source)) {
+            WEBHOOK
+        } else {
+            "/v1/hooks/{source}"
+        }
     }
 
     /// Refuses a request to a path without a source.
@@ -243,14 +281,6 @@ async fn until<T>(by: Option<Instant>, future: impl Future<Output = T>) -> Optio
         Some(by) => timeout_at(by, future).await.ok(),
         None => Some(future.await),
     }
-}
-
-/// The sender's trace, or a new one.
-fn traceparent(headers: &HeaderMap) -> TraceParent {
-    headers
-        .get("traceparent")
-        .and_then(|value| value.to_str().ok()?.parse().ok())
-        .unwrap_or_else(TraceParent::random)
 }
 
 #[expect(

@@ -7,6 +7,7 @@ mod payloads;
 use eso_relay::stream::Stream;
 use eso_relay_lab::{
     cluster::{Kind, create_namespace, external_secret, objects, store},
+    collector::{Collector, Manner},
     daemon::Daemon,
     installation::{
         Answer, BASIC_PASSWORD, BASIC_USER, BEARER_TOKEN, Cluster, Hub, READY, Webhooks, send, sign,
@@ -35,9 +36,11 @@ async fn no_format_lets_a_value_a_credential_or_an_address_through() {
     let cluster = cluster().await;
     let mut hub = Hub::start().await.unwrap();
     hub.init(&["east"]).await.unwrap();
-    let ingress = hub.ingress().env("RUST_LOG", EVERYTHING);
+    let collector = Collector::start(Manner::Take).await.unwrap();
+    let traces = collector.settings();
+    let ingress = hub.ingress_with(&traces).env("RUST_LOG", EVERYTHING);
     let mut ingress = ingress.start().await.unwrap();
-    let consumer = cluster.consumer(&hub, "").env("RUST_LOG", EVERYTHING);
+    let consumer = cluster.consumer(&hub, &traces).env("RUST_LOG", EVERYTHING);
     let mut consumer = consumer.start().await.unwrap();
     ingress.wait_ready(READY).await.unwrap();
     consumer.wait_ready(READY).await.unwrap();
@@ -108,6 +111,36 @@ async fn no_format_lets_a_value_a_credential_or_an_address_through() {
         let log = log.await.unwrap();
         secrets.are_not_in("a log", log.as_bytes());
         secrets.are_not_in("metrics", metrics(daemon).await.as_bytes());
+    }
+    for daemon in [&mut ingress, &mut consumer] {
+        daemon.terminate().unwrap();
+        daemon.wait_exit(READY).await.unwrap();
+    }
+    spans_hold_no_secret(&secrets, &collector);
+}
+
+/// Every kind of span, as it was sent: without what must not be seen, names of keys, and addresses.
+fn spans_hold_no_secret(secrets: &Secrets, collector: &Collector) {
+    for body in collector.bodies() {
+        secrets.are_not_in("a span", &body);
+    }
+    let spans = collector.spans().unwrap();
+    for name in [
+        "POST /v1/hooks/{source}",
+        "POST /webhook",
+        "send eso-relay.events",
+        "process ESO_RELAY",
+        "patch",
+        "sync",
+    ] {
+        assert!(spans.iter().any(|span| span.name == name), "no {name}");
+    }
+    for span in spans {
+        let text = format!("{span:?}");
+        for payload in good() {
+            assert!(!text.contains(&format!("prod/{}", payload.name)), "{text}");
+        }
+        assert!(!text.contains("127.0.0.1"), "{text}");
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod aws;
 pub mod cache;
 pub mod cluster;
+pub mod collector;
 pub mod daemon;
 pub mod documents;
 pub mod fleet;

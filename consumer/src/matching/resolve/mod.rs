@@ -7,7 +7,8 @@ use std::{
 
 use eso_relay::{
     Event, Slug,
-    event::{Fingerprint, Match, Settle},
+    event::{Fingerprint, Kind, Match, Settle},
+    traceparent::TraceParent,
 };
 use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelValue;
@@ -39,6 +40,11 @@ pub(crate) struct MatchedEvent {
     pub value: Fingerprint,
     pub source: Slug,
     pub trace_id: Option<String>,
+    /// The span that published it.
+    pub traceparent: Option<TraceParent>,
+    pub event_type: Kind,
+    /// A replay, a dead letter's return, or a refresh of everything: nothing waits for it at its source.
+    pub is_again: bool,
     pub received_at: Timestamp,
     pub found: MatchResult,
     /// How many objects it matched: to refresh, and skipped.
@@ -58,6 +64,13 @@ pub(crate) enum Lane {
 
 impl Lane {
     pub(crate) const ALL: [Self; 2] = [Self::exact, Self::mass];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::exact => "exact",
+            Self::mass => "mass",
+        }
+    }
 
     fn of(urgency: &Urgency) -> Self {
         match urgency {
@@ -287,6 +300,9 @@ impl MatchedEvent {
             value: event.fingerprint(),
             source: event.source.clone(),
             trace_id: event.traceparent.map(|trace| trace.trace_id()),
+            traceparent: event.traceparent,
+            event_type: event.kind,
+            is_again: is_again(event),
             received_at: event.asked_at(),
             found: match (targets, skipped) {
                 _ if !reaches => MatchResult::elsewhere,
@@ -300,6 +316,11 @@ impl MatchedEvent {
             kind: EventKind::of(event),
         }
     }
+}
+
+fn is_again(event: &Event) -> bool {
+    let resync = event.kind == Kind::RefreshRequested && event.matches == Match::All;
+    event.origin.replayed_at.is_some() || event.origin.redriven > 0 || resync
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{matching::EventKind, object::Unrefreshable, tests::received};
+use crate::{
+    object::Unrefreshable,
+    tests::{matched_event, received},
+};
 
 const START: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -41,16 +44,10 @@ fn taken(
 ) -> (Message, MatchedEvent) {
     let message = received(number as u64);
     let event = MatchedEvent {
-        index: 0,
-        value: fingerprint(number),
-        source: "prod".parse().unwrap(),
-        trace_id: None,
-        received_at: START,
         found,
         targets,
         skipped,
-        lane: Lane::exact,
-        kind: EventKind::live,
+        ..matched_event(fingerprint(number), START)
     };
     (message, event)
 }

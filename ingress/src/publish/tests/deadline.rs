@@ -5,7 +5,7 @@ use super::{fake_stream::FakeStream, *};
 /// Far below `publish.deadline` and the time of an attempt.
 const SOON: Duration = Duration::from_millis(300);
 
-fn publish_by(setup: &Setup, id: &str) -> JoinHandle<Result<(), PublishError>> {
+fn publish_by(setup: &Setup, id: &str) -> JoinHandle<Published> {
     let (publisher, event) = (setup.publisher.clone(), event("s", id));
     tokio::spawn(async move {
         let by = Some(Instant::now() + SOON);

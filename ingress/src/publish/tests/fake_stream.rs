@@ -169,7 +169,7 @@ async fn a_full_queue_refuses_and_what_it_holds_is_published() {
     assert_eq!(ids(&message.payload), ["a", "b"]);
     stream.ack(&message).await;
     for answer in waiting {
-        assert_eq!(answer.await.unwrap(), Ok(()));
+        assert!(answer.await.unwrap().is_ok());
     }
 }
 

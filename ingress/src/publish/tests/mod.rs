@@ -124,12 +124,12 @@ impl Setup {
         messages
     }
 
-    fn publish(&self, id: &str) -> JoinHandle<Result<(), PublishError>> {
+    fn publish(&self, id: &str) -> JoinHandle<Published> {
         self.publish_all(&[id])
     }
 
     /// As one request.
-    fn publish_all(&self, ids: &[&str]) -> JoinHandle<Result<(), PublishError>> {
+    fn publish_all(&self, ids: &[&str]) -> JoinHandle<Published> {
         let publisher = self.publisher.clone();
         let events: Vec<_> = ids.iter().map(|id| event("s", id)).collect();
         tokio::spawn(async move { publisher.publish(&events, None).await })
@@ -141,11 +141,12 @@ fn ids(body: &[u8]) -> Vec<String> {
     events.map(|event| event.unwrap().id).collect()
 }
 
-async fn result(publish: JoinHandle<Result<(), PublishError>>) -> Result<(), PublishError> {
-    timeout(PATIENCE, publish)
-        .await
-        .expect("an answer")
-        .unwrap()
+/// What a publisher returns.
+type Published = Result<Option<Stored>, PublishError>;
+
+async fn result(publish: JoinHandle<Published>) -> Result<(), PublishError> {
+    let published = timeout(PATIENCE, publish).await.expect("an answer");
+    published.unwrap().map(drop)
 }
 
 fn config() -> PublishConfig {

@@ -67,7 +67,7 @@ async fn kill_9_of_the_server_under_load_loses_nothing_that_was_answered_ok() {
                 }
                 let id = format!("{sender}-{n}");
                 match publisher.publish(&[event("s", &id)], None).await {
-                    Ok(()) => acked.push(id),
+                    Ok(_) => acked.push(id),
                     Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
                 }
             }

@@ -7,7 +7,7 @@ async fn ten_thousand_publishes_at_once_all_stand_in_the_stream_in_far_fewer_mes
     let setup = Setup::with_stream(&config(), UNLIMITED).await;
     let ids: Vec<String> = (0..10_000).map(|n| n.to_string()).collect();
     let results = join_all(ids.iter().map(|id| setup.publish(id))).await;
-    assert!(results.into_iter().all(|result| result.unwrap() == Ok(())));
+    assert!(results.into_iter().all(|result| result.unwrap().is_ok()));
 
     let messages = setup.stored().await;
     let stored: Vec<&String> = messages.iter().flatten().collect();
@@ -28,11 +28,23 @@ async fn a_request_larger_than_the_queue_and_than_a_message_is_stored_whole_and_
     let ids: Vec<String> = (0..100).map(|n| n.to_string()).collect();
     let events: Vec<Event> = ids.iter().map(|id| event("s", id)).collect();
     for _ in 0..2 {
-        assert_eq!(setup.publisher.publish(&events, None).await, Ok(()));
+        assert!(setup.publisher.publish(&events, None).await.is_ok());
     }
     let messages = setup.stored().await;
     assert!(messages.len() > 2);
     assert_eq!(messages.concat(), [ids.clone(), ids].concat());
+}
+
+#[tokio::test]
+async fn the_publisher_says_where_the_events_are_stored() {
+    let setup = Setup::with_stream(&config(), UNLIMITED).await;
+    for sequence in 1..=2 {
+        let event = [event("s", &sequence.to_string())];
+        let stored = setup.publisher.publish(&event, None).await;
+        let stored = stored.unwrap().unwrap();
+        assert_eq!(stored.sequence, sequence);
+        assert!(!stored.message_id.is_empty());
+    }
 }
 
 #[tokio::test]
@@ -59,7 +71,7 @@ async fn a_stream_that_refuses_when_it_is_full_is_said_and_every_ok_stands_in_it
     let refused = loop {
         let id = stored.len().to_string();
         match setup.publisher.publish(&[event("s", &id)], None).await {
-            Ok(()) => stored.push(vec![id]),
+            Ok(_) => stored.push(vec![id]),
             Err(error) => break error,
         }
     };
@@ -77,7 +89,7 @@ async fn an_event_larger_than_a_message_is_refused_for_good_and_takes_the_reques
     let events = [event("s", "small"), event("s", &"x".repeat(500))];
     let refused = setup.publisher.publish(&events, None).await;
     assert_eq!(refused, Err(PublishError::TooLarge));
-    assert_eq!(setup.publisher.publish(&[], None).await, Ok(()));
+    assert_eq!(setup.publisher.publish(&[], None).await, Ok(None));
     assert_eq!(setup.stored().await, Vec::<Vec<String>>::new());
 }
 
@@ -99,6 +111,6 @@ async fn the_committer_ends_once_everything_accepted_is_answered() {
     let ended = timeout(PATIENCE, setup.committer).await;
     ended.expect("the end").unwrap().unwrap();
     for mut answer in answers.unwrap() {
-        assert_eq!(answer.try_recv(), Ok(Ok(())));
+        assert!(answer.try_recv().unwrap().is_ok());
     }
 }

@@ -54,6 +54,7 @@ async fn a_source_that_fails_open_is_told_204_when_its_body_is_too_large_or_ther
         outgoing: Outgoing::new(&OutgoingConfig::default()).unwrap(),
         metrics: Metrics::default(),
         refusals: Refusals::default(),
+        tracer: Tracer::default(),
     };
     let router = router(none_free, &Paths::default(), &CancellationToken::new());
     let answer = serve(router, bao(Some(RIGHT), GOOD)).await;

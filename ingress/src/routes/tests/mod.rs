@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use axum::{
     Router,
     body::Body,
-    http::{HeaderValue, Method, Request, header},
+    http::{HeaderMap, HeaderValue, Method, Request, header},
 };
 use futures::stream;
 use http_body_util::BodyExt as _;
@@ -41,14 +41,18 @@ struct Recorder {
 }
 
 impl Publish for Recorder {
-    async fn publish(&self, events: &[Event], by: Option<Instant>) -> Result<(), PublishError> {
+    async fn publish(
+        &self,
+        events: &[Event],
+        by: Option<Instant>,
+    ) -> Result<Option<Stored>, PublishError> {
         self.due
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(by);
         let mut recorded = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         recorded.extend(events.iter().filter(|_| self.fault.is_none()).cloned());
-        self.fault.map_or(Ok(()), Err)
+        self.fault.map_or(Ok(None), Err)
     }
 }
 
@@ -128,6 +132,7 @@ fn calling(
         outgoing,
         metrics,
         refusals: Refusals::default(),
+        tracer: Tracer::default(),
     };
     Tested {
         router: router(ingress, &Paths::default(), &CancellationToken::new()),

@@ -21,6 +21,7 @@ fn placed(base: &str, health: &str, stopping: &CancellationToken) -> Tested {
         outgoing: Outgoing::new(&OutgoingConfig::default()).unwrap(),
         metrics: Metrics::register(&mut registry),
         refusals: Refusals::default(),
+        tracer: Tracer::default(),
     };
     tested.router = router(ingress, &paths, stopping);
     tested.registry = registry;

@@ -68,7 +68,8 @@ impl Daemon {
         // Settings of the user who runs the tests must not leak into them.
         for (name, _) in std::env::vars_os() {
             let ours = name.to_string_lossy();
-            if ours.starts_with("ESO_RELAY__") || ours.starts_with("BASIC_AUTH_") {
+            let prefixes = ["ESO_RELAY__", "BASIC_AUTH_", "OTEL_"];
+            if prefixes.iter().any(|prefix| ours.starts_with(prefix)) {
                 command.env_remove(name);
             }
         }

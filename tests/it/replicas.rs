@@ -1,4 +1,4 @@
-//! Several consumers of one cluster, and what becomes of the work of one that dies or is replaced.
+//! Several consumers of one cluster, and the work of one that dies or is replaced.
 
 use std::time::Duration;
 

@@ -65,7 +65,7 @@ fn key(key: &str) -> Value {
     json!({ "key": key, "name": "value" })
 }
 
-/// What becomes of an object with this entry at an event of a provider, with a key and a scope.
+/// The outcome for an object with this entry of an event of a provider, with a key and a scope.
 fn reading(
     backend: &str,
     settings: &Value,

@@ -67,7 +67,7 @@ fn every_place_that_names_a_secret_is_read() {
             "SecretStore/main /a .x",
             "ClusterSecretStore/shared b",
             "SecretStore/main c at 7",
-            // Whatever becomes of a version, its secret's metadata are read.
+            // Whatever happens to a version, its secret's metadata are read.
             "SecretStore/main labels",
             r#"SecretStore/main find None Some("^db")"#,
             r#"SecretStore/other find Some("/p") Some("x") tags"#,

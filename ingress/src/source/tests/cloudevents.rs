@@ -1,6 +1,6 @@
 use super::*;
 
-/// What becomes of an event in structured mode.
+/// The result for an event in structured mode.
 fn event(mapping: &Value, fields: &Value) -> Result<Event, DecodeError> {
     let mut event = json!({ "specversion": "1.0", "id": "1", "source": "s", "type": "written" });
     for (name, value) in fields.as_object().unwrap() {

@@ -99,7 +99,7 @@ pub(super) fn headers<const N: usize>(headers: [(&'static str, &str); N]) -> Sho
     }
 }
 
-/// What becomes of a request that arrives at [`NOW`].
+/// The result for a request that arrives at [`NOW`].
 pub(super) fn outcome(scheme: &Scheme, shown: &Shown, body: &[u8]) -> Result<(), Refused> {
     let mut headers = HeaderMap::new();
     for (name, value) in &shown.headers {

@@ -25,7 +25,7 @@ pub struct On {
     pub status: Option<bool>,
 }
 
-/// What becomes of such a request.
+/// What happens to such a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
     /// Refused with a `Status`, and not carried out.
@@ -177,7 +177,7 @@ impl Faults {
         });
     }
 
-    /// What becomes of this request, and what says that the fault is lifted.
+    /// What happens to this request, and what says that the fault is lifted.
     pub(super) fn meet(&self, call: &Call) -> Option<(Effect, CancellationToken)> {
         let mut inner = lock(&self.0);
         let meets = |rule: &&mut Rule| rule.times != Times::Next(0) && rule.on.meets(call);

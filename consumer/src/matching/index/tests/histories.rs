@@ -87,7 +87,7 @@ fn through_s() -> Reach {
     }
 }
 
-/// Whom the event means, whether it can be refreshed or not.
+/// The objects that the event means, whether they can be refreshed or not.
 fn meant(index: &Index, event: &Event) -> Vec<String> {
     let Matched {
         targets, skipped, ..

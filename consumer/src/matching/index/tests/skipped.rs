@@ -105,7 +105,7 @@ fn the_labels_of_a_namespace_count_as_they_are_at_the_moment() {
     ]);
     let event = exact("akeyless", "k");
     let refreshed = |index: &Index| index.matching(&event).targets.len();
-    // Nobody has told yet.
+    // Not told yet.
     assert_eq!(refreshed(&index), 1);
     for (change, expected) in [
         (labelled("b"), 0),

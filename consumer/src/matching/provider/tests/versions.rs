@@ -1,4 +1,4 @@
-//! Which references keep the version that they ask for, whatever becomes of the secret.
+//! Which references keep the version that they ask for, whatever happens to the secret.
 
 use eso_relay::event::Version;
 

@@ -1,4 +1,4 @@
-//! What was measured: ours and the floor in turns, and what becomes of it as a table for people or as JSON.
+//! What was measured: ours and the floor in turns, and the result as a table for people or as JSON.
 
 use std::{fmt, time::Duration};
 

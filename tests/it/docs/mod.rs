@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 pub(crate) use self::{
     configuration::check_example,
-    operations::{listed_metrics, metrics_in},
+    operations::{ingress_with_everything, listed_metrics, metrics_in},
 };
 
 /// The path of a file in the repository.

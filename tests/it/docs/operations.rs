@@ -68,7 +68,7 @@ const LATER: [(&str, &str, &str); 3] = [
 ];
 
 /// With everything that adds metrics. Neither the issuer nor the store answers.
-async fn ingress_with_everything(hub: &Hub) -> Daemon {
+pub(crate) async fn ingress_with_everything(hub: &Hub) -> Daemon {
     let directory = hub.secrets();
     let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let claims = BASE64.encode(r#"{"exp":4102444800}"#);

@@ -6,6 +6,7 @@ use std::{
 };
 
 use eso_relay_lab::{
+    daemon::Daemon,
     installation::{Cluster, READY, Webhooks},
     port,
     process::Process,
@@ -93,7 +94,7 @@ async fn every_panel_shows_something_of_running_daemons() {
     ingress.wait_ready(READY).await.unwrap();
     let consumer = relay.consumer("").await;
     let everything = ingress_with_everything(&relay.hub).await;
-    let targets = [&ingress, &consumer, &everything].map(|daemon| daemon.admin_url());
+    let targets = [&ingress, &consumer, &everything].map(Daemon::admin_url);
     let targets = targets.map(|url| format!("'{}'", url.trim_start_matches("http://")));
 
     let directory = tempfile::tempdir().unwrap();

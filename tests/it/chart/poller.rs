@@ -102,8 +102,8 @@ async fn what_belongs_to_the_other_component_is_refused() {
     let source = format!("{source}name=ci,{source}format=akeyless,{source}auth=none");
     for (base, set, words) in [
         (
-            "poller",
-            "poller.config.polls=null",
+            "hub",
+            "poller.enabled=true",
             ["poller.config.polls", "name what"],
         ),
         ("poller", &source, ["poller.config.sources", "ingress"]),

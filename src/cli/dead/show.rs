@@ -9,7 +9,10 @@ use serde::Serialize;
 use super::{letter::Letter, superseded};
 use crate::cli::{Failure, Session, output::timestamp};
 
-/// One dead letter with its event
+/// A batch may hold thousands of events.
+const MAX_RECEIPTS: usize = 3;
+
+/// One dead letter with its event, and the commands that say more of it
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// The number in the first column of `eso-relay dead list`
@@ -73,6 +76,16 @@ impl fmt::Display for Show {
             }
             (None, None) => writeln!(f, "redrive     not by this version, which cannot read it"),
         }?;
+        if let Some(events) = &letter.events {
+            for event in events.iter().take(MAX_RECEIPTS) {
+                writeln!(f, "receipt     eso-relay trace {}", event.fingerprint())?;
+            }
+            let sequence = letter.sequence;
+            writeln!(
+                f,
+                "matches     eso-relay dead show {sequence} --output json | eso-relay matches --event -"
+            )?;
+        }
         writeln!(f, "{:#}", self.body)
     }
 }

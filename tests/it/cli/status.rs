@@ -232,6 +232,15 @@ async fn dead_letters_are_counted_listed_and_shown() {
     );
     let shown = eso_relay(&server, "dead show 1 -o json").await.json();
     assert_eq!(shown["body"][0]["id"], "1");
+    let shown = eso_relay(&server, "dead show 1").await.stdout;
+    let receipt = event("1", "a", None).fingerprint();
+    for next in [
+        "redrive     eso-relay dead redrive 1\n",
+        &format!("receipt     eso-relay trace {receipt}\n"),
+        "matches     eso-relay dead show 1 --output json | eso-relay matches --event -\n",
+    ] {
+        assert!(shown.contains(next), "{shown}");
+    }
     let none = eso_relay(&server, "dead list --cluster west").await;
     assert_eq!(none.stdout, "no dead letters\n");
     let run = eso_relay(&server, "dead show 2").await;

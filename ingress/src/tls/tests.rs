@@ -347,7 +347,8 @@ async fn a_broken_new_file_keeps_the_old_certificate_and_says_so_once() {
 async fn plain_http_and_a_stalled_handshake_hold_no_slot() {
     let ca = Ca::new("a");
     let mounted = Mounted::new(&ca.localhost(), None);
-    let running = start_with(&mounted, 1, Duration::from_millis(50)).await;
+    // Long enough for the handshake that succeeds, on a busy machine too.
+    let running = start_with(&mounted, 1, Duration::from_secs(2)).await;
 
     let mut plain = TcpStream::connect(running.address).await.unwrap();
     plain.write_all(REQUEST).await.unwrap();

@@ -69,7 +69,7 @@ pub(crate) struct Pull {
     pub credit: watch::Receiver<Credit>,
     pub messages: mpsc::Sender<Pulled>,
     pub lost: Counter,
-    /// Nothing is pulled on a connection before its gap check is done.
+    /// Nothing of a connection reaches the worker before its gap check is done.
     pub gap_check: watch::Receiver<GapCheck>,
     pub stop: CancellationToken,
 }
@@ -176,6 +176,13 @@ impl Pull {
         }
     }
 
+    /// Returns when the gap check of the connection of this moment is done.
+    async fn checked_again(&self) {
+        while self.gaps_checked(self.connection()).await.is_err() {
+            sleep(VERIFY).await;
+        }
+    }
+
     /// Sends one request after the other, with one inbox, until a request is lost.
     async fn pull(
         &self,
@@ -209,7 +216,7 @@ impl Pull {
                 break Err(lost);
             }
         };
-        self.read_the_rest(subscription, tally).await;
+        self.read_the_rest(subscription, connection, tally).await;
         end
     }
 
@@ -251,7 +258,7 @@ impl Pull {
             match message.status.map(|status| status.as_u16()) {
                 None => {
                     missing -= 1;
-                    self.send(message, tally).await?;
+                    self.send(message, connection, tally).await?;
                 }
                 // An idle heartbeat.
                 Some(100) => self.caught_up(tally).await?,
@@ -269,16 +276,31 @@ impl Pull {
     }
 
     /// Reads what had arrived before the inbox was dropped.
-    async fn read_the_rest(&self, mut subscription: Subscriber, tally: &mut Tally) {
+    async fn read_the_rest(
+        &self,
+        mut subscription: Subscriber,
+        connection: u64,
+        tally: &mut Tally,
+    ) {
         subscription.drain().await.ok();
         while let Ok(Some(message)) = timeout(POLL, subscription.next()).await {
-            if message.status.is_none() && self.send(message, tally).await.is_err() {
+            let is_delivery = message.status.is_none();
+            if is_delivery && self.send(message, connection, tally).await.is_err() {
                 return;
             }
         }
     }
 
-    async fn send(&self, message: async_nats::Message, tally: &mut Tally) -> Result<(), Lost> {
+    async fn send(
+        &self,
+        message: async_nats::Message,
+        connection: u64,
+        tally: &mut Tally,
+    ) -> Result<(), Lost> {
+        // The client keeps a request that it could not send for the next connection, whose gap check comes first.
+        if self.connection() != connection {
+            self.stop.run_until_cancelled(self.checked_again()).await;
+        }
         tally.add(message.payload.len());
         let context = self.jetstream.clone();
         match Message::new(&jetstream::Message { message, context }) {

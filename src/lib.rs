@@ -16,6 +16,7 @@ pub mod event;
 pub mod lifecycle;
 pub mod metrics;
 pub mod nats;
+pub mod requests;
 pub mod slug;
 pub mod stream;
 pub mod telemetry;

@@ -5,12 +5,14 @@
 
 mod https;
 
-use std::{error::Error, io, iter::successors, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use eso_relay::config::ConfigError;
-use reqwest::{Certificate, Client, ClientBuilder, redirect::Policy};
-use rustls::CertificateError;
+use eso_relay::{
+    config::ConfigError,
+    requests::{authorities, cause},
+};
+use reqwest::{Client, ClientBuilder, redirect::Policy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -100,53 +102,12 @@ impl Outgoing {
     }
 }
 
-/// The CAs in a file; `setting` names it.
-pub(crate) fn authorities(path: &PathBuf, setting: &str) -> Result<Vec<Certificate>, ConfigError> {
-    let pem = std::fs::read(path).map_err(|source| ConfigError::Read {
-        path: path.clone(),
-        source,
-    })?;
-    match Certificate::from_pem_bundle(&pem) {
-        Ok(authorities) if !authorities.is_empty() => Ok(authorities),
-        _ => Err(ConfigError::Invalid(format!(
-            "{} holds no CA certificate in PEM (setting `{setting}`)",
-            path.display()
-        ))),
-    }
-}
-
 fn away(error: reqwest::Error) -> Unreachable {
     if error.is_timeout() {
         return Unreachable::Away("no answer in time".to_owned());
     }
     // Without the URL: that of a subscription to confirm holds a token.
     Unreachable::Away(cause(&error.without_url()))
-}
-
-/// The innermost cause is the most specific, such as "Connection refused".
-pub(crate) fn cause(error: &reqwest::Error) -> String {
-    let innermost = causes(error).last();
-    innermost.map_or_else(String::new, ToString::to_string)
-}
-
-/// Whether the server has a certificate of a CA that is unknown here.
-pub(crate) fn is_untrusted(error: &reqwest::Error) -> bool {
-    let unknown = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
-    causes(error).any(|error| error.downcast_ref() == Some(&unknown))
-}
-
-fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
-    let outermost: &(dyn Error + 'static) = error;
-    successors(Some(outermost), |&error| {
-        // What it was made from is none of its sources.
-        match error
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref)
-        {
-            Some(inner) => Some(inner),
-            None => error.source(),
-        }
-    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The collector, and how to reach it.
 
-use std::{error::Error, iter::successors, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use opentelemetry_proto::tonic::{
     collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse},
@@ -10,7 +10,7 @@ use opentelemetry_proto::tonic::{
 };
 use prost::Message as _;
 use reqwest::{
-    Certificate, Client, Response, StatusCode, Url,
+    Client, Response, StatusCode, Url,
     header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
     redirect::Policy,
 };
@@ -19,7 +19,10 @@ use super::{
     config::{TraceConfig, pairs},
     span::attribute,
 };
-use crate::config::{ConfigError, SecretFile, in_time};
+use crate::{
+    config::{ConfigError, SecretFile, in_time},
+    requests::{authorities, cause},
+};
 
 /// For one request, its answer included.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -147,7 +150,7 @@ fn client(url: &Url, ca_file: Option<&Path>) -> Result<Client, ConfigError> {
         .timeout(TIMEOUT)
         .user_agent(concat!("eso-relay/", env!("CARGO_PKG_VERSION")));
     let client = match ca_file {
-        Some(path) => client.tls_certs_merge(authorities(path)?),
+        Some(path) => client.tls_certs_merge(authorities(path, "trace.ca_file")?),
         // An image without CA certificates sends without TLS all the same.
         None if url.scheme() == "http" => client.tls_certs_only([]),
         None => client,
@@ -158,20 +161,6 @@ fn client(url: &Url, ca_file: Option<&Path>) -> Result<Client, ConfigError> {
             cause(&error)
         ))
     })
-}
-
-fn authorities(path: &Path) -> Result<Vec<Certificate>, ConfigError> {
-    let pem = std::fs::read(path).map_err(|source| ConfigError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
-    match Certificate::from_pem_bundle(&pem) {
-        Ok(authorities) if !authorities.is_empty() => Ok(authorities),
-        _ => Err(ConfigError::Invalid(format!(
-            "{} holds no CA certificate in PEM (setting `trace.ca_file`)",
-            path.display()
-        ))),
-    }
 }
 
 /// `Name: value`, one a line.
@@ -253,12 +242,4 @@ fn away(error: reqwest::Error) -> Refused {
         return Refused::Away(format!("no answer within {TIMEOUT:?}"));
     }
     Refused::Away(cause(&error.without_url()))
-}
-
-/// The innermost cause is the most specific, such as "Connection refused".
-fn cause(error: &reqwest::Error) -> String {
-    let outermost: &(dyn Error + 'static) = error;
-    successors(Some(outermost), |&error| error.source())
-        .last()
-        .map_or_else(String::new, ToString::to_string)
 }

@@ -8,7 +8,10 @@ mod tests;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use eso_relay::config::{ConfigError, Secret};
+use eso_relay::{
+    config::{ConfigError, Secret},
+    requests,
+};
 use reqwest::{
     Client, Method, RequestBuilder, Response, StatusCode, Url, header::RETRY_AFTER,
     redirect::Policy,
@@ -24,7 +27,6 @@ use super::{
     metrics::{Failure, Metrics},
     place::Place,
 };
-use crate::outgoing;
 
 /// Of metadata with thousands of versions, or of a folder with 100,000 names.
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
@@ -91,7 +93,7 @@ impl Store {
         proof.map_err(|error| config.problem(&format!("auth: {}", with_cause(&error))))?;
         let authorities = match &config.ca_file {
             None => Vec::new(),
-            Some(path) => outgoing::authorities(path, "ca_file")
+            Some(path) => requests::authorities(path, "ca_file")
                 .map_err(|error| config.problem(&with_cause(&error)))?,
         };
         eso_relay::nats::install_crypto();
@@ -107,7 +109,7 @@ impl Store {
             .user_agent("eso-relay")
             .build();
         let client = client.map_err(|error| {
-            problem(format!("cannot make requests: {}", outgoing::cause(&error)))
+            problem(format!("cannot make requests: {}", requests::cause(&error)))
         })?;
         Ok(Self {
             client,
@@ -298,10 +300,10 @@ fn unreachable(status: StatusCode) -> Fault {
 fn away(error: reqwest::Error) -> Fault {
     let problem = if error.is_timeout() {
         "no answer in time (setting `timeout`)".to_owned()
-    } else if outgoing::is_untrusted(&error) {
+    } else if requests::is_untrusted(&error) {
         "its certificate is of no CA that is trusted here (setting `ca_file`)".to_owned()
     } else {
-        outgoing::cause(&error.without_url())
+        requests::cause(&error.without_url())
     };
     Fault {
         reason: Failure::Unreachable,

@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, Parser};
 use eso_relay::{
-    command::{DaemonArgs, ManArgs, clock, exit_code},
+    command::{DaemonArgs, Task, clock, exit_code},
     lifecycle, telemetry,
 };
 use eso_relay_consumer::{
@@ -24,17 +24,7 @@ struct Arguments {
     #[command(flatten)]
     daemon: DaemonArgs,
     #[command(subcommand)]
-    task: Option<Task>,
-}
-
-/// What is done instead of serving.
-#[derive(Subcommand)]
-enum Task {
-    #[command(flatten)]
-    Command(Command),
-    /// Write the manual pages
-    #[command(hide = true)]
-    Man(ManArgs),
+    task: Option<Task<Command>>,
 }
 
 #[tokio::main]

@@ -8,6 +8,7 @@ use std::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::ManArgs;
 use crate::config::{effective, in_time, schema};
 
 #[derive(clap::Args)]
@@ -21,6 +22,16 @@ pub struct DaemonArgs {
     /// Print the JSON Schema of the file, for editors, and exit.
     #[arg(long)]
     schema: bool,
+}
+
+/// What a daemon's program does instead of serving; `C`: its own commands.
+#[derive(clap::Subcommand)]
+pub enum Task<C: clap::Subcommand> {
+    #[command(flatten)]
+    Command(C),
+    /// Write the manual pages
+    #[command(hide = true)]
+    Man(ManArgs),
 }
 
 impl DaemonArgs {

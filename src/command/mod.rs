@@ -20,7 +20,7 @@ use serde::Serialize;
 
 pub use self::{
     by_hand::{ByHand, store},
-    daemon::DaemonArgs,
+    daemon::{DaemonArgs, Task},
     failure::Failure,
     man::ManArgs,
     post::{Answer, client, header, send},

@@ -213,7 +213,7 @@ impl Metrics {
             ..SourceMetrics::new(self, &name)
         };
         let mut slots = 0..;
-        for credentials in source.scheme.credentials_mut() {
+        for credentials in source.scheme.credentials() {
             credentials.count_uses(|| {
                 let credential = Credential {
                     source: name.clone(),

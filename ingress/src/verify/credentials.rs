@@ -3,7 +3,7 @@
 use std::{
     io::ErrorKind,
     iter,
-    sync::{Mutex, PoisonError, RwLock},
+    sync::{Mutex, OnceLock, PoisonError, RwLock},
 };
 
 use eso_relay::config::{ConfigError, Secret, SecretFile, SecretFiles};
@@ -20,7 +20,7 @@ pub struct Credentials {
     live: RwLock<Vec<Live>>,
     slots: Mutex<Vec<Slot>>,
     /// How often each slot has verified a request; empty outside of a running ingress.
-    uses: Vec<Counter>,
+    uses: OnceLock<Vec<Counter>>,
 }
 
 /// A secret that is valid now, and its slot.
@@ -38,7 +38,12 @@ pub(super) struct Fit<'a> {
 
 impl Fit<'_> {
     pub(super) fn count(self) {
-        if let Some(uses) = self.credentials.uses.get(self.slot) {
+        if let Some(uses) = self
+            .credentials
+            .uses
+            .get()
+            .and_then(|uses| uses.get(self.slot))
+        {
             uses.inc();
         }
     }
@@ -106,7 +111,7 @@ impl Credentials {
         Ok(Self {
             live: RwLock::new(live(&slots)),
             slots: Mutex::new(slots),
-            uses: Vec::new(),
+            uses: OnceLock::new(),
         })
     }
 
@@ -115,15 +120,16 @@ impl Credentials {
         Self {
             live: RwLock::new(vec![Live { slot: 0, secret }]),
             slots: Mutex::default(),
-            uses: Vec::new(),
+            uses: OnceLock::new(),
         }
     }
 
     /// Has the uses of each slot counted, in the order of the configuration.
-    pub(crate) fn count_uses(&mut self, counter: impl FnMut() -> Counter) {
-        let slots = self.slots.get_mut();
-        let slots = slots.unwrap_or_else(PoisonError::into_inner).len().max(1);
-        self.uses = iter::repeat_with(counter).take(slots).collect();
+    pub(crate) fn count_uses(&self, counter: impl FnMut() -> Counter) {
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let uses = iter::repeat_with(counter).take(slots.len().max(1));
+        // A source is shown once.
+        self.uses.get_or_init(|| uses.collect());
     }
 
     /// When the file of each slot was changed, in seconds since 1970; `None` while it is missing, or without a file.
@@ -268,9 +274,9 @@ mod tests {
             directory.write("b", "new"),
             directory.write("c", "new"),
         ];
-        let mut credentials = Credentials::open(&SecretFiles::Many(files)).unwrap();
+        let credentials = Credentials::open(&SecretFiles::Many(files)).unwrap();
         credentials.count_uses(Counter::default);
-        let uses = credentials.uses.clone();
+        let uses = credentials.uses.get().unwrap().clone();
         let counts_after = |credentials: &Credentials, secret: &str| {
             credentials.fit(|live| live == secret).unwrap().count();
             [0, 1, 2].map(|slot| uses[slot].get())

@@ -200,7 +200,7 @@ impl Scheme {
     }
 
     /// The secrets of every scheme in it, in the order of the configuration.
-    fn credentials(&self) -> Vec<&Credentials> {
+    pub(crate) fn credentials(&self) -> Vec<&Credentials> {
         match self {
             Self::None | Self::Mtls(_) | Self::Sns(_) | Self::Jwt(_) => Vec::new(),
             Self::Basic(basic) => vec![&basic.passwords],
@@ -210,21 +210,6 @@ impl Scheme {
             Self::StandardWebhooks(webhooks) => vec![&webhooks.secrets],
             Self::All(schemes) | Self::Any(schemes) => {
                 schemes.iter().flat_map(Self::credentials).collect()
-            }
-        }
-    }
-
-    /// The same, to be changed.
-    pub(crate) fn credentials_mut(&mut self) -> Vec<&mut Credentials> {
-        match self {
-            Self::None | Self::Mtls(_) | Self::Sns(_) | Self::Jwt(_) => Vec::new(),
-            Self::Basic(basic) => vec![&mut basic.passwords],
-            Self::Bearer(bearer) => vec![&mut bearer.tokens],
-            Self::Header(header) => vec![&mut header.values],
-            Self::Hmac(hmac) => vec![&mut hmac.secrets],
-            Self::StandardWebhooks(webhooks) => vec![&mut webhooks.secrets],
-            Self::All(schemes) | Self::Any(schemes) => {
-                schemes.iter_mut().flat_map(Self::credentials_mut).collect()
             }
         }
     }

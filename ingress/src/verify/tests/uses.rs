@@ -10,9 +10,9 @@ use super::{
 };
 
 /// The counters of the scheme's credentials, in the order of the configuration.
-fn counted(scheme: &mut Scheme) -> Vec<Counter> {
+fn counted(scheme: &Scheme) -> Vec<Counter> {
     let mut uses = Vec::new();
-    for credentials in scheme.credentials_mut() {
+    for credentials in scheme.credentials() {
         credentials.count_uses(|| {
             let counter = Counter::default();
             uses.push(counter.clone());
@@ -28,8 +28,8 @@ fn counts(uses: &[Counter]) -> Vec<u64> {
 
 #[test]
 fn the_second_of_two_credentials_counts_for_itself() {
-    let mut scheme = scheme(&bearer(), &["old", "new"]);
-    let uses = counted(&mut scheme);
+    let scheme = scheme(&bearer(), &["old", "new"]);
+    let uses = counted(&scheme);
     let sends = |token: &str| {
         let shown = headers([("authorization", &format!("Bearer {token}"))]);
         check(&scheme, &shown, b"body")
@@ -41,8 +41,8 @@ fn the_second_of_two_credentials_counts_for_itself() {
 
 /// What counts for a request that shows what is right or wrong of each: bearer, key, signature.
 fn counts_of(auth: &Value, way: [Option<bool>; 3]) -> Vec<u64> {
-    let mut scheme = scheme(auth, &["s3cret"]);
-    let uses = counted(&mut scheme);
+    let scheme = scheme(auth, &["s3cret"]);
+    let uses = counted(&scheme);
     check(&scheme, &shows(way), b"body");
     counts(&uses)
 }

@@ -144,7 +144,7 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
         outgoing,
         metrics: metrics.clone(),
         refusals: refusals::Refusals::default(),
-        tracer: tracer.clone(),
+        tracer,
     };
 
     let (stop, closing, closed) = (
@@ -155,8 +155,7 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
     rotation::watch(&sources, tls.clone(), &metrics, &stop)
         .context("cannot watch the secret files")?;
     lifecycle.spawn("stream check", check.run(stop.clone()));
-    let publishing = (&jetstream, &publisher, &tracer);
-    start(polls, publishing, &metrics, lifecycle);
+    start(polls, &jetstream, &publisher, &metrics, lifecycle);
     let serving = readiness.condition("serving");
     serving.met();
     tokio::spawn(drain_delay(
@@ -222,14 +221,14 @@ impl AllMetrics {
 /// Starts the polls.
 fn start(
     polls: Vec<Poll>,
-    (jetstream, publisher, tracer): (&jetstream::Context, &Publisher, &Tracer),
+    jetstream: &jetstream::Context,
+    publisher: &Publisher,
     metrics: &metrics::Metrics,
     lifecycle: &Lifecycle,
 ) {
     for poll in polls {
-        let publisher = (publisher.clone(), tracer.clone());
-        let (metrics, stop) = (metrics.clone(), lifecycle.stopping());
-        let run = poll.run(jetstream.clone(), publisher, metrics, stop);
+        let (jetstream, publisher) = (jetstream.clone(), publisher.clone());
+        let run = poll.run(jetstream, publisher, metrics.clone(), lifecycle.stopping());
         lifecycle.spawn("poll", run);
     }
 }
@@ -271,9 +270,9 @@ impl Opened {
     fn of(config: &IngressConfig, metrics: &poll::Metrics) -> anyhow::Result<Self> {
         let outgoing = Outgoing::new(&config.outgoing)?;
         let sources = config.open_sources(&outgoing).context("sources")?;
-        let polls = config.open_polls(metrics).context("polls")?;
-        let tls = config.open_tls()?;
         let traces = tracer(&config.trace, "eso-relay-ingress")?;
+        let polls = config.open_polls(metrics, &traces.0).context("polls")?;
+        let tls = config.open_tls()?;
         Ok(Self {
             outgoing,
             sources,

@@ -11,7 +11,10 @@ use eso_relay::{
     admin::AdminConfig,
     config::{self, ConfigError, duration},
     nats::NatsConfig,
-    telemetry::{LogConfig, spans::TraceConfig},
+    telemetry::{
+        LogConfig,
+        spans::{TraceConfig, Tracer},
+    },
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -323,9 +326,15 @@ impl IngressConfig {
     }
 
     /// Reads the files of every poll.
-    pub(crate) fn open_polls(&self, metrics: &poll::Metrics) -> Result<Vec<Poll>, ConfigError> {
+    pub(crate) fn open_polls(
+        &self,
+        metrics: &poll::Metrics,
+        tracer: &Tracer,
+    ) -> Result<Vec<Poll>, ConfigError> {
         let polls = self.polls.iter();
-        polls.map(|poll| Poll::open(poll, metrics)).collect()
+        polls
+            .map(|poll| Poll::open(poll, metrics, tracer))
+            .collect()
     }
 
     /// The source of `POST /webhook`, if it is enabled.

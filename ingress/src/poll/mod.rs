@@ -69,6 +69,7 @@ pub(crate) struct Poll {
     settings: Settings,
     store: Store,
     metrics: Metrics,
+    tracer: Tracer,
 }
 
 struct Settings {
@@ -103,7 +104,11 @@ struct Poller {
 
 impl Poll {
     /// Reads the files of the configuration.
-    pub(crate) fn open(config: &PollConfig, metrics: &Metrics) -> Result<Self, ConfigError> {
+    pub(crate) fn open(
+        config: &PollConfig,
+        metrics: &Metrics,
+        tracer: &Tracer,
+    ) -> Result<Self, ConfigError> {
         config.check()?;
         let clean = |paths: &[String]| paths.iter().filter_map(|path| clean(path).ok()).collect();
         Ok(Self {
@@ -122,6 +127,7 @@ impl Poll {
                 settle: config.settle,
             },
             metrics: metrics.clone(),
+            tracer: tracer.clone(),
         })
     }
 
@@ -129,7 +135,7 @@ impl Poll {
     pub(crate) async fn run(
         self,
         jetstream: async_nats::jetstream::Context,
-        (publisher, tracer): (Publisher, Tracer),
+        publisher: Publisher,
         requests: crate::metrics::Metrics,
         stop: CancellationToken,
     ) -> anyhow::Result<()> {
@@ -140,7 +146,7 @@ impl Poll {
             store: self.store,
             metrics: self.metrics,
             publisher,
-            tracer,
+            tracer: self.tracer,
             mounts: Mounts::default(),
             faults: Faults::default(),
         };

@@ -38,22 +38,10 @@ impl Pulling {
         gap_check: watch::Receiver<GapCheck>,
         capacity: Credit,
     ) -> Self {
-        let (readiness, condition) = condition("stream");
         let (credit, granted) = watch::channel(capacity);
         let (sender, messages) = mpsc::channel(BATCH);
-        let stop = CancellationToken::new();
-        let lost = Counter::default();
-        let pull = Pull {
-            client: client.clone(),
-            jetstream,
-            cluster: cluster(),
-            condition,
-            credit: granted,
-            messages: sender,
-            lost: lost.clone(),
-            gap_check,
-            stop: stop.clone(),
-        };
+        let (pull, readiness) = pull((client.clone(), jetstream), gap_check, granted, sender);
+        let (lost, stop) = (pull.lost.clone(), pull.stop.clone());
         let task = tokio::spawn(pull.run());
         Self {
             client,
@@ -101,6 +89,28 @@ impl Pulling {
             self.done(message).await;
         }
     }
+}
+
+/// A pull loop that does not run yet.
+fn pull(
+    (client, jetstream): (Client, Context),
+    gap_check: watch::Receiver<GapCheck>,
+    credit: watch::Receiver<Credit>,
+    messages: mpsc::Sender<Pulled>,
+) -> (Pull, Readiness) {
+    let (readiness, condition) = condition("stream");
+    let pull = Pull {
+        client,
+        jetstream,
+        cluster: cluster(),
+        condition,
+        credit,
+        messages,
+        lost: Counter::default(),
+        gap_check,
+        stop: CancellationToken::new(),
+    };
+    (pull, readiness)
 }
 
 fn bodies(count: usize) -> Vec<bytes::Bytes> {
@@ -266,6 +276,40 @@ async fn nothing_is_pulled_on_a_connection_before_the_look() {
     assert_eq!(pending(&other).await, (0, 1));
     checks.send_replace(GapCheck::Done(nats::connection(&client)));
     assert_eq!(pulling.next().await.sequence, 2);
+}
+
+/// The client keeps a request that it cannot send, and sends it on the next connection.
+#[tokio::test]
+async fn what_a_kept_request_gets_waits_for_the_look_of_its_connection() {
+    let server = NatsServer::start().await.unwrap();
+    let (client, jetstream) = connect(&server).await;
+    provision(&jetstream, &[Stream::Events]).await;
+    let before = nats::connection(&client);
+    let (checks, gap_check) = watch::channel(GapCheck::Done(before));
+    let (sender, mut messages) = mpsc::channel(BATCH);
+    let (_credit, granted) = watch::channel(1);
+    let (pull, _readiness) = pull((client.clone(), jetstream), gap_check, granted, sender);
+    client.force_reconnect().await.unwrap();
+    until("the next connection", || async {
+        nats::connection(&client) > before
+    })
+    .await;
+    let (_other, other) = connect(&server).await;
+    publish(&other, SUBJECT, bodies(1)).await;
+
+    let durable = verify::durable(&pull.jetstream, &cluster()).await.unwrap();
+    let inbox = client.new_inbox();
+    let mut subscription = client.subscribe(inbox.clone()).await.unwrap();
+    let request = durable.request_batch(request(&durable, 1), inbox.into());
+    request.await.unwrap();
+    let delivery = timeout(PATIENCE, subscription.next()).await.unwrap();
+    let mut tally = Tally::default();
+    let mut sent = std::pin::pin!(pull.send(delivery.unwrap(), before, &mut tally));
+    assert!(futures::poll!(sent.as_mut()).is_pending());
+    assert!(messages.try_recv().is_err());
+    checks.send_replace(GapCheck::Done(nats::connection(&client)));
+    sent.await.unwrap();
+    assert!(matches!(messages.try_recv(), Ok(Pulled::Message(_))));
 }
 
 #[tokio::test]

@@ -196,6 +196,11 @@ impl Event {
         }
     }
 
+    /// Whether it is a request as [`Self::refresh_everything`] makes, whatever its target.
+    pub fn refreshes_everything(&self) -> bool {
+        self.kind == Kind::RefreshRequested && self.matches == Match::All
+    }
+
     /// When the refresh was requested.
     pub fn asked_at(&self) -> Timestamp {
         self.origin.replayed_at.unwrap_or(self.received_at)

@@ -250,3 +250,16 @@ fn a_hostile_depth_is_an_error() {
             .all(Result::is_err)
     );
 }
+
+#[test]
+fn a_kind_is_called_as_on_the_wire() {
+    for kind in [
+        Kind::SecretChanged,
+        Kind::SecretDeleted,
+        Kind::ScopeChanged,
+        Kind::RefreshRequested,
+        Kind::TemplateChanged,
+    ] {
+        assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
+    }
+}

@@ -65,13 +65,6 @@ pub(crate) enum Lane {
 impl Lane {
     pub(crate) const ALL: [Self; 2] = [Self::exact, Self::mass];
 
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::exact => "exact",
-            Self::mass => "mass",
-        }
-    }
-
     fn of(urgency: &Urgency) -> Self {
         match urgency {
             Urgency::Exact => Self::exact,
@@ -295,6 +288,7 @@ fn match_all(
 impl MatchedEvent {
     fn new(index: usize, event: &Event, reaches: bool, matched: &Matched, lane: Lane) -> Self {
         let (targets, skipped) = (matched.targets.len(), matched.skipped.len());
+        let kind = EventKind::of(event);
         Self {
             index,
             value: event.fingerprint(),
@@ -302,7 +296,7 @@ impl MatchedEvent {
             trace_id: event.traceparent.map(|trace| trace.trace_id()),
             traceparent: event.traceparent,
             event_type: event.kind,
-            is_again: is_again(event),
+            is_again: kind == EventKind::replay || event.refreshes_everything(),
             received_at: event.asked_at(),
             found: match (targets, skipped) {
                 _ if !reaches => MatchResult::elsewhere,
@@ -313,14 +307,9 @@ impl MatchedEvent {
             targets,
             skipped,
             lane,
-            kind: EventKind::of(event),
+            kind,
         }
     }
-}
-
-fn is_again(event: &Event) -> bool {
-    let resync = event.kind == Kind::RefreshRequested && event.matches == Match::All;
-    event.origin.replayed_at.is_some() || event.origin.redriven > 0 || resync
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use eso_relay::{
     Event, Slug,
-    event::{BatchError, EventError, Kind, Match},
+    event::{BatchError, EventError},
 };
 use jiff::Timestamp;
 
@@ -82,8 +82,7 @@ impl Selection {
             self.counts.other_keys += 1;
             return;
         }
-        let is_resync = event.kind == Kind::RefreshRequested && event.matches == Match::All;
-        if is_resync && !self.resyncs {
+        if event.refreshes_everything() && !self.resyncs {
             self.counts.resyncs += 1;
             return;
         }

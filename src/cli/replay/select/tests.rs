@@ -1,4 +1,4 @@
-use eso_relay::event::{Keys, Operation, Origin, Pattern, Reach};
+use eso_relay::event::{Keys, Kind, Match, Operation, Origin, Pattern, Reach};
 
 use super::*;
 

@@ -8,6 +8,7 @@ use prometheus_client::{
     collector::Collector,
     encoding::{
         DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, EncodeMetric as _, LabelValueEncoder,
+        text::encode,
     },
     metrics::{MetricType, family::Family, gauge::ConstGauge, gauge::Gauge},
     registry::Registry,
@@ -78,6 +79,16 @@ pub fn register(registry: &mut Registry, component: Component, readiness: &Readi
     }));
 }
 
+/// All of them, as `/metrics` shows them.
+///
+/// # Errors
+/// A metric cannot be encoded.
+pub fn text(registry: &Registry) -> Result<String, std::fmt::Error> {
+    let mut text = String::new();
+    encode(&mut text, registry)?;
+    Ok(text)
+}
+
 /// The conditions as they are when they are asked for.
 #[derive(Debug)]
 struct Ready {
@@ -112,14 +123,10 @@ fn now() -> Timestamp {
 
 #[cfg(test)]
 mod tests {
-    use prometheus_client::encoding::text::encode;
-
     use super::*;
 
     fn shown(registry: &Registry) -> String {
-        let mut text = String::new();
-        encode(&mut text, registry).unwrap();
-        text
+        text(registry).unwrap()
     }
 
     #[test]

@@ -222,9 +222,7 @@ async fn work(
 
     let engine = Engine::new(config.settings(), fastrand::u64(..));
     let report = Reporter::new(config.cluster.clone(), metrics, receipts, notes);
-    let report = report
-        .with_objects(objects)
-        .with_traces(config.cluster.clone(), tracer);
+    let report = report.with_objects(objects).with_traces(tracer);
     let context = Context {
         cluster: config.cluster,
         client,

@@ -177,14 +177,11 @@ impl Collector for ExpiryGauge {
 #[cfg(test)]
 mod tests {
     use async_nats::ClientError;
-    use prometheus_client::encoding::text::encode;
 
     use super::*;
 
     fn shown(registry: &Registry) -> String {
-        let mut text = String::new();
-        encode(&mut text, registry).unwrap();
-        text
+        crate::metrics::text(registry).unwrap()
     }
 
     #[test]

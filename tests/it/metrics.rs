@@ -14,7 +14,7 @@ use eso_relay_lab::{
     standin::{Effect, On, Times, Verb},
     wait,
 };
-use prometheus_client::{encoding::text::encode, registry::Registry};
+use prometheus_client::registry::Registry;
 
 use crate::{
     consuming::{CONSUMER, Consuming, names, strs},
@@ -229,8 +229,7 @@ async fn a_missing_permission_counts() {
     let connect = nats::connect(&config, "test", condition, metrics);
     let client = connect.await.unwrap();
     let violations = || {
-        let mut text = String::new();
-        encode(&mut text, &registry).unwrap();
+        let text = eso_relay::metrics::text(&registry).unwrap();
         let line = r#"eso_relay_nats_errors_total{kind="permissions_violation"} "#;
         let count = text.lines().find_map(|found| found.strip_prefix(line));
         count.unwrap().parse::<u64>().unwrap()

@@ -11,7 +11,7 @@ mod restarts;
 mod spans;
 mod unsynced;
 
-pub(crate) use self::reporter::Reporter;
+pub(crate) use self::reporter::{AnsweredPatch, Reporter};
 
 #[cfg(test)]
 mod tests;

@@ -18,7 +18,7 @@ use super::{
     metrics::{DeliveryOutcome, Metrics, ObjectMetrics, SyncResult},
     receipts::{self, Ledger},
     restarts,
-    spans::{PatchResult, Spans},
+    spans::Spans,
     unsynced::Unsynced,
 };
 use crate::{
@@ -48,6 +48,16 @@ pub(crate) struct Reporter {
     pub(super) restarts_are_forbidden: bool,
 }
 
+/// A patch that has a result.
+pub(crate) struct AnsweredPatch<'a> {
+    pub(crate) target: &'a ObjectRef,
+    pub(crate) value: RefreshMark,
+    pub(crate) outcome: &'a Outcome,
+    /// Of the API's answer, if it is a failure.
+    pub(crate) status: Option<u16>,
+    pub(crate) took: Duration,
+}
+
 #[expect(
     clippy::unused_self,
     reason = "callers need not know which facts are only logged"
@@ -62,7 +72,7 @@ impl Reporter {
         Self {
             metrics,
             objects: None,
-            spans: Spans::new(cluster.clone(), Tracer::default()),
+            spans: Spans::new(cluster.clone()),
             ledger: Ledger::new(cluster),
             unsynced: Unsynced::default(),
             receipts,
@@ -78,9 +88,9 @@ impl Reporter {
     }
 
     #[must_use]
-    pub(crate) fn with_traces(self, cluster: Slug, tracer: Tracer) -> Self {
-        let spans = Spans::new(cluster, tracer);
-        Self { spans, ..self }
+    pub(crate) fn with_traces(mut self, tracer: Tracer) -> Self {
+        self.spans.record(tracer);
+        self
     }
 
     /// An object is gone, or cannot be refreshed any more.
@@ -188,25 +198,18 @@ impl Reporter {
         self.spans.patching(target, event);
     }
 
-    /// A patch has a result; `event` is the one that it was for. `status`: of the API's answer, if it is a failure.
-    pub(crate) fn patched(
-        &mut self,
-        target: &ObjectRef,
-        value: RefreshMark,
-        event: Option<&MatchedEvent>,
-        (outcome, status): (&Outcome, Option<u16>),
-        took: Duration,
-    ) {
+    /// `event`: the one that the patch was for.
+    pub(crate) fn patched(&mut self, patch: &AnsweredPatch<'_>, event: Option<&MatchedEvent>) {
+        let AnsweredPatch {
+            target,
+            value,
+            outcome,
+            took,
+            ..
+        } = *patch;
         self.metrics.patched(outcome, took);
         if self.spans.are_on() {
-            let patch = PatchResult {
-                target,
-                value,
-                outcome,
-                status,
-                took,
-            };
-            self.spans.patched(now(), &patch);
+            self.spans.patched(now(), patch);
         }
         let trace_id = event.and_then(|event| event.trace_id.as_deref());
         match outcome {

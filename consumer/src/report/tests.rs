@@ -2,10 +2,10 @@ use std::time::Duration;
 
 use eso_relay::{event::Fingerprint, stream::Receipt};
 use jiff::{SignedDuration, Timestamp};
-use prometheus_client::{encoding::text::encode, registry::Registry};
+use prometheus_client::registry::Registry;
 use tokio::sync::mpsc;
 
-use super::{Reporter, metrics::Metrics, reporter::now};
+use super::{AnsweredPatch, Reporter, metrics::Metrics, reporter::now};
 use crate::{
     engine::Step,
     matching::{EventKind, Lane, MatchedEvent, index::Index},
@@ -32,8 +32,7 @@ impl Told {
     }
 
     fn says(&self, line: &str) {
-        let mut text = String::new();
-        encode(&mut text, &self.registry).unwrap();
+        let text = eso_relay::metrics::text(&self.registry).unwrap();
         let line = format!("eso_relay_consumer_{line}");
         assert!(text.lines().any(|found| found == line), "{line}\n{text}");
     }
@@ -43,9 +42,14 @@ impl Told {
             event: event.value,
             stage,
         };
-        let (outcome, took) = (Outcome::Done, Duration::ZERO);
-        self.reporter
-            .patched(&target(), mark, Some(event), (&outcome, None), took);
+        let patch = AnsweredPatch {
+            target: &target(),
+            value: mark,
+            outcome: &Outcome::Done,
+            status: None,
+            took: Duration::ZERO,
+        };
+        self.reporter.patched(&patch, Some(event));
     }
 
     /// A new event with one target, which is patched, and then this.

@@ -21,7 +21,7 @@ use crate::{
     kubernetes::outcome::RefreshError,
     matching::MatchedEvent,
     object::{Fault, ObjectRef, Outcome, RefreshMark, Rejection, Reset, Sequence, WorkloadState},
-    report::metrics::DeliveryOutcome,
+    report::{AnsweredPatch, metrics::DeliveryOutcome},
     stream::{Reply, dead_letter, gap::GapOutcome},
 };
 
@@ -290,9 +290,14 @@ impl Worker {
             took,
         } = patched;
         self.report.reset(&reset);
-        let result = (&outcome, status);
-        self.report
-            .patched(&target, value, event.as_ref(), result, took);
+        let patch = AnsweredPatch {
+            target: &target,
+            value,
+            outcome: &outcome,
+            status,
+            took,
+        };
+        self.report.patched(&patch, event.as_ref());
         self.handle(Input::Patched {
             target,
             value,

@@ -1,5 +1,4 @@
 use jiff::Timestamp;
-use prometheus_client::encoding::text::encode;
 
 use super::*;
 use crate::{
@@ -24,9 +23,7 @@ fn shown() -> (Registry, Metrics, ConfiguredSource) {
 }
 
 fn text(registry: &Registry) -> String {
-    let mut text = String::new();
-    encode(&mut text, registry).unwrap();
-    text
+    eso_relay::metrics::text(registry).unwrap()
 }
 
 fn assert_says(registry: &Registry, line: &str) {

@@ -387,8 +387,7 @@ async fn it_is_told_when_the_certificates_expire() {
     let mut registry = prometheus_client::registry::Registry::default();
     let metrics = Metrics::register(&mut registry);
     crate::rotation::report_expiry(&tls, &metrics);
-    let mut text = String::new();
-    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    let text = eso_relay::metrics::text(&registry).unwrap();
     // The default of rcgen: the first day of 4096.
     for certificate in ["server", "client_ca"] {
         let line = format!(

@@ -152,8 +152,6 @@ impl FreshnessMetrics {
 
 #[cfg(test)]
 mod tests {
-    use prometheus_client::encoding::text::encode;
-
     use super::*;
 
     #[test]
@@ -162,8 +160,7 @@ mod tests {
         let metrics = FreshnessMetrics::default();
         metrics.register(&mut registry);
         let says = |line: &str| {
-            let mut text = String::new();
-            encode(&mut text, &registry).unwrap();
+            let text = eso_relay::metrics::text(&registry).unwrap();
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         };
         says(r#"event_age_seconds_count{lane="exact",kind="replay"} 0"#);

@@ -132,14 +132,10 @@ fn kind(kind: ObjectKind) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use prometheus_client::encoding::text::encode;
-
     use super::*;
 
     fn text(registry: &Registry) -> String {
-        let mut text = String::new();
-        encode(&mut text, registry).unwrap();
-        text
+        eso_relay::metrics::text(registry).unwrap()
     }
 
     fn synced(metrics: &mut ObjectMetrics, name: &str, step: Step, backend: &str) {

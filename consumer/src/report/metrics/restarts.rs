@@ -129,8 +129,6 @@ fn kind(workload: &ObjectRef) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use prometheus_client::encoding::text::encode;
-
     use super::*;
     use crate::object::WorkloadKind;
 
@@ -153,8 +151,7 @@ mod tests {
             Step::NotRestarted(NotRestarted::Superseded),
             Duration::ZERO,
         );
-        let mut text = String::new();
-        encode(&mut text, &registry).unwrap();
+        let text = eso_relay::metrics::text(&registry).unwrap();
         for line in [
             r#"restarts_total{kind="StatefulSet",result="restarted"} 1"#,
             r#"restarts_total{kind="StatefulSet",result="rollout_failed"} 1"#,

@@ -1,13 +1,10 @@
-use prometheus_client::encoding::text::encode;
-
 use super::*;
 
 #[test]
 fn a_consumer_says_which_cluster_it_serves() {
     let mut registry = Registry::default();
     Metrics::register_info(&mut registry, &"east".parse().unwrap());
-    let mut text = String::new();
-    encode(&mut text, &registry).unwrap();
+    let text = eso_relay::metrics::text(&registry).unwrap();
     let line = r#"eso_relay_consumer_info{relay_cluster="east"} 1"#;
     assert!(text.contains(line), "{text}");
     assert!(text.contains("# TYPE eso_relay_consumer_info gauge"));
@@ -19,8 +16,7 @@ fn names_follow_the_conventions() {
     let metrics = Metrics::register(&mut registry);
     metrics.ended(DeliveryOutcome::dead_lettered);
     metrics.patched(&Outcome::Done, Duration::from_millis(3));
-    let mut text = String::new();
-    encode(&mut text, &registry).unwrap();
+    let text = eso_relay::metrics::text(&registry).unwrap();
     for line in [
         r#"eso_relay_consumer_deliveries_total{outcome="dead_lettered"} 1"#,
         r#"eso_relay_consumer_deliveries_total{outcome="acked"} 0"#,

@@ -81,8 +81,6 @@ fn label(kind: ListKind) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use prometheus_client::encoding::text::encode;
-
     use super::*;
 
     #[test]
@@ -91,11 +89,7 @@ mod tests {
         let metrics = WatchMetrics::default();
         metrics.register(&mut registry);
         let watch = metrics.of(ListKind::ExternalSecrets);
-        let shown = || {
-            let mut text = String::new();
-            encode(&mut text, &registry).unwrap();
-            text
-        };
+        let shown = || eso_relay::metrics::text(&registry).unwrap();
         assert!(shown().contains("watch_restarts_total{kind=\"ExternalSecret\"} 0\n"));
         assert!(!shown().contains("watch_last_event"));
         watch.restarted();

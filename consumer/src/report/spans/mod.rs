@@ -22,11 +22,14 @@ use eso_relay::{
 use jiff::Timestamp;
 
 use self::process::Process;
-use super::metrics::DeliveryOutcome;
+use super::{
+    metrics::{DeliveryOutcome, SyncResult},
+    reporter::AnsweredPatch,
+};
 use crate::{
     engine::Step,
     matching::{MatchResult, MatchedEvent},
-    object::{Fault, ObjectRef, Outcome, RefreshMark, Sequence, Stage},
+    object::{Fault, ObjectRef, Outcome, Sequence, Stage},
     stream::Message,
 };
 
@@ -48,25 +51,16 @@ pub(super) struct Spans {
     last_patch: Option<(ObjectRef, Fingerprint)>,
 }
 
-/// The result of a patch.
-pub(super) struct PatchResult<'a> {
-    pub(super) target: &'a ObjectRef,
-    pub(super) value: RefreshMark,
-    pub(super) outcome: &'a Outcome,
-    /// The status of the API's answer, if it is a failure.
-    pub(super) status: Option<u16>,
-    pub(super) took: Duration,
-}
-
 impl Spans {
     /// Whether there are any: the caller need not read the clock otherwise.
     pub(super) fn are_on(&self) -> bool {
         self.tracer.is_on()
     }
 
-    pub(super) fn new(cluster: Slug, tracer: Tracer) -> Self {
+    /// Off until [`Self::record`] is called.
+    pub(super) fn new(cluster: Slug) -> Self {
         Self {
-            tracer,
+            tracer: Tracer::default(),
             cluster,
             open: HashMap::new(),
             order: VecDeque::new(),
@@ -74,6 +68,10 @@ impl Spans {
             in_flight: HashMap::new(),
             last_patch: None,
         }
+    }
+
+    pub(super) fn record(&mut self, tracer: Tracer) {
+        self.tracer = tracer;
     }
 
     /// An event of a message that was taken now has matched objects.
@@ -117,8 +115,8 @@ impl Spans {
     }
 
     /// A patch was answered.
-    pub(super) fn patched(&mut self, now: Timestamp, patch: &PatchResult<'_>) {
-        let PatchResult {
+    pub(super) fn patched(&mut self, now: Timestamp, patch: &AnsweredPatch<'_>) {
+        let AnsweredPatch {
             target,
             value,
             outcome,
@@ -177,33 +175,23 @@ impl Spans {
         let Some(process) = self.open.get_mut(&event) else {
             return;
         };
-        let sync = match step {
+        match step {
             Step::Patched | Step::Carried => {
                 process.patched += 1;
                 if let (Step::Patched, Some((newer, context))) = (step, newer) {
                     process.coalesced_into(now, Some(newer), Some(context));
                 }
-                None
             }
             Step::Superseded => {
                 process.left += 1;
                 process.coalesced_into(now, None, None);
-                None
             }
-            Step::Refused => {
-                process.refused += 1;
-                None
-            }
-            Step::Gone | Step::GaveUp => {
-                process.left += 1;
-                None
-            }
-            Step::Synced => Some("synced"),
-            Step::Failed => Some("failed"),
-            Step::Silent => Some("silent"),
+            Step::Refused => process.refused += 1,
+            Step::Gone | Step::GaveUp => process.left += 1,
+            Step::Synced | Step::Failed | Step::Silent => {}
             Step::Restarted | Step::NotRestarted(_) => return,
-        };
-        if let Some(sync) = sync {
+        }
+        if let Some(sync) = SyncResult::of(step) {
             let has_span = process.objects.contains(target);
             if has_span && process.sync_spans < MAX_EXAMPLES {
                 process.sync_spans += 1;
@@ -270,17 +258,19 @@ impl Spans {
         &self,
         event: Fingerprint,
         target: &ObjectRef,
-        sync: &str,
+        sync: SyncResult,
         times: (Timestamp, Timestamp),
     ) {
         let Some(span) = self.child(event, "sync", Kind::Internal, times) else {
             return;
         };
-        let span = of_object(span, target).with("eso_relay.sync", sync);
-        self.tracer.finish(if sync == "synced" {
+        // As the label of the metrics.
+        let name = format!("{sync:?}");
+        let span = of_object(span, target).with("eso_relay.sync", name.as_str());
+        self.tracer.finish(if sync == SyncResult::synced {
             span
         } else {
-            span.failed(sync)
+            span.failed(&name)
         });
     }
 

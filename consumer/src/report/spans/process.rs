@@ -93,9 +93,11 @@ impl Process {
 
     pub(super) fn span(&self, cluster: &Slug) -> Span {
         let event = &self.event;
-        let (ended, end) = self
-            .ended
-            .map_or((self.taken, "open"), |(at, end)| (at, end_name(end)));
+        // The names of both are the labels of the metrics.
+        let (ended, end) = match self.ended {
+            Some((at, end)) => (at, format!("{end:?}")),
+            None => (self.taken, "open".to_owned()),
+        };
         let stream = Stream::Events.name();
         let times = (self.taken, ended);
         let name = format!("process {stream}");
@@ -117,7 +119,7 @@ impl Process {
             .with("eso_relay.fingerprint", event.value.to_string())
             .with("eso_relay.stream.sequence", self.sequence)
             .with("eso_relay.attempt", self.attempt)
-            .with("eso_relay.lane", event.lane.as_str())
+            .with("eso_relay.lane", format!("{:?}", event.lane))
             .with("eso_relay.result", end)
             .with("eso_relay.matched", event.targets)
             .with("eso_relay.skipped", event.skipped)
@@ -133,16 +135,5 @@ impl Process {
             span = span.failed("dead_lettered");
         }
         span
-    }
-}
-
-/// As in the metrics.
-fn end_name(end: DeliveryOutcome) -> &'static str {
-    match end {
-        DeliveryOutcome::acked => "acked",
-        DeliveryOutcome::nacked => "nacked",
-        DeliveryOutcome::parked => "parked",
-        DeliveryOutcome::dead_lettered => "dead_lettered",
-        DeliveryOutcome::handed_back => "handed_back",
     }
 }

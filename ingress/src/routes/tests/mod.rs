@@ -15,7 +15,7 @@ use axum::{
 };
 use futures::stream;
 use http_body_util::BodyExt as _;
-use prometheus_client::{encoding::text::encode, registry::Registry};
+use prometheus_client::registry::Registry;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
@@ -349,9 +349,7 @@ async fn the_senders_trace_goes_on_in_the_event() {
 }
 
 fn metrics(tested: &Tested) -> String {
-    let mut text = String::new();
-    encode(&mut text, &tested.registry).unwrap();
-    text
+    eso_relay::metrics::text(&tested.registry).unwrap()
 }
 
 #[tokio::test]

@@ -76,8 +76,7 @@ async fn a_sender_that_asks_and_proves_itself_may_send() {
         assert_eq!(headers["allow"], "POST");
     }
     assert!(tested.recorder.events.lock().unwrap().is_empty());
-    let mut text = String::new();
-    encode(&mut text, &tested.registry).unwrap();
+    let text = eso_relay::metrics::text(&tested.registry).unwrap();
     assert!(
         text.contains(r#"webhooks_total{source="grid",result="handshake"} 1"#),
         "{text}"

@@ -52,8 +52,7 @@ async fn a_signed_confirmation_is_confirmed_and_counted_as_a_handshake() {
     assert_eq!(send(&tested, delivery(body)).await.0, StatusCode::OK);
     assert_eq!(server.requests(), 2);
     assert!(tested.recorder.events.lock().unwrap().is_empty());
-    let mut text = String::new();
-    encode(&mut text, &tested.registry).unwrap();
+    let text = eso_relay::metrics::text(&tested.registry).unwrap();
     let counted = r#"webhooks_total{source="aws",result="handshake"} 1"#;
     assert!(text.contains(counted), "{text}");
 }

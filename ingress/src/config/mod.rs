@@ -11,10 +11,7 @@ use eso_relay::{
     admin::AdminConfig,
     config::{self, ConfigError, duration},
     nats::NatsConfig,
-    telemetry::{
-        LogConfig,
-        spans::{TraceConfig, Tracer},
-    },
+    telemetry::{LogConfig, spans},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -55,7 +52,7 @@ pub struct IngressConfig {
     pub admin: AdminConfig,
     pub nats: NatsConfig,
     pub log: LogConfig,
-    pub trace: TraceConfig,
+    pub trace: spans::TraceConfig,
     pub sources: Vec<SourceConfig>,
     /// Stores that are polled: sources without HTTP.
     pub polls: Vec<PollConfig>,
@@ -136,7 +133,7 @@ impl Default for IngressConfig {
             admin: AdminConfig::default(),
             nats: NatsConfig::default(),
             log: LogConfig::default(),
-            trace: TraceConfig::default(),
+            trace: spans::TraceConfig::default(),
             sources: Vec::new(),
             polls: Vec::new(),
             webhook: None,
@@ -329,7 +326,7 @@ impl IngressConfig {
     pub(crate) fn open_polls(
         &self,
         metrics: &poll::Metrics,
-        tracer: &Tracer,
+        tracer: &spans::Tracer,
     ) -> Result<Vec<Poll>, ConfigError> {
         let polls = self.polls.iter();
         polls

@@ -1,6 +1,6 @@
 //! The ways to log in, on the auth methods of a real OpenBao. What proves the poller is read again at each login.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use eso_relay_lab::{
     daemon::Daemon,
@@ -92,6 +92,20 @@ fn lends(mut role: Value) -> Value {
     role
 }
 
+fn jwt_role() -> Value {
+    lends(json!({
+        "role_type": "jwt", "user_claim": "sub", "bound_audiences": ["openbao"],
+    }))
+}
+
+/// The settings of a poller that logs in with the token in this file.
+fn with_jwt(file: &Path) -> String {
+    format!(
+        "paths: [secret/data/a], auth: {{ jwt: {{ role: relay, token_file: '{}' }} }}",
+        file.display()
+    )
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_jwt_of_an_issuer() {
     let Some((mut stage, file)) = stage("jwt", "jwt").await else {
@@ -102,16 +116,12 @@ async fn a_jwt_of_an_issuer() {
     stage
         .api(Method::POST, "auth/jwt/config", trust(&old))
         .await;
-    let role = lends(json!({
-        "role_type": "jwt", "user_claim": "sub", "bound_audiences": ["openbao"],
-    }));
-    stage.api(Method::POST, "auth/jwt/role/relay", role).await;
+    stage
+        .api(Method::POST, "auth/jwt/role/relay", jwt_role())
+        .await;
     let first = token(&old, 1);
     std::fs::write(&file, &first).unwrap();
-    stage.settings = format!(
-        "paths: [secret/data/a], auth: {{ jwt: {{ role: relay, token_file: '{}' }} }}",
-        file.display()
-    );
+    stage.settings = with_jwt(&file);
     let second = token(&new, 2);
     let poller = polls_on(&stage, "jwt", async || {
         std::fs::write(&file, &second).unwrap();
@@ -188,15 +198,11 @@ async fn a_proof_that_is_refused() {
     let (trusted, other) = (Issuer::new(), Issuer::new());
     let config = json!({ "jwt_validation_pubkeys": [trusted.pem()] });
     stage.api(Method::POST, "auth/jwt/config", config).await;
-    let role = json!({ "role_type": "jwt", "user_claim": "sub", "bound_audiences": ["openbao"] });
     stage
-        .api(Method::POST, "auth/jwt/role/relay", lends(role))
+        .api(Method::POST, "auth/jwt/role/relay", jwt_role())
         .await;
     std::fs::write(&file, token(&other, 1)).unwrap();
-    stage.settings = format!(
-        "paths: [secret/data/a], auth: {{ jwt: {{ role: relay, token_file: '{}' }} }}",
-        file.display()
-    );
+    stage.settings = with_jwt(&file);
     let mut poller = stage.options().start().await.unwrap();
     poller.wait_ready(READY).await.unwrap();
     let line = poller

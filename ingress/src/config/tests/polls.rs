@@ -12,7 +12,7 @@ fn polls_alone_want_no_port() {
     alone.check().unwrap();
     assert_eq!(
         alone
-            .open_polls(&poll::Metrics::default(), &Tracer::default())
+            .open_polls(&poll::Metrics::default(), &spans::Tracer::default())
             .unwrap()
             .len(),
         1
@@ -49,7 +49,7 @@ fn a_missing_file_of_a_poll_fails_the_start() {
     let mut away = poll("vault");
     away["auth"] = json!({ "jwt": { "role": "r", "token_file": "/nowhere" } });
     let away = config(json!({ "listen": "none", "polls": [away] }));
-    let opened = away.open_polls(&poll::Metrics::default(), &Tracer::default());
+    let opened = away.open_polls(&poll::Metrics::default(), &spans::Tracer::default());
     let refused = opened.err().unwrap().to_string();
     assert!(
         refused.contains("poll `vault`: auth: cannot read /nowhere"),

@@ -159,7 +159,8 @@ impl Process {
         Ok(())
     }
 
-    fn last_words(&self) -> String {
+    /// The end of what it has written, for an error.
+    pub fn last_words(&self) -> String {
         const LINES: usize = 40;
         let log = self.log();
         let lines: Vec<&str> = log.lines().collect();

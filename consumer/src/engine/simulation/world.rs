@@ -319,7 +319,6 @@ impl World {
         };
         match output {
             Output::Restart { .. } => self.start_restart(at, &output),
-            Output::Rollout { .. } => {}
             Output::Park { sequence, delay } => {
                 if let Some(holding) = replica.held.get_mut(&sequence) {
                     holding.parked = true;
@@ -328,11 +327,10 @@ impl World {
                     self.server.nak(self.now, sequence, delay);
                 }
             }
-            Output::Recall(sequence) => {
-                if !lost {
-                    self.server.nak(self.now, sequence, Duration::ZERO);
-                }
+            Output::Recall(sequence) if !lost => {
+                self.server.nak(self.now, sequence, Duration::ZERO);
             }
+            Output::Recall(_) | Output::Rollout { .. } => {}
             Output::Patch { target, value } => {
                 let patch = Patch {
                     process: replica.process,

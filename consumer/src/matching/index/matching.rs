@@ -186,11 +186,7 @@ impl<'a> Matcher<'a> {
         })
     }
 
-    fn add(&mut self, posting: Posting, against: Option<Unrefreshable>) {
-        self.add_by(Way::Key, posting, against);
-    }
-
-    fn add_by(&mut self, way: Way, posting: Posting, against: Option<Unrefreshable>) {
+    fn add(&mut self, way: Way, posting: Posting, against: Option<Unrefreshable>) {
         if self.allows(posting) {
             self.matches.push((posting.object, against, way));
         }
@@ -205,9 +201,9 @@ impl<'a> Matcher<'a> {
         let against = by_key.then_some(Unrefreshable::Generator);
         let store = self.index.stores.get(posting.store);
         if store.is_none_or(|store| store.view.rules().can_find()) {
-            self.add_by(Way::Find, posting, against);
+            self.add(Way::Find, posting, against);
         } else if self.index.only_finds_in_vain(object) {
-            self.add_by(Way::Find, posting, Some(Unrefreshable::FindNotSupported));
+            self.add(Way::Find, posting, Some(Unrefreshable::FindNotSupported));
         }
     }
 
@@ -235,11 +231,11 @@ impl<'a> Matcher<'a> {
             if version.is_some_and(|version| stays_as_it_is(own_rules, version, self.event)) {
                 stays = true;
             } else {
-                return self.add(posting, None);
+                return self.add(Way::Key, posting, None);
             }
         }
         if stays {
-            self.add(posting, Some(Unrefreshable::PinnedVersion));
+            self.add(Way::Key, posting, Some(Unrefreshable::PinnedVersion));
         }
     }
 
@@ -268,11 +264,11 @@ impl<'a> Matcher<'a> {
                     .filter(|reading| wanted(rules, reading));
                 match matching.next() {
                     None => {}
-                    Some(Reading::Key(_)) => self.add(posting, None),
+                    Some(Reading::Key(_)) => self.add(Way::Key, posting, None),
                     Some(Reading::Find(_))
                         if matching.any(|one| matches!(one, Reading::Key(_))) =>
                     {
-                        self.add(posting, None);
+                        self.add(Way::Key, posting, None);
                     }
                     Some(Reading::Find(_)) => self.add_finder(posting),
                 }

@@ -58,7 +58,7 @@ use crate::{
 };
 
 /// Every ExternalSecret by the keys that it reads.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Index {
     objects: Slab<Object>,
     ids: HashMap<ObjectRef, u32>,
@@ -106,35 +106,9 @@ struct Entry {
     form: lookup::Form,
 }
 
-impl Default for Index {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Index {
     pub fn new() -> Self {
-        Self {
-            objects: Slab::new(),
-            ids: HashMap::new(),
-            stores: Stores::new(),
-            finds: Finds::default(),
-            lookup: Lookup::default(),
-            generation: 0,
-            open: HashMap::new(),
-            details: Details::default(),
-            templates: Templates::default(),
-            pushes: Pushes::default(),
-            owners: Owners::default(),
-            namespaces: Namespaces::default(),
-            workloads: Workloads::new(),
-            claims: HashMap::new(),
-            sync_windows: HashSet::new(),
-            problems: HashMap::new(),
-            references: 0,
-            synced: false,
-            revision: 0,
-        }
+        Self::default()
     }
 
     /// Applies a change; returns what the engine must know.
@@ -338,7 +312,7 @@ impl Index {
         let id = self.ids.remove(target)?;
         self.unlink(id);
         self.templates.remove(id);
-        self.workloads.remove_writes(id);
+        self.workloads.put_writes(id, None);
         self.pushes.remove(id);
         self.sync_windows.remove(&id);
         self.claims.remove(&id);

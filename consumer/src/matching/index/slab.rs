@@ -7,14 +7,17 @@ pub(super) struct Slab<T> {
     free: Vec<u32>,
 }
 
-impl<T> Slab<T> {
-    pub(super) fn new() -> Self {
+/// Not derived: values need no default.
+impl<T> Default for Slab<T> {
+    fn default() -> Self {
         Self {
             slots: Vec::new(),
             free: Vec::new(),
         }
     }
+}
 
+impl<T> Slab<T> {
     pub(super) fn insert(&mut self, value: T) -> u32 {
         if let Some(id) = self.free.pop() {
             self.slots[id as usize] = Some(value);
@@ -63,7 +66,7 @@ mod tests {
 
     #[test]
     fn a_removed_number_is_given_out_again() {
-        let mut slab = Slab::new();
+        let mut slab = Slab::default();
         let (a, b) = (slab.insert('a'), slab.insert('b'));
         assert_eq!(slab.remove(a), Some('a'));
         assert_eq!((slab.remove(a), slab.len()), (None, 1));

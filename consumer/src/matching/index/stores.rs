@@ -31,20 +31,13 @@ pub(super) struct StoreEntry {
     seen: Option<u64>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Stores {
     entries: Slab<StoreEntry>,
     ids: HashMap<StoreRef, u32>,
 }
 
 impl Stores {
-    pub(super) fn new() -> Self {
-        Self {
-            entries: Slab::new(),
-            ids: HashMap::new(),
-        }
-    }
-
     pub(super) fn get(&self, id: u32) -> Option<&StoreEntry> {
         self.entries.get(id)
     }

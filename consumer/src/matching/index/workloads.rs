@@ -30,7 +30,7 @@ use crate::{
     object::{ObjectKind, ObjectRef, Uid, WorkloadState},
 };
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Workloads {
     entries: Slab<Entry>,
     ids: HashMap<ObjectRef, u32>,
@@ -71,17 +71,6 @@ struct Readers {
 }
 
 impl Workloads {
-    pub(super) fn new() -> Self {
-        Self {
-            entries: Slab::new(),
-            ids: HashMap::new(),
-            namespaces: HashMap::new(),
-            lookup: Lookup::default(),
-            writes: HashMap::new(),
-            problems: HashMap::new(),
-        }
-    }
-
     pub(super) fn uid(&self, target: &ObjectRef) -> Option<Uid> {
         self.entries.get(*self.ids.get(target)?)?.uid
     }
@@ -107,13 +96,9 @@ impl Workloads {
     /// `None`: a Secret of its own name.
     pub(super) fn put_writes(&mut self, object: u32, writes: Option<Writes>) {
         match writes {
-            Some(writes) => drop(self.writes.insert(object, writes)),
-            None => self.remove_writes(object),
-        }
-    }
-
-    pub(super) fn remove_writes(&mut self, object: u32) {
-        self.writes.remove(&object);
+            Some(writes) => self.writes.insert(object, writes),
+            None => self.writes.remove(&object),
+        };
     }
 
     /// Whether it has the references that it had.

@@ -273,7 +273,7 @@ async fn two_consumers_report_the_same_backlog() {
     let names = names("db", 60);
     let relay = Consuming::on(cluster, &strs(&names)).await;
     // Each holds what it may, and no patch of it ends.
-    let hang = Effect::slow(Duration::from_secs(3600));
+    let hang = Effect::Slow(Duration::from_secs(3600));
     let patches = On::verb(Verb::Patch, Kind::ExternalSecret).by_token(CONSUMER);
     relay.stand_in().faults().inject(patches, hang, Times::All);
     let settings = "max_deliveries: 5\nkubernetes: { patch_timeout: 1h }";

@@ -17,7 +17,7 @@ use crate::consuming::{CONSUMER, Consuming, TEAM, drained, names, strs};
 fn slow_down(relay: &Consuming, by: Duration) {
     let patches = On::verb(Verb::Patch, Kind::ExternalSecret).by_token(CONSUMER);
     let faults = relay.stand_in().faults();
-    faults.inject(patches, Effect::slow(by), Times::All);
+    faults.inject(patches, Effect::Slow(by), Times::All);
 }
 
 async fn acked(consumer: &Daemon) -> u64 {

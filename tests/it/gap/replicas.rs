@@ -47,7 +47,7 @@ async fn another_replica_continues_the_gap() {
     let names = names("db", 60);
     let relay = Consuming::on(cluster, &strs(&names)).await;
     let patches = On::verb(Verb::Patch, Kind::ExternalSecret).by_token(CONSUMER);
-    let slow = Effect::slow(Duration::from_secs(1));
+    let slow = Effect::Slow(Duration::from_secs(1));
     relay.stand_in().faults().inject(patches, slow, Times::All);
     open_gap(&relay).await;
     let one_by_one = "refresh: { concurrency: 1 }";

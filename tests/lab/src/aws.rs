@@ -38,7 +38,7 @@ impl Aws {
         let port = port::free()?;
         let log = dir.path().join("log");
         let mut process = Process::spawn("ministack", command(packages, &dir, port), &log)?;
-        let url = format!("{}/_ministack/ready", url(port));
+        let url = format!("{}/_ministack/ready", port::url(port));
         let ready = || port::get(&client, &url);
         process.wait_until("readiness", START, ready).await?;
         Ok(Self {
@@ -51,7 +51,7 @@ impl Aws {
 
     /// `http://127.0.0.1:PORT`, for every service.
     pub fn url(&self) -> String {
-        url(self.port)
+        port::url(self.port)
     }
 
     /// `aws secretsmanager create-secret`
@@ -158,8 +158,4 @@ fn command(packages: &Path, dir: &TempDir, port: u16) -> Command {
         .env("IOT_MTLS_ENABLED", "0")
         .env("DOCKER_HOST", "unix:///nonexistent");
     command
-}
-
-fn url(port: u16) -> String {
-    format!("http://127.0.0.1:{port}")
 }

@@ -19,9 +19,9 @@ use opentelemetry_proto::tonic::{
     trace::v1::{self as proto, status::StatusCode as SpanStatus},
 };
 use prost::Message as _;
-use tokio::net::TcpListener;
+use tokio_util::task::AbortOnDropHandle;
 
-use crate::lock;
+use crate::{lock, port};
 
 /// What it does with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,11 +36,12 @@ pub enum Manner {
 /// A request: its credentials, if it had some, and its body.
 type Kept = (Option<String>, Bytes);
 
-/// A running collector; it runs until the process ends.
+/// A running collector; it stops when its last clone is dropped.
 #[derive(Clone)]
 pub struct Collector {
     url: String,
     kept: Arc<Mutex<Vec<Kept>>>,
+    _running: Arc<AbortOnDropHandle<()>>,
 }
 
 /// A span as it arrived. Ids are in hexadecimal digits, times in nanoseconds since 1970.
@@ -66,8 +67,6 @@ pub struct ReceivedSpan {
 
 impl Collector {
     pub async fn start(manner: Manner) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let url = format!("http://{}", listener.local_addr()?);
         let kept: Arc<Mutex<Vec<Kept>>> = Arc::default();
         let keep = Arc::clone(&kept);
         let take = move |headers: HeaderMap, body: Bytes| async move {
@@ -82,9 +81,12 @@ impl Collector {
                 Manner::Hang => std::future::pending().await,
             }
         };
-        let router = Router::new().route("/v1/traces", post(take));
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        Ok(Self { url, kept })
+        let (url, running) = port::serve(Router::new().route("/v1/traces", post(take))).await?;
+        Ok(Self {
+            url,
+            kept,
+            _running: Arc::new(running),
+        })
     }
 
     /// For `trace.endpoint`.

@@ -13,10 +13,9 @@ use axum::{
 };
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::lock;
+use crate::{lock, port};
 
 /// A running store; it stops when dropped.
 pub struct Documents {
@@ -39,18 +38,13 @@ struct Content {
 
 impl Documents {
     pub async fn start() -> anyhow::Result<Self> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let url = format!("http://{}", listener.local_addr()?);
         let shelf = Shelf::default();
-        let router = Router::new().fallback(read).with_state(shelf.clone());
-        let serve = async move {
-            // An error only says that the listener is gone, and the test with it.
-            axum::serve(listener, router).await.ok();
-        };
+        let routes = Router::new().fallback(read).with_state(shelf.clone());
+        let (url, running) = port::serve(routes).await?;
         Ok(Self {
             url,
             shelf,
-            _running: AbortOnDropHandle::new(tokio::spawn(serve)),
+            _running: running,
         })
     }
 

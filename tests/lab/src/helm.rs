@@ -5,11 +5,11 @@ use std::{
     process::Stdio,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::{cache, obtain::GoProgram};
+use crate::obtain::{self, GoProgram};
 
 /// Both are in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,17 +33,9 @@ impl HelmVersion {
     }
 }
 
-/// Whether `ESO_RELAY_HELM` says `real`. Says on stderr, once, what is skipped when it does not: Helm takes minutes
-/// to build.
+/// Whether `ESO_RELAY_HELM` says `real`; says on stderr what is skipped when it does not.
 pub fn is_asked_for() -> bool {
-    static SAID: std::sync::Once = std::sync::Once::new();
-    let asked = std::env::var("ESO_RELAY_HELM").is_ok_and(|kind| kind == "real");
-    if !asked {
-        SAID.call_once(|| {
-            cache::announce("skipping what needs the real Helm: ESO_RELAY_HELM=real runs it");
-        });
-    }
-    asked
+    obtain::is_asked_for("ESO_RELAY_HELM", "the real Helm")
 }
 
 /// Helm without plugins, repositories and a cluster.
@@ -58,11 +50,8 @@ impl Helm {
     /// # Errors
     /// It is not there and cannot be built.
     pub async fn obtain(version: HelmVersion) -> anyhow::Result<Self> {
-        let source = version.program();
-        let build = async |dir: PathBuf| source.build(&dir).await;
-        let program = cache::entry(&source.entry()?, build).await;
         Ok(Self {
-            program: program.with_context(|| format!("no {}", source.title))?,
+            program: version.program().obtain().await?,
             home: tempfile::tempdir()?,
         })
     }

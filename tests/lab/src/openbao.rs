@@ -6,8 +6,8 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, bail};
-use reqwest::{Method, StatusCode};
+use anyhow::{Context as _, ensure};
+use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -117,7 +117,7 @@ impl OpenBao {
             .env_clear()
             .env("HOME", dir.path());
         let mut process = Process::spawn("openbao", command, &dir.path().join("log"))?;
-        let health = format!("{}/v1/sys/health", url(port));
+        let health = format!("{}/v1/sys/health", port::url(port));
         let healthy = || port::get(&client, &health);
         process.wait_until("its health", START, healthy).await?;
         Ok(Self {
@@ -132,7 +132,7 @@ impl OpenBao {
 
     /// `http://127.0.0.1:PORT`
     pub fn url(&self) -> String {
-        url(self.port)
+        port::url(self.port)
     }
 
     /// `https://127.0.0.1:PORT`
@@ -149,24 +149,12 @@ impl OpenBao {
     /// # Errors
     /// The answer is no success.
     pub async fn api(&self, method: Method, path: &str, body: Value) -> anyhow::Result<Value> {
-        let (status, answer) = self.ask(method, path, body).await?;
-        if !status.is_success() {
-            bail!("{path}: {status}: {answer}");
-        }
-        Ok(answer)
-    }
-
-    async fn ask(
-        &self,
-        method: Method,
-        path: &str,
-        body: Value,
-    ) -> anyhow::Result<(StatusCode, Value)> {
         let url = format!("{}/v1/{path}", self.url());
         let request = self.client.request(method, url).json(&body);
         let answer = request.header("X-Vault-Token", ROOT_TOKEN).send().await?;
         let (status, text) = (answer.status(), answer.text().await?);
-        Ok((status, serde_json::from_str(&text).unwrap_or_default()))
+        ensure!(status.is_success(), "{path}: {status}: {text}");
+        Ok(serde_json::from_str(&text).unwrap_or_default())
     }
 
     /// A token that may do what this policy says, and nothing else.
@@ -239,8 +227,4 @@ impl Certificate<'_> {
             "tls_key_file": key,
         } }))
     }
-}
-
-fn url(port: u16) -> String {
-    format!("http://127.0.0.1:{port}")
 }

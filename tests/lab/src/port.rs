@@ -10,6 +10,8 @@ use std::{
 };
 
 use anyhow::ensure;
+use axum::Router;
+use tokio_util::task::AbortOnDropHandle;
 
 /// Below the range from which Linux and macOS take the ports of outgoing connections: a server
 /// that is down for a moment finds its port still free when it comes back.
@@ -45,6 +47,22 @@ pub(crate) async fn start<T, F: Future<Output = anyhow::Result<T>>>(
             other => return other,
         }
     }
+}
+
+/// A stand-in over plain HTTP, on a port that the system chooses: its URL, and what ends it.
+pub(crate) async fn serve(routes: Router) -> std::io::Result<(String, AbortOnDropHandle<()>)> {
+    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let url = url(listener.local_addr()?.port());
+    let serving = tokio::spawn(async move {
+        // It ends with its handle.
+        axum::serve(listener, routes).await.ok();
+    });
+    Ok((url, AbortOnDropHandle::new(serving)))
+}
+
+/// `http://127.0.0.1:PORT`
+pub(crate) fn url(port: u16) -> String {
+    format!("http://127.0.0.1:{port}")
 }
 
 fn was_taken(log: &str) -> bool {

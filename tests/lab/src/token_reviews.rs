@@ -1,9 +1,6 @@
 //! A stand-in for the `TokenReviews` of a Kubernetes API, by which the auth methods of stores check service accounts.
 
-use std::{
-    net::Ipv4Addr,
-    sync::{Arc, Mutex},
-};
+use std::sync::{Arc, Mutex};
 
 use axum::{
     Router,
@@ -14,10 +11,9 @@ use axum::{
 };
 use bytes::Bytes;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::lock;
+use crate::{lock, port};
 
 /// A server over plain HTTP; gone when dropped.
 pub struct TokenReviews {
@@ -33,19 +29,13 @@ impl TokenReviews {
     /// Refuses every token for now.
     pub async fn start() -> std::io::Result<Self> {
         let valid = Valid::default();
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let url = format!("http://{}", listener.local_addr()?);
         let path = "/apis/authentication.k8s.io/v1/tokenreviews";
         let routes = Router::new().route(path, post(review));
-        let routes = routes.with_state(Arc::clone(&valid));
-        let running = tokio::spawn(async move {
-            // It ends with its handle.
-            axum::serve(listener, routes).await.ok();
-        });
+        let (url, running) = port::serve(routes.with_state(Arc::clone(&valid))).await?;
         Ok(Self {
             url,
             valid,
-            _running: AbortOnDropHandle::new(running),
+            _running: running,
         })
     }
 

@@ -17,19 +17,15 @@ pub struct ExternalSecretBuilder {
 }
 
 pub fn external_secret(name: &str) -> ExternalSecretBuilder {
-    ExternalSecretBuilder::named(name)
+    let spec = json!({ "refreshInterval": "1h0m0s", "target": { "name": name } });
+    ExternalSecretBuilder {
+        fixture: Fixture::new(Kind::ExternalSecret, Some("default"), name, spec),
+        synced: false,
+        last: "data",
+    }
 }
 
 impl ExternalSecretBuilder {
-    pub fn named(name: &str) -> Self {
-        let spec = json!({ "refreshInterval": "1h0m0s", "target": { "name": name } });
-        Self {
-            fixture: Fixture::new(Kind::ExternalSecret, Some("default"), name, spec),
-            synced: false,
-            last: "data",
-        }
-    }
-
     fn spec(&mut self) -> &mut Value {
         &mut self.fixture.json["spec"]
     }

@@ -7,13 +7,13 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use anyhow::Context as _;
 use base64::{Engine as _, prelude::BASE64_STANDARD as STANDARD};
 use kube::{
     Api, Client,
-    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
+    api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 
@@ -60,6 +60,30 @@ pub async fn secret_value(
         return Ok(None);
     };
     Ok(Some(String::from_utf8(STANDARD.decode(value)?)?))
+}
+
+/// Puts these values into a Secret, which is made where there is none.
+pub(crate) async fn write_secret(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    values: &BTreeMap<String, String>,
+) -> kube::Result<()> {
+    let secrets = objects(client, Kind::Secret, Some(namespace));
+    let encoded = values
+        .iter()
+        .map(|(key, value)| (key, STANDARD.encode(value)));
+    let data = json!({ "data": encoded.collect::<BTreeMap<_, _>>() });
+    let patch = Patch::Merge(&data);
+    match secrets.patch(name, &PatchParams::default(), &patch).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => {
+            let secret = DynamicObject::new(name, &Kind::Secret.api_resource());
+            let secret = secret.within(namespace).data(data);
+            let created = secrets.create(&PostParams::default(), &secret).await;
+            created.map(drop)
+        }
+        other => other.map(drop),
+    }
 }
 
 /// The value of [`REFRESH`] on an ExternalSecret; `None` without the annotation or the object.
@@ -119,19 +143,30 @@ pub async fn delete(client: &Client, namespace: &str, name: &str) -> kube::Resul
 
 /// Applies every object of a YAML file, as `kubectl apply --server-side -f` does.
 pub async fn apply(client: &Client, manifest: &Path) -> anyhow::Result<()> {
-    let text = std::fs::read_to_string(manifest)
-        .with_context(|| format!("cannot read {}", manifest.display()))?;
-    let objects: Vec<DynamicObject> = serde_saphyr::from_multiple(&text)?;
-    for object in objects {
-        let types = object.types.as_ref().context("an object without a kind")?;
-        let resource = ApiResource::from_gvk(&types.try_into()?);
-        let api: Api<DynamicObject> = match &object.metadata.namespace {
-            Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
-            None => Api::all_with(client.clone(), &resource),
-        };
-        let name = object.metadata.name.as_deref().unwrap_or_default();
-        let params = PatchParams::apply("eso-relay-lab").force();
-        api.patch(name, &params, &Patch::Apply(&object)).await?;
+    for object in read(manifest)? {
+        apply_one(client, &object).await?;
     }
     Ok(())
+}
+
+/// The objects of a YAML file.
+pub(crate) fn read(manifest: &Path) -> anyhow::Result<Vec<DynamicObject>> {
+    let name = || manifest.display().to_string();
+    let text = std::fs::read_to_string(manifest).with_context(name)?;
+    serde_saphyr::from_multiple(&text).with_context(name)
+}
+
+pub(crate) async fn apply_one(client: &Client, object: &DynamicObject) -> anyhow::Result<()> {
+    let types = object.types.as_ref().context("an object without a kind")?;
+    let resource = ApiResource::from_gvk(&types.try_into()?);
+    let api: Api<DynamicObject> = match &object.metadata.namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+        None => Api::all_with(client.clone(), &resource),
+    };
+    let name = object.metadata.name.as_deref().unwrap_or_default();
+    let params = PatchParams::apply("eso-relay-lab").force();
+    let applied = api.patch(name, &params, &Patch::Apply(object)).await;
+    applied
+        .map(drop)
+        .with_context(|| format!("cannot apply {name}"))
 }

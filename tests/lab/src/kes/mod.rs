@@ -7,21 +7,20 @@ mod tests;
 
 use std::{
     collections::HashMap,
-    path::Path,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use kube::{Client, api::ListParams};
+use kube::Client;
 use serde_json::{Value, json};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
-    cluster::{Fixture, Kind, apply, objects},
-    installation::{Cluster, READY},
+    cluster::{Fixture, Kind},
+    installation::Cluster,
+    kubernetes_api::crds,
     lock,
     standin::SecretValues,
-    wait,
 };
 
 /// A running stand-in; it stops when dropped.
@@ -92,17 +91,11 @@ impl KesBuilder {
 /// # Errors
 /// The definition cannot be applied, or is not served in time.
 pub async fn serve_kes(cluster: &Cluster) -> anyhow::Result<()> {
-    if let Some(stand_in) = cluster.as_stand_in() {
-        stand_in.serve_kes();
-        return Ok(());
+    match cluster.as_stand_in() {
+        Some(stand_in) => stand_in.serve_kes(),
+        None => crds::install_own(cluster.client(), "kes/externalsecrets.yaml").await?,
     }
-    let definition = Path::new(env!("CARGO_MANIFEST_DIR")).join("kes/externalsecrets.yaml");
-    apply(cluster.client(), &definition).await?;
-    let all = objects(cluster.client(), Kind::KesExternalSecret, None);
-    wait::until_ok("KES's ExternalSecrets to be served", READY, || async {
-        all.list(&ListParams::default().limit(1)).await.map(drop)
-    })
-    .await
+    Ok(())
 }
 
 /// An ExternalSecret of KES that reads one key into `value`, with more fields in its `spec`.

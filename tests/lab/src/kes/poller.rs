@@ -1,25 +1,27 @@
 //! Each change of an object begins a new poller, which decides once when to poll.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use futures::StreamExt;
 use jiff::Timestamp;
 use kube::{
     Client, ResourceExt,
-    api::{DynamicObject, Patch, PatchParams, PostParams},
+    api::{DynamicObject, Patch, PatchParams},
     runtime::{
         WatchStreamExt,
         watcher::{self, Event, watcher},
     },
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::{sync::mpsc, task::JoinSet, time::sleep};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{KesBuilder, Polls};
 use crate::{
-    cluster::{Kind, objects},
+    cluster::{Kind, objects, write_secret},
     lock,
     standin::SecretValues,
 };
@@ -109,10 +111,13 @@ async fn poll(client: &Client, values: &SecretValues, delay: Duration, object: &
     let read = read(values, &object.data["spec"]);
     sleep(delay).await;
     let status = match read {
-        Ok(data) => match write_secret(client, object, &data).await {
-            Ok(()) => "SUCCESS".to_owned(),
-            Err(error) => format!("ERROR, {error}"),
-        },
+        Ok(values) => {
+            let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+            match write_secret(client, &namespace, &name, &values).await {
+                Ok(()) => "SUCCESS".to_owned(),
+                Err(error) => format!("ERROR, {error}"),
+            }
+        }
         Err(error) => format!("ERROR, {error}"),
     };
     // A conflict is ignored: the change that caused it has begun a new poller.
@@ -121,40 +126,17 @@ async fn poll(client: &Client, values: &SecretValues, delay: Duration, object: &
     }
 }
 
-fn read(values: &SecretValues, spec: &Value) -> Result<Map<String, Value>, String> {
-    let mut data = Map::new();
+fn read(values: &SecretValues, spec: &Value) -> Result<BTreeMap<String, String>, String> {
+    let mut data = BTreeMap::new();
     for entry in spec["data"].as_array().into_iter().flatten() {
         let key = entry["key"].as_str().unwrap_or_default();
         let name = entry["name"].as_str().unwrap_or(key);
         let value = values
             .get(key)
             .ok_or_else(|| format!("{key} does not exist"))?;
-        data.insert(name.to_owned(), STANDARD.encode(value).into());
+        data.insert(name.to_owned(), value);
     }
     Ok(data)
-}
-
-async fn write_secret(
-    client: &Client,
-    object: &DynamicObject,
-    data: &Map<String, Value>,
-) -> kube::Result<()> {
-    let namespace = object.namespace().unwrap_or_default();
-    let (name, secrets) = (
-        object.name_any(),
-        objects(client, Kind::Secret, Some(&namespace)),
-    );
-    let patch = Patch::Merge(json!({ "data": data }));
-    match secrets.patch(&name, &PatchParams::default(), &patch).await {
-        Err(kube::Error::Api(status)) if status.code == 404 => {
-            let secret = DynamicObject::new(&name, &Kind::Secret.api_resource())
-                .within(&namespace)
-                .data(json!({ "data": data }));
-            secrets.create(&PostParams::default(), &secret).await?;
-            Ok(())
-        }
-        written => written.map(drop),
-    }
 }
 
 /// With the version that the watch gave, as KES's PUT.

@@ -1,7 +1,12 @@
 //! Against the API of the lab.
 
 use super::*;
-use crate::{cluster::create_namespace, standin::StandIn};
+use crate::{
+    cluster::{create_namespace, objects},
+    installation::READY,
+    standin::StandIn,
+    wait,
+};
 
 async fn fixture(more: &Value) -> (StandIn, SecretValues) {
     let api = StandIn::start().await.unwrap();

@@ -1,7 +1,7 @@
 //! A real Kubernetes API: etcd and kube-apiserver as processes, with ESO's kinds and nothing that
 //! acts on them.
 
-mod crds;
+pub(crate) mod crds;
 mod credentials;
 mod programs;
 
@@ -72,7 +72,7 @@ impl KubernetesApi {
         let ready = || ready(path, &credentials, port);
         apiserver.wait_until("readiness", START, ready).await?;
         let client = client(path, &credentials, port, None).await?;
-        crds::install(&client, definitions).await?;
+        crds::install_all(&client, definitions).await?;
         let this = Self {
             credentials,
             port,

@@ -33,9 +33,9 @@ impl Programs {
         if let Some(assets) = assets() {
             return Self::from_assets(Path::new(&assets));
         }
-        let build = async |dir: PathBuf| SERVER.build(&dir).await;
-        let program = cache::entry(&SERVER.entry()?, build).await;
-        program.map(Self::Ours).context("no Kubernetes API server; KUBEBUILDER_ASSETS may name a directory with etcd and kube-apiserver instead")
+        let program = SERVER.obtain().await.map(Self::Ours);
+        program
+            .context("KUBEBUILDER_ASSETS may name a directory with etcd and kube-apiserver instead")
     }
 
     pub(super) fn from_assets(assets: &Path) -> anyhow::Result<Self> {

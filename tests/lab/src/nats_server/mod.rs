@@ -75,7 +75,7 @@ impl NatsServer {
     ) -> anyhow::Result<Self> {
         let (dir, port, monitor_port) = (dir?, port::free()?, port::free()?);
         let (mut disk, mut command) = (None, Command::new(program));
-        if let Some(size) = options.disk_size() {
+        if let Some(size) = options.disk.as_deref() {
             let store = NatsOptions::store(dir.path());
             std::fs::create_dir(&store)?;
             let mounted = SmallDisk::mount(&store, size).await?;
@@ -108,7 +108,7 @@ impl NatsServer {
 
     /// Where it answers `/varz`, `/jsz`, `/connz` and `/healthz`.
     pub fn monitor_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.monitor_port)
+        port::url(self.monitor_port)
     }
 
     /// What `/healthz` answers now: all streams and durables are there and up to date.

@@ -9,7 +9,7 @@ use super::NatsServer;
 pub struct NatsOptions {
     sync_always: bool,
     max_file_store: Option<String>,
-    disk: Option<String>,
+    pub(super) disk: Option<String>,
     extra: String,
 }
 
@@ -51,10 +51,6 @@ impl NatsOptions {
     /// There is none and none can be fetched, or it does not start; the error holds its log.
     pub async fn start(self) -> anyhow::Result<NatsServer> {
         NatsServer::with_options(&self).await
-    }
-
-    pub(super) fn disk_size(&self) -> Option<&str> {
-        self.disk.as_deref()
     }
 
     pub(super) fn store(dir: &Path) -> PathBuf {

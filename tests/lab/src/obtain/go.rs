@@ -31,6 +31,13 @@ impl GoProgram {
         Ok(format!("{}-{}", self.name, fingerprint(&self.source())?))
     }
 
+    /// Builds it into the cache, once for each version of its sources.
+    pub(crate) async fn obtain(&self) -> anyhow::Result<PathBuf> {
+        let build = async |dir: PathBuf| self.build(&dir).await;
+        let program = cache::entry(&self.entry()?, build).await;
+        program.with_context(|| format!("no {}", self.title))
+    }
+
     /// Builds it into the directory `into`.
     pub(crate) async fn build(&self, into: &Path) -> anyhow::Result<PathBuf> {
         cache::announce(&format!(

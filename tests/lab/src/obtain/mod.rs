@@ -3,15 +3,28 @@
 mod go;
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     process::Stdio,
+    sync::Mutex,
 };
 
 use anyhow::{Context as _, bail};
 use tokio::process::Command;
 
 pub(crate) use self::go::GoProgram;
-use crate::cache;
+use crate::{cache, lock};
+
+/// Whether this variable says `real`. Says on stderr, once, what is skipped when it does not: it takes minutes to build.
+pub(crate) fn is_asked_for(variable: &'static str, what: &str) -> bool {
+    static SAID: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
+    let asked = std::env::var(variable).is_ok_and(|kind| kind == "real");
+    if !asked && lock(&SAID).insert(variable) {
+        let skipping = format!("skipping what needs {what}: {variable}=real runs it");
+        cache::announce(&skipping);
+    }
+    asked
+}
 
 /// Runs a command to its end; the error holds the last line that it wrote.
 pub(crate) async fn run(command: &mut Command) -> anyhow::Result<String> {

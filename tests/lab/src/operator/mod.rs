@@ -12,23 +12,13 @@ use anyhow::ensure;
 use tempfile::TempDir;
 
 use self::program::Program;
-use crate::{cache, kubernetes_api::KubernetesApi, process::Process};
+use crate::{kubernetes_api::KubernetesApi, obtain, process::Process};
 
 const START: Duration = Duration::from_secs(60);
 
-/// Whether `ESO_RELAY_ESO` says `real`. Says on stderr, once, what is skipped when it does not:
-/// the operator takes minutes to build.
+/// Whether `ESO_RELAY_ESO` says `real`; says on stderr what is skipped when it does not.
 pub fn is_asked_for() -> bool {
-    static SAID: std::sync::Once = std::sync::Once::new();
-    let asked = std::env::var("ESO_RELAY_ESO").is_ok_and(|kind| kind == "real");
-    if !asked {
-        SAID.call_once(|| {
-            cache::announce(
-                "skipping what needs the real External Secrets Operator: ESO_RELAY_ESO=real runs it",
-            );
-        });
-    }
-    asked
+    obtain::is_asked_for("ESO_RELAY_ESO", "the real External Secrets Operator")
 }
 
 /// The operator as it is released, with its defaults. Dropping it kills it.

@@ -140,10 +140,6 @@ impl Effect {
             retry_after_seconds: Some(retry_after_seconds),
         }
     }
-
-    pub fn slow(by: Duration) -> Self {
-        Self::Slow(by)
-    }
 }
 
 impl Faults {

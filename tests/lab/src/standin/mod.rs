@@ -19,19 +19,22 @@ mod write;
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, PoisonError, RwLock, RwLockWriteGuard},
+    sync::{Arc, Mutex},
 };
-
-use self::listener::Listener;
 
 use serde_json::json;
 
-use crate::cluster::{Fixture, Kind};
-
-pub use call::Verb;
-pub use eso::{Eso, EsoBuilder, SecretValues, synced_resource_version};
-pub use fault::{Effect, FaultId, Faults, On, Times};
-pub use requests::{PatchSeen, Requests};
+use self::listener::Listener;
+pub use self::{
+    call::Verb,
+    eso::{Eso, EsoBuilder, SecretValues, synced_resource_version},
+    fault::{Effect, FaultId, Faults, On, Times},
+    requests::{PatchSeen, Requests},
+};
+use crate::{
+    cluster::{Fixture, Kind},
+    lock,
+};
 
 /// A Kubernetes API server in this process, over plain HTTP on a port of its own; gone when dropped.
 ///
@@ -43,11 +46,12 @@ pub struct StandIn {
 }
 
 /// What the handlers share.
+#[derive(Default)]
 struct Shared {
     objects: objects::Objects,
     faults: Faults,
     requests: Requests,
-    serving: RwLock<Serving>,
+    serving: Mutex<Serving>,
 }
 
 /// What discovery shows and paths accept.
@@ -95,12 +99,7 @@ impl StandIn {
     /// # Errors
     /// When no local port can be had.
     pub async fn start() -> std::io::Result<Self> {
-        let shared = Arc::new(Shared {
-            objects: objects::Objects::default(),
-            faults: Faults::default(),
-            requests: Requests::default(),
-            serving: RwLock::default(),
-        });
+        let shared = Arc::new(Shared::default());
         let listener = Listener::open(answer::routes(shared.clone())).await?;
         let stand_in = Self { shared, listener };
         stand_in.load([Fixture::namespace_named("default")]);
@@ -160,17 +159,17 @@ impl StandIn {
 
     /// Serves this version of ESO's group and no other, from the next request on.
     pub fn serve(&self, served: Served) {
-        self.shared.serving_mut().eso = served;
+        lock(&self.shared.serving).eso = served;
     }
 
     /// Serves Argo's Rollouts too, from the next request on.
     pub fn serve_rollouts(&self) {
-        self.shared.serving_mut().rollouts = true;
+        lock(&self.shared.serving).rollouts = true;
     }
 
     /// Serves the ExternalSecrets of kubernetes-external-secrets too, from the next request on.
     pub fn serve_kes(&self) {
-        self.shared.serving_mut().kes = true;
+        lock(&self.shared.serving).kes = true;
     }
 
     pub fn faults(&self) -> &Faults {
@@ -205,10 +204,6 @@ impl StandIn {
 
 impl Shared {
     fn serving(&self) -> Serving {
-        *self.serving.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn serving_mut(&self) -> RwLockWriteGuard<'_, Serving> {
-        self.serving.write().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.serving)
     }
 }

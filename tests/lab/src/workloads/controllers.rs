@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -20,7 +20,10 @@ use serde_json::{Value, json};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::FAILS;
-use crate::cluster::{Kind, objects};
+use crate::{
+    cluster::{Kind, objects},
+    lock,
+};
 
 /// Nodes of the cluster, as DaemonSets count them.
 const NODES: u64 = 2;
@@ -53,13 +56,13 @@ impl Controllers {
     /// How often a workload was rolled out again since it is there.
     pub fn rollouts(&self, kind: Kind, namespace: &str, name: &str) -> u64 {
         let key = (kind, namespace.to_owned(), name.to_owned());
-        let counts = self.seen.lock();
+        let counts = lock(&self.seen.0);
         counts.rollouts.get(&key).copied().unwrap_or_default()
     }
 
     /// The most workloads that were rolled out again at once.
     pub fn most_at_once(&self) -> usize {
-        self.seen.lock().most
+        lock(&self.seen.0).most
     }
 }
 
@@ -99,13 +102,9 @@ struct Counts {
 }
 
 impl Seen {
-    fn lock(&self) -> MutexGuard<'_, Counts> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// One more is rolled out until what this returns is dropped.
     fn begin(&self, key: &Key) -> UnderWay {
-        let mut counts = self.lock();
+        let mut counts = lock(&self.0);
         *counts.rollouts.entry(key.clone()).or_default() += 1;
         counts.now += 1;
         counts.most = counts.most.max(counts.now);
@@ -117,7 +116,7 @@ struct UnderWay(Seen);
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0.lock().now -= 1;
+        lock(&self.0.0).now -= 1;
     }
 }
 

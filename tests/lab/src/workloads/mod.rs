@@ -5,19 +5,16 @@ mod controllers;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 
-use kube::{
-    Client,
-    api::{DynamicObject, ListParams},
-};
+use kube::{Client, api::DynamicObject};
 use serde_json::{Value, json};
 
 pub use self::controllers::{Controllers, ControllersBuilder};
 use crate::{
-    cluster::{Fixture, Kind, apply, objects},
-    installation::{Cluster, READY},
-    wait,
+    cluster::{Fixture, Kind, objects},
+    installation::Cluster,
+    kubernetes_api::crds,
 };
 
 /// The opt-in of a workload: `"true"`, or the names of Secrets.
@@ -217,15 +214,9 @@ pub fn template_of(workload: &DynamicObject) -> BTreeMap<String, String> {
 
 /// Serves Argo's Rollouts in this cluster, by a small definition of our own.
 pub async fn serve_rollouts(cluster: &Cluster) -> anyhow::Result<()> {
-    if let Some(stand_in) = cluster.as_stand_in() {
-        stand_in.serve_rollouts();
-        return Ok(());
+    match cluster.as_stand_in() {
+        Some(stand_in) => stand_in.serve_rollouts(),
+        None => crds::install_own(cluster.client(), "argo/rollouts.yaml").await?,
     }
-    let definition = Path::new(env!("CARGO_MANIFEST_DIR")).join("argo/rollouts.yaml");
-    apply(cluster.client(), &definition).await?;
-    let all = objects(cluster.client(), Kind::Rollout, None);
-    wait::until_ok("Rollouts to be served", READY, || async {
-        all.list(&ListParams::default().limit(1)).await.map(drop)
-    })
-    .await
+    Ok(())
 }

@@ -27,7 +27,7 @@ pub(crate) async fn kill(stage: &mut Stage) -> anyhow::Result<()> {
     tell!("\nA consumer dies in the middle of its work (kill -9)");
     let slow = stage.east.cluster.as_stand_in().map(|api| {
         let patches = On::verb(Verb::Patch, Kind::ExternalSecret);
-        api.faults().inject(patches, Effect::slow(SLOW), Times::All)
+        api.faults().inject(patches, Effect::Slow(SLOW), Times::All)
     });
     let mut values = Vec::new();
     for (name, key, _) in crowd() {

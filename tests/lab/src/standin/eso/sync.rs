@@ -1,17 +1,16 @@
 //! One sync: read the values, write the Secret, say so in the status.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 use kube::{
     Client, ResourceExt,
-    api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
+    api::{DeleteParams, DynamicObject, Patch, PatchParams},
 };
 use serde_json::{Value, json};
 
 use super::{SecretValues, Synced, synced_resource_version};
-use crate::cluster::{Kind, objects};
+use crate::cluster::{Kind, objects, write_secret};
 
 /// Before a sync that the API refused is tried again.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -78,7 +77,7 @@ impl Syncer {
             }
         };
         if self.secrets {
-            self.write_secret(&namespace, target, &values).await?;
+            write_secret(&self.client, &namespace, target, &values).await?;
         }
         // Before the status, so that a reader of the status finds the values.
         self.synced.record(namespace, name, values);
@@ -122,32 +121,6 @@ impl Syncer {
         let secrets = objects(&self.client, Kind::Secret, Some(namespace));
         match secrets.delete(name, &DeleteParams::default()).await {
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-            other => other.map(drop),
-        }
-    }
-
-    async fn write_secret(
-        &self,
-        namespace: &str,
-        name: &str,
-        values: &BTreeMap<String, String>,
-    ) -> kube::Result<()> {
-        let secrets = objects(&self.client, Kind::Secret, Some(namespace));
-        let data: BTreeMap<_, _> = values
-            .iter()
-            .map(|(key, value)| (key, STANDARD.encode(value)))
-            .collect();
-        let patch = Patch::Merge(json!({ "data": data }));
-        match secrets.patch(name, &PatchParams::default(), &patch).await {
-            Err(kube::Error::Api(status)) if status.code == 404 => {
-                let secret = DynamicObject::new(name, &Kind::Secret.api_resource())
-                    .within(namespace)
-                    .data(json!({ "data": data }));
-                secrets
-                    .create(&PostParams::default(), &secret)
-                    .await
-                    .map(drop)
-            }
             other => other.map(drop),
         }
     }

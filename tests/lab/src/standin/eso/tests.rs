@@ -10,6 +10,7 @@ use super::{Eso, SecretValues, synced_resource_version};
 use crate::{
     cluster::{Fixture, Kind, REFRESH, annotate, external_secret, get, objects},
     standin::StandIn,
+    wait,
 };
 
 async fn found(client: &Client, namespace: &str, name: &str) -> DynamicObject {
@@ -18,14 +19,10 @@ async fn found(client: &Client, namespace: &str, name: &str) -> DynamicObject {
 
 /// Waits until it holds.
 async fn until(condition: impl AsyncFn() -> bool) {
-    let waiting = async {
-        while !condition().await {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), waiting)
+    let holds = async || condition().await.then_some(());
+    wait::until("it to hold", Duration::from_secs(20), holds)
         .await
-        .expect("in time");
+        .unwrap();
 }
 
 #[tokio::test]

@@ -2,29 +2,29 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
+    sync::{Arc, Mutex},
 };
 
 use regex::Regex;
 use serde_json::Value;
 
+use crate::lock;
+
 /// Key to value, the same for every store; cheap to clone, shared by its clones.
 #[derive(Clone, Default)]
-pub struct SecretValues(Arc<RwLock<BTreeMap<String, String>>>);
+pub struct SecretValues(Arc<Mutex<BTreeMap<String, String>>>);
 
 impl SecretValues {
     pub fn set(&self, key: &str, value: &str) {
-        let mut values = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        values.insert(key.to_owned(), value.to_owned());
+        lock(&self.0).insert(key.to_owned(), value.to_owned());
     }
 
     pub fn remove(&self, key: &str) {
-        let mut values = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        values.remove(key);
+        lock(&self.0).remove(key);
     }
 
     pub fn get(&self, key: &str) -> Option<String> {
-        self.read().get(key).cloned()
+        lock(&self.0).get(key).cloned()
     }
 
     /// What an ExternalSecret's `spec` asks for, by the key in its Secret. `extract` gives the fields of a
@@ -63,16 +63,11 @@ impl SecretValues {
         let path = find["path"].as_str().unwrap_or_default();
         let regexp = find["name"]["regexp"].as_str().unwrap_or_default();
         let regexp = Regex::new(regexp).map_err(|error| error.to_string())?;
-        Ok(self
-            .read()
+        Ok(lock(&self.0)
             .iter()
             .filter(|(key, _)| key.starts_with(path) && regexp.is_match(key))
             .map(|(key, value)| (secret_key(key), value.clone()))
             .collect())
-    }
-
-    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<String, String>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

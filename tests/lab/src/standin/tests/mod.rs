@@ -248,19 +248,3 @@ async fn discovery_shows_the_one_served_version() {
         404
     );
 }
-
-#[tokio::test]
-async fn its_kubeconfig_leads_to_it() {
-    let api = with_one().await;
-    let directory = std::env::temp_dir().join(format!("eso-relay-lab-{}", std::process::id()));
-    std::fs::create_dir_all(&directory).unwrap();
-    let path = api.kubeconfig(&directory).unwrap();
-    let kubeconfig = kube::config::Kubeconfig::read_from(path).unwrap();
-    let options = kube::config::KubeConfigOptions::default();
-    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options)
-        .await
-        .unwrap();
-    let client = kube::Client::try_from(config).unwrap();
-    assert!(get(&client, "team-a", "db").await.unwrap().is_some());
-    std::fs::remove_dir_all(directory).unwrap();
-}

@@ -1,6 +1,7 @@
 //! `consumer.yaml`.
 
 mod kes;
+mod kubernetes;
 mod metrics;
 mod restart;
 mod shutdown;
@@ -22,15 +23,15 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     kes::KesConfig,
+    kubernetes::KubernetesConfig,
     metrics::MetricsConfig,
-    restart::{Honour, RestartConfig},
+    restart::RestartConfig,
     shutdown::ShutdownConfig,
     tenancy::{NamespaceAnnotations, TenancyConfig},
     watch_list::WatchListConfig,
 };
 use crate::{
     engine::{Settings, WindowBounds},
-    kubernetes::KubernetesConfig,
     matching::{selector::LabelSelector, settle::StoreSettle},
     object::Unrefreshable,
 };

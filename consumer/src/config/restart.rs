@@ -7,7 +7,7 @@ use eso_relay::config::duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::RestartSettings;
+use crate::{engine::RestartSettings, matching::workload::Honour};
 
 /// Restarts of the workloads that must see a new value: Deployments, StatefulSets, DaemonSets and Argo Rollouts that
 /// have opted in by an annotation.
@@ -58,15 +58,6 @@ impl Default for RestartConfig {
             give_up_after,
         }
     }
-}
-
-/// A tool whose annotations on workloads count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Honour {
-    /// Reloader of Stakater: `reloader.stakater.com/auto` and its other annotations. Not where it runs itself: both
-    /// would restart the same workload.
-    Stakater,
 }
 
 impl RestartConfig {

@@ -4,8 +4,8 @@ use anyhow::ensure;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::KesConfig;
-use crate::{kubernetes::KubernetesConfig, matching::tenancy::Tenancy};
+use super::{KesConfig, KubernetesConfig};
+use crate::matching::tenancy::Tenancy;
 
 /// Which objects a namespace permits, by annotations of the namespace, as kubernetes-external-secrets reads them. It
 /// keeps eso-relay from refreshing an object, and not ESO from reading for it.

@@ -11,19 +11,15 @@ use std::{
 
 use eso_relay::event::Fingerprint;
 
-use super::{Engine, NotRestarted, Output, Step, held::Version, timers::Timer};
+use super::{
+    Engine, NotRestarted, Output, Step, held::Version, timers::Timer, window::SYNC_TIMEOUT_FOR_EACH,
+};
 use crate::object::{ObjectRef, RefreshMark, Sequence, SyncState};
 
 /// How long ESO may take for one object when it is idle.
 const SYNC_TIMEOUT: Duration = Duration::from_secs(30);
-/// How much longer for each other outstanding object: more than twice as long as ESO takes by default.
-pub(super) const SYNC_TIMEOUT_FOR_EACH: Duration = Duration::from_millis(250);
 /// After a failure of ESO, which retries by itself, at first after a second.
 const FAILURE_TIMEOUT: Duration = Duration::from_secs(10);
-/// The most events whose sync is tracked; for more it is not reported. This also bounds the marks of all targets:
-/// at most the last one of a target has no events.
-pub(super) const MAX_EVENTS: usize = 65_536;
-
 /// The targets that were patched and that ESO has not synced yet.
 #[derive(Debug, Default)]
 pub(super) struct Outstanding {

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use eso_relay::stream::ACK_WAIT;
 
-use super::observe::MAX_EVENTS;
+/// The most events whose sync is tracked; for more it is not reported. This also bounds the marks of all targets:
+/// at most the last one of a target has no events.
+pub(super) const MAX_EVENTS: usize = 65_536;
 
 /// The limits of the engine.
 #[derive(Debug, Clone)]

@@ -14,7 +14,6 @@ use std::{
     time::Duration,
 };
 
-use super::observe::SYNC_TIMEOUT_FOR_EACH;
 use crate::object::ObjectRef;
 
 /// How many objects should wait in ESO's queue: enough that ESO is never idle, and few enough that an urgent one does
@@ -22,6 +21,8 @@ use crate::object::ObjectRef;
 const QUEUED: std::ops::RangeInclusive<f64> = 0.5..=2.0;
 /// How often the time of an idle ESO is measured again, with the smallest window.
 const MEASURE_EVERY: Duration = Duration::from_secs(20);
+/// How much longer ESO may take for each other outstanding object: more than twice as long as ESO takes by default.
+pub(super) const SYNC_TIMEOUT_FOR_EACH: Duration = Duration::from_millis(250);
 /// An object leaves the window after this multiple of the usual time to sync.
 const USUAL_TIMES: u32 = 4;
 /// It stays at least so long.

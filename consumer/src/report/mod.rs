@@ -11,7 +11,20 @@ mod restarts;
 mod spans;
 mod unsynced;
 
-pub(crate) use self::reporter::{AnsweredPatch, Reporter};
+use std::time::Duration;
+
+pub(crate) use self::reporter::Reporter;
+use crate::object::{ObjectRef, Outcome, RefreshMark};
+
+/// A patch that has a result.
+pub(crate) struct AnsweredPatch<'a> {
+    pub(crate) target: &'a ObjectRef,
+    pub(crate) value: RefreshMark,
+    pub(crate) outcome: &'a Outcome,
+    /// Of the API's answer, if it is a failure.
+    pub(crate) status: Option<u16>,
+    pub(crate) took: Duration,
+}
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,8 @@ use std::time::Duration;
 use eso_relay::{Slug, event::Fingerprint};
 
 use super::{
-    kube_events::{EventResult, Fact, Note},
+    kube_events::{Fact, Note},
+    metrics::EventResult,
     reporter::{Reporter, now},
 };
 use crate::{

@@ -14,10 +14,10 @@ use tokio::sync::mpsc;
 use tracing::{debug, error, info, warn};
 
 use super::{
+    AnsweredPatch,
     kube_events::{Fact, Note},
     metrics::{DeliveryOutcome, Metrics, ObjectMetrics, SyncResult},
     receipts::{self, Ledger},
-    restarts,
     spans::Spans,
     unsynced::Unsynced,
 };
@@ -27,7 +27,7 @@ use crate::{
         MatchResult, MatchedEvent,
         index::{Index, Skipped},
     },
-    object::{ObjectRef, Outcome, RefreshMark, Rejection, Sequence, Stage},
+    object::{ObjectRef, Outcome, Rejection, Sequence, Stage},
     stream::Message,
 };
 
@@ -46,16 +46,6 @@ pub(crate) struct Reporter {
     pub(super) resets_are_refused: bool,
     /// Whether the last restart was not permitted.
     pub(super) restarts_are_forbidden: bool,
-}
-
-/// A patch that has a result.
-pub(crate) struct AnsweredPatch<'a> {
-    pub(crate) target: &'a ObjectRef,
-    pub(crate) value: RefreshMark,
-    pub(crate) outcome: &'a Outcome,
-    /// Of the API's answer, if it is a failure.
-    pub(crate) status: Option<u16>,
-    pub(crate) took: Duration,
 }
 
 #[expect(
@@ -266,7 +256,7 @@ impl Reporter {
             | Step::GaveUp
             | Step::Superseded
             | Step::Restarted => {}
-            Step::NotRestarted(why) => restarts::log_skipped(target, event, why),
+            Step::NotRestarted(why) => Self::not_restarted(target, event, why),
         }
     }
 

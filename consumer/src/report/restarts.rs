@@ -15,25 +15,25 @@ use crate::{
     object::{Fault, ObjectRef, Outcome},
 };
 
-/// The workload is not restarted for the event.
-pub(super) fn log_skipped(workload: &ObjectRef, event: Fingerprint, why: NotRestarted) {
-    let reason = why.as_str();
-    match why {
-        // Nothing is wrong, or it is said once for all.
-        NotRestarted::Superseded | NotRestarted::Gone | NotRestarted::Forbidden => {
-            debug!(object = %workload, %event, reason, "not restarted");
-        }
-        NotRestarted::NoSecret
-        | NotRestarted::Refused
-        | NotRestarted::NotSynced
-        | NotRestarted::GaveUp
-        | NotRestarted::RolloutFailed => {
-            warn!(object = %workload, %event, reason, "not restarted");
+impl Reporter {
+    /// The workload is not restarted for the event.
+    pub(super) fn not_restarted(workload: &ObjectRef, event: Fingerprint, why: NotRestarted) {
+        let reason = why.as_str();
+        match why {
+            // Nothing is wrong, or it is said once for all.
+            NotRestarted::Superseded | NotRestarted::Gone | NotRestarted::Forbidden => {
+                debug!(object = %workload, %event, reason, "not restarted");
+            }
+            NotRestarted::NoSecret
+            | NotRestarted::Refused
+            | NotRestarted::NotSynced
+            | NotRestarted::GaveUp
+            | NotRestarted::RolloutFailed => {
+                warn!(object = %workload, %event, reason, "not restarted");
+            }
         }
     }
-}
 
-impl Reporter {
     /// A restart has a result. A missing permission is said once, until a restart succeeds.
     pub(crate) fn restarted(
         &mut self,

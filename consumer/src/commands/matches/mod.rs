@@ -18,8 +18,8 @@ use serde::Deserialize;
 
 use self::report::Report;
 use crate::{
-    config::{KesConfig, RefreshConfig, RestartConfig, TenancyConfig},
-    kubernetes::{self, KubernetesConfig, Selection},
+    config::{KesConfig, KubernetesConfig, RefreshConfig, RestartConfig, TenancyConfig},
+    kubernetes::{self, Selection},
     object::ObjectRef,
 };
 

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use eso_relay::{event::Fingerprint, stream::Reason};
 
-use super::{observe::MAX_EVENTS, *};
+use super::{settings::MAX_EVENTS, *};
 use crate::object::{Fault, Kept, Outcome, RefreshMark, Rejection, Stage, SyncState};
 
 const START: Duration = Duration::from_secs(1000);

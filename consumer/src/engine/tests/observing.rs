@@ -1,6 +1,6 @@
 //! The reported steps of each event, up to its sync by ESO.
 
-use super::{observe::SYNC_TIMEOUT_FOR_EACH, *};
+use super::{window::SYNC_TIMEOUT_FOR_EACH, *};
 
 /// Event, step, and whole seconds since the patch.
 type Reported = (Fingerprint, Step, u64);

@@ -2,19 +2,17 @@
 
 use serde_json::Value;
 
-use super::{
-    KubernetesConfig,
-    object::{Directive, Object},
-};
+use super::object::{Directive, Object};
 use crate::{
     config::{
-        FindPolicy, ForcePolicy, GeneratorPolicy, Honour, KesConfig, RefreshConfig, RestartConfig,
-        TenancyConfig,
+        FindPolicy, ForcePolicy, GeneratorPolicy, KesConfig, KubernetesConfig, RefreshConfig,
+        RestartConfig, TenancyConfig,
     },
     matching::{
         index::{Admits, Admitted},
         selector::{LabelSelector, Labels},
         tenancy::{Claims, Permitted, Tenancy},
+        workload::Honour,
     },
     object::{Refreshable, Unrefreshable},
 };

@@ -1,15 +1,13 @@
 //! What references ask for beside their key, by object and in the order of its references.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 use super::{
     change::{Reference, StoreRef},
-    find::Find,
-    lookup,
-    lookup::View,
+    lookup::{self, Named, View},
     stores::StoreEntry,
 };
-use crate::matching::provider::{Reading, RemoteRef};
+use crate::matching::provider::RemoteRef;
 
 /// Few objects have any: one without takes no memory here.
 #[derive(Debug, Default)]
@@ -17,22 +15,6 @@ pub(super) struct Details {
     versions: Texts,
     /// Only of references through stores that [may take them](View::takes_properties).
     properties: Texts,
-}
-
-/// What a reference names, as it is compared.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Named<'i> {
-    Key(RemoteRef<'i>),
-    Find(&'i Arc<Find>),
-}
-
-impl<'i> Named<'i> {
-    pub(super) fn reading(self) -> Reading<'i> {
-        match self {
-            Self::Key(remote) => Reading::Key(remote),
-            Self::Find(find) => Reading::Find(find.pattern()),
-        }
-    }
 }
 
 impl Details {

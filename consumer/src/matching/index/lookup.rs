@@ -8,14 +8,30 @@ use std::{
 
 use eso_relay::event::Settle;
 
-use super::{details::Named, find::Find};
-use crate::matching::provider::{self, Backend, Provider, Query, Reading, Rules};
+use super::find::Find;
+use crate::matching::provider::{self, Backend, Provider, Query, Reading, RemoteRef, Rules};
 
 /// An object and a store that it reads through. Both decide whether an event may reach it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Posting {
     pub(super) object: u32,
     pub(super) store: u32,
+}
+
+/// What a reference names, as it is compared.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Named<'i> {
+    Key(RemoteRef<'i>),
+    Find(&'i Arc<Find>),
+}
+
+impl<'i> Named<'i> {
+    pub(super) fn reading(self) -> Reading<'i> {
+        match self {
+            Self::Key(remote) => Reading::Key(remote),
+            Self::Find(find) => Reading::Find(find.pattern()),
+        }
+    }
 }
 
 /// The references that a key is compared with.

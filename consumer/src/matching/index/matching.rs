@@ -7,8 +7,7 @@ use eso_relay::event::{Event, Kind, Match, Operation};
 
 use super::{
     Index, MatchedWorkload, StoreRef, Unrestarted,
-    details::Named,
-    lookup::{Family, Posting, View},
+    lookup::{Family, Named, Posting, View},
     restarts::{Found, restarts},
     stores::StoreEntry,
 };

@@ -17,8 +17,7 @@ use tracing::warn;
 use super::{
     Index, Observation,
     change::{Listing, Writes},
-    details::Named,
-    lookup::{Family, Lookup, Posting, View},
+    lookup::{Family, Lookup, Named, Posting, View},
     matching::readings,
     slab::Slab,
 };

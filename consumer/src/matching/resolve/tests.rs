@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use eso_relay::event::Keys;
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::*;

@@ -16,11 +16,11 @@ use serde_json::Value;
 
 use self::{annotations::Annotations, opt_in::OptIn, reads::Uses, rollout::Progress};
 pub use self::{
+    opt_in::Honour,
     reads::ValuesRef,
     references::{StoreReference, Takes},
 };
 use crate::{
-    config::Honour,
     matching::provider::Regexp,
     object::{
         Counter, ObjectKind, ObjectRef, RESTARTED_FOR_ANNOTATION, Uid, WorkloadKind, WorkloadState,

@@ -2,17 +2,29 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::{
     By, NamePattern, Patterns, Problems, Read,
     annotations::{Annotations, OLD_RELOADER, RELOADER, list},
     reads::{Seen, Uses, ValuesRef},
 };
-use crate::{config::Honour, matching::provider::Regexp, object::Counter};
+use crate::{matching::provider::Regexp, object::Counter};
 
 const RESTART: &str = "eso-relay.dev/restart";
 const VOLUMES: &str = "eso-relay.dev/restart-volumes";
 /// Of the vault-secrets-reloader, after its prefix.
 const RELOAD_ON_CHANGE: &str = "reload-on-secret-change";
+
+/// A tool whose annotations on workloads count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Honour {
+    /// Reloader of Stakater: `reloader.stakater.com/auto` and its other annotations. Not where it runs itself: both
+    /// would restart the same workload.
+    Stakater,
+}
 
 /// What a workload has opted in to.
 #[derive(Debug, Default)]

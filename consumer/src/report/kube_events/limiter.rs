@@ -2,8 +2,8 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use super::{EventResult, Fact, Note};
-use crate::object::Uid;
+use super::{Fact, Note};
+use crate::{object::Uid, report::metrics::EventResult};
 
 /// How long the same fact about the same object is not repeated.
 pub(super) const AGAIN: Duration = Duration::from_secs(5 * 60);

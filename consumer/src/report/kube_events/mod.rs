@@ -22,7 +22,6 @@ use std::time::Duration;
 
 use eso_relay::{Slug, event::Fingerprint};
 use jiff::Timestamp;
-use prometheus_client::encoding::EncodeLabelValue;
 
 pub(crate) use self::{
     limiter::NoteLimiter,
@@ -119,32 +118,4 @@ impl Fact {
             Self::NotRefreshable(reason) => reason.as_str(),
         }
     }
-}
-
-/// The result of a note.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-#[expect(non_camel_case_types, reason = "the names are the label's values")]
-pub(crate) enum EventResult {
-    written,
-    /// Written by another replica, or before a restart.
-    already_there,
-    /// Dropped: the same fact about the object was written recently.
-    repeated,
-    /// Dropped: too many at once.
-    limited,
-    /// Refused with 403, mostly for a missing permission; or dropped for a while after that.
-    denied,
-    /// The API was unavailable or slow, or refused it with another status.
-    failed,
-}
-
-impl EventResult {
-    pub(crate) const ALL: [Self; 6] = [
-        Self::written,
-        Self::already_there,
-        Self::repeated,
-        Self::limited,
-        Self::denied,
-        Self::failed,
-    ];
 }

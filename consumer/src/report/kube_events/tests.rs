@@ -3,7 +3,7 @@ use super::{
     limiter::{AGAIN, BURST, DENIED, HOLDS, MAX_DENIED, MAX_WRITTEN},
     *,
 };
-use crate::kubernetes::ApiVersion;
+use crate::{kubernetes::ApiVersion, report::metrics::EventResult};
 
 const SECOND: Duration = Duration::from_secs(1);
 const AFTER: Duration = Duration::from_millis(412);

@@ -11,10 +11,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::{EventResult, Note, NoteLimiter};
+use super::{Note, NoteLimiter};
 use crate::{
     kubernetes::{Served, chain},
-    report::metrics::Metrics,
+    report::metrics::{EventResult, Metrics},
 };
 
 /// The capacity of the channel to [`write`](fn@write).

@@ -6,7 +6,6 @@ use crate::{
     engine::Step,
     matching::MatchResult,
     object::{Fault, Outcome},
-    report::kube_events::EventResult,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -123,6 +122,34 @@ impl SyncResult {
             | Step::NotRestarted(_) => None,
         }
     }
+}
+
+/// The result of a note for an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[expect(non_camel_case_types, reason = "the names are the label's values")]
+pub(crate) enum EventResult {
+    written,
+    /// Written by another replica, or before a restart.
+    already_there,
+    /// Dropped: the same fact about the object was written recently.
+    repeated,
+    /// Dropped: too many at once.
+    limited,
+    /// Refused with 403, mostly for a missing permission; or dropped for a while after that.
+    denied,
+    /// The API was unavailable or slow, or refused it with another status.
+    failed,
+}
+
+impl EventResult {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::written,
+        Self::already_there,
+        Self::repeated,
+        Self::limited,
+        Self::denied,
+        Self::failed,
+    ];
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -19,8 +19,8 @@ use prometheus_client::{
 };
 
 pub(crate) use self::labels::{
-    DeadLetterLabels, DeliveryLabels, DeliveryOutcome, EventLabels, KubeEventLabels, PatchLabels,
-    PatchResult, SkippedLabels, SyncLabels, SyncResult,
+    DeadLetterLabels, DeliveryLabels, DeliveryOutcome, EventLabels, EventResult, KubeEventLabels,
+    PatchLabels, PatchResult, SkippedLabels, SyncLabels, SyncResult,
 };
 use self::{
     freshness::FreshnessMetrics,
@@ -36,7 +36,6 @@ pub(crate) use self::{
 use crate::{
     matching::{MatchResult, index::Stats},
     object::{Outcome, Reset, Unrefreshable},
-    report::kube_events::EventResult,
 };
 
 /// The metrics of one consumer, `eso_relay_consumer_…`. Cheap to clone.

@@ -23,8 +23,8 @@ use jiff::Timestamp;
 
 use self::process::Process;
 use super::{
+    AnsweredPatch,
     metrics::{DeliveryOutcome, SyncResult},
-    reporter::AnsweredPatch,
 };
 use crate::{
     engine::Step,

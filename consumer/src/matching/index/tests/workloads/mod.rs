@@ -2,8 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    config::Honour,
-    matching::workload::{Manifest, ValuesRef, Workload},
+    matching::workload::{Honour, Manifest, ValuesRef, Workload},
     object::WorkloadKind,
 };
 

@@ -106,7 +106,7 @@ pub async fn run(config: IngressConfig, lifecycle: &Lifecycle) -> anyhow::Result
         publish: publish_metrics,
     } = AllMetrics::register(&readiness, (!polls.is_empty()).then_some(&poll_metrics));
     for source in sources.values_mut().chain(&mut akeyless_trigger) {
-        metrics.show(source);
+        source.metrics = metrics.show(&source.name, &source.scheme);
     }
     let (sources, tls) = (Arc::new(sources), tls.map(Arc::new));
 

@@ -65,7 +65,7 @@ fn every_second(
 fn look(source: &Source, metrics: &Metrics) {
     let all = source.scheme.refresh();
     if !all.is_empty() {
-        metrics.credentials_changed(source);
+        metrics.credentials_changed(&source.name, &source.scheme);
     }
     if let Some(keys) = source.scheme.issuer_keys() {
         source.metrics.jwks(keys);

@@ -2,13 +2,14 @@
 
 use std::{sync::OnceLock, time::Duration};
 
+use eso_relay::Slug;
 use jiff::Timestamp;
 use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge};
 
 use super::{Credential, Ignored, Metrics, Name, Result, Source as Labels};
 use crate::{
-    source::{Irrelevant, Source},
-    verify::jwt::IssuerKeys,
+    source::Irrelevant,
+    verify::{Scheme, jwt::IssuerKeys},
 };
 
 /// What a source may answer. Each is shown at 0: an increase from nothing to 1 is none to Prometheus.
@@ -184,9 +185,9 @@ impl SourceMetrics {
 }
 
 impl Metrics {
-    /// Shows a source of the configuration, and has it count there.
-    pub(crate) fn show(&self, source: &mut Source) {
-        let name = Name::from(&source.name);
+    /// Shows a source of the configuration: where it counts.
+    pub(crate) fn show(&self, source: &Slug, scheme: &Scheme) -> SourceMetrics {
+        let name = Name::from(source);
         let labels = Labels {
             source: name.clone(),
         };
@@ -199,7 +200,7 @@ impl Metrics {
             self.ignored
                 .get_or_create_owned(&Ignored { source, reason })
         });
-        source.metrics = SourceMetrics {
+        let shown = SourceMetrics {
             accepted: self.webhooks.get_or_create_owned(&accepted),
             answers: Answers::new(&self.webhooks, name.clone(), &RESULTS),
             ignored: ignored.into(),
@@ -213,7 +214,7 @@ impl Metrics {
             ..SourceMetrics::new(self, &name)
         };
         let mut slots = 0..;
-        for credentials in source.scheme.credentials() {
+        for credentials in scheme.credentials() {
             credentials.count_uses(|| {
                 let credential = Credential {
                     source: name.clone(),
@@ -222,26 +223,33 @@ impl Metrics {
                 self.uses.get_or_create_owned(&credential)
             });
         }
-        self.credentials_changed(source);
+        self.credentials_changed(source, scheme);
+        shown
     }
 
     /// A poll has no requests.
-    pub(crate) fn of_poll(&self, poll: &eso_relay::Slug) -> SourceMetrics {
+    pub(crate) fn of_poll(&self, poll: &Slug) -> SourceMetrics {
         SourceMetrics::new(self, &poll.into())
     }
 
     /// Events of a request are durable.
-    pub(crate) fn accepted(&self, source: &Source, events: usize, now: Timestamp, took: Duration) {
-        source.metrics.accepted.inc();
-        source.metrics.published(events, now);
+    pub(crate) fn accepted(
+        &self,
+        source: &SourceMetrics,
+        events: usize,
+        now: Timestamp,
+        took: Duration,
+    ) {
+        source.accepted.inc();
+        source.published(events, now);
         self.duration.observe(took.as_secs_f64());
     }
 
     /// Shows when the files of the source's credentials were changed.
-    pub(crate) fn credentials_changed(&self, source: &Source) {
-        for (slot, changed) in (0..).zip(source.scheme.credentials_changed()) {
+    pub(crate) fn credentials_changed(&self, source: &Slug, scheme: &Scheme) {
+        for (slot, changed) in (0..).zip(scheme.credentials_changed()) {
             let credential = Credential {
-                source: (&source.name).into(),
+                source: source.into(),
                 slot,
             };
             match changed {

@@ -18,7 +18,7 @@ fn shown() -> (Registry, Metrics, ConfiguredSource) {
     let mut registry = Registry::default();
     let metrics = Metrics::register(&mut registry);
     let mut source = source();
-    metrics.show(&mut source);
+    source.metrics = metrics.show(&source.name, &source.scheme);
     (registry, metrics, source)
 }
 
@@ -85,10 +85,15 @@ fn every_answer_of_a_source_is_there_from_the_start() {
 fn what_a_source_counts_is_shown() {
     let (registry, metrics, source) = shown();
     let now = Timestamp::from_second(1_800_000_000).unwrap();
-    metrics.accepted(&source, 3, now, std::time::Duration::from_millis(2));
+    metrics.accepted(&source.metrics, 3, now, std::time::Duration::from_millis(2));
     // A body without events says nothing about the sender's changes.
     let later = Timestamp::from_second(1_900_000_000).unwrap();
-    metrics.accepted(&source, 0, later, std::time::Duration::from_millis(2));
+    metrics.accepted(
+        &source.metrics,
+        0,
+        later,
+        std::time::Duration::from_millis(2),
+    );
     source.metrics.answered("no_ack");
     source.metrics.answered("an answer of tomorrow");
     source

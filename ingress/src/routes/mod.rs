@@ -127,7 +127,7 @@ impl<P: Publish> Ingress<P> {
             Ok(Outcome::Events(accepted)) => {
                 answered(StatusCode::ACCEPTED, "accepted", accepted.len());
                 self.metrics
-                    .accepted(source, accepted.len(), now(), started.elapsed());
+                    .accepted(&source.metrics, accepted.len(), now(), started.elapsed());
                 info!(source = %source.name, trace, events = accepted.len(), "accepted");
                 json(StatusCode::ACCEPTED, &Accepted { accepted })
             }

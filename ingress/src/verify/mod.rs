@@ -17,7 +17,6 @@ mod mtls;
 mod sign;
 pub(crate) mod sns;
 mod standard_webhooks;
-pub(crate) mod written;
 
 use std::{mem, time::Duration};
 
@@ -41,7 +40,7 @@ pub use self::{
     standard_webhooks::{StandardWebhooks, StandardWebhooksConfig},
 };
 
-pub(crate) use self::standard_webhooks::prefix as standard_webhooks_prefix;
+pub(crate) use self::{config::written, standard_webhooks::prefix as standard_webhooks_prefix};
 use self::{credentials::Fit, jwt::IssuerKeys};
 use crate::{head::Head, tls::ClientCertificate};
 

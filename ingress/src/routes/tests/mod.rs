@@ -117,7 +117,7 @@ fn calling(
     let metrics = Metrics::register(&mut registry);
     let mut trigger = akeyless_trigger();
     for source in sources.values_mut().chain([&mut trigger]) {
-        metrics.show(source);
+        source.metrics = metrics.show(&source.name, &source.scheme);
     }
     let ingress = Ingress {
         sources: Arc::new(sources),

@@ -1,5 +1,7 @@
 //! One entry of `sources:`.
 
+mod mapped;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use eso_relay::{

@@ -1,12 +1,14 @@
 //! The `auth:` section of a source: one scheme, or several.
 
+pub(crate) mod written;
+
 use eso_relay::config::{ConfigError, SecretFiles};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
     Basic, Bearer, Credentials, HeaderConfig, HmacConfig, JwtConfig, MtlsConfig, Scheme, SnsConfig,
-    StandardWebhooksConfig, carrier, credentials, written,
+    StandardWebhooksConfig, carrier, credentials,
 };
 use crate::outgoing::Outgoing;
 

@@ -9,7 +9,8 @@ use serde::{
 };
 use serde_json::{Value, json};
 
-use super::{AuthConfig, SnsConfig};
+use super::AuthConfig;
+use crate::verify::SnsConfig;
 
 /// The derived parser would do, but the crate `config` panics at a name alone.
 struct Written(AuthConfig);

@@ -7,12 +7,22 @@ use ring::signature::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Wrong, token::Algorithm};
+use super::Wrong;
 
 /// The most keys to try for a token without a `kid`.
 const TRIED: usize = 16;
 /// Bytes of the modulus: 2048 bits at least (RFC 7518 §3.3), 8192 at most (ring).
 const MODULUS: std::ops::RangeInclusive<usize> = 256..=1024;
+
+/// Signatures by a private key only: `none` proves nothing, and `HS256` would take a public key
+/// for a shared secret (RFC 8725 §2.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub(super) enum Algorithm {
+    #[serde(rename = "RS256")]
+    Rs256,
+    #[serde(rename = "ES256")]
+    Es256,
+}
 
 /// At least one key that can verify tokens.
 #[derive(Debug, PartialEq, Eq)]

@@ -4,7 +4,10 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::{Map, Value};
 
-use super::{Keys, Wrong};
+use super::{
+    Wrong,
+    keys::{Algorithm, Keys},
+};
 
 /// Bytes; those of real issuers take about one thousand.
 const LARGEST: usize = 16 * 1024;
@@ -32,16 +35,6 @@ struct Header {
     #[serde(default)]
     #[expect(dead_code, reason = "a header that has it is refused")]
     crit: Absent,
-}
-
-/// Signatures by a private key only: `none` proves nothing, and `HS256` would take a public key
-/// for a shared secret (RFC 8725 §2.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-pub(super) enum Algorithm {
-    #[serde(rename = "RS256")]
-    Rs256,
-    #[serde(rename = "ES256")]
-    Es256,
 }
 
 #[derive(Default)]

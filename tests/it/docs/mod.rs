@@ -1,5 +1,6 @@
 //! The documents say what is true: their examples run, and their tables are complete.
 
+mod architecture;
 mod commands;
 mod configuration;
 mod guides;

@@ -39,7 +39,7 @@ static PATTERNS: LazyLock<[Regex; 5]> = LazyLock::new(|| {
     let public = r"(?:pub(?:\([^)]*\))? )?";
     let defines = "(?:fn|struct|enum|trait|type|const|static|union)";
     [
-        r##"(?s)//[^\n]*|r#".*?"#|r"[^"]*"|"(?:\\.|[^"\\])*"|'(?:\\[^']+|[^\\'])'"##,
+        r##"(?s)//[^\n]*|r#".*?"#|r"[^"]*"|"(?:\\.|[^"\\])*"|'(?:\\.[^']*|[^\\'])'"##,
         &format!("(?m)^ *{public}use ([^;]+);"),
         &format!(r"(?m)^{public}(?:async |const |unsafe )*{defines} (\w+)"),
         &format!(r"(?m)^{public}mod (\w+);"),

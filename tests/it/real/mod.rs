@@ -189,7 +189,11 @@ impl Site {
             (held.as_deref() == Some(value)).then_some(()).ok_or(held)
         });
         if let Err(error) = held.await {
-            panic!("{error}\n{}\n{}", self.operator.log(), self.consumer.logs());
+            panic!(
+                "{error}\n{}\n{}",
+                self.operator.process.log(),
+                self.consumer.logs()
+            );
         }
     }
 }

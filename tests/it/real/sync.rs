@@ -41,12 +41,12 @@ async fn the_hash_of_eso_is_ours_and_that_of_the_stand_in() {
         assert_eq!(reason(&synced), "SecretSynced", "{name}");
     }
     // Between the patch and the sync the consumer must not take the old status for the new one.
-    east.operator.pause().unwrap();
+    east.operator.process.pause().unwrap();
     annotate(&east.client, TEAM, "bare", "by-hand")
         .await
         .unwrap();
     wait_state(east, "bare", SyncState::Waiting).await;
-    east.operator.resume().unwrap();
+    east.operator.process.resume().unwrap();
     let synced = wait_state(east, "bare", SyncState::Synced).await;
     let synced_version = synced.data["status"]["syncedResourceVersion"].clone();
     assert_eq!(synced.metadata.annotations.unwrap()[REFRESH], "by-hand");

@@ -161,7 +161,7 @@ async fn a_find_is_never_synced() {
     assert!(told.stdout.contains("find_not_supported"), "{told:?}");
     assert!(told.stdout.contains("synced by ESO 1"), "{told:?}");
     let said = || async {
-        let log = east.operator.log();
+        let log = east.operator.process.log();
         log.contains("not implemented").then_some(())
     };
     wait::until("what ESO says of it", READY, said)

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use eso_relay::{
     Event, Slug,
+    command::clock,
     event::{Keys, Kind, Match, Operation, Pattern, Reach},
 };
 use eso_relay_consumer::{
@@ -14,7 +15,6 @@ use eso_relay_consumer::{
     },
     object::ObjectRef,
 };
-use jiff::Timestamp;
 
 use crate::cluster::{Fixture, external_secret, store};
 
@@ -146,8 +146,6 @@ pub fn scope_changed(id: &str, objects: usize) -> anyhow::Result<Event> {
 
 fn event(id: &str, source: &str, kind: Kind, matches: Match) -> anyhow::Result<Event> {
     let provider: Slug = "akeyless".parse()?;
-    #[expect(clippy::disallowed_methods, reason = "the event is received now")]
-    let received_at = Timestamp::now();
     let source = source.parse()?;
     Ok(Event {
         kind,
@@ -155,7 +153,7 @@ fn event(id: &str, source: &str, kind: Kind, matches: Match) -> anyhow::Result<E
         operation: Operation::Updated,
         matches,
         target: None,
-        ..Event::refresh_everything(source, id.to_owned(), Reach::default(), received_at)
+        ..Event::refresh_everything(source, id.to_owned(), Reach::default(), clock())
     })
 }
 

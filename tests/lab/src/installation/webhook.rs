@@ -49,10 +49,7 @@ impl Webhooks {
 
     /// The seed's own: `POST /webhook` with Basic authentication.
     pub async fn seed(&self, body: &Value) -> anyhow::Result<Answer> {
-        let request = self
-            .post("/webhook")
-            .basic_auth(BASIC_USER, Some(BASIC_PASSWORD));
-        send(request.body(body.to_string())).await
+        self.basic("/webhook", body).await
     }
 
     /// The seed's payload, with one updated item for each name.
@@ -67,9 +64,11 @@ impl Webhooks {
 
     /// An Akeyless Event Center webhook, to the source `akeyless`.
     pub async fn akeyless(&self, body: &Value) -> anyhow::Result<Answer> {
-        let request = self
-            .post("/v1/hooks/akeyless")
-            .basic_auth(BASIC_USER, Some(BASIC_PASSWORD));
+        self.basic("/v1/hooks/akeyless", body).await
+    }
+
+    async fn basic(&self, path: &str, body: &Value) -> anyhow::Result<Answer> {
+        let request = self.post(path).basic_auth(BASIC_USER, Some(BASIC_PASSWORD));
         send(request.body(body.to_string())).await
     }
 

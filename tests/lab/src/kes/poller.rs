@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use eso_relay::command::clock;
 use futures::StreamExt;
 use jiff::Timestamp;
 use kube::{
@@ -86,10 +87,10 @@ async fn wait_until_due(
         Kind::KesExternalSecret,
         object.metadata.namespace.as_deref(),
     );
-    let Ok(now) = api.get(&object.name_any()).await else {
+    let Ok(current) = api.get(&object.name_any()).await else {
         return false;
     };
-    let status = &now.data["status"];
+    let status = &current.data["status"];
     let observed = status["observedGeneration"].as_f64().unwrap_or_default();
     #[expect(clippy::cast_precision_loss, reason = "generations are small")]
     let generation = object.metadata.generation.unwrap_or_default() as f64;
@@ -100,7 +101,7 @@ async fn wait_until_due(
         return false;
     };
     let last: Option<Timestamp> = status["lastSync"].as_str().and_then(|at| at.parse().ok());
-    let elapsed = last.map(|last| self::now().duration_since(last));
+    let elapsed = last.map(|last| clock().duration_since(last));
     // A time in the future polls at once too.
     let elapsed = elapsed.map_or(interval, |elapsed| elapsed.try_into().unwrap_or(interval));
     sleep(interval.saturating_sub(elapsed)).await;
@@ -145,7 +146,7 @@ async fn write_status(client: &Client, object: &DynamicObject, status: &str) -> 
     let patch = json!({
         "metadata": { "resourceVersion": metadata.resource_version },
         "status": {
-            "lastSync": format!("{:.3}", now()),
+            "lastSync": format!("{:.3}", clock()),
             "observedGeneration": metadata.generation,
             "status": status,
         },
@@ -162,12 +163,4 @@ async fn write_status(client: &Client, object: &DynamicObject, status: &str) -> 
     )
     .await
     .map(drop)
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "KES compares the time of its last poll"
-)]
-fn now() -> Timestamp {
-    Timestamp::now()
 }

@@ -11,8 +11,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context as _;
-use kube::{Client, Config, config::KubeConfigOptions};
+use kube::Client;
 use tempfile::TempDir;
 
 use self::{credentials::Credentials, programs::Programs};
@@ -26,7 +25,6 @@ const START: Duration = Duration::from_secs(120);
 /// There are no controllers: a deleted namespace stays, and there are no service accounts.
 pub struct KubernetesApi {
     credentials: Credentials,
-    port: u16,
     client: Client,
     // Dropped in this order: the server before its store, both before their directory.
     apiserver: Process,
@@ -64,18 +62,17 @@ impl KubernetesApi {
     ) -> anyhow::Result<Self> {
         let dir = dir?;
         let path = dir.path();
-        let credentials = Credentials::write(path)?;
         let (etcd_port, port) = (port::free()?, port::free()?);
+        let credentials = Credentials::write(path, port)?;
         let etcd = start_etcd(path, programs, etcd_port)?;
         let command = apiserver(path, programs, &credentials, etcd_port, port);
         let mut apiserver = Process::spawn("kube-apiserver", command, &path.join("log"))?;
-        let ready = || ready(path, &credentials, port);
+        let ready = || ready(&credentials);
         apiserver.wait_until("readiness", START, ready).await?;
-        let client = client(path, &credentials, port, None).await?;
+        let client = credentials.client(None).await?;
         crds::install_all(&client, definitions).await?;
         let this = Self {
             credentials,
-            port,
             client,
             apiserver,
             _etcd: etcd,
@@ -93,7 +90,7 @@ impl KubernetesApi {
     /// A client of a user who may do what RBAC allows; any name will do, for a service account
     /// `system:serviceaccount:NAMESPACE:NAME`.
     pub async fn client_as(&self, user: &str) -> anyhow::Result<Client> {
-        client(self.dir.path(), &self.credentials, self.port, Some(user)).await
+        self.credentials.client(Some(user)).await
     }
 
     /// The administrator's kubeconfig, with the one context `lab`.
@@ -110,15 +107,10 @@ impl KubernetesApi {
     }
 
     fn write_kubeconfig(&self, path: &Path, user: Option<&str>) -> anyhow::Result<()> {
-        let authority = authority(self.dir.path())?;
-        let kubeconfig = self
-            .credentials
-            .kubeconfig(&url(self.port), &authority, user)?;
+        let kubeconfig = self.credentials.kubeconfig(user)?;
         // JSON is YAML too.
-        Ok(std::fs::write(
-            path,
-            serde_json::to_vec_pretty(&kubeconfig)?,
-        )?)
+        let text = serde_json::to_vec_pretty(&kubeconfig)?;
+        Ok(std::fs::write(path, text)?)
     }
 
     /// SIGKILL for the API server; etcd keeps the objects.
@@ -130,7 +122,7 @@ impl KubernetesApi {
     /// credentials.
     pub async fn start_again(&mut self) -> anyhow::Result<()> {
         self.apiserver.start_again()?;
-        let ready = || ready(self.dir.path(), &self.credentials, self.port);
+        let ready = || ready(&self.credentials);
         self.apiserver.wait_until("readiness", START, ready).await
     }
 }
@@ -175,33 +167,11 @@ fn apiserver(
     command
 }
 
-async fn ready(dir: &Path, credentials: &Credentials, port: u16) -> anyhow::Result<()> {
-    let client = client(dir, credentials, port, None).await?;
+async fn ready(credentials: &Credentials) -> anyhow::Result<()> {
+    let client = credentials.client(None).await?;
     let request = http::Request::get("/readyz").body(Vec::new())?;
     client.request_text(request).await?;
     Ok(())
-}
-
-async fn client(
-    dir: &Path,
-    credentials: &Credentials,
-    port: u16,
-    user: Option<&str>,
-) -> anyhow::Result<Client> {
-    eso_relay::nats::install_crypto();
-    let kubeconfig = credentials.kubeconfig(&url(port), &authority(dir)?, user)?;
-    let options = KubeConfigOptions::default();
-    let config = Config::from_custom_kubeconfig(kubeconfig, &options).await?;
-    Ok(Client::try_from(config)?)
-}
-
-/// The certificate that kube-apiserver makes for itself, with the authority that signed it.
-fn authority(dir: &Path) -> anyhow::Result<Vec<u8>> {
-    std::fs::read(dir.join("apiserver.crt")).context("kube-apiserver has no certificate yet")
-}
-
-fn url(port: u16) -> String {
-    format!("https://127.0.0.1:{port}")
 }
 
 #[cfg(test)]

@@ -1,30 +1,12 @@
 use kube::{
-    Api,
-    api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams},
-    core::GroupVersionKind,
+    Config,
+    api::{Patch, PatchParams},
+    config::{KubeConfigOptions, Kubeconfig},
 };
 use serde_json::json;
 
 use super::*;
-
-fn external_secrets(client: Client) -> Api<DynamicObject> {
-    let kind = GroupVersionKind::gvk("external-secrets.io", "v1", "ExternalSecret");
-    Api::namespaced_with(client, "default", &ApiResource::from_gvk(&kind))
-}
-
-fn database() -> DynamicObject {
-    serde_json::from_value(json!({
-        "apiVersion": "external-secrets.io/v1",
-        "kind": "ExternalSecret",
-        "metadata": { "name": "database" },
-        "spec": {
-            "refreshInterval": "1h",
-            "secretStoreRef": { "kind": "ClusterSecretStore", "name": "akeyless" },
-            "data": [{ "secretKey": "password", "remoteRef": { "key": "/prod/db" } }],
-        },
-    }))
-    .unwrap()
-}
+use crate::cluster::{Kind, annotate, annotation, external_secret, get, objects};
 
 fn denied(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 403)
@@ -34,19 +16,17 @@ fn denied(error: &kube::Error) -> bool {
 #[ignore = "builds a kube-apiserver with Go: .ci/run asks for it"]
 async fn the_real_api_takes_an_external_secret_and_a_patch_and_keeps_them_over_a_restart() {
     let mut server = KubernetesApi::start().await.unwrap();
-    let api = external_secrets(server.client());
-    api.create(&PostParams::default(), &database())
+    let client = server.client();
+    let database = external_secret("database")
+        .cluster_store("akeyless")
+        .key("/prod/db");
+    database.create(&client).await.unwrap();
+    annotate(&client, "default", "database", "v1")
         .await
         .unwrap();
-    let refresh = json!({ "metadata": { "annotations": { "eso-relay.dev/refresh": "v1" } } });
-    let patched = api
-        .patch("database", &PatchParams::default(), &Patch::Merge(&refresh))
-        .await
-        .unwrap();
-    assert_eq!(
-        patched.metadata.annotations.unwrap()["eso-relay.dev/refresh"],
-        "v1"
-    );
+    let refresh = annotation(&client, "default", "database").await.unwrap();
+    assert_eq!(refresh.as_deref(), Some("v1"));
+    let api = objects(&client, Kind::ExternalSecret, Some("default"));
     let status = json!({ "status": { "syncedResourceVersion": "1-abc" } });
     let synced = api
         .patch_status("database", &PatchParams::default(), &Patch::Merge(&status))
@@ -72,10 +52,10 @@ async fn the_real_api_takes_an_external_secret_and_a_patch_and_keeps_them_over_a
 async fn a_user_without_rights_is_denied(server: &KubernetesApi) {
     let user = "system:serviceaccount:eso-relay:eso-relay-consumer";
     let client = server.client_as(user).await.unwrap();
-    let refused = external_secrets(client).get("database").await.unwrap_err();
+    let refused = get(&client, "default", "database").await.unwrap_err();
     assert!(denied(&refused), "{refused}");
 
-    let file = kube::config::Kubeconfig::read_from(server.kubeconfig_as(user).unwrap()).unwrap();
+    let file = Kubeconfig::read_from(server.kubeconfig_as(user).unwrap()).unwrap();
     let options = KubeConfigOptions {
         context: Some("lab".into()),
         ..Default::default()
@@ -84,7 +64,7 @@ async fn a_user_without_rights_is_denied(server: &KubernetesApi) {
         .await
         .unwrap();
     let client = Client::try_from(config).unwrap();
-    let refused = external_secrets(client).get("database").await.unwrap_err();
+    let refused = get(&client, "default", "database").await.unwrap_err();
     assert!(denied(&refused), "{refused}");
 }
 

@@ -3,7 +3,6 @@
 mod disk;
 mod obtain;
 mod options;
-mod trio;
 
 use std::{
     ops::{Deref, DerefMut},

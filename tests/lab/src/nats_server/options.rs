@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use futures::future::try_join_all;
+
 use super::NatsServer;
+use crate::port;
 
 /// Options of a server that is not started yet.
 #[derive(Debug, Clone, Default)]
@@ -51,6 +54,30 @@ impl NatsOptions {
     /// There is none and none can be fetched, or it does not start; the error holds its log.
     pub async fn start(self) -> anyhow::Result<NatsServer> {
         NatsServer::with_options(&self).await
+    }
+
+    /// Starts three servers that form one cluster, and waits until each says that its JetStream is healthy.
+    ///
+    /// # Errors
+    /// As [`NatsOptions::start`].
+    pub async fn start_three(self) -> anyhow::Result<Vec<NatsServer>> {
+        let ports = [port::free()?, port::free()?, port::free()?];
+        let routes = ports.map(|port| format!("nats://127.0.0.1:{port}"));
+        let routes = serde_json::json!(routes);
+        let starts = ports.iter().enumerate().map(|(at, port)| {
+            let number = at + 1;
+            let cluster =
+                format!("cluster {{ name: lab, listen: \"127.0.0.1:{port}\", routes: {routes} }}");
+            self.clone()
+                .config_text(&format!("server_name: nats-{number}"))
+                .config_text(&cluster)
+                .start()
+        });
+        let servers = try_join_all(starts).await?;
+        for server in &servers {
+            server.wait_healthy(super::START).await?;
+        }
+        Ok(servers)
     }
 
     pub(super) fn store(dir: &Path) -> PathBuf {

@@ -2,11 +2,7 @@
 
 mod program;
 
-use std::{
-    ops::{Deref, DerefMut},
-    process::Command,
-    time::Duration,
-};
+use std::{process::Command, time::Duration};
 
 use anyhow::ensure;
 use tempfile::TempDir;
@@ -23,7 +19,7 @@ pub fn is_asked_for() -> bool {
 
 /// The operator as it is released, with its defaults. Dropping it kills it.
 pub struct Operator {
-    process: Process,
+    pub process: Process,
     _dir: TempDir,
 }
 
@@ -56,20 +52,6 @@ impl Operator {
         };
         process.wait_until("its workers", START, works).await?;
         Ok(Self { process, _dir: dir })
-    }
-}
-
-impl Deref for Operator {
-    type Target = Process;
-
-    fn deref(&self) -> &Process {
-        &self.process
-    }
-}
-
-impl DerefMut for Operator {
-    fn deref_mut(&mut self) -> &mut Process {
-        &mut self.process
     }
 }
 

@@ -9,6 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
+use eso_relay::command::clock;
 use futures::stream;
 use http::{StatusCode, header, request::Parts};
 use http_body_util::BodyExt;
@@ -73,13 +74,9 @@ fn perform(shared: &Arc<Shared>, call: &Call, parts: &Parts, body: &Bytes) -> Re
         Verb::Watch => return watch(shared, call).unwrap_or_else(IntoResponse::into_response),
         Verb::Get => read::get(objects, call).map(|object| (StatusCode::OK, object)),
         Verb::List => read::list(objects, call).map(|list| (StatusCode::OK, list)),
-        Verb::Create => {
-            #[expect(clippy::disallowed_methods, reason = "a handler reads the clock")]
-            let now = jiff::Timestamp::now();
-            takes_only("application/json", parts)
-                .and_then(|()| write::create(objects, call, body, now))
-                .map(|object| (StatusCode::CREATED, object))
-        }
+        Verb::Create => takes_only("application/json", parts)
+            .and_then(|()| write::create(objects, call, body, clock()))
+            .map(|object| (StatusCode::CREATED, object)),
         Verb::Patch => patch(shared, call, parts, body).map(|object| (StatusCode::OK, object)),
         Verb::Delete => write::delete(objects, call).map(|status| (StatusCode::OK, status)),
     };

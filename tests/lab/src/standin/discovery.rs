@@ -1,9 +1,11 @@
 //! What the API says it serves: what kube's discovery and kubectl ask first.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::Serving;
-use crate::cluster::{ARGO, GROUP, KES, Kind};
+use crate::cluster::Kind;
 
 /// The answer to a discovery path; `None` when the path is about something else.
 pub(super) fn discover(path: &str, serving: Serving) -> Option<Value> {
@@ -19,17 +21,11 @@ pub(super) fn discover(path: &str, serving: Serving) -> Option<Value> {
         ),
         ["api", "v1"] => Some(resources("", "v1", serving)),
         ["apis"] => {
-            let names = [
-                GROUP,
-                Kind::Event.group(),
-                Kind::Deployment.group(),
-                ARGO,
-                KES,
-            ];
+            let names: BTreeSet<_> = Kind::ALL.map(Kind::group).into();
             let groups: Vec<_> = names
                 .into_iter()
                 .map(|name| (name, versions_of(name, serving)))
-                .filter(|(_, versions)| !versions.is_empty())
+                .filter(|(name, versions)| !name.is_empty() && !versions.is_empty())
                 .map(|(name, versions)| group(name, &versions))
                 .collect();
             Some(json!({ "kind": "APIGroupList", "apiVersion": "v1", "groups": groups }))
@@ -51,13 +47,10 @@ pub(super) fn discover(path: &str, serving: Serving) -> Option<Value> {
 
 /// The preferred one first.
 fn versions_of(group: &str, serving: Serving) -> Vec<&'static str> {
-    match group {
-        GROUP => vec![serving.eso.version(), Kind::PushSecret.version()],
-        ARGO => serving.version_of(Kind::Rollout).into_iter().collect(),
-        KES => (serving.version_of(Kind::KesExternalSecret).into_iter()).collect(),
-        "events.k8s.io" | "apps" => vec!["v1"],
-        _ => Vec::new(),
-    }
+    let kinds = Kind::ALL.into_iter().filter(|kind| kind.group() == group);
+    let mut versions: Vec<_> = kinds.filter_map(|kind| serving.version_of(kind)).collect();
+    versions.dedup();
+    versions
 }
 
 fn group(name: &str, versions: &[&str]) -> Value {

@@ -22,6 +22,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use eso_relay::command::clock;
 use serde_json::json;
 
 use self::listener::Listener;
@@ -150,8 +151,7 @@ impl StandIn {
 
     /// Puts objects into memory, past the HTTP interface; namespaces are made as needed.
     pub fn load<F: Into<Fixture>>(&self, fixtures: impl IntoIterator<Item = F>) {
-        #[expect(clippy::disallowed_methods, reason = "the fixtures are created now")]
-        let now = jiff::Timestamp::now();
+        let now = clock();
         for fixture in fixtures {
             write::load(&self.shared.objects, fixture.into(), now);
         }

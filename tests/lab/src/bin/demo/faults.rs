@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use eso_relay::stream::ACK_WAIT;
+use eso_relay::{command::clock, stream::ACK_WAIT};
 use eso_relay_lab::{
     cluster::Kind,
     daemon::Daemon,
@@ -86,7 +86,7 @@ pub(crate) async fn outage(stage: &mut Stage) -> anyhow::Result<Timestamp> {
         ensure!(status.success(), "expected: exit code 0, it was {status}");
     }
     ok!("both consumers of west stopped (SIGTERM, exit code 0)");
-    let (since, before) = (now(), stage.west.refreshes().await);
+    let (since, before) = (clock(), stage.west.refreshes().await);
     let values = AWAY.map(|(name, key)| (name.to_owned(), stage.rotate(key)));
     for (_, key) in [AWAY; ROUNDS].into_iter().flatten() {
         stage.updated(key).await?;
@@ -126,10 +126,4 @@ async fn unfinished(consumer: &Daemon) -> anyhow::Result<f64> {
     let metrics = consumer.metrics().await?;
     let events = metrics.sum("eso_relay_consumer_events_total", &[])?;
     Ok(events - metrics.sum("eso_relay_consumer_deliveries_total", &[])?)
-}
-
-/// The clock, for what is compared with times in the stream.
-#[expect(clippy::disallowed_methods, reason = "the demo reads the clock here")]
-fn now() -> Timestamp {
-    Timestamp::now()
 }

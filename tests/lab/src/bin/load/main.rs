@@ -17,6 +17,7 @@ mod steps;
 use std::{io::Write as _, path::PathBuf};
 
 use clap::{Parser, Subcommand, ValueEnum};
+use eso_relay::command::Output;
 use eso_relay_lab::installation::KubernetesKind;
 use serde::Serialize;
 
@@ -43,7 +44,7 @@ struct Arguments {
     /// is in the cache already.
     #[arg(long, value_name = "API")]
     kubernetes: Option<KubernetesKind>,
-    #[arg(long, default_value = "table")]
+    #[arg(long, value_enum, default_value_t)]
     output: Output,
     #[command(subcommand)]
     child: Option<Child>,
@@ -70,12 +71,6 @@ enum Line {
     Polls,
     /// A refresh in two steps beside one, on the real operator: only with `ESO_RELAY_ESO=real`.
     Steps,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    Table,
-    Json,
 }
 
 /// How much to measure.
@@ -184,12 +179,7 @@ async fn main() -> anyhow::Result<()> {
             report.add(*line, measures?);
         }
     }
-    let mut stdout = std::io::stdout().lock();
-    match arguments.output {
-        Output::Table => write!(stdout, "{report}")?,
-        Output::Json => writeln!(stdout, "{}", serde_json::to_string_pretty(&report)?)?,
-    }
-    Ok(())
+    arguments.output.print(&report)
 }
 
 /// Says on stderr what is being done.

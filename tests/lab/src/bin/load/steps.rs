@@ -78,14 +78,14 @@ async fn refresh(size: usize, times: usize) -> anyhow::Result<[Measure; 2]> {
         documents.set(&group.key(), value);
         let event =
             json!({ "id": format!("{}{value}", group.key()), "secret": { "name": group.key() } });
-        let (cpu, started) = (cpu_time(operator.id())?, Instant::now());
+        let (cpu, started) = (cpu_time(operator.process.id())?, Instant::now());
         webhooks.generic(&event).await?;
         group.hold(&client, value).await?;
         let took = milliseconds(started.elapsed());
         sleep(SETTLED).await;
         anyhow::Ok((
             took,
-            milliseconds(cpu_time(operator.id())?.saturating_sub(cpu)),
+            milliseconds(cpu_time(operator.process.id())?.saturating_sub(cpu)),
         ))
     };
     let one = async |round: usize| {

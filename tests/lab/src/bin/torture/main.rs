@@ -13,6 +13,7 @@ mod streams;
 use std::{io::Write as _, process::ExitCode};
 
 use clap::{Parser, ValueEnum};
+use eso_relay::command::Output;
 use eso_relay_lab::{daemon::Binary, nats_server};
 
 use self::{
@@ -67,13 +68,6 @@ enum Replicas {
     Both,
 }
 
-#[derive(Debug, Clone, Copy, Default, ValueEnum)]
-enum Output {
-    #[default]
-    Table,
-    Json,
-}
-
 /// Says on standard error what is being done.
 fn progress(what: &str) {
     // Progress that cannot be shown stops nothing.
@@ -97,11 +91,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         .seed
         .unwrap_or_else(|| u64::from(fastrand::u32(..)));
     let report = Box::pin(torture(&arguments, seed)).await?;
-    let mut stdout = std::io::stdout().lock();
-    match arguments.output {
-        Output::Table => write!(stdout, "{report}")?,
-        Output::Json => writeln!(stdout, "{}", serde_json::to_string_pretty(&report)?)?,
-    }
+    arguments.output.print(&report)?;
     Ok(if report.held {
         ExitCode::SUCCESS
     } else {

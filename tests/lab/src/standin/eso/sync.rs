@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use eso_relay::command::clock;
 use jiff::Timestamp;
 use kube::{
     Client, ResourceExt,
@@ -38,9 +39,7 @@ pub(super) enum Outcome {
 impl Syncer {
     pub(super) async fn sync(&self, object: &DynamicObject) -> Outcome {
         tokio::time::sleep(self.delay).await;
-        #[expect(clippy::disallowed_methods, reason = "the worker reads the clock")]
-        let now = Timestamp::now();
-        match self.try_sync(object, now).await {
+        match self.try_sync(object, clock()).await {
             Ok(outcome) => outcome,
             Err(kube::Error::Api(status)) if status.code == 404 => Outcome::Failed,
             Err(kube::Error::Api(status)) if status.code == 409 => {

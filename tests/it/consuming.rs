@@ -22,6 +22,7 @@ use eso_relay_lab::{
     standin::{Requests, StandIn},
     wait,
 };
+use futures::{StreamExt as _, stream};
 use kube::Client;
 
 use crate::cli;
@@ -41,7 +42,11 @@ impl Consuming {
     /// Streams, the durable, and in [`TEAM`] the `SecretStore` `akeyless` with an `ExternalSecret` for
     /// each name, which reads the key `/prod/NAME`.
     pub(crate) async fn on(cluster: Cluster, names: &[&str]) -> Self {
-        let hub = Hub::start().await.unwrap();
+        Self::of(Hub::start().await.unwrap(), cluster, names).await
+    }
+
+    /// The same, with this hub.
+    pub(crate) async fn of(hub: Hub, cluster: Cluster, names: &[&str]) -> Self {
         hub.init(&[cluster.name()]).await.unwrap();
         let jetstream = hub.jetstream().await.unwrap();
         fill(&cluster, names).await;
@@ -81,6 +86,15 @@ impl Consuming {
         let events: Vec<Event> = keys.iter().map(|key| event(key)).collect();
         cli::publish(&self.jetstream, &events).await;
         events.iter().map(fingerprint).collect()
+    }
+
+    /// A message for each key, many at a time: nothing is packed on the way.
+    pub(crate) async fn publish_each(&self, keys: impl Iterator<Item = String>) {
+        stream::iter(keys)
+            .map(async |key| cli::publish(&self.jetstream, &[event(&key)]).await)
+            .buffer_unordered(256)
+            .for_each(|()| std::future::ready(()))
+            .await;
     }
 
     /// Waits until the `ExternalSecret` carries what an event writes.

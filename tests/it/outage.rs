@@ -1,15 +1,13 @@
 //! A cluster that is away, from the start or in between.
 
-use eso_relay::{event::encode_batch, stream::Subject};
 use eso_relay_lab::{
     daemon::Daemon,
     installation::{Cluster, Installation, READY},
     wait,
 };
-use futures::{StreamExt as _, stream};
 use reqwest::StatusCode;
 
-use crate::consuming::{Consuming, TEAM, drained, event, fill, names, strs};
+use crate::consuming::{Consuming, TEAM, drained, fill, names, strs};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outages_backlog_is_coalesced() {
@@ -46,23 +44,13 @@ async fn an_outages_backlog_is_coalesced() {
     assert_eq!(east.most_in_flight_of_any(), 1);
 }
 
-/// Ten thousand messages of one event each: nothing was packed on the way.
+/// Ten thousand messages of one event each.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backlog_of_single_events_is_coalesced_too() {
     let names = names("db", 100);
     let relay = Consuming::on(Cluster::stand_in("east").await.unwrap(), &strs(&names)).await;
-    let messages = (0..10_000).map(|at| {
-        let event = event(&format!("/prod/{}", names[at % names.len()]));
-        (Subject::of(&event).to_string(), encode_batch([&event]))
-    });
-    stream::iter(messages)
-        .map(async |(subject, body)| {
-            let ack = relay.jetstream.publish(subject, body).await.unwrap();
-            ack.await.unwrap();
-        })
-        .buffer_unordered(256)
-        .for_each(|()| std::future::ready(()))
-        .await;
+    let keys = names.iter().cycle().map(|name| format!("/prod/{name}"));
+    relay.publish_each(keys.take(10_000)).await;
     let _consumer = relay.consumer("").await;
     relay.drained().await;
     // What is pulled together is one patch; a slow machine pulls in more than two parts.

@@ -140,8 +140,13 @@ impl Daemon {
 
     /// Reads `/metrics`.
     pub async fn metrics(&self) -> anyhow::Result<Metrics> {
+        Metrics::parse(&self.metrics_text().await?)
+    }
+
+    /// `/metrics` as it is written.
+    pub async fn metrics_text(&self) -> anyhow::Result<String> {
         let url = format!("{}/metrics", self.admin_url());
-        Metrics::parse(&port::get(&self.client, &url).await?)
+        port::get(&self.client, &url).await
     }
 
     /// One metric: [`Metrics::sum`] of a fresh reading.

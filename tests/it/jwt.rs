@@ -9,6 +9,8 @@ use ring::{
 };
 use serde_json::{Value, json};
 
+use crate::https::Https;
+
 /// In the year 2100, and in 2001.
 pub(crate) const LATER: u64 = 4_102_444_800;
 pub(crate) const LONG_AGO: u64 = 1_000_000_000;
@@ -40,6 +42,11 @@ impl Issuer {
         json!({ "keys": [{ "kty": "EC", "crv": "P-256", "kid": "k", "x": x, "y": y }] })
     }
 
+    /// At an address of its own.
+    pub(crate) async fn serves_keys(&self) -> Https {
+        Https::answering(self.keys().to_string()).await
+    }
+
     fn token(&self, audience: &str, expires: u64) -> String {
         let issuer = "https://issuer.example";
         self.sign(&json!({ "iss": issuer, "aud": audience, "exp": expires }))
@@ -59,15 +66,40 @@ impl Issuer {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_jwt_is_valid_until_it_expires() {
-    let hub = Hub::start().await.unwrap();
-    hub.init(&[]).await.unwrap();
-    let (issuer, stranger) = (Issuer::new(), Issuer::new());
+    let (hub, issuer) = (Hub::start().await.unwrap(), Issuer::new());
     let keys = hub.secrets().join("keys.json");
     std::fs::write(&keys, issuer.keys().to_string()).unwrap();
+    believes(
+        &hub,
+        &issuer,
+        &format!("jwks_file: '{}'", keys.display()),
+        "",
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_issuers_keys_are_fetched() {
+    let (hub, issuer) = (Hub::start().await.unwrap(), Issuer::new());
+    let keys = issuer.serves_keys().await;
+    let ca = hub.secrets().join("issuer.crt");
+    std::fs::write(&ca, &keys.certificate).unwrap();
+    let outgoing = format!("outgoing: {{ ca_file: '{}' }}", ca.display());
+    believes(
+        &hub,
+        &issuer,
+        &format!("jwks_url: '{}'", keys.url),
+        &outgoing,
+    )
+    .await;
+}
+
+/// An ingress that has the keys by this setting, and more YAML, believes this issuer and nobody else.
+async fn believes(hub: &Hub, issuer: &Issuer, keys: &str, more: &str) {
+    hub.init(&[]).await.unwrap();
     let source = format!(
         "- {{ name: token, format: akeyless, auth: {{ jwt: {{ issuer: 'https://issuer.example', \
-         audience: us, jwks_file: '{}' }} }} }}",
-        keys.display()
+         audience: us, {keys} }} }} }}\n{more}"
     );
     let mut ingress = hub.ingress_with(&source).start().await.unwrap();
     ingress.wait_ready(READY).await.unwrap();
@@ -76,7 +108,7 @@ async fn a_jwt_is_valid_until_it_expires() {
         (issuer.token("us", LATER), 202),
         (issuer.token("us", LONG_AGO), 401),
         (issuer.token("others", LATER), 401),
-        (stranger.token("us", LATER), 401),
+        (Issuer::new().token("us", LATER), 401),
     ] {
         let body = json!([akeyless(0, "/prod/db")]).to_string();
         let post = webhooks

@@ -20,6 +20,7 @@ mod faults;
 mod formats;
 mod gap;
 mod hostile;
+mod https;
 mod jwt;
 mod kes;
 mod late;

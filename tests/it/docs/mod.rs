@@ -3,6 +3,7 @@
 mod architecture;
 mod commands;
 mod configuration;
+mod everything;
 mod guides;
 mod operations;
 mod permissions;
@@ -12,7 +13,8 @@ use std::path::PathBuf;
 
 pub(crate) use self::{
     configuration::check_example,
-    operations::{ingress_with_everything, listed_metrics, metrics_in},
+    everything::Everything,
+    operations::{listed_metrics, metrics_in},
 };
 
 /// The path of a file in the repository.

@@ -14,6 +14,15 @@ pub async fn in_time<T: Send + 'static>(
     what: &str,
     read: impl FnOnce() -> T + Send + 'static,
 ) -> anyhow::Result<T> {
+    within(LONGEST, what, read).await
+}
+
+/// As [`in_time`], for no longer than this.
+pub async fn within<T: Send + 'static>(
+    longest: Duration,
+    what: &str,
+    read: impl FnOnce() -> T + Send + 'static,
+) -> anyhow::Result<T> {
     let runtime = Handle::current();
     let (done, read_all) = oneshot::channel();
     let reading = move || {
@@ -24,10 +33,10 @@ pub async fn in_time<T: Send + 'static>(
     thread::Builder::new()
         .name("configuration".to_owned())
         .spawn(reading)?;
-    timeout(LONGEST, read_all)
+    timeout(longest, read_all)
         .await
         .with_context(|| {
-            format!("a file of {what} has not answered for {LONGEST:?}: does its mount hang, or is it a pipe?")
+            format!("a file of {what} has not answered for {longest:?}: does its mount hang, or is it a pipe?")
         })?
         .with_context(|| format!("cannot read the files of {what}"))
 }

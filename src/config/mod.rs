@@ -17,7 +17,7 @@ use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use self::{
-    in_time::in_time,
+    in_time::{in_time, within},
     one_or_many::OneOrMany,
     secret::{Secret, SecretFile, SecretFiles},
 };

@@ -1,19 +1,26 @@
 //! The `nats:` section: servers, credentials and TLS.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use async_nats::ConnectOptions;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::servers::{self, Login, Servers};
+use super::{
+    login::{Login, Seed},
+    servers::{self, Servers},
+};
 use crate::config::{Secret, SecretFile};
 
 /// A hung server is noticed after three missed pings; the client's own default takes three minutes.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The `nats:` section. At most one of credentials file, nkey, user and password, token.
+/// The `nats:` section. At most one of credentials file, nkey, user and password, token. Their files are read again
+/// at every (re)connect.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct NatsConfig {
@@ -104,14 +111,15 @@ impl NatsConfig {
         servers::shown(&self.url)
     }
 
-    /// Where to connect to, and how.
-    pub(super) fn options(&self) -> anyhow::Result<(Vec<String>, ConnectOptions)> {
-        let Servers { addresses, login } = Servers::parse(&self.url)?;
-        let mut options = self
-            .authenticate(ConnectOptions::new(), login)?
-            .ping_interval(PING_INTERVAL);
+    /// Where to connect to, and how, except for the credentials, which `options` has.
+    pub(super) fn complete(
+        &self,
+        options: ConnectOptions,
+    ) -> anyhow::Result<(Vec<String>, ConnectOptions)> {
         let tls = &self.tls;
-        options = options.require_tls(tls.required);
+        let mut options = options
+            .ping_interval(PING_INTERVAL)
+            .require_tls(tls.required);
         if tls.first {
             options = options.tls_first();
         }
@@ -128,14 +136,11 @@ impl NatsConfig {
         if let Some(prefix) = &self.inbox_prefix {
             options = options.custom_inbox_prefix(prefix);
         }
-        Ok((addresses, options))
+        Ok((Servers::parse(&self.url)?.addresses, options))
     }
 
-    fn authenticate(
-        &self,
-        options: ConnectOptions,
-        login: Option<Login>,
-    ) -> anyhow::Result<ConnectOptions> {
+    /// The credentials, as their files hold them now. Blocks on the file system.
+    pub(super) fn login(&self) -> anyhow::Result<Option<Login>> {
         let nkey = secret(
             "nats.nkey_seed",
             self.nkey_seed.as_ref(),
@@ -147,53 +152,56 @@ impl NatsConfig {
             self.password_file.as_ref(),
         )?;
         let token = secret("nats.token", self.token.as_ref(), self.token_file.as_ref())?;
+        let in_url = Servers::parse(&self.url)?.login;
         let ways = [
             self.credentials_file.is_some(),
             nkey.is_some(),
             self.user.is_some(),
             token.is_some(),
-            login.is_some(),
+            in_url.is_some(),
         ];
         if ways.into_iter().filter(|set| *set).count() > 1 {
             anyhow::bail!(
                 "`nats`: set only one of credentials_file, nkey_seed(_file), user, token(_file), and credentials in url"
             );
         }
-        match login {
-            None => {}
-            Some(Login::User { name, password }) => {
-                return Ok(options.user_and_password(name, password.expose().to_owned()));
-            }
-            Some(Login::Token(token)) => return Ok(options.token(token.expose().to_owned())),
-        }
         if let Some(path) = &self.credentials_file {
-            let text = std::fs::read_to_string(path).with_context(|| {
-                format!(
-                    "cannot read {} (setting `nats.credentials_file`)",
-                    path.display()
-                )
-            })?;
-            let invalid = || {
-                format!(
-                    "{} is not a credentials file (setting `nats.credentials_file`)",
-                    path.display()
-                )
-            };
-            return options.credentials(&text).with_context(invalid);
+            return of_credentials_file(path).map(Some);
         }
         Ok(match (nkey, &self.user, password, token) {
-            (Some(seed), ..) => options.nkey(seed.expose().trim().to_owned()),
-            (_, Some(user), Some(password), _) => {
-                options.user_and_password(user.clone(), password.expose().to_owned())
+            (Some(seed), ..) => {
+                let seed =
+                    Seed::parse(seed.expose()).with_context(|| match &self.nkey_seed_file {
+                        Some(file) => {
+                            format!("setting `nats.nkey_seed_file`: {}", file.path().display())
+                        }
+                        None => "setting `nats.nkey_seed`".to_owned(),
+                    })?;
+                Some(Login::Nkey(seed))
             }
+            (_, Some(user), Some(password), _) => Some(Login::User {
+                name: user.clone(),
+                password,
+            }),
             (_, Some(_), None, _) => {
                 anyhow::bail!("`nats.user` needs `nats.password_file` or ESO_RELAY__NATS__PASSWORD")
             }
             (_, None, Some(_), _) => anyhow::bail!("`nats.password` needs `nats.user`"),
-            (.., Some(token)) => options.token(token.expose().to_owned()),
-            _ => options,
+            (.., Some(token)) => Some(Login::Token(token)),
+            _ => in_url,
         })
     }
+}
+
+fn of_credentials_file(path: &Path) -> anyhow::Result<Login> {
+    let setting = "setting `nats.credentials_file`";
+    let shown = path.display();
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("{setting}: cannot read {shown}"))?;
+    // It holds a secret, which is overwritten at the end.
+    let text = Secret::from(text);
+    Login::of_credentials(text.expose())
+        .with_context(|| format!("{setting}: {shown} is not a credentials file"))
 }
 
 fn secret(

@@ -1,8 +1,11 @@
 //! The connection to NATS: reconnects for ever, and reports its state to `/readyz` and the log.
 
 mod config;
+mod credentials;
 mod expiry;
+mod login;
 mod metrics;
+mod reminder;
 mod servers;
 
 use std::{sync::atomic::Ordering, time::Duration};
@@ -10,17 +13,18 @@ use std::{sync::atomic::Ordering, time::Duration};
 use anyhow::{Context as _, bail};
 use async_nats::{Client, ConnectOptions, Event, connection::State};
 use jiff::Timestamp;
-use tokio::{sync::mpsc, task::spawn_blocking, time::Instant};
+use tokio::{sync::mpsc, task::spawn_blocking};
 use tracing::{error, info, warn};
 
 pub use self::{
     config::{NatsConfig, TlsConfig},
     metrics::Metrics,
 };
+use self::{
+    credentials::{Credentials, read_once},
+    reminder::Reminder,
+};
 use crate::{admin::Condition, config::in_time};
-
-/// How often a reason that stays the same is logged again.
-const REMIND: Duration = Duration::from_secs(10);
 
 /// The lowest server that knows `sync_interval` and `+TERM <reason>` (2.10.4).
 const LOWEST_SERVER: (i64, i64, i64) = (2, 10, 4);
@@ -30,7 +34,8 @@ pub fn timestamp(time: async_nats::datetime::DateTime) -> Timestamp {
     Timestamp::from_nanosecond(time.unix_timestamp_nanos()).unwrap_or_default()
 }
 
-/// Starts to connect and returns at once; reconnects for ever.
+/// Starts to connect and returns at once; reconnects for ever, each time with the credentials and certificates that
+/// their files hold then.
 ///
 /// `condition` is met while connected to a server that is new enough.
 pub async fn connect(
@@ -41,9 +46,16 @@ pub async fn connect(
 ) -> anyhow::Result<Client> {
     install_crypto();
     let (events, receiver) = mpsc::unbounded_channel();
-    let (servers, options) = options(config).await?;
+    let options = match Credentials::read(config, metrics.clone()).await? {
+        None => ConnectOptions::new(),
+        Some(credentials) => ConnectOptions::with_auth_callback(move |nonce| {
+            let credentials = credentials.clone();
+            async move { credentials.answer(&nonce).await }
+        }),
+    };
+    let (servers, options) = config.complete(options)?;
     let expiry = (config.clone(), metrics.clone());
-    in_time("`nats`", move || expiry::show_all(&expiry.0, &expiry.1)).await?;
+    in_time("`nats`", move || expiry::show(&expiry.0, &expiry.1)).await?;
     let client = options
         .name(name)
         .retry_on_initial_connect()
@@ -64,14 +76,21 @@ pub async fn connect(
     Ok(client)
 }
 
-/// Connects for one command: an error, naming the setting, when there is no server within `patience`.
+/// Connects for one command, whose credentials are read once. An error, naming the setting, when there is no server
+/// within `patience`.
 pub async fn connect_once(
     config: &NatsConfig,
     name: &str,
     patience: Duration,
 ) -> anyhow::Result<Client> {
     install_crypto();
-    let (servers, options) = options(config).await?;
+    let options = match read_once(config).await? {
+        None => ConnectOptions::new(),
+        Some(login) => ConnectOptions::with_auth_callback(move |nonce| {
+            std::future::ready(login.answer(&nonce))
+        }),
+    };
+    let (servers, options) = config.complete(options)?;
     let connect = options
         .name(name)
         .connection_timeout(patience)
@@ -81,12 +100,6 @@ pub async fn connect_once(
         .with_context(|| format!("cannot connect to NATS at {} (--nats)", config.shown_url()))?;
     refuse_old_server(&client)?;
     Ok(client)
-}
-
-/// As configured, with the credentials that its files hold.
-async fn options(config: &NatsConfig) -> anyhow::Result<(Vec<String>, ConnectOptions)> {
-    let config = config.clone();
-    in_time("`nats`", move || config.options()).await?
 }
 
 /// Waits until the client is connected. An error when the server is too old.
@@ -131,13 +144,13 @@ async fn watch(
 ) {
     let url = config.shown_url();
     // Each failed attempt to connect is an event: the same reason is logged now and then.
-    let mut logged: Option<(String, Instant)> = None;
+    let mut reminder = Reminder::default();
     while let Some(event) = events.recv().await {
         metrics.observe(&event);
         if event == Event::Connected {
             // The client has read the certificate again.
             let expiry = (config.clone(), metrics.clone());
-            spawn_blocking(move || expiry::show_certificate(&expiry.0, &expiry.1));
+            spawn_blocking(move || expiry::show(&expiry.0, &expiry.1));
         }
         match event {
             Event::Connected => match refuse_old_server(&client) {
@@ -149,7 +162,7 @@ async fn watch(
                         "connected to NATS"
                     );
                     condition.met();
-                    logged = None;
+                    reminder = Reminder::default();
                 }
                 Err(refusal) => {
                     error!(%refusal, "this NATS server cannot be used");
@@ -172,11 +185,8 @@ async fn watch(
                 if client.connection_state() != State::Connected {
                     condition.unmet(format!("cannot connect to {url}: {error}"));
                 }
-                let is_known =
-                    |(known, at): &(String, Instant)| *known == error && at.elapsed() < REMIND;
-                if !logged.as_ref().is_some_and(is_known) {
+                if reminder.is_due(&error) {
                     warn!(url, error, "NATS client error (setting `nats`)");
-                    logged = Some((error, Instant::now()));
                 }
             }
             Event::SlowConsumer(_) => {

@@ -6,19 +6,14 @@ use anyhow::{Context as _, bail, ensure};
 use percent_encoding::percent_decode_str;
 use serde::Serializer;
 
-use crate::config::Secret;
+use super::login::Login;
 
 /// The parsed `nats.url`: one server, or several of one cluster with commas between them.
 pub(super) struct Servers {
     /// Without credentials, so that they can be shown.
     pub(super) addresses: Vec<String>,
+    /// Of `nats://USER:PASSWORD@HOST`, or `nats://TOKEN@HOST`.
     pub(super) login: Option<Login>,
-}
-
-/// `nats://USER:PASSWORD@HOST`, or `nats://TOKEN@HOST`.
-pub(super) enum Login {
-    User { name: String, password: Secret },
-    Token(Secret),
 }
 
 impl Servers {
@@ -41,30 +36,25 @@ impl Servers {
             logins.len() <= 1,
             "`nats.url`: the servers have different credentials: give all of them the same"
         );
-        let login = logins
-            .first()
-            .map(|login| Login::parse(login))
-            .transpose()?;
+        let login = logins.first().map(|text| login(text)).transpose()?;
         Ok(Self { addresses, login })
     }
 }
 
-impl Login {
-    fn parse(text: &str) -> anyhow::Result<Self> {
-        let decoded = |text| {
-            let decoded = percent_decode_str(text).decode_utf8();
-            decoded
-                .context("`nats.url`: the credentials are not UTF-8 once they are percent-decoded")
-        };
-        Ok(match text.split_once(':') {
-            Some(("", _)) => bail!("`nats.url` has a password and no user"),
-            Some((name, password)) => Self::User {
-                name: decoded(name)?.into_owned(),
-                password: decoded(password)?.into_owned().into(),
-            },
-            None => Self::Token(decoded(text)?.into_owned().into()),
-        })
-    }
+/// Of what stands before the `@`.
+fn login(text: &str) -> anyhow::Result<Login> {
+    let decoded = |text| {
+        let decoded = percent_decode_str(text).decode_utf8();
+        decoded.context("`nats.url`: the credentials are not UTF-8 once they are percent-decoded")
+    };
+    Ok(match text.split_once(':') {
+        Some(("", _)) => bail!("`nats.url` has a password and no user"),
+        Some((name, password)) => Login::User {
+            name: decoded(name)?.into_owned(),
+            password: decoded(password)?.into_owned().into(),
+        },
+        None => Login::Token(decoded(text)?.into_owned().into()),
+    })
 }
 
 /// The credentials before the `@`, and the URL without them.
@@ -98,13 +88,10 @@ mod tests {
     use super::*;
 
     fn login(urls: &str) -> Option<(String, String)> {
-        Servers::parse(urls)
-            .unwrap()
-            .login
-            .map(|login| match login {
-                Login::User { name, password } => (name, password.expose().to_owned()),
-                Login::Token(token) => (String::new(), token.expose().to_owned()),
-            })
+        let login = Servers::parse(urls).unwrap().login?;
+        let auth = login.answer(b"").unwrap();
+        let secret = auth.password.or(auth.token).unwrap();
+        Some((auth.username.unwrap_or_default(), secret))
     }
 
     #[test]

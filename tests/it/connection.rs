@@ -15,6 +15,8 @@ use tokio::{
     net::TcpListener,
 };
 
+use crate::operator::Operator;
+
 const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn server(config: &str) -> NatsServer {
@@ -124,45 +126,9 @@ async fn an_nkey_proves_itself_by_its_seed() {
 
 #[tokio::test]
 async fn a_credentials_file_of_an_operators_account_is_let_in() {
-    let (operator, account, user) = (
-        KeyPair::new_operator(),
-        KeyPair::new_account(),
-        KeyPair::new_user(),
-    );
-    let unlimited = serde_json::json!({ "subs": -1, "data": -1, "payload": -1, "conn": -1, "leaf": -1, "imports": -1, "exports": -1, "wildcards": true });
-    let operator_jwt = jwt(
-        &operator,
-        &operator,
-        &serde_json::json!({ "type": "operator", "version": 2 }),
-    );
-    let account_jwt = jwt(
-        &operator,
-        &account,
-        &serde_json::json!({ "type": "account", "version": 2, "limits": unlimited }),
-    );
-    let user_jwt = jwt(
-        &account,
-        &user,
-        &serde_json::json!({ "type": "user", "version": 2, "subs": -1, "data": -1, "payload": -1 }),
-    );
-    // JetStream asks for a system account in this mode.
-    let system = KeyPair::new_account();
-    let system_jwt = jwt(
-        &operator,
-        &system,
-        &serde_json::json!({ "type": "account", "version": 2, "limits": unlimited }),
-    );
-    let (account_key, system_key) = (account.public_key(), system.public_key());
-    let server = server(&format!(
-        "operator: {operator_jwt}\nsystem_account: {system_key}\nresolver: MEMORY\n\
-         resolver_preload {{ {account_key}: {account_jwt}\n {system_key}: {system_jwt} }}",
-    ))
-    .await;
-    let credentials = format!(
-        "-----BEGIN NATS USER JWT-----\n{user_jwt}\n------END NATS USER JWT------\n\n\
-         -----BEGIN USER NKEY SEED-----\n{}\n------END USER NKEY SEED------\n",
-        user.seed().unwrap()
-    );
+    let (operator, user) = (Operator::new(), KeyPair::new_user());
+    let server = server(&operator.config(&[])).await;
+    let credentials = operator.credentials(&user, None);
     let dir = TempDir::new().unwrap();
     let credentials_file = Some(written(&dir, "relay.creds", &credentials));
     assert!(
@@ -173,19 +139,6 @@ async fn a_credentials_file_of_an_operators_account_is_let_in() {
         .await
     );
     assert!(!connects(&NatsConfig::at(server.url())).await);
-}
-
-/// The claims of `subject`, signed by `issuer` (NATS JWT, algorithm `ed25519-nkey`).
-fn jwt(issuer: &KeyPair, subject: &KeyPair, nats: &serde_json::Value) -> String {
-    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
-    let claims = serde_json::json!({
-        "jti": subject.public_key(), "iat": 1_700_000_000, "iss": issuer.public_key(),
-        "sub": subject.public_key(), "name": "lab", "nats": nats,
-    });
-    let head = BASE64.encode(r#"{"typ":"JWT","alg":"ed25519-nkey"}"#);
-    let signed = format!("{head}.{}", BASE64.encode(claims.to_string()));
-    let signature = issuer.sign(signed.as_bytes()).unwrap();
-    format!("{signed}.{}", BASE64.encode(signature))
 }
 
 #[tokio::test]

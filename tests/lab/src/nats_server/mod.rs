@@ -26,6 +26,8 @@ use crate::{port, process::Process, wait};
 const START: Duration = Duration::from_secs(60);
 const STOP: Duration = Duration::from_secs(30);
 
+const CONFIG: &str = "nats.conf";
+
 /// A server on a port of its own, kept for its whole life: clients find it again after a restart.
 /// Dropping it kills it and removes what it stored.
 pub struct NatsServer {
@@ -34,7 +36,8 @@ pub struct NatsServer {
     process: Process,
     /// What its store is on, where that is a disk of its own.
     disk: Option<SmallDisk>,
-    _dir: TempDir,
+    options: NatsOptions,
+    dir: TempDir,
 }
 
 impl Deref for NatsServer {
@@ -81,15 +84,17 @@ impl NatsServer {
             command = mounted.command(program);
             disk = Some(mounted);
         }
-        let file = dir.path().join("nats.conf");
-        std::fs::write(&file, options.config(port, monitor_port, dir.path()))?;
+        let config = options.config(port, monitor_port, dir.path());
+        let file = dir.path().join(CONFIG);
+        std::fs::write(&file, config)?;
         command.arg("--config").arg(file);
         let mut server = Self {
             port,
             monitor_port,
             process: Process::spawn("nats-server", command, &dir.path().join("log"))?,
             disk,
-            _dir: dir,
+            options: options.clone(),
+            dir,
         };
         server.wait_greeting().await?;
         Ok(server)
@@ -136,6 +141,16 @@ impl NatsServer {
 
     fn small_disk(&self) -> anyhow::Result<&SmallDisk> {
         self.disk.as_ref().context("it has no disk of its own")
+    }
+
+    /// Other text in place of [`NatsOptions::config_text`]. It counts once it is read:
+    /// [`Process::reload`], or [`NatsServer::stop`] and [`NatsServer::start_again`].
+    pub fn reconfigure(&self, text: &str) -> anyhow::Result<()> {
+        let options = self.options.with_only(text);
+        let dir = self.dir.path();
+        let config = options.config(self.port, self.monitor_port, dir);
+        std::fs::write(dir.join(CONFIG), config)?;
+        Ok(())
     }
 
     /// SIGTERM, and waits until it has ended.

@@ -48,6 +48,14 @@ impl NatsOptions {
         self
     }
 
+    /// The same, with this in place of every [`NatsOptions::config_text`].
+    pub(super) fn with_only(&self, text: &str) -> Self {
+        Self {
+            extra: format!("{text}\n"),
+            ..self.clone()
+        }
+    }
+
     /// Starts a server and waits until it greets.
     ///
     /// # Errors

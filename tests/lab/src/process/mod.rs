@@ -85,6 +85,11 @@ impl Process {
         self.signal(Signal::TERM)
     }
 
+    /// SIGHUP: asks it to read its configuration again.
+    pub fn reload(&mut self) -> anyhow::Result<()> {
+        self.signal(Signal::HUP)
+    }
+
     /// SIGSTOP: it hangs, with its connections open, until [`Process::resume`].
     pub fn pause(&mut self) -> anyhow::Result<()> {
         self.signal(Signal::STOP)?;

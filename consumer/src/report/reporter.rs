@@ -37,7 +37,7 @@ pub(crate) struct Reporter {
     objects: Option<ObjectMetrics>,
     pub(super) ledger: Ledger,
     pub(super) unsynced: Unsynced,
-    spans: Spans,
+    pub(super) spans: Spans,
     /// Where receipts go.
     receipts: mpsc::Sender<Receipt>,
     /// Notes for the objects; `None`: disabled.
@@ -111,7 +111,7 @@ impl Reporter {
                 let (workloads, now) = (workloads.count(), now());
                 self.ledger
                     .start(now, message, event, workloads, of_event.clone());
-                self.spans.taken(now, message, event);
+                self.spans.taken(now, message, event, workloads);
             }
             for skipped in of_event {
                 self.skipped(event, skipped, message.sequence, index);
@@ -164,7 +164,7 @@ impl Reporter {
         info!(source = %event.source, event = %event.value, sequence, targets = event.targets, trace_id = event.trace_id, "recent event matched objects that have appeared since");
         let now = now();
         self.ledger.late(now, message, event);
-        self.spans.taken(now, message, event);
+        self.spans.taken(now, message, event, 0);
     }
 
     /// The receipt has the target already.

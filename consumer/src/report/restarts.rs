@@ -104,8 +104,10 @@ impl Reporter {
                 index,
             );
         }
+        let now = now();
         for event in events {
-            self.ledger.rolled_out(now(), *event, workload, result);
+            self.ledger.rolled_out(now, *event, workload, result);
         }
+        self.spans.rolled_out(now, events, workload, result, after);
     }
 }

@@ -30,6 +30,7 @@ use self::{
 pub(crate) use self::{
     freshness::Why,
     objects::ObjectMetrics,
+    restarts::RestartResult,
     watch_list::WatchListMetrics,
     watches::{WatchMeter, WatchMetrics},
 };

@@ -35,7 +35,7 @@ struct WorkloadLabels {
 /// What became of a restart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[expect(non_camel_case_types, reason = "the names are the label's values")]
-enum RestartResult {
+pub(crate) enum RestartResult {
     /// The workload was patched.
     restarted,
     /// The patch failed, and is tried again.
@@ -46,6 +46,15 @@ enum RestartResult {
     rollout_failed,
     /// An event does not restart a workload, for a reason.
     not_restarted,
+}
+
+impl RestartResult {
+    pub(crate) fn of(rollout: RolloutResult) -> Self {
+        match rollout {
+            RolloutResult::Done => Self::rolled_out,
+            RolloutResult::Failed => Self::rollout_failed,
+        }
+    }
 }
 
 impl Default for RestartMetrics {
@@ -103,11 +112,7 @@ impl RestartMetrics {
     }
 
     pub(crate) fn rolled_out(&self, workload: &ObjectRef, result: RolloutResult) {
-        let result = match result {
-            RolloutResult::Done => RestartResult::rolled_out,
-            RolloutResult::Failed => RestartResult::rollout_failed,
-        };
-        self.count(workload, result);
+        self.count(workload, RestartResult::of(result));
     }
 
     fn count(&self, workload: &ObjectRef, result: RestartResult) {

@@ -1,10 +1,12 @@
 //! The spans of events in this cluster, made of the facts that the reporter is told. No I/O, no clock.
 //!
 //! An event's `process` span lasts from the moment that its message was taken to its ack. It is sent once every object
-//! has had its patch, which for an event that a newer one answers for may be later. For each of its first objects
-//! there are a `patch` and a `sync` below it; of the others it holds counts.
+//! has had its patch, which for an event that a newer one answers for may be later, and every workload its restart.
+//! For each of its first objects there are a `patch` and a `sync` below it, and for each of the first workloads a
+//! `restart` and a `rollout`; of the others it holds counts.
 
 mod process;
+mod restarts;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -74,8 +76,14 @@ impl Spans {
         self.tracer = tracer;
     }
 
-    /// An event of a message that was taken now has matched objects.
-    pub(super) fn taken(&mut self, now: Timestamp, message: &Message, event: &MatchedEvent) {
+    /// An event of a message that was taken now has matched objects, and restarts so many workloads.
+    pub(super) fn taken(
+        &mut self,
+        now: Timestamp,
+        message: &Message,
+        event: &MatchedEvent,
+        workloads: usize,
+    ) {
         let means_something = matches!(event.found, MatchResult::matched | MatchResult::skipped);
         if !self.are_on() || !means_something {
             return;
@@ -99,7 +107,7 @@ impl Spans {
             return;
         };
         self.send_and_forget(event.value);
-        let process = Process::new(now, message, event, context, (parent, link));
+        let process = Process::new(now, message, event, workloads, context, (parent, link));
         let of_message = self.messages.entry(message.sequence).or_default();
         of_message.push(event.value);
         self.open.insert(event.value, process);
@@ -189,7 +197,8 @@ impl Spans {
             Step::Refused => process.refused += 1,
             Step::Gone | Step::GaveUp => process.left += 1,
             Step::Synced | Step::Failed | Step::Silent => {}
-            Step::Restarted | Step::NotRestarted(_) => return,
+            Step::Restarted => process.restarted += 1,
+            Step::NotRestarted(_) => process.not_restarted += 1,
         }
         if let Some(sync) = SyncResult::of(step) {
             let has_span = process.objects.contains(target);
@@ -197,6 +206,9 @@ impl Spans {
                 process.sync_spans += 1;
                 self.send_sync(event, target, sync, (before(now, after), now));
             }
+        }
+        if step == Step::Restarted {
+            self.send_restart(now, event, target, after);
         }
         self.conclude(event);
     }
@@ -274,12 +286,12 @@ impl Spans {
         });
     }
 
-    /// Sends the event's span once its delivery has ended and every object has had its patch.
+    /// Sends the event's span once its delivery has ended, and nothing more is to be counted.
     fn conclude(&mut self, event: Fingerprint) {
         let Some(process) = self.open.get_mut(&event) else {
             return;
         };
-        if process.ended.is_none() || process.reached() < process.event.targets {
+        if process.ended.is_none() || !process.is_complete() {
             return;
         }
         if !mem::replace(&mut process.is_sent, true) {

@@ -37,6 +37,14 @@ pub(super) struct Process {
     pub(super) refused: usize,
     /// Gone, given up or left to a newer event.
     pub(super) left: usize,
+    /// Workloads that the event restarts.
+    workloads: usize,
+    /// Workloads, by what became of them.
+    pub(super) restarted: usize,
+    pub(super) not_restarted: usize,
+    pub(super) restart_spans: usize,
+    /// Those with a span whose rollouts have not ended.
+    pub(super) rolling: Vec<ObjectRef>,
     /// Newer events that answered for it, each with its span.
     coalesced: Vec<(Timestamp, Option<Fingerprint>, Option<TraceParent>)>,
 }
@@ -46,6 +54,7 @@ impl Process {
         now: Timestamp,
         message: &Message,
         event: &MatchedEvent,
+        workloads: usize,
         context: TraceParent,
         (parent, link): (Option<TraceParent>, Option<TraceParent>),
     ) -> Self {
@@ -65,6 +74,11 @@ impl Process {
             patched: 0,
             refused: 0,
             left: 0,
+            workloads,
+            restarted: 0,
+            not_restarted: 0,
+            restart_spans: 0,
+            rolling: Vec::new(),
             coalesced: Vec::new(),
         }
     }
@@ -74,9 +88,11 @@ impl Process {
         (self.sequence, self.event.index)
     }
 
-    /// How many objects have had their patch, or need none.
-    pub(super) fn reached(&self) -> usize {
-        self.patched + self.refused + self.left
+    /// Whether every object has had its patch, and every workload its restart, or needs none.
+    pub(super) fn is_complete(&self) -> bool {
+        let reached = self.patched + self.refused + self.left;
+        let followed = self.restarted + self.not_restarted;
+        reached >= self.event.targets && followed >= self.workloads
     }
 
     pub(super) fn coalesced_into(
@@ -124,7 +140,9 @@ impl Process {
             .with("eso_relay.matched", event.targets)
             .with("eso_relay.skipped", event.skipped)
             .with("eso_relay.patched", self.patched)
-            .with("eso_relay.refused", self.refused);
+            .with("eso_relay.refused", self.refused)
+            .with("eso_relay.restarted", self.restarted)
+            .with("eso_relay.not_restarted", self.not_restarted);
         for (at, newer, context) in &self.coalesced {
             let newer = newer.map(|newer| ("eso_relay.coalesced_into", newer.to_string()));
             span = span

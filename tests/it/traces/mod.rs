@@ -1,5 +1,7 @@
 //! Spans, as a collector receives them.
 
+mod restarts;
+
 use std::collections::HashSet;
 
 use axum::http::StatusCode;

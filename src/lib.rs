@@ -21,6 +21,7 @@ pub mod slug;
 pub mod stream;
 pub mod telemetry;
 pub mod traceparent;
+pub mod tracestate;
 
 pub use event::Event;
 pub use slug::Slug;

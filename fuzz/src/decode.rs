@@ -95,6 +95,7 @@ impl Decoder {
             headers: &headers,
             received_at: NOW,
             traceparent: TRACE.parse().expect("a traceparent"),
+            tracestate: None,
         };
         match self.source.decode(&verified, &delivery) {
             Ok(Content::Events {

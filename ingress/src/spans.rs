@@ -6,6 +6,7 @@ use eso_relay::{
     stream::Stream,
     telemetry::spans::{Kind, Span, Tracer},
     traceparent::TraceParent,
+    tracestate::TraceState,
 };
 use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
@@ -23,6 +24,8 @@ pub(crate) struct RequestTrace<'a> {
     tracer: &'a Tracer,
     /// Of its events.
     pub(crate) events: TraceParent,
+    /// Of the sender's trace, if this is it.
+    pub(crate) state: Option<TraceState>,
     /// `None`: traces are off.
     request: Option<RequestSpan>,
 }
@@ -63,6 +66,7 @@ impl<'a> RequestTrace<'a> {
         Self {
             tracer,
             events,
+            state: sender.and_then(|_| state(headers)),
             request,
         }
     }
@@ -87,7 +91,8 @@ impl<'a> RequestTrace<'a> {
     ) {
         if let (Some(began), Some(request)) = (began, &self.request) {
             let span = sent(self.events, began, events, result);
-            self.tracer.finish(span.child_of(Some(request.context)));
+            let span = span.child_of(Some(request.context));
+            self.tracer.finish(span.in_state(self.state.as_ref()));
         }
     }
 
@@ -110,6 +115,7 @@ impl<'a> RequestTrace<'a> {
         let times = (request.started, now());
         let span = Span::new(name, Kind::Server, request.context, times)
             .child_of(request.sender)
+            .in_state(self.state.as_ref())
             .with("http.request.method", "POST")
             .with("http.route", route)
             .with("http.response.status_code", u64::from(status.as_u16()))
@@ -162,6 +168,13 @@ fn sent(
 
 fn sender(headers: &HeaderMap) -> Option<TraceParent> {
     headers.get("traceparent")?.to_str().ok()?.parse().ok()
+}
+
+/// `None` also where it is malformed or too long: nothing depends on it.
+fn state(headers: &HeaderMap) -> Option<TraceState> {
+    let fields = headers.get_all("tracestate").iter();
+    let fields: Result<Vec<_>, _> = fields.map(http::HeaderValue::to_str).collect();
+    fields.ok()?.join(",").parse().ok()
 }
 
 #[expect(clippy::disallowed_methods, reason = "spans hold the time")]

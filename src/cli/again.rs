@@ -51,6 +51,7 @@ pub(super) fn meaning(event: &Event) -> Bytes {
         },
         time: None,
         traceparent: None,
+        tracestate: None,
         operation: Operation::Unknown,
         version: None,
         received_at: Timestamp::UNIX_EPOCH,

@@ -95,6 +95,7 @@ impl ByHand {
             kind,
             time: Some(now),
             traceparent: Some(trace),
+            tracestate: None,
             provider,
             operation: Operation::Unknown,
             matches,

@@ -26,7 +26,7 @@ pub use self::{
         join_batch,
     },
 };
-use crate::{Slug, traceparent::TraceParent};
+use crate::{Slug, traceparent::TraceParent, tracestate::TraceState};
 
 /// One event, as it is stored in the stream (a CloudEvents 1.0 event, see [`encode_batch`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub struct Event {
     pub time: Option<Timestamp>,
     /// The W3C trace that the webhook belongs to (CloudEvents distributed tracing extension).
     pub traceparent: Option<TraceParent>,
+    /// What the sender's tracing systems say of this trace. `None` where the trace is not the sender's.
+    pub tracestate: Option<TraceState>,
     /// Which provider's keys these are; `generic` keys are compared whatever provider a store has.
     pub provider: Slug,
     pub operation: Operation,
@@ -182,6 +184,7 @@ impl Event {
             kind: Kind::RefreshRequested,
             time: None,
             traceparent: None,
+            tracestate: None,
             // OK because it is a slug.
             provider: GENERIC.parse().expect("a slug"),
             operation: Operation::Unknown,

@@ -113,6 +113,32 @@ fn a_settle_within_its_bounds_is_read_and_none_is_not_written() {
 }
 
 #[test]
+fn a_tracestate_is_optional_and_never_a_reason_to_refuse_the_event() {
+    let with = |tracestate: Value| {
+        let mut event = fixture().remove(0);
+        event["tracestate"] = tracestate;
+        decode_one(&event).unwrap()
+    };
+    let event = with(json!("rojo=1,congo=2"));
+    let state = event.tracestate.as_ref().unwrap();
+    assert_eq!(state.as_str(), "rojo=1,congo=2");
+    let written: Value = serde_json::from_slice(&encode(&event)).unwrap();
+    assert_eq!(written["tracestate"], "rojo=1,congo=2");
+    let without = decode_one(&fixture()[0]).unwrap();
+    assert_eq!(without.fingerprint(), event.fingerprint());
+    let written: Value = serde_json::from_slice(&encode(&without)).unwrap();
+    assert_eq!(written.get("tracestate"), None);
+    let long = format!("rojo={},congo={}", "1".repeat(256), "2".repeat(256));
+    for malformed in [json!("no state"), json!(7), json!(null), json!(long)] {
+        assert_eq!(with(malformed.clone()), without, "{malformed}");
+    }
+    // It belongs to a trace.
+    let mut alone = fixture().remove(1);
+    alone["tracestate"] = json!("rojo=1");
+    assert_eq!(decode_one(&alone).unwrap().tracestate, None);
+}
+
+#[test]
 fn a_restart_is_written_only_where_it_is_asked_for() {
     let mut event = decode_one(&fixture()[0]).unwrap();
     let written = |event: &Event| String::from_utf8(encode(event).into()).unwrap();
@@ -215,6 +241,7 @@ prop_compose! {
         Event {
             id, source, kind: Kind::SecretChanged, time, provider,
             traceparent: traced.then(TraceParent::random),
+            tracestate: (traced && restart).then(|| "rojo=1,congo=2".parse().unwrap()),
             operation: Operation::Updated, matches, scope, received_at,
             version: version.map(|(id, labels)| Version { id: Some(id), labels }),
             target: namespaces.map(|names| Reach {

@@ -7,12 +7,12 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
     Event, InvalidKeys, Keys, Kind, Match, Operation, Origin, Reach, Settle, Version, keys,
 };
-use crate::{Slug, slug::InvalidSlug, traceparent::TraceParent};
+use crate::{Slug, slug::InvalidSlug, traceparent::TraceParent, tracestate::TraceState};
 
 /// The content type of every message in the events stream (CloudEvents JSON batch format).
 pub const BATCH_CONTENT_TYPE: &str = "application/cloudevents-batch+json";
@@ -78,6 +78,12 @@ struct Envelope<'a> {
     time: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     traceparent: Option<TraceParent>,
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "well_formed"
+    )]
+    tracestate: Option<TraceState>,
     datacontenttype: Cow<'a, str>,
     #[serde(borrow)]
     data: Data<'a>,
@@ -125,6 +131,12 @@ fn is_false(flag: &bool) -> bool {
     !flag
 }
 
+/// Anything else is passed over: it is no reason to refuse the event.
+fn well_formed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<TraceState>, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(value.as_str().and_then(|text| text.parse().ok()))
+}
+
 fn is_empty(scope: &BTreeMap<String, String>) -> bool {
     scope.is_empty()
 }
@@ -140,6 +152,7 @@ pub fn encode(event: &Event) -> Bytes {
         subject: keys.first().map(|key| key.as_str().into()),
         time: event.time,
         traceparent: event.traceparent,
+        tracestate: event.tracestate.clone(),
         datacontenttype: "application/json".into(),
         data: Data {
             provider: Cow::Borrowed(&event.provider),
@@ -254,6 +267,9 @@ fn decode(json: &str) -> Result<Event, EventError> {
         kind: envelope.kind,
         time: envelope.time,
         traceparent: envelope.traceparent,
+        tracestate: envelope
+            .tracestate
+            .filter(|_| envelope.traceparent.is_some()),
         provider: provider.into_owned(),
         operation,
         matches,

@@ -232,6 +232,7 @@ fn decoded(source: &Source, headers: &HeaderMap, body: &Verified) -> Content {
         headers,
         received_at: NOW,
         traceparent: TraceParent::random(),
+        tracestate: None,
     };
     source.decode(body, &delivery).expect("a good body")
 }

@@ -83,6 +83,7 @@ fn every_sample_is_an_event_under_the_stanza_of_its_format() {
             headers: &headers,
             received_at: Timestamp::UNIX_EPOCH,
             traceparent: eso_relay::traceparent::TraceParent::random(),
+            tracestate: None,
         };
         let content = source.decode(&verified.unwrap(), &delivery);
         assert!(

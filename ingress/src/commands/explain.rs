@@ -128,6 +128,7 @@ async fn decode(
         headers,
         received_at: now,
         traceparent: TraceParent::random(),
+        tracestate: None,
     };
     source.decode(&verified, &delivery).map_err(|problem| {
         let error = Error::from(problem);

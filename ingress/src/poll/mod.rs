@@ -315,6 +315,7 @@ impl Poller {
             kind: change.kind,
             time: change.time(version),
             traceparent: Some(self.tracer.root().unwrap_or_else(TraceParent::random)),
+            tracestate: None,
             provider: settings.provider.clone(),
             operation: change.operation,
             // OK because paths are bounded where they are read.

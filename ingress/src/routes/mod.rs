@@ -213,6 +213,7 @@ impl<P: Publish> Ingress<P> {
             headers: head.headers,
             received_at,
             traceparent: trace.events,
+            tracestate: trace.state.clone(),
         };
         let (events, ignored) = match source.decode(&verified, &delivery)? {
             Content::Events {

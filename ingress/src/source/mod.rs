@@ -42,6 +42,7 @@ use eso_relay::{
     Event, Slug,
     event::{GENERIC, KUBERNETES, Kind, Reach, Settle},
     traceparent::TraceParent,
+    tracestate::TraceState,
 };
 use http::HeaderMap;
 use jiff::Timestamp;
@@ -114,6 +115,8 @@ pub struct Delivery<'a> {
     pub headers: &'a HeaderMap,
     pub received_at: Timestamp,
     pub traceparent: TraceParent,
+    /// Of the sender's trace; `None` where `traceparent` is of another one.
+    pub tracestate: Option<TraceState>,
 }
 
 /// A decoded body.
@@ -237,6 +240,7 @@ impl Source {
             kind: change.kind,
             time: change.time,
             traceparent: Some(delivery.traceparent),
+            tracestate: delivery.tracestate.clone(),
             provider,
             operation: change.operation,
             matches: change.matches,

@@ -10,7 +10,7 @@ use opentelemetry_proto::tonic::{
     },
 };
 
-use crate::traceparent::TraceParent;
+use crate::{traceparent::TraceParent, tracestate::TraceState};
 
 /// What a span stands for among its neighbours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +63,15 @@ impl Span {
     pub fn child_of(mut self, parent: Option<TraceParent>) -> Self {
         if let Some(parent) = parent {
             self.0.parent_span_id = parent.parts().1.to_vec();
+        }
+        self
+    }
+
+    /// What the sender of its trace says of it.
+    #[must_use]
+    pub fn in_state(mut self, state: Option<&TraceState>) -> Self {
+        if let Some(state) = state {
+            state.as_str().clone_into(&mut self.0.trace_state);
         }
         self
     }

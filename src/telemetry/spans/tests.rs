@@ -60,6 +60,7 @@ async fn a_finished_span_arrives_at_the_collector() {
     let context = tracer.child_of(parent).unwrap();
     let span = span(context)
         .child_of(Some(parent))
+        .in_state(Some(&"rojo=1".parse().unwrap()))
         .with("eso_relay.object", "team-a/db");
     tracer.finish(span);
     drop(tracer);
@@ -75,6 +76,7 @@ async fn a_finished_span_arrives_at_the_collector() {
     assert_eq!(sent.trace_id, parent.parts().0);
     assert_eq!(sent.parent_span_id, parent.parts().1);
     assert_eq!(sent.span_id, context.parts().1);
+    assert_eq!(sent.trace_state, "rojo=1");
     assert_eq!(sent.start_time_unix_nano, 1_700_000_000_000_000_000);
     assert_eq!(sent.attributes[0].key, "eso_relay.object");
 }

@@ -61,6 +61,7 @@ pub(crate) fn event(id: &str, key: &str, target: Option<Reach>) -> Event {
         kind: Kind::SecretChanged,
         time: None,
         traceparent: None,
+        tracestate: None,
         provider: "akeyless".parse().unwrap(),
         operation: Operation::Updated,
         matches: Match::Exact(eso_relay::event::Keys::one(key).unwrap()),

@@ -1,6 +1,7 @@
 //! Spans, as a collector receives them.
 
 mod restarts;
+mod state;
 
 use std::collections::HashSet;
 

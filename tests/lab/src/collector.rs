@@ -55,6 +55,8 @@ pub struct ReceivedSpan {
     pub span_id: String,
     /// Empty for the first of a trace.
     pub parent_id: String,
+    /// Empty without one.
+    pub trace_state: String,
     pub start: u64,
     pub end: u64,
     pub attributes: BTreeMap<String, String>,
@@ -148,6 +150,7 @@ impl ReceivedSpan {
             trace_id: HEXLOWER.encode(&span.trace_id),
             span_id: HEXLOWER.encode(&span.span_id),
             parent_id: HEXLOWER.encode(&span.parent_span_id),
+            trace_state: span.trace_state.clone(),
             start: span.start_time_unix_nano,
             end: span.end_time_unix_nano,
             attributes: texts(&span.attributes),

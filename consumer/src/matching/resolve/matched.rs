@@ -4,6 +4,7 @@ use eso_relay::{
     Event, Slug,
     event::{Fingerprint, Kind},
     traceparent::TraceParent,
+    tracestate::TraceState,
 };
 use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelValue;
@@ -20,6 +21,7 @@ pub(crate) struct MatchedEvent {
     pub trace_id: Option<String>,
     /// The span that published it.
     pub traceparent: Option<TraceParent>,
+    pub tracestate: Option<TraceState>,
     pub event_type: Kind,
     /// A replay, a dead letter's return, or a refresh of everything: nothing waits for it at its source.
     pub is_again: bool,

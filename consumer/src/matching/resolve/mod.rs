@@ -210,6 +210,7 @@ impl MatchedEvent {
             source: event.source.clone(),
             trace_id: event.traceparent.map(|trace| trace.trace_id()),
             traceparent: event.traceparent,
+            tracestate: event.tracestate.clone(),
             event_type: event.kind,
             is_again: kind == EventKind::replay || event.refreshes_everything(),
             received_at: event.asked_at(),

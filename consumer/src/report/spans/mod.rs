@@ -261,9 +261,10 @@ impl Spans {
         kind: Kind,
         times: (Timestamp, Timestamp),
     ) -> Option<Span> {
-        let parent = self.open.get(&event)?.context;
-        let context = self.tracer.child_of(parent)?;
-        Some(Span::new(name, kind, context, times).child_of(Some(parent)))
+        let process = self.open.get(&event)?;
+        let context = self.tracer.child_of(process.context)?;
+        let span = Span::new(name, kind, context, times).child_of(Some(process.context));
+        Some(span.in_state(process.state()))
     }
 
     fn send_sync(

@@ -6,6 +6,7 @@ use eso_relay::{
     stream::{Stream, receipt::MAX_EXAMPLES},
     telemetry::spans::{Kind, Span},
     traceparent::TraceParent,
+    tracestate::TraceState,
 };
 use jiff::Timestamp;
 
@@ -95,6 +96,11 @@ impl Process {
         reached >= self.event.targets && followed >= self.workloads
     }
 
+    /// Of its trace, if that is the sender's.
+    pub(super) fn state(&self) -> Option<&TraceState> {
+        self.parent.and(self.event.tracestate.as_ref())
+    }
+
     pub(super) fn coalesced_into(
         &mut self,
         now: Timestamp,
@@ -119,6 +125,7 @@ impl Process {
         let name = format!("process {stream}");
         let mut span = Span::new(name, Kind::Consumer, self.context, times)
             .child_of(self.parent)
+            .in_state(self.state())
             .linked_to(self.link)
             .with("messaging.system", "nats")
             .with("messaging.operation.name", "process")

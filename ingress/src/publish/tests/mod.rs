@@ -36,6 +36,7 @@ pub(super) fn event(source: &str, id: &str) -> Event {
         kind: Kind::SecretChanged,
         time: None,
         traceparent: None,
+        tracestate: None,
         provider: "akeyless".parse().unwrap(),
         operation: Operation::Updated,
         matches: Match::Exact(Keys::new(vec![format!("/secret/{id}")]).unwrap()),

@@ -5,6 +5,7 @@ mod paths;
 mod preflight;
 mod sns;
 mod strangers;
+mod trace;
 
 use std::sync::{Mutex, PoisonError};
 
@@ -330,22 +331,6 @@ async fn a_source_beyond_its_rate_waits_and_a_stranger_uses_up_nothing_of_it() {
     tokio::time::advance(std::time::Duration::from_millis(500)).await;
     assert_eq!(send(&tested, hook(GOOD)).await.0, StatusCode::ACCEPTED);
     assert_eq!(tested.recorder.events.lock().unwrap().len(), 4);
-}
-
-#[tokio::test]
-async fn the_senders_trace_goes_on_in_the_event() {
-    let tested = ingress(None);
-    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-    for header in [trace, "nonsense"] {
-        let mut request = hook(GOOD);
-        request
-            .headers_mut()
-            .insert("traceparent", header.parse().unwrap());
-        send(&tested, request).await;
-    }
-    let events = tested.recorder.events.lock().unwrap();
-    assert_eq!(events[0].traceparent, Some(trace.parse().unwrap()));
-    assert!(events[1].traceparent.is_some() && events[1].traceparent != events[0].traceparent);
 }
 
 fn metrics(tested: &Tested) -> String {

@@ -58,6 +58,7 @@ pub(super) fn content(
         traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
             .parse()
             .unwrap(),
+        tracestate: None,
     };
     source.decode(&verified(body), &delivery)
 }

@@ -10,6 +10,7 @@ fn event(id: &str, keys: &[&str]) -> Event {
         kind: Kind::SecretChanged,
         time: None,
         traceparent: None,
+        tracestate: None,
         provider: "akeyless".parse().unwrap(),
         operation: Operation::Updated,
         matches: Match::Exact(Keys::new(keys).unwrap()),

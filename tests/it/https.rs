@@ -14,7 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 /// Gone when dropped.
 pub(crate) struct Https {
     pub(crate) url: String,
-    /// Its certificate in PEM, which nobody else has signed.
+    /// Its certificate in PEM, which it has signed itself.
     pub(crate) certificate: String,
     _serving: AbortOnDropHandle<()>,
 }

@@ -94,7 +94,7 @@ async fn an_issuers_keys_are_fetched() {
     .await;
 }
 
-/// An ingress that has the keys by this setting, and more YAML, believes this issuer and nobody else.
+/// An ingress that has the keys by this setting, and more YAML, believes this issuer and no other.
 async fn believes(hub: &Hub, issuer: &Issuer, keys: &str, more: &str) {
     hub.init(&[]).await.unwrap();
     let source = format!(

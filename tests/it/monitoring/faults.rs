@@ -155,7 +155,7 @@ async fn a_consumer_that_was_killed_at_work_is_down() {
     stage.recovers().await;
 }
 
-/// Nobody of it is there to say so: neither to a Prometheus that sees everything, nor to its own.
+/// None of its consumers is there to say so: neither to a Prometheus that sees everything, nor to its own.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_that_is_away_has_no_consumer() {
     const WEST: usize = 1;
@@ -222,7 +222,7 @@ async fn an_api_that_is_away_fails_and_its_cluster_is_behind() {
     })
     .await
     .unwrap();
-    // Nobody takes this one.
+    // No consumer takes this one.
     stage.webhook().await;
     stage.counts(BACKLOG, &[], |messages| messages > 0).await;
     let from = stage.scrape().await;

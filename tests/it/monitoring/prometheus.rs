@@ -1,6 +1,6 @@
 //! What a Prometheus sees that scrapes the daemons of a test, and what its alerts make of it, by `promtool`.
 //!
-//! An alert wants to see a state for minutes, some for an hour. Nobody waits for that here: a scrape stands for
+//! An alert wants to see a state for minutes, some for an hour. No test waits for that: a scrape stands for
 //! as many minutes as the test says.
 
 use std::{collections::BTreeMap, mem};

@@ -201,7 +201,10 @@ impl Spans {
             Step::NotRestarted(_) => process.not_restarted += 1,
         }
         if let Some(sync) = SyncResult::of(step) {
-            let has_span = process.objects.contains(target);
+            // The watch may show a sync before the answer to its patch is there, whose span then follows.
+            let is_patching = self.in_flight.get(target) == Some(&event);
+            let has_span = process.objects.contains(target)
+                || is_patching && process.patch_spans < MAX_EXAMPLES;
             if has_span && process.sync_spans < MAX_EXAMPLES {
                 process.sync_spans += 1;
                 self.send_sync(event, target, sync, (before(now, after), now));

@@ -58,6 +58,11 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
             lifted.cancelled().await;
             perform()
         }
+        Some((Effect::Unanswered, lifted)) => {
+            let answer = perform();
+            lifted.cancelled().await;
+            answer
+        }
         Some((Effect::Slow(by), _)) => {
             tokio::time::sleep(by).await;
             perform()

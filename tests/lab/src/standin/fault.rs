@@ -35,6 +35,8 @@ pub enum Effect {
     },
     /// Not carried out and not answered until the fault is lifted.
     Hang,
+    /// Carried out, and not answered until the fault is lifted.
+    Unanswered,
     /// Carried out; the connection breaks in the middle of the answer.
     Disconnect,
     /// Carried out so much later.

@@ -4,13 +4,9 @@ use std::hint::black_box;
 
 use divan::{Bencher, counter::ItemsCount};
 use eso_relay::Event;
-use eso_relay_consumer::{
-    matching::{
-        index::{Admits, Change, ExternalSecret, Form, Index, Store},
-        provider::Backend,
-        workload::{By, Read, ValuesRef, Workload},
-    },
-    object::{Counter, ObjectRef, RestartMarks, Rollout, WorkloadKind, WorkloadState},
+use eso_relay_consumer::matching::{
+    index::{Admits, Change, ExternalSecret, Form, Index, Store},
+    provider::Backend,
 };
 use eso_relay_lab::fleet::{self, Fleet};
 
@@ -38,38 +34,13 @@ fn match_exact(bencher: Bencher<'_, '_>, objects: usize) {
 fn match_exact_beside_workloads(bencher: Bencher<'_, '_>, objects: usize) {
     let mut index = Fleet(objects).index();
     for number in 0..WORKLOADS {
-        index.apply(Change::WorkloadApplied(reader(number)));
+        index.apply(Change::WorkloadApplied(fleet::follower(number)));
     }
     let events: Vec<Event> = (0..WORKLOADS)
         .filter_map(|number| fleet::changed("bench", number).ok())
         .collect();
     let mut events = events.iter().cycle();
     bencher.bench_local(|| events.next().map(|event| index.matching(event)));
-}
-
-/// A workload that reads the Secret of this object.
-fn reader(number: usize) -> Workload {
-    let secret = fleet::target(number);
-    let values = ValuesRef::Secret(secret.name().into());
-    Workload {
-        target: ObjectRef::workload(WorkloadKind::Deployment, secret.namespace(), secret.name()),
-        uid: None,
-        state: WorkloadState {
-            version: "1".into(),
-            marks: RestartMarks::default(),
-            counter: Counter::Own,
-            restarts: 0,
-            rollout: Rollout::Done,
-            interval: None,
-        },
-        reads: vec![Read {
-            values,
-            by: By::Own,
-        }],
-        patterns: None,
-        references: Vec::new(),
-        problems: Vec::new(),
-    }
 }
 
 /// An event about everything in 50 namespaces.

@@ -12,11 +12,15 @@ use eso_relay_consumer::{
     matching::{
         index::{Admits, Change, ExternalSecret, Form, Index, Reference, Store, StoreRef},
         provider::Backend,
+        workload::{By, Read, ValuesRef, Workload},
     },
-    object::ObjectRef,
+    object::{Counter, ObjectRef, RestartMarks, Rollout, WorkloadKind, WorkloadState},
 };
 
-use crate::cluster::{Fixture, external_secret, store};
+use crate::{
+    cluster::{Fixture, external_secret, store},
+    workloads,
+};
 
 pub const PER_STORE: usize = 50;
 pub const PER_NAMESPACE: usize = 100;
@@ -87,7 +91,17 @@ impl Fleet {
         stores.chain(objects)
     }
 
-    /// The same, as the consumer's watch tells it.
+    /// Deployments that follow the Secrets of the first ExternalSecrets, with as much text beside them.
+    pub fn followers(count: usize) -> impl Iterator<Item = Fixture> {
+        (0..count).map(|number| {
+            let applied = "kubectl.kubernetes.io/last-applied-configuration";
+            let deployment = workloads::Workload::deployment(&namespace(number), &name(number));
+            let deployment = deployment.reads_secret(&name(number)).restart();
+            deployment.annotated(applied, &"x".repeat(700)).into()
+        })
+    }
+
+    /// Those of [`Self::fixtures`], as the consumer's watch tells it.
     pub fn index(self) -> Index {
         let mut index = Index::new();
         for first in self.stores() {
@@ -115,6 +129,31 @@ pub fn as_read(number: usize) -> ExternalSecret {
     };
     let references = vec![reference(key(number)), reference(certificate(number))];
     ExternalSecret::new(target(number), references)
+}
+
+/// What the consumer knows of a workload that follows the Secret of an ExternalSecret.
+pub fn follower(number: usize) -> Workload {
+    let secret = target(number);
+    let values = ValuesRef::Secret(secret.name().into());
+    Workload {
+        target: ObjectRef::workload(WorkloadKind::Deployment, secret.namespace(), secret.name()),
+        uid: None,
+        state: WorkloadState {
+            version: "1".into(),
+            marks: RestartMarks::default(),
+            counter: Counter::Own,
+            restarts: 0,
+            rollout: Rollout::Done,
+            interval: None,
+        },
+        reads: vec![Read {
+            values,
+            by: By::Own,
+        }],
+        patterns: None,
+        references: Vec::new(),
+        problems: Vec::new(),
+    }
 }
 
 /// A key of one ExternalSecret has changed.

@@ -160,7 +160,7 @@ impl Backlog {
         self.hub.init_with(&FROM_THE_FIRST, &[durable]).await?;
         let dir = tempfile::tempdir()?;
         let kubeconfig = api.kubeconfig(dir.path())?;
-        let consumer = rig::start_consumer(&self.hub, durable, kubeconfig).await?;
+        let consumer = rig::start_consumer(&self.hub, durable, kubeconfig, "").await?;
         let some = async || acked(&consumer).await.ok().filter(|count| *count > 0);
         let first = wait::until("the first ack", READY, some).await;
         let first = first.with_context(|| consumer.logs())?;

@@ -82,7 +82,7 @@ async fn burst(
     let (_ingress, address) = rig::ingress(&hub, "").await?;
     let one = async |round: usize| {
         let webhooks = webhooks(&format!("burst-{round}"), count);
-        let consumer = rig::consumer(&hub, kubeconfig.clone()).await?;
+        let consumer = rig::consumer(&hub, kubeconfig.clone(), "").await?;
         let before = patched(stand_in, &consumer).await?;
         let started = Instant::now();
         send_all(address, &webhooks, WEBHOOKS_AT_ONCE).await?;

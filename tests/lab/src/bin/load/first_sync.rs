@@ -1,6 +1,7 @@
 //! From the start of a consumer's process until its index is complete ÷ a raw LIST of the same objects
 //! in the same pages, each in a process of its own. And the most memory that the consumer takes while it
 //! lists everything once more, because the API has forgotten the version of its watch ÷ what it took before.
+//! And the first sync of a consumer that restarts workloads, of which it lists some as well ÷ of one that does not.
 
 use std::{
     path::Path,
@@ -30,6 +31,8 @@ use super::{
     rig::{self, Rig, figure, resident},
 };
 
+/// Workloads that follow what ESO writes.
+const FOLLOWERS: usize = 5000;
 /// As kube's watcher asks for.
 const PAGE: u32 = 500;
 /// From the last page to the end of the worker's work on it.
@@ -38,21 +41,25 @@ const SETTLED: Duration = Duration::from_millis(500);
 pub(crate) async fn measure(scale: Scale) -> anyhow::Result<Vec<Measure>> {
     let fleet = Fleet(scale.pick(100_000, 10_000));
     progress("first-sync: creating the objects");
-    let rig = Rig::start(fleet.fixtures()).await?;
+    let rig = Rig::start(fleet.fixtures().chain(Fleet::followers(FOLLOWERS))).await?;
     let what = format!("first sync: {} objects", fleet.0);
-    let one = async |_| {
+    let sync = async |settings| {
         let started = Instant::now();
-        let consumer = rig.consumer().await?;
+        let consumer = rig.consumer_with(settings).await?;
         consumer.wait_log("the index is complete", READY).await?;
-        let ours = milliseconds(started.elapsed());
+        let took = milliseconds(started.elapsed());
         rig::stop(consumer).await?;
+        anyhow::Ok(took)
+    };
+    let one = async |_| {
+        let (ours, followed) = (sync("").await?, sync("restart: { enabled: true }\n").await?);
         let (kubeconfig, objects) = (rig.kubeconfig()?, fleet.0.to_string());
         let kubeconfig = kubeconfig.display().to_string();
         let list = async |how| figure(&["raw-list", &kubeconfig, &objects, how]).await;
         let (unread, read) = (list("unread").await?, list("read").await?);
-        Ok([(ours, read), (ours, unread)])
+        Ok([(ours, read), (ours, unread), (followed, ours)])
     };
-    let [read, unread] = rounds(&what, scale.pick(5, 1), one).await?;
+    let [read, unread, followed] = rounds(&what, scale.pick(5, 1), one).await?;
 
     let consumer = rig.consumer().await?;
     sleep(SETTLED).await;
@@ -65,10 +72,12 @@ pub(crate) async fn measure(scale: Scale) -> anyhow::Result<Vec<Measure>> {
         memory.push(resident(&consumer, "VmHWM:")?, before);
     }
     let unread_list = format!("{what} ÷ raw LIST, objects unread");
+    let with = format!("{what} and {FOLLOWERS} workloads ÷ without");
     let relist = format!("relist: {} objects, peak ÷ before", fleet.0);
     Ok(vec![
         Measure::ratio(format!("{what} ÷ raw LIST"), Unit::Milliseconds, &read).at_most(1.5),
         Measure::ratio(unread_list, Unit::Milliseconds, &unread),
+        Measure::ratio(with, Unit::Milliseconds, &followed).at_most(1.1),
         Measure::ratio(relist, Unit::Mebibytes, &memory).at_most(1.3),
     ])
 }

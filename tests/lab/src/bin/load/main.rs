@@ -63,9 +63,9 @@ enum Line {
     Burst,
     /// Mass work beside all of it patched at once, and an exact refresh amid it.
     Lanes,
-    /// A consumer that lists 100,000 ExternalSecrets beside a raw list of them, and lists them once more.
+    /// A consumer that lists 100,000 ExternalSecrets, and workloads, beside a raw list of them, and lists them once more.
     FirstSync,
-    /// What an ExternalSecret, the daemons, and 10,000 idle connections take.
+    /// What an ExternalSecret, a workload, the daemons, and 10,000 idle connections take.
     Memory,
     /// A pass of a poller over 10,000 secrets of a real OpenBao beside a bare loop that reads their metadata.
     Polls,
@@ -117,8 +117,8 @@ enum Child {
         secrets: usize,
         how: String,
     },
-    /// How many bytes an ExternalSecret takes in an index of so many.
-    IndexMemory { objects: usize },
+    /// How many bytes an ExternalSecret takes in an index of so many, or a workload where so many follow them.
+    IndexMemory { objects: usize, workloads: usize },
 }
 
 impl Child {
@@ -144,7 +144,7 @@ impl Child {
                 secrets,
                 how,
             } => polls::metadata_loop(&url, &token, secrets, &how).await?,
-            Self::IndexMemory { objects } => memory::per_object(objects)?,
+            Self::IndexMemory { objects, workloads } => memory::indexed(objects, workloads)?,
         };
         writeln!(std::io::stdout(), "{figure}")?;
         Ok(())

@@ -1,4 +1,4 @@
-//! What an ExternalSecret takes in the index, and the most that each daemon took at its work.
+//! What an ExternalSecret and a workload take in the index, and the most that each daemon took at its work.
 
 use std::{
     hint::black_box,
@@ -6,7 +6,11 @@ use std::{
 };
 
 use anyhow::ensure;
-use eso_relay_lab::{fleet::Fleet, installation::READY};
+use eso_relay_consumer::matching::index::Change;
+use eso_relay_lab::{
+    fleet::{self, Fleet},
+    installation::READY,
+};
 use tokio::time::{interval, sleep};
 
 use super::{
@@ -23,7 +27,9 @@ const OBJECTS: usize = 5000;
 
 pub(crate) async fn measure(scale: Scale) -> anyhow::Result<Vec<Measure>> {
     progress("memory: an index of 100,000");
-    let per_object = figure(&["index-memory", &INDEXED.to_string()]).await?;
+    let indexed = INDEXED.to_string();
+    let per_object = figure(&["index-memory", &indexed, "0"]).await?;
+    let per_workload = figure(&["index-memory", &indexed, &OBJECTS.to_string()]).await?;
     let rig = Rig::start(objects(0..OBJECTS)).await?;
     progress("memory: an ingress at full load");
     let ingress = ingress_at_full_load(&rig, scale).await?;
@@ -32,13 +38,19 @@ pub(crate) async fn measure(scale: Scale) -> anyhow::Result<Vec<Measure>> {
     let connections = scale.pick(10_000, 1000);
     progress("memory: an ingress with idle connections");
     let idle = ingress_with_idle(&rig, connections).await?;
-    let (indexed, peak) = (Unit::Bytes, Unit::Mebibytes);
+    let peak = Unit::Mebibytes;
     let idle_row = format!("memory: ingress, {connections} idle connections, each used once");
     Ok(vec![
         Measure::value(
             "memory: one ExternalSecret of 100,000 in the index",
-            indexed,
+            Unit::Bytes,
             per_object,
+        )
+        .at_most(1024.0),
+        Measure::value(
+            "memory: one workload of 5,000 in the same index",
+            Unit::Bytes,
+            per_workload,
         )
         .at_most(1024.0),
         Measure::value("memory: consumer, after a burst on 5,000", peak, consumer).at_most(40.0),
@@ -97,12 +109,25 @@ async fn ingress_with_idle(rig: &Rig, connections: usize) -> anyhow::Result<f64>
     Ok(idle)
 }
 
-/// Resident bytes per object, in this process, which has done nothing else yet.
-pub(crate) fn per_object(objects: usize) -> anyhow::Result<f64> {
-    let before = status("self", "VmRSS:")?;
-    let index = black_box(Fleet(objects).index());
-    let after = status("self", "VmRSS:")?;
-    ensure!(index.stats().objects == objects, "{:?}", index.stats());
+/// Resident bytes per object, or where workloads follow some of them per workload, in this process, which has done
+/// nothing else yet.
+pub(crate) fn indexed(objects: usize, workloads: usize) -> anyhow::Result<f64> {
+    let resident = || status("self", "VmRSS:");
+    let mut before = resident()?;
+    let mut index = black_box(Fleet(objects).index());
+    if workloads > 0 {
+        before = resident()?;
+        for number in 0..workloads {
+            index.apply(Change::WorkloadApplied(fleet::follower(number)));
+        }
+    }
+    let after = resident()?;
+    let found = index.stats();
+    ensure!(
+        (found.objects, found.workloads) == (objects, workloads),
+        "{found:?}"
+    );
+    let count = if workloads > 0 { workloads } else { objects };
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-    Ok((after - before) * 1024.0 / objects as f64)
+    Ok((after - before) * 1024.0 / count as f64)
 }

@@ -42,7 +42,12 @@ impl Rig {
     }
 
     pub(crate) async fn consumer(&self) -> anyhow::Result<Daemon> {
-        consumer(&self.hub, self.kubeconfig()?).await
+        self.consumer_with("").await
+    }
+
+    /// One with more YAML.
+    pub(crate) async fn consumer_with(&self, more: &str) -> anyhow::Result<Daemon> {
+        consumer(&self.hub, self.kubeconfig()?, more).await
     }
 
     pub(crate) fn patches(&self) -> u64 {
@@ -52,22 +57,23 @@ impl Rig {
     }
 }
 
-/// One with the defaults, which may not be ready yet.
+/// One with more YAML beside the defaults, which may not be ready yet.
 pub(crate) async fn start_consumer(
     hub: &Hub,
     cluster: &str,
     kubeconfig: PathBuf,
+    more: &str,
 ) -> anyhow::Result<Daemon> {
     let yaml = format!(
-        "cluster: {cluster}\nnats: {{ url: '{}' }}\n",
+        "cluster: {cluster}\nnats: {{ url: '{}' }}\n{more}",
         hub.nats.url()
     );
     let options = Daemon::consumer().config(yaml).kubeconfig(&kubeconfig);
     options.start().await
 }
 
-pub(crate) async fn consumer(hub: &Hub, kubeconfig: PathBuf) -> anyhow::Result<Daemon> {
-    let mut consumer = start_consumer(hub, CLUSTER, kubeconfig).await?;
+pub(crate) async fn consumer(hub: &Hub, kubeconfig: PathBuf, more: &str) -> anyhow::Result<Daemon> {
+    let mut consumer = start_consumer(hub, CLUSTER, kubeconfig, more).await?;
     consumer.wait_ready(READY).await?;
     Ok(consumer)
 }

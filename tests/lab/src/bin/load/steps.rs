@@ -73,7 +73,7 @@ async fn refresh(size: usize, times: usize) -> anyhow::Result<[Measure; 2]> {
     hub.init(&[rig::CLUSTER]).await?;
     let (_ingress, address) = rig::ingress(&hub, "").await?;
     let webhooks = Webhooks::to(&format!("http://{address}"));
-    let _consumer = rig::consumer(&hub, api.kubeconfig()).await?;
+    let _consumer = rig::consumer(&hub, api.kubeconfig(), "").await?;
     let change = async |group: &Group, value: &str| {
         documents.set(&group.key(), value);
         let event =

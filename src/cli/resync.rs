@@ -49,7 +49,6 @@ pub(super) async fn run(session: &Session, args: Args) -> Result<(), Failure> {
     };
     let event = Event {
         traceparent: Some(trace),
-        tracestate: None,
         ..Event::refresh_everything(args.source, trace.trace_id(), target, session.now())
     };
     let jetstream = session.jetstream().await?;

@@ -104,10 +104,17 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 mod tests {
     use std::{fs, path::Path};
 
-    use tempfile::TempDir;
+    use tempfile::{NamedTempFile, TempDir};
 
     use super::*;
     use crate::config::SecretFile;
+
+    /// A file with the password `one`.
+    fn first() -> NamedTempFile {
+        let file = NamedTempFile::new().unwrap();
+        fs::write(&file, "one\n").unwrap();
+        file
+    }
 
     async fn of(config: NatsConfig) -> Credentials {
         let read = Credentials::read(&config, Metrics::default()).await;
@@ -130,10 +137,8 @@ mod tests {
 
     #[tokio::test]
     async fn each_connection_takes_what_the_file_says_then() {
-        let dir = TempDir::new().unwrap();
-        let file = dir.path().join("password");
-        fs::write(&file, "one\n").unwrap();
-        let credentials = of(user(&file)).await;
+        let file = first();
+        let credentials = of(user(file.path())).await;
         for text in ["one", "two", "three"] {
             fs::write(&file, text).unwrap();
             assert_eq!(password(&credentials).await, text);
@@ -142,10 +147,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_cannot_be_read_again_leaves_the_last_ones_in_use() {
-        let dir = TempDir::new().unwrap();
-        let file = dir.path().join("password");
-        fs::write(&file, "one").unwrap();
-        let credentials = of(user(&file)).await;
+        let file = first();
+        let credentials = of(user(file.path())).await;
         fs::write(&file, "two").unwrap();
         assert_eq!(password(&credentials).await, "two");
         fs::write(&file, "").unwrap();
@@ -158,10 +161,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_file_that_still_hangs_is_not_read_once_more() {
-        let dir = TempDir::new().unwrap();
-        let file = dir.path().join("password");
-        fs::write(&file, "one").unwrap();
-        let credentials = of(user(&file)).await;
+        let file = first();
+        let credentials = of(user(file.path())).await;
         let hanging = Arc::clone(&credentials.0.reading).try_lock_owned().unwrap();
         fs::write(&file, "two").unwrap();
         assert_eq!(password(&credentials).await, "one");

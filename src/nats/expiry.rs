@@ -34,14 +34,14 @@ mod tests {
     use nkeys::KeyPair;
 
     use super::*;
+    use crate::nats::login::Seed;
 
     fn expiry(jwt: &str) -> Option<i64> {
         let seed = KeyPair::new_user().seed().unwrap();
-        let text = format!(
-            "-----BEGIN NATS USER JWT-----\n{jwt}\n------END NATS USER JWT------\n\n\
-             -----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
-        );
-        of_login(&Login::of_credentials(&text).unwrap())
+        of_login(&Login::Jwt {
+            jwt: jwt.to_owned().into(),
+            seed: Seed::parse(&seed).unwrap(),
+        })
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub(crate) async fn reaches(daemon: &Daemon, name: &str, labels: &[(&str, &str)]
         }
     })
     .await
-    .unwrap();
+    .unwrap_or_else(|error| panic!("{error:#}\n{}", daemon.logs()));
 }
 
 /// Reads a text as `expfmt.TextParser` of Prometheus and KEDA does. Returns the type of each family.

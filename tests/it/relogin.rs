@@ -1,20 +1,24 @@
 //! The credentials for NATS change while a daemon runs.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use eso_relay_lab::{
     daemon::Daemon,
     installation::{Hub, READY, Webhooks, akeyless},
     nats_server::NatsServer,
-    wait,
 };
 use nkeys::KeyPair;
 use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::operator::Operator;
+use crate::{metrics::reaches, operator::Operator};
 
 const UNREADABLE: &str = "cannot read the credentials for NATS again";
+const EXPIRES: &str = "eso_relay_nats_credentials_not_after_timestamp_seconds";
+const RECONNECTS: &str = "eso_relay_nats_reconnects_total";
 
 /// A server that lets in these users of one account, each with its password.
 fn users(users: &[(&str, &str)]) -> String {
@@ -35,15 +39,24 @@ fn replace(path: &Path, text: &str) {
     fs::rename(aside, path).unwrap();
 }
 
-async fn reaches(daemon: &Daemon, metric: &str, expected: u64) {
-    let what = format!("{metric} to be {expected}");
-    wait::until_ok(what, READY, || async {
-        let value = daemon.count(metric, &[]).await;
-        let is = value.as_ref().is_ok_and(|value| *value == expected);
-        is.then_some(()).ok_or(value)
-    })
-    .await
-    .unwrap_or_else(|error| panic!("{error:#}\n{}", daemon.logs()));
+/// An ingress that logs in with a file of this text, and is connected.
+async fn logged_in(operator: &Operator, text: &str) -> (Hub, PathBuf, Daemon) {
+    let nats = NatsServer::builder()
+        .config_text(&operator.config(&[]))
+        .start()
+        .await
+        .unwrap();
+    let hub = Hub::on(nats, Vec::new()).unwrap();
+    let file = hub.secrets().join("relay.creds");
+    replace(&file, text);
+    let ingress = hub
+        .ingress()
+        .env("ESO_RELAY__NATS__CREDENTIALS_FILE", &file)
+        .start()
+        .await
+        .unwrap();
+    reaches(&ingress, "eso_relay_nats_connected", &[], 1).await;
+    (hub, file, ingress)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,7 +98,7 @@ async fn a_changed_password_of_nats_counts_without_a_restart() {
         .reconfigure(&users(&[admin, ("ingress", "marker-second")]))
         .unwrap();
     hub.nats.reload().unwrap();
-    reaches(&ingress, "eso_relay_nats_reconnects_total", 1).await;
+    reaches(&ingress, RECONNECTS, &[], 1).await;
     ingress.wait_ready(READY).await.unwrap();
     accepted(2).await;
 
@@ -99,7 +112,7 @@ async fn a_changed_password_of_nats_counts_without_a_restart() {
         .await
         .unwrap();
     replace(&file, "marker-third\n");
-    reaches(&ingress, "eso_relay_nats_reconnects_total", 2).await;
+    reaches(&ingress, RECONNECTS, &[], 2).await;
     ingress.wait_ready(READY).await.unwrap();
     accepted(3).await;
     let log = ingress.logs();
@@ -111,30 +124,16 @@ async fn a_changed_password_of_nats_counts_without_a_restart() {
 async fn the_credentials_of_another_user_count_once_the_first_one_is_revoked() {
     let operator = Operator::new();
     let (first, second) = (KeyPair::new_user(), KeyPair::new_user());
-    let nats = NatsServer::builder()
-        .config_text(&operator.config(&[]))
-        .start()
-        .await
-        .unwrap();
-    let mut hub = Hub::on(nats, Vec::new()).unwrap();
-    let file = hub.secrets().join("relay.creds");
-    replace(&file, &operator.credentials(&first, Some(4_000_000_000)));
-    let ingress = hub
-        .ingress()
-        .env("ESO_RELAY__NATS__CREDENTIALS_FILE", &file)
-        .start()
-        .await
-        .unwrap();
-    let expires = "eso_relay_nats_credentials_not_after_timestamp_seconds";
-    reaches(&ingress, "eso_relay_nats_connected", 1).await;
-    reaches(&ingress, expires, 4_000_000_000).await;
+    let credentials = operator.credentials(&first, Some(4_000_000_000));
+    let (mut hub, file, ingress) = logged_in(&operator, &credentials).await;
+    reaches(&ingress, EXPIRES, &[], 4_000_000_000).await;
 
     replace(&file, &operator.credentials(&second, Some(4_100_000_000)));
     hub.nats.stop().await.unwrap();
     hub.nats.reconfigure(&operator.config(&[&first])).unwrap();
     hub.nats.start_again().await.unwrap();
-    reaches(&ingress, "eso_relay_nats_reconnects_total", 1).await;
-    reaches(&ingress, expires, 4_100_000_000).await;
+    reaches(&ingress, RECONNECTS, &[], 1).await;
+    reaches(&ingress, EXPIRES, &[], 4_100_000_000).await;
     assert!(!ingress.logs().contains(UNREADABLE), "{}", ingress.logs());
 }
 
@@ -142,22 +141,8 @@ async fn the_credentials_of_another_user_count_once_the_first_one_is_revoked() {
 async fn credentials_that_cannot_be_read_again_leave_the_previous_ones_in_use() {
     let operator = Operator::new();
     let user = KeyPair::new_user();
-    let nats = NatsServer::builder()
-        .config_text(&operator.config(&[]))
-        .start()
-        .await
-        .unwrap();
-    let mut hub = Hub::on(nats, Vec::new()).unwrap();
-    let file = hub.secrets().join("relay.creds");
     let credentials = operator.credentials(&user, Some(4_000_000_000));
-    replace(&file, &credentials);
-    let ingress = hub
-        .ingress()
-        .env("ESO_RELAY__NATS__CREDENTIALS_FILE", &file)
-        .start()
-        .await
-        .unwrap();
-    reaches(&ingress, "eso_relay_nats_connected", 1).await;
+    let (mut hub, file, ingress) = logged_in(&operator, &credentials).await;
 
     // Half of it is written.
     let seed = user.seed().unwrap();
@@ -165,12 +150,11 @@ async fn credentials_that_cannot_be_read_again_leave_the_previous_ones_in_use() 
     fs::write(&file, &credentials[..half]).unwrap();
     hub.nats.stop().await.unwrap();
     hub.nats.start_again().await.unwrap();
-    reaches(&ingress, "eso_relay_nats_reconnects_total", 1).await;
+    reaches(&ingress, RECONNECTS, &[], 1).await;
     let warning = ingress.wait_log(UNREADABLE, READY).await.unwrap();
     assert!(warning.contains("nats.credentials_file"), "{warning}");
     assert!(warning.contains(&file.display().to_string()), "{warning}");
-    let expires = "eso_relay_nats_credentials_not_after_timestamp_seconds";
-    reaches(&ingress, expires, 4_000_000_000).await;
+    reaches(&ingress, EXPIRES, &[], 4_000_000_000).await;
     let log = ingress.logs();
     assert!(!log.contains(&seed[..seed.len() / 2]), "{log}");
     let jwt = credentials.lines().nth(1).unwrap();

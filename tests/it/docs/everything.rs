@@ -1,6 +1,5 @@
 //! Daemons that have all there is to see: every metric, every panel.
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use eso_relay_lab::{
     cluster::Kind,
     daemon::Daemon,
@@ -8,7 +7,7 @@ use eso_relay_lab::{
     workloads::Controllers,
 };
 
-use crate::{consuming::Consuming, https::Https, jwt::Issuer, restart};
+use crate::{consuming::Consuming, https::Https, jwt::Issuer, operator::Operator, restart};
 
 pub(crate) struct Everything {
     pub(crate) ingress: Daemon,
@@ -61,12 +60,8 @@ impl Everything {
 async fn equipped(hub: &Hub, keys: &Https) -> Daemon {
     let directory = hub.secrets();
     let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let claims = BASE64.encode(r#"{"exp":4102444800}"#);
-    let seed = nkeys::KeyPair::new_user().seed().unwrap();
-    let credentials = format!(
-        "-----BEGIN NATS USER JWT-----\ne30.{claims}.c2ln\n------END NATS USER JWT------\n\n\
-         -----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
-    );
+    let user = nkeys::KeyPair::new_user();
+    let credentials = Operator::new().credentials(&user, Some(4_102_444_800));
     for (name, text) in [
         ("tls.crt", pair.cert.pem()),
         ("tls.key", pair.signing_key.serialize_pem()),

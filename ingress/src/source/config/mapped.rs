@@ -1,4 +1,4 @@
-//! What the `mapping:` of a source comes to, for its format; refuses what means nothing.
+//! Turns the `mapping:` of a source into what its format decodes with; refuses what has no effect.
 
 use super::{FormatName, SourceConfig};
 use crate::source::{

@@ -113,21 +113,22 @@ async fn ingress_with_idle(rig: &Rig, connections: usize) -> anyhow::Result<f64>
 /// nothing else yet.
 pub(crate) fn indexed(objects: usize, workloads: usize) -> anyhow::Result<f64> {
     let resident = || status("self", "VmRSS:");
-    let mut before = resident()?;
+    let empty = resident()?;
     let mut index = black_box(Fleet(objects).index());
-    if workloads > 0 {
-        before = resident()?;
-        for number in 0..workloads {
-            index.apply(Change::WorkloadApplied(fleet::follower(number)));
-        }
+    let filled = resident()?;
+    for number in 0..workloads {
+        index.apply(Change::WorkloadApplied(fleet::follower(number)));
     }
-    let after = resident()?;
+    let followed = resident()?;
     let found = index.stats();
     ensure!(
         (found.objects, found.workloads) == (objects, workloads),
         "{found:?}"
     );
-    let count = if workloads > 0 { workloads } else { objects };
+    let (kibibytes, count) = match workloads {
+        0 => (filled - empty, objects),
+        workloads => (followed - filled, workloads),
+    };
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-    Ok((after - before) * 1024.0 / count as f64)
+    Ok(kibibytes * 1024.0 / count as f64)
 }

@@ -26,8 +26,8 @@ pub(crate) struct RequestTrace<'a> {
     pub(crate) events: TraceParent,
     /// Of the sender's trace, if this is it.
     pub(crate) state: Option<TraceState>,
-    /// `None`: traces are off.
-    request: Option<RequestSpan>,
+    /// `None`: traces are off. Boxed, so that a request without costs no memory.
+    request: Option<Box<RequestSpan>>,
 }
 
 /// The span of the request itself.
@@ -56,10 +56,12 @@ impl<'a> RequestTrace<'a> {
             Some(sender) => tracer.child_of(sender),
             None => tracer.root(),
         };
-        let request = context.map(|context| RequestSpan {
-            context,
-            sender,
-            started: now(),
+        let request = context.map(|context| {
+            Box::new(RequestSpan {
+                context,
+                sender,
+                started: now(),
+            })
         });
         let events = context.and_then(|context| tracer.child_of(context));
         let events = events.or(sender).unwrap_or_else(TraceParent::random);
@@ -98,7 +100,7 @@ impl<'a> RequestTrace<'a> {
 
     /// An authenticated request was answered.
     pub(crate) fn answered(&self, answered: &Answered<'_>) {
-        let Some(request) = self.request.as_ref() else {
+        let Some(request) = self.request.as_deref() else {
             return;
         };
         if !request.context.is_sampled() {

@@ -4,10 +4,7 @@
 mod unverified;
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
     time::Duration,
 };
 
@@ -21,7 +18,6 @@ use crate::client::Peer;
 
 /// The memory for the bodies of all requests. Only bytes that have arrived count, so a slow client holds
 /// no more than it has sent.
-#[derive(Clone)]
 pub(crate) struct Budget {
     free: Quota,
     unverified: Unverified,
@@ -41,12 +37,11 @@ pub(crate) struct BodyLimits {
 }
 
 /// A number of free bytes. Nothing waits for them: a body that does not fit is refused.
-#[derive(Clone)]
-pub(crate) struct Quota(Arc<AtomicUsize>);
+pub(crate) struct Quota(AtomicUsize);
 
 /// Bytes taken from a quota; dropping it returns them.
-struct Permit {
-    quota: Quota,
+struct Permit<'a> {
+    quota: &'a Quota,
     bytes: usize,
 }
 
@@ -64,20 +59,20 @@ pub(crate) enum Unread {
 }
 
 /// A whole body and the permits for its bytes.
-pub(crate) struct BufferedBody {
+pub(crate) struct BufferedBody<'a> {
     pub(crate) bytes: Bytes,
-    pub(crate) permits: Permits,
+    pub(crate) permits: Permits<'a>,
 }
 
 /// The bytes of one body, taken from the budget and from the quota of its source, until the request is
 /// answered.
 #[must_use]
-pub(crate) struct Permits {
-    budget: Permit,
+pub(crate) struct Permits<'a> {
+    budget: Permit<'a>,
     /// `None` until the sender is verified: other clients cannot use up the quota of a source.
-    source: Option<Permit>,
+    source: Option<Permit<'a>>,
     /// `None` once the sender is verified.
-    unverified: Option<UnverifiedBody>,
+    unverified: Option<UnverifiedBody<'a>>,
 }
 
 impl Budget {
@@ -96,12 +91,12 @@ impl Budget {
 
     /// Reads the body of a sender that the headers have verified, until `by` at the latest. `source`: the
     /// quota of its source.
-    pub(crate) fn read(
-        &self,
+    pub(crate) fn read<'a>(
+        &'a self,
         body: impl Body<Data = Bytes> + Unpin,
-        source: &Quota,
+        source: &'a Quota,
         by: Option<Instant>,
-    ) -> impl Future<Output = Result<BufferedBody, Unread>> {
+    ) -> impl Future<Output = Result<BufferedBody<'a>, Unread>> {
         let permits = Permits {
             budget: self.free.permit(),
             source: Some(source.permit()),
@@ -119,7 +114,7 @@ impl Budget {
         body: impl Body<Data = Bytes> + Unpin,
         peer: Peer,
         by: Option<Instant>,
-    ) -> impl Future<Output = Result<BufferedBody, Unread>> {
+    ) -> impl Future<Output = Result<BufferedBody<'_>, Unread>> {
         let permits = Permits {
             budget: self.free.permit(),
             source: None,
@@ -128,12 +123,12 @@ impl Budget {
         self.whole(body, permits, by)
     }
 
-    async fn whole(
+    async fn whole<'a>(
         &self,
-        body: impl Body<Data = Bytes> + Unpin,
-        permits: Permits,
+        mut body: impl Body<Data = Bytes> + Unpin,
+        mut permits: Permits<'a>,
         by: Option<Instant>,
-    ) -> Result<BufferedBody, Unread> {
+    ) -> Result<BufferedBody<'a>, Unread> {
         // Refused before a byte is read, where the headers tell the length: a client that sent
         // `Expect: 100-continue` then never sends the body.
         if body.size_hint().lower() > self.limits.body as u64 {
@@ -141,15 +136,16 @@ impl Budget {
         }
         let end = Instant::now() + self.limits.time;
         let end = by.map_or(end, |by| by.min(end));
-        let frames = timeout_at(end, self.frames(body, permits)).await;
-        frames.unwrap_or(Err(Unread::TooSlow))
+        let bytes = timeout_at(end, self.frames(&mut body, &mut permits)).await;
+        let bytes = bytes.unwrap_or(Err(Unread::TooSlow))?;
+        Ok(BufferedBody { bytes, permits })
     }
 
     async fn frames(
         &self,
-        mut body: impl Body<Data = Bytes> + Unpin,
-        mut permits: Permits,
-    ) -> Result<BufferedBody, Unread> {
+        body: &mut (impl Body<Data = Bytes> + Unpin),
+        permits: &mut Permits<'_>,
+    ) -> Result<Bytes, Unread> {
         let mut bytes = BytesMut::new();
         while let Some(frame) = permits.unless_dropped(body.frame()).await? {
             let Ok(data) = frame.map_err(|_| Unread::Broken)?.into_data() else {
@@ -162,19 +158,16 @@ impl Budget {
             // Copied: a frame may be a small part of the connection's buffer and keep all of it.
             bytes.extend_from_slice(&data);
         }
-        Ok(BufferedBody {
-            bytes: bytes.freeze(),
-            permits,
-        })
+        Ok(bytes.freeze())
     }
 }
 
-impl Permits {
+impl<'a> Permits<'a> {
     /// The sender is verified: moves the bytes to the quota of its source.
     ///
     /// # Errors
     /// [`Unread::Overloaded`]: the source's quota is used up.
-    pub(crate) fn verified(&mut self, source: &Quota) -> Result<(), Unread> {
+    pub(crate) fn verified(&mut self, source: &'a Quota) -> Result<(), Unread> {
         if self.unverified.take().is_some() {
             let mut permit = source.permit();
             permit.grow(self.budget.bytes)?;
@@ -220,15 +213,25 @@ impl Permits {
 
 impl Quota {
     pub(crate) fn of(bytes: usize) -> Self {
-        Self(Arc::new(AtomicUsize::new(bytes)))
+        Self(AtomicUsize::new(bytes))
     }
 
     /// A permit that holds nothing yet.
-    fn permit(&self) -> Permit {
+    fn permit(&self) -> Permit<'_> {
         Permit {
-            quota: self.clone(),
+            quota: self,
             bytes: 0,
         }
+    }
+
+    /// False if fewer are free.
+    fn take(&self, bytes: usize) -> bool {
+        let less = |free: usize| free.checked_sub(bytes);
+        self.0.fetch_update(Relaxed, Relaxed, less).is_ok()
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.0.fetch_add(bytes, Relaxed);
     }
 
     #[cfg(test)]
@@ -244,19 +247,19 @@ impl Default for Quota {
     }
 }
 
-impl Permit {
+impl Permit<'_> {
     fn grow(&mut self, bytes: usize) -> Result<(), Unread> {
-        let less = |free: usize| free.checked_sub(bytes);
-        let taken = self.quota.0.fetch_update(Relaxed, Relaxed, less);
-        taken.map_err(|_| Unread::Overloaded)?;
+        if !self.quota.take(bytes) {
+            return Err(Unread::Overloaded);
+        }
         self.bytes += bytes;
         Ok(())
     }
 }
 
-impl Drop for Permit {
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        self.quota.0.fetch_add(self.bytes, Relaxed);
+        self.quota.give_back(self.bytes);
     }
 }
 

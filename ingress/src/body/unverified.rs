@@ -4,22 +4,25 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use tokio_util::sync::CancellationToken;
 
+use super::Quota;
 use crate::client::Peer;
 
 /// The bytes of all unverified bodies.
-#[derive(Clone)]
-pub(super) struct Unverified(Arc<Mutex<State>>);
+pub(super) struct Unverified {
+    free: Quota,
+    /// Bodies of which more will arrive. Most arrive whole, and do without it.
+    incomplete: Mutex<Incomplete>,
+}
 
-struct State {
-    limit: usize,
-    used: usize,
+#[derive(Default)]
+struct Incomplete {
     next: u64,
-    /// Bodies of which more will arrive, oldest first.
+    /// Oldest first.
     arriving: BTreeMap<u64, Arriving>,
 }
 
@@ -30,11 +33,11 @@ struct Arriving {
 }
 
 /// The bytes of one body; dropping it returns them.
-pub(super) struct UnverifiedBody {
-    all: Unverified,
+pub(super) struct UnverifiedBody<'a> {
+    all: &'a Unverified,
     peer: Peer,
     bytes: usize,
-    /// Its number in [`State::arriving`], and the token that ends it. `None`: it has arrived whole.
+    /// Its number in [`Incomplete::arriving`], and the token that ends it. `None`: it has arrived whole.
     arriving: Option<(u64, CancellationToken)>,
 }
 
@@ -44,50 +47,50 @@ pub(super) struct Full;
 
 impl Unverified {
     pub(super) fn new(limit: usize) -> Self {
-        Self(Arc::new(Mutex::new(State {
-            limit,
-            used: 0,
-            next: 0,
-            arriving: BTreeMap::new(),
-        })))
+        Self {
+            free: Quota::of(limit),
+            incomplete: Mutex::default(),
+        }
     }
 
-    pub(super) fn body(&self, peer: Peer) -> UnverifiedBody {
+    pub(super) fn body(&self, peer: Peer) -> UnverifiedBody<'_> {
         UnverifiedBody {
-            all: self.clone(),
+            all: self,
             peer,
             bytes: 0,
             arriving: None,
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Incomplete> {
+        self.incomplete
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
-    #[cfg(test)]
-    pub(super) fn used(&self) -> usize {
-        self.lock().used
-    }
-}
-
-impl State {
-    /// Frees `bytes` by dropping bodies that are still arriving. `own`: the body that needs the bytes,
+    /// Takes `bytes`, for which it drops bodies that are still arriving. `own`: the body that needs the bytes,
     /// which may be the one to drop.
-    fn free(&mut self, bytes: usize, own: Option<u64>) -> Result<(), Full> {
-        while self.used + bytes > self.limit {
-            let number = self.victim().ok_or(Full)?;
+    fn take(&self, bytes: usize, own: Option<u64>, all: &mut Incomplete) -> Result<(), Full> {
+        while !self.free.take(bytes) {
+            let number = all.victim().ok_or(Full)?;
             if own == Some(number) {
                 return Err(Full);
             }
-            if let Some(arriving) = self.arriving.remove(&number) {
-                self.used -= arriving.bytes;
+            if let Some(arriving) = all.arriving.remove(&number) {
+                self.free.give_back(arriving.bytes);
                 arriving.dropped.cancel();
             }
         }
         Ok(())
     }
 
+    #[cfg(test)]
+    pub(super) fn left(&self) -> usize {
+        self.free.left()
+    }
+}
+
+impl Incomplete {
     /// The oldest body of the client that holds most bytes: a client that sends fast is never the oldest
     /// for long, and one that sends many bodies displaces its own.
     fn victim(&self) -> Option<u64> {
@@ -102,23 +105,27 @@ impl State {
     }
 }
 
-impl UnverifiedBody {
+impl UnverifiedBody<'_> {
     /// `more_follow`: these bytes are not the end of the body.
     pub(super) fn grow(&mut self, bytes: usize, more_follow: bool) -> Result<(), Full> {
-        let mut state = self.all.lock();
+        let whole = self.arriving.is_none() && !more_follow;
+        if whole && self.all.free.take(bytes) {
+            self.bytes += bytes;
+            return Ok(());
+        }
+        let mut incomplete = self.all.lock();
         let own = self.arriving.as_ref().map(|(number, _)| *number);
-        if own.is_some_and(|own| !state.arriving.contains_key(&own)) {
+        if own.is_some_and(|own| !incomplete.arriving.contains_key(&own)) {
             return Err(Full);
         }
-        state.free(bytes, own)?;
-        state.used += bytes;
+        self.all.take(bytes, own, &mut incomplete)?;
         self.bytes += bytes;
-        match own.and_then(|own| state.arriving.get_mut(&own)) {
+        match own.and_then(|own| incomplete.arriving.get_mut(&own)) {
             Some(arriving) => arriving.bytes = self.bytes,
             None if more_follow => {
-                let (number, dropped) = (state.next, CancellationToken::new());
-                state.next += 1;
-                state.arriving.insert(
+                let (number, dropped) = (incomplete.next, CancellationToken::new());
+                incomplete.next += 1;
+                incomplete.arriving.insert(
                     number,
                     Arriving {
                         peer: self.peer,
@@ -140,19 +147,15 @@ impl UnverifiedBody {
     }
 }
 
-impl Drop for UnverifiedBody {
+impl Drop for UnverifiedBody<'_> {
     fn drop(&mut self) {
-        if self.bytes == 0 {
-            return;
-        }
-        let mut state = self.all.lock();
-        let freed = match &self.arriving {
-            // `State::free` has returned the bytes already.
-            Some((number, _)) => state.arriving.remove(number).is_none(),
+        let given_back = match &self.arriving {
+            // `Unverified::take` has done it already.
+            Some((number, _)) => self.all.lock().arriving.remove(number).is_none(),
             None => false,
         };
-        if !freed {
-            state.used -= self.bytes;
+        if !given_back {
+            self.all.free.give_back(self.bytes);
         }
     }
 }

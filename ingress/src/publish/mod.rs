@@ -108,22 +108,26 @@ pub(crate) fn publisher(
 }
 
 impl Publisher {
-    /// Returns when every event is stored, or why not: after `publish.deadline` or at `by`, whichever is
-    /// earlier. Of several messages the last one is returned; without events there is none.
+    /// Accepts the events when it is called. Its future ends when every one is stored, or with the reason why not:
+    /// after `publish.deadline` or at `by`, whichever is earlier. Of several messages the last one is returned;
+    /// without events there is none.
     ///
     /// On an error some of the events may be stored nevertheless. Dropping the future does not cancel accepted
     /// events.
-    pub(crate) async fn publish(
+    pub(crate) fn publish(
         &self,
         events: &[Event],
         by: Option<Instant>,
-    ) -> Result<Option<Stored>, PublishError> {
-        let mut last = None;
-        for answer in self.submit(events, by)? {
-            // A dropped answer means that the committer or its task is gone: the outcome is unknown.
-            last = Some(answer.await.unwrap_or(Err(PublishError::NoAck))?);
+    ) -> impl Future<Output = Result<Option<Stored>, PublishError>> + use<> {
+        let answers = self.submit(events, by);
+        async move {
+            let mut last = None;
+            for answer in answers? {
+                // A dropped answer means that the committer or its task is gone: the outcome is unknown.
+                last = Some(answer.await.unwrap_or(Err(PublishError::NoAck))?);
+            }
+            Ok(last)
         }
-        Ok(last)
     }
 
     /// All events are accepted, or none.

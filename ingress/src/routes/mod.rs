@@ -2,7 +2,12 @@
 
 mod router;
 
-use std::{collections::BTreeMap, future::Future, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    pin::{Pin, pin},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use eso_relay::{Event, Slug, telemetry::spans::Tracer};
@@ -16,7 +21,7 @@ use tracing::{debug, info, warn};
 pub(crate) use self::router::router;
 use crate::{
     answer::{Response, empty, json},
-    body::Budget,
+    body::{Budget, BufferedBody, Permits},
     client::Peer,
     error::{Error, Failure},
     handshake,
@@ -27,20 +32,20 @@ use crate::{
     preflight,
     publish::{PublishError, Publisher, Stored},
     refusals::Refusals,
-    source::{Content, Delivery, Irrelevant, Source},
+    source::{Content, Delivery, Handshake, Irrelevant, Source},
     spans::{Answered, RequestTrace},
-    verify,
+    verify::{self, Verified},
 };
 
 /// The destination of events: the stream, or in tests a list.
 pub(crate) trait Publish: Clone + Send + Sync + 'static {
-    /// Returns when every event is durable, or why not: at the moment `by` at the latest. Of several messages that
-    /// hold them the last one is returned.
+    /// Takes the events when it is called. Its future ends when every one is durable, or with the reason why not: at
+    /// the moment `by` at the latest. Of several messages that hold them the last one is returned.
     fn publish(
         &self,
         events: &[Event],
         by: Option<Instant>,
-    ) -> impl Future<Output = Result<Option<Stored>, PublishError>> + Send;
+    ) -> impl Future<Output = Result<Option<Stored>, PublishError>> + Send + use<Self>;
 }
 
 impl Publish for Publisher {
@@ -48,7 +53,7 @@ impl Publish for Publisher {
         &self,
         events: &[Event],
         by: Option<Instant>,
-    ) -> impl Future<Output = Result<Option<Stored>, PublishError>> + Send {
+    ) -> impl Future<Output = Result<Option<Stored>, PublishError>> + Send + use<> {
         Self::publish(self, events, by)
     }
 }
@@ -64,6 +69,12 @@ pub(crate) struct Ingress<P> {
     pub metrics: Metrics,
     pub refusals: Refusals,
     pub tracer: Tracer,
+}
+
+/// What a sender has sent.
+enum Sent {
+    Events(Vec<Event>),
+    Handshake(Handshake),
 }
 
 /// The result of a request.
@@ -184,78 +195,78 @@ impl<P: Publish> Ingress<P> {
         trace: &RequestTrace<'_>,
         by: Option<Instant>,
     ) -> Result<Outcome, Failure> {
+        let received_at = now();
+        let (verified, permits) = self.verified(source, head, body, received_at, by).await?;
+        // Only authenticated requests count.
+        if !source.limits.allow(Instant::now) {
+            return Err(Error::RateLimited.into());
+        }
+        let outcome = match decoded(source, head, &verified, received_at, trace)? {
+            Sent::Events(events) => {
+                drop(verified);
+                Outcome::Events(self.published(events, trace, by).await?)
+            }
+            Sent::Handshake(handshake) => {
+                // Boxed, as all that few requests need: the others do not carry its size.
+                let answer = Box::pin(handshake::answer(&source.name, handshake, &self.outgoing));
+                Outcome::Handshake(answer.await?)
+            }
+        };
+        drop(permits);
+        Ok(outcome)
+    }
+
+    /// The bytes of an authenticated sender, decompressed, and the permits to hold them.
+    async fn verified<'a>(
+        &'a self,
+        source: &'a Source,
+        head: Head<'_>,
+        body: impl Body<Data = Bytes> + Unpin,
+        received_at: Timestamp,
+        by: Option<Instant>,
+    ) -> Result<(Verified, Permits<'a>), Failure> {
         let refused = |refused| Failure::unauthenticated(Error::refused(&source.scheme, refused));
         let unverifiable = || Failure::unauthenticated(Error::Unverifiable);
-        let received_at = now();
         let presented = verify::Request::of(head, received_at);
-        let admitted = until(by, source.scheme.admit(&presented)).await;
+        let admitted = until(by, pin!(source.scheme.admit(&presented))).await;
         let admitted = admitted.ok_or_else(unverifiable)?.map_err(refused)?;
         let quota = &source.limits.quota;
-        let mut body = if admitted.is_verified() {
+        let BufferedBody { bytes, mut permits } = if admitted.is_verified() {
             self.budget.read(body, quota, by).await?
         } else {
             let peer = Peer::of(head.client());
             let read = self.budget.read_unverified(body, peer, by).await;
             read.map_err(|unread| Failure::unauthenticated(unread.into()))?
         };
-        let verified = until(by, admitted.verify(body.bytes)).await;
+        let verified = until(by, pin!(admitted.verify(bytes))).await;
         let verified = verified.ok_or_else(unverifiable)?.map_err(refused)?;
-        body.permits.verified(quota)?;
+        permits.verified(quota)?;
         let compressed = verified.bytes().len();
         let verified = verified.decoded(head.headers, self.budget.largest_body())?;
         let more = verified.bytes().len().saturating_sub(compressed);
-        body.permits.decompressed(more)?;
-        // Only authenticated requests count.
-        if !source.limits.allow(Instant::now) {
-            return Err(Error::RateLimited.into());
-        }
-        let delivery = Delivery {
-            headers: head.headers,
-            received_at,
-            traceparent: trace.events,
-            tracestate: trace.state.clone(),
-        };
-        let (events, ignored) = match source.decode(&verified, &delivery)? {
-            Content::Events {
-                events,
-                ignored,
-                malformed,
-            } => {
-                Self::malformed(source, trace, &malformed);
-                (events, ignored)
-            }
-            Content::Handshake(handshake) => {
-                // Boxed, as all that few requests need: the others do not carry its size.
-                let answer = Box::pin(handshake::answer(&source.name, handshake, &self.outgoing));
-                return Ok(Outcome::Handshake(answer.await?));
-            }
-        };
-        drop(verified);
-        let reasons = ignored.iter().map(|(_, reason)| *reason);
-        source.metrics.ignored(reasons);
-        if events.is_empty() && !ignored.is_empty() {
-            return Err(Error::Irrelevant.into());
-        }
-        if !events.is_empty() {
-            let began = trace.clock();
-            let stored = self.publisher.publish(&events, by).await;
-            trace.published(began, events.len(), &stored);
-            stored?;
-        }
-        drop(body.permits);
-        let ids = events.into_iter().map(|event| event.id);
-        Ok(Outcome::Events(ids.collect()))
+        permits.decompressed(more)?;
+        Ok((verified, permits))
     }
 
-    /// Counts and logs the elements that cannot be read, where others can.
-    fn malformed(source: &Source, trace: &RequestTrace<'_>, malformed: &[(usize, String)]) {
-        let Some((_, first)) = malformed.first() else {
-            return;
-        };
-        let reasons = malformed.iter().map(|_| Irrelevant::Malformed);
-        source.metrics.ignored(reasons);
-        let (trace, elements) = (trace.id(), malformed.len());
-        warn!(source = %source.name, trace, elements, first, "left out elements that cannot be read");
+    /// Publishes events. Returns their ids when they are durable.
+    fn published(
+        &self,
+        events: Vec<Event>,
+        trace: &RequestTrace<'_>,
+        by: Option<Instant>,
+    ) -> impl Future<Output = Result<Vec<String>, PublishError>> {
+        let began = trace.clock();
+        let publishing = (!events.is_empty()).then(|| self.publisher.publish(&events, by));
+        // The rest is freed now: a request that waits holds the ids alone.
+        let ids: Vec<_> = events.into_iter().map(|event| event.id).collect();
+        async move {
+            if let Some(publishing) = publishing {
+                let stored = publishing.await;
+                trace.published(began, ids.len(), &stored);
+                stored?;
+            }
+            Ok(ids)
+        }
     }
 
     /// The path of a source, without its name.
@@ -277,11 +288,49 @@ impl<P: Publish> Ingress<P> {
 }
 
 /// The result of `future`, or `None` if it is not there at `by`.
-async fn until<T>(by: Option<Instant>, future: impl Future<Output = T>) -> Option<T> {
+async fn until<T>(by: Option<Instant>, future: Pin<&mut impl Future<Output = T>>) -> Option<T> {
     match by {
-        Some(by) => timeout_at(by, future).await.ok(),
+        // Boxed: few sources have a deadline, and the requests of the others do not carry a timer.
+        Some(by) => Box::pin(timeout_at(by, future)).await.ok(),
         None => Some(future.await),
     }
+}
+
+/// Decodes a body. Counts and logs what of it is no event.
+fn decoded(
+    source: &Source,
+    head: Head<'_>,
+    body: &Verified,
+    received_at: Timestamp,
+    trace: &RequestTrace<'_>,
+) -> Result<Sent, Error> {
+    let delivery = Delivery {
+        headers: head.headers,
+        received_at,
+        traceparent: trace.events,
+        tracestate: trace.state.clone(),
+    };
+    let (events, ignored, malformed) = match source.decode(body, &delivery)? {
+        Content::Events {
+            events,
+            ignored,
+            malformed,
+        } => (events, ignored, malformed),
+        Content::Handshake(handshake) => return Ok(Sent::Handshake(handshake)),
+    };
+    if let Some((_, first)) = malformed.first() {
+        let reasons = malformed.iter().map(|_| Irrelevant::Malformed);
+        source.metrics.ignored(reasons);
+        let (trace, elements) = (trace.id(), malformed.len());
+        warn!(source = %source.name, trace, elements, first, "left out elements that cannot be read");
+    }
+    source
+        .metrics
+        .ignored(ignored.iter().map(|(_, reason)| *reason));
+    if events.is_empty() && !ignored.is_empty() {
+        return Err(Error::Irrelevant);
+    }
+    Ok(Sent::Events(events))
 }
 
 #[expect(

@@ -63,17 +63,20 @@ pub(crate) fn router<P: Publish>(
         .with_state(ingress)
 }
 
-async fn hook<P: Publish>(
+/// No `async fn`: its future would hold the request beside its parts, for each request that waits.
+fn hook<P: Publish>(
     State(ingress): Common<P>,
     Extension(caller): From,
     name: Name,
     request: Request,
-) -> Response {
+) -> impl Future<Output = Response> + Send {
     let (parts, body) = request.into_parts();
-    let head = Head::of(&parts, &caller);
-    match ingress.source(name) {
-        Some(source) => ingress.answer(source, head, body).await,
-        None => ingress.refuse(Error::NotFound, head),
+    async move {
+        let head = Head::of(&parts, &caller);
+        match ingress.source(name) {
+            Some(source) => ingress.answer(source, head, body).await,
+            None => ingress.refuse(Error::NotFound, head),
+        }
     }
 }
 

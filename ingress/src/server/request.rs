@@ -26,10 +26,11 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) async fn answer(
+    /// No `async fn`: its future would hold the request beside that of the router.
+    pub(super) fn answer(
         self: Arc<Self>,
         request: Request<Incoming>,
-    ) -> Result<Response, Infallible> {
+    ) -> impl Future<Output = Result<Response, Infallible>> {
         let (port, connection) = (&self.port, &self.connection);
         let phase = if request.body().is_end_stream() {
             Phase::Busy
@@ -45,21 +46,25 @@ impl Shared {
         let caller = Arc::clone(&self.caller);
         request.extensions_mut().insert(caller);
         // Always ready.
-        let mut answer = port.router.clone().call(request).await?;
-        let status = answer.status();
-        if matches!(status, StatusCode::ACCEPTED | StatusCode::NO_CONTENT) {
-            connection.accepted();
+        let answer = port.router.clone().call(request);
+        async move {
+            let mut answer = answer.await?;
+            let (port, connection) = (&self.port, &self.connection);
+            let status = answer.status();
+            if matches!(status, StatusCode::ACCEPTED | StatusCode::NO_CONTENT) {
+                connection.accepted();
+            }
+            if requests >= port.limits.requests
+                || connection.older_than(port.limits.age)
+                || connection.is_ordered(Order::Last)
+                || port.open.is_draining()
+                || body.is_left_unread(status)
+            {
+                says_last(answer.headers_mut());
+            }
+            connection.enter(Phase::Answered);
+            Ok(answer)
         }
-        if requests >= port.limits.requests
-            || connection.older_than(port.limits.age)
-            || connection.is_ordered(Order::Last)
-            || port.open.is_draining()
-            || body.is_left_unread(status)
-        {
-            says_last(answer.headers_mut());
-        }
-        connection.enter(Phase::Answered);
-        Ok(answer)
     }
 }
 

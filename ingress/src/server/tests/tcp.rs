@@ -123,13 +123,13 @@ async fn a_request_that_has_begun_is_finished_after_the_signal() {
 
 #[tokio::test]
 async fn what_is_too_large_is_read_to_its_end_and_not_kept() {
-    let budget = Budget::new(BodyLimits {
-        body: 1000,
-        total: 1000,
-        unverified: 1000,
-        time: MINUTE,
-    });
-    let read = post(async move |body: Body| {
+    let read = post(async |body: Body| {
+        let budget = Budget::new(BodyLimits {
+            body: 1000,
+            total: 1000,
+            unverified: 1000,
+            time: MINUTE,
+        });
         let refused = budget.read(body, &Quota::default(), None).await.err();
         assert_eq!(refused, Some(Unread::TooLarge));
         (StatusCode::PAYLOAD_TOO_LARGE, ANSWER)

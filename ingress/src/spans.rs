@@ -91,7 +91,7 @@ impl<'a> RequestTrace<'a> {
         events: usize,
         result: &Result<Option<Stored>, PublishError>,
     ) {
-        if let (Some(began), Some(request)) = (began, &self.request) {
+        if let (Some(began), Some(request), 1..) = (began, &self.request, events) {
             let span = sent(self.events, began, events, result);
             let span = span.child_of(Some(request.context));
             self.tracer.finish(span.in_state(self.state.as_ref()));

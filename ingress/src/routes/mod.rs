@@ -11,6 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use eso_relay::{Event, Slug, telemetry::spans::Tracer};
+use futures::future::Either;
 use http::StatusCode;
 use hyper::body::Body;
 use jiff::Timestamp;
@@ -202,16 +203,15 @@ impl<P: Publish> Ingress<P> {
             return Err(Error::RateLimited.into());
         }
         let outcome = match decoded(source, head, &verified, received_at, trace)? {
-            Sent::Events(events) => {
-                drop(verified);
-                Outcome::Events(self.published(events, trace, by).await?)
-            }
-            Sent::Handshake(handshake) => {
-                // Boxed, as all that few requests need: the others do not carry its size.
-                let answer = Box::pin(handshake::answer(&source.name, handshake, &self.outgoing));
-                Outcome::Handshake(answer.await?)
-            }
+            Sent::Events(events) => Either::Left(self.published(events, trace, by)),
+            // Boxed, as all that few requests need: the others do not carry its size.
+            Sent::Handshake(handshake) => Either::Right(Box::pin(async move {
+                let answer = handshake::answer(&source.name, handshake, &self.outgoing);
+                Ok(Outcome::Handshake(answer.await?))
+            })),
         };
+        drop(verified);
+        let outcome = outcome.await?;
         drop(permits);
         Ok(outcome)
     }
@@ -254,18 +254,16 @@ impl<P: Publish> Ingress<P> {
         events: Vec<Event>,
         trace: &RequestTrace<'_>,
         by: Option<Instant>,
-    ) -> impl Future<Output = Result<Vec<String>, PublishError>> {
+    ) -> impl Future<Output = Result<Outcome, Failure>> {
         let began = trace.clock();
-        let publishing = (!events.is_empty()).then(|| self.publisher.publish(&events, by));
+        let publishing = self.publisher.publish(&events, by);
         // The rest is freed now: a request that waits holds the ids alone.
         let ids: Vec<_> = events.into_iter().map(|event| event.id).collect();
         async move {
-            if let Some(publishing) = publishing {
-                let stored = publishing.await;
-                trace.published(began, ids.len(), &stored);
-                stored?;
-            }
-            Ok(ids)
+            let stored = publishing.await;
+            trace.published(began, ids.len(), &stored);
+            stored?;
+            Ok(Outcome::Events(ids))
         }
     }
 

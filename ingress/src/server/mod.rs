@@ -83,17 +83,11 @@ pub(crate) async fn serve(
 ) -> anyhow::Result<()> {
     info!(listen = %listener.local_addr()?, tls = tls.is_some(), "serving webhooks");
     let connections = TaskTracker::new();
-    let mut http = http1::Builder::new();
-    // `Open::watch` does this: it tells an idle connection from slow headers.
-    http.header_read_timeout(None)
-        .max_buf_size(READ_BUFFER_BYTES)
-        // An answer is short: to copy it behind its headers costs less than to write both by `writev`.
-        .writev(false);
     let open = Open::new(limits.clone(), metrics.clone());
     let watch = AbortOnDropHandle::new(tokio::spawn(watch(Arc::clone(&open), draining)));
     let port = Arc::new(Port {
         tls,
-        http,
+        http: http(),
         router,
         limits,
         metrics,
@@ -110,6 +104,19 @@ pub(crate) async fn serve(
     connections.wait().await;
     drop(watch);
     Ok(())
+}
+
+fn http() -> http1::Builder {
+    let mut http = http1::Builder::new();
+    // `Open::watch` does this: it tells an idle connection from slow headers.
+    http.header_read_timeout(None)
+        .max_buf_size(READ_BUFFER_BYTES)
+        // A client may close its sending side behind its request (RFC 9112 §9.6) and is answered all the same. Without
+        // this hyper reads ahead while a request waits, into a buffer that it allocates for each.
+        .half_close(true)
+        // An answer is short: to copy it behind its headers costs less than to write both by `writev`.
+        .writev(false);
+    http
 }
 
 async fn watch(open: Arc<Open>, draining: CancellationToken) {

@@ -53,12 +53,10 @@ impl Tested {
         let open = Open::new(limits.clone(), metrics.clone());
         let draining = CancellationToken::new();
         let watch = watch(Arc::clone(&open), draining.clone());
-        let mut http = http1::Builder::new();
-        http.header_read_timeout(None);
         Self {
             port: Arc::new(Port {
                 tls: None,
-                http,
+                http: http(),
                 router: router(),
                 limits,
                 metrics,

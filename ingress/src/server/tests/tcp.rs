@@ -34,6 +34,18 @@ async fn start(router: Router, limits: ConnectionLimits) -> Running {
     }
 }
 
+/// Answers a request once the second token is cancelled; cancels the first when it has begun.
+fn slow() -> (Router, [CancellationToken; 2]) {
+    let tokens = [CancellationToken::new(), CancellationToken::new()];
+    let [begun, go] = tokens.clone();
+    let slow = get(|| async move {
+        begun.cancel();
+        go.cancelled().await;
+        ANSWER
+    });
+    (Router::new().route("/", slow), tokens)
+}
+
 async fn answer(mut stream: TcpStream) -> String {
     let mut text = String::new();
     stream.read_to_string(&mut text).await.unwrap();
@@ -102,23 +114,31 @@ async fn a_connection_above_the_limit_waits_while_a_request_is_worked_on() {
 
 #[tokio::test]
 async fn a_request_that_has_begun_is_finished_after_the_signal() {
-    let (begun, go) = (CancellationToken::new(), CancellationToken::new());
-    let (begins, goes) = (begun.clone(), go.clone());
-    let slow = get(|| async move {
-        begins.cancel();
-        goes.cancelled().await;
-        "finished"
-    });
-    let running = start(Router::new().route("/", slow), limits()).await;
+    let (slow, [begun, go]) = slow();
+    let running = start(slow, limits()).await;
     let mut stream = TcpStream::connect(running.address).await.unwrap();
     stream.write_all(LAST).await.unwrap();
     begun.cancelled().await;
     running.stop.cancel();
     assert!(!running.server.is_finished());
     go.cancel();
-    assert!(answer(stream).await.ends_with("finished"));
+    assert!(answer(stream).await.ends_with(ANSWER));
     running.server.await.unwrap().unwrap();
     assert!(TcpStream::connect(running.address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_client_that_has_sent_its_request_may_close_its_sending_side() {
+    let (slow, [begun, go]) = slow();
+    let running = start(slow, limits()).await;
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    stream.write_all(REQUEST).await.unwrap();
+    begun.cancelled().await;
+    stream.shutdown().await.unwrap();
+    // The ingress has seen it by now, if it looks.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    go.cancel();
+    assert!(answer(stream).await.ends_with(ANSWER));
 }
 
 #[tokio::test]

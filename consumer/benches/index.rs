@@ -14,6 +14,10 @@ const SIZES: [usize; 3] = [1000, 10_000, 100_000];
 const TARGETS: usize = 5000;
 const WORKLOADS: usize = 5000;
 
+/// That of the daemon.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() {
     divan::main();
 }

@@ -31,6 +31,10 @@ const NOW: Timestamp = Timestamp::constant(1_786_190_400, 0);
 const CERTIFICATE: &str = "https://sns.us-west-2.amazonaws.com/SimpleNotificationService-load.pem";
 const BODY: &str = r#"{"id":"bench-1","type":"secret.updated","secret":{"name":"/prod/database","version":7},"actor":{"kind":"service","name":"deployment pipeline of the team"},"account":{"region":"eu-central-1","environment":"production"}}"#;
 
+/// That of the daemon.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() {
     divan::main();
 }

@@ -1,4 +1,4 @@
-//! Executes the engine's outputs, and tells the engine their results.
+//! Executes the engine's outputs, and takes the results of restarts, probes and dead letters.
 
 use std::{
     future::Future,
@@ -21,7 +21,7 @@ use crate::{
     kubernetes::outcome::RefreshError,
     matching::MatchedEvent,
     object::{Fault, ObjectRef, Outcome, RefreshMark, Rejection, Reset, Sequence, WorkloadState},
-    report::{AnsweredPatch, metrics::DeliveryOutcome},
+    report::metrics::DeliveryOutcome,
     stream::{Reply, dead_letter, gap::GapOutcome},
 };
 
@@ -276,33 +276,6 @@ impl Worker {
                 .await;
             }
         }
-    }
-
-    /// A patch has a result.
-    pub(super) fn patched(&mut self, patched: Patched) {
-        let Patched {
-            target,
-            value,
-            event,
-            outcome,
-            status,
-            reset,
-            took,
-        } = patched;
-        self.report.reset(&reset);
-        let patch = AnsweredPatch {
-            target: &target,
-            value,
-            outcome: &outcome,
-            status,
-            took,
-        };
-        self.report.patched(&patch, event.as_ref());
-        self.handle(Input::Patched {
-            target,
-            value,
-            outcome,
-        });
     }
 
     /// A restart has a result.

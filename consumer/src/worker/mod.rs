@@ -1,12 +1,14 @@
 //! The task that owns the engine and the index. It reads downwards:
 //!
 //! - [`Worker::run`] waits for the next message, change of the cluster, or finished request;
-//! - `accept.rs` matches a message, and gives the engine the delivery;
-//! - `execute.rs` executes the engine's outputs: patches, acks, naks, dead letters; and takes their results.
+//! - [`Worker::accept`] matches a message, and gives the engine the delivery;
+//! - `execute.rs` executes the engine's outputs: patches, acks, naks, dead letters;
+//! - [`Worker::patched`] takes the result of a patch, and the next output is the ack.
 //!
-//! The [`Reporter`] logs and counts what happened.
+//! Beside this, `changes.rs` applies changes of the cluster, and matches the events of a moment ago with them. The
+//! [`Reporter`] logs and counts what happened.
 
-mod accept;
+mod changes;
 mod denied;
 mod execute;
 mod held;
@@ -15,6 +17,7 @@ mod restored;
 
 use std::{
     collections::BTreeSet,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -43,14 +46,15 @@ use crate::{
     engine::{Engine, Input},
     kubernetes::refresh::Refresher,
     matching::{
-        StorePolicy,
+        Resolved, StorePolicy,
         index::{Change, Index},
+        resolve,
     },
     object::{ObjectRef, Outcome, RefreshMark},
-    report::Reporter,
+    report::{AnsweredPatch, Reporter},
     stream::{
-        Credit, Pulled, Reply,
-        gap::{GapOutcome, Holding},
+        Credit, Message, Pulled, Reply,
+        gap::{self, GapOutcome, Holding},
         watch_list::Ask,
     },
 };
@@ -200,6 +204,60 @@ impl Worker {
         Ok(())
     }
 
+    fn receive(&mut self, pulled: Pulled) {
+        let message = match pulled {
+            Pulled::Message(message) => message,
+            Pulled::CaughtUp => return self.handle(Input::CaughtUp),
+        };
+        self.received += 1;
+        match &mut self.phase {
+            Phase::Stopping(naks) => naks.push((message.reply, None)),
+            Phase::Running | Phase::Finishing => self.accept(message),
+        }
+    }
+
+    /// Events were missed: every object is refreshed.
+    fn refresh_everything(&mut self, gap: Gap) {
+        self.accept(gap::message(gap, &self.context.cluster));
+    }
+
+    /// Matches a message with the objects, and gives the engine the delivery.
+    fn accept(&mut self, message: Message) {
+        let (sequence, attempt) = (message.sequence, message.attempt);
+        let context = &self.context;
+        let resolve = || resolve(&message, &self.index, &context.cluster, &context.stores);
+        // OK to continue after a panic: resolving only reads.
+        let Ok((resolved, events)) = catch_unwind(AssertUnwindSafe(resolve)) else {
+            self.report.panicked(sequence, attempt);
+            self.held.insert(message, Vec::new());
+            self.handle(Input::Panicked { sequence, attempt });
+            return;
+        };
+        let Resolved {
+            delivery,
+            events: matched,
+            skipped,
+        } = resolved;
+        self.denied.note(&message, &events, &skipped);
+        // The redelivery of a held message changes neither its work nor its receipt.
+        let is_new = !self.held.knows(sequence);
+        if let (Reply::Ack(_), true) = (&message.reply, is_new) {
+            let now = self.started.elapsed();
+            self.recent.push(now, message.clone(), events);
+        }
+        self.report.accepted(
+            &message,
+            &matched,
+            &delivery.restarts,
+            &skipped,
+            is_new,
+            &self.index,
+        );
+        self.report.undecodable(delivery.rejected.len());
+        self.held.insert(message, matched);
+        self.handle(Input::Delivery(delivery));
+    }
+
     fn handle(&mut self, input: Input) {
         let was_away = self.engine.is_away();
         self.engine.handle(self.started.elapsed(), input);
@@ -207,6 +265,33 @@ impl Worker {
         if was_away != is_away {
             self.report.api_is_away(is_away);
         }
+    }
+
+    /// A patch has a result.
+    fn patched(&mut self, patched: Patched) {
+        let Patched {
+            target,
+            value,
+            event,
+            outcome,
+            status,
+            reset,
+            took,
+        } = patched;
+        self.report.reset(&reset);
+        let patch = AnsweredPatch {
+            target: &target,
+            value,
+            outcome: &outcome,
+            status,
+            took,
+        };
+        self.report.patched(&patch, event.as_ref());
+        self.handle(Input::Patched {
+            target,
+            value,
+            outcome,
+        });
     }
 
     /// Nothing is pulled before the index is complete: an event would miss objects.

@@ -242,7 +242,7 @@ impl<P: Publish> Ingress<P> {
         let verified = verified.ok_or_else(unverifiable)?.map_err(refused)?;
         permits.verified(quota)?;
         let compressed = verified.bytes().len();
-        let verified = verified.decoded(head.headers, self.budget.largest_body())?;
+        let verified = verified.decompressed(head.headers, self.budget.largest_body())?;
         let more = verified.bytes().len().saturating_sub(compressed);
         permits.decompressed(more)?;
         Ok((verified, permits))

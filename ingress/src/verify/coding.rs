@@ -1,4 +1,4 @@
-//! `Content-Encoding` (RFC 9110 §8.4): decoded after verification, because a signature covers the bytes as they
+//! `Content-Encoding` (RFC 9110 §8.4): decompressed after verification, because a signature covers the bytes as they
 //! were sent.
 
 use std::io::{self, Read as _};
@@ -21,8 +21,8 @@ pub enum CodingError {
 }
 
 impl Verified {
-    /// The decoded body. `limit`: its most bytes.
-    pub fn decoded(self, headers: &HeaderMap, limit: usize) -> Result<Self, CodingError> {
+    /// The body without its compression. `limit`: its most bytes.
+    pub fn decompressed(self, headers: &HeaderMap, limit: usize) -> Result<Self, CodingError> {
         let mut codings = headers.get_all(CONTENT_ENCODING).iter();
         let coding = match (codings.next(), codings.next()) {
             (None, _) => return Ok(self),
@@ -70,7 +70,7 @@ mod tests {
         for coding in codings {
             headers.append(CONTENT_ENCODING, HeaderValue::from_static(coding));
         }
-        let plain = Verified(body).decoded(&headers, 1000)?;
+        let plain = Verified(body).decompressed(&headers, 1000)?;
         Ok(plain.0)
     }
 

@@ -90,7 +90,7 @@ impl Provider {
             return None;
         }
         let name = plain(provider.as_str());
-        Some(match name.as_str() {
+        Some(match &*name {
             "akeyless" => vec![Self::Akeyless],
             "alibaba" => vec![Self::Alibaba],
             // Parameter Store gives access to its secrets.
@@ -242,7 +242,7 @@ impl Backend {
         let provider = provider.as_object()?;
         let (name, spec) = provider.iter().next().filter(|_| provider.len() == 1)?;
         let name = plain(name);
-        Some(match name.as_str() {
+        Some(match &*name {
             "akeyless" => Self::Akeyless,
             "alibaba" => Self::Alibaba(alibaba::Alibaba::of(spec)),
             "aws" => match spec["service"].as_str() {
@@ -333,7 +333,11 @@ pub(crate) fn rules(backend: Option<&Backend>) -> &dyn Rules {
 
 /// ESO writes `azurekv` and `onepasswordSDK` where an event, whose provider is a slug, may say
 /// `azure-kv` and `onepassword-sdk`.
-fn plain(name: &str) -> String {
+fn plain(name: &str) -> Cow<'_, str> {
+    let is_plain = |letter: u8| letter.is_ascii_lowercase() || letter.is_ascii_digit();
+    if name.bytes().all(is_plain) {
+        return name.into();
+    }
     name.chars()
         .filter(char::is_ascii_alphanumeric)
         .map(|letter| letter.to_ascii_lowercase())

@@ -40,11 +40,13 @@ async fn build() -> anyhow::Result<PathBuf> {
     let here = std::env::current_exe()?;
     let output = Output::of(&here)?;
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    // Without `--package`, which would choose other features for the macros below, and so compile nearly everything
+    // again. What the daemons are linked from has the same features either way.
     let status = tokio::process::Command::from(cargo())
-        .args(["build", "--quiet", "--bins", "--profile", &output.profile])
+        .args(["build", "--quiet", "--profile", &output.profile])
         .args(
             [Binary::Cli, Binary::Ingress, Binary::Consumer]
-                .map(|it| format!("--package={}", it.name())),
+                .map(|it| format!("--bin={}", it.name())),
         )
         .arg("--target-dir")
         .arg(&output.target_dir)

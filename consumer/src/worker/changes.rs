@@ -1,4 +1,4 @@
-//! Accepts messages and changes of the cluster: matches events with objects, and tells the engine.
+//! Applies changes of the cluster, and matches the events of a moment ago with what the watch has shown since.
 
 use std::{
     collections::BTreeSet,
@@ -6,7 +6,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use eso_relay::{Event, stream::position::Gap};
+use eso_relay::Event;
 
 use super::{Phase, Worker, recent::RecentMessage};
 use crate::{
@@ -14,67 +14,13 @@ use crate::{
     matching::{
         MatchedEvent, Resolved,
         index::{Among, Change, Observation},
-        resolve, resolve_among,
+        resolve_among,
     },
     object::ObjectRef,
-    stream::{Message, Pulled, Reply, gap},
+    stream::{Message, Reply},
 };
 
 impl Worker {
-    pub(super) fn receive(&mut self, pulled: Pulled) {
-        let message = match pulled {
-            Pulled::Message(message) => message,
-            Pulled::CaughtUp => return self.handle(Input::CaughtUp),
-        };
-        self.received += 1;
-        match &mut self.phase {
-            Phase::Stopping(naks) => naks.push((message.reply, None)),
-            Phase::Running | Phase::Finishing => self.accept(message),
-        }
-    }
-
-    /// Events were missed: every object is refreshed.
-    pub(super) fn refresh_everything(&mut self, gap: Gap) {
-        self.accept(gap::message(gap, &self.context.cluster));
-    }
-
-    /// Matches a message with the objects, and gives the engine the delivery.
-    pub(super) fn accept(&mut self, message: Message) {
-        let (sequence, attempt) = (message.sequence, message.attempt);
-        let context = &self.context;
-        let resolve = || resolve(&message, &self.index, &context.cluster, &context.stores);
-        // OK to continue after a panic: resolving only reads.
-        let Ok((resolved, events)) = catch_unwind(AssertUnwindSafe(resolve)) else {
-            self.report.panicked(sequence, attempt);
-            self.held.insert(message, Vec::new());
-            self.handle(Input::Panicked { sequence, attempt });
-            return;
-        };
-        let Resolved {
-            delivery,
-            events: matched,
-            skipped,
-        } = resolved;
-        self.denied.note(&message, &events, &skipped);
-        // The redelivery of a held message changes neither its work nor its receipt.
-        let is_new = !self.held.knows(sequence);
-        if let (Reply::Ack(_), true) = (&message.reply, is_new) {
-            let now = self.started.elapsed();
-            self.recent.push(now, message.clone(), events);
-        }
-        self.report.accepted(
-            &message,
-            &matched,
-            &delivery.restarts,
-            &skipped,
-            is_new,
-            &self.index,
-        );
-        self.report.undecodable(delivery.rejected.len());
-        self.held.insert(message, matched);
-        self.handle(Input::Delivery(delivery));
-    }
-
     /// Applies a change of the cluster to the index, and tells the engine what it must know.
     pub(super) fn apply(&mut self, change: Change) {
         if let Change::AccessRestored(listing) = &change {

@@ -95,16 +95,19 @@ async fn preflight<P: Publish>(
     }
 }
 
-async fn akeyless_trigger<P: Publish>(
+/// No `async fn`, as [`hook`].
+fn akeyless_trigger<P: Publish>(
     State(ingress): Common<P>,
     Extension(caller): From,
     request: Request,
-) -> Response {
+) -> impl Future<Output = Response> + Send {
     let (parts, body) = request.into_parts();
-    let head = Head::of(&parts, &caller);
-    match &ingress.akeyless_trigger {
-        Some(source) => ingress.answer(source, head, body).await,
-        None => ingress.refuse(Error::NotFound, head),
+    async move {
+        let head = Head::of(&parts, &caller);
+        match &ingress.akeyless_trigger {
+            Some(source) => ingress.answer(source, head, body).await,
+            None => ingress.refuse(Error::NotFound, head),
+        }
     }
 }
 

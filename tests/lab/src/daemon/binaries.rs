@@ -40,8 +40,8 @@ async fn build() -> anyhow::Result<PathBuf> {
     let here = std::env::current_exe()?;
     let output = Output::of(&here)?;
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    // Without `--package`, which would choose other features for the macros below, and so compile nearly everything
-    // again. What the daemons are linked from has the same features either way.
+    // Without `--package`, so that the daemons are linked from what is built for the tests. By itself one would leave out
+    // `std` of bitflags, which a dependency of ours here adds, and the Kubernetes client would be compiled again for that.
     let status = tokio::process::Command::from(cargo())
         .args(["build", "--quiet", "--profile", &output.profile])
         .args(
